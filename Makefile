@@ -1,0 +1,81 @@
+# icsight: everything that a newcomer or a pipeline runs. Needs Python >= 3.11, a Rust toolchain and make; the rest is installed into
+# .venv from requirements.lock. tshark and a browser are taken from the system and, where apt is there, installed for the tests.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := sensor/core
+CORE_SOURCES := $(shell find $(CORE) -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) pyproject.toml
+CARGO := cargo
+say = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help demo test test-full lint bench wheel core environment peers clean lock
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+$(VENV)/.locked: requirements.lock
+	$(call say,environment: $(VENV) from requirements.lock)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; set PYTHON=…"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock || echo uv)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.locked $(CORE_SOURCES)
+	$(call say,packet core: building sensor._core)
+	@command -v $(CARGO) >/dev/null || { echo "error: cargo is not installed; see https://rustup.rs"; exit 2; }
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --release --locked --uv
+	@touch $@
+
+environment: $(VENV)/.locked ## the virtual environment, as locked
+core: $(VENV)/.core ## the Rust packet core, built in place
+
+peers: ## tshark and Chromium, which tests compare with
+	@deploy/peers.sh
+
+demo: core ## a plant under attack, live, in the browser
+	@$(BIN)/python deploy/demo/run.py
+
+lint: core ## formatting, types, layers
+	$(call say,ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	$(call say,import-linter)
+	@$(BIN)/lint-imports --no-logo
+	$(call say,pyright)
+	@$(BIN)/pyright --warnings
+	$(call say,rustfmt)
+	@cd $(CORE) && $(CARGO) fmt --all --check
+	$(call say,clippy)
+	@cd $(CORE) && $(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
+
+test: lint peers ## everything that must hold before a change lands
+	$(call say,cargo test)
+	@cd $(CORE) && $(CARGO) test --quiet --workspace --locked
+	$(call say,rules)
+	@$(BIN)/icsight rules check
+	$(call say,pytest)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not full"
+
+test-full: test ## and what takes long: every capture through pyshark
+	@$(BIN)/python -m pytest -m full --timeout 7200
+
+bench: core peers ## speed against peers, in one run, as ratios
+	@$(BIN)/python -m tests.benchmarks
+
+wheel: $(VENV)/.locked ## the wheel, in dist/
+	$(call say,wheel)
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --locked --out dist
+	@ls -l dist/*.whl
+
+lock: ## resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra all --group test --group lint --group build pyproject.toml -o requirements.lock
+
+clean: ## remove what was built
+	@rm -rf $(VENV) dist $(CORE)/target sensor/_core*.so

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs what the tests compare with and what a package registry of Python does not have: tshark (through apt, as root) and Chromium.
+set -euo pipefail
+wanted=()
+command -v tshark >/dev/null || wanted+=(tshark)
+command -v chromium >/dev/null || wanted+=(chromium)
+[ "${#wanted[@]}" -gt 0 ] || exit 0
+echo "== peers: installing ${wanted[*]}"
+if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+  echo "error: the tests need ${wanted[*]}; install them with your system's package manager and run this again" >&2
+  exit 2
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null

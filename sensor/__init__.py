@@ -1,0 +1,1 @@
+"""The edge: packets in, record batches out. Installs and runs alone on a gateway."""

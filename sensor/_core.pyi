@@ -1,0 +1,94 @@
+"""The packet core, written in Rust (`sensor/core`): capture bytes in, record batches out."""
+
+from collections.abc import Iterator
+
+__version__: str
+"""Version of the packet core."""
+
+class CaptureError(Exception):
+    """A capture cannot be read: not a capture file, empty, unreadable, unknown link type. The text is one line with what to do."""
+
+class Batch:
+    """One record batch of one table, at most 65,536 rows or 8 MiB uncompressed."""
+
+    @property
+    def table(self) -> str:
+        """Name of the table (`sensor.tables.TABLES`)."""
+    @property
+    def sequence(self) -> int:
+        """Number of the batch within (sensor, epoch), from 0, without gaps, over all tables."""
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+    @property
+    def cut(self) -> int:
+        """Number of the cut; the batches of one cut cover the same packets."""
+    @property
+    def cut_start(self) -> int:
+        """Packet clock at the end of the cut before, nanoseconds since 1970."""
+    @property
+    def cut_end(self) -> int:
+        """Packet clock at the end of this cut, nanoseconds since 1970."""
+    @property
+    def cut_last(self) -> bool:
+        """Whether this is the last batch of its cut."""
+    def ipc(self) -> bytes:
+        """The batch as an Arrow IPC stream, lz4, schema metadata as in `sensor.tables.METADATA`. The GIL is released."""
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The batch through the Arrow C stream interface, without a copy (Arrow PyCapsule interface)."""
+
+class Reader(Iterator[Batch]):
+    """Reads one capture and yields its record batches in order of `sequence`. The GIL is released while packets are worked on.
+
+    Reading the same file again gives the same batches. Standard input is a live source: its batches are also cut by time.
+
+    Args:
+        path: capture file (pcap or pcapng, plain, gzip or zstd), or "-" for standard input.
+        site: name of the site, for the metadata.
+        sensor: name of the sensor, for the metadata.
+        epoch: epoch to use for a live source; None draws a random one. Refused for a file, whose epoch is the hash of its content.
+        first_sequence: sequence of the first batch of a live source that goes on with an epoch.
+        live: cut at least every 500 ms of wall time. Always so for "-".
+
+    Raises:
+        CaptureError: nothing can be read.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        site: str = "",
+        sensor: str = "",
+        epoch: str | None = None,
+        first_sequence: int = 0,
+        live: bool = False,
+    ) -> None: ...
+    def __iter__(self) -> Reader: ...
+    def __next__(self) -> Batch: ...
+    def stop(self) -> None:
+        """Take in no more packets; iteration ends once the records of those already taken in are out. Safe from any thread."""
+    @property
+    def epoch(self) -> str:
+        """32 hexadecimal digits: BLAKE3 of the file's content, or random for a live source."""
+    @property
+    def format(self) -> str:
+        """What the capture is, as in "pcapng, zstd"."""
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file as it is on disk; None for standard input."""
+    @property
+    def position(self) -> int:
+        """Bytes of the file (as it is on disk) read so far."""
+    @property
+    def packets(self) -> int:
+        """Packets taken in so far."""
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each thing that could not be read (a truncated end, an unknown link type of one interface, …)."""
+
+def schema(table: str) -> list[tuple[str, str, bool]]:
+    """The columns that the core builds for a table: (name, kind as in `sensor.tables.Kind`, nullable). Raises KeyError."""
+
+def choices(table: str, column: str) -> list[str]:
+    """The dictionary of a choice column, in key order. Raises KeyError."""

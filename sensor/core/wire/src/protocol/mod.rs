@@ -1,0 +1,118 @@
+//! Application protocols: bytes of a conversation in, records out. No I/O, no clock but the packets' own.
+//!
+//! A protocol says what it looks like (`probe`), and parses the conversations that are its own (`Conversation`). Adding one touches
+//! `Probe` candidates in `probe` and one variant where the engine keeps its conversations.
+
+use crate::record::{PartyKey, Records};
+
+pub mod modbus;
+
+/// Which party sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The party that asks.
+    Client,
+    /// The party that answers.
+    Server,
+}
+
+impl Side {
+    /// The other side.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// What the first bytes of one direction say about a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// It is this protocol; the sender is this side where the bytes show it.
+    Certain(Option<Side>),
+    /// It may be: the port decides, or more bytes.
+    Possible(Option<Side>),
+    /// It is not.
+    No,
+}
+
+/// How the bytes travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A TCP stream, reassembled.
+    Stream,
+    /// A UDP datagram, whole.
+    Datagram,
+}
+
+/// What a conversation may touch while it parses.
+pub struct Context<'a> {
+    /// Where rows go.
+    pub records: &'a mut Records,
+    /// State that all conversations of the sensor share: last values of points, what is known of devices, counters.
+    pub shared: &'a mut Shared,
+    /// Key of this conversation's party, for its rows.
+    pub party: PartyKey,
+    /// The same with client and server exchanged is never needed: a server's own statements are rows of the same party.
+    pub server: crate::packet::Address,
+    /// Hardware address of the server, where it is known.
+    pub server_mac: Option<[u8; 6]>,
+    /// Time of the packet that completed the bytes at hand, nanoseconds since 1970.
+    pub ts: i64,
+}
+
+/// State that all conversations of one sensor share. Each part has its own bound and counters.
+#[derive(Default)]
+pub struct Shared {
+    /// Last values of Modbus points.
+    pub points: modbus::point::Points,
+    /// What is known of devices.
+    pub devices: crate::device::Devices,
+    /// What was not used, or cut short, by cause.
+    pub counters: Counters,
+}
+
+/// Counts of what the protocol parsers skipped or cut short: these go into table `sensor`, column `sensor.drops`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes skipped while looking for the next message after a gap or nonsense.
+    pub skipped_bytes: u64,
+    /// Requests that were let go without a response because a conversation had too many outstanding.
+    pub pending_overflow: u64,
+    /// Points not recorded because the table of last values was full.
+    pub points_overflow: u64,
+    /// Violations not recorded because a conversation made too many in a short time.
+    pub violations_limited: u64,
+    /// Device facts not recorded because the table of devices was full.
+    pub devices_overflow: u64,
+}
+
+/// A conversation of one protocol. One direction may never be seen; either may start in the middle.
+pub trait Conversation {
+    /// In-order bytes of one side, from the first that was not consumed. Returns how many are consumed; the rest comes again with more
+    /// behind it, but never more than `MESSAGE_BYTES` unconsumed. `context.ts` is the time of the packet that brought the newest bytes.
+    fn stream(&mut self, side: Side, data: &[u8], context: &mut Context<'_>) -> usize;
+
+    /// A whole datagram of one side.
+    fn datagram(&mut self, side: Side, data: &[u8], context: &mut Context<'_>);
+
+    /// Bytes of one side were lost (`lost` of them, 0 if not known); unconsumed bytes before the gap are gone. The next bytes need not be at the
+    /// start of a message.
+    fn gap(&mut self, side: Side, lost: u64, context: &mut Context<'_>);
+
+    /// When `expire` wants to be called at the latest: the packet time at which the oldest outstanding request is given up.
+    fn deadline(&self) -> Option<i64>;
+
+    /// Gives up what is older than its deadline at packet time `now`.
+    fn expire(&mut self, now: i64, context: &mut Context<'_>);
+
+    /// The conversation is over (closed, reset, silent, or the capture ended): whatever is outstanding becomes rows.
+    fn close(&mut self, context: &mut Context<'_>);
+
+    /// Bytes held by this conversation, for the memory bound.
+    fn bytes(&self) -> usize;
+}
+
+/// Most bytes of an incomplete message that the engine holds back for a conversation: longer ones are the parser's to skip.
+pub const MESSAGE_BYTES: usize = 16 * 1024;

@@ -1,0 +1,598 @@
+//! Growing columns: plain vectors while rows come in, Arrow arrays at the cut without a copy.
+
+use std::sync::Arc;
+
+use arrow_array::types::{ArrowPrimitiveType, Int32Type, UInt8Type, UInt16Type};
+use arrow_array::{
+    ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray, StructArray, UInt8Array,
+};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Fields};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// What every column can do; the tables are lists of these.
+pub trait Column {
+    /// Arrow type of the finished array.
+    fn data_type(&self) -> DataType;
+    /// Kind as in the table declarations (`sensor/tables.py`).
+    fn kind(&self) -> &'static str;
+    /// Takes the rows out as an Arrow array and starts anew.
+    fn finish(&mut self) -> ArrayRef;
+    /// Bytes held for variable-width values, beyond `WIDTH` for each row.
+    fn variable_bytes(&self) -> usize {
+        0
+    }
+    /// The values of a choice column, in key order.
+    fn choices(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// A column that grows by a value of this type.
+pub trait Grow<V> {
+    /// Adds a row.
+    fn grow(&mut self, value: V);
+}
+
+/// Validity of a column: one byte a row while it grows, one bit a row in Arrow; nothing is built when every row is valid.
+#[derive(Default)]
+struct Validity {
+    rows: Vec<bool>,
+    nulls: usize,
+}
+
+impl Validity {
+    #[inline]
+    fn push(&mut self, valid: bool) {
+        self.rows.push(valid);
+        self.nulls += usize::from(!valid);
+    }
+
+    fn finish(&mut self) -> Option<NullBuffer> {
+        let rows = std::mem::take(&mut self.rows);
+        self.rows.reserve(rows.len());
+        let nulls = std::mem::take(&mut self.nulls);
+        (nulls > 0).then(|| NullBuffer::new(BooleanBuffer::from(rows.as_slice())))
+    }
+}
+
+/// Takes a vector out of its place and leaves an empty one of the same capacity class behind.
+fn take<T>(values: &mut Vec<T>) -> Vec<T> {
+    let length = values.len();
+    std::mem::replace(values, Vec::with_capacity(length))
+}
+
+/// Numbers that are always present.
+pub struct Number<T: Native> {
+    values: Vec<T::Native>,
+}
+
+/// Numbers that may be null.
+pub struct Optional<T: Native> {
+    values: Vec<T::Native>,
+    validity: Validity,
+}
+
+/// An Arrow primitive type with the kind's name that the table declarations use.
+pub trait Native: ArrowPrimitiveType {
+    /// Kind as in the table declarations.
+    const KIND: &'static str;
+}
+
+macro_rules! native {
+    ($($arrow:ident => $kind:literal),* $(,)?) => { $(impl Native for arrow_array::types::$arrow { const KIND: &'static str = $kind; })* };
+}
+native!(UInt8Type => "u8", UInt16Type => "u16", UInt32Type => "u32", UInt64Type => "u64", Float64Type => "f64",
+    DurationNanosecondType => "duration");
+
+impl<T: Native> Default for Number<T> {
+    fn default() -> Self {
+        Self { values: Vec::new() }
+    }
+}
+
+macro_rules! grow_numbers {
+    ($($arrow:ident: $native:ty),* $(,)?) => { $(
+        impl Grow<$native> for Number<arrow_array::types::$arrow> {
+            #[inline]
+            fn grow(&mut self, value: $native) {
+                self.values.push(value);
+            }
+        }
+        impl Grow<Option<$native>> for Optional<arrow_array::types::$arrow> {
+            #[inline]
+            fn grow(&mut self, value: Option<$native>) {
+                self.values.push(value.unwrap_or_default());
+                self.validity.push(value.is_some());
+            }
+        }
+    )* };
+}
+grow_numbers!(UInt8Type: u8, UInt16Type: u16, UInt32Type: u32, UInt64Type: u64, Float64Type: f64, DurationNanosecondType: i64);
+
+impl<T: Native> Column for Number<T> {
+    fn data_type(&self) -> DataType {
+        T::DATA_TYPE
+    }
+    fn kind(&self) -> &'static str {
+        T::KIND
+    }
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), None))
+    }
+}
+
+impl<T: Native> Default for Optional<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), validity: Validity::default() }
+    }
+}
+
+impl<T: Native> Column for Optional<T> {
+    fn data_type(&self) -> DataType {
+        T::DATA_TYPE
+    }
+    fn kind(&self) -> &'static str {
+        T::KIND
+    }
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), self.validity.finish()))
+    }
+}
+
+/// Nanoseconds since 1970, UTC.
+#[derive(Default)]
+pub struct Timestamps {
+    values: Vec<i64>,
+}
+
+impl Timestamps {
+    /// Adds a row.
+    #[inline]
+    pub fn push(&mut self, nanoseconds: i64) {
+        self.values.push(nanoseconds);
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Takes the rows out as an Arrow array.
+    pub fn finish(&mut self) -> ArrayRef {
+        let array = arrow_array::TimestampNanosecondArray::new(take(&mut self.values).into(), None);
+        Arc::new(array.with_timezone("UTC"))
+    }
+}
+
+/// True or false, always present.
+#[derive(Default)]
+pub struct Flags {
+    values: Vec<bool>,
+}
+
+impl Grow<bool> for Flags {
+    fn grow(&mut self, value: bool) {
+        self.values.push(value);
+    }
+}
+
+impl Column for Flags {
+    fn data_type(&self) -> DataType {
+        DataType::Boolean
+    }
+    fn kind(&self) -> &'static str {
+        "bool"
+    }
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(BooleanArray::new(BooleanBuffer::from(take(&mut self.values).as_slice()), None))
+    }
+}
+
+/// A word of a fixed list; `choice!` writes the implementation.
+pub trait Word: Copy + 'static {
+    /// All words; the key is the position in the list.
+    const WORDS: &'static [&'static str];
+    /// Position of this word.
+    fn key(self) -> u8;
+}
+
+/// Declares an enumeration whose members are the words of a choice column.
+#[macro_export]
+macro_rules! choice {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$member_meta:meta])* $member:ident = $word:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$member_meta])* #[doc = concat!("`", $word, "`")] $member),* }
+        impl $crate::record::column::Word for $name {
+            const WORDS: &'static [&'static str] = &[$($word),*];
+            #[inline]
+            fn key(self) -> u8 { self as u8 }
+        }
+        impl $name {
+            /// The word as it stands in the records.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$member => $word),* }
+            }
+        }
+    };
+}
+
+/// One of a fixed list of words.
+pub struct Choice<W: Word> {
+    keys: Vec<u8>,
+    validity: Validity,
+    words: std::marker::PhantomData<W>,
+}
+
+impl<W: Word> Default for Choice<W> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), validity: Validity::default(), words: std::marker::PhantomData }
+    }
+}
+
+impl<W: Word> Grow<W> for Choice<W> {
+    #[inline]
+    fn grow(&mut self, word: W) {
+        self.keys.push(word.key());
+        self.validity.push(true);
+    }
+}
+
+impl<W: Word> Grow<Option<W>> for Choice<W> {
+    #[inline]
+    fn grow(&mut self, word: Option<W>) {
+        self.keys.push(word.map_or(0, W::key));
+        self.validity.push(word.is_some());
+    }
+}
+
+impl<W: Word> Column for Choice<W> {
+    fn data_type(&self) -> DataType {
+        DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8))
+    }
+    fn kind(&self) -> &'static str {
+        "choice"
+    }
+    fn choices(&self) -> &'static [&'static str] {
+        W::WORDS
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let keys = UInt8Array::new(take(&mut self.keys).into(), self.validity.finish());
+        let words: ArrayRef = Arc::new(StringArray::from_iter_values(W::WORDS));
+        Arc::new(DictionaryArray::<UInt8Type>::new(keys, words))
+    }
+}
+
+/// Text that repeats: each distinct text is kept once between two cuts.
+#[derive(Default)]
+pub struct Names {
+    keys: Vec<i32>,
+    validity: Validity,
+    index: HashTable<i32>,
+    offsets: Vec<i32>,
+    bytes: Vec<u8>,
+    hasher: FixedState,
+}
+
+impl Names {
+    /// The key of this text until the next cut.
+    pub fn intern(&mut self, text: &str) -> i32 {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        let hash = self.hasher.hash_one(text.as_bytes());
+        let Self { index, offsets, bytes, hasher, .. } = self;
+        if let Some(&key) = index.find(hash, |&key| text_at(offsets, bytes, key) == text.as_bytes()) {
+            return key;
+        }
+        let key = i32::try_from(offsets.len() - 1).unwrap_or(i32::MAX);
+        bytes.extend_from_slice(text.as_bytes());
+        offsets.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        index.insert_unique(hash, key, |&key| hasher.hash_one(text_at(offsets, bytes, key)));
+        key
+    }
+
+    /// Adds a row by the key that `intern` gave since the last cut.
+    #[inline]
+    pub fn push_key(&mut self, key: i32) {
+        self.keys.push(key);
+        self.validity.push(true);
+    }
+
+}
+
+/// A text of a `Names` column, or the key that `Names::intern` gave for it since the last cut.
+#[derive(Clone, Copy, Debug)]
+pub enum Name<'a> {
+    /// The text itself.
+    Text(&'a str),
+    /// Its key.
+    Key(i32),
+}
+
+impl Grow<Name<'_>> for Names {
+    #[inline]
+    fn grow(&mut self, name: Name<'_>) {
+        let key = match name {
+            Name::Text(text) => self.intern(text),
+            Name::Key(key) => key,
+        };
+        self.push_key(key);
+    }
+}
+
+impl Grow<&str> for Names {
+    fn grow(&mut self, text: &str) {
+        let key = self.intern(text);
+        self.push_key(key);
+    }
+}
+
+impl Grow<Option<&str>> for Names {
+    fn grow(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.grow(text),
+            None => {
+                self.keys.push(0);
+                self.validity.push(false);
+            }
+        }
+    }
+}
+
+fn text_at<'a>(offsets: &[i32], bytes: &'a [u8], key: i32) -> &'a [u8] {
+    let at = usize::try_from(key).unwrap_or(usize::MAX - 1);
+    match (offsets.get(at), offsets.get(at + 1)) {
+        (Some(&start), Some(&end)) => bytes.get(start as usize..end as usize).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+impl Column for Names {
+    fn data_type(&self) -> DataType {
+        DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+    }
+    fn kind(&self) -> &'static str {
+        "name"
+    }
+    fn variable_bytes(&self) -> usize {
+        self.bytes.len() + self.offsets.len() * 4
+    }
+    fn finish(&mut self) -> ArrayRef {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.index.clear();
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(take(&mut self.offsets)));
+        let bytes = Buffer::from_vec(take(&mut self.bytes));
+        let keys = PrimitiveArray::<Int32Type>::new(take(&mut self.keys).into(), self.validity.finish());
+        // Every text came in as `&str` and every key from `intern`; should that ever fail, an empty array makes the cut fail as a whole.
+        StringArray::try_new(offsets, bytes, None)
+            .and_then(|texts| DictionaryArray::<Int32Type>::try_new(keys, Arc::new(texts)))
+            .map_or_else(|_| arrow_array::new_empty_array(&self.data_type()), |a| Arc::new(a) as ArrayRef)
+    }
+}
+
+/// Bytes with offsets: the ground of text, binary and lists.
+struct Runs<T> {
+    offsets: Vec<i32>,
+    values: Vec<T>,
+    validity: Validity,
+}
+
+impl<T> Default for Runs<T> {
+    fn default() -> Self {
+        Self { offsets: vec![0], values: Vec::new(), validity: Validity::default() }
+    }
+}
+
+impl<T> Runs<T> {
+    #[inline]
+    fn close(&mut self, valid: bool) {
+        // A batch is cut at 8 MiB, so that the length fits.
+        self.offsets.push(i32::try_from(self.values.len()).unwrap_or(i32::MAX));
+        self.validity.push(valid);
+    }
+
+    fn finish(&mut self) -> (OffsetBuffer<i32>, Vec<T>, Option<NullBuffer>) {
+        let offsets = take(&mut self.offsets);
+        self.offsets.push(0);
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), take(&mut self.values), self.validity.finish())
+    }
+}
+
+/// Text that rarely repeats.
+#[derive(Default)]
+pub struct Texts {
+    runs: Runs<u8>,
+}
+
+impl Grow<&str> for Texts {
+    fn grow(&mut self, text: &str) {
+        self.runs.values.extend_from_slice(text.as_bytes());
+        self.runs.close(true);
+    }
+}
+
+impl Column for Texts {
+    fn data_type(&self) -> DataType {
+        DataType::Utf8
+    }
+    fn kind(&self) -> &'static str {
+        "text"
+    }
+    fn variable_bytes(&self) -> usize {
+        self.runs.values.len()
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let (offsets, values, validity) = self.runs.finish();
+        StringArray::try_new(offsets, Buffer::from_vec(values), validity)
+            .map_or_else(|_| arrow_array::new_empty_array(&DataType::Utf8), |a| Arc::new(a) as ArrayRef)
+    }
+}
+
+/// Bytes as they were on the wire.
+#[derive(Default)]
+pub struct Binaries {
+    runs: Runs<u8>,
+}
+
+impl Grow<&[u8]> for Binaries {
+    fn grow(&mut self, bytes: &[u8]) {
+        self.runs.values.extend_from_slice(bytes);
+        self.runs.close(true);
+    }
+}
+
+/// Two parts become one value, one behind the other; both None is null.
+impl Grow<[Option<&[u8]>; 2]> for Binaries {
+    #[inline]
+    fn grow(&mut self, parts: [Option<&[u8]>; 2]) {
+        for part in parts.iter().flatten() {
+            self.runs.values.extend_from_slice(part);
+        }
+        self.runs.close(parts.iter().any(Option::is_some));
+    }
+}
+
+impl Column for Binaries {
+    fn data_type(&self) -> DataType {
+        DataType::Binary
+    }
+    fn kind(&self) -> &'static str {
+        "binary"
+    }
+    fn variable_bytes(&self) -> usize {
+        self.runs.values.len()
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let (offsets, values, validity) = self.runs.finish();
+        Arc::new(BinaryArray::new(offsets, Buffer::from_vec(values), validity))
+    }
+}
+
+/// Sixteen-bit words as they come off the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words<'a> {
+    /// Null.
+    None,
+    /// Big-endian registers; an odd last byte is left out.
+    Registers(&'a [u8]),
+    /// Bits, least significant first, as 0 and 1: `count` of them, or as many as there are bytes for.
+    Bits(&'a [u8], u16),
+    /// Words that are numbers already.
+    Numbers(&'a [u16]),
+}
+
+/// Lists of sixteen-bit words.
+#[derive(Default)]
+pub struct WordLists {
+    runs: Runs<u16>,
+}
+
+impl Grow<Words<'_>> for WordLists {
+    #[inline]
+    fn grow(&mut self, words: Words<'_>) {
+        let values = &mut self.runs.values;
+        match words {
+            Words::None => return self.runs.close(false),
+            Words::Registers(bytes) => values.extend(bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair))),
+            Words::Bits(bytes, count) => {
+                let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1)));
+                values.extend(bits.take(usize::from(count)));
+            }
+            Words::Numbers(numbers) => values.extend_from_slice(numbers),
+        }
+        self.runs.close(true);
+    }
+}
+
+impl Column for WordLists {
+    fn data_type(&self) -> DataType {
+        DataType::List(Arc::new(Field::new("item", DataType::UInt16, false)))
+    }
+    fn kind(&self) -> &'static str {
+        "list<u16>"
+    }
+    fn variable_bytes(&self) -> usize {
+        self.runs.values.len() * 2
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let (offsets, values, validity) = self.runs.finish();
+        let values = PrimitiveArray::<UInt16Type>::new(values.into(), None);
+        let item = Arc::new(Field::new("item", DataType::UInt16, false));
+        Arc::new(ListArray::new(item, offsets, Arc::new(values), validity))
+    }
+}
+
+/// An element of a list of structures: its fields' names and the columns that hold them.
+pub trait Element: Default {
+    /// One element, as the caller has it.
+    type Item<'a>;
+    /// Kind of the list column, as in `list<counter>`.
+    const KIND: &'static str;
+    /// Names and columns of the fields, in order.
+    fn columns(&mut self) -> Vec<(&'static str, &mut dyn Column)>;
+    /// Adds one element.
+    fn push(&mut self, item: Self::Item<'_>);
+}
+
+/// Lists of structures.
+pub struct StructLists<E: Element> {
+    runs: Runs<()>,
+    element: E,
+}
+
+impl<E: Element> Default for StructLists<E> {
+    fn default() -> Self {
+        Self { runs: Runs::default(), element: E::default() }
+    }
+}
+
+impl<'a, E: Element> Grow<Option<&[E::Item<'a>]>> for StructLists<E>
+where
+    E::Item<'a>: Copy,
+{
+    fn grow(&mut self, items: Option<&[E::Item<'a>]>) {
+        for item in items.unwrap_or_default() {
+            self.element.push(*item);
+            self.runs.values.push(());
+        }
+        self.runs.close(items.is_some());
+    }
+}
+
+impl<E: Element> StructLists<E> {
+    fn fields() -> Fields {
+        E::default().columns().iter().map(|(name, column)| Field::new(*name, column.data_type(), false)).collect()
+    }
+}
+
+impl<E: Element> Column for StructLists<E> {
+    fn data_type(&self) -> DataType {
+        DataType::List(Arc::new(Field::new("item", DataType::Struct(Self::fields()), false)))
+    }
+    fn kind(&self) -> &'static str {
+        E::KIND
+    }
+    fn variable_bytes(&self) -> usize {
+        self.runs.values.len() * 32
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let (offsets, _, validity) = self.runs.finish();
+        let fields = Self::fields();
+        let columns = self.element.columns().into_iter().map(|(_, column)| column.finish()).collect();
+        let elements = StructArray::new(fields.clone(), columns, None);
+        let item = Arc::new(Field::new("item", DataType::Struct(fields), false));
+        Arc::new(ListArray::new(item, offsets, Arc::new(elements), validity))
+    }
+}

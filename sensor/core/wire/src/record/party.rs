@@ -1,0 +1,215 @@
+//! The parties of a record: the columns that every table starts with.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, UInt16Array};
+use arrow_schema::{DataType, Field, TimeUnit};
+
+use super::column::{Column, Grow, Names, Timestamps};
+use crate::packet::Address;
+
+/// Who talks to whom: all common columns but the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Party {
+    /// Address of the client.
+    pub client_ip: Option<Address>,
+    /// Address of the server.
+    pub server_ip: Option<Address>,
+    /// Transport port of the client.
+    pub client_port: Option<u16>,
+    /// Transport port of the server.
+    pub server_port: Option<u16>,
+    /// Hardware address of the client.
+    pub client_mac: Option<[u8; 6]>,
+    /// Hardware address of the server.
+    pub server_mac: Option<[u8; 6]>,
+    /// Outermost VLAN identifier.
+    pub vlan: Option<u16>,
+    /// Community ID v1 as text: "1:" and 28 characters of Base64.
+    pub community_id: Option<[u8; 30]>,
+}
+
+/// Key of a party between two cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartyKey(u32);
+
+/// The parties of the rows since the last cut. A conversation registers once and remembers its key, so that a row costs two pushes.
+#[derive(Default)]
+pub struct Parties {
+    parties: Vec<Party>,
+    generation: u32,
+}
+
+/// A party's key, remembered until the next cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PartyCache(Option<(u32, PartyKey)>);
+
+impl PartyCache {
+    /// The key in this generation; `party` is asked for when there is none yet.
+    #[inline]
+    pub fn key(&mut self, parties: &mut Parties, party: impl FnOnce() -> Party) -> PartyKey {
+        match self.0 {
+            Some((generation, key)) if generation == parties.generation => key,
+            _ => {
+                let key = parties.add(party());
+                self.0 = Some((parties.generation, key));
+                key
+            }
+        }
+    }
+
+    /// Forgets the key: the party has changed.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Parties {
+    /// Registers a party until the next cut.
+    pub fn add(&mut self, party: Party) -> PartyKey {
+        // A batch is cut at 65,536 rows and a party is added with a row, so that the number fits.
+        let key = PartyKey(u32::try_from(self.parties.len()).unwrap_or(u32::MAX));
+        self.parties.push(party);
+        key
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.parties.len() * size_of::<Party>()
+    }
+
+    /// Number of parties since the last cut.
+    pub fn len(&self) -> usize {
+        self.parties.len()
+    }
+
+    /// Whether no party is registered.
+    pub fn is_empty(&self) -> bool {
+        self.parties.is_empty()
+    }
+
+    /// Forgets all parties: their keys are void from now on.
+    pub(super) fn clear(&mut self) {
+        self.parties.clear();
+        self.generation = self.generation.wrapping_add(1);
+    }
+}
+
+/// The common columns of one table: a time and a party for each row.
+#[derive(Default)]
+pub struct Common {
+    ts: Timestamps,
+    parties: Vec<PartyKey>,
+}
+
+impl Common {
+    /// Adds a row.
+    #[inline]
+    pub fn push(&mut self, ts: i64, party: PartyKey) {
+        self.ts.push(ts);
+        self.parties.push(party);
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.parties.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.parties.is_empty()
+    }
+
+    /// Names, kinds, types and nullability of the common columns.
+    pub fn fields() -> Vec<(&'static str, &'static str, Field)> {
+        let text = || Names::default().data_type();
+        let field = |name: &'static str, kind, data_type, nullable| (name, kind, Field::new(name, data_type, nullable));
+        vec![
+            field("ts", "timestamp", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false),
+            field("client.ip", "name", text(), true),
+            field("server.ip", "name", text(), true),
+            field("client.port", "u16", DataType::UInt16, true),
+            field("server.port", "u16", DataType::UInt16, true),
+            field("client.mac", "name", text(), true),
+            field("server.mac", "name", text(), true),
+            field("vlan", "u16", DataType::UInt16, true),
+            field("network.community_id", "name", text(), true),
+        ]
+    }
+
+    /// Takes the rows out as arrays in the order of `fields`.
+    pub(super) fn finish(&mut self, parties: &Parties) -> Vec<ArrayRef> {
+        // Only parties of this table's rows go into its dictionaries, in order of their first row.
+        let mut local = vec![u32::MAX; parties.len()];
+        let mut used: Vec<&Party> = Vec::new();
+        let mut rows: Vec<u32> = Vec::with_capacity(self.parties.len());
+        for key in self.parties.drain(..) {
+            let (Some(slot), Some(party)) = (local.get_mut(key.0 as usize), parties.parties.get(key.0 as usize)) else { continue };
+            if *slot == u32::MAX {
+                *slot = used.len() as u32;
+                used.push(party);
+            }
+            rows.push(*slot);
+        }
+        let name = |text: &dyn Fn(&Party, &mut String) -> bool| -> ArrayRef {
+            let mut names = Names::default();
+            let mut buffer = String::new();
+            let keys: Vec<Option<i32>> = used
+                .iter()
+                .map(|party| {
+                    buffer.clear();
+                    text(party, &mut buffer).then(|| names.intern(&buffer))
+                })
+                .collect();
+            for row in &rows {
+                match keys.get(*row as usize).copied().flatten() {
+                    Some(key) => names.push_key(key),
+                    None => names.grow(None),
+                }
+            }
+            names.finish()
+        };
+        let port = |port: &dyn Fn(&Party) -> Option<u16>| -> ArrayRef {
+            let ports: Vec<Option<u16>> = used.iter().map(|party| port(party)).collect();
+            if ports.iter().all(Option::is_some) {
+                let ports: Vec<u16> = ports.into_iter().flatten().collect();
+                let values: Vec<u16> = rows.iter().map(|row| ports.get(*row as usize).copied().unwrap_or_default()).collect();
+                return Arc::new(UInt16Array::new(values.into(), None));
+            }
+            Arc::new(rows.iter().map(|row| ports.get(*row as usize).copied().flatten()).collect::<UInt16Array>())
+        };
+        vec![
+            self.ts.finish(),
+            name(&|party, text| write_address(party.client_ip, text)),
+            name(&|party, text| write_address(party.server_ip, text)),
+            port(&|party| party.client_port),
+            port(&|party| party.server_port),
+            name(&|party, text| write_mac(party.client_mac, text)),
+            name(&|party, text| write_mac(party.server_mac, text)),
+            port(&|party| party.vlan),
+            name(&|party, text| {
+                let id = party.community_id.as_ref().and_then(|id| std::str::from_utf8(id).ok());
+                text.push_str(id.unwrap_or_default());
+                id.is_some()
+            }),
+        ]
+    }
+}
+
+fn write_address(address: Option<Address>, text: &mut String) -> bool {
+    use std::fmt::Write as _;
+    address.is_some_and(|address| write!(text, "{address}").is_ok())
+}
+
+fn write_mac(mac: Option<[u8; 6]>, text: &mut String) -> bool {
+    mac.is_some_and(|mac| {
+        text.push_str(&mac_text(mac));
+        true
+    })
+}
+
+/// A hardware address as text: lower case with colons.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    let [a, b, c, d, e, f] = mac;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}

@@ -1,0 +1,327 @@
+"""The record tables: the contract that everything downstream reads.
+
+Each table is declared here once. The packet core builds its Arrow schemas to match (a test compares them), and the field list of
+the command line, the rule check, the stores and the documentation are derived from these declarations.
+
+Names follow the Elastic Common Schema where it has a name. Modbus addresses are the protocol's own and start at 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA_VERSION: Final = 1
+"""Version of the tables below. It rises when a column changes its meaning or type; a new column does not raise it."""
+
+BATCH_ROWS: Final = 65_536
+"""Most rows in a batch."""
+
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Most uncompressed bytes in a batch."""
+
+Kind = Literal[
+    "timestamp",  # nanoseconds since 1970, UTC
+    "duration",  # nanoseconds
+    "choice",  # one of `Column.values`: dictionary<uint8, utf8>
+    "name",  # text that repeats: dictionary<int32, utf8>
+    "text",  # text that rarely repeats: utf8
+    "bool",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "f64",
+    "binary",
+    "list<u16>",
+    "list<file_record>",
+    "list<device_object>",
+    "list<counter>",
+]
+"""What a column holds. Arrow types are those of the comments; structures are declared in `STRUCTURES`."""
+
+STRUCTURES: Final[Mapping[str, Mapping[str, Kind]]] = {
+    "file_record": {"file": "u16", "record": "u16", "length": "u16", "data": "binary"},
+    "device_object": {"object": "u8", "value": "text"},
+    "counter": {"name": "text", "count": "u64"},
+}
+"""Element types of the list columns, by name: field → kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    nullable: bool = True
+    values: tuple[str, ...] = ()
+    """All values that a column of kind `choice` may hold; the dictionary key is the position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One record table."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises KeyError if the table has none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def schema(self) -> dict[str, pl.DataType]:
+        """The table's columns with their Polars types, in order."""
+        return {column.name: polars_type(column.kind) for column in self.columns}
+
+
+def polars_type(kind: Kind) -> pl.DataType:
+    """The Polars type that a column of this kind has once a batch has been loaded."""
+    if kind.startswith("list<"):
+        element = kind[5:-1]
+        if element in STRUCTURES:
+            return pl.List(pl.Struct({name: polars_type(field) for name, field in STRUCTURES[element].items()}))
+        return pl.List(pl.UInt16())
+    scalars: dict[str, pl.DataType] = {
+        "timestamp": pl.Datetime("ns", "UTC"),
+        "duration": pl.Duration("ns"),
+        "choice": pl.Categorical(),
+        "name": pl.Categorical(),
+        "text": pl.String(),
+        "bool": pl.Boolean(),
+        "u8": pl.UInt8(),
+        "u16": pl.UInt16(),
+        "u32": pl.UInt32(),
+        "u64": pl.UInt64(),
+        "f64": pl.Float64(),
+        "binary": pl.Binary(),
+    }
+    return scalars[kind]
+
+
+COMMON: Final = (
+    Column("ts", "timestamp", "first packet of the request, or of the message where it stands alone", nullable=False),
+    Column("client.ip", "name", "address of the client, canonical text (RFC 5952 for IPv6)"),
+    Column("server.ip", "name", "address of the server, canonical text"),
+    Column("client.port", "u16", "transport port of the client"),
+    Column("server.port", "u16", "transport port of the server"),
+    Column("client.mac", "name", "hardware address of the client as the sensor saw it, lower case with colons"),
+    Column("server.mac", "name", "hardware address of the server as the sensor saw it"),
+    Column("vlan", "u16", "outermost VLAN identifier (IEEE 802.1Q)"),
+    Column("network.community_id", "name", "Community ID v1, seed 0: the pivot to Zeek, Suricata and Arkime"),
+)
+"""The columns that every table starts with."""
+
+APPLICATIONS: Final = (
+    "modbus", "opcua", "http", "tls", "ssh", "dcerpc", "smb", "ftp", "telnet", "smtp", "dns", "ntp", "snmp", "dhcp", "tftp",
+    "rdp", "vnc", "s7comm", "enip", "dnp3", "iec104", "bacnet", "mms", "ntlm", "other",
+)  # fmt: skip
+"""Protocols that the sensor names, by content first and port second."""
+
+MODBUS_FUNCTIONS: Final = {
+    1: "read_coils",
+    2: "read_discrete_inputs",
+    3: "read_holding_registers",
+    4: "read_input_registers",
+    5: "write_single_coil",
+    6: "write_single_register",
+    7: "read_exception_status",
+    8: "diagnostics",
+    11: "get_comm_event_counter",
+    12: "get_comm_event_log",
+    15: "write_multiple_coils",
+    16: "write_multiple_registers",
+    17: "report_server_id",
+    20: "read_file_record",
+    21: "write_file_record",
+    22: "mask_write_register",
+    23: "read_write_multiple_registers",
+    24: "read_fifo_queue",
+    43: "encapsulated_interface_transport",
+    90: "umas",
+}
+"""Function codes with a name (Modbus Application Protocol V1.1b3, 5.1; 90 is Schneider's UMAS)."""
+
+MODBUS_EXCEPTIONS: Final = {
+    1: "illegal_function",
+    2: "illegal_data_address",
+    3: "illegal_data_value",
+    4: "server_device_failure",
+    5: "acknowledge",
+    6: "server_device_busy",
+    7: "negative_acknowledge",
+    8: "memory_parity_error",
+    10: "gateway_path_unavailable",
+    11: "gateway_target_device_failed_to_respond",
+}
+"""Exception codes (Modbus Application Protocol V1.1b3, 7; 7 from the earlier PI-MBUS-300)."""
+
+_FLOW = (
+    Column("network.transport", "choice", "transport protocol", nullable=False, values=("tcp", "udp")),
+    Column("network.application", "choice", "protocol by content first, port second; null: not known", values=APPLICATIONS),
+    Column("flow.bytes_out", "u64", "payload bytes from client to server, retransmissions not counted", nullable=False),
+    Column("flow.bytes_in", "u64", "payload bytes from server to client", nullable=False),
+    Column("flow.packets_out", "u64", "packets from client to server", nullable=False),
+    Column("flow.packets_in", "u64", "packets from server to client", nullable=False),
+    Column(
+        "flow.state",
+        "choice",
+        "attempt: opening unanswered; refused: opening answered by reset; half_open: answered, handshake never completed; "
+        "established: handshake seen; midstream: already running when first seen; one_sided: only one direction seen; "
+        "closed: ended in order; reset: ended by reset; expired: ended by silence; datagrams: UDP",
+        nullable=False,
+        values=(
+            "attempt", "refused", "half_open", "established", "midstream", "one_sided", "closed", "reset", "expired", "datagrams",
+        ),
+    ),
+    Column("flow.retransmissions", "u32", "segments whose bytes had all been seen before", nullable=False),
+    Column("flow.gaps", "u32", "holes in the stream that were never filled", nullable=False),
+    Column("flow.duration", "duration", "first to last packet so far", nullable=False),
+    Column("flow.final", "bool", "true on the last row of a conversation, false on its state each minute", nullable=False),
+)  # fmt: skip
+
+_MODBUS = (
+    Column("modbus.transaction_id", "u16", "transaction identifier of the MBAP header; null in RTU framing"),
+    Column("modbus.unit_id", "u8", "unit identifier", nullable=False),
+    Column("modbus.function_code", "u8", "function code, exception bit removed", nullable=False),
+    Column(
+        "modbus.function",
+        "choice",
+        "name of the function; user_defined for 65-72 and 100-110, reserved for the rest",
+        nullable=False,
+        values=(*MODBUS_FUNCTIONS.values(), "user_defined", "reserved"),
+    ),
+    Column("modbus.sub_function", "u16", "diagnostics sub-function (FC 8), UMAS function (FC 90)"),
+    Column(
+        "modbus.access",
+        "choice",
+        "what the request does to the device",
+        nullable=False,
+        values=("read", "write", "read_write", "diagnostic", "other"),
+    ),
+    Column("modbus.address", "u16", "first address read or written, from 0; FIFO pointer (FC 24)"),
+    Column("modbus.quantity", "u16", "number of coils, inputs or registers"),
+    Column("modbus.values", "list<u16>", "values read or written at `address`; bits as 0 and 1; status words of FC 7, 8, 11, 12"),
+    Column("modbus.write_address", "u16", "first address written (FC 23)"),
+    Column("modbus.write_quantity", "u16", "number of registers written (FC 23)"),
+    Column("modbus.write_values", "list<u16>", "values written (FC 23)"),
+    Column("modbus.and_mask", "u16", "AND mask (FC 22)"),
+    Column("modbus.or_mask", "u16", "OR mask (FC 22)"),
+    Column("modbus.file_records", "list<file_record>", "file records read or written (FC 20, 21)"),
+    Column("modbus.mei_type", "u8", "type of encapsulated interface (FC 43): 13 CANopen, 14 device identification"),
+    Column("modbus.device_id", "list<device_object>", "identification objects answered (FC 43/14)"),
+    Column(
+        "modbus.data",
+        "binary",
+        "what no other column holds: event log, server id, UMAS and user-defined bodies, request bytes first",
+    ),
+    Column("modbus.exception_code", "u8", "exception code of the answer"),
+    Column(
+        "modbus.exception",
+        "choice",
+        "name of the exception; other for a code without a name",
+        values=(*MODBUS_EXCEPTIONS.values(), "other"),
+    ),
+    Column("modbus.response_time", "duration", "end of the request to the start of its response"),
+    Column(
+        "modbus.pairing",
+        "choice",
+        "both: request and response; request: no response was seen; response: no request was seen",
+        nullable=False,
+        values=("both", "request", "response"),
+    ),
+    Column(
+        "modbus.encapsulation",
+        "choice",
+        "framing on the wire",
+        nullable=False,
+        values=("tcp", "rtu_over_tcp", "udp"),
+    ),
+    Column("modbus.bytes", "u32", "bytes of the request's and the response's application data units", nullable=False),
+)
+
+_POINT = (
+    Column("point.id", "name", "kind:address@unit for Modbus, as in holding:100@1", nullable=False),
+    Column("point.number", "f64", "the value", nullable=False),
+    Column("point.access", "choice", "how it was seen", nullable=False, values=("read", "write", "notify")),
+    Column("point.quality", "choice", "quality that the protocol tells", nullable=False, values=("good", "uncertain", "bad")),
+    Column("network.protocol", "choice", "protocol that carried it", nullable=False, values=("modbus", "opcua")),
+)
+
+_DEVICE = (
+    Column("device.mac", "name", "hardware address of the device"),
+    Column("device.ip", "name", "address of the device"),
+    Column(
+        "device.attribute",
+        "choice",
+        "what was learned",
+        nullable=False,
+        values=("vendor", "product", "version", "serial", "name", "role", "protocol", "os"),
+    ),
+    Column("device.value", "name", "the attribute's value as the device gave it", nullable=False),
+    Column("device.source", "name", "where it was seen: modbus fc 17, modbus fc 43/14, mac address, traffic", nullable=False),
+)
+
+_VIOLATION = (
+    Column(
+        "violation.layer",
+        "choice",
+        "layer of the broken rule",
+        nullable=False,
+        values=("capture", "link", "network", "transport", "application"),
+    ),
+    Column("violation.kind", "name", "what is broken, stable snake case", nullable=False),
+    Column("violation.clause", "name", "document and clause that says so", nullable=False),
+    Column("violation.detail", "text", "what was expected and what was seen", nullable=False),
+    Column("violation.bytes", "binary", "the offending bytes, at most 64", nullable=False),
+    Column("network.protocol", "name", "protocol that is broken: modbus, tcp, ip, arp, ndp, …", nullable=False),
+)
+
+_SENSOR = (
+    Column("sensor.packets", "u64", "packets taken in since the start", nullable=False),
+    Column("sensor.bytes", "u64", "bytes on the wire of these packets", nullable=False),
+    Column("sensor.drops", "list<counter>", "what was not used, by cause, since the start", nullable=False),
+    Column("sensor.flows", "u32", "conversations held now", nullable=False),
+    Column("sensor.memory", "u64", "bytes held now in the packet core's buffers and tables", nullable=False),
+    Column("sensor.spool_depth", "u64", "batches in the spool not yet shipped; null for a capture file"),
+    Column("sensor.clock_offset", "duration", "sensor clock minus packet clock; null for a capture file"),
+    Column("sensor.version", "name", "version of the packet core", nullable=False),
+)
+
+TABLES: Final[Mapping[str, Table]] = {
+    table.name: table
+    for table in (
+        Table("flow", "a conversation at its end, and its state each minute", COMMON + _FLOW),
+        Table("modbus", "one request with its response", COMMON + _MODBUS),
+        Table("point", "an observed value of a process point: when it changes, and once a minute", COMMON + _POINT),
+        Table("device", "something seen about a device: when it is first seen, and when it changes", COMMON + _DEVICE),
+        Table("violation", "something that breaks a protocol or the network's order", COMMON + _VIOLATION),
+        Table("sensor", "a sensor's state every 10 s", COMMON + _SENSOR),
+    )
+}
+"""All record tables by name, in the order in which a cut writes them."""
+
+METADATA: Final[Mapping[str, str]] = {
+    "icsight.table": "name of the table",
+    "icsight.schema": "SCHEMA_VERSION that wrote it",
+    "icsight.site": "site the sensor belongs to",
+    "icsight.sensor": "name of the sensor",
+    "icsight.epoch": "32 hexadecimal digits: BLAKE3 of a capture file's content, or random for a live source",
+    "icsight.sequence": "number of the batch within (sensor, epoch), from 0, without gaps, over all tables",
+    "icsight.cut": "number of the cut within (sensor, epoch), from 0: the batches of one cut cover the same packets",
+    "icsight.cut_start": "packet clock at the end of the cut before, nanoseconds since 1970",
+    "icsight.cut_end": "packet clock at the end of this cut: highest packet time so far, nanoseconds since 1970",
+    "icsight.cut_last": "1 on the last batch of a cut, otherwise 0",
+}
+"""Schema metadata of every batch: key → meaning. Values are text."""
