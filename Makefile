@@ -3,7 +3,6 @@
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
-.ONESHELL:
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3

@@ -6,7 +6,7 @@ __version__: str
 """Version of the packet core."""
 
 class CaptureError(Exception):
-    """A capture cannot be read: not a capture file, empty, unreadable, unknown link type. The text is one line with what to do."""
+    """A capture cannot be read: not a capture file, empty, unreadable, unknown link type. The text is one line: what to do."""
 
 class Batch:
     """One record batch of one table, at most 65,536 rows or 8 MiB uncompressed."""
@@ -46,7 +46,7 @@ class Reader(Iterator[Batch]):
         path: capture file (pcap or pcapng, plain, gzip or zstd), or "-" for standard input.
         site: name of the site, for the metadata.
         sensor: name of the sensor, for the metadata.
-        epoch: epoch to use for a live source; None draws a random one. Refused for a file, whose epoch is the hash of its content.
+        epoch: epoch to use for a live source; None draws a random one. A file's epoch is the hash of its content.
         first_sequence: sequence of the first batch of a live source that goes on with an epoch.
         live: cut at least every 500 ms of wall time. Always so for "-".
 

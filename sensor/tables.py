@@ -25,6 +25,9 @@ BATCH_ROWS: Final = 65_536
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Most uncompressed bytes in a batch."""
 
+LOCAL_SENSOR: Final = "local"
+"""Name of the sensor that reads captures on this machine, unless it is given another."""
+
 Kind = Literal[
     "timestamp",  # nanoseconds since 1970, UTC
     "duration",  # nanoseconds

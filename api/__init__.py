@@ -1,0 +1,1 @@
+"""The situational-awareness API, its console, and the `icsight` command."""

@@ -1,0 +1,67 @@
+"""The `icsight` command. Each subcommand loads its own package only, so that a gateway needs no server's libraries."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final, NoReturn
+
+import click
+
+from sensor import __version__
+from sensor.terminal import CommandError, run
+
+COMMANDS: Final = {
+    "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
+    "fields": ("sensor.cli", "Print the record tables and their columns."),
+    "query": ("collector.cli", "Ask the stored records in SQL."),
+    "read": ("sensor.cli", "Print what a capture says, as records."),
+    "rules": ("detection.cli", "Check, list and test detection rules."),
+    "run": ("api.commands", "Run the whole system in one process."),
+    "serve": ("api.commands", "Serve the API and the console over stored data."),
+}
+"""Subcommand → the module that holds it, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None. Raises CommandError where its package is not installed."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = COMMANDS[cmd_name][0]
+        try:
+            command = getattr(import_module(module), cmd_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] in {"api", "collector", "detection", "sensor"}:
+                raise
+            raise CommandError(
+                f"`icsight {cmd_name}` needs the Python package {error.name}, which is not installed. "
+                "Install it with: pip install 'icsight[server]'"
+            ) from error
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{cmd_name} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="icsight")
+def icsight() -> None:
+    """Passive security monitor for industrial control systems."""
+
+
+def main() -> NoReturn:
+    """Entry point of the `icsight` command."""
+    run(icsight)

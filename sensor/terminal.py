@@ -1,0 +1,111 @@
+"""How the commands behave in a terminal and in a pipe: errors, warnings, progress, interrupts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXIT_COULD_NOT: Final = 2
+"""Exit status of a command that could not do what it was asked."""
+
+EXIT_INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C (128 + SIGINT)."""
+
+PROGRESS_SECONDS: Final = 0.2
+"""Least time between two redraws of the progress line."""
+
+
+class CommandError(click.ClickException):
+    """The command could not do what it was asked. The text is one line that says what happened, to what, and what to do next."""
+
+    exit_code = EXIT_COULD_NOT
+
+    def show(self, file: object = None) -> None:
+        """Print the line on standard error."""
+        del file
+        say("error", self.message, "red")
+
+
+def say(kind: str, text: str, colour: str | None = None) -> None:
+    """Print one line `kind: text` on standard error, the kind coloured if that is a terminal."""
+    line = " ".join(text.split())
+    click.echo(f"{click.style(f'{kind}:', fg=colour, bold=True)} {line}", err=True)
+
+
+def warn(text: str) -> None:
+    """Print one line of warning on standard error."""
+    say("warning", text, "yellow")
+
+
+class Progress:
+    """A line on standard error that tells how far a long read has come; nothing where that is not a terminal."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._shown = sys.stderr.isatty()
+        self._last = 0.0
+        self._drawn = False
+
+    def update(self, position: int, size: int | None, packets: int) -> None:
+        """Show that `position` of `size` bytes and so many packets have been read."""
+        now = time.monotonic()
+        if not self._shown or now - self._last < PROGRESS_SECONDS:
+            return
+        self._last = now
+        self._drawn = True
+        share = f"{100 * position // size:3d} %" if size else f"{position / 1e6:.0f} MB"
+        sys.stderr.write(f"\r\x1b[2K{self._label}: {share}, {packets:,} packets")
+        sys.stderr.flush()
+
+    def done(self) -> None:
+        """Take the line away."""
+        if self._drawn:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+            self._drawn = False
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """A progress line for the time of the block."""
+    line = Progress(label)
+    try:
+        yield line
+    finally:
+        line.done()
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a command as the process: a closed pipe ends it quietly, Ctrl-C with status 130, a `CommandError` with one line."""
+    try:
+        status = command.main(standalone_mode=False, prog_name="icsight")
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        os._exit(_interrupted())
+    except KeyboardInterrupt:
+        os._exit(_interrupted())
+    except BrokenPipeError:
+        # The reader has gone: what it wanted has been written. Nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_COULD_NOT)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _interrupted() -> int:
+    """Leave without waiting for worker threads: every file in use is consistent at any moment."""
+    sys.stderr.write("\n")
+    sys.stderr.flush()
+    return EXIT_INTERRUPTED
