@@ -12,7 +12,6 @@ import polars as pl
 
 from sensor.terminal import CommandError
 
-
 Format = Literal["table", "json", "arrow", "parquet"]
 """Output formats of the commands that print records."""
 
@@ -102,7 +101,7 @@ class Text:
 class Binary:
     """Arrow IPC stream or Parquet."""
 
-    def __init__(self, output: Literal["arrow", "parquet"] | str) -> None:
+    def __init__(self, output: str) -> None:
         self._output = output
         self._frames: list[pl.DataFrame] = []
 
