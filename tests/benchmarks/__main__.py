@@ -1,0 +1,151 @@
+"""`make bench`: speed and memory against peers and against the bare limit, in one run, on one generated capture, as ratios.
+
+Each subject runs in a process of its own, pinned to one core; CPU seconds and the peak of resident memory are the
+operating system's account of that process and its children. Peers that take too long for the whole capture get a smaller one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PACKETS: Final = 4_000_000
+"""Packets of the capture."""
+
+SMALL: Final = {"tshark": 400_000, "scapy": 20_000, "pyshark": 5_000}
+"""Packets that slow peers get."""
+
+MEMORY_PACKETS: Final = (1_000_000, 4_000_000, 10_000_000)
+"""Sizes at which memory is looked at."""
+
+TSHARK_FIELDS: Final = (
+    "frame.time_epoch", "ip.src", "ip.dst", "tcp.srcport", "mbtcp.trans_id", "mbtcp.unit_id", "modbus.func_code",
+    "modbus.reference_num", "modbus.word_cnt", "modbus.regval_uint16",
+)  # fmt: skip
+"""The ten fields that tshark is asked for."""
+
+
+TAIL_BYTES: Final = 4_096
+"""Bytes of a subject's output that are looked at: its last line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one run took."""
+
+    name: str
+    packets: int
+    cpu_seconds: float
+    wall_seconds: float
+    resident_mib: float
+    output: str
+
+    @property
+    def rate(self) -> float:
+        """Packets a CPU second."""
+        return self.packets / self.cpu_seconds
+
+
+def measure(name: str, packets: int, command: list[str]) -> Figure:
+    """Run a command on the first core and account for it. Raises CalledProcessError if it fails."""
+    core = min(os.sched_getaffinity(0))
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=output, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        output.seek(max(0, output.tell() - TAIL_BYTES))
+        last = output.read().decode(errors="replace").rstrip().rpartition("\n")[2]
+    seconds = usage.ru_utime + usage.ru_stime
+    return Figure(name, packets, seconds, time.monotonic() - start, usage.ru_maxrss / 1024, last)
+
+
+def subject(name: str, capture: Path, packets: int) -> Figure:
+    """Measure one of `subjects.py`."""
+    return measure(name, packets, [sys.executable, "-m", "tests.benchmarks.subjects", name, str(capture)])
+
+
+def generate(folder: Path, packets: int) -> Path:
+    """The generated capture of so many packets; made once in this folder."""
+    path = folder / f"modbus-{packets}.pcap"
+    if not path.exists():
+        print(f"generating {packets:,} packets …", file=sys.stderr)
+        subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.generate", "--packets", str(packets), "--out", f"{path}.part"], check=True
+        )
+        Path(f"{path}.part").rename(path)
+    return path
+
+
+def tshark(capture: Path, packets: int) -> Figure:
+    """Measure tshark printing ten fields of each Modbus message."""
+    fields = [argument for name in TSHARK_FIELDS for argument in ("-e", name)]
+    return measure("tshark, 10 fields", packets, ["tshark", "-r", str(capture), "-Y", "modbus", "-T", "fields", *fields])
+
+
+def suricata(capture: Path, packets: int, folder: Path) -> Figure:
+    """Measure Suricata with its Modbus log, as its own defaults have it."""
+    logs = folder / "suricata"
+    logs.mkdir(exist_ok=True)
+    settings = ["--set", "app-layer.protocols.modbus.enabled=yes", "--set", "outputs.1.eve-log.types.0=modbus"]
+    return measure(
+        "suricata, Modbus log", packets, ["suricata", "-r", str(capture), "-l", str(logs), "--runmode", "single", *settings]
+    )
+
+
+def table(figures: list[Figure], peer: Figure) -> str:
+    """The figures as text, each as a ratio to the peer."""
+    lines = [
+        f"{'who':<44}{'packets':>12}{'CPU s':>9}{'wall s':>9}{'packets/s':>14}{'x ' + peer.name.split(',')[0]:>12}{'MiB':>8}"
+    ]
+    lines += [
+        f"{figure.name:<44}{figure.packets:>12,}{figure.cpu_seconds:>9.2f}{figure.wall_seconds:>9.2f}{figure.rate:>14,.0f}"
+        f"{figure.rate / peer.rate:>12.1f}{figure.resident_mib:>8.0f}"
+        for figure in figures
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure everything and print it."""
+    folder = Path(os.environ.get("ICSIGHT_BENCH_DIR") or Path(tempfile.gettempdir()) / "icsight-bench")
+    folder.mkdir(parents=True, exist_ok=True)
+    captures = {packets: generate(folder, packets) for packets in sorted({PACKETS, *MEMORY_PACKETS, *SMALL.values()})}
+    whole = captures[PACKETS]
+    peer = tshark(captures[SMALL["tshark"]], SMALL["tshark"])
+    written = subject("records", whole, PACKETS)
+    counts = json.loads(written.output)
+    figures = [
+        subject("read_every_byte", whole, PACKETS),
+        subject("records_not_written", whole, PACKETS),
+        written,
+        subject("alerts", whole, PACKETS),
+        peer,
+        subject("scapy", captures[SMALL["scapy"]], SMALL["scapy"]),
+        subject("pyshark", captures[SMALL["pyshark"]], SMALL["pyshark"]),
+    ]
+    if shutil.which("suricata"):
+        figures.append(suricata(whole, PACKETS, folder))
+    else:
+        print("suricata is not installed: not measured")
+    print(table(figures, peer))
+    detected = figures[3]
+    print(f"\nrecords: {counts['rows']:,} rows, {counts['bytes'] / 1e6:.0f} MB of Arrow; alerts: {detected.output}")
+    print(f"capture to alerts: {counts['rows'] / detected.cpu_seconds:,.0f} records a CPU second (limit 500,000)")
+    print(f"capture to Arrow: {written.rate / peer.rate:.0f} x tshark (limit 180)")
+    memory = [subject("records", captures[packets], packets) for packets in MEMORY_PACKETS]
+    print("memory: " + ", ".join(f"{figure.resident_mib:.0f} MiB at {figure.packets / 1e6:.0f} M packets" for figure in memory))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Our records against those of tshark, message by message."""
