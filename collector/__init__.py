@@ -1,0 +1,1 @@
+"""The middle: records on the move (`collector.stream`), at rest (`collector.store`), and the way from one to the other."""

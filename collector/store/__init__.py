@@ -1,0 +1,209 @@
+"""The port `RecordStore`: records at rest, found by table, time and condition, and by identity.
+
+A record is one row of a batch; (sensor, epoch, sequence, row), written `sensor/epoch/sequence/row`, identifies it for ever.
+Every table has the columns of `sensor.tables` and these four. `collector.store.local` keeps Parquet files; a store on
+Elasticsearch fits the same port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import polars as pl
+
+    from collector.stream import Position
+    from sensor.spool_format import BatchHeader
+
+__all__ = [
+    "IDENTITY",
+    "Appended",
+    "Filter",
+    "Identity",
+    "Operator",
+    "Order",
+    "Page",
+    "Query",
+    "QueryError",
+    "RecordBatch",
+    "RecordStore",
+    "StoreError",
+    "Stored",
+]  # fmt: skip
+
+IDENTITY = ("sensor", "epoch", "sequence", "row")
+"""The columns that every stored table has besides its own: who a record is."""
+
+PAGE_ROWS = 10_000
+"""Most rows of one page of `RecordStore.query`."""
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "starts_with", "is_null", "is_not_null"]
+"""What a filter asks. "contains" and "starts_with" are for text and heed case; no operator but "is_null" is true for a null."""
+
+Value = str | int | float | bool | None
+"""A value to compare with. Times are nanoseconds since 1970, durations nanoseconds."""
+
+
+class StoreError(Exception):
+    """A store cannot be used. The text is one line that says what happened, to what, and what to do next."""
+
+
+class QueryError(StoreError):
+    """A question cannot be answered as it was put: unknown table or column, bad SQL, not a SELECT, out of time or memory."""
+
+
+class Identity(NamedTuple):
+    """Who a record is."""
+
+    sensor: str
+    epoch: str
+    sequence: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.sensor}/{self.epoch}/{self.sequence}/{self.row}"
+
+    @classmethod
+    def parse(cls, text: str) -> Identity:
+        """The identity written `sensor/epoch/sequence/row`. Raises QueryError."""
+        parts = text.rsplit("/", 3)
+        if len(parts) != 4 or not (parts[2].isdecimal() and parts[3].isdecimal()):
+            raise QueryError(f"{text!r} is not a record: write sensor/epoch/sequence/row")
+        return cls(parts[0], parts[1], int(parts[2]), int(parts[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """A decoded batch: its header and its rows in the columns of its table (`collector.records.decode`)."""
+
+    header: BatchHeader
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did: batches and rows that were new, and batches that were there already."""
+
+    batches: int
+    rows: int
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A condition on one column. `value` is a sequence for "in" and is not looked at for "is_null" and "is_not_null"."""
+
+    column: str
+    operator: Operator
+    value: Value | Sequence[Value] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How rows are sorted: by one column, then by identity, nulls last."""
+
+    column: str = "ts"
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question to a table. All filters must hold.
+
+    Attributes:
+        table: name of the table.
+        filters: conditions on columns.
+        since: rows from this time on.
+        until: rows before this time.
+        columns: columns wanted, in this order; none means all. The identity is always there.
+        order: how rows are sorted.
+        limit: rows wanted, 1 to `PAGE_ROWS`.
+        cursor: `Page.cursor` of the page before, with the rest of the question unchanged.
+    """
+
+    table: str
+    filters: Sequence[Filter] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    columns: Sequence[str] = ()
+    order: Order = Order()
+    limit: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of rows, and where the next one starts; None on the last."""
+
+    rows: pl.DataFrame
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store holds of a table. Times are nanoseconds since 1970, None where there are no rows."""
+
+    table: str
+    rows: int
+    bytes: int
+    first: int | None
+    last: int | None
+
+
+@runtime_checkable
+class RecordStore(Protocol):
+    """Records at rest. Reading is safe from any thread; one process appends."""
+
+    def append(self, batches: Iterable[RecordBatch], *, consumer: str = "", position: Position | None = None) -> Appended:
+        """Store batches whole, and with them where `consumer` stands in its stream: both or neither, durable on return.
+
+        A batch that is stored already, by (sensor, epoch, sequence), is passed over, in whatever order batches come.
+
+        Raises:
+            StoreError: there is no room or the disk failed. Nothing was stored.
+        """
+        ...
+
+    def position(self, consumer: str) -> Position | None:
+        """The position last stored for a consumer; None where there is none."""
+        ...
+
+    def query(self, query: Query) -> Page:
+        """The rows that answer a question. Raises QueryError."""
+        ...
+
+    def records(self, identities: Iterable[Identity]) -> Mapping[Identity, Mapping[str, object]]:
+        """Exact records by identity, in the order asked for; an identity that is not stored is left out.
+
+        A record is its columns by name as `collector.records.plain` gives them, the identity's four, and `table`.
+        """
+        ...
+
+    def sql(self, select: str, *, max_rows: int | None = None) -> pl.DataFrame:
+        """The answer to one SELECT over the tables. Column names with dots may be written with or without double quotes.
+
+        Raises:
+            QueryError: it is not one SELECT, names something unknown, reaches for files, or takes more time or memory than the
+                settings allow.
+        """
+        ...
+
+    def tables(self) -> Sequence[Stored]:
+        """What is stored, for each record table in the order of `sensor.tables.TABLES`."""
+        ...
+
+    def retain(self, *, before: datetime | None = None, max_bytes: int | None = None) -> int:
+        """Remove what is older than `before`, then the oldest until `max_bytes` are left; returns how many rows went.
+
+        Rows go in whole files: a row younger than `before` is never removed by it, an older one may stay a while. Removed
+        batches count as stored.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...

@@ -1,0 +1,274 @@
+"""How a spool lies on disk: the header of a batch, the frame that holds it, the head of a segment, and the mark.
+
+A spool is a folder:
+
+    identity.json                  sensor, site, and the epoch of the live source
+    lock                           held by the one writer
+    mark                           how far readers may read: all before it is on the disk
+    00000000000000000000.segment   frames, the name is the number of the first; the next segment starts where this one ends
+
+A segment starts with a head (the runs that the spool held when the segment began, so that opening a spool reads one segment only)
+and goes on with frames. A frame is a header with its own checksum and the batch's bytes with theirs, so that a damaged batch is
+still known by name, and the frames behind it can be found again.
+
+Checksums are CRC-32 (ISO-HDLC) from zlib: it finds every error burst of up to 32 bits and all but one in 2^32 of the rest, as
+CRC-32C does, and it is the one that the standard library computes in compiled code, without the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT_VERSION: Final = 1
+"""Version of the layout below. A spool of a newer version is refused and not touched."""
+
+PAYLOAD_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of one batch. The packet core cuts at 8 MiB; a single huge row may pass that."""
+
+NAME_BYTES: Final = 255
+"""Most bytes of a sensor's, site's, epoch's or table's name."""
+
+Run = tuple[str, str]
+"""A run of batches that is numbered by itself: (sensor, epoch)."""
+
+FRAME_MAGIC: Final = b"ICSB"
+_FRAME: Final = struct.Struct("<4sIHIIQQIQQqqBBBBB")
+# magic, checksum of all that follows in the header, header bytes, payload bytes, payload checksum, number, sequence, rows,
+# synced, cut, cut_start, cut_end, cut_last, lengths of sensor, site, epoch, table
+_CHECKED_FROM: Final = 8
+FRAME_BYTES: Final = _FRAME.size
+"""Bytes of a frame's fixed part; the four names follow it, then the payload."""
+
+_HEAD_MAGIC: Final = b"ICSPOOL\n"
+_HEAD: Final = struct.Struct("<8sHII")  # magic, format version, bytes of the JSON that follows, its checksum
+_MARK: Final = struct.Struct("<4sQQQI")  # magic, segment, offset, next number, checksum of what precedes
+_MARK_MAGIC: Final = b"ICSM"
+
+
+class SpoolError(Exception):
+    """A spool cannot be used. The text is one line that says what happened, to what, and what to do next."""
+
+
+class SpoolLocked(SpoolError):  # noqa: N818 - a state of the spool, named as one
+    """Another process writes to the spool."""
+
+
+class SpoolFull(SpoolError):  # noqa: N818 - a state of the spool, named as one
+    """There is no room for the batch: the quota or the disk is used up. Nothing of the batch was kept."""
+
+
+class SequenceGap(SpoolError):  # noqa: N818 - named for what it reports
+    """A batch does not follow the one before it in its run."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHeader:
+    """What is known of a batch without reading it. Same meaning as `sensor.tables.METADATA`."""
+
+    sensor: str
+    epoch: str
+    sequence: int
+    table: str
+    rows: int
+    site: str = ""
+    cut: int = 0
+    cut_start: int = 0
+    cut_end: int = 0
+    cut_last: bool = True
+
+    @property
+    def run(self) -> Run:
+        """The run that `sequence` counts in."""
+        return self.sensor, self.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledBatch:
+    """A batch in a spool: its number there (from 0, in order of arrival over all runs), its header, its bytes."""
+
+    number: int
+    header: BatchHeader
+    data: bytes
+
+
+class DamagedFrame(SpoolError):  # noqa: N818 - named for what it reports
+    """Stored bytes are not what was written: a bit has flipped or a piece is missing. Reading goes on at `resume`.
+
+    Attributes:
+        resume: number of the batch to read on from.
+        header: header of the damaged batch where that is whole, otherwise None.
+        data: the damaged bytes, at most `PAYLOAD_BYTES`.
+    """
+
+    def __init__(self, text: str, *, resume: int, header: BatchHeader | None, data: bytes) -> None:
+        super().__init__(text)
+        self.resume = resume
+        self.header = header
+        self.data = data
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame's header as it was read: where the frame lies and what it holds."""
+
+    offset: int
+    header_bytes: int
+    payload_bytes: int
+    payload_checksum: int
+    number: int
+    synced: int
+    header: BatchHeader
+
+    @property
+    def payload(self) -> int:
+        """Offset of the payload in the segment."""
+        return self.offset + self.header_bytes
+
+    @property
+    def end(self) -> int:
+        """Offset behind the frame."""
+        return self.offset + self.header_bytes + self.payload_bytes
+
+
+def encode_frame(number: int, synced: int, header: BatchHeader, data: bytes | memoryview) -> bytes:
+    """The header of a frame around `data`; `synced` is how far the segment was on the disk before this frame was written.
+
+    Raises:
+        SpoolError: a name or the batch is too long.
+    """
+    names = [name.encode() for name in (header.sensor, header.site, header.epoch, header.table)]
+    if max(map(len, names)) > NAME_BYTES:
+        raise SpoolError(f"a name in {header!r} is longer than {NAME_BYTES} bytes: use a shorter sensor or site name")
+    size = memoryview(data).nbytes
+    if size > PAYLOAD_BYTES:
+        raise SpoolError(f"a batch of table {header.table} has {size} bytes, more than the {PAYLOAD_BYTES} that a spool takes")
+    fixed = _FRAME.pack(
+        FRAME_MAGIC, 0, FRAME_BYTES + sum(map(len, names)), size, zlib.crc32(data), number, header.sequence, header.rows, synced,
+        header.cut, header.cut_start, header.cut_end, header.cut_last, *map(len, names),
+    )  # fmt: skip
+    checked = fixed[_CHECKED_FROM:] + b"".join(names)
+    return FRAME_MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
+
+
+def decode_frame(data: bytes | memoryview, offset: int) -> Frame | None:
+    """The frame whose header starts `data` and lies at `offset` in its segment, or None where there is no whole header."""
+    if len(data) < FRAME_BYTES:
+        return None
+    (
+        magic,
+        checksum,
+        header_bytes,
+        payload_bytes,
+        payload_checksum,
+        number,
+        sequence,
+        rows,
+        synced,
+        cut,
+        start,
+        end,
+        last,
+        *lengths,
+    ) = _FRAME.unpack_from(data)
+    whole = magic == FRAME_MAGIC and FRAME_BYTES <= header_bytes <= len(data) and payload_bytes <= PAYLOAD_BYTES
+    if not whole or zlib.crc32(data[_CHECKED_FROM:header_bytes]) != checksum:
+        return None
+    names: list[str] = []
+    at = FRAME_BYTES
+    for length in lengths:
+        names.append(bytes(data[at : at + length]).decode(errors="replace"))
+        at += length
+    sensor, site, epoch, table = names
+    header = BatchHeader(sensor, epoch, sequence, table, rows, site, cut, start, end, bool(last))
+    return Frame(offset, header_bytes, payload_bytes, payload_checksum, number, synced, header)
+
+
+HEADER_BYTES: Final = FRAME_BYTES + 4 * NAME_BYTES
+"""Most bytes of a frame's header."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHead:
+    """The start of a segment: number of its first batch, and the highest sequence of each run in all segments before it."""
+
+    first: int
+    runs: Mapping[Run, int]
+
+
+def encode_head(head: SegmentHead) -> bytes:
+    """The bytes a segment starts with."""
+    body = json.dumps({"first": head.first, "runs": [[*run, highest] for run, highest in head.runs.items()]}).encode()
+    return _HEAD.pack(_HEAD_MAGIC, FORMAT_VERSION, len(body), zlib.crc32(body)) + body
+
+
+def decode_head(data: bytes, path: Path) -> tuple[SegmentHead, int] | None:
+    """The head that starts `data` and its length, or None where it is not whole.
+
+    Raises:
+        SpoolError: the segment was written by a newer version.
+    """
+    if len(data) < _HEAD.size:
+        return None
+    magic, version, size, checksum = _HEAD.unpack_from(data)
+    body = data[_HEAD.size : _HEAD.size + size]
+    if magic != _HEAD_MAGIC:
+        return None
+    if version > FORMAT_VERSION:
+        raise SpoolError(
+            f"{path}: written by a newer version (format {version}, this one reads {FORMAT_VERSION}): update icsight"
+        )
+    if len(body) < size or zlib.crc32(body) != checksum:
+        return None
+    content = cast("dict[str, object]", json.loads(body))
+    runs = {(sensor, epoch): highest for sensor, epoch, highest in cast("list[tuple[str, str, int]]", content["runs"])}
+    return SegmentHead(cast("int", content["first"]), runs), _HEAD.size + size
+
+
+def head_bytes(data: bytes) -> int:
+    """How many bytes the head is long that starts with `data`; 0 where that cannot be told."""
+    if len(data) < _HEAD.size:
+        return 0
+    return _HEAD.size + cast("int", _HEAD.unpack_from(data)[2])
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """How far a spool may be read: up to `offset` of the segment that starts with batch `segment`; `number` comes next."""
+
+    number: int
+    segment: int
+    offset: int
+
+
+def encode_mark(mark: Mark) -> bytes:
+    """The content of the file `mark`."""
+    body = _MARK.pack(_MARK_MAGIC, mark.segment, mark.offset, mark.number, 0)[:-4]
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def decode_mark(data: bytes) -> Mark | None:
+    """The mark in `data`, or None where it is not whole."""
+    if len(data) < _MARK.size:
+        return None
+    magic, segment, offset, number, checksum = _MARK.unpack_from(data)
+    if magic != _MARK_MAGIC or zlib.crc32(data[: _MARK.size - 4]) != checksum:
+        return None
+    return Mark(number, segment, offset)
+
+
+def segment_path(folder: Path, first: int) -> Path:
+    """The file of the segment that starts with batch `first`."""
+    return folder / f"{first:020d}.segment"
+
+
+def segments(folder: Path) -> list[int]:
+    """First numbers of all segments in the folder, in order."""
+    return sorted(int(path.stem) for path in folder.glob("*.segment") if path.stem.isdigit())
