@@ -1,7 +1,7 @@
 """`make demo`: the virtual plant under attack, its packets streaming into the whole system, until Ctrl-C.
 
-The plant writes a capture to a pipe as it happens; `icsight run --capture -` reads it. Nothing else is needed and nothing leaves this
-machine. Data of the last demo is thrown away at the start and stays for a look after the end.
+The plant writes a capture to a pipe as it happens; `icsight run --capture -` reads it. Nothing else is needed and nothing
+leaves this machine. Data of the last demo is thrown away at the start and stays for a look after the end.
 """
 
 from __future__ import annotations

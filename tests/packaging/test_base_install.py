@@ -1,0 +1,74 @@
+"""`pip install icsight` alone, in an environment of its own: what a gateway gets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALLED_MIB = 260
+"""Most that a gateway is asked to store: the packet core, Polars (some 180 MiB of it) and click."""
+
+UNWANTED = ("fastapi", "uvicorn", "sqlalchemy", "sklearn", "kafka", "elasticsearch", "psycopg", "duckdb", "pyarrow", "sigma")
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the built wheel and its base dependencies; the folder with its commands."""
+    folder = tmp_path_factory.mktemp("gateway")
+    tools = Path(sys.executable).parent
+    environment = {**os.environ, "VIRTUAL_ENV": str(tools.parent)}
+    build = [tools / "maturin", "build", "--quiet", "--release", "--locked", "--out", folder / "dist"]
+    subprocess.run(build, cwd=ROOT, check=True, env=environment)
+    (wheel,) = (folder / "dist").glob("icsight-*.whl")
+    subprocess.run([tools / "uv", "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
+    python = folder / "venv" / "bin" / "python"
+    install = [tools / "uv", "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "requirements.lock", wheel]
+    subprocess.run(install, check=True)
+    return python.parent
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
+
+
+def test_a_gateway_reads_a_capture_without_a_servers_libraries(gateway: Path) -> None:
+    capture = ROOT / "rules" / "modbus" / "restart_communications.fires.pcap"
+    listing = run(gateway / "icsight", "read", capture, "--output", "json")
+    assert listing.returncode == 0, listing.stderr
+    assert '"modbus.function":"diagnostics"' in listing.stdout
+    for module in UNWANTED:
+        assert run(gateway / "python", "-c", f"import {module}").returncode != 0, f"{module} is installed on a gateway"
+
+
+def test_every_module_of_the_sensor_is_importable_on_a_gateway(gateway: Path) -> None:
+    script = (
+        "import importlib, pkgutil, sensor\n"
+        "for module in pkgutil.walk_packages(sensor.__path__, 'sensor.'):\n"
+        "    importlib.import_module(module.name)\n"
+    )
+    done = run(gateway / "python", "-c", script)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_command_of_the_server_says_what_to_install(gateway: Path) -> None:
+    done = run(gateway / "icsight", "serve", "--data", "/nowhere")
+    assert done.returncode == 2
+    assert "pip install 'icsight[server]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_rules_are_in_the_wheel(gateway: Path) -> None:
+    done = run(gateway / "python", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])")
+    assert list(Path(done.stdout.strip()).glob("rules/modbus/*.yml"))
+
+
+def test_a_gateway_stores_no_more_than_it_is_asked_to(gateway: Path) -> None:
+    packages = next((gateway.parent / "lib").glob("python3.*/site-packages"))
+    size_mib = sum(file.lstat().st_size for file in packages.rglob("*") if file.is_file()) / 2**20
+    print(f"installed: {size_mib:.0f} MiB")
+    assert size_mib < INSTALLED_MIB
