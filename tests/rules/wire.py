@@ -1,0 +1,215 @@
+"""Captures of rule traffic: hosts, conversations and a clock that only moves when told. The same calls give the same bytes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Raw
+from scapy.utils import PcapWriter
+
+from tests.rules.controller import STACK, Controller, request_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymodbus.pdu import ModbusPDU
+    from scapy.packet import Packet
+
+START: Final = 1_772_438_400
+"""Time of the first packet: Monday 2026-03-02 08:00:00 UTC."""
+
+PLAIN_BYTES: Final = 20_000
+"""A longer capture is stored gzipped."""
+
+CRAFTED: Final = "scapy"
+"""Stack of traffic that no honest stack sends."""
+
+_TICK: Final = 2_000
+"""Microseconds between two packets that follow each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine on the wire."""
+
+    ip: str
+    mac: str
+
+
+HMI: Final = Host("10.20.1.10", "02:00:00:00:01:10")
+ENGINEER: Final = Host("10.20.1.20", "02:00:00:00:01:20")
+HISTORIAN: Final = Host("10.20.1.30", "02:00:00:00:01:30")
+INTRUDER: Final = Host("10.20.1.66", "02:00:00:00:01:66")
+PLC: Final = Host("10.20.2.11", "02:00:00:00:02:11")
+GATEWAY: Final = Host("10.20.2.40", "02:00:00:00:02:40")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """How the two captures of one rule are made."""
+
+    rule: str
+    stack: str
+    make: Callable[[Capture, Capture], None]
+
+    def captures(self) -> dict[str, bytes]:
+        """The capture files by name: `<rule>.fires.pcap` and `<rule>.quiet.pcap`, with `.gz` where they are long."""
+        fires, quiet = Capture(), Capture()
+        self.make(fires, quiet)
+        files: dict[str, bytes] = {}
+        for kind, capture in (("fires", fires), ("quiet", quiet)):
+            data = capture.pcap()
+            packed = len(data) > PLAIN_BYTES
+            files[f"{self.rule}.{kind}.pcap{'.gz' if packed else ''}"] = gzip.compress(data, mtime=0) if packed else data
+        return files
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {}
+"""All scenarios by rule (path below `rules/` without `.yml`)."""
+
+
+def scenario(rule: str, stack: str = STACK) -> Callable[[Callable[[Capture, Capture], None]], Callable[[Capture, Capture], None]]:
+    """Register a function that fills the capture that fires a rule and the one that must not."""
+
+    def register(make: Callable[[Capture, Capture], None]) -> Callable[[Capture, Capture], None]:
+        SCENARIOS[rule] = Scenario(rule, stack, make)
+        return make
+
+    return register
+
+
+class Capture:
+    """Packets with their times."""
+
+    def __init__(self) -> None:
+        self.clock = START * 1_000_000
+        self._packets: list[tuple[int, bytes]] = []
+        self._port = 49_152
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock += round(seconds * 1_000_000)
+
+    def put(self, packet: Packet) -> None:
+        """Add a packet at the present time."""
+        self._packets.append((self.clock, bytes(packet)))
+        self.clock += _TICK
+
+    def connect(self, client: Host, server: Host, port: int = 502, *, client_port: int | None = None) -> Connection:
+        """A TCP connection, not yet opened."""
+        if client_port is None:
+            client_port = self._port
+            self._port += 1
+        return Connection(self, client, server, client_port, port)
+
+    def modbus(self, client: Host, server: Host, controller: Controller | None = None, *, port: int = 502) -> Session:
+        """A Modbus client's connection to a controller, opened with the TCP handshake."""
+        connection = self.connect(client, server, port)
+        connection.open()
+        return Session(connection, controller or Controller())
+
+    def arp(self, sender: Host, claimed_ip: str, receiver: Host) -> None:
+        """An ARP reply in which `sender` says that it has `claimed_ip`."""
+        reply = ARP(op=2, hwsrc=sender.mac, psrc=claimed_ip, hwdst=receiver.mac, pdst=receiver.ip)
+        self.put(Ether(src=sender.mac, dst=receiver.mac) / reply)
+
+    def pcap(self) -> bytes:
+        """The capture file: classic pcap, Ethernet, microseconds."""
+        buffer = io.BytesIO()
+        writer = PcapWriter(buffer, linktype=1)
+        writer.write_header(None)
+        for clock, data in self._packets:
+            writer.write_packet(data, sec=clock // 1_000_000, usec=clock % 1_000_000)
+        return buffer.getvalue()
+
+
+@dataclass
+class Connection:
+    """One TCP connection, packet by packet."""
+
+    capture: Capture
+    client: Host
+    server: Host
+    client_port: int
+    server_port: int
+    sent: dict[bool, int] = field(default_factory=lambda: {True: 1_000, False: 900_000})
+    """Next sequence number by side: True for the client."""
+
+    def packet(self, from_client: bool, flags: str, data: bytes = b"", *, sequence: int | None = None) -> None:
+        """One segment of a side; with `sequence` it stands elsewhere than at the end of what the side has sent."""
+        source, target = (self.client, self.server) if from_client else (self.server, self.client)
+        ports = (self.client_port, self.server_port) if from_client else (self.server_port, self.client_port)
+        place = self.sent[from_client] if sequence is None else sequence
+        acknowledged = self.sent[not from_client] if "A" in flags else 0
+        segment = TCP(sport=ports[0], dport=ports[1], seq=place, ack=acknowledged, flags=flags, window=8192)
+        packet = Ether(src=source.mac, dst=target.mac) / IP(src=source.ip, dst=target.ip, ttl=64) / segment
+        self.capture.put(packet / Raw(data) if data else packet)
+        if sequence is None:
+            self.sent[from_client] += len(data) + ("S" in flags) + ("F" in flags)
+
+    def open(self) -> None:
+        """The three-way handshake."""
+        self.packet(from_client=True, flags="S")
+        self.packet(from_client=False, flags="SA")
+        self.packet(from_client=True, flags="A")
+
+    def send(self, data: bytes) -> None:
+        """Data from the client."""
+        self.packet(from_client=True, flags="PA", data=data)
+
+    def receive(self, data: bytes) -> None:
+        """Data from the server."""
+        self.packet(from_client=False, flags="PA", data=data)
+
+    def close(self) -> None:
+        """Both sides finish."""
+        self.packet(from_client=True, flags="FA")
+        self.packet(from_client=False, flags="FA")
+        self.packet(from_client=True, flags="A")
+
+
+class Session:
+    """A Modbus client at one connection, with transaction identifiers that count up."""
+
+    def __init__(self, connection: Connection, controller: Controller) -> None:
+        self.connection = connection
+        self.controller = controller
+        self._transaction = 0
+
+    def encode(self, request: ModbusPDU, unit: int = 1) -> bytes:
+        """The bytes of a request to a unit with the next transaction identifier."""
+        self._transaction = (self._transaction + 1) & 0xFFFF
+        request.transaction_id, request.dev_id = self._transaction, unit
+        return request_bytes(request)
+
+    def ask(self, request: ModbusPDU, unit: int = 1) -> None:
+        """A request and the controller's answer."""
+        data = self.encode(request, unit)
+        self.connection.send(data)
+        self.connection.receive(self.controller.answer(data))
+
+    def request(self, request: ModbusPDU, unit: int = 1) -> None:
+        """A request that nobody answers."""
+        self.connection.send(self.encode(request, unit))
+
+    def frame(self, pdu: bytes, unit: int = 1, *, protocol: int = 0, length: int | None = None) -> bytes:
+        """Bytes of a crafted message under the present transaction identifier; `length` overrides the header's."""
+        size = len(pdu) + 1 if length is None else length
+        head = (self._transaction.to_bytes(2, "big"), protocol.to_bytes(2, "big"), size.to_bytes(2, "big"), bytes((unit,)))
+        return b"".join(head) + pdu
+
+    def exchange_pdu(self, request: bytes, response: bytes | None, unit: int = 1) -> None:
+        """A crafted request and, unless None, a crafted response under the next transaction identifier."""
+        self._transaction = (self._transaction + 1) & 0xFFFF
+        self.connection.send(self.frame(request, unit))
+        if response is not None:
+            self.connection.receive(self.frame(response, unit))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
