@@ -204,6 +204,14 @@ class RecordStore(Protocol):
         """
         ...
 
+    def merge(self) -> int:
+        """Do one piece of the store's own upkeep, for the process that appends when it is idle; 0 where there is none to do.
+
+        Raises:
+            StoreError: there is no room or the disk failed. Nothing is lost.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

@@ -1,7 +1,7 @@
 """`LocalStream`: a stream that is a spool, read in place.
 
 Nothing is copied: publishing appends to the spool, a consumer reads its segments. Offsets are the spool's batch numbers. Where
-consumers stand is kept in the spool's folder `positions/`, one file each; the spool keeps what a committed consumer has not passed.
+consumers stand is kept in the spool's folder `positions/`, a file each; the spool keeps what a committed consumer has not passed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LocalStream:
         """As `Stream.highest`."""
         if self._spool is not None:
             return self._spool.highest(sensor, epoch)
-        return SpoolReader(self.folder).highest().get((sensor, epoch))
+        return SpoolReader(self.folder).standing()[1].get((sensor, epoch))
 
     def subscribe(self, consumer: str, start: Position | None = None) -> Consumer:
         """As `Stream.subscribe`."""
@@ -71,8 +71,8 @@ class LocalStream:
 
     def end(self) -> Position:
         """As `Stream.end`."""
-        reader = SpoolReader(self.folder)
-        return Position({PARTITION: reader.end}, reader.highest())
+        number, runs = SpoolReader(self.folder).standing()
+        return Position({PARTITION: number}, runs)
 
     def commit(self, consumer: str, position: Position) -> None:
         """Keep where a consumer stands, and let the spool remove what all have passed."""

@@ -1,0 +1,44 @@
+"""`icsight query`: ask the stored records in SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from collector.store import StoreError
+from collector.store.local import LocalRecordStore
+from sensor.output import FORMATS, Format, sink
+from sensor.terminal import CommandError
+
+
+@click.command(short_help="Ask the stored records in SQL.")
+@click.argument("select")
+@click.option(
+    "--data", "folder", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Data folder of `icsight run`."
+)
+@click.option("--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How rows are written.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Print at most N rows.")
+def query(select: str, folder: Path, output: Format, limit: int | None) -> None:
+    r"""Ask the stored records in SQL: one SELECT over the tables flow, modbus, point, device, violation and sensor.
+
+    Names of columns may be written as they are, client.ip, or in double quotes. Each record also has sensor, epoch, sequence and
+    row, which identify it. Durations are nanoseconds. `icsight fields` lists the tables and their columns.
+
+    \b
+    icsight query 'SELECT client.ip, count(*) FROM modbus GROUP BY ALL' --data plant
+    """
+    records = folder / "records"
+    if not (records / "catalog.db").is_file():
+        raise CommandError(f"{folder}: no records are stored here. Store some with: icsight run --capture FILE --data {folder}")
+    out = sink(output, unlimited=limit is None)
+    try:
+        store = LocalRecordStore(records)
+        try:
+            rows = store.sql(select)
+        finally:
+            store.close()
+    except StoreError as error:
+        raise CommandError(str(error)) from error
+    out.write(rows if limit is None else rows.head(limit))
+    out.close()

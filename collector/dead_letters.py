@@ -1,0 +1,78 @@
+"""Batches that cannot be stored, kept whole with the reason, so that nothing is lost and nothing else waits for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from sensor.spool_format import BatchHeader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A batch that could not be stored.
+
+    Attributes:
+        name: its name among the dead letters: a hash of header and bytes, so that the same batch is kept once.
+        reason: why, in one line.
+        header: what is known of it; None where its header was damaged.
+        data: its bytes as they came.
+    """
+
+    name: str
+    reason: str
+    header: BatchHeader | None
+    data: bytes
+
+
+class DeadLetters:
+    """Dead letters in a folder: `<name>.json` with reason and header, `<name>.batch` with the bytes.
+
+    Args:
+        folder: made with the first letter.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Final = folder
+
+    def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
+        """Keep a batch; it is on the disk on return. Returns its name. Raises OSError."""
+        about = json.dumps({"reason": reason, "header": None if header is None else asdict(header)}, ensure_ascii=False)
+        identity = json.dumps(None if header is None else asdict(header), sort_keys=True).encode()
+        name = hashlib.sha256(identity + b"\n" + data).hexdigest()[:32]
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The description comes last: a letter counts once it is there.
+        for suffix, content in ((".batch", data), (".json", about.encode())):
+            draft = self.folder / f"{name}{suffix}.draft"
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.folder / f"{name}{suffix}")
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return name
+
+    def names(self) -> list[str]:
+        """Names of all letters."""
+        return sorted(path.stem for path in self.folder.glob("*.json"))
+
+    def read(self, name: str) -> DeadLetter:
+        """A letter by name. Raises KeyError where there is none."""
+        try:
+            about = cast("dict[str, object]", json.loads((self.folder / f"{name}.json").read_text()))
+            data = (self.folder / f"{name}.batch").read_bytes()
+        except FileNotFoundError as error:
+            raise KeyError(name) from error
+        header = about["header"]
+        known = None if header is None else BatchHeader(**cast("dict[str, str]", header))  # pyright: ignore[reportArgumentType] - `asdict` wrote it
+        return DeadLetter(name, str(about["reason"]), known, data)

@@ -1,0 +1,114 @@
+"""Record batches as rows: bytes to a checked data frame, and rows as plain values."""
+
+from __future__ import annotations
+
+import io
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+
+from collector.store import RecordBatch
+from sensor.output import printable
+from sensor.tables import SCHEMA_VERSION, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sensor.spool_format import BatchHeader
+
+IDENTITY_TYPES: Final[Mapping[str, pl.DataType]] = {
+    "sensor": pl.String(),
+    "epoch": pl.String(),
+    "sequence": pl.Int64(),
+    "row": pl.Int32(),
+}
+"""The columns that a stored record has besides its table's."""
+
+
+class Undecodable(ValueError):  # noqa: N818 - named for what the batch is
+    """A batch does not hold what its header and `sensor.tables` say. The text is the reason, in one line."""
+
+
+def decode(header: BatchHeader, data: bytes) -> RecordBatch:
+    """The rows of a batch in the columns of its table, in the table's order; columns that the table does not know follow.
+
+    Raises:
+        Undecodable: unknown table, newer schema, damaged bytes, a column of another type, or not as many rows as announced.
+    """
+    table = TABLES.get(header.table)
+    if table is None:
+        raise Undecodable(f"table {header.table!r} is not known")
+    try:
+        _check_metadata(header, data)
+        frame = pl.read_ipc_stream(io.BytesIO(data))
+    except (PolarsError, PanicException, OSError) as error:
+        reason = str(error).splitlines() or [type(error).__name__]
+        raise Undecodable(f"not an Arrow stream: {reason[0]}") from error
+    if frame.height != header.rows:
+        raise Undecodable(f"{frame.height} rows where the header says {header.rows}")
+    missing: list[pl.Expr] = []
+    for column in table.columns:
+        wanted = table.schema[column.name]
+        found = frame.schema.get(column.name)
+        if found is None and column.nullable:
+            missing.append(pl.lit(None, dtype=wanted).alias(column.name))
+        elif found != wanted:
+            raise Undecodable(f"column {column.name} is {found or 'missing'}, not {wanted}")
+        elif not column.nullable and frame.get_column(column.name).null_count():
+            raise Undecodable(f"column {column.name} has nulls")
+    if missing:
+        frame = frame.with_columns(missing)
+    extra = [name for name in frame.columns if name not in table.schema]
+    if reserved := [name for name in extra if name in IDENTITY_TYPES]:
+        raise Undecodable(f"column {reserved[0]} is the store's own")
+    return RecordBatch(header, frame.select(*table.schema, *extra))
+
+
+def identified(batch: RecordBatch) -> pl.DataFrame:
+    """The rows with the identity of each."""
+    header = batch.header
+    return batch.rows.with_columns(
+        pl.lit(header.sensor).alias("sensor"),
+        pl.lit(header.epoch).alias("epoch"),
+        pl.lit(header.sequence, dtype=pl.Int64).alias("sequence"),
+        pl.int_range(pl.len(), dtype=pl.Int32).alias("row"),
+    )
+
+
+def plain(rows: pl.DataFrame) -> list[dict[str, object]]:
+    """Each row as values that JSON can hold.
+
+    Times are RFC 3339 text with nanoseconds, durations nanoseconds, bytes hexadecimal.
+    """
+    return printable(rows).to_dicts()
+
+
+def _check_metadata(header: BatchHeader, data: bytes) -> None:
+    """Compare the stream's own metadata with the header it came with. Raises Undecodable, OSError."""
+    found = stream_metadata(data)
+    expected = {
+        "icsight.table": header.table,
+        "icsight.sensor": header.sensor,
+        "icsight.epoch": header.epoch,
+        "icsight.sequence": str(header.sequence),
+    }
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise Undecodable(f"its metadata says {key} {found.get(key)!r}, its header {value!r}")
+    schema = found.get("icsight.schema", "")
+    if not schema.isdecimal() or int(schema) > SCHEMA_VERSION:
+        raise Undecodable(f"schema version {schema!r}, this collector reads up to {SCHEMA_VERSION}: update icsight")
+
+
+def stream_metadata(data: bytes) -> dict[str, str]:
+    """The schema metadata of an Arrow stream as text. Raises OSError where it is none."""
+    # pyarrow carries no type information and is slow to load; this is the only place that asks it anything.
+    arrow = cast("Any", import_module("pyarrow"))
+    try:
+        with arrow.ipc.open_stream(data) as stream:
+            metadata: dict[bytes, bytes] = stream.schema.metadata or {}
+    except arrow.ArrowException as error:
+        raise OSError(str(error)) from error
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}

@@ -1,0 +1,176 @@
+"""Questions to one table as SQL, and the cursors that lead from page to page."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import TYPE_CHECKING, Final, cast
+
+from collector.records import IDENTITY_TYPES
+from collector.store import PAGE_ROWS, Filter, Query, QueryError
+from sensor.tables import TABLES, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+_COMPARED: Final = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_TEXT: Final[frozenset[str]] = frozenset({"choice", "name", "text"})
+
+_IDENTITY: Final[Mapping[str, Kind]] = {"sensor": "text", "epoch": "text", "sequence": "u64", "row": "u32"}
+
+LIST_VALUES: Final = 10_000
+"""Most values of an "in"."""
+
+
+def kinds(table: str) -> Mapping[str, Kind]:
+    """The columns of a stored table with what they hold, in order. Raises QueryError for an unknown table."""
+    if table not in TABLES:
+        raise QueryError(f"there is no table {table!r}: the tables are {', '.join(TABLES)}")
+    columns: dict[str, Kind] = {column.name: column.kind for column in TABLES[table].columns}
+    columns.update(_IDENTITY)
+    return columns
+
+
+def nanoseconds(moment: datetime) -> int:
+    """A time as nanoseconds since 1970. Raises QueryError where it does not say its time zone."""
+    if moment.tzinfo is None:
+        raise QueryError(f"{moment.isoformat()} does not say its time zone: add one, as in {moment.isoformat()}+00:00")
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return (whole * 1_000_000 + moment.microsecond) * 1000
+
+
+def compile_query(query: Query, source: str) -> tuple[str, list[object]]:
+    """The SQL that answers `query` from `source` (a relation) with one row more than asked for, and its values.
+
+    Raises:
+        QueryError: an unknown table, column or operator, a value that does not fit, or a bad cursor.
+    """
+    known = kinds(query.table)
+    if not 1 <= query.limit <= PAGE_ROWS:
+        raise QueryError(f"limit is {query.limit}: ask for 1 to {PAGE_ROWS} rows")
+    order = query.order
+    if known.get(order.column, "binary").startswith(("list", "binary")):
+        raise QueryError(f"{query.table} cannot be sorted by {order.column!r}")
+    conditions: list[str] = []
+    values: list[object] = []
+    for condition, given in (_filter(known, item, query.table) for item in query.filters):
+        conditions.append(condition)
+        values += given
+    for operator, moment in ((">=", query.since), ("<", query.until)):
+        if moment is not None:
+            conditions.append(f"ts {operator} {_bound('timestamp')}")
+            values.append(nanoseconds(moment))
+    if query.cursor is not None:
+        condition, given = _after(query, known[order.column])
+        conditions.append(condition)
+        values += given
+    direction = "DESC" if order.descending else "ASC"
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    identity = ", ".join(f"{name} {direction}" for name in IDENTITY_TYPES)
+    by = f"{_name(order.column)} {direction} NULLS LAST, {identity}"
+    wanted = ", ".join(_name(column) for column in selected(query))
+    return f"SELECT {wanted} FROM {source}{where} ORDER BY {by} LIMIT {query.limit + 1}", values  # noqa: S608 - checked names
+
+
+def selected(query: Query) -> list[str]:
+    """The columns to fetch: those asked for, the identity, and the one that sorts. Raises QueryError."""
+    known = kinds(query.table)
+    for column in query.columns:
+        if column not in known:
+            raise QueryError(f"{query.table} has no column {column!r}: `icsight fields {query.table}` lists them")
+    asked = list(query.columns) or list(known)
+    return list(dict.fromkeys([*asked, *IDENTITY_TYPES, query.order.column]))
+
+
+def cursor_behind(query: Query, row: Mapping[str, object]) -> str:
+    """The cursor that leads on from a row (times and durations as nanoseconds)."""
+    place = [row[query.order.column], *(row[name] for name in IDENTITY_TYPES)]
+    text = json.dumps([_signature(query), place], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _after(query: Query, kind: Kind) -> tuple[str, list[object]]:
+    """The condition that holds for the rows behind the cursor."""
+    text = query.cursor or ""
+    try:
+        content = cast("list[object]", json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+        signature, (value, sensor, epoch, sequence, row) = cast("tuple[str, list[object]]", content)
+    except (ValueError, TypeError) as error:
+        raise QueryError("the cursor is not one of this store: start from the first page") from error
+    if signature != _signature(query):
+        raise QueryError("the cursor belongs to another question: keep table, filters, times and order as they were")
+    sign = "<" if query.order.descending else ">"
+    identity: list[object] = [sensor, epoch, sequence, row]
+    behind = f"(sensor, epoch, sequence, row) {sign} (?, ?, ?, ?)"
+    column = _name(query.order.column)
+    if value is None:
+        return f"({column} IS NULL AND {behind})", identity
+    bound = _bound(kind)
+    same = f"({column} = {bound} AND {behind})"
+    if query.order.column == "ts":
+        # The first condition says nothing new; files and row groups are passed over by it.
+        return f"(ts {sign}= {bound} AND (ts {sign} {bound} OR {same}))", [value, value, value, *identity]
+    return f"({column} {sign} {bound} OR {same} OR {column} IS NULL)", [value, value, *identity]
+
+
+def _signature(query: Query) -> str:
+    """What a cursor must not be used without."""
+    filters = [[item.column, item.operator, repr(item.value)] for item in query.filters]
+    times = [moment and nanoseconds(moment) for moment in (query.since, query.until)]
+    text = json.dumps([query.table, filters, times, query.order.column, query.order.descending])
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _filter(known: Mapping[str, Kind], item: Filter, table: str) -> tuple[str, list[object]]:
+    """A filter as a condition with its values. Raises QueryError."""
+    kind = known.get(item.column)
+    if kind is None:
+        raise QueryError(f"{table} has no column {item.column!r}: `icsight fields {table}` lists them")
+    column = _name(item.column)
+    if item.operator in {"is_null", "is_not_null"}:
+        return f"{column} {'IS NULL' if item.operator == 'is_null' else 'IS NOT NULL'}", []
+    if kind.startswith(("list", "binary")):
+        raise QueryError(f"{item.column} holds {kind}, which can only be asked whether it is null")
+    value = item.value
+    if item.operator == "in":
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise QueryError(f"{item.column} in: a list of values is wanted")
+        several = list(cast("Sequence[object]", value))
+        if not 1 <= len(several) <= LIST_VALUES:
+            raise QueryError(f"{item.column} in: 1 to {LIST_VALUES} values are wanted")
+        bounds = ", ".join(_bound(kind) for _ in several)
+        return f"{column} IN ({bounds})", [_checked(item, kind, one) for one in several]
+    checked = _checked(item, kind, value)
+    if item.operator in {"contains", "starts_with"}:
+        if kind not in _TEXT:
+            raise QueryError(f"{item.column} holds no text, so that {item.operator} cannot be asked")
+        return f"{item.operator}({column}, ?)", [checked]
+    if item.operator not in _COMPARED:
+        raise QueryError(f"{item.operator!r} is no operator")
+    return f"{column} {_COMPARED[item.operator]} {_bound(kind)}", [checked]
+
+
+def _checked(item: Filter, kind: Kind, value: object) -> object:
+    """The value, if a column of this kind can be compared with it. Raises QueryError."""
+    if kind in _TEXT:
+        fits = isinstance(value, str)
+    elif kind == "bool":
+        fits = isinstance(value, bool)
+    elif kind == "f64":
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
+    if not fits:
+        raise QueryError(f"{item.column} holds {kind} and cannot be compared with {value!r}")
+    return value
+
+
+def _bound(kind: Kind) -> str:
+    """The place of a value in SQL."""
+    return "make_timestamp_ns(?)::TIMESTAMPTZ_NS" if kind == "timestamp" else "?"
+
+
+def _name(column: str) -> str:
+    return f'"{column}"'

@@ -1,0 +1,191 @@
+"""SQL over stored files: one locked-down DuckDB for each store.
+
+What a person writes is one SELECT. It is parsed before it runs, and refused where it names anything but the record tables and
+its own, so that no file, no setting and no extension can be reached; DuckDB itself is set up to refuse the same. Names of
+columns hold a dot (`client.ip`), which SQL reads as table and column: where the parser has found such a name it is put in double
+quotes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import duckdb
+import polars as pl
+
+from collector.store import QueryError
+from sensor.tables import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from collector.settings import StoreSettings
+
+TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
+"""Functions that may stand where a table does: those that make rows of nothing but their arguments."""
+
+FETCH_ROWS: Final = 65_536
+"""Rows of an answer that are taken over at once."""
+
+_DOTTED: Final = frozenset(column.name for table in TABLES.values() for column in table.columns if "." in column.name)
+
+
+class SqlSession:
+    """A DuckDB that sees the record tables as views and nothing else. Safe from any thread.
+
+    Args:
+        folder: the only folder that files are read from.
+        settings: time, memory and threads.
+    """
+
+    def __init__(self, folder: Path, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._turn = threading.Lock()
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": str(settings.query_threads),
+                "memory_limit": f"{settings.query_memory_bytes // 1024**2}MiB",
+                "temp_directory": "",
+                "python_enable_replacements": "false",
+                "autoload_known_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                "allow_community_extensions": "false",
+            },
+        )
+        quoted = str(folder.resolve()).replace("'", "''")
+        for statement in (
+            "SET TimeZone = 'UTC'",
+            f"SET allowed_directories = ['{quoted}/']",
+            "SET enable_external_access = false",
+            "SET lock_configuration = true",
+        ):
+            self._connection.execute(statement)
+
+    def define(self, table: str, relation: str) -> None:
+        """Make `table` mean what `relation` selects."""
+        with self._turn:
+            self._connection.execute(f'CREATE OR REPLACE VIEW "{table}" AS {relation}')
+
+    def ask(self, select: str, max_rows: int) -> pl.DataFrame:
+        """The answer to what a person asks. Raises QueryError."""
+        return self.run(self._checked(select), (), max_rows)
+
+    def run(self, statement: str, values: Sequence[object], max_rows: int) -> pl.DataFrame:
+        """The rows of a statement of our own making.
+
+        Raises:
+            QueryError: it fails, takes too long or too much memory, or has more than `max_rows` rows.
+        """
+        seconds = self._settings.query_seconds
+        cursor = self._connection.cursor()
+        timer = threading.Timer(seconds, cursor.interrupt)
+        timer.start()
+        try:
+            reader = cast("Any", cursor.sql(statement, params=list(values) or None)).to_arrow_reader(FETCH_ROWS)
+            parts, rows = [reader.schema.empty_table()], 0
+            for part in reader:
+                rows += int(part.num_rows)
+                if rows > max_rows:
+                    raise QueryError(f"the answer has more than {max_rows:,} rows: add a LIMIT or a WHERE")
+                parts.append(part)
+            frames = [cast("pl.DataFrame", pl.from_arrow(part)) for part in parts]
+            return pl.concat(frames, how="vertical")
+        except duckdb.InterruptException as error:
+            raise QueryError(
+                f"the query took longer than {seconds:g} s: ask for less, or raise ICSIGHT_STORE_QUERY_SECONDS"
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            size = self._settings.query_memory_bytes // 1024**2
+            raise QueryError(
+                f"the query needs more than {size} MiB: ask for less, or raise ICSIGHT_STORE_QUERY_MEMORY_BYTES"
+            ) from error
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            raise QueryError(_reason(error)) from error
+        finally:
+            timer.cancel()
+            cursor.close()
+
+    def close(self) -> None:
+        """Let go of DuckDB."""
+        self._connection.close()
+
+    def _checked(self, select: str) -> str:
+        """The SELECT with dotted names quoted. Raises QueryError where it may not run."""
+        cursor = self._connection.cursor()
+        try:
+            row = cursor.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
+        except duckdb.Error as error:
+            raise QueryError(_reason(error)) from error
+        finally:
+            cursor.close()
+        tree = cast("dict[str, Any]", json.loads(str(row[0] if row else "{}")))
+        if tree.get("error"):
+            message = str(tree.get("error_message"))
+            if tree.get("error_type") == "not implemented":
+                message = "only one SELECT can be asked here"
+            raise QueryError(" ".join(message.split()))
+        if len(tree["statements"]) != 1:
+            raise QueryError("only one SELECT can be asked here")
+        _check_tables(tree)
+        return _quoted(select, tree)
+
+
+def _check_tables(tree: Mapping[str, Any]) -> None:
+    """Refuse tables and table functions that are not the query's own business. Raises QueryError."""
+    known = set(TABLES)
+    for node in _nodes(tree):
+        if "cte_map" in node:
+            known |= {str(entry["key"]).lower() for entry in node["cte_map"]["map"]}
+    for node in _nodes(tree):
+        kind = node.get("type")
+        if kind == "BASE_TABLE":
+            path = [str(part) for part in node["qualified_name"]["path"]]
+            if len(path) != 1 or path[0].lower() not in known:
+                raise QueryError(f"there is no table {'.'.join(path)!r}: the tables are {', '.join(TABLES)}")
+        elif kind == "TABLE_FUNCTION":
+            name = str(node["function"]["function_name"])
+            if name.lower() not in TABLE_FUNCTIONS or len(node["function"]["qualified_name"]["path"]) != 1:
+                raise QueryError(f"{name}() cannot be asked here: the tables are {', '.join(TABLES)}")
+        elif kind == "SHOW_REF" and node.get("query") is None:
+            raise QueryError(f"the tables are {', '.join(TABLES)}: DESCRIBE one of them")
+
+
+def _quoted(select: str, tree: Mapping[str, Any]) -> str:
+    """Put the dotted names of columns in double quotes, at the places where the parser has found them."""
+    text = select.encode()
+    places: dict[int, tuple[int, list[str]]] = {}
+    for node in _nodes(tree):
+        if node.get("class") != "COLUMN_REF":
+            continue
+        names = [str(name) for name in node["column_names"]]
+        if len(names) >= 2 and ".".join(names[-2:]).lower() in _DOTTED:
+            places[int(node["query_location"])] = (int(node["query_location_length"]), names)
+    for start, (length, names) in sorted(places.items(), reverse=True):
+        if text[start : start + length].decode(errors="replace").replace('"', "").lower() != ".".join(names).lower():
+            continue  # comments or blanks stand inside the name: it stays as it was written
+        parts = [*names[:-2], ".".join(names[-2:])]
+        text = text[:start] + ".".join(f'"{part}"' for part in parts).encode() + text[start + length :]
+    return text.decode()
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    """All objects in a parsed statement."""
+    waiting: list[object] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            mapping = cast("dict[str, Any]", node)
+            yield mapping
+            waiting.extend(mapping.values())
+        elif isinstance(node, list):
+            waiting.extend(cast("list[object]", node))
+
+
+def _reason(error: Exception) -> str:
+    """The first lines of what DuckDB says, in one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(line for line in lines[:3] if not line.startswith(("LINE", "^"))) or type(error).__name__

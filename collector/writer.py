@@ -1,0 +1,171 @@
+"""The way from a stream into a store: each batch once, whatever happens on the way.
+
+The writer's position is stored together with the rows, in one transaction. After a crash it goes on from there, and what the
+store has had is passed over. A batch that cannot be decoded becomes a dead letter, kept whole, and the position moves on only
+once that is on the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from collector.records import Undecodable, decode
+from collector.settings import WriterSettings
+from collector.store import RecordBatch, StoreError
+from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Position, Stream, StreamError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from collector.dead_letters import DeadLetters
+    from collector.store import RecordStore
+
+CONSUMER: Final = "store"
+"""Name under which the writer reads the stream and keeps its position."""
+
+POLL_SECONDS: Final = 0.25
+"""How long the writer waits for batches before it looks whether it shall stop."""
+
+RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""How long the writer waits after a failed attempt to store; the last one again and again."""
+
+
+@dataclass(slots=True)
+class WriterCounters:
+    """What a writer has done since it was made.
+
+    Attributes:
+        batches: batches stored.
+        rows: rows stored.
+        repeated: batches that were stored already.
+        dead_letters: batches that could not be decoded or were damaged.
+        gaps: times that batches were missing.
+        missing: batches missing.
+        failures: attempts to store or read that failed and were made again.
+    """
+
+    batches: int = 0
+    rows: int = 0
+    repeated: int = 0
+    dead_letters: int = 0
+    gaps: int = 0
+    missing: int = 0
+    failures: int = 0
+
+
+class Writer:
+    """Reads a stream of records and stores it.
+
+    Args:
+        stream: where batches come from.
+        store: where rows go.
+        dead_letters: where batches go that cannot be stored.
+        settings: how batches are gathered; from the environment where none are given.
+        on_gap: called for each gap, from the writer's thread.
+        on_failure: called with one line for each failed attempt, from the writer's thread.
+    """
+
+    def __init__(  # noqa: PLR0913 - three places and three choices
+        self,
+        stream: Stream,
+        store: RecordStore,
+        dead_letters: DeadLetters,
+        *,
+        settings: WriterSettings | None = None,
+        on_gap: Callable[[Gap], None] | None = None,
+        on_failure: Callable[[str], None] | None = None,
+    ) -> None:
+        self._stream = stream
+        self._store = store
+        self._dead_letters = dead_letters
+        self._settings: Final = settings or WriterSettings()
+        self._on_gap = on_gap
+        self._on_failure = on_failure
+        self.counters: Final = WriterCounters()
+
+    def run(self, stop: threading.Event) -> None:
+        """Store what comes until `stop` is set. Tries again where the store, the stream or the disk fails."""
+        attempts = 0
+        while not stop.is_set():
+            try:
+                with self._subscribe() as consumer:
+                    while not stop.is_set():
+                        stored = self._store_next(consumer, POLL_SECONDS)
+                        attempts = 0
+                        if not stored:
+                            self._store.merge()
+            except (StoreError, StreamError, OSError) as error:
+                self.counters.failures += 1
+                if self._on_failure is not None:
+                    self._on_failure(str(error))
+                stop.wait(RETRY_SECONDS[min(attempts, len(RETRY_SECONDS) - 1)])
+                attempts += 1
+
+    def drain(self) -> Position:
+        """Store all that is in the stream now, and return where that ends.
+
+        Raises:
+            StoreError: the store failed; what was stored before stays.
+            StreamError: the stream cannot be read.
+            OSError: a dead letter cannot be kept.
+        """
+        with self._subscribe() as consumer:
+            while self._store_next(consumer, 0):
+                pass
+            while self._store.merge():
+                pass
+            return consumer.position
+
+    def _subscribe(self) -> Consumer:
+        return self._stream.subscribe(CONSUMER, self._store.position(CONSUMER) or Position())
+
+    def _store_next(self, consumer: Consumer, timeout_seconds: float) -> bool:
+        """Gather batches, store them, commit; False where there were none."""
+        settings = self._settings
+        batches: list[RecordBatch] = []
+        rows = size = 0
+        moved = False
+        until = time.monotonic() + timeout_seconds
+        while rows < settings.gather_rows and size < settings.gather_bytes:
+            try:
+                deliveries = consumer.poll(max(0.0, until - time.monotonic()), max_bytes=settings.gather_bytes - size)
+            except DamagedBatch as damage:
+                self._dead_letters.keep(str(damage), damage.header, damage.data)
+                self.counters.dead_letters += 1
+                moved = True
+                continue
+            if not deliveries:
+                break
+            if not moved:
+                # The first batch may wait for others, but no longer than this.
+                until = time.monotonic() + (settings.gather_seconds if timeout_seconds else 0)
+            moved = True
+            for delivery in deliveries:
+                self._report(delivery.gap)
+                size += len(delivery.data)
+                rows += delivery.header.rows
+                self._decode(delivery, batches)
+        if moved:
+            appended = self._store.append(batches, consumer=CONSUMER, position=consumer.position)
+            self.counters.batches += appended.batches
+            self.counters.rows += appended.rows
+            self.counters.repeated += appended.repeated
+            consumer.commit(consumer.position)
+        return moved
+
+    def _decode(self, delivery: Delivery, batches: list[RecordBatch]) -> None:
+        try:
+            batches.append(decode(delivery.header, delivery.data))
+        except Undecodable as error:
+            self._dead_letters.keep(str(error), delivery.header, delivery.data)
+            self.counters.dead_letters += 1
+
+    def _report(self, gap: Gap | None) -> None:
+        if gap is not None:
+            self.counters.gaps += 1
+            self.counters.missing += gap.found - gap.expected
+            if self._on_gap is not None:
+                self._on_gap(gap)
