@@ -91,11 +91,11 @@ class SpoolReader:
                     return
             self.wait(number, POLL_SECONDS)
 
-    def highest(self) -> dict[Run, int]:
-        """Highest readable sequence by run, over all that the spool has ever held. Reads the headers of the last segment."""
+    def standing(self) -> tuple[int, dict[Run, int]]:
+        """`end`, and the highest sequence before it by run, over all that the spool has ever held."""
         mark = read_mark(self.folder)
         if mark is None:
-            return {}
+            return 0, {}
         file = os.open(segment_path(self.folder, mark.segment), os.O_RDONLY | os.O_CLOEXEC)
         try:
             head, offset = _read_head(file, segment_path(self.folder, mark.segment))
@@ -108,7 +108,7 @@ class SpoolReader:
                 offset = frame.end
         finally:
             os.close(file)
-        return runs
+        return mark.number, runs
 
     def close(self) -> None:
         """Let go of the open segment. The reader can still be used."""
@@ -120,6 +120,9 @@ class SpoolReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def _next(self, number: int, mark: Mark) -> SpooledBatch | None:

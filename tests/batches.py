@@ -2,6 +2,7 @@
 
 # pyarrow ships no type information.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from sensor.spool_format import BatchHeader
 from sensor.tables import SCHEMA_VERSION, STRUCTURES, TABLES, Column, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from sensor.spool_format import BatchHeader
 
 EPOCH: Final = "0123456789abcdef0123456789abcdef"
 START: Final = 1_764_000_000_000_000_000
@@ -50,7 +52,7 @@ def arrow_schema(table: str) -> pa.Schema:
 
 
 def encode(header: BatchHeader, columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """The batch as one Arrow IPC stream, lz4. Missing columns are null, or a value that the column may hold where it must not be null."""
+    """The batch as one Arrow IPC stream, lz4. Missing columns are null, or hold a blank where they must not be null."""
     schema = arrow_schema(header.table)
     arrays = [_array(column, columns.get(column.name), header.rows) for column in TABLES[header.table].columns]
     metadata = {
@@ -72,7 +74,7 @@ def encode(header: BatchHeader, columns: Mapping[str, Sequence[Any]]) -> bytes:
 
 
 def sample(table: str, rows: int, *, seed: int = 0, start: int = START, step: int = 1_000_000) -> dict[str, Sequence[Any]]:
-    """Columns of plausible random rows: times `step` nanoseconds apart from `start`, a handful of addresses, values where they are needed."""
+    """Columns of plausible random rows, `step` nanoseconds apart from `start`, between a handful of addresses."""
     source = random.Random(seed)
     columns: dict[str, Sequence[Any]] = {"ts": range(start, start + rows * step, step)}
     addresses = [f"10.0.0.{host}" for host in range(1, 20)]
@@ -109,5 +111,6 @@ def _array(column: Column, values: Sequence[Any] | None, rows: int) -> pa.Array:
 
 def _blank(column: Column) -> object:
     """A value for a column that must not be null."""
-    blanks: dict[str, object] = {"choice": column.values[0] if column.values else "", "name": "-", "text": "", "bool": False, "binary": b""}
+    choice = column.values[0] if column.values else ""
+    blanks: dict[str, object] = {"choice": choice, "name": "-", "text": "", "bool": False, "binary": b""}
     return blanks.get(column.kind, [] if column.kind.startswith("list") else 0)

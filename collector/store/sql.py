@@ -86,13 +86,14 @@ class SqlSession:
         timer.start()
         try:
             reader = cast("Any", cursor.sql(statement, params=list(values) or None)).to_arrow_reader(FETCH_ROWS)
+            names = _distinct([str(name) for name in reader.schema.names])
             parts, rows = [reader.schema.empty_table()], 0
             for part in reader:
                 rows += int(part.num_rows)
                 if rows > max_rows:
                     raise QueryError(f"the answer has more than {max_rows:,} rows: add a LIMIT or a WHERE")
                 parts.append(part)
-            frames = [cast("pl.DataFrame", pl.from_arrow(part)) for part in parts]
+            frames = [cast("pl.DataFrame", pl.from_arrow(part.rename_columns(names))) for part in parts]
             return pl.concat(frames, how="vertical")
         except duckdb.InterruptException as error:
             raise QueryError(
@@ -183,6 +184,18 @@ def _nodes(tree: object) -> Iterator[dict[str, Any]]:
             waiting.extend(mapping.values())
         elif isinstance(node, list):
             waiting.extend(cast("list[object]", node))
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names of an answer's columns; one that comes again gets a number."""
+    distinct: list[str] = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in distinct:
+            number += 1
+            candidate = f"{name}_{number}"
+        distinct.append(candidate)
+    return distinct
 
 
 def _reason(error: Exception) -> str:

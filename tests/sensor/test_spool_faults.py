@@ -1,0 +1,98 @@
+"""What real faults leave of a spool: a writer killed at any moment, a full file system."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sensor.spool import SpoolReader
+
+ROOT = Path(__file__).parents[2]
+
+WRITER = """
+import sys
+from pathlib import Path
+from sensor.spool import BatchHeader, Spool, SpoolSettings
+folder, batches = Path(sys.argv[1]), int(sys.argv[2])
+settings = SpoolSettings(segment_bytes=64 * 1024, quota_bytes=1 << 30)
+with Spool(folder, sensor="s", site="p", settings=settings) as spool:
+    for sequence in range(batches):
+        data = sequence.to_bytes(4, "big") * (sequence * 7919 % 4000)
+        spool.append(BatchHeader("s", "e", sequence, "flow", 1, "p", sequence // 3, 0, 0, sequence % 3 == 2), data)
+        if sequence % 3 == 2:
+            print(sequence, flush=True)
+"""
+
+
+def content(sequence: int) -> bytes:
+    return sequence.to_bytes(4, "big") * (sequence * 7919 % 4000)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_writer_killed_at_any_moment_loses_nothing_it_had_acknowledged(tmp_path: Path, seed: int) -> None:
+    source = random.Random(seed)
+    acknowledged = -1
+    # Killed three times on the way, then left to finish: it starts over each time, as a reader of a capture file does.
+    for _ in range(3):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), "600"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            after = source.randrange(1, 150)
+            for count, line in enumerate(writer.stdout):
+                acknowledged = max(acknowledged, int(line))
+                if count == after:
+                    writer.kill()
+            # Lines behind the kill were acknowledged as well; the loop has read them to the end.
+        batches = list(SpoolReader(tmp_path).read(0))
+        assert [batch.header.sequence for batch in batches] == list(range(len(batches)))
+        assert len(batches) > acknowledged
+        assert all(batch.data == content(batch.header.sequence) for batch in batches)
+    subprocess.run([sys.executable, "-c", WRITER, str(tmp_path), "600"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    assert [batch.header.sequence for batch in SpoolReader(tmp_path).read(0)] == list(range(600))
+
+
+FULL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+from sensor.spool import BatchHeader, Spool, SpoolFull, SpoolReader, SpoolSettings
+disk = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=True)
+ballast = disk / "ballast"
+ballast.write_bytes(b"x" * 300_000)
+settings = SpoolSettings(segment_bytes=64 * 1024, quota_bytes=1 << 30)
+data = os.urandom(20_000)
+
+def append(spool, sequence):
+    spool.append(BatchHeader("s", "e", sequence, "flow", 1), data)
+
+refused = 0
+with Spool(disk / "spool", sensor="s", site="p", settings=settings) as spool:
+    for sequence in [*range(100), *[0] * 5]:
+        try:
+            append(spool, spool.next_number)
+        except SpoolFull as error:
+            assert "disk is full" in str(error), error
+            refused += 1
+    held = spool.next_number
+    assert 0 < held < 50 and refused == 105 - held == spool.counters.refused, (held, refused)
+    assert [batch.number for batch in SpoolReader(disk / "spool").read(0)] == list(range(held))
+    ballast.unlink()
+    append(spool, held)
+with Spool(disk / "spool") as spool:
+    assert spool.highest("s", "e") == held and spool.counters.damaged == 0
+assert all(batch.data == data for batch in SpoolReader(disk / "spool").read(0))
+print("done")
+"""
+"""Runs in a mount namespace of its own, so that the small file system is gone with the process."""
+
+
+def test_a_full_disk_refuses_batches_keeps_the_rest_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--user", "--map-root-user"]
+    command = [*namespace, sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "done\n", done.stderr
