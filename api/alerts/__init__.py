@@ -1,0 +1,1 @@
+"""Alerts: listed, opened, decided."""

@@ -1,0 +1,124 @@
+"""Alerts as the API keeps them: what detection said, what people decided, and the history of each.
+
+Both kinds of columns lie in one row, so that any filter and any order is one index. They never meet: an upsert from the stream writes the
+columns of `DETECTED` and no other, a decision writes the columns named `triage_…`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, get_args
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from api.database import Base, Number
+
+Severity = Literal["informational", "low", "medium", "high", "critical"]
+SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
+"""All severities, from the least to the most; stored as the position."""
+
+State = Literal["new", "triaging", "escalated", "closed"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+"""The states of an alert: new → triaging → escalated │ closed, and back to triaging when it recurs."""
+
+Disposition = Literal[
+    "true_positive_impact",
+    "true_positive_no_impact",
+    "authorised_work",
+    "false_positive",
+    "duplicate",
+    "insufficient_information",
+]
+DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
+"""What an alert turned out to be."""
+
+
+class Alert(Base):
+    """One alert."""
+
+    __tablename__ = "alert"
+
+    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    revision: Mapped[int]
+    """Rises with each upsert from detection."""
+    rule: Mapped[str] = mapped_column(sa.String(128), index=True)
+    severity: Mapped[int] = mapped_column(sa.SmallInteger())
+    """Position in `SEVERITIES`."""
+    confidence: Mapped[float]
+    rank: Mapped[float]
+    """Severity × confidence × criticality: what a person should look at first."""
+    first_seen: Mapped[int]
+    last_seen: Mapped[int]
+    count: Mapped[int]
+    client_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
+    server_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
+    body: Mapped[dict[str, Any]]
+    """The whole alert as detection wrote it, texts in all languages included."""
+
+    change: Mapped[int] = mapped_column(sa.BigInteger(), unique=True)
+    """Rises over all alerts with every upsert and every decision: the identity of a live event."""
+
+    triage_state: Mapped[str] = mapped_column(sa.String(16), default="new")
+    triage_version: Mapped[int] = mapped_column(default=0)
+    """Rises with each decision and each recurrence."""
+    triage_by: Mapped[str | None] = mapped_column(sa.String(64))
+    """Who has taken it on, or closed it."""
+    triage_at: Mapped[int | None]
+    triage_note: Mapped[str | None] = mapped_column(sa.Text())
+    triage_disposition: Mapped[str | None] = mapped_column(sa.String(32))
+    triage_permit: Mapped[str | None] = mapped_column(sa.String(64))
+    triage_count: Mapped[int | None]
+    """`count` when it was closed: more than that is a recurrence."""
+
+    __table_args__ = (
+        sa.Index("ix_alert_rank_id", "rank", "id"),
+        sa.Index("ix_alert_last_seen_id", "last_seen", "id"),
+        sa.Index("ix_alert_first_seen_id", "first_seen", "id"),
+        sa.Index("ix_alert_count_id", "count", "id"),
+        sa.Index("ix_alert_triage_state_rank_id", "triage_state", "rank", "id"),
+        sa.Index("ix_alert_triage_state_last_seen_id", "triage_state", "last_seen", "id"),
+        sa.Index("ix_alert_severity_rank_id", "severity", "rank", "id"),
+        sa.Index("ix_alert_severity_triage_state", "severity", "triage_state"),
+    )
+
+
+DETECTED: Final = (
+    "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "body", "change",
+)  # fmt: skip
+"""The columns that an upsert from the stream writes."""
+
+
+class AlertTechnique(Base):
+    """An ATT&CK technique of an alert, to filter by."""
+
+    __tablename__ = "alert_technique"
+
+    technique: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(sa.ForeignKey("alert.id"), primary_key=True, index=True)
+
+
+class AlertEvent(Base):
+    """One step in the life of an alert: raised, acknowledged, closed, recurred."""
+
+    __tablename__ = "alert_event"
+
+    id: Mapped[int] = mapped_column(Number, primary_key=True)
+    alert_id: Mapped[str] = mapped_column(sa.ForeignKey("alert.id"), index=True)
+    at: Mapped[int]
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    actor: Mapped[str] = mapped_column(sa.String(64))
+    note: Mapped[str | None] = mapped_column(sa.Text())
+    disposition: Mapped[str | None] = mapped_column(sa.String(32))
+    permit: Mapped[str | None] = mapped_column(sa.String(64))
+    count: Mapped[int]
+    """`count` of the alert at this step."""
+
+
+class StreamPosition(Base):
+    """How far a stream has been applied, stored in the transaction that applied it."""
+
+    __tablename__ = "stream_position"
+
+    consumer: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    position: Mapped[str] = mapped_column(sa.Text())
+    """`collector.stream.Position` as JSON."""

@@ -1,0 +1,72 @@
+"""Stored alerts as the API shows them, in the caller's language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from api.alerts.models import SEVERITIES
+from api.alerts.schemas import AlertItem, AlertOutput, HistoryEntry, Triage
+from api.times import iso
+
+if TYPE_CHECKING:
+    from api.alerts.models import Alert, AlertEvent
+
+
+def item(alert: Alert, language: str) -> AlertItem:
+    """An alert as it stands in a list."""
+    return AlertItem(**_item(alert, language))
+
+
+def output(alert: Alert, language: str) -> AlertOutput:
+    """An alert with all that is known of it."""
+    texts = alert.body["texts"][language]
+    return AlertOutput(
+        **_item(alert, language),
+        technique_aliases=alert.body["technique_aliases"],
+        expected=texts["expected"],
+        observed=texts["observed"],
+        next_steps=texts["next_steps"],
+        records=alert.body["records"],
+        related=alert.body["related"],
+    )
+
+
+def history_entry(event: AlertEvent) -> HistoryEntry:
+    """A step in the life of an alert."""
+    return HistoryEntry.model_validate(
+        {
+            "at": iso(event.at), "kind": event.kind, "actor": event.actor, "note": event.note, "disposition": event.disposition,
+            "permit": event.permit, "count": event.count,
+        }
+    )  # fmt: skip
+
+
+def _item(alert: Alert, language: str) -> dict[str, Any]:
+    texts = alert.body["texts"][language]
+    triage = {
+        "state": alert.triage_state,
+        "version": alert.triage_version,
+        "by": alert.triage_by,
+        "at": None if alert.triage_at is None else iso(alert.triage_at),
+        "note": alert.triage_note,
+        "disposition": alert.triage_disposition,
+        "permit": alert.triage_permit,
+    }
+    return {
+        "id": alert.id,
+        "revision": alert.revision,
+        "change": alert.change,
+        "rule": alert.rule,
+        "severity": SEVERITIES[alert.severity],
+        "confidence": alert.confidence,
+        "rank": alert.rank,
+        "title": texts["title"],
+        "summary": texts["summary"],
+        "first_seen": iso(alert.first_seen),
+        "last_seen": iso(alert.last_seen),
+        "count": alert.count,
+        "client_ip": alert.client_ip,
+        "server_ip": alert.server_ip,
+        "techniques": alert.body["techniques"],
+        "triage": Triage.model_validate(triage),
+    }

@@ -1,0 +1,142 @@
+"""`/api/alerts`: list, counts, one, its records, its history; acknowledge and close."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from api.alerts import presentation, service
+from api.alerts.models import Alert
+from api.alerts.schemas import (
+    AcknowledgeInput,
+    AlertCount,
+    AlertItem,
+    AlertOutput,
+    AlertPage,
+    AlertQuery,
+    CloseInput,
+    HistoryEntry,
+)
+from api.openapi import problems
+from api.records import service as records
+from api.records.schemas import AlertRecords
+from api.security.access import Operator, Viewer
+from api.services import Services, services
+from api.texts import language_of
+
+router = APIRouter(prefix="/api/alerts", tags=["alerts"])
+
+Provided = Annotated[Services, Depends(services)]
+AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        max_length=1024,
+        examples=['"3.0"'],
+        description="ETag of the alert as the caller saw it. Needed: without it 428, with an old one 412.",
+    ),
+]
+IfNoneMatch = Annotated[str | None, Header(max_length=1024, description="ETag that the caller has; the answer is then 304.")]
+
+
+@router.get("", responses=problems("signed_out", "cursor_invalid", "query_too_long"))
+def alerts(query: Annotated[AlertQuery, Query()], caller: Viewer, request: Request, provided: Provided) -> AlertPage:
+    """Alerts that match all filters, the highest ranked first unless another order is asked for.
+
+    A page holds its place while alerts come in: none is shown twice because another was put before it.
+    """
+    del caller
+    with provided.database.read(provided.settings.query_seconds) as session:
+        rows, cursor = service.find(session, query)
+        language = language_of(request)
+        return AlertPage(items=[presentation.item(row, language) for row in rows], next=cursor)
+
+
+@router.get("/counts", responses=problems("signed_out", "query_too_long"))
+def counts(caller: Viewer, provided: Provided) -> list[AlertCount]:
+    """How many alerts there are, by severity and state."""
+    del caller
+    with provided.database.read(provided.settings.query_seconds) as session:
+        found = service.counts(session)
+    return [AlertCount.model_validate({"severity": key[0], "state": key[1], "count": count}) for key, count in found.items()]
+
+
+@router.get(
+    "/{alert_id}",
+    responses={**problems("signed_out", "alert_unknown"), 304: {"description": "Not modified"}},
+    response_model=AlertOutput,
+)
+def alert(
+    alert_id: AlertId, caller: Viewer, request: Request, response: Response, provided: Provided, if_none_match: IfNoneMatch = None
+) -> AlertOutput | Response:
+    """One alert. The header ETag is what `If-Match` of a decision must bring."""
+    del caller
+    with provided.database.read() as session:
+        found = service.get(session, alert_id)
+        tag = service.etag(found)
+        headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie"}
+        if if_none_match is not None and tag in [part.strip().removeprefix("W/") for part in if_none_match.split(",")]:
+            return Response(status_code=304, headers=headers)
+        response.headers.update(headers)
+        return presentation.output(found, language_of(request))
+
+
+@router.get("/{alert_id}/records", responses=problems("signed_out", "alert_unknown", "records_missing"))
+def alert_records(alert_id: AlertId, caller: Viewer, provided: Provided) -> AlertRecords:
+    """The exact records behind an alert, by table, in the order in which they came."""
+    del caller
+    with provided.database.read() as session:
+        identities = service.get(session, alert_id).body["records"]
+    return records.of_identities(provided.records, identities)
+
+
+@router.get("/{alert_id}/history", responses=problems("signed_out", "alert_unknown"))
+def history(alert_id: AlertId, caller: Viewer, provided: Provided) -> list[HistoryEntry]:
+    """What has happened to an alert, oldest first."""
+    del caller
+    with provided.database.read() as session:
+        return [presentation.history_entry(event) for event in service.history(session, alert_id)]
+
+
+_DECISION = (
+    "signed_out",
+    "forbidden",
+    "cross_site",
+    "alert_unknown",
+    "alert_state",
+    "precondition_failed",
+    "precondition_required",
+)
+
+
+@router.post("/{alert_id}/acknowledge", responses=problems(*_DECISION))
+def acknowledge(
+    alert_id: AlertId, body: AcknowledgeInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Take a new alert on: it is then `triaging`, with the caller's name and note."""
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        service.acknowledge(session, found, caller.actor, body.note)
+    return _decided(found, request, response, provided)
+
+
+@router.post("/{alert_id}/close", responses=problems(*_DECISION))
+def close(
+    alert_id: AlertId, body: CloseInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Close an alert with what it turned out to be. A new one is acknowledged in the caller's name first. It opens again when it recurs."""
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        service.close(session, found, caller.actor, body)
+    return _decided(found, request, response, provided)
+
+
+def _decided(found: Alert, request: Request, response: Response, provided: Services) -> AlertItem:
+    provided.hub.notify()
+    response.headers["ETag"] = service.etag(found)
+    return presentation.item(found, language_of(request))

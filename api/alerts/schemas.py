@@ -1,0 +1,169 @@
+"""What alerts look like in JSON, and how a list of them is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from api.alerts.filters import Time, one_of
+from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
+from api.pages import CURSOR_CHARACTERS
+
+Sort = Literal["rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count"]
+
+Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
+
+
+class AlertQuery(BaseModel):
+    """Which alerts, in which order. `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+
+    severity: one_of(SEVERITIES, "high,critical") = None  # pyright: ignore[reportInvalidTypeForm]  the type is made by a function
+    """Severity."""
+    state: one_of(STATES, "!closed") = None  # pyright: ignore[reportInvalidTypeForm]
+    """State of handling."""
+    disposition: one_of(DISPOSITIONS, "false_positive") = None  # pyright: ignore[reportInvalidTypeForm]
+    """What a closed alert turned out to be."""
+    assignee: one_of((), "lin.wei") = None  # pyright: ignore[reportInvalidTypeForm]
+    """Who has taken it on."""
+    rule: one_of((), "modbus_write_by_unauthorised_client") = None  # pyright: ignore[reportInvalidTypeForm]
+    """Identifier of the rule or detector."""
+    technique: one_of((), "T0836") = None  # pyright: ignore[reportInvalidTypeForm]
+    """ATT&CK for ICS technique."""
+    client_ip: one_of((), "192.0.2.17") = Field(default=None, alias="client.ip")  # pyright: ignore[reportInvalidTypeForm]
+    """Address of the client."""
+    server_ip: one_of((), "192.0.2.40") = Field(default=None, alias="server.ip")  # pyright: ignore[reportInvalidTypeForm]
+    """Address of the server."""
+    ip: one_of((), "192.0.2.17") = None  # pyright: ignore[reportInvalidTypeForm]
+    """Address of either."""
+    since: Time = None
+    """Alerts last seen at this time or later."""
+    until: Time = None
+    """Alerts first seen before this time."""
+    sort: Sort = "-rank"
+    """Order; with `-` the most first. The identifier breaks ties."""
+    cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
+    """`next` of the page before; everything else must be asked as it was then."""
+    limit: int = Field(default=50, ge=1, le=500)
+    """Most alerts on the page."""
+    language: Literal["en", "zh-CN"] | None = None
+    """Language of the texts; without it, that of `Accept-Language`."""
+
+    def question(self) -> str:
+        """What is asked, without where the page starts and how long it is."""
+        return self.model_dump_json(exclude={"cursor", "limit", "language"})
+
+
+class Triage(BaseModel):
+    """What people decided about an alert."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    state: State = Field(examples=["triaging"])
+    version: int = Field(examples=[1])
+    """Rises with each decision; the second number of the alert's ETag."""
+    by: str | None = Field(default=None, examples=["lin.wei"])
+    at: str | None = Field(default=None, examples=["2026-11-23T08:14:02.000000000Z"])
+    note: str | None = Field(default=None, examples=["Asking the shift whether maintenance is at line 4"])
+    disposition: Disposition | None = None
+    permit: str | None = None
+
+
+class AlertItem(BaseModel):
+    """An alert in a list."""
+
+    model_config = ConfigDict(populate_by_name=True, use_attribute_docstrings=True)
+
+    id: str = Field(examples=["9c1f0e6a52d14f0b"])
+    revision: int = Field(examples=[3])
+    change: int = Field(examples=[1041])
+    """Rises over all alerts with every change; the id of the alert's live event."""
+    rule: str = Field(examples=["modbus_write_by_unauthorised_client"])
+    severity: Severity = Field(examples=["high"])
+    confidence: float = Field(ge=0, le=1, examples=[0.9])
+    rank: float = Field(examples=[67.5])
+    title: str = Field(examples=["Write by a station that may not write"])
+    summary: str = Field(
+        examples=["192.0.2.17 wrote 4 registers of 192.0.2.40 (unit 1) and is not among the stations that may write."]
+    )
+    first_seen: str = Field(examples=["2026-11-23T08:12:31.104000000Z"])
+    last_seen: str = Field(examples=["2026-11-23T08:13:55.870000000Z"])
+    count: int = Field(ge=1, examples=[4])
+    client_ip: str | None = Field(default=None, alias="client.ip", examples=["192.0.2.17"])
+    server_ip: str | None = Field(default=None, alias="server.ip", examples=["192.0.2.40"])
+    techniques: list[str] = Field(examples=[["T0836"]])
+    triage: Triage
+
+
+class AlertOutput(AlertItem):
+    """An alert with all that is known of it."""
+
+    technique_aliases: list[str] = Field(examples=[["T0855"]])
+    expected: str = Field(examples=["Writes only from the stations in the list authorised_writers."])
+    observed: str = Field(examples=["4 writes to holding registers 100 to 103."])
+    next_steps: list[str] = Field(
+        examples=[["Ask the shift whether work is going on.", "Compare the set points with the last approved ones."]]
+    )
+    records: list[str] = Field(examples=[["local/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5/12/881"]])
+    """Identities of records behind the alert (`sensor/epoch/sequence/row`)."""
+    related: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    """Findings of other rules with the same cause."""
+
+
+class AlertPage(BaseModel):
+    """A page of alerts."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    items: list[AlertItem]
+    next: str | None = None
+    """`cursor` of the next page; null on the last."""
+
+
+class AlertCount(BaseModel):
+    """How many alerts there are of a severity in a state."""
+
+    severity: Severity
+    state: State
+    count: int
+
+
+class HistoryEntry(BaseModel):
+    """A step in the life of an alert."""
+
+    at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
+    kind: Literal["raised", "acknowledged", "closed", "recurred"]
+    actor: str = Field(examples=["lin.wei"])
+    note: str | None = None
+    disposition: Disposition | None = None
+    permit: str | None = None
+    count: int = Field(examples=[4])
+
+
+class AcknowledgeInput(BaseModel):
+    """Takes an alert on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Note = Field(examples=["Asking the shift whether maintenance is at line 4"])
+
+
+class CloseInput(BaseModel):
+    """Closes an alert."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    disposition: Disposition = Field(examples=["authorised_work"])
+    note: Note = Field(examples=["Planned exchange of the flow controller"])
+    permit: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00]*$")] | None
+    ) = Field(default=None, examples=["WP-2026-1123"])
+    """Number of the work permit; needed for, and only for, `authorised_work`."""
+
+    @model_validator(mode="after")
+    def _permit_with_authorised_work(self) -> Self:
+        if (self.disposition == "authorised_work") != (self.permit is not None):
+            raise ValueError("a permit number is needed for authorised_work, and only for it")
+        return self

@@ -1,0 +1,177 @@
+"""Finding alerts and deciding about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from api.alerts.models import SEVERITIES, STATES, Alert, AlertEvent, AlertTechnique, State
+from api.audit import service as audit
+from api.database import Counter, advance
+from api.pages import read_cursor, write_cursor
+from api.problems import Problem
+from api.times import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import InstrumentedAttribute, Session
+
+    from api.alerts.schemas import AlertQuery, CloseInput, Sort
+    from api.audit.service import Actor
+
+SORTS: Final[dict[str, InstrumentedAttribute[int] | InstrumentedAttribute[float]]] = {
+    "rank": Alert.rank,
+    "first_seen": Alert.first_seen,
+    "last_seen": Alert.last_seen,
+    "count": Alert.count,
+}
+"""What a list can be sorted by; the alert's id breaks ties."""
+
+
+def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | None]:
+    """One page of alerts, and the cursor of the next one."""
+    sort: Sort = query.sort
+    column = SORTS[sort.removeprefix("-")]
+    key = sa.tuple_(column, Alert.id)
+    question = query.question()
+    statement = sa.select(Alert).where(*conditions(query))
+    if query.cursor is not None:
+        kind = float if column is Alert.rank else int
+        place = sa.tuple_(*read_cursor(question, query.cursor, (kind, str)))
+        statement = statement.where(key < place if sort.startswith("-") else key > place)
+    order = (column.desc(), Alert.id.desc()) if sort.startswith("-") else (column, Alert.id)
+    rows = session.scalars(statement.order_by(*order).limit(query.limit + 1)).all()
+    if len(rows) <= query.limit:
+        return rows, None
+    last = rows[query.limit - 1]
+    return rows[: query.limit], write_cursor(question, getattr(last, column.key), last.id)
+
+
+def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
+    """The conditions of a query; all must hold."""
+    found: list[sa.ColumnElement[bool]] = []
+    if query.severity is not None:
+        found.append(query.severity.on(Alert.severity, SEVERITIES.index))
+    for asked, column in (
+        (query.state, Alert.triage_state),
+        (query.disposition, Alert.triage_disposition),
+        (query.assignee, Alert.triage_by),
+        (query.rule, Alert.rule),
+        (query.client_ip, Alert.client_ip),
+        (query.server_ip, Alert.server_ip),
+    ):
+        if asked is not None:
+            found.append(asked.on(column))
+    if query.ip is not None:
+        found.append(sa.or_(query.ip.on(Alert.client_ip), query.ip.on(Alert.server_ip)))
+    if query.technique is not None:
+        found.append(Alert.id.in_(sa.select(AlertTechnique.alert_id).where(query.technique.on(AlertTechnique.technique))))
+    if query.since is not None:
+        found.append(Alert.last_seen >= query.since)
+    if query.until is not None:
+        found.append(Alert.first_seen < query.until)
+    return found
+
+
+def counts(session: Session) -> dict[tuple[str, str], int]:
+    """How many alerts there are by (severity, state)."""
+    rows = session.execute(
+        sa.select(Alert.severity, Alert.triage_state, sa.func.count()).group_by(Alert.severity, Alert.triage_state)
+    )
+    found = {(severity, state): 0 for severity in SEVERITIES for state in STATES}
+    for severity, state, count in rows:
+        found[SEVERITIES[severity], state] = count
+    return found
+
+
+def get(session: Session, alert_id: str) -> Alert:
+    """One alert. Raises Problem `alert_unknown`."""
+    alert = session.get(Alert, alert_id)
+    if alert is None:
+        raise Problem("alert_unknown", id=alert_id)
+    return alert
+
+
+def history(session: Session, alert_id: str) -> Sequence[AlertEvent]:
+    """What has happened to an alert, oldest first. Raises Problem `alert_unknown`."""
+    get(session, alert_id)
+    return session.scalars(sa.select(AlertEvent).where(AlertEvent.alert_id == alert_id).order_by(AlertEvent.id)).all()
+
+
+def newest_change(session: Session) -> int:
+    """The number of the latest change of any alert."""
+    return session.scalar(sa.select(Counter.value).where(Counter.name == "change")) or 0
+
+
+def changed_since(session: Session, change: int, limit: int) -> list[Alert]:
+    """Alerts that changed after a change, in order."""
+    return list(session.scalars(sa.select(Alert).where(Alert.change > change).order_by(Alert.change).limit(limit)))
+
+
+def etag(alert: Alert) -> str:
+    """The entity tag of an alert: its revision and the version of what people decided."""
+    return f'"{alert.revision}.{alert.triage_version}"'
+
+
+def check_precondition(alert: Alert, if_match: str | None) -> None:
+    """Whether a decision was made on what the alert is now.
+
+    What counts is the second number, the version of what people decided: that an attack goes on while someone reads about it is no conflict.
+    Raises Problem `precondition_required` or `precondition_failed`.
+    """
+    if if_match is None:
+        raise Problem("precondition_required")
+    tags = [tag.strip() for tag in if_match.split(",")]
+    versions = [tag[1:-1].rpartition(".")[2] for tag in tags if len(tag) > 2 and tag[0] == tag[-1] == '"']
+    if "*" not in tags and str(alert.triage_version) not in versions:
+        raise Problem("precondition_failed", by=alert.triage_by or audit.SYSTEM)
+
+
+def acknowledge(session: Session, alert: Alert, actor: Actor, note: str) -> None:
+    """Take an alert on: new → triaging. Raises Problem `alert_state`."""
+    if alert.triage_state != "new":
+        raise Problem("alert_state", state=alert.triage_state, action="acknowledge")
+    _move(session, alert, actor, "triaging", note)
+    audit.record(session, actor, "alert.acknowledge", alert.id, {"note": note})
+
+
+def close(session: Session, alert: Alert, actor: Actor, outcome: CloseInput) -> None:
+    """Close an alert: triaging or escalated → closed. A new one is acknowledged by the same person first.
+
+    Raises Problem `alert_state`.
+    """
+    if alert.triage_state == "closed":
+        raise Problem("alert_state", state=alert.triage_state, action="close")
+    if alert.triage_state == "new":
+        acknowledge(session, alert, actor, outcome.note)
+    alert.triage_disposition, alert.triage_permit, alert.triage_count = outcome.disposition, outcome.permit, alert.count
+    _move(session, alert, actor, "closed", outcome.note)
+    audit.record(session, actor, "alert.close", alert.id, outcome.model_dump())
+
+
+def recur(session: Session, alert: Alert) -> None:
+    """What was closed goes on: closed → triaging. What it had turned out to be stays in the history."""
+    alert.triage_disposition = alert.triage_permit = alert.triage_count = None
+    alert.triage_state, alert.triage_at, alert.triage_version = "triaging", now(), alert.triage_version + 1
+    add_event(session, alert, "recurred", audit.SYSTEM)
+    audit.record(session, audit.Actor(audit.SYSTEM), "alert.recur", alert.id, {"count": alert.count})
+
+
+def add_event(session: Session, alert: Alert, kind: str, actor: str, note: str | None = None) -> None:
+    """Write a step into the history of an alert, with what was decided at it."""
+    session.add(
+        AlertEvent(
+            alert_id=alert.id, at=now(), kind=kind, actor=actor, note=note, disposition=alert.triage_disposition,
+            permit=alert.triage_permit, count=alert.count,
+        )
+    )  # fmt: skip
+
+
+def _move(session: Session, alert: Alert, actor: Actor, state: State, note: str) -> None:
+    alert.triage_state, alert.triage_by, alert.triage_at, alert.triage_note = state, actor.name, now(), note
+    alert.triage_version += 1
+    alert.change = advance(session, "change")
+    add_event(session, alert, {"triaging": "acknowledged"}.get(state, state), actor.name, note)
+    session.flush()

@@ -1,0 +1,104 @@
+"""Alerts from the stream into the database, each revision once.
+
+A batch of table `alert` and the place where the consumer then stands are written in one transaction: after a crash at any moment the stream
+is read on from there, and an upsert that comes again is passed over by its revision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from api.alerts import service
+from api.alerts.models import DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
+from api.audit import service as audit
+from api.database import advance
+from collector.stream import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+CONSUMER: Final = "alerts"
+"""Name under which the stream of alerts is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """A revision of an alert, as detection emits it. Fields as the columns of `Alert`; `body` holds what has no column."""
+
+    id: str
+    revision: int
+    rule: str
+    severity: str
+    confidence: float
+    rank: float
+    first_seen: int
+    last_seen: int
+    count: int
+    client_ip: str | None
+    server_ip: str | None
+    body: Mapping[str, Any]
+    """`texts` (language → title, summary, expected, observed, next_steps), `techniques`, `technique_aliases`, `records`, `related`."""
+
+
+def position(session: Session) -> Position:
+    """Where the consumer of the stream of alerts stands."""
+    stored = session.get(StreamPosition, CONSUMER)
+    return Position() if stored is None else Position.from_json(stored.position)
+
+
+def stand(session: Session, at: Position) -> None:
+    """Write down where the consumer stands, in the transaction of what it did until there."""
+    session.merge(StreamPosition(consumer=CONSUMER, position=at.to_json()))
+
+
+def apply(session: Session, upserts: Sequence[Upsert]) -> int:
+    """Write the revisions that are newer than what is stored; returns how many were.
+
+    Of several revisions of one alert only the last is written, but each count is looked at: a closed alert whose count rises has recurred.
+    """
+    newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
+    stored = {alert.id: alert for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(newest)))}
+    changed = [upsert for upsert in newest.values() if upsert.id not in stored or upsert.revision > stored[upsert.id].revision]
+    if not changed:
+        return 0
+    change = advance(session, "change", len(changed)) - len(changed)
+    raised: list[Alert] = []
+    for upsert in sorted(changed, key=lambda upsert: (upsert.first_seen, upsert.id)):
+        change += 1
+        alert = stored.get(upsert.id)
+        if alert is None:
+            alert = Alert(id=upsert.id, triage_state="new", triage_version=0)
+            _write(alert, upsert, change)
+            raised.append(alert)
+        else:
+            _techniques(session, alert, upsert)
+            _write(alert, upsert, change)
+            if alert.triage_state == "closed" and alert.triage_count is not None and upsert.count > alert.triage_count:
+                service.recur(session, alert)
+    session.add_all(raised)
+    session.flush()
+    for alert in raised:
+        service.add_event(session, alert, "raised", audit.SYSTEM)
+        session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in alert.body["techniques"])
+    return len(changed)
+
+
+def _write(alert: Alert, upsert: Upsert, change: int) -> None:
+    values = {field.name: getattr(upsert, field.name) for field in fields(upsert)}
+    values |= {"severity": SEVERITIES.index(values["severity"]), "body": dict(upsert.body), "change": change}  # pyright: ignore[reportArgumentType]
+    for name in DETECTED:
+        setattr(alert, name, values[name])
+
+
+def _techniques(session: Session, alert: Alert, upsert: Upsert) -> None:
+    """Keep the techniques to filter by as those of the new revision."""
+    before, after = set(alert.body["techniques"]), set(upsert.body["techniques"])
+    if before - after:
+        gone = sa.delete(AlertTechnique).where(AlertTechnique.alert_id == alert.id, AlertTechnique.technique.in_(before - after))
+        session.execute(gone)
+    session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in after - before)

@@ -1,0 +1,33 @@
+"""The audit trail: one entry per change of state, chained by hash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from api.database import Base, Number
+
+
+class AuditEntry(Base):
+    """Who did what to what, when. Entries are only ever added; the database refuses to change or remove one."""
+
+    __tablename__ = "audit_entry"
+
+    number: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=False)
+    """From 1, without gaps."""
+    at: Mapped[int]
+    actor: Mapped[str] = mapped_column(sa.String(64))
+    """Name of the account, or `system`."""
+    address: Mapped[str] = mapped_column(sa.String(64))
+    """Network address of the caller; empty for the system itself."""
+    action: Mapped[str] = mapped_column(sa.String(64), index=True)
+    """What was done, as in `alert.acknowledge`."""
+    subject: Mapped[str] = mapped_column(sa.String(255), index=True)
+    """Identifier of what it was done to."""
+    detail: Mapped[dict[str, Any]]
+    previous_hash: Mapped[str] = mapped_column(sa.String(64))
+    """`hash` of the entry before; 64 zeros for the first."""
+    hash: Mapped[str] = mapped_column(sa.String(64))
+    """SHA-256 over all other columns, as `api.audit.service.digest` writes them."""

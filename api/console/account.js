@@ -1,0 +1,141 @@
+// The pages before the console: setting up, signing in.
+
+import { call, keep } from "./api.js";
+import { fill, h, icon } from "./dom.js";
+import { language, speak, t } from "./texts.js";
+
+/**
+ * The switch to the other language.
+ * @param {() => void} redraw
+ */
+export function languageSwitch(redraw) {
+  const other = language() === "en" ? "zh-CN" : "en";
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "quiet language",
+      lang: other,
+      "aria-label": t("page.language.label"),
+      onclick: async () => {
+        await speak(other);
+        redraw();
+      },
+    },
+    t("page.language"),
+  );
+}
+
+/** The product's mark and name. */
+export function brand() {
+  return h("span", { class: "brand" }, h("span", { class: "mark" }, icon("wave")), h("span", {}, "icsight"));
+}
+
+/**
+ * @param {HTMLElement} root
+ * @param {() => void} redraw
+ * @param {...(Node | null)} content
+ */
+function card(root, redraw, ...content) {
+  const box = h("main", { class: "card" }, h("div", { class: "card-head" }, brand(), languageSwitch(redraw)), content);
+  fill(root, h("div", { class: "entry" }, box, h("p", { class: "tagline" }, t("page.tagline"))));
+  const first = box.querySelector("input");
+  if (first) first.focus();
+}
+
+/**
+ * A labelled input.
+ * @param {string} name
+ * @param {string} label
+ * @param {Record<string, unknown>} attributes
+ * @param {string} [hint]
+ */
+function field(name, label, attributes, hint) {
+  const id = `field-${name}`;
+  const described = hint ? { "aria-describedby": `${id}-hint` } : {};
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    h("input", { id, name, required: true, ...described, ...attributes }),
+    hint ? h("p", { class: "hint", id: `${id}-hint` }, hint) : null,
+  );
+}
+
+/**
+ * A form that sends its values and shows the problem where there is one.
+ * @param {string} label of the button
+ * @param {HTMLElement[]} fields
+ * @param {(values: Record<string, string>) => Promise<void>} send
+ */
+function form(label, fields, send) {
+  const problem = h("p", { class: "problem", role: "alert" });
+  const submit = h("button", { type: "submit", class: "primary" }, label);
+  return h(
+    "form",
+    {
+      onsubmit: async (/** @type {SubmitEvent} */ event) => {
+        event.preventDefault();
+        const values = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
+        submit.disabled = true;
+        problem.textContent = "";
+        try {
+          await send(Object.fromEntries([...values].map(([name, value]) => [name, String(value)])));
+        } catch (error) {
+          problem.textContent = error instanceof Error ? error.message : String(error);
+        }
+        submit.disabled = false;
+      },
+    },
+    fields,
+    problem,
+    submit,
+  );
+}
+
+/**
+ * The page behind the setup link.
+ * @param {HTMLElement} root
+ * @param {string} token of the link
+ * @param {() => void} done
+ */
+export function setUp(root, token, done) {
+  const redraw = () => setUp(root, token, done);
+  document.title = `${t("setup.title")} · icsight`;
+  if (!token) {
+    card(root, redraw, h("h1", {}, t("setup.needed.title")), h("p", {}, t("setup.needed.text")));
+    return;
+  }
+  const fields = [
+    field("name", t("account.name"), { autocomplete: "username", maxlength: 64 }),
+    field("password", t("account.password"), { type: "password", autocomplete: "new-password", minlength: 12, maxlength: 256 }, t("account.password.hint")),
+    field("again", t("account.password.again"), { type: "password", autocomplete: "new-password", maxlength: 256 }),
+  ];
+  const send = async (/** @type {Record<string, string>} */ values) => {
+    if (values.password !== values.again) throw new Error(t("account.password.differs"));
+    const { data } = await call("POST", "/api/setup", { body: { token, name: values.name, password: values.password } });
+    keep(data);
+    done();
+  };
+  card(root, redraw, h("h1", {}, t("setup.title")), h("p", {}, t("setup.text")), form(t("setup.submit"), fields, send));
+}
+
+/**
+ * The sign-in page.
+ * @param {HTMLElement} root
+ * @param {() => void} done
+ */
+export function signIn(root, done) {
+  document.title = `${t("sign_in.title")} · icsight`;
+  const fields = [
+    field("name", t("account.name"), { autocomplete: "username", maxlength: 64 }),
+    field("password", t("account.password"), { type: "password", autocomplete: "current-password", maxlength: 256 }),
+  ];
+  const send = async (/** @type {Record<string, string>} */ values) => {
+    const { data } = await call("POST", "/api/session", { body: { name: values.name, password: values.password } });
+    keep(data);
+    done();
+  };
+  card(root, () => signIn(root, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), fields, send));
+}
+

@@ -1,0 +1,72 @@
+// Calls to the API: the session's token with every change, problems as errors.
+
+import { language } from "./texts.js";
+
+/** A request that the API could not answer (RFC 9457). */
+export class Problem extends Error {
+  /** @param {{status: number, code: string, title: string, detail: string}} body */
+  constructor(body) {
+    super(body.detail);
+    this.status = body.status;
+    this.code = body.code;
+    this.title = body.title;
+  }
+}
+
+let token = "";
+
+/**
+ * @typedef {{name: string, role: "viewer" | "operator" | "administrator", csrf_token: string}} Session
+ * @typedef {{state: string, version: number, by: string | null, at: string | null, note: string | null, disposition: string | null, permit: string | null}} Triage
+ * @typedef {{id: string, revision: number, change: number, rule: string, severity: string, confidence: number, rank: number, title: string,
+ *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
+ *   techniques: string[], triage: Triage}} AlertItem
+ * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],
+ *   related: Record<string, unknown>[]}} Alert
+ */
+
+/**
+ * Take the session that was answered: changes will bring its token.
+ * @param {Session} session
+ * @returns {Session}
+ */
+export function keep(session) {
+  token = session.csrf_token;
+  return session;
+}
+
+/**
+ * Call the API. Throws Problem.
+ * @param {string} method
+ * @param {string} path
+ * @param {{body?: unknown, etag?: string | null}} [options]
+ * @returns {Promise<{data: any, etag: string | null}>}
+ */
+export async function call(method, path, { body, etag } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json, application/problem+json", "Accept-Language": language() };
+  if (method !== "GET") headers["X-CSRF-Token"] = token;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (etag) headers["If-Match"] = etag;
+  const response = await fetch(path, {
+    method,
+    headers,
+    body: body === undefined ? null : JSON.stringify(body),
+    credentials: "same-origin",
+  });
+  if (response.status === 204) return { data: null, etag: null };
+  const data = await response.json();
+  if (!response.ok) throw new Problem(data);
+  return { data, etag: response.headers.get("ETag") };
+}
+
+/**
+ * The answer to a GET. Throws Problem.
+ * @param {string} path
+ * @param {Record<string, string>} [query] empty values are left out
+ * @returns {Promise<any>}
+ */
+export async function get(path, query = {}) {
+  const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
+  return (await call("GET", given.size ? `${path}?${given}` : path)).data;
+}

@@ -1,0 +1,199 @@
+// One alert: what was seen, what it means, what to do, the records behind it, and the decision.
+
+import { Problem, call, get } from "./api.js";
+import { decide } from "./decision.js";
+import { fill, h, icon } from "./dom.js";
+import { recordTables } from "./records.js";
+import { number, t, time } from "./texts.js";
+
+/** @typedef {import("./api.js").Alert} Alert */
+
+export class AlertDetail {
+  /**
+   * @param {import("./api.js").Session} session
+   * @param {{close: () => void, beside: (id: string, step: number) => string | undefined, changed: (item: import("./api.js").AlertItem) => void}} surroundings
+   */
+  constructor(session, surroundings) {
+    this.session = session;
+    this.surroundings = surroundings;
+    this.id = "";
+    this.shown = "";
+    this.element = h("article", { class: "detail", "aria-live": "off", tabindex: -1, hidden: true });
+    this.records = h("div", { class: "records" });
+    this.history = h("ol", { class: "history" });
+  }
+
+  /**
+   * Open an alert, or show it as it is now.
+   * @param {string} id
+   */
+  async open(id) {
+    const fresh = this.id !== id;
+    this.id = id;
+    this.element.hidden = false;
+    if (fresh) fill(this.element, h("p", { class: "loading" }, t("page.loading")));
+    try {
+      const path = `/api/alerts/${encodeURIComponent(id)}`;
+      const [{ data, etag }, history] = await Promise.all([call("GET", path), get(`${path}/history`)]);
+      if (this.id !== id) return;
+      this.draw(data, etag);
+      this.drawHistory(history);
+      if (fresh) {
+        this.element.scrollTop = 0;
+        this.element.focus({ preventScroll: true });
+        this.shown = "";
+      }
+      const identities = data.records.join();
+      if (this.shown !== identities) {
+        const records = await get(`${path}/records`);
+        if (this.id !== id) return;
+        this.shown = identities;
+        fill(this.records, recordTables(records, data.count));
+      }
+    } catch (error) {
+      if (this.id !== id) return;
+      const problem = error instanceof Problem ? error.message : t("page.failed");
+      fill(this.element, this.bar(), h("p", { class: "problem", role: "alert" }, problem));
+    }
+  }
+
+  close() {
+    this.id = "";
+    this.element.hidden = true;
+    fill(this.element);
+  }
+
+  bar() {
+    const go = (/** @type {number} */ step, /** @type {string} */ name, /** @type {string} */ label) => {
+      const id = this.surroundings.beside(this.id, step);
+      return h("a", { class: "button quiet square", href: id ? `#${encodeURIComponent(id)}` : null, "aria-disabled": !id, "aria-label": t(label), title: t(label) }, icon(name));
+    };
+    return h(
+      "div",
+      { class: "bar" },
+      go(-1, "previous", "detail.previous"),
+      go(1, "next", "detail.next"),
+      h("span", { class: "grow" }),
+      h("button", { type: "button", class: "quiet square", "aria-label": t("detail.close_panel"), title: t("detail.close_panel"), onclick: () => this.surroundings.close() }, icon("close")),
+    );
+  }
+
+  /**
+   * @param {Alert} alert
+   * @param {string | null} etag
+   */
+  draw(alert, etag) {
+    const { triage } = alert;
+    const fact = (/** @type {string} */ key, /** @type {Node | string | null} */ value) =>
+      value === null ? null : h("div", {}, h("dt", {}, t(`detail.${key}`)), h("dd", {}, value));
+    const section = (/** @type {string} */ key, /** @type {(Node | null)[]} */ ...content) => h("section", {}, h("h3", {}, t(`detail.${key}`)), content);
+    fill(
+      this.element,
+      this.bar(),
+      h(
+        "header",
+        { class: `sev-${alert.severity}` },
+        h(
+          "p",
+          { class: "badges" },
+          h("span", { class: `pill sev-${alert.severity}` }, t(`severity.${alert.severity}`)),
+          h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)),
+          triage.by ? h("span", { class: "by" }, t("detail.by", { name: triage.by })) : null,
+          triage.disposition ? h("span", { class: "by" }, t(`disposition.${triage.disposition}`)) : null,
+        ),
+        h("h2", {}, alert.title),
+        h("p", { class: "lead" }, alert.summary),
+        this.actions(alert, etag),
+      ),
+      h(
+        "dl",
+        { class: "facts" },
+        fact("client", alert["client.ip"]),
+        fact("server", alert["server.ip"]),
+        fact("first", time(alert.first_seen)),
+        fact("last", time(alert.last_seen)),
+        fact("count", number(alert.count)),
+        fact("confidence", `${Math.round(alert.confidence * 100)} %`),
+        fact("rule", h("code", {}, alert.rule)),
+      ),
+      h(
+        "div",
+        { class: "compare" },
+        h("section", {}, h("h3", {}, t("detail.expected")), h("p", {}, alert.expected)),
+        h("section", { class: `sev-${alert.severity}` }, h("h3", {}, t("detail.observed")), h("p", {}, alert.observed)),
+      ),
+      alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
+      alert.techniques.length ? section("techniques", techniques(alert)) : null,
+      alert.related.length ? section("related", related(alert)) : null,
+      section("records", this.records),
+      section("history", this.history),
+    );
+    if (this.shown !== alert.records.join()) fill(this.records, h("p", { class: "loading" }, t("page.loading")));
+  }
+
+  /**
+   * @param {Alert} alert
+   * @param {string | null} etag
+   */
+  actions(alert, etag) {
+    if (alert.triage.state === "closed") return null;
+    if (this.session.role === "viewer") return h("p", { class: "hint" }, t("action.viewer"));
+    const act = async (/** @type {"acknowledge" | "close"} */ kind) => {
+      const item = await decide(kind, alert, etag);
+      if (item) this.surroundings.changed(item);
+    };
+    return h(
+      "div",
+      { class: "actions" },
+      alert.triage.state === "new"
+        ? h("button", { type: "button", class: "primary", onclick: () => act("acknowledge") }, icon("check"), t("action.acknowledge"))
+        : null,
+      h("button", { type: "button", class: alert.triage.state === "new" ? "" : "primary", onclick: () => act("close") }, t("action.close")),
+    );
+  }
+
+  /** @param {{at: string, kind: string, actor: string, note: string | null, disposition: string | null, permit: string | null, count: number}[]} entries */
+  drawHistory(entries) {
+    fill(
+      this.history,
+      entries.map((entry) =>
+        h(
+          "li",
+          { class: entry.kind },
+          h("p", {}, h("strong", {}, t(`history.${entry.kind}`)), entry.actor === "system" ? null : ` · ${entry.actor}`, h("span", { class: "when" }, time(entry.at))),
+          entry.disposition ? h("p", {}, t(`disposition.${entry.disposition}`), entry.permit ? ` · ${entry.permit}` : null) : null,
+          entry.note ? h("p", { class: "note" }, entry.note) : null,
+        ),
+      ),
+    );
+  }
+}
+
+/** @param {Alert} alert */
+function techniques(alert) {
+  return h(
+    "ul",
+    { class: "tags" },
+    alert.techniques.map((id) =>
+      h("li", {}, h("a", { href: `https://attack.mitre.org/techniques/${encodeURIComponent(id)}/`, target: "_blank", rel: "noreferrer" }, id)),
+    ),
+    alert.technique_aliases.length ? h("li", { class: "hint" }, t("detail.techniques.formerly", { ids: alert.technique_aliases.join(", ") })) : null,
+  );
+}
+
+/** @param {Alert} alert */
+function related(alert) {
+  return h(
+    "ul",
+    { class: "related" },
+    alert.related.map((finding) =>
+      h(
+        "li",
+        {},
+        finding["severity"] ? h("span", { class: `pill sev-${finding["severity"]}` }, t(`severity.${finding["severity"]}`)) : null,
+        h("span", {}, String(finding["title"] ?? finding["rule"] ?? "")),
+        finding["count"] ? h("span", { class: "when" }, `${number(Number(finding["count"]))} ×`) : null,
+      ),
+    ),
+  );
+}

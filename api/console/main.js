@@ -1,0 +1,124 @@
+// The console: who is there, what to show, and what keeps it up to date.
+
+import { setUp, signIn, brand, languageSwitch } from "./account.js";
+import { Problem, call, get, keep } from "./api.js";
+import { AlertDetail } from "./detail.js";
+import { fill, h, icon } from "./dom.js";
+import { AlertList } from "./list.js";
+import { listen } from "./live.js";
+import { drawSensors } from "./sensors.js";
+import { language, speak, t } from "./texts.js";
+
+const root = /** @type {HTMLElement} */ (document.getElementById("root"));
+
+/** Ends the live stream of the page that is shown. */
+let leave = () => {};
+
+/** The token of a setup link leaves the address bar at once, so that it is in no history. */
+const setupToken = location.pathname === "/setup" ? (new URLSearchParams(location.search).get("token") ?? "") : "";
+if (location.pathname === "/setup") history.replaceState(null, "", "/setup");
+
+async function start() {
+  leave();
+  leave = () => {};
+  try {
+    const session = keep(await get("/api/session"));
+    if (location.pathname !== "/") history.replaceState(null, "", `/${location.hash}`);
+    show(session);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) {
+      failed(error);
+      return;
+    }
+    const { needed } = await get("/api/setup");
+    if (needed) setUp(root, setupToken, start);
+    else signIn(root, start);
+  }
+}
+
+/** @param {unknown} error */
+function failed(error) {
+  const text = error instanceof Problem ? error.message : t("page.failed");
+  fill(root, h("main", { class: "entry" }, h("p", { class: "problem", role: "alert" }, text), h("button", { type: "button", onclick: start }, t("page.retry"))));
+}
+
+/** @param {import("./api.js").Session} session */
+function show(session) {
+  document.title = `${t("page.alerts")} · icsight`;
+  const strip = h("div", { class: "strip", role: "region", "aria-label": t("sensors.label") });
+  const lamp = h("span", { class: "lamp", role: "status" });
+  const list = new AlertList((id) => (location.hash = `#${encodeURIComponent(id)}`));
+  const close = () => {
+    const id = detail.id;
+    history.pushState(null, "", location.pathname);
+    route();
+    /** @type {HTMLElement | null | undefined} */ (list.rows.get(id)?.firstElementChild)?.focus();
+  };
+  const detail = new AlertDetail(session, {
+    close,
+    beside: (id, step) => list.beside(id, step),
+    changed: (item) => {
+      list.take(item);
+      detail.open(item.id);
+    },
+  });
+  const signOut = async () => {
+    leave();
+    await call("DELETE", "/api/session").catch(() => {});
+    history.replaceState(null, "", "/");
+    start();
+  };
+  const header = h(
+    "header",
+    { class: "top" },
+    brand(),
+    lamp,
+    strip,
+    h(
+      "div",
+      { class: "account" },
+      languageSwitch(start),
+      h("span", { class: "who", title: t(`role.${session.role}`) }, session.name),
+      h("button", { type: "button", class: "quiet square", "aria-label": t("page.sign_out"), title: t("page.sign_out"), onclick: signOut }, icon("out")),
+    ),
+  );
+  const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
+  const main = h("main", { class: "split" }, list.element, detail.element);
+  fill(root, skip, header, main);
+
+  function route() {
+    const id = decodeURIComponent(location.hash.slice(1));
+    main.classList.toggle("opened", Boolean(id));
+    list.choose(id);
+    if (id) detail.open(id);
+    else detail.close();
+  }
+  const onKey = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape" && detail.id && !document.querySelector("dialog")) close();
+  };
+  const connected = (/** @type {boolean} */ is) => {
+    lamp.className = `lamp ${is ? "on" : "off"}`;
+    lamp.textContent = t(is ? "page.live" : "page.live.lost");
+  };
+  connected(false);
+  const stop = listen(language(), {
+    alert: (item) => {
+      list.take(item);
+      if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
+    },
+    reload: () => list.load(),
+    sensors: (health) => drawSensors(strip, health),
+    state: connected,
+    ended: () => setTimeout(start, 2000),
+  });
+  addEventListener("hashchange", route);
+  addEventListener("keydown", onKey);
+  leave = () => {
+    stop();
+    removeEventListener("hashchange", route);
+    removeEventListener("keydown", onKey);
+  };
+  list.load().then(route, failed);
+}
+
+speak().then(start, failed);

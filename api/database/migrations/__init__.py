@@ -1,0 +1,1 @@
+"""Alembic migrations, in the package and run at every start."""

@@ -1,0 +1,116 @@
+"""The web application: routes, middleware and the console, over a database and a record store."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.responses import FileResponse
+
+from api import openapi, probes, problems
+from api.alerts.routes import router as alerts
+from api.audit.routes import router as audit
+from api.database import Database
+from api.live.routes import router as live
+from api.records.routes import router as records
+from api.security.attempts import Attempts
+from api.security.guard import Guard
+from api.sensors.routes import router as sensors
+from api.services import Services
+from api.status import Status
+from api.texts.routes import router as texts
+from api.users.routes import router as users
+from sensor import __version__
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from api.settings import Settings
+    from collector.store import RecordStore
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+PAGES = ("/", "/setup", "/sign-in")
+"""Paths at which the console answers; the page itself shows what is needed."""
+
+
+def create_services(settings: Settings, records: RecordStore, status: Status | None = None) -> Services:
+    """What the routes work with; the database is opened and brought to this version. Raises OSError, SQLAlchemyError."""
+    database = Database(settings.database_path)
+    database.migrate()
+    attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
+    return Services(settings, database, records, attempts, status=status or Status())
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application. It owns nothing: whoever made the services closes them."""
+    app = FastAPI(
+        title="icsight",
+        version=__version__,
+        description=openapi.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    for router in (probes.router, users, alerts, records, sensors, live, audit, texts):
+        app.include_router(router)
+    _console(app)
+    problems.install(app)
+    app.openapi = lambda: _document(app)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=services.settings.body_bytes)
+    app.add_middleware(Measure, services=services)
+    app.add_middleware(Guard, settings=services.settings)
+    return app
+
+
+class Measure:
+    """ASGI middleware that counts requests and times them, by route."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._metrics = services.metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, and count when the answer begins: a live stream has no end worth timing."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                self._metrics.requests.labels(method, route, str(message["status"])).inc()
+                self._metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+def _console(app: FastAPI) -> None:
+    """The page and its parts. Nothing of it is secret; all that it shows comes from the API."""
+    console = files("api") / "console"
+    page = str(console / "index.html")
+
+    def index() -> FileResponse:
+        return FileResponse(page, media_type="text/html; charset=utf-8", headers={"Cache-Control": "no-cache"})
+
+    for path in PAGES:
+        app.add_api_route(path, index, methods=["GET"], include_in_schema=False)
+    app.mount("/console", StaticFiles(directory=str(console)))
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = openapi.complete(
+            get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        )
+    return app.openapi_schema

@@ -1,0 +1,44 @@
+"""What the system tells a Prometheus scraper, in OpenMetrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """All metrics of one system."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "icsight_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "icsight_http_request_seconds", "Time to answer a request.", ["route"], registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+        )  # fmt: skip
+        self.packets = Counter("icsight_packets", "Packets taken in.", registry=self.registry)
+        self.batches = Counter("icsight_batches", "Record batches by table.", ["table"], registry=self.registry)
+        self.records = Counter("icsight_records", "Records by table.", ["table"], registry=self.registry)
+        self.findings = Counter(
+            "icsight_detection_batches", "Record batches that detection has looked at.", registry=self.registry
+        )
+        self.detection_seconds = Counter("icsight_detection_seconds", "Time that detection took.", registry=self.registry)
+        self.lag_batches = Gauge(
+            "icsight_lag_batches", "Batches that a consumer has still to do.", ["consumer"], registry=self.registry
+        )
+        self.upserts = Counter("icsight_alert_upserts", "Alert upserts applied.", registry=self.registry)
+        self.alerts = Gauge("icsight_alerts", "Alerts by severity and state.", ["severity", "state"], registry=self.registry)
+        self.live_streams = Gauge("icsight_live_streams", "Live streams that are open.", registry=self.registry)
+        self.failures = Gauge(
+            "icsight_part_failed", "1 for a part of the system that does not work.", ["part"], registry=self.registry
+        )
+
+    def exposition(self) -> bytes:
+        """All metrics in the OpenMetrics text format."""
+        return generate_latest(self.registry)

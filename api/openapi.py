@@ -1,0 +1,81 @@
+"""The OpenAPI document: problems as answers of each route, and what the application as a whole says of itself."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.problems import CODES, MEDIA_TYPE
+from api.texts import text
+
+DESCRIPTION: Final = """
+Alerts, the records behind them, and the sensors' health.
+
+Sign in with `POST /api/session`; the answer sets a cookie and holds a `csrf_token`, which every change brings in the header `X-CSRF-Token`.
+Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Texts come in English and Chinese, by `Accept-Language` or
+`?language=zh-CN`. Times are RFC 3339 in UTC with nanoseconds. Lists come in pages: pass `next` of one page as `cursor` of the next.
+"""
+
+
+class PlaceError(BaseModel):
+    """One thing that is wrong with the input."""
+
+    place: str = Field(examples=["query.limit"])
+    code: str = Field(examples=["less_than_equal"])
+    message: str = Field(examples=["Input should be less than or equal to 500"])
+
+
+class ProblemOutput(BaseModel):
+    """Why a request could not be answered (RFC 9457)."""
+
+    model_config = ConfigDict(title="Problem", use_attribute_docstrings=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    """Stable name of the problem."""
+    errors: list[PlaceError] | None = None
+    """Where the input is wrong, for `input_invalid`."""
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Answers of a route that can fail with these codes. Those that every route can have are added."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for code in ("input_invalid", "host_unknown", *codes):
+        status = CODES[code]
+        answer = answers.setdefault(
+            status,
+            {"description": "", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}},
+        )
+        title = text("en", f"problem.{code}.title")
+        answer["description"] = f"{answer['description']}; {title}" if answer["description"] else title
+        answer["content"][MEDIA_TYPE]["examples"][code] = {
+            "value": {
+                "type": f"urn:icsight:problem:{code}",
+                "title": title,
+                "status": status,
+                "detail": text("en", f"problem.{code}.detail"),
+                "instance": "/api/…",
+                "code": code,
+            }
+        }
+    return answers
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Put in the problem's schema and take out what the framework says of its own error format."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schema = ProblemOutput.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas["Problem"] = schema
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            invalid = operation.get("responses", {}).get("422", {}).get("content", {})
+            invalid.pop("application/json", None)
+    return document

@@ -1,0 +1,38 @@
+"""Cursors: where the next page of a list starts, opaque to the caller and bound to the question that it belongs to."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Final
+
+from api.problems import Problem
+
+CURSOR_CHARACTERS: Final = 1024
+"""Longest cursor taken."""
+
+
+def write_cursor(question: str, *place: str | float | None) -> str:
+    """The cursor of a place in the answer to a question."""
+    content = json.dumps([_fingerprint(question), *place], separators=(",", ":"))
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def read_cursor(question: str, cursor: str, kinds: tuple[type, ...]) -> list[str | float]:
+    """The place that a cursor names. Raises Problem `cursor_invalid` where it is none, or belongs to another question."""
+    try:
+        content: object = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
+        raise Problem("cursor_invalid") from None
+    if not isinstance(content, list) or len(content) != len(kinds) + 1 or content[0] != _fingerprint(question):  # pyright: ignore[reportUnknownArgumentType]
+        raise Problem("cursor_invalid")
+    place: list[str | float] = content[1:]  # pyright: ignore[reportUnknownVariableType]
+    if any(type(value) is not kind for value, kind in zip(place, kinds, strict=True)):
+        raise Problem("cursor_invalid")
+    return place
+
+
+def _fingerprint(question: str) -> str:
+    return hashlib.sha256(question.encode()).hexdigest()[:16]

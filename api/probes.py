@@ -1,0 +1,83 @@
+"""`/healthz`, `/readyz`, `/metrics`: for the machines that watch this one. None of them needs a session; metrics only answer on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.alerts import service as alerts
+from api.metrics import CONTENT_TYPE
+from api.openapi import problems
+from api.problems import Problem
+from api.security.access import address_of
+from api.services import Services, services
+from api.settings import is_loopback
+from collector.store import StoreError
+
+router = APIRouter(tags=["probes"])
+
+Provided = Annotated[Services, Depends(services)]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """Whether the system works as a whole."""
+
+    status: Literal["ready", "failing"] = Field(examples=["ready"])
+    failures: dict[str, str] = Field(examples=[{}])
+
+
+@router.get("/healthz")
+async def healthz() -> Alive:
+    """Whether the process answers."""
+    return Alive()
+
+
+@router.get("/readyz", responses={503: {"model": Ready, "description": "A part does not work"}})
+def readyz(response: Response, provided: Provided) -> Ready:
+    """Whether the database, the record store and every part of the system work."""
+    failures = provided.status.failures()
+    try:
+        with provided.database.read(provided.settings.query_seconds) as session:
+            alerts.newest_change(session)
+    except SQLAlchemyError as error:
+        failures["database"] = type(error).__name__
+    try:
+        provided.records.tables()
+    except StoreError as error:
+        failures["records"] = str(error)
+    if failures:
+        response.status_code = 503
+    return Ready(status="failing" if failures else "ready", failures=failures)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}, "description": "OpenMetrics"},
+        **problems("forbidden"),
+    },
+)
+def metrics(request: Request, provided: Provided) -> Response:
+    """Rates, lags, times, and alerts by severity and state, in OpenMetrics."""
+    if not is_loopback(address_of(request)):
+        raise Problem("forbidden", role="localhost")
+    with provided.database.read(provided.settings.query_seconds) as session:
+        counts = alerts.counts(session)
+    told = provided.metrics
+    for (severity, state), count in counts.items():
+        told.alerts.labels(severity, state).set(count)
+    for part in provided.status.parts():
+        told.lag_batches.labels(part.name).set(part.waiting)
+        told.failures.labels(part.name).set(part.state == "failed")
+    told.live_streams.set(provided.hub.streams)
+    return Response(told.exposition(), media_type=CONTENT_TYPE)

@@ -1,0 +1,140 @@
+"""Errors as RFC 9457 problem details: `application/problem+json` with a stable code, a title and a detail in the caller's language."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from api.texts import language_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+CODES: Final[Mapping[str, int]] = {
+    "alert_unknown": 404,
+    "alert_state": 409,
+    "body_invalid": 400,
+    "body_too_large": 413,
+    "cross_site": 403,
+    "cursor_invalid": 422,
+    "forbidden": 403,
+    "host_unknown": 421,
+    "input_invalid": 422,
+    "internal": 500,
+    "live_full": 503,
+    "method_not_allowed": 405,
+    "name_taken": 409,
+    "not_acceptable": 406,
+    "not_found": 404,
+    "password_weak": 422,
+    "precondition_failed": 412,
+    "precondition_required": 428,
+    "query_invalid": 422,
+    "query_too_long": 503,
+    "records_missing": 503,
+    "request_invalid": 400,
+    "session_unknown": 404,
+    "setup_done": 409,
+    "setup_link_invalid": 403,
+    "sign_in_failed": 401,
+    "sign_in_wait": 429,
+    "signed_out": 401,
+    "table_unknown": 404,
+    "user_unknown": 404,
+}
+"""Every code that the API can answer with, and its status. Titles and details are in the catalogue, under `problem.<code>`."""
+
+_BY_STATUS: Final = {
+    400: "body_invalid",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "body_too_large",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Problem(Exception):  # noqa: N818  RFC 9457's own word
+    """A request could not be answered.
+
+    Args:
+        code: one of `CODES`.
+        headers: further response headers.
+        values: what the detail's placeholders are filled with.
+    """
+
+    def __init__(self, code: str, *, headers: Mapping[str, str] | None = None, **values: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = CODES[code]
+        self.headers = dict(headers or {})
+        self.values = values
+
+
+def response(problem: Problem, language: str, path: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+    """The problem as an answer."""
+    content: dict[str, Any] = {
+        "type": f"urn:icsight:problem:{problem.code}",
+        "title": text(language, f"problem.{problem.code}.title"),
+        "status": problem.status,
+        "detail": text(language, f"problem.{problem.code}.detail", **problem.values),
+        "instance": path,
+        "code": problem.code,
+    }
+    if errors is not None:
+        content["errors"] = errors
+    headers = {"Content-Language": language, "Cache-Control": "no-store", **problem.headers}
+    return JSONResponse(content, problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error as a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(OperationalError, _operational)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _problem(request: Request, error: Exception) -> JSONResponse:
+    return response(cast("Problem", error), language_of(request), request.url.path)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    failure = cast("HTTPException", error)
+    code = _BY_STATUS.get(failure.status_code, "request_invalid" if failure.status_code < 500 else "internal")
+    problem = Problem(code, headers=failure.headers, path=request.url.path, method=request.method)
+    return response(problem, language_of(request), request.url.path)
+
+
+async def _validation(request: Request, error: Exception) -> JSONResponse:
+    """What is wrong, by place. The input itself is not repeated: it may hold a password."""
+    errors: list[dict[str, str]] = []
+    places: list[str] = []
+    for item in cast("RequestValidationError", error).errors():
+        place = ".".join(str(part) for part in item["loc"])
+        places.append(place)
+        errors.append({"place": place, "code": str(item["type"]), "message": str(item["msg"])})
+    problem = Problem("input_invalid", places=", ".join(places))
+    return response(problem, language_of(request), request.url.path, errors)
+
+
+async def _operational(request: Request, error: Exception) -> JSONResponse:
+    if "interrupted" in str(error) or "statement timeout" in str(error):
+        return response(Problem("query_too_long", headers={"Retry-After": "5"}), language_of(request), request.url.path)
+    return await _unexpected(request, error)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return response(Problem("internal"), language_of(request), request.url.path)

@@ -1,0 +1,1 @@
+"""Records: by query, and those behind an alert."""

@@ -1,0 +1,102 @@
+"""What every request is checked for before it is answered, and the headers that every answer carries.
+
+- Host: only names of this server, so that a hostile page cannot rebind its own name to this address (DNS rebinding).
+- Size: a body that says it is too large is refused before it is read.
+- Origin: a change that a browser sends from another site is refused (OWASP CSRF cheat sheet, Fetch Metadata).
+- Headers: a content security policy without inline script and without any other origin, and the rest of the OWASP list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+
+from api import problems
+from api.problems import Problem
+from api.texts import language_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from api.settings import Settings
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """ASGI middleware that stands before everything else."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._body_bytes = settings.body_bytes
+        self._headers = dict(_HEADERS)
+        if settings.encrypted:
+            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+        names = {"localhost", "127.0.0.1", "[::1]", settings.host, f"[{settings.host}]", *settings.host_names}
+        self._names = {name.lower() for name in names if name}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then hand on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        problem = self._refusal(Headers(scope=scope), scope["method"])
+        if problem is None:
+            await self._app(scope, receive, send_with_headers)
+            return
+        answer = problems.response(problem, language_of(Request(scope)), scope["path"])
+        await answer(scope, receive, send_with_headers)
+
+    def _refusal(self, headers: Headers, method: str) -> Problem | None:
+        host = headers.get("host", "")
+        if _name(host) not in self._names:
+            return Problem("host_unknown", host=host[:100])
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self._body_bytes:
+            return Problem("body_too_large", limit=self._body_bytes, headers={"Connection": "close"})
+        if method not in SAFE_METHODS and not _same_site(headers, host):
+            return Problem("cross_site")
+        return None
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without the port."""
+    if host.startswith("["):
+        return host.partition("]")[0].lower() + "]"
+    return host.partition(":")[0].lower()
+
+
+def _same_site(headers: Headers, host: str) -> bool:
+    """Whether a browser says that the request comes from this server's own pages; other clients send neither header."""
+    site = headers.get("sec-fetch-site")
+    if site is not None and site not in {"same-origin", "none"}:
+        return False
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == host.lower()

@@ -1,0 +1,56 @@
+"""Passwords: Argon2id with the second recommended setting of RFC 9106 (64 MiB, 3 passes, 4 lanes)."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+MOST_CHARACTERS: Final = 256
+"""Longest password, so that hashing it stays cheap."""
+
+_HASHER: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+_AT_A_TIME: Final = threading.BoundedSemaphore(2)
+"""Hashes computed at a time: each takes 64 MiB."""
+
+
+def hash_password(password: str) -> str:
+    """The hash to store, in PHC string format, salted."""
+    with _AT_A_TIME:
+        return _HASHER.hash(password)
+
+
+@cache
+def _nobody() -> str:
+    return hash_password("nobody has this account")
+
+
+def verify_password(password_hash: str | None, password: str) -> bool:
+    """Whether the password is the one that was hashed. No hash takes as long as a wrong password, so that names cannot be found out."""
+    expected = password_hash or _nobody()
+    with _AT_A_TIME:
+        try:
+            return _HASHER.verify(expected, password) and password_hash is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def outdated(password_hash: str) -> bool:
+    """Whether a hash was made with other parameters than today's, and should be made anew."""
+    return _HASHER.check_needs_rehash(password_hash)
+
+
+def weakness(password: str, name: str, least_characters: int) -> str | None:
+    """Why a password cannot be taken (a key of the catalogue), or None where it can (NIST SP 800-63B, 5.1.1.2)."""
+    if len(password) < least_characters:
+        return "password.short"
+    if len(password) > MOST_CHARACTERS:
+        return "password.long"
+    lower = password.casefold()
+    if len(set(lower)) < 5 or (len(name) > 3 and name.casefold() in lower) or "icsight" in lower:
+        return "password.guessable"
+    return None

@@ -1,0 +1,110 @@
+"""Settings of the API. Each can be given as an environment variable `ICSIGHT_…`, as in `ICSIGHT_PORT=9000`."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything about the API that can be set. The defaults are right for one plant on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="ICSIGHT_", extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    data: Path
+    """Folder of the system's data. Made where it is missing, readable by its owner only."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Any but a loopback address needs a certificate."""
+
+    port: int = Field(default=8420, ge=0, le=65_535)
+    """TCP port to listen on; 0 takes a free one."""
+
+    tls_certificate: Path | None = None
+    """PEM file with the server's certificate and its chain."""
+
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key."""
+
+    host_names: tuple[str, ...] = ()
+    """Further names by which browsers may call this server (the Host header is checked against DNS rebinding)."""
+
+    session_idle_seconds: int = Field(default=8 * 3600, ge=60, le=7 * 86_400)
+    """A session that has not been used for so long ends: one shift."""
+
+    session_lifetime_seconds: int = Field(default=24 * 3600, ge=60, le=30 * 86_400)
+    """A session ends after so long, used or not."""
+
+    sessions_per_user: int = Field(default=20, ge=1, le=1000)
+    """Most sessions that one account has at a time; the oldest makes room."""
+
+    setup_link_seconds: int = Field(default=3600, ge=60, le=7 * 86_400)
+    """How long the one-time link that creates the first account can be used."""
+
+    password_characters: int = Field(default=12, ge=8, le=128)
+    """Least length of a password, in characters (NIST SP 800-63B, 5.1.1.2: length instead of composition)."""
+
+    sign_in_attempts: int = Field(default=5, ge=1, le=100)
+    """Failed sign-ins of an account, or from an address, before each further one has to wait."""
+
+    sign_in_wait_seconds: float = Field(default=2.0, ge=0.1, le=60)
+    """First wait after too many failed sign-ins; it doubles with each further failure."""
+
+    sign_in_wait_most_seconds: float = Field(default=900.0, ge=1, le=86_400)
+    """Longest wait after failed sign-ins."""
+
+    body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
+    """Largest request body, in bytes."""
+
+    page_rows: int = Field(default=50, ge=1, le=1000)
+    """Rows of a page where the caller does not say."""
+
+    page_rows_most: int = Field(default=500, ge=1, le=10_000)
+    """Most rows of a page."""
+
+    query_seconds: float = Field(default=10.0, ge=0.1, le=600)
+    """A query that takes longer is given up."""
+
+    live_connections: int = Field(default=64, ge=1, le=10_000)
+    """Most live streams at a time."""
+
+    live_poll_seconds: float = Field(default=2.0, ge=0.05, le=60)
+    """How often a live stream looks for changes that another process made, and at the sensors' health."""
+
+    live_replay_rows: int = Field(default=500, ge=1, le=10_000)
+    """Most alerts that a live stream brings at once after a break; a client that missed more is told to load the list anew."""
+
+    @model_validator(mode="after")
+    def _encrypted_beyond_this_machine(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("a certificate and its key belong together: give both --tls-certificate and --tls-key")
+        if not is_loopback(self.host) and self.tls_certificate is None:
+            raise ValueError(
+                f"{self.host} can be reached by other machines, and plain HTTP is for this machine only: "
+                "give --tls-certificate and --tls-key, or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the server speaks TLS."""
+        return self.tls_certificate is not None
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite database in the data folder."""
+        return self.data / "icsight.db"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,81 @@
+"""What accounts and sessions look like in JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.users.models import Role
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class Input(BaseModel):
+    """Body of a request: a field that is not known is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class SetupInput(Input):
+    """Creates the first account."""
+
+    token: str = Field(min_length=1, max_length=100, examples=["nq2m3PpG0r9zq0o0T0mVb1V0cJc5u3fU6kq1mJx0a4E"])
+    """Token of the setup link."""
+    name: Name = Field(examples=["lin.wei"])
+    password: Password = Field(examples=["seven pumps, two tanks"])
+
+
+class SignInInput(Input):
+    """Signs in with a local account."""
+
+    name: Name = Field(examples=["lin.wei"])
+    password: Password = Field(examples=["seven pumps, two tanks"])
+
+
+class UserInput(Input):
+    """Creates a further account."""
+
+    name: Name = Field(examples=["chen.jie"])
+    password: Password = Field(examples=["morning shift, line 4"])
+    role: Role = Field(examples=["operator"])
+
+
+class SetupState(BaseModel):
+    """Whether the first account is still to be made."""
+
+    needed: bool = Field(examples=[False])
+
+
+class SessionState(BaseModel):
+    """The caller's session."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str = Field(examples=["lin.wei"])
+    role: Role = Field(examples=["operator"])
+    csrf_token: str = Field(examples=["0f5c6b1a9f3a4f6fb1e07f8e8c3f5a1dd8f0f1a6d9f6c3b6a1f0e9d8c7b6a5f4"])
+    """To be sent as the header `X-CSRF-Token` with every change."""
+
+
+class SessionOutput(BaseModel):
+    """A session in a list."""
+
+    id: str = Field(examples=["5f0c1d2e3a4b5c6d"])
+    user: str = Field(examples=["lin.wei"])
+    created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
+    seen_at: str = Field(examples=["2026-11-23T09:12:00.000000000Z"])
+    address: str = Field(examples=["127.0.0.1"])
+    agent: str = Field(examples=["Mozilla/5.0"])
+    current: bool = Field(examples=[True])
+
+
+class UserOutput(BaseModel):
+    """An account in a list."""
+
+    id: int = Field(examples=[1])
+    name: str = Field(examples=["lin.wei"])
+    role: Role = Field(examples=["administrator"])
+    created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
+    disabled: bool = Field(examples=[False])

@@ -1,0 +1,206 @@
+"""Accounts and sessions: the first account by a one-time link, signing in and out, and taking sessions away."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from api.audit import service as audit
+from api.problems import Problem
+from api.security import passwords
+from api.times import NANOSECONDS, now
+from api.users.models import SetupLink, User, UserSession
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from api.audit.service import Actor
+    from api.settings import Settings
+    from api.users.models import Role
+
+TOKEN_BYTES: Final = 32
+"""Random bytes in a session or setup token."""
+
+_TOUCH_NANOSECONDS: Final = 60 * NANOSECONDS
+"""A session's last use is written at most once a minute, so that reading does not mean writing."""
+
+
+def normalise(name: str) -> str:
+    """A sign-in name as it is stored and compared (NFKC, case folded, without space around it)."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def hash_token(token: str) -> str:
+    """SHA-256 of a token. Tokens are random, so a plain hash cannot be turned back."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def has_accounts(session: Session) -> bool:
+    """Whether the first account has been made."""
+    return session.scalar(sa.select(User.id).limit(1)) is not None
+
+
+def new_setup_link(session: Session, settings: Settings) -> str | None:
+    """The token of a new setup link; earlier ones stop working. None where there is an account already."""
+    if has_accounts(session):
+        return None
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    created = now()
+    session.execute(sa.delete(SetupLink))
+    session.add(
+        SetupLink(
+            token_hash=hash_token(token), created_at=created, expires_at=created + settings.setup_link_seconds * NANOSECONDS
+        )
+    )
+    audit.record(session, audit.Actor(audit.SYSTEM), "setup.link", "setup", {"expires_seconds": settings.setup_link_seconds})
+    return token
+
+
+def check_setup(session: Session, token: str) -> SetupLink:
+    """The setup link of a token that can be used. Raises Problem `setup_done` or `setup_link_invalid`."""
+    if has_accounts(session):
+        raise Problem("setup_done")
+    link = session.get(SetupLink, hash_token(token))
+    if link is None or link.used_at is not None or link.expires_at <= now():
+        raise Problem("setup_link_invalid")
+    return link
+
+
+def set_up(session: Session, token: str, name: str, password_hash: str, address: str) -> User:
+    """Make the first account, an administrator, and use up the link. Raises Problem as `check_setup`."""
+    link = check_setup(session, token)
+    link.used_at = now()
+    return create(session, audit.Actor(normalise(name), address), name, password_hash, "administrator")
+
+
+def create(session: Session, actor: Actor, name: str, password_hash: str, role: Role) -> User:
+    """Make an account. Raises Problem `name_taken`."""
+    stored = normalise(name)
+    if session.scalar(sa.select(User.id).where(User.name == stored)) is not None:
+        raise Problem("name_taken", name=stored)
+    user = User(name=stored, password_hash=password_hash, role=role, created_at=now(), disabled_at=None)
+    session.add(user)
+    session.flush()
+    audit.record(session, actor, "user.create", stored, {"role": role})
+    return user
+
+
+def hash_checked(settings: Settings, name: str, password: str) -> str:
+    """The hash of a new password. Raises Problem `password_weak`."""
+    reason = passwords.weakness(password, normalise(name), settings.password_characters)
+    if reason is not None:
+        raise Problem("password_weak", least=settings.password_characters, reason=reason)
+    return passwords.hash_password(password)
+
+
+def account(session: Session, name: str) -> User | None:
+    """The enabled account of a name."""
+    user = session.scalar(sa.select(User).where(User.name == normalise(name)))
+    return user if user is not None and user.disabled_at is None else None
+
+
+def open_session(session: Session, settings: Settings, user: User, address: str, agent: str) -> tuple[UserSession, str]:
+    """Start a session; returns it and its token. The oldest of too many ends."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    moment = now()
+    opened = UserSession(
+        id=secrets.token_hex(8),
+        user_id=user.id,
+        token_hash=hash_token(token),
+        created_at=moment,
+        seen_at=moment,
+        revoked_at=None,
+        address=address,
+        agent=agent[:200],
+    )
+    session.add(opened)
+    session.flush()
+    audit.record(session, audit.Actor(user.name, address), "session.open", opened.id)
+    kept = (
+        sa.select(UserSession.id)
+        .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))
+        .order_by(UserSession.created_at.desc(), UserSession.id)
+        .limit(settings.sessions_per_user)
+    )
+    session.execute(
+        sa.update(UserSession)
+        .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None), UserSession.id.not_in(kept))
+        .values(revoked_at=moment)
+    )
+    return opened, token
+
+
+def session_of(session: Session, settings: Settings, token: str) -> UserSession | None:
+    """The session of a token, if it is still good."""
+    if not token:
+        return None
+    found = session.scalar(sa.select(UserSession).where(UserSession.token_hash == hash_token(token)))
+    return found if found is not None and _alive(found, settings) else None
+
+
+def is_alive(session: Session, settings: Settings, session_id: str) -> bool:
+    """Whether a session is still good."""
+    found = session.get(UserSession, session_id)
+    return found is not None and _alive(found, settings)
+
+
+def _alive(found: UserSession, settings: Settings) -> bool:
+    moment = now()
+    return (
+        found.revoked_at is None
+        and found.user.disabled_at is None
+        and moment - found.seen_at < settings.session_idle_seconds * NANOSECONDS
+        and moment - found.created_at < settings.session_lifetime_seconds * NANOSECONDS
+    )
+
+
+def needs_touch(found: UserSession) -> bool:
+    """Whether the last use written down is more than a minute old."""
+    return now() - found.seen_at > _TOUCH_NANOSECONDS
+
+
+def touch(session: Session, session_id: str) -> None:
+    """Write down that a session is in use."""
+    session.execute(sa.update(UserSession).where(UserSession.id == session_id).values(seen_at=now()))
+
+
+def sessions(session: Session, settings: Settings, user_id: int | None) -> Sequence[UserSession]:
+    """Sessions that are still good, of one account or of all, newest first."""
+    statement = sa.select(UserSession).where(UserSession.revoked_at.is_(None)).order_by(UserSession.created_at.desc())
+    if user_id is not None:
+        statement = statement.where(UserSession.user_id == user_id)
+    return [found for found in session.scalars(statement) if _alive(found, settings)]
+
+
+def revoke(session: Session, actor: Actor, session_id: str, user_id: int | None) -> None:
+    """End a session (of one account, or of any). Raises Problem `session_unknown`."""
+    found = session.get(UserSession, session_id)
+    if found is None or found.revoked_at is not None or user_id not in {None, found.user_id}:
+        raise Problem("session_unknown", id=session_id)
+    found.revoked_at = now()
+    audit.record(session, actor, "session.revoke", session_id, {"user": found.user.name})
+
+
+def disable(session: Session, actor: Actor, user_id: int) -> None:
+    """Disable an account and end its sessions. Raises Problem `user_unknown`, and `forbidden` for the caller's own."""
+    user = session.get(User, user_id)
+    if user is None or user.disabled_at is not None:
+        raise Problem("user_unknown", id=user_id)
+    if user.name == actor.name:
+        raise Problem("forbidden", role="another administrator")
+    user.disabled_at = now()
+    session.execute(
+        sa.update(UserSession).where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None)).values(revoked_at=now())
+    )
+    audit.record(session, actor, "user.disable", user.name)
+
+
+def users(session: Session) -> Sequence[User]:
+    """All accounts, by name."""
+    return session.scalars(sa.select(User).order_by(User.name)).all()

@@ -1,0 +1,238 @@
+"""Alerts through the API: listed, opened, decided, raised again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.api.alerts import upsert
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.api.conftest import Running
+
+
+def ids(answer: httpx.Response) -> list[int]:
+    assert answer.status_code == 200, answer.text
+    return [int(item["id"], 16) for item in answer.json()["items"]]
+
+
+def decide(client: httpx.Client, number: int, kind: str, body: dict[str, str], tag: str | None = None) -> httpx.Response:
+    path = f"/api/alerts/{number:032x}"
+    tag = tag or client.get(path).headers["ETag"]
+    return client.post(f"{path}/{kind}", json=body, headers={"If-Match": tag})
+
+
+def test_alerts_are_listed_by_rank(system_running: Running) -> None:
+    system_running.alerts(upsert(1, rank=10.0), upsert(2, rank=90.0), upsert(3, rank=50.0))
+    assert ids(system_running.signed_in("viewer").get("/api/alerts")) == [2, 3, 1]
+
+
+def test_pages_hold_their_place_while_alerts_come_in(system_running: Running) -> None:
+    system_running.alerts(*(upsert(number) for number in range(10)))
+    client = system_running.signed_in()
+    first = client.get("/api/alerts", params={"limit": 4}).json()
+    system_running.alerts(*(upsert(number) for number in range(100, 105)))
+    second = client.get("/api/alerts", params={"limit": 4, "cursor": first["next"]}).json()
+    third = client.get("/api/alerts", params={"limit": 4, "cursor": second["next"]}).json()
+    seen = [int(item["id"], 16) for page in (first, second, third) for item in page["items"]]
+    assert seen == list(range(9, -1, -1))
+    assert third["next"] is None
+
+
+@pytest.mark.parametrize("sort", ["rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count"])
+def test_every_order_pages_through_all_alerts_once(system_running: Running, sort: str) -> None:
+    # Equal values everywhere: only the identifier tells the rows apart.
+    system_running.alerts(*(upsert(number, rank=5.5, first_seen=7, last_seen=9, count=2) for number in range(7)))
+    client = system_running.signed_in()
+    seen: list[int] = []
+    cursor = ""
+    while cursor is not None:
+        page = client.get("/api/alerts", params={"limit": 3, "sort": sort, **({"cursor": cursor} if cursor else {})}).json()
+        seen += [int(item["id"], 16) for item in page["items"]]
+        cursor = page["next"]
+    assert seen == sorted(range(7), reverse=sort.startswith("-"))
+
+
+def test_a_cursor_of_another_question_is_refused(system_running: Running) -> None:
+    system_running.alerts(*(upsert(number) for number in range(5)))
+    client = system_running.signed_in()
+    cursor = client.get("/api/alerts", params={"limit": 2}).json()["next"]
+    for params in (
+        {"sort": "count", "cursor": cursor},
+        {"severity": "low", "cursor": cursor},
+        {"cursor": "x"},
+        {"cursor": "AAAA"},
+    ):
+        answer = client.get("/api/alerts", params=params)
+        assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid")
+
+
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"severity": "high,critical"}, [3, 2]),
+        ({"severity": "!high"}, [3, 1]),
+        ({"state": "new"}, [3, 2, 1]),
+        ({"state": "!new"}, []),
+        ({"rule": "modbus_write"}, [2, 1]),
+        ({"client.ip": "10.0.0.1"}, [1]),
+        ({"server.ip": "10.0.1.1", "severity": "high"}, [2]),
+        ({"ip": "10.0.1.9"}, [3]),
+        ({"technique": "T0814"}, [3]),
+        ({"since": "2025-11-24T16:00:03Z"}, [3]),
+        ({"until": "2025-11-24T16:00:02Z"}, [1]),
+        ({"disposition": "!false_positive"}, [3, 2, 1]),
+    ],
+)
+def test_filters_find_what_they_say(system_running: Running, params: dict[str, str], found: list[int]) -> None:
+    other = upsert(3).body | {"techniques": ["T0814"]}
+    system_running.alerts(
+        upsert(1, severity="low"), upsert(2), upsert(3, severity="critical", rule="sweep", server_ip="10.0.1.9", body=other)
+    )
+    assert ids(system_running.signed_in().get("/api/alerts", params=params)) == found
+
+
+@pytest.mark.parametrize(
+    "params", [{"severity": "huge"}, {"colour": "red"}, {"since": "yesterday"}, {"limit": "501"}, {"state": ""}, {"sort": "id"}]
+)
+def test_a_filter_that_means_nothing_is_refused_with_its_place(system_running: Running, params: dict[str, str]) -> None:
+    answer = system_running.signed_in().get("/api/alerts", params=params)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "input_invalid"
+    assert answer.json()["errors"][0]["place"] == f"query.{next(iter(params))}"
+
+
+def test_acknowledging_takes_the_alert_on_with_name_and_note(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in(name="lin")
+    answer = decide(client, 1, "acknowledge", {"note": "asking the shift"})
+    assert answer.status_code == 200
+    assert answer.json()["triage"] | {"at": ""} == {
+        "state": "triaging", "version": 1, "by": "lin", "at": "", "note": "asking the shift", "disposition": None, "permit": None,
+    }  # fmt: skip
+    again = decide(client, 1, "acknowledge", {"note": "me too"})
+    assert (again.status_code, again.json()["code"]) == (409, "alert_state")
+
+
+def test_closing_a_new_alert_acknowledges_it_first_and_keeps_both_steps(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in(name="lin")
+    answer = decide(client, 1, "close", {"disposition": "authorised_work", "permit": "WP-7", "note": "planned"})
+    assert answer.json()["triage"]["state"] == "closed"
+    history = client.get(f"/api/alerts/{1:032x}/history").json()
+    assert [(entry["kind"], entry["actor"], entry["permit"]) for entry in history] == [
+        ("raised", "system", None),
+        ("acknowledged", "lin", None),
+        ("closed", "lin", "WP-7"),
+    ]
+    assert decide(client, 1, "close", {"disposition": "duplicate", "note": "x"}).json()["code"] == "alert_state"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"disposition": "authorised_work", "note": "no permit number"},
+        {"disposition": "false_positive", "note": "permit", "permit": "WP-7"},
+        {"disposition": "nothing", "note": "x"},
+        {"disposition": "duplicate", "note": "   "},
+        {"note": "x"},
+    ],
+)
+def test_closing_needs_a_disposition_a_note_and_a_permit_for_authorised_work_only(
+    system_running: Running, body: dict[str, str]
+) -> None:
+    system_running.alerts(upsert(1))
+    answer = decide(system_running.signed_in(), 1, "close", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "input_invalid")
+
+
+def test_a_decision_needs_the_alert_as_it_is_now(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    first, second = system_running.signed_in(), system_running.signed_in()
+    path = f"/api/alerts/{1:032x}"
+    assert first.post(f"{path}/acknowledge", json={"note": "x"}).json()["code"] == "precondition_required"
+    tag = second.get(path).headers["ETag"]
+    assert decide(first, 1, "acknowledge", {"note": "mine"}, tag).status_code == 200
+    stale = decide(second, 1, "close", {"disposition": "duplicate", "note": "x"}, tag)
+    assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+
+
+def test_an_attack_that_goes_on_is_no_conflict_with_the_decision_about_it(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in()
+    tag = client.get(f"/api/alerts/{1:032x}").headers["ETag"]
+    system_running.alerts(upsert(1, revision=2))
+    assert decide(client, 1, "acknowledge", {"note": "x"}, tag).status_code == 200
+
+
+def test_an_unchanged_alert_is_not_sent_again(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in()
+    path = f"/api/alerts/{1:032x}"
+    tag = client.get(path).headers["ETag"]
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+    system_running.alerts(upsert(1, revision=2))
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_an_upsert_never_overwrites_what_people_decided(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in(name="lin")
+    decide(client, 1, "acknowledge", {"note": "mine"})
+    system_running.alerts(upsert(1, revision=2, severity="critical"))
+    alert = client.get(f"/api/alerts/{1:032x}").json()
+    assert alert["severity"] == "critical"
+    assert (alert["triage"]["state"], alert["triage"]["by"], alert["triage"]["note"]) == ("triaging", "lin", "mine")
+
+
+def test_an_older_revision_changes_nothing(system_running: Running) -> None:
+    system_running.alerts(upsert(1, revision=3))
+    client = system_running.signed_in()
+    before = client.get(f"/api/alerts/{1:032x}").json()
+    system_running.alerts(upsert(1, revision=2), upsert(1, revision=3, severity="low"))
+    assert client.get(f"/api/alerts/{1:032x}").json() == before
+
+
+def test_a_closed_alert_that_recurs_is_open_again(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in()
+    decide(client, 1, "close", {"disposition": "false_positive", "note": "x"})
+    system_running.alerts(upsert(1, revision=2, count=1, rank=1.0))
+    assert client.get(f"/api/alerts/{1:032x}").json()["triage"]["state"] == "closed"
+    system_running.alerts(upsert(1, revision=3, count=2))
+    alert = client.get(f"/api/alerts/{1:032x}").json()
+    assert (alert["triage"]["state"], alert["triage"]["disposition"]) == ("triaging", None)
+    kinds = [entry["kind"] for entry in client.get(f"/api/alerts/{1:032x}/history").json()]
+    assert kinds == ["raised", "acknowledged", "closed", "recurred"]
+
+
+def test_texts_come_in_the_language_asked_for(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in()
+    assert client.get("/api/alerts").json()["items"][0]["title"] == "Alert 1"
+    assert (
+        client.get("/api/alerts", headers={"Accept-Language": "fr, zh-Hans;q=0.8, en;q=0.3"}).json()["items"][0]["title"]
+        == "告警 1"
+    )
+    assert client.get("/api/alerts?language=zh-CN", headers={"Accept-Language": "en"}).json()["items"][0]["title"] == "告警 1"
+    assert client.get("/api/alerts/nothing?language=zh-CN").json()["title"] == "告警不存在"
+
+
+def test_counts_are_told_by_severity_and_state(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2), upsert(3, severity="low"))
+    client = system_running.signed_in()
+    decide(client, 1, "acknowledge", {"note": "x"})
+    counts = {
+        (entry["severity"], entry["state"]): entry["count"] for entry in client.get("/api/alerts/counts").json() if entry["count"]
+    }
+    assert counts == {("high", "new"): 1, ("high", "triaging"): 1, ("low", "new"): 1}
+
+
+def test_a_viewer_may_read_and_not_decide(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    answer = decide(system_running.signed_in("viewer"), 1, "acknowledge", {"note": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
