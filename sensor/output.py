@@ -86,7 +86,7 @@ class Text:
         with pl.Config(
             tbl_rows=-1,
             tbl_cols=-1,
-            tbl_width_chars=shutil.get_terminal_size((200, 50)).columns if sys.stdout.isatty() else 100_000,
+            tbl_width_chars=shutil.get_terminal_size((200, 50)).columns if sys.stdout.isatty() else 65_535,
             tbl_hide_column_data_types=True,
             tbl_hide_dataframe_shape=True,
             tbl_formatting="NOTHING",
@@ -124,8 +124,20 @@ class Binary:
 
 def printable(frame: pl.DataFrame) -> pl.DataFrame:
     """The same rows as JSON and terminals can show them: bytes in hexadecimal, times in ISO 8601, durations in nanoseconds."""
-    return frame.with_columns(
-        pl.selectors.binary().bin.encode("hex"),
-        pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.9fZ"),
-        pl.selectors.duration().dt.total_nanoseconds(),
-    )
+    return frame.select(_shown(kind, pl.col(name)).alias(name) for name, kind in frame.schema.items())
+
+
+def _shown(kind: pl.DataType, value: pl.Expr) -> pl.Expr:
+    """A value of this type as JSON can hold it, also within lists and structures."""
+    if isinstance(kind, pl.Binary):
+        return value.bin.encode("hex")
+    if isinstance(kind, pl.Datetime):
+        return value.dt.strftime("%Y-%m-%dT%H:%M:%S%.9fZ")
+    if isinstance(kind, pl.Duration):
+        return value.dt.total_nanoseconds()
+    if isinstance(kind, pl.List) and isinstance(kind.inner, (pl.Binary, pl.Datetime, pl.Duration, pl.List, pl.Struct)):
+        return value.list.eval(_shown(kind.inner, pl.element()))
+    if isinstance(kind, pl.Struct):
+        fields = ((name, _shown(field, pl.field(name))) for name, field in kind.to_schema().items())
+        return value.struct.with_fields(shown.alias(name) for name, shown in fields)
+    return value

@@ -94,7 +94,7 @@ class SqlSession:
                     raise QueryError(f"the answer has more than {max_rows:,} rows: add a LIMIT or a WHERE")
                 parts.append(part)
             frames = [cast("pl.DataFrame", pl.from_arrow(part.rename_columns(names))) for part in parts]
-            return pl.concat(frames, how="vertical")
+            return _whole_numbers(pl.concat(frames, how="vertical"))
         except duckdb.InterruptException as error:
             raise QueryError(
                 f"the query took longer than {seconds:g} s: ask for less, or raise ICSIGHT_STORE_QUERY_SECONDS"
@@ -184,6 +184,16 @@ def _nodes(tree: object) -> Iterator[dict[str, Any]]:
             waiting.extend(mapping.values())
         elif isinstance(node, list):
             waiting.extend(cast("list[object]", node))
+
+
+def _whole_numbers(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with sums as integers: SQL adds integers up in 128 bits, which arrive as decimals."""
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Decimal) and kind.scale == 0:
+            numbers = frame[name].cast(pl.Int64(), strict=False)
+            if numbers.null_count() == frame[name].null_count():
+                frame = frame.with_columns(numbers)
+    return frame
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -267,7 +267,10 @@ def test_an_identity_is_written_and_read_as_text() -> None:
 
 def test_sql_answers_over_all_that_is_stored_with_dotted_names_quoted_or_not(store: RecordStore) -> None:
     store.append([batch(0), batch(1)])
-    asked = "SELECT client.ip, m.\"server.ip\", count(*) AS n, max(m.modbus.bytes) FROM modbus m GROUP BY ALL HAVING client.ip <> 'client.ip'"
+    asked = """
+        SELECT client.ip, m."server.ip", count(*) AS n, max(m.modbus.bytes)
+        FROM modbus m GROUP BY ALL HAVING client.ip <> 'client.ip'
+    """
     answer = store.sql(asked)
     assert answer.columns[:3] == ["client.ip", "server.ip", "n"]
     assert answer["n"].sum() == 20

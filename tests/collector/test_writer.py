@@ -1,0 +1,244 @@
+"""From the stream into the store: each batch once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collector.dead_letters import DeadLetters
+from collector.settings import WriterSettings
+from collector.store import Identity, StoreError
+from collector.store.local import LocalRecordStore
+from collector.stream import Gap, Outgoing, Position
+from collector.stream.local import LocalStream
+from collector.writer import CONSUMER, Writer
+from sensor.spool import BatchHeader, Spool
+from sensor.spool_format import segment_path, segments
+from tests.batches import EPOCH, encode, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+def outgoing(sequence: int, table: str = "modbus", epoch: str = EPOCH) -> Outgoing:
+    header = BatchHeader("north", epoch, sequence, table, 5, "plant", sequence)
+    return Outgoing(header, encode(header, sample(table, 5, seed=sequence)))
+
+
+class Plant:
+    """A spool, a store and the writer between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spool = Spool(folder / "spool")
+        self.stream = LocalStream(folder / "spool", self.spool)
+        self.store = LocalRecordStore(folder / "records", writer=True)
+        self.dead_letters = DeadLetters(folder / "dead-letters")
+        self.gaps: list[Gap] = []
+        self.failures: list[str] = []
+        self.writer = Writer(
+            self.stream,
+            self.store,
+            self.dead_letters,
+            settings=WriterSettings(gather_seconds=0),
+            on_gap=self.gaps.append,
+            on_failure=self.failures.append,
+        )
+
+    def close(self) -> None:
+        self.store.close()
+        self.spool.close()
+
+    def stored(self) -> list[tuple[str, int, int]]:
+        return self.store.sql("SELECT epoch, sequence, count(*) FROM modbus GROUP BY ALL ORDER BY ALL").rows()
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    plant = Plant(tmp_path)
+    yield plant
+    plant.close()
+
+
+def test_all_that_is_in_the_stream_is_stored_once(plant: Plant) -> None:
+    plant.stream.publish([outgoing(0), outgoing(1, "point"), outgoing(2)])
+    position = plant.writer.drain()
+    assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 2, 5)]
+    assert plant.writer.drain() == position == plant.store.position(CONSUMER)
+    assert plant.writer.counters.rows == 15
+    assert plant.writer.counters.repeated == 0
+
+
+def test_reading_the_same_capture_twice_adds_nothing(plant: Plant) -> None:
+    plant.stream.publish([outgoing(0), outgoing(1)])
+    plant.writer.drain()
+    assert plant.stream.publish([outgoing(0), outgoing(1)]) == 0
+    plant.writer.drain()
+    assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 1, 5)]
+
+
+def test_a_store_that_was_emptied_is_filled_again_from_the_spool(plant: Plant, tmp_path: Path) -> None:
+    plant.stream.publish([outgoing(0), outgoing(1)])
+    plant.writer.drain()
+    store = LocalRecordStore(tmp_path / "new", writer=True)
+    Writer(plant.stream, store, plant.dead_letters).drain()
+    assert store.sql("SELECT count(*) FROM modbus").item() == 10
+    store.close()
+
+
+def test_what_cannot_be_decoded_becomes_a_dead_letter_and_the_rest_is_stored(plant: Plant) -> None:
+    good = outgoing(2)
+    bad = [
+        Outgoing(outgoing(0).header, b"not arrow at all"),
+        Outgoing(outgoing(1).header, bytes(outgoing(1).data)[:-200]),
+        good,
+        Outgoing(replace(outgoing(3).header, rows=6), outgoing(3).data),
+        Outgoing(replace(outgoing(4).header, table="nothing"), outgoing(4).data),
+        Outgoing(replace(outgoing(5).header, table="point"), outgoing(5).data),
+        Outgoing(outgoing(6).header, outgoing(7).data),
+    ]
+    plant.stream.publish(bad)
+    plant.writer.drain()
+    assert plant.stored() == [(EPOCH, 2, 5)]
+    letters = [plant.dead_letters.read(name) for name in plant.dead_letters.names()]
+    kept = {letter.header.sequence: letter for letter in letters if letter.header}
+    assert sorted(kept) == [0, 1, 3, 4, 5, 6]
+    assert plant.writer.counters.dead_letters == 6
+    for batch in bad:
+        if batch is not good:
+            assert (kept[batch.header.sequence].header, kept[batch.header.sequence].data) == (batch.header, batch.data)
+    assert "Arrow" in kept[0].reason
+    assert kept[3].reason == "5 rows where the header says 6"
+    assert kept[4].reason == "table 'nothing' is not known"
+    assert "metadata says icsight.table 'modbus'" in kept[5].reason
+    assert "icsight.sequence" in kept[6].reason
+    assert all("\n" not in letter.reason for letter in letters)
+
+
+def test_a_column_of_another_type_is_not_stored(plant: Plant) -> None:
+    header = outgoing(0).header
+    data = encode(replace(header, table="point"), sample("point", 5)).replace(b"icsight.table", b"icsight.xable")
+    plant.stream.publish([Outgoing(header, data)])
+    plant.writer.drain()
+    assert plant.writer.counters.dead_letters == 1
+
+
+def test_a_batch_damaged_in_the_spool_becomes_a_dead_letter_too(plant: Plant, tmp_path: Path) -> None:
+    plant.stream.publish([outgoing(0), outgoing(1), outgoing(2)])
+    path = segment_path(tmp_path / "spool", segments(tmp_path / "spool")[-1])
+    content = bytearray(path.read_bytes())
+    content[content.index(outgoing(1).data) + 100] ^= 1
+    path.write_bytes(content)
+    plant.writer.drain()
+    assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 2, 5)]
+    (name,) = plant.dead_letters.names()
+    letter = plant.dead_letters.read(name)
+    assert letter.header == outgoing(1).header
+    assert "damaged" in letter.reason
+
+
+def test_a_gap_is_counted_and_told(plant: Plant) -> None:
+    plant.stream.publish([outgoing(0), outgoing(1), outgoing(2)])
+    plant.store.append([], consumer=CONSUMER, position=Position({"0": 2}, {("north", EPOCH): 0}))
+    plant.writer.drain()
+    assert plant.gaps == [Gap(("north", EPOCH), 1, 2)]
+    assert (plant.writer.counters.gaps, plant.writer.counters.missing) == (1, 1)
+
+
+def test_the_writer_stores_what_comes_while_it_runs_and_stops_when_told(plant: Plant) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=plant.writer.run, args=(stop,))
+    thread.start()
+    for sequence in range(20):
+        plant.stream.publish([outgoing(sequence)])
+    reached = threading.Event()
+    while plant.writer.counters.batches < 20:
+        reached.wait(0.01)
+        assert thread.is_alive()
+    stop.set()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert len(plant.stored()) == 20
+
+
+def test_a_store_that_fails_is_tried_again_until_it_takes_the_batches(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant.stream.publish([outgoing(0), outgoing(1)])
+    stop = threading.Event()
+    real = plant.store.append
+    attempts = 0
+
+    def failing(*arguments: object, **named: object) -> object:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 2:
+            raise StoreError("no room")
+        done = real(*arguments, **named)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - handed on as they came
+        stop.set()
+        return done
+
+    monkeypatch.setattr(plant.store, "append", failing)
+    monkeypatch.setattr("collector.writer.RETRY_SECONDS", (0.0,))
+    plant.writer.run(stop)
+    assert plant.failures == ["no room", "no room"]
+    assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 1, 5)]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from collector.dead_letters import DeadLetters
+from collector.settings import StoreSettings, WriterSettings
+from collector.store.local import LocalRecordStore
+from collector.stream.local import LocalStream
+from collector.writer import Writer
+folder = Path(sys.argv[1])
+store = LocalRecordStore(folder / "records", writer=True, settings=StoreSettings(merge_files=2, query_seconds=0.001))
+settings = WriterSettings(gather_rows=int(sys.argv[2]))
+writer = Writer(LocalStream(folder / "spool"), store, DeadLetters(folder / "dead"), settings=settings)
+with writer._subscribe() as consumer:
+    while writer._store_next(consumer, 0):
+        print(writer.counters.batches, flush=True)
+        store.merge()
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_at_any_moment_the_store_holds_every_batch_once_in_the_end(tmp_path: Path, seed: int) -> None:
+    source = random.Random(seed)
+    with Spool(tmp_path / "spool") as spool:
+        stream = LocalStream(tmp_path / "spool", spool)
+        stream.publish([outgoing(sequence) for sequence in range(60)])
+        stream.publish([Outgoing(outgoing(60).header, b"rubbish"), outgoing(61)])
+    finished = False
+    for _ in range(40):
+        command = [sys.executable, "-c", KILLED, str(tmp_path), str(source.choice([5, 10, 30]))]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            timer = threading.Timer(source.uniform(0.0, 0.12), process.kill)
+            for line in process.stdout:
+                finished = finished or line == "done\n"
+                if not timer.is_alive() and not finished:
+                    timer = threading.Timer(source.uniform(0.0, 0.12), process.kill)
+                    timer.start()
+            timer.cancel()
+        if finished:
+            break
+    assert finished
+    store = LocalRecordStore(tmp_path / "records", writer=True)
+    wanted = [*range(60), 61]
+    assert store.sql("SELECT sequence, count(*) FROM modbus GROUP BY ALL ORDER BY ALL").rows() == [
+        (sequence, 5) for sequence in wanted
+    ]
+    assert len(store.records([Identity("north", EPOCH, sequence, 4) for sequence in wanted])) == 61
+    assert len(DeadLetters(tmp_path / "dead").names()) == 1
+    store.close()
