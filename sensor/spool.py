@@ -15,18 +15,14 @@ that were acknowledged and are damaged are left in place, counted, and reported 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import json
 import os
-import secrets
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Final, Literal, Self
 
+from sensor.spool_files import FULL, Identity, disk_error, new_epoch, read_identity, sync_folder, take_lock, write_whole
 from sensor.spool_format import (
-    FORMAT_VERSION,
     BatchHeader,
     DamagedFrame,
     Mark,
@@ -56,8 +52,6 @@ __all__ = [
 
 SyncPolicy = Literal["cut", "batch", "explicit"]
 Overflow = Literal["refuse", "drop_oldest"]
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +106,6 @@ class SpoolCounters:
     damaged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who writes the spool. `epoch` numbers the live source; a capture file brings its own."""
-
-    sensor: str
-    site: str
-    epoch: str
-
-
 @dataclass(slots=True)
 class _State:
     """Where the writer stands: what `sync` acknowledges and a failed one falls back to."""
@@ -155,11 +140,11 @@ class Spool:
         self._file = -1
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _take_lock(self.folder)
+            self._lock = take_lock(self.folder)
         except OSError as error:
             raise SpoolError(f"{self.folder}: cannot be written ({error.strerror}): give a folder that this user owns") from error
         try:
-            self.identity: Identity = _identity(self.folder, sensor, site)
+            self.identity: Identity = read_identity(self.folder, sensor, site)
             self._open()
         except BaseException:
             self._release_files()
@@ -189,12 +174,11 @@ class Spool:
             raise SequenceGap(
                 f"{self.folder}: batch {header.sequence} of {header.sensor}/{header.epoch} does not follow: {expected} comes next"
             )
+        if state.offset >= self.settings.segment_bytes:
+            self._roll()
         frame = encode_frame(state.number, self._durable.offset, header, data)
         size = len(frame) + memoryview(data).nbytes
         self._make_room(size)
-        if state.offset >= self.settings.segment_bytes:
-            self._roll()
-            frame = encode_frame(state.number, state.offset, header, data)
         self._write(frame, data)
         number = state.number
         state.number += 1
@@ -227,7 +211,7 @@ class Spool:
         except OSError as error:
             # The kernel may have dropped the pages that it could not write, and a second call would then succeed without them.
             self._fall_back()
-            raise _disk_error(self.folder, error) from error
+            raise disk_error(self.folder, error) from error
         self.counters.syncs += 1
         self._publish()
         return state.number
@@ -291,7 +275,7 @@ class Spool:
         self._durable = _State(self._state.number, self._state.segment, self._state.offset)
         if recovered.lost:
             # Batches that readers have seen are gone: their sequences must not be given to other records.
-            self.identity = _new_epoch(self.folder, self.identity)
+            self.identity = new_epoch(self.folder, self.identity)
         if recovered.fresh or recovered.lost:
             self._create_segment()
         else:
@@ -312,7 +296,7 @@ class Spool:
         draft = path.with_suffix(".draft")
         file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write_whole(file, [head], 0)
+            write_whole(file, [head], 0)
             os.fsync(file)
             draft.replace(path)
         except BaseException:
@@ -320,7 +304,7 @@ class Spool:
             with contextlib.suppress(OSError):
                 draft.unlink()
             raise
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         if self._file >= 0:
             os.close(self._file)
         self._file = file
@@ -329,15 +313,20 @@ class Spool:
     # Writing
 
     def _write(self, frame: bytes, data: bytes | memoryview) -> None:
-        try:
-            _write_whole(self._file, [frame, data], self._state.offset)
-        except OSError as error:
-            # A piece of the frame may stand behind the end: readers stop before it, the next append overwrites it, opening cuts
-            # it off.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._state.offset)
-            self.counters.refused += 1
-            raise _disk_error(self.folder, error) from error
+        while True:
+            try:
+                write_whole(self._file, [frame, data], self._state.offset)
+            except OSError as error:
+                # A piece of the frame may stand behind the end: readers stop before it, the next append overwrites it, opening
+                # cuts it off.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, self._state.offset)
+                if error.errno in FULL and self._give_way():
+                    continue
+                self.counters.refused += 1
+                raise disk_error(self.folder, error) from error
+            else:
+                return
 
     def _roll(self) -> None:
         """Acknowledge the segment and go on in a new one."""
@@ -347,7 +336,7 @@ class Spool:
             self._create_segment()
         except OSError as error:
             self.counters.refused += 1
-            raise _disk_error(self.folder, error) from error
+            raise disk_error(self.folder, error) from error
         self._bytes = before + self._state.offset
         self._publish()
 
@@ -364,7 +353,7 @@ class Spool:
             finally:
                 os.close(file)
         except OSError as error:
-            raise _disk_error(self.folder, error) from error
+            raise disk_error(self.folder, error) from error
         announce(self.folder)
 
     def _fall_back(self) -> None:
@@ -380,18 +369,22 @@ class Spool:
     def _make_room(self, size: int) -> None:
         """Remove segments until `size` more bytes fit the quota. Raises SpoolFull."""
         while self._bytes + size > self.settings.quota_bytes:
-            if self._remove_oldest(self._released):
-                continue
-            if self.settings.overflow == "drop_oldest":
-                dropped = self._remove_oldest(self._durable.number)
-                if dropped:
-                    self.counters.dropped_batches += dropped
-                    continue
-            self.counters.refused += 1
-            raise SpoolFull(
-                f"{self.folder}: the spool has reached its quota of {self.settings.quota_bytes} bytes and its consumers "
-                "still need all of it: let them catch up, or raise the quota"
-            )
+            if not self._give_way():
+                self.counters.refused += 1
+                raise SpoolFull(
+                    f"{self.folder}: the spool has reached its quota of {self.settings.quota_bytes} bytes and its consumers "
+                    "still need all of it: let them catch up, or raise the quota"
+                )
+
+    def _give_way(self) -> bool:
+        """Remove the oldest segment that the policy lets go; False where there is none."""
+        if self._remove_oldest(self._released):
+            return True
+        if self.settings.overflow != "drop_oldest":
+            return False
+        dropped = self._remove_oldest(self._durable.number)
+        self.counters.dropped_batches += dropped
+        return dropped > 0
 
     def _remove_oldest(self, before: int) -> int:
         """Remove the oldest segment if all its batches lie before `before`; returns how many they were, 0 where it stays."""
@@ -401,7 +394,7 @@ class Spool:
         path = segment_path(self.folder, firsts[0])
         size = path.stat().st_size
         path.unlink()
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self._bytes -= size
         return firsts[1] - firsts[0]
 
@@ -415,90 +408,3 @@ class Spool:
             os.close(self._file)
             self._file = -1
         os.close(self._lock)
-
-
-def _write_whole(file: int, pieces: list[bytes | memoryview], offset: int) -> None:
-    """Write all pieces one behind the other at `offset`. Raises OSError; then a part may have been written."""
-    views = [memoryview(piece).cast("B") for piece in pieces]
-    while views:
-        written = os.pwritev(file, views, offset)
-        if written == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        offset += written
-        while views and written >= len(views[0]):
-            written -= len(views.pop(0))
-        if views:
-            views[0] = views[0][written:]
-
-
-def _disk_error(folder: Path, error: OSError) -> SpoolError:
-    if error.errno in _FULL:
-        return SpoolFull(f"{folder}: the disk is full: free some space; the records on it are safe")
-    return SpoolError(
-        f"{folder}: the disk failed ({error.strerror}): check the device, then start again; what was acknowledged is kept"
-    )
-
-
-def _take_lock(folder: Path) -> int:
-    """Take the lock of the one writer. Raises SpoolLocked."""
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
-        os.close(lock)
-        raise SpoolLocked(f"{folder}: process {holder or 'unknown'} writes to it already: stop that one first") from error
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _identity(folder: Path, sensor: str, site: str) -> Identity:
-    """Read who writes the spool, or settle it where the spool is new. Raises SpoolError."""
-    path = folder / "identity.json"
-    try:
-        content = cast("dict[str, str | int]", json.loads(path.read_bytes()))
-        version = int(content["version"])
-        identity = Identity(str(content["sensor"]), str(content["site"]), str(content["epoch"]))
-    except FileNotFoundError:
-        return _write_identity(folder, Identity(sensor, site, secrets.token_hex(16)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise SpoolError(f"{path}: not the identity of a spool ({error}): restore it, or use a new folder") from error
-    if version > FORMAT_VERSION:
-        raise SpoolError(
-            f"{path}: written by a newer version (format {version}, this one reads {FORMAT_VERSION}): update icsight"
-        )
-    if (sensor or identity.sensor, site or identity.site) != (identity.sensor, identity.site):
-        raise SpoolError(
-            f"{folder}: the spool belongs to sensor {identity.sensor!r} of site {identity.site!r}, "
-            f"not to {sensor!r} of {site!r}: use that name, or another folder"
-        )
-    return identity
-
-
-def _new_epoch(folder: Path, identity: Identity) -> Identity:
-    return _write_identity(folder, Identity(identity.sensor, identity.site, secrets.token_hex(16)))
-
-
-def _write_identity(folder: Path, identity: Identity) -> Identity:
-    path = folder / "identity.json"
-    draft = folder / "identity.draft"
-    content = {"version": FORMAT_VERSION, "sensor": identity.sensor, "site": identity.site, "epoch": identity.epoch}
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        _write_whole(file, [json.dumps(content, ensure_ascii=False).encode()], 0)
-        os.fsync(file)
-    finally:
-        os.close(file)
-    draft.replace(path)
-    _sync_folder(folder)
-    return identity
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the folder's list of names on the disk."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
