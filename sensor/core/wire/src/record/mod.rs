@@ -155,6 +155,11 @@ impl Records {
         ]
     }
 
+    /// Number of cuts so far: keys that the columns gave are valid while it stands.
+    pub fn cuts(&self) -> u64 {
+        self.cut
+    }
+
     /// Whether a table is so full that the next packet might not fit: time to cut. To be asked after each packet.
     #[inline]
     pub fn is_full(&self) -> bool {
