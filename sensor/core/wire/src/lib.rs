@@ -1,0 +1,9 @@
+//! Wire formats: packet bytes in, record tables out. No I/O and no unsafe code.
+
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod device;
+pub mod packet;
+pub mod protocol;
+pub mod record;
