@@ -15,6 +15,7 @@ from collector.records import Undecodable, decode
 from collector.settings import WriterSettings
 from collector.store import RecordBatch, StoreError
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Position, Stream, StreamError
+from sensor.tables import BATCH_ROWS
 
 if TYPE_CHECKING:
     import threading
@@ -131,7 +132,11 @@ class Writer:
         until = time.monotonic() + timeout_seconds
         while rows < settings.gather_rows and size < settings.gather_bytes:
             try:
-                deliveries = consumer.poll(max(0.0, until - time.monotonic()), max_bytes=settings.gather_bytes - size)
+                deliveries = consumer.poll(
+                    max(0.0, until - time.monotonic()),
+                    max_batches=max(1, (settings.gather_rows - rows) // BATCH_ROWS),
+                    max_bytes=settings.gather_bytes - size,
+                )
             except DamagedBatch as damage:
                 self._dead_letters.keep(str(damage), damage.header, damage.data)
                 self.counters.dead_letters += 1

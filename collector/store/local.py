@@ -55,6 +55,8 @@ class LocalRecordStore:
         self.folder: Final = folder
         self.settings: Final = settings or StoreSettings()
         self._lock = -1
+        self._turn = threading.Lock()
+        """Held while files are written and named: appending, merging and retention take turns."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if writer:
@@ -71,6 +73,10 @@ class LocalRecordStore:
     def append(self, batches: Iterable[RecordBatch], *, consumer: str = "", position: Position | None = None) -> Appended:
         """As `RecordStore.append`."""
         self._check_writer()
+        with self._turn:
+            return self._append(batches, consumer, position)
+
+    def _append(self, batches: Iterable[RecordBatch], consumer: str, position: Position | None) -> Appended:
         new: dict[str, list[RecordBatch]] = {}
         taken: dict[Run, set[int]] = {}
         repeated = 0
@@ -109,8 +115,9 @@ class LocalRecordStore:
         """
         self._check_writer()
         try:
-            sweep(self.folder, self._catalog, self.settings.query_seconds)
-            return merge_small(self.folder, self._catalog, self.settings)
+            with self._turn:
+                sweep(self.folder, self._catalog, self.settings.query_seconds)
+                return merge_small(self.folder, self._catalog, self.settings)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise StoreError(f"{self.folder}: files cannot be merged ({error}): check the disk; nothing is lost") from error
 
@@ -168,6 +175,10 @@ class LocalRecordStore:
     def retain(self, *, before: datetime | None = None, max_bytes: int | None = None) -> int:
         """As `RecordStore.retain`."""
         self._check_writer()
+        with self._turn:
+            return self._retain(before, max_bytes)
+
+    def _retain(self, before: datetime | None, max_bytes: int | None) -> int:
         files = self._catalog.files()
         oldest_first = list(reversed(files))
         gone: dict[str, StoredFile] = {}

@@ -176,6 +176,7 @@ def test_files_merged_away_stay_while_a_query_may_read_them(tmp_path: Path) -> N
     store.append([batch(0)])
     store.append([batch(1)])
     assert store.merge() == 2
+    assert store.merge() == 0
     assert len(parquet_files(tmp_path)) == 3
     store.close()
     store = LocalRecordStore(tmp_path, writer=True, settings=StoreSettings(merge_files=2, query_seconds=0.000_001))

@@ -171,6 +171,17 @@ def test_released_segments_are_removed_and_what_the_run_had_is_still_known(tmp_p
         assert spool.highest("north", "e1") == 19
 
 
+def test_a_run_is_known_when_all_its_batches_lie_in_earlier_segments(tmp_path: Path) -> None:
+    with Spool(tmp_path, settings=SMALL) as spool:
+        spool.append(header(0, epoch="e0"), payload(0))
+        append_all(spool, 20)
+        spool.release(20)
+    assert next(SpoolReader(tmp_path).read(0)).number > 0
+    with Spool(tmp_path, settings=SMALL) as spool:
+        assert spool.highest("north", "e0") == 0
+    assert SpoolReader(tmp_path).standing() == (21, {("north", "e0"): 0, ("north", "e1"): 19})
+
+
 def test_at_the_quota_a_batch_is_refused_while_consumers_need_the_rest(tmp_path: Path) -> None:
     with Spool(tmp_path, settings=SMALL) as spool:
         with pytest.raises(SpoolFull, match="quota"):

@@ -81,11 +81,15 @@ with Spool(disk / "spool", sensor="s", site="p", settings=settings) as spool:
     held = spool.next_number
     assert 0 < held < 50 and refused == 105 - held == spool.counters.refused, (held, refused)
     assert [batch.number for batch in SpoolReader(disk / "spool").read(0)] == list(range(held))
+    spool.release(held // 2)
+    append(spool, held)
+    held += 1
     ballast.unlink()
     append(spool, held)
 with Spool(disk / "spool") as spool:
     assert spool.highest("s", "e") == held and spool.counters.damaged == 0
 assert all(batch.data == data for batch in SpoolReader(disk / "spool").read(0))
+assert SpoolReader(disk / "spool").first > 0
 print("done")
 """
 """Runs in a mount namespace of its own, so that the small file system is gone with the process."""
