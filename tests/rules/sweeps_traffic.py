@@ -106,8 +106,8 @@ def busy_exceptions(fires: Capture, quiet: Capture) -> None:
 
 @scenario("modbus/request_flood")
 def request_flood(fires: Capture, quiet: Capture) -> None:
-    _pipelined(fires, segments=30, requests=100)
-    _pipelined(quiet, segments=20, requests=100)
+    _pipelined(fires, segments=60, requests=50)
+    _pipelined(quiet, segments=40, requests=50)
 
 
 @scenario("modbus/requests_without_answers")
@@ -148,4 +148,4 @@ def _pipelined(capture: Capture, segments: int, requests: int) -> None:
         asked = [session.encode(ReadHoldingRegistersRequest(address=9, count=1)) for _ in range(requests)]
         session.connection.send(b"".join(asked))
         session.connection.receive(b"".join(session.controller.answer(data) for data in asked))
-        capture.wait(0.1)
+        capture.wait(0.05)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
-from tests.rules.wire import CRAFTED, ENGINEER, HMI, INTRUDER, PLC, scenario
+from tests.rules.wire import CRAFTED, HMI, INTRUDER, PLC, Host, scenario
 
 if TYPE_CHECKING:
     from tests.rules.wire import Capture, Session
@@ -144,25 +144,30 @@ def conflicting_segments(fires: Capture, quiet: Capture) -> None:
         _poll(session, 2)
 
 
+SPARE = Host(PLC.ip, "02:00:00:00:02:99")
+"""A device that takes the place of the controller, with its address."""
+
+
 @scenario("network/address_conflict", stack=CRAFTED)
 def address_conflict(fires: Capture, quiet: Capture) -> None:
-    fires.arp(PLC, PLC.ip, HMI)
-    fires.wait(5)
-    fires.arp(INTRUDER, PLC.ip, HMI)
-    quiet.arp(PLC, PLC.ip, HMI)
-    quiet.wait(5)
-    quiet.arp(ENGINEER, ENGINEER.ip, HMI)
-    quiet.arp(PLC, PLC.ip, HMI)
+    for capture, second in ((fires, SPARE), (quiet, PLC)):
+        capture.arp_request(HMI, PLC.ip)
+        capture.arp(PLC, PLC.ip, HMI)
+        capture.wait(30)
+        capture.arp_request(second, second.ip)
+        capture.arp_request(HMI, PLC.ip)
+        capture.arp(second, PLC.ip, HMI)
 
 
 @scenario("network/address_spoofing", stack=CRAFTED)
 def address_spoofing(fires: Capture, quiet: Capture) -> None:
-    for capture, times in ((fires, 10), (quiet, 1)):
-        for _ in range(times):
-            capture.arp(PLC, PLC.ip, HMI)
-            capture.wait(1)
+    for capture, claims in ((fires, 10), (quiet, 2)):
+        capture.arp_request(HMI, PLC.ip)
+        capture.arp(PLC, PLC.ip, HMI)
+        capture.wait(20)
+        for _ in range(claims):
             capture.arp(INTRUDER, PLC.ip, HMI)
-            capture.wait(1)
+            capture.wait(2)
 
 
 def _poll(session: Session, times: int) -> None:

@@ -118,6 +118,11 @@ class Capture:
         reply = ARP(op=2, hwsrc=sender.mac, psrc=claimed_ip, hwdst=receiver.mac, pdst=receiver.ip)
         self.put(Ether(src=sender.mac, dst=receiver.mac) / reply)
 
+    def arp_request(self, sender: Host, wanted_ip: str) -> None:
+        """An ARP request: who has `wanted_ip`? An announcement where that is the sender's own."""
+        request = ARP(op=1, hwsrc=sender.mac, psrc=sender.ip, pdst=wanted_ip)
+        self.put(Ether(src=sender.mac, dst="ff:ff:ff:ff:ff:ff") / request)
+
     def pcap(self) -> bytes:
         """The capture file: classic pcap, Ethernet, microseconds."""
         buffer = io.BytesIO()
