@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerSocket
@@ -19,6 +20,8 @@ COILS = 256
 
 REGISTERS = 512
 """Holding and input registers that a unit has, from address 0."""
+
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # it warns of the malformed requests that are meant here
 
 _CLIENT = FramerSocket(DecodePDU(is_server=False))
 
