@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest  # pyright: ignore[reportUnknownVariableType]  its registry is untyped
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -41,4 +41,4 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All metrics in the OpenMetrics text format."""
-        return generate_latest(self.registry)
+        return cast("bytes", generate_latest(self.registry))

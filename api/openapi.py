@@ -12,9 +12,10 @@ from api.texts import text
 DESCRIPTION: Final = """
 Alerts, the records behind them, and the sensors' health.
 
-Sign in with `POST /api/session`; the answer sets a cookie and holds a `csrf_token`, which every change brings in the header `X-CSRF-Token`.
-Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Texts come in English and Chinese, by `Accept-Language` or
-`?language=zh-CN`. Times are RFC 3339 in UTC with nanoseconds. Lists come in pages: pass `next` of one page as `cursor` of the next.
+Sign in with `POST /api/session`; the answer sets a cookie and holds a `csrf_token`, which every change brings in the header
+`X-CSRF-Token`. Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Texts come in English and Chinese,
+by `Accept-Language` or `?language=zh-CN`. Times are RFC 3339 in UTC with nanoseconds. Lists come in pages: pass `next` of one
+page as `cursor` of the next.
 """
 
 
@@ -76,6 +77,10 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         schemas.pop(name, None)
     for path in document.get("paths", {}).values():
         for operation in path.values():
-            invalid = operation.get("responses", {}).get("422", {}).get("content", {})
-            invalid.pop("application/json", None)
+            answers = operation.setdefault("responses", {})
+            for status, answer in problems().items():
+                said = answers.get(str(status), {}).get("content", {})
+                said.pop("application/json", None)
+                if MEDIA_TYPE not in said:
+                    answers[str(status)] = answer
     return document

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics`: for the machines that watch this one. None of them needs a session; metrics only answer on this machine."""
+"""`/healthz`, `/readyz`, `/metrics`: for what watches this system. None needs a session; metrics answer this machine only."""
 
 from __future__ import annotations
 

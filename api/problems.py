@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: `application/problem+json` with a stable code, a title and a detail in the caller's language."""
+"""Errors as RFC 9457 problem details: `application/problem+json` with a stable code, in the caller's language."""
 
 from __future__ import annotations
 
@@ -98,12 +98,11 @@ def response(problem: Problem, language: str, path: str, errors: list[dict[str, 
 
 
 def install(app: FastAPI) -> None:
-    """Make the application answer every error as a problem."""
+    """Make the application answer every error as a problem; what nobody foresaw is `api.security.guard`'s to answer."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(OperationalError, _operational)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
@@ -132,9 +131,5 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
 async def _operational(request: Request, error: Exception) -> JSONResponse:
     if "interrupted" in str(error) or "statement timeout" in str(error):
         return response(Problem("query_too_long", headers={"Retry-After": "5"}), language_of(request), request.url.path)
-    return await _unexpected(request, error)
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return response(Problem("internal"), language_of(request), request.url.path)

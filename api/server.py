@@ -42,7 +42,10 @@ class _Quiet(uvicorn.Server):
 
 
 class Server:
-    """Serves an application until it is stopped. Raises ServerError where the address cannot be used or the certificate not be read."""
+    """Serves an application until it is stopped.
+
+    Raises ServerError where the address cannot be used or the certificate cannot be read.
+    """
 
     def __init__(self, app: FastAPI, services: Services) -> None:
         settings = services.settings

@@ -9,7 +9,7 @@ from fastapi import Request  # noqa: TC002  FastAPI reads the annotation at run 
 
 from api.live.hub import Hub
 from api.metrics import Metrics
-from api.security.attempts import Attempts
+from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the annotations of a dependency's result
 from api.status import Status
 
 if TYPE_CHECKING:

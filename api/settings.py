@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
 from typing import Self
 
 from pydantic import Field, model_validator

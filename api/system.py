@@ -16,7 +16,7 @@ from collector.store import StoreError
 from collector.store.local import LocalRecordStore
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     from api.services import Services
@@ -76,7 +76,7 @@ def setup_link(services: Services, url: str) -> str | None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _held(folder: Path) -> Generator[None]:
     """The folder's lock: one process runs on it at a time."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import sqlalchemy as sa
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
+from pydantic_core import core_schema
 
 from api.times import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
     from sqlalchemy.orm import InstrumentedAttribute
 
 MOST_VALUES: Final = 100
@@ -38,36 +42,39 @@ class AnyOf:
         return ("!" if self.negated else "") + ",".join(self.values)
 
 
-def _any_of(choices: tuple[str, ...]) -> Callable[[object], AnyOf | None]:
-    def read(given: object) -> AnyOf | None:
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Annotates a filter on a field: its values, or none for free text, and an example."""
+
+    choices: tuple[str, ...]
+    example: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read the filter from text."""
+        del source, handler
+        return core_schema.no_info_plain_validator_function(self.read, serialization=core_schema.to_string_ser_schema())
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The grammar as a pattern."""
+        del schema, handler
+        value = f"({'|'.join(self.choices)})" if self.choices else r"[^,!\x00][^,\x00]*"
+        return {"type": "string", "pattern": f"^!?{value}(,{value})*$", "maxLength": MOST_CHARACTERS, "examples": [self.example]}
+
+    def read(self, given: object) -> AnyOf | None:
+        """The filter that a text says. Raises ValueError."""
         if given is None or isinstance(given, AnyOf):
             return given
         if not isinstance(given, str) or len(given) > MOST_CHARACTERS:
             raise ValueError(f"a filter is a text of at most {MOST_CHARACTERS} characters")
-        negated = given.startswith("!")
         values = tuple(value.strip() for value in given.removeprefix("!").split(","))
         if len(values) > MOST_VALUES:
             raise ValueError(f"a filter has at most {MOST_VALUES} values")
         if not all(values) or any("\x00" in value for value in values):
             raise ValueError("a filter is a list of values with commas between: severity=high,critical")
-        unknown = [value for value in values if choices and value not in choices]
+        unknown = [value for value in values if self.choices and value not in self.choices]
         if unknown:
-            raise ValueError(f"{unknown[0][:50]!r} is none of {', '.join(choices)}")
-        return AnyOf(values, negated)
-
-    return read
-
-
-def _schema(choices: tuple[str, ...], example: str) -> WithJsonSchema:
-    value = f"({'|'.join(choices)})" if choices else "[^,!\\x00][^,\\x00]*"
-    return WithJsonSchema(
-        {"type": "string", "pattern": f"^!?{value}(,{value})*$", "maxLength": MOST_CHARACTERS, "examples": [example]}
-    )
-
-
-def one_of(choices: tuple[str, ...], example: str) -> Any:
-    """The type of a filter on a field with these values; without any, on a field of free text."""
-    return Annotated[AnyOf | None, BeforeValidator(_any_of(choices)), PlainSerializer(str), _schema(choices, example)]
+            raise ValueError(f"{unknown[0][:50]!r} is none of {', '.join(self.choices)}")
+        return AnyOf(values, negated=given.startswith("!"))
 
 
 def _time(given: object) -> int | None:
@@ -78,13 +85,16 @@ def _time(given: object) -> int | None:
     return parse(given)
 
 
+_DATE: Final = r"(19[7-9]\d|20\d\d|21\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])"
+_CLOCK: Final = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
+
 Time = Annotated[
     int | None,
     BeforeValidator(_time),
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": r"^(-\d{1,6}[smhd]|(19[7-9]\d|20\d\d|21\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?Z)$",
+            "pattern": rf"^(-\d{{1,6}}[smhd]|{_DATE}T{_CLOCK}Z)$",
             "examples": ["-24h", "2026-11-23T08:00:00Z"],
         }
     ),

@@ -1,7 +1,7 @@
 """Alerts as the API keeps them: what detection said, what people decided, and the history of each.
 
-Both kinds of columns lie in one row, so that any filter and any order is one index. They never meet: an upsert from the stream writes the
-columns of `DETECTED` and no other, a decision writes the columns named `triage_…`.
+Both kinds of columns lie in one row, so that any filter and any order is one index. They never meet: an upsert from the stream
+writes the columns of `DETECTED` and no other, a decision writes the columns named `triage_…`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Alert(Base):
 
 
 DETECTED: Final = (
-    "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "body", "change",
+    "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "body",
+    "change",
 )  # fmt: skip
 """The columns that an upsert from the stream writes."""
 

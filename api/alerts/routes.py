@@ -33,7 +33,7 @@ IfMatch = Annotated[
     str | None,
     Header(
         max_length=1024,
-        examples=['"3.0"'],
+        examples=['"3.0.en"'],
         description="ETag of the alert as the caller saw it. Needed: without it 428, with an old one 412.",
     ),
 ]
@@ -74,7 +74,7 @@ def alert(
     del caller
     with provided.database.read() as session:
         found = service.get(session, alert_id)
-        tag = service.etag(found)
+        tag = service.etag(found, language_of(request))
         headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie"}
         if if_none_match is not None and tag in [part.strip().removeprefix("W/") for part in if_none_match.split(",")]:
             return Response(status_code=304, headers=headers)
@@ -128,7 +128,10 @@ def close(
     alert_id: AlertId, body: CloseInput, caller: Operator, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> AlertItem:  # fmt: skip
-    """Close an alert with what it turned out to be. A new one is acknowledged in the caller's name first. It opens again when it recurs."""
+    """Close an alert with what it turned out to be. It opens again when it recurs.
+
+    A new alert is acknowledged in the caller's name first.
+    """
     with provided.database.write() as session:
         found = service.get(session, alert_id)
         service.check_precondition(found, if_match)
@@ -138,5 +141,5 @@ def close(
 
 def _decided(found: Alert, request: Request, response: Response, provided: Services) -> AlertItem:
     provided.hub.notify()
-    response.headers["ETag"] = service.etag(found)
+    response.headers["ETag"] = service.etag(found, language_of(request))
     return presentation.item(found, language_of(request))

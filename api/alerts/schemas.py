@@ -6,37 +6,42 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from api.alerts.filters import Time, one_of
+from api.alerts.filters import AnyOf, OneOf, Time
 from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
 from api.pages import CURSOR_CHARACTERS
 
 Sort = Literal["rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count"]
 
+Permit = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
+
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
 
 
 class AlertQuery(BaseModel):
-    """Which alerts, in which order. `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold."""
+    """Which alerts, in which order.
+
+    `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold.
+    """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
-    severity: one_of(SEVERITIES, "high,critical") = None  # pyright: ignore[reportInvalidTypeForm]  the type is made by a function
+    severity: Annotated[AnyOf | None, OneOf(SEVERITIES, "high,critical")] = None
     """Severity."""
-    state: one_of(STATES, "!closed") = None  # pyright: ignore[reportInvalidTypeForm]
+    state: Annotated[AnyOf | None, OneOf(STATES, "!closed")] = None
     """State of handling."""
-    disposition: one_of(DISPOSITIONS, "false_positive") = None  # pyright: ignore[reportInvalidTypeForm]
+    disposition: Annotated[AnyOf | None, OneOf(DISPOSITIONS, "false_positive")] = None
     """What a closed alert turned out to be."""
-    assignee: one_of((), "lin.wei") = None  # pyright: ignore[reportInvalidTypeForm]
+    assignee: Annotated[AnyOf | None, OneOf((), "lin.wei")] = None
     """Who has taken it on."""
-    rule: one_of((), "modbus_write_by_unauthorised_client") = None  # pyright: ignore[reportInvalidTypeForm]
+    rule: Annotated[AnyOf | None, OneOf((), "modbus_write_by_unauthorised_client")] = None
     """Identifier of the rule or detector."""
-    technique: one_of((), "T0836") = None  # pyright: ignore[reportInvalidTypeForm]
+    technique: Annotated[AnyOf | None, OneOf((), "T0836")] = None
     """ATT&CK for ICS technique."""
-    client_ip: one_of((), "192.0.2.17") = Field(default=None, alias="client.ip")  # pyright: ignore[reportInvalidTypeForm]
+    client_ip: Annotated[AnyOf | None, OneOf((), "192.0.2.17")] = Field(default=None, alias="client.ip")
     """Address of the client."""
-    server_ip: one_of((), "192.0.2.40") = Field(default=None, alias="server.ip")  # pyright: ignore[reportInvalidTypeForm]
+    server_ip: Annotated[AnyOf | None, OneOf((), "192.0.2.40")] = Field(default=None, alias="server.ip")
     """Address of the server."""
-    ip: one_of((), "192.0.2.17") = None  # pyright: ignore[reportInvalidTypeForm]
+    ip: Annotated[AnyOf | None, OneOf((), "192.0.2.17")] = None
     """Address of either."""
     since: Time = None
     """Alerts last seen at this time or later."""
@@ -85,9 +90,7 @@ class AlertItem(BaseModel):
     confidence: float = Field(ge=0, le=1, examples=[0.9])
     rank: float = Field(examples=[67.5])
     title: str = Field(examples=["Write by a station that may not write"])
-    summary: str = Field(
-        examples=["192.0.2.17 wrote 4 registers of 192.0.2.40 (unit 1) and is not among the stations that may write."]
-    )
+    summary: str = Field(examples=["192.0.2.17 wrote 4 registers of 192.0.2.40 (unit 1) and may not."])
     first_seen: str = Field(examples=["2026-11-23T08:12:31.104000000Z"])
     last_seen: str = Field(examples=["2026-11-23T08:13:55.870000000Z"])
     count: int = Field(ge=1, examples=[4])
@@ -103,9 +106,7 @@ class AlertOutput(AlertItem):
     technique_aliases: list[str] = Field(examples=[["T0855"]])
     expected: str = Field(examples=["Writes only from the stations in the list authorised_writers."])
     observed: str = Field(examples=["4 writes to holding registers 100 to 103."])
-    next_steps: list[str] = Field(
-        examples=[["Ask the shift whether work is going on.", "Compare the set points with the last approved ones."]]
-    )
+    next_steps: list[str] = Field(examples=[["Ask the shift.", "Compare the set points with the last approved ones."]])
     records: list[str] = Field(examples=[["local/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5/12/881"]])
     """Identities of records behind the alert (`sensor/epoch/sequence/row`)."""
     related: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from api.alerts.schemas import AlertQuery, CloseInput, Sort
     from api.audit.service import Actor
+
+_TAG: Final = re.compile(r'"\d+\.\d+\.[A-Za-z-]+"')
 
 SORTS: Final[dict[str, InstrumentedAttribute[int] | InstrumentedAttribute[float]]] = {
     "rank": Alert.rank,
@@ -110,21 +113,21 @@ def changed_since(session: Session, change: int, limit: int) -> list[Alert]:
     return list(session.scalars(sa.select(Alert).where(Alert.change > change).order_by(Alert.change).limit(limit)))
 
 
-def etag(alert: Alert) -> str:
-    """The entity tag of an alert: its revision and the version of what people decided."""
-    return f'"{alert.revision}.{alert.triage_version}"'
+def etag(alert: Alert, language: str) -> str:
+    """The entity tag of an alert: its revision, the version of what people decided, and the language of the texts."""
+    return f'"{alert.revision}.{alert.triage_version}.{language}"'
 
 
 def check_precondition(alert: Alert, if_match: str | None) -> None:
     """Whether a decision was made on what the alert is now.
 
-    What counts is the second number, the version of what people decided: that an attack goes on while someone reads about it is no conflict.
-    Raises Problem `precondition_required` or `precondition_failed`.
+    What counts is the second part, the version of what people decided: that an attack goes on while someone reads about it is
+    no conflict. Raises Problem `precondition_required` or `precondition_failed`.
     """
     if if_match is None:
         raise Problem("precondition_required")
     tags = [tag.strip() for tag in if_match.split(",")]
-    versions = [tag[1:-1].rpartition(".")[2] for tag in tags if len(tag) > 2 and tag[0] == tag[-1] == '"']
+    versions = [tag[1:-1].split(".")[1] for tag in tags if _TAG.fullmatch(tag)]
     if "*" not in tags and str(alert.triage_version) not in versions:
         raise Problem("precondition_failed", by=alert.triage_by or audit.SYSTEM)
 

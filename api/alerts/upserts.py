@@ -1,7 +1,7 @@
 """Alerts from the stream into the database, each revision once.
 
-A batch of table `alert` and the place where the consumer then stands are written in one transaction: after a crash at any moment the stream
-is read on from there, and an upsert that comes again is passed over by its revision.
+A batch of table `alert` and the place where the consumer then stands are written in one transaction: after a crash at any moment
+the stream is read on from there, and an upsert that comes again is passed over by its revision.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Upsert:
     client_ip: str | None
     server_ip: str | None
     body: Mapping[str, Any]
-    """`texts` (language → title, summary, expected, observed, next_steps), `techniques`, `technique_aliases`, `records`, `related`."""
+    """`texts` (language → title, summary, expected, observed, next_steps), `techniques`, `technique_aliases`, `records`,
+    `related`."""
 
 
 def position(session: Session) -> Position:
@@ -59,7 +60,7 @@ def stand(session: Session, at: Position) -> None:
 def apply(session: Session, upserts: Sequence[Upsert]) -> int:
     """Write the revisions that are newer than what is stored; returns how many were.
 
-    Of several revisions of one alert only the last is written, but each count is looked at: a closed alert whose count rises has recurred.
+    Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
     stored = {alert.id: alert for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(newest)))}

@@ -36,8 +36,8 @@ class Verification(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    intact: bool
-    entries: int
+    intact: bool = Field(examples=[True])
+    entries: int = Field(examples=[112])
     """Entries that hold, from the first on."""
-    first_broken: int | None
+    first_broken: int | None = Field(examples=[None])
     """Number of the first entry that has been changed, or is missing."""

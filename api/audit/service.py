@@ -74,8 +74,8 @@ def page(session: Session, before: int | None, limit: int) -> Sequence[AuditEntr
 def verify(session: Session) -> tuple[int, int | None]:
     """How many entries there are, and the number of the first that does not hold (None where all do).
 
-    An entry holds where its hash is that of its content and its `previous_hash` that of the entry before, without a gap. The counter says
-    how many there must be, so that a cut end shows too.
+    An entry holds where its hash is that of its content and its `previous_hash` that of the entry before, without a gap. The
+    counter says how many there must be, so that a cut end shows too.
     """
     expected, previous = 1, FIRST_PREVIOUS
     while True:

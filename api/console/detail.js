@@ -114,7 +114,7 @@ export class AlertDetail {
         fact("last", time(alert.last_seen)),
         fact("count", number(alert.count)),
         fact("confidence", `${Math.round(alert.confidence * 100)} %`),
-        fact("rule", h("code", {}, alert.rule)),
+        h("div", { class: "wide" }, h("dt", {}, t("detail.rule")), h("dd", {}, h("code", {}, alert.rule))),
       ),
       h(
         "div",

@@ -10,21 +10,30 @@ import { number, short, t, time } from "./texts.js";
  * @typedef {{sensors: Sensor[], parts: Part[], packets: number | null, gap_count: number}} Health
  */
 
+/** Least time over which a rate is measured. */
+const WINDOW_MILLISECONDS = 1500;
+
 /** @type {{packets: number, at: number} | null} */
 let before = null;
+
+/** The rate measured last. @type {number | null} */
+let measured = null;
 
 /** Packets in the last seconds, from one look to the next. @param {Health} health */
 function rate(health) {
   const sum = health.sensors.reduce((total, sensor) => total + (sensor.packets_per_second ?? 0), 0);
   const capture = health.parts.find((part) => part.name === "capture");
   if (health.packets === null || capture?.state !== "working") {
-    before = null;
+    before = measured = null;
     return capture ? 0 : sum;
   }
   const now = { packets: health.packets, at: performance.now() };
-  const result = before && now.at > before.at ? ((now.packets - before.packets) * 1000) / (now.at - before.at) : sum;
-  before = now;
-  return Math.max(0, result);
+  if (!before || now.packets < before.packets) before = now;
+  if (now.at - before.at >= WINDOW_MILLISECONDS) {
+    measured = ((now.packets - before.packets) * 1000) / (now.at - before.at);
+    before = now;
+  }
+  return measured ?? sum;
 }
 
 /**

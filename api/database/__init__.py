@@ -1,7 +1,8 @@
 """The SQL database: one engine, short transactions, migrations that run at the start.
 
-SQLite in WAL mode here; nothing is used that PostgreSQL could not do. Times are nanoseconds since 1970 (UTC) in 64-bit integers, as in the
-records. All writes of one process go through `write`, which takes the write lock at once, so that a read that turns into a write cannot fail.
+SQLite in WAL mode here; nothing is used that PostgreSQL could not do. Times are nanoseconds since 1970 (UTC) in 64-bit integers,
+as in the records. All writes go through `write`, which takes the write lock at once, so that a read that turns into a write
+cannot fail.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -88,7 +89,7 @@ class Database:
             command.upgrade(configuration, "head")
 
     @contextmanager
-    def read(self, limit_seconds: float | None = None) -> Iterator[Session]:
+    def read(self, limit_seconds: float | None = None) -> Generator[Session]:
         """A session that sees one consistent state. A query past the limit ends with OperationalError."""
         with Session(self.engine) as session:
             if limit_seconds is None:
@@ -98,7 +99,7 @@ class Database:
                 yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self) -> Generator[Session]:
         """A session whose changes happen together at the end of the block, or not at all if it raises."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
@@ -109,7 +110,7 @@ class Database:
 
 
 @contextmanager
-def _limited(session: Session, limit_seconds: float) -> Iterator[None]:
+def _limited(session: Session, limit_seconds: float) -> Generator[None]:
     connection: sqlite3.Connection = session.connection().connection.dbapi_connection  # pyright: ignore[reportAssignmentType]  typed as DBAPI
     deadline = time.monotonic() + limit_seconds
     connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _PROGRESS_STEPS)

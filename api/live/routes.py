@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator  # noqa: TC003  FastAPI reads the annotation at run time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -46,9 +46,10 @@ async def live(
 ) -> AsyncIterator[ServerSentEvent]:
     """Events as they happen.
 
-    `alert`: an alert that is new or has changed, as in the list; its event id is the alert's `change`, so that a client which comes back with
-    `Last-Event-ID` gets all that it missed, each alert once, as it is now. `reload`: more was missed than is sent; load the list anew.
-    `sensors`: the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with what changes from now on.
+    `alert`: an alert that is new or has changed, as in the list; its event id is the alert's `change`, so that a client which
+    comes back with `Last-Event-ID` gets all that it missed, each alert once, as it is now. `reload`: more was missed than is
+    sent; load the list anew. `sensors`: the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with what
+    changes from now on.
     """
     language = language_of(request)
     position = last_event_id
@@ -85,7 +86,7 @@ def _newest(provided: Services) -> int:
 
 
 def _changes(provided: Services, caller: Caller, position: int) -> tuple[bool, list[alerts.Alert], int | None]:
-    """Whether the caller is still signed in, the alerts changed after `position`, and where to go on if these are too many to send."""
+    """Whether the caller is still signed in, the alerts changed since, and where to go on if these are too many to send."""
     with provided.database.read() as session:
         if not users.is_alive(session, provided.settings, caller.session_id):
             return False, [], None

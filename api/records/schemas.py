@@ -13,8 +13,8 @@ from api.pages import CURSOR_CHARACTERS
 class RecordQuery(BaseModel):
     """Which records of a table, in which order.
 
-    `where=COLUMN OPERATOR VALUE`, repeated: all must hold. Operators: `=`, `!=`, `<`, `<=`, `>`, `>=`, `in` (values with commas between),
-    `contains`, `starts_with`, `is_null`, `is_not_null`.
+    `where=COLUMN OPERATOR VALUE`, repeated: all must hold. Operators: `=`, `!=`, `<`, `<=`, `>`, `>=`, `in` (values with commas
+    between), `contains`, `starts_with`, `is_null`, `is_not_null`.
     """
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)

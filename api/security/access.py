@@ -53,7 +53,7 @@ def address_of(request: Request) -> str:
 
 
 def cookie_name(encrypted: bool) -> str:
-    """Name of the session cookie. Over TLS its prefix makes browsers refuse it from anywhere but this host (RFC 6265bis, 4.1.3.2)."""
+    """Name of the session cookie. Over TLS its prefix makes browsers take it from this host only (RFC 6265bis, 4.1.3.2)."""
     return f"__Host-{COOKIE}" if encrypted else COOKIE
 
 
@@ -79,8 +79,7 @@ def current(
     if users.needs_touch(found):
         with provided.database.write() as session:
             users.touch(session, found.id)
-    role: Role = found.user.role  # pyright: ignore[reportAssignmentType]  only roles are stored
-    return Caller(found.user_id, found.user.name, role, found.id, session_token, address_of(request))
+    return Caller(found.user_id, found.user.name, found.user.role, found.id, session_token, address_of(request))
 
 
 def _needs(least: Role) -> Callable[[Caller], Caller]:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -59,8 +62,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
@@ -69,8 +76,15 @@ class Guard:
 
         problem = self._refusal(Headers(scope=scope), scope["method"])
         if problem is None:
-            await self._app(scope, receive, send_with_headers)
-            return
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception:  # what no handler foresaw: the caller gets a problem, the log says what it was
+                _log.exception("%s %s failed", scope["method"], scope["path"])
+                if started:
+                    raise
+                problem = Problem("internal")
+            else:
+                return
         answer = problems.response(problem, language_of(Request(scope)), scope["path"])
         await answer(scope, receive, send_with_headers)
 

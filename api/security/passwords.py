@@ -30,7 +30,7 @@ def _nobody() -> str:
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Whether the password is the one that was hashed. No hash takes as long as a wrong password, so that names cannot be found out."""
+    """Whether the password is the one that was hashed. No hash takes as long as a wrong password: names cannot be found out."""
     expected = password_hash or _nobody()
     with _AT_A_TIME:
         try:

@@ -29,7 +29,7 @@ def text(language: str, key: str, **values: object) -> str:
 
 
 def language_of(request: HTTPConnection) -> str:
-    """The language to answer in: `?language=` if it names one, else the best of Accept-Language (RFC 9110, 12.5.4), else English."""
+    """The language to answer in: `?language=`, else the best of Accept-Language (RFC 9110, 12.5.4), else English."""
     asked = request.query_params.get("language")
     if asked in LANGUAGES:
         return asked

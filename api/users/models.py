@@ -26,7 +26,7 @@ class User(Base):
     """Sign-in name, as shown and recorded, normalised (NFKC, case folded)."""
     password_hash: Mapped[str] = mapped_column(sa.String(255))
     """Argon2id in PHC string format."""
-    role: Mapped[str] = mapped_column(sa.String(16))
+    role: Mapped[Role] = mapped_column(sa.String(16))
     created_at: Mapped[int]
     disabled_at: Mapped[int | None]
 

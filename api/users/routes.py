@@ -14,7 +14,7 @@ from api.security.access import Administrator, Caller, Viewer, address_of, cooki
 from api.services import Services, services
 from api.times import iso
 from api.users import service
-from api.users.models import Role, UserSession
+from api.users.models import User, UserSession
 from api.users.schemas import SessionOutput, SessionState, SetupInput, SetupState, SignInInput, UserInput, UserOutput
 
 router = APIRouter(prefix="/api", tags=["accounts"])
@@ -43,8 +43,8 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Pro
     password_hash = service.hash_checked(provided.settings, body.name, body.password)
     with provided.database.write() as session:
         user = service.set_up(session, body.token, body.name, password_hash, address)
-        opened, token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
-        return _signed_in(provided, response, opened, user.name, "administrator", token)
+        token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
+        return _signed_in(provided, response, user, token)
 
 
 @router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait"))
@@ -63,9 +63,8 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: P
         user = session.merge(user)
         if passwords.outdated(user.password_hash):
             user.password_hash = passwords.hash_password(body.password)
-        opened, token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
-        role: Role = user.role  # pyright: ignore[reportAssignmentType]  only roles are stored
-        return _signed_in(provided, response, opened, user.name, role, token)
+        token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
+        return _signed_in(provided, response, user, token)
 
 
 @router.get("/session", responses=problems("signed_out"))
@@ -107,7 +106,7 @@ def users(caller: Administrator, provided: Provided) -> list[UserOutput]:
         return [
             UserOutput(
                 id=user.id, name=user.name, role=user.role, created_at=iso(user.created_at), disabled=user.disabled_at is not None
-            )  # pyright: ignore[reportArgumentType]  only roles are stored
+            )
             for user in service.users(session)
         ]
 
@@ -152,12 +151,11 @@ def _wait(provided: Services, *keys: str) -> None:
         raise Problem("sign_in_wait", headers={"Retry-After": str(seconds)}, seconds=seconds)
 
 
-def _signed_in(provided: Services, response: Response, opened: UserSession, name: str, role: Role, token: str) -> SessionState:
-    del opened
+def _signed_in(provided: Services, response: Response, user: User, token: str) -> SessionState:
     encrypted = provided.settings.encrypted
     response.set_cookie(
-        cookie_name(encrypted), token, max_age=provided.settings.session_lifetime_seconds, path="/", secure=encrypted, httponly=True,
-        samesite="strict",
+        cookie_name(encrypted), token, max_age=provided.settings.session_lifetime_seconds, path="/", secure=encrypted,
+        httponly=True, samesite="strict",
     )  # fmt: skip
     response.headers["Cache-Control"] = "no-store"
-    return SessionState(name=name, role=role, csrf_token=csrf_token(token))
+    return SessionState(name=user.name, role=user.role, csrf_token=csrf_token(token))

@@ -105,8 +105,8 @@ def account(session: Session, name: str) -> User | None:
     return user if user is not None and user.disabled_at is None else None
 
 
-def open_session(session: Session, settings: Settings, user: User, address: str, agent: str) -> tuple[UserSession, str]:
-    """Start a session; returns it and its token. The oldest of too many ends."""
+def open_session(session: Session, settings: Settings, user: User, address: str, agent: str) -> str:
+    """Start a session; returns its token. The oldest of too many ends."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     moment = now()
     opened = UserSession(
@@ -133,7 +133,7 @@ def open_session(session: Session, settings: Settings, user: User, address: str,
         .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None), UserSession.id.not_in(kept))
         .values(revoked_at=moment)
     )
-    return opened, token
+    return token
 
 
 def session_of(session: Session, settings: Settings, token: str) -> UserSession | None:

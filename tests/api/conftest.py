@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -85,7 +85,9 @@ def system_running(tmp_path: Path) -> Iterator[Running]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Starts a system with other settings."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(running(tmp_path / "other", **settings))
+
+        def begin(**settings: Any) -> Running:
+            return stack.enter_context(running(tmp_path / "other", **settings))
+
+        yield begin

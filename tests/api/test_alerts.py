@@ -88,7 +88,7 @@ def test_a_cursor_of_another_question_is_refused(system_running: Running) -> Non
     ],
 )
 def test_filters_find_what_they_say(system_running: Running, params: dict[str, str], found: list[int]) -> None:
-    other = upsert(3).body | {"techniques": ["T0814"]}
+    other = {**upsert(3).body, "techniques": ["T0814"]}
     system_running.alerts(
         upsert(1, severity="low"), upsert(2), upsert(3, severity="critical", rule="sweep", server_ip="10.0.1.9", body=other)
     )

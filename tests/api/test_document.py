@@ -1,0 +1,168 @@
+"""The OpenAPI document, its examples, the problems, the probes: what the API says of itself is so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families  # pyright: ignore[reportUnknownVariableType]  untyped
+
+from api.problems import CODES
+from api.texts import LANGUAGES, catalogue
+from tests.api.alerts import upsert
+from tests.api.openapi import Operation, check, example, operations, values
+
+if TYPE_CHECKING:
+    from tests.api.conftest import Running
+
+UNFUZZED = {
+    ("/api/live", "get"),
+    ("/api/session", "delete"),
+    ("/api/session", "post"),
+    ("/api/users", "post"),
+    ("/api/setup", "post"),
+}
+"""Without an end, ending the test's own session, or hashing a password each time."""
+
+TAGS = ('"1.0.en"', "*", '"x"', "", '"9.9.zh-CN", "1.0.en"')
+
+
+def documented(served: Running) -> list[Operation]:
+    return operations(served.client().get("/api/openapi.json").json())
+
+
+def test_every_example_is_what_its_schema_allows(system_running: Running) -> None:
+    for operation in documented(system_running):
+        assert operation.said["summary"], operation
+        assert operation.said["description"], operation
+        if operation.body is not None:
+            jsonschema.validate(example(operation.body), operation.body)
+        for parameter in operation.parameters:
+            for shown in [*parameter["schema"].get("examples", ()), *parameter.get("examples", ())]:
+                jsonschema.validate(shown, parameter["schema"])
+        for status, answer in operation.said["responses"].items():
+            for content in answer.get("content", {}).values():
+                schema: dict[str, Any] = content.get("schema", {})
+                for shown in content.get("examples", {}).values():
+                    jsonschema.validate(shown["value"], schema)
+                if status == "200" and schema.get("properties"):
+                    jsonschema.validate(example(schema), schema)
+
+
+def test_no_input_gets_an_answer_that_the_document_does_not_name(system_running: Running) -> None:
+    """What a generator makes of the document is answered as the document says, and never with a fault of the server."""
+    system_running.alerts(*(upsert(number) for number in range(5)))
+    client = system_running.signed_in("administrator")
+    targets = [operation for operation in documented(system_running) if operation[:2] not in UNFUZZED]
+    names = st.sampled_from([*(f"{number:032x}" for number in range(5)), "modbus", "sensor", "en", "1"])
+    paths = names | st.text("abcdefghij0123456789", min_size=1, max_size=12)
+
+    @settings(
+        max_examples=300,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+        derandomize=True,
+    )
+    @given(data=st.data())
+    def answers_as_documented(data: st.DataObject) -> None:
+        operation = data.draw(st.sampled_from(targets))
+        path, query, headers = operation.path, list[tuple[str, str]](), dict[str, str]()
+        for parameter in operation.parameters:
+            name = parameter["name"]
+            if parameter["in"] == "path":
+                path = path.replace("{" + name + "}", data.draw(paths))
+            elif parameter["in"] == "header" and data.draw(st.booleans()):
+                headers[name] = data.draw(st.sampled_from(TAGS))
+            elif parameter["in"] == "query" and data.draw(st.integers(0, 3)) == 0:
+                query += [(name, value) for value in texts(data.draw(values(parameter["schema"])))]
+        body = data.draw(values(operation.body) | st.none() | st.lists(st.integers(), max_size=2)) if operation.body else None
+        answer = client.request(operation.method.upper(), path, params=tuple(query), headers=headers, json=body)
+        assert answer.status_code < 500, (operation.method, str(answer.request.url), body, answer.text)
+        check(operation, answer)
+
+    answers_as_documented()
+
+
+def texts(drawn: Any) -> list[str]:
+    """What stands in the address for a drawn value."""
+    listed = cast("list[Any]", drawn) if isinstance(drawn, list) else [drawn]
+    return [str(value) for value in listed if value is not None]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "code"),
+    [
+        ("GET /nothing", 404, "not_found"),
+        ("GET /api/nothing", 404, "not_found"),
+        ("DELETE /api/alerts", 405, "method_not_allowed"),
+        ("PUT /healthz", 405, "method_not_allowed"),
+        ("POST /api/session", 422, "input_invalid"),
+    ],
+)
+def test_every_error_is_a_problem_with_a_stable_code(system_running: Running, request_line: str, status: int, code: str) -> None:
+    method, path = request_line.split()
+    answer = system_running.client().request(method, path)
+    problem = answer.json()
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["type"] == f"urn:icsight:problem:{code}"
+    assert problem["instance"] == path
+
+
+def test_a_body_that_is_not_json_is_a_problem(system_running: Running) -> None:
+    answer = system_running.client().post("/api/session", content=b"{", headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_fault_of_the_server_tells_nothing_of_itself(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("api.alerts.service.counts", fail)
+    answer = system_running.signed_in().get("/api/alerts/counts")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "secret detail" not in answer.text
+    assert answer.headers["Content-Security-Policy"]
+
+
+def test_a_query_that_takes_too_long_is_given_up(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    system_running.alerts(*(upsert(number) for number in range(300)))
+    client = system_running.signed_in()
+    monkeypatch.setattr("api.database._PROGRESS_STEPS", 1)
+    monkeypatch.setattr("api.database.time.monotonic", iter(range(10**9)).__next__)
+    answer = client.get("/api/alerts")
+    assert (answer.status_code, answer.json()["code"]) == (503, "query_too_long")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_every_text_with_the_same_placeholders(language: str) -> None:
+    ours, first = catalogue(language), catalogue(LANGUAGES[0])
+    assert ours.keys() == first.keys()
+    for key, text in ours.items():
+        assert text.strip() == text != "", key
+        placeholders = {part.split("}")[0] for part in text.split("{")[1:]}
+        assert placeholders == {part.split("}")[0] for part in first[key].split("{")[1:]}, key
+    assert {f"problem.{code}.{part}" for code in CODES for part in ("title", "detail")} <= ours.keys()
+
+
+def test_the_probes_tell_whether_the_system_works(system_running: Running) -> None:
+    client = system_running.client()
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready", "failures": {}}
+    system_running.services.status.tell("detection", state="failed", detail="no memory")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "failing", "failures": {"detection": "no memory"}})
+
+
+def test_metrics_are_openmetrics_with_alerts_by_severity(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2, severity="critical"))
+    answer = system_running.client().get("/metrics")
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    counts = {(sample.labels["severity"], sample.labels["state"]): sample.value for sample in families["icsight_alerts"].samples}
+    assert counts["high", "new"] == counts["critical", "new"] == 1
+    assert "icsight_http_requests" in families

@@ -1,0 +1,96 @@
+"""The live stream: what changes arrives, what was missed is brought again, who is signed out hears nothing more."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tests.api.alerts import upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    import httpx
+
+    from tests.api.conftest import Running
+
+Event = tuple[str, str, Any]
+
+
+@contextmanager
+def listening(client: httpx.Client, last: int | None = None, language: str = "en") -> Generator[Iterator[Event]]:
+    """The events of a stream: name, id, data."""
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    with client.stream("GET", f"/api/live?language={language}", headers=headers) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        yield events(answer.iter_lines())
+
+
+def events(lines: Iterator[str]) -> Iterator[Event]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "event" in fields:
+            if fields["event"] != "sensors":
+                yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
+            fields = {}
+
+
+def test_an_alert_arrives_as_it_is_raised_and_as_it_changes(system_running: Running) -> None:
+    client = system_running.signed_in()
+    with listening(client, language="zh-CN") as stream:
+        assert next(stream)[0] == "hello"
+        system_running.alerts(upsert(1))
+        name, identity, alert = next(stream)
+        assert (name, identity, alert["title"]) == ("alert", "1", "告警 1")
+        path = f"/api/alerts/{1:032x}"
+        client.post(f"{path}/acknowledge", json={"note": "x"}, headers={"If-Match": client.get(path).headers["ETag"]})
+        assert next(stream)[2]["triage"]["state"] == "triaging"
+
+
+def test_a_client_that_comes_back_gets_each_alert_it_missed_once_as_it_now_is(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    system_running.alerts(upsert(1, revision=2))
+    with listening(system_running.signed_in(), last=1) as stream:
+        assert next(stream)[0] == "hello"
+        found = [next(stream) for _ in range(2)]
+    assert [(int(alert["id"], 16), alert["revision"], identity) for _, identity, alert in found] == [(2, 1, "2"), (1, 2, "3")]
+
+
+def test_a_client_that_missed_too_much_is_told_to_load_anew(start: Callable[..., Running]) -> None:
+    served = start(live_replay_rows=3)
+    served.alerts(*(upsert(number) for number in range(5)))
+    with listening(served.signed_in(), last=0) as stream:
+        assert next(stream)[0] == "hello"
+        assert next(stream)[:2] == ("reload", "5")
+
+
+def test_who_signs_out_hears_nothing_more(start: Callable[..., Running]) -> None:
+    served = start(live_poll_seconds=0.05)
+    one, other = served.signed_in(name="lin"), served.sign_in("lin")
+    with listening(one) as stream:
+        assert next(stream)[0] == "hello"
+        (target,) = [session["id"] for session in other.get("/api/sessions").json() if not session["current"]]
+        assert other.delete(f"/api/sessions/{target}").status_code == 204
+        assert list(stream) == []
+
+
+def test_streams_have_a_bound(start: Callable[..., Running]) -> None:
+    served = start(live_connections=1)
+    client = served.signed_in()
+    with listening(client) as stream:
+        next(stream)
+        answer = client.get("/api/live")
+        assert (answer.status_code, answer.json()["code"]) == (503, "live_full")
+
+
+def test_the_server_stops_while_streams_are_open(start: Callable[..., Running]) -> None:
+    served = start()
+    with listening(served.signed_in()) as stream:
+        next(stream)
+        served.server.stop()
+        assert not served.server.running

@@ -1,0 +1,236 @@
+"""Who may call, and how a hostile page, a guesser or an old cookie is turned away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from api import system
+from api.settings import Settings
+from tests.api.alerts import upsert
+from tests.api.conftest import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.api.conftest import Running
+
+PRIVATE = (
+    "/api/alerts", "/api/alerts/counts", "/api/alerts/x", "/api/alerts/x/records", "/api/alerts/x/history", "/api/records",
+    "/api/records/modbus", "/api/sensors", "/api/live", "/api/session", "/api/sessions", "/api/users", "/api/audit",
+    "/api/audit/verification",
+)  # fmt: skip
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.mark.parametrize("path", PRIVATE)
+def test_nothing_is_told_to_who_is_not_signed_in(system_running: Running, path: str) -> None:
+    assert code(system_running.client().get(path)) == (401, "signed_out")
+
+
+def test_every_path_of_the_document_needs_a_session_but_the_entrance(system_running: Running) -> None:
+    document = system_running.client().get("/api/openapi.json").json()
+    open_paths = {"/healthz", "/readyz", "/metrics", "/api/setup", "/api/texts/{language}", "/api/session"}
+    for path in document["paths"].keys() - open_paths:
+        for method in document["paths"][path]:
+            target = path.format(alert_id="x", table="modbus", session_id="x", user_id="1")
+            answer = system_running.client().request(method, target, json={})
+            assert answer.status_code == 401, (method, path, answer.text)
+
+
+def setup_token(served: Running) -> str:
+    link = system.setup_link(served.services, served.url)
+    assert link is not None
+    return link.partition("?token=")[2]
+
+
+def test_the_setup_link_makes_the_first_account_once(system_running: Running) -> None:
+    token = setup_token(system_running)
+    client = system_running.client()
+    assert client.get("/api/setup").json() == {"needed": True}
+    answer = client.post("/api/setup", json={"token": token, "name": " Lin.Wei ", "password": PASSWORD})
+    assert answer.status_code == 201
+    assert answer.json()["role"] == "administrator"
+    assert client.get("/api/session").json()["name"] == "lin.wei"
+    again = system_running.client().post("/api/setup", json={"token": token, "name": "eve", "password": PASSWORD})
+    assert code(again) == (409, "setup_done")
+    assert system.setup_link(system_running.services, system_running.url) is None
+
+
+def test_only_the_newest_unexpired_setup_link_works(start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    served = start(setup_link_seconds=60)
+    old, new = setup_token(served), setup_token(served)
+    body = {"name": "eve", "password": PASSWORD}
+    assert code(served.client().post("/api/setup", json={"token": old, **body})) == (403, "setup_link_invalid")
+    later = time.time_ns() + 61 * 1_000_000_000
+    monkeypatch.setattr("api.users.service.now", lambda: later)
+    assert code(served.client().post("/api/setup", json={"token": new, **body})) == (403, "setup_link_invalid")
+
+
+def test_the_setup_token_is_not_stored_in_the_clear(system_running: Running) -> None:
+    token = setup_token(system_running)
+    held = b"".join(path.read_bytes() for path in system_running.services.settings.data.glob("icsight.db*"))
+    assert token.encode() not in held
+
+
+@pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaaaaaaa", "lin.wei lin.wei", "icsight 4 the plant"])
+def test_a_weak_password_is_refused(system_running: Running, password: str) -> None:
+    answer = system_running.client().post(
+        "/api/setup", json={"token": setup_token(system_running), "name": "lin.wei", "password": password}
+    )
+    assert code(answer) == (422, "password_weak")
+
+
+def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(system_running: Running) -> None:
+    system_running.signed_in(name="lin")
+    wrong = system_running.client().post("/api/session", json={"name": "lin", "password": "wrong"})
+    unknown = system_running.client().post("/api/session", json={"name": "nobody", "password": "wrong"})
+    assert code(wrong) == (401, "sign_in_failed")
+    assert wrong.json() == unknown.json()
+
+
+def test_guessing_has_to_wait_longer_and_longer(start: Callable[..., Running]) -> None:
+    served = start(sign_in_attempts=2, sign_in_wait_seconds=0.2)
+    served.signed_in(name="lin").close()
+    client = served.client()
+
+    def guess(password: str = "wrong") -> httpx.Response:
+        return client.post("/api/session", json={"name": "lin", "password": password})
+
+    assert [guess().status_code for _ in range(2)] == [401, 401]
+    answer = guess(PASSWORD)
+    assert code(answer) == (429, "sign_in_wait")
+    assert int(answer.headers["Retry-After"]) >= 1
+    first = served.services.attempts.wait_seconds("name:lin")
+    served.services.attempts.failed("name:lin")
+    assert served.services.attempts.wait_seconds("name:lin") > first
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(system_running: Running) -> None:
+    system_running.signed_in(name="lin")
+    answer = system_running.client().post("/api/session", json={"name": "lin", "password": PASSWORD})
+    cookie = answer.headers["Set-Cookie"].lower()
+    assert cookie.startswith("icsight_session=")
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "path=/" in cookie
+
+
+def test_a_change_without_the_sessions_token_is_refused(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in()
+    del client.headers["X-CSRF-Token"]
+    path = f"/api/alerts/{1:032x}"
+    headers = {"If-Match": client.get(path).headers["ETag"]}
+    for token in ({}, {"X-CSRF-Token": "0" * 64}):
+        answer = client.post(f"{path}/acknowledge", json={"note": "x"}, headers={**headers, **token})
+        assert code(answer) == (403, "cross_site")
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}])
+def test_a_change_from_another_site_is_refused(system_running: Running, headers: dict[str, str]) -> None:
+    client = system_running.signed_in()
+    assert code(client.delete("/api/session", headers=headers)) == (403, "cross_site")
+    assert code(system_running.client().post("/api/session", json={}, headers=headers)) == (403, "cross_site")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8420", "localhost.evil.example", "", "[::2]:8420"])
+def test_a_rebound_name_gets_nothing(system_running: Running, host: str) -> None:
+    assert code(system_running.client().get("/healthz", headers={"Host": host})) == (421, "host_unknown")
+
+
+def test_a_further_host_name_can_be_set(start: Callable[..., Running]) -> None:
+    served = start(host_names=("sight.plant.example",))
+    assert served.client().get("/healthz", headers={"Host": "sight.plant.example:8420"}).status_code == 200
+
+
+def test_a_revoked_session_is_over(system_running: Running) -> None:
+    one, other = system_running.signed_in(name="lin"), system_running.sign_in("lin")
+    sessions = one.get("/api/sessions").json()
+    assert len(sessions) == 2
+    target = next(item["id"] for item in sessions if not item["current"])
+    assert one.delete(f"/api/sessions/{target}").status_code == 204
+    assert code(other.get("/api/session")) == (401, "signed_out")
+    assert code(one.delete(f"/api/sessions/{target}")) == (404, "session_unknown")
+
+
+def test_nobody_but_an_administrator_ends_anothers_session(system_running: Running) -> None:
+    lin, eve = system_running.signed_in(name="lin"), system_running.signed_in(name="eve")
+    target = lin.get("/api/sessions").json()[0]["id"]
+    assert code(eve.delete(f"/api/sessions/{target}")) == (404, "session_unknown")
+    assert system_running.signed_in("administrator").delete(f"/api/sessions/{target}").status_code == 204
+    assert lin.get("/api/session").status_code == 401
+
+
+def test_signing_out_ends_the_session(system_running: Running) -> None:
+    client = system_running.signed_in()
+    cookie = dict(client.cookies)
+    assert client.delete("/api/session").status_code == 204
+    assert httpx.get(f"{system_running.url}/api/session", cookies=cookie).status_code == 401
+
+
+def test_an_idle_session_ends(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = system_running.signed_in()
+    later = time.time_ns() + system_running.services.settings.session_idle_seconds * 1_000_000_000
+    monkeypatch.setattr("api.users.service.now", lambda: later)
+    assert client.get("/api/session").status_code == 401
+
+
+def test_a_disabled_account_is_out_at_once(system_running: Running) -> None:
+    administrator, lin = system_running.signed_in("administrator"), system_running.signed_in(name="lin")
+    users = {user["name"]: user["id"] for user in administrator.get("/api/users").json()}
+    assert administrator.delete(f"/api/users/{users['lin']}").status_code == 204
+    assert lin.get("/api/session").status_code == 401
+    answer = system_running.client().post("/api/session", json={"name": "lin", "password": PASSWORD})
+    assert code(answer) == (401, "sign_in_failed")
+
+
+def test_accounts_are_made_by_administrators_only(system_running: Running) -> None:
+    body = {"name": "chen", "password": PASSWORD, "role": "viewer"}
+    assert code(system_running.signed_in().post("/api/users", json=body)) == (403, "forbidden")
+    administrator = system_running.signed_in("administrator")
+    assert administrator.post("/api/users", json=body).status_code == 201
+    assert code(administrator.post("/api/users", json={**body, "name": "CHEN"})) == (409, "name_taken")
+
+
+def test_a_password_is_in_no_answer(system_running: Running) -> None:
+    answer = system_running.client().post("/api/session", json={"name": "x" * 65, "password": PASSWORD, "extra": PASSWORD})
+    assert code(answer) == (422, "input_invalid")
+    assert PASSWORD not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/console/main.js", "/api/setup", "/nothing", "/healthz"])
+def test_every_answer_carries_the_security_headers(system_running: Running, path: str) -> None:
+    headers = system_running.client().get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "server" not in headers
+
+
+def test_a_body_that_is_too_large_is_refused(system_running: Running) -> None:
+    client = system_running.client()
+    large = b"x" * (system_running.services.settings.body_bytes + 1)
+    assert code(client.post("/api/session", content=large)) == (413, "body_too_large")
+
+    def pieces() -> Iterator[bytes]:
+        yield from (large[:40_000], large[:40_000])
+
+    answer = client.post("/api/session", content=pieces(), headers={"Content-Type": "application/json"})
+    assert code(answer) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(("host", "said"), [("0.0.0.0", "--tls-certificate"), ("192.0.2.1", "--tls-key"), ("::", "--tls-key")])
+def test_plain_http_is_for_this_machine_only(tmp_path: object, host: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Settings(data=str(tmp_path), host=host)  # pyright: ignore[reportArgumentType]  pydantic reads a path from text
