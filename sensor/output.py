@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import click
 import polars as pl
 
 from sensor.terminal import CommandError
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 Format = Literal["table", "json", "arrow", "parquet"]
 """Output formats of the commands that print records."""
@@ -127,7 +130,7 @@ def printable(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(_shown(kind, pl.col(name)).alias(name) for name, kind in frame.schema.items())
 
 
-def _shown(kind: pl.DataType, value: pl.Expr) -> pl.Expr:
+def _shown(kind: PolarsDataType, value: pl.Expr) -> pl.Expr:
     """A value of this type as JSON can hold it, also within lists and structures."""
     if isinstance(kind, pl.Binary):
         return value.bin.encode("hex")

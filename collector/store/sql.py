@@ -93,7 +93,8 @@ class SqlSession:
                 if rows > max_rows:
                     raise QueryError(f"the answer has more than {max_rows:,} rows: add a LIMIT or a WHERE")
                 parts.append(part)
-            frames = [cast("pl.DataFrame", pl.from_arrow(part.rename_columns(names))) for part in parts]
+            from_arrow = cast("Any", pl.from_arrow)  # pyright: ignore[reportUnknownMemberType] - polars leaves pyarrow's types open
+            frames: list[pl.DataFrame] = [from_arrow(part.rename_columns(names)) for part in parts]
             return _whole_numbers(pl.concat(frames, how="vertical"))
         except duckdb.InterruptException as error:
             raise QueryError(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -15,6 +16,9 @@ from collector.records import decode
 from collector.store.local import LocalRecordStore
 from sensor.spool_format import BatchHeader
 from tests.batches import EPOCH, encode, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,10 +62,9 @@ def test_a_table_for_people_is_the_default(data: Path) -> None:
 
 
 @pytest.mark.parametrize(("output", "load"), [("arrow", pl.read_ipc_stream), ("parquet", pl.read_parquet)])
-def test_arrow_and_parquet_hold_the_same_rows(data: Path, output: str, load: object) -> None:
+def test_arrow_and_parquet_hold_the_same_rows(data: Path, output: str, load: Callable[[io.BytesIO], pl.DataFrame]) -> None:
     done = icsight("query", "SELECT row, ts FROM modbus ORDER BY row", "--data", data, "--output", output)
     assert done.returncode == 0
-    assert callable(load)
     assert load(io.BytesIO(done.stdout))["row"].to_list() == list(range(2000))
 
 
