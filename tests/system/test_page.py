@@ -1,0 +1,231 @@
+"""The page in a real Chromium: set up, watch alerts come, open one on its records, decide, switch the language."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+
+from api import system
+from collector.records import decode
+from sensor.spool_format import BatchHeader
+from tests.api.alerts import upsert
+from tests.api.conftest import PASSWORD, Running, running
+from tests.batches import EPOCH, encode, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        message = "no Chromium is installed; `make peers` installs it"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path / "data", live_poll_seconds=0.2) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Browser, served: Running) -> Iterator[Page]:
+    """A fresh browser; whatever the page complains about, or asks of another server, fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB", timezone_id="Asia/Shanghai")
+    opened = context.new_page()
+    complaints: list[str] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        # Chromium reports every 4xx answer; the page asks who is signed in and expects a 401.
+        if message.type in {"error", "warning"} and "status of 4" not in message.text:
+            complaints.append(message.text)
+
+    opened.on("console", complain)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: None if request.url.startswith(served.url) else complaints.append(request.url))
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def set_up(page: Page, served: Running) -> None:
+    link = system.setup_link(served.services, served.url)
+    assert link is not None
+    page.goto(link)
+    page.get_by_label("Name").fill("lin.wei")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password again").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def test_from_the_setup_link_to_a_closed_alert(page: Page, served: Running) -> None:
+    header = BatchHeader("local", EPOCH, 0, "modbus", 6)
+    served.services.records.append([decode(header, encode(header, sample("modbus", 6)))])
+    set_up(page, served)
+    assert "token" not in page.url
+    expect(page.get_by_role("heading", name="Nothing to look at")).to_be_visible()
+
+    # Alerts appear by themselves, the highest ranked first.
+    body = {**upsert(7).body, "records": [f"local/{EPOCH}/0/{number}" for number in (2, 4)]}
+    served.alerts(upsert(1, severity="low", rank=3.0))
+    served.alerts(upsert(7, severity="critical", rank=95.0, body=body))
+    titles = page.locator("#alerts strong")
+    expect(titles).to_have_text(["Alert 7", "Alert 1"])
+
+    # One opens on its records.
+    page.get_by_role("link", name=re.compile("Alert 7")).click()
+    detail = page.get_by_role("article")
+    expect(detail.get_by_role("heading", name="Alert 7")).to_be_visible()
+    expect(detail.get_by_text("Ask the shift.")).to_be_visible()
+    expect(detail.get_by_role("row")).to_have_count(3)
+    expect(detail.get_by_role("cell", name=f"local/{EPOCH}/0/4")).to_be_visible()
+
+    # Acknowledged, with name and note.
+    detail.get_by_role("button", name="Acknowledge").click()
+    page.get_by_label("Note").fill("asking the shift")
+    page.get_by_role("button", name="Take it on").click()
+    expect(detail.get_by_text("asking the shift")).to_be_visible()
+    expect(page.locator("li", has_text="Alert 7").get_by_text("In work")).to_be_visible()
+
+    # What goes on meanwhile shows by itself.
+    served.alerts(upsert(7, revision=2, severity="critical", rank=95.0, count=41, body=body))
+    expect(detail.get_by_text("41", exact=True)).to_be_visible()
+
+    # Closed as authorised work, which asks for the permit.
+    detail.get_by_role("button", name="Close", exact=True).click()
+    page.get_by_label("Authorised work").check()
+    page.get_by_label("Permit number").fill("WP-2026-7")
+    page.get_by_label("Note").fill("planned exchange")
+    page.get_by_role("button", name="Close alert").click()
+    expect(detail.get_by_text("WP-2026-7")).to_be_visible()
+    expect(titles).to_have_text(["Alert 1"])
+    triage = served.sign_in("lin.wei").get(f"/api/alerts/{7:032x}").json()["triage"]
+    assert (triage["state"], triage["by"], triage["permit"]) == ("closed", "lin.wei", "WP-2026-7")
+
+
+def test_the_page_speaks_chinese_and_remembers_it(page: Page, served: Running) -> None:
+    served.alerts(upsert(1))
+    set_up(page, served)
+    page.get_by_role("link", name=re.compile("Alert 1")).click()
+    expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
+    page.get_by_role("button", name="切换到中文").click()
+    expect(page.get_by_role("heading", name="告警 1")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    page.reload()
+    expect(page.get_by_role("button", name="退出登录")).to_be_visible()
+
+
+def test_filters_keep_what_they_say_also_while_alerts_come_in(page: Page, served: Running) -> None:
+    served.alerts(upsert(1, severity="low"), upsert(2, severity="high"), upsert(3, severity="high", server_ip="10.9.9.9"))
+    set_up(page, served)
+    titles = page.locator("#alerts strong")
+    expect(titles).to_have_count(3)
+    page.get_by_role("button", name=re.compile("High")).click()
+    expect(titles).to_have_text(["Alert 3", "Alert 2"])
+    served.alerts(upsert(4, severity="low"), upsert(5, severity="high"))
+    expect(titles).to_have_text(["Alert 5", "Alert 3", "Alert 2"])
+    page.get_by_label("Client or server address").fill("10.9.9.9")
+    page.keyboard.press("Enter")
+    expect(titles).to_have_text(["Alert 3"])
+    page.get_by_label("Client or server address").fill("10.1.1.1")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(titles).to_have_count(5)
+
+
+def test_the_keyboard_is_enough(page: Page, served: Running) -> None:
+    served.alerts(upsert(1), upsert(2), upsert(3))
+    set_up(page, served)
+    expect(page.locator("#alerts strong")).to_have_count(3)
+    page.locator("#alerts").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Alert 2")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("article")).to_be_hidden()
+    expect(page.get_by_role("link", name=re.compile("Alert 2"))).to_be_focused()
+
+
+def test_text_from_the_wire_is_text(page: Page, served: Running) -> None:
+    """A device may call itself anything; nothing of it is ever markup."""
+    nasty = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    body = upsert(1).body
+    texts = {language: {**told, "title": nasty, "summary": nasty, "observed": nasty} for language, told in body["texts"].items()}
+    served.alerts(upsert(1, body={**body, "texts": texts}))
+    set_up(page, served)
+    page.locator("a.row").click()
+    expect(page.get_by_role("heading", name=nasty)).to_be_visible()
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_who_signs_out_is_asked_to_sign_in(page: Page, served: Running) -> None:
+    set_up(page, served)
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Name").fill("lin.wei")
+    page.get_by_label("Password").fill("wrong wrong wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("Name or password is wrong.")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def test_an_empty_system_says_what_to_do(page: Page, served: Running) -> None:
+    set_up(page, served)
+    expect(page.get_by_role("heading", name="No traffic yet")).to_be_visible()
+    expect(page.get_by_text("icsight run --capture plant.pcap --data DIR")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_can_be_read_on_their_ground(page: Page, served: Running, scheme: str) -> None:
+    """Contrast of all text, 4.5 : 1 at least (WCAG 2.2, 1.4.3)."""
+    page.emulate_media(color_scheme=scheme)  # pyright: ignore[reportArgumentType]  one of the two it takes
+    for number, severity in enumerate(("critical", "high", "medium", "low", "informational")):
+        served.alerts(upsert(number, severity=severity))
+    set_up(page, served)
+    page.get_by_role("link", name=re.compile("Alert 2")).click()
+    expect(page.get_by_role("heading", name="Alert 2")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+
+
+CONTRAST = """() => {
+  const rgb = (text) => { const c = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+    c.fillStyle = text; c.fillRect(0, 0, 1, 1); return c.getImageData(0, 0, 1, 1).data; };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (node) => { for (let at = node; at; at = at.parentElement) {
+    const c = rgb(getComputedStyle(at).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255]; };
+  const bad = [];
+  for (const node of document.querySelectorAll("#root *")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!own || !node.checkVisibility() || node.closest(":disabled, .skip")) continue;
+    const [a, b] = [light(rgb(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) bad.push(`${node.className || node.tagName}: ${ratio.toFixed(2)} ${node.textContent.trim().slice(0, 30)}`);
+  }
+  return bad;
+}"""
