@@ -1,0 +1,64 @@
+"""Captures straight into detection, without a spool: for `icsight detect` and for rule tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from collector.store import RecordBatch
+from collector.stream import BatchHeader
+from detection.pipeline import State
+from sensor._core import Reader
+from sensor.tables import LOCAL_SENSOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from detection.alerts import Alert
+    from detection.pipeline import Pipeline
+    from sensor._core import Batch
+
+
+def cuts(reader: Reader, site: str) -> Iterator[list[RecordBatch]]:
+    """The batches of a capture, cut by cut."""
+    cut: list[RecordBatch] = []
+    for batch in reader:
+        cut.append(record_batch(batch, reader.epoch, site))
+        if batch.cut_last:
+            yield cut
+            cut = []
+    if cut:
+        yield cut
+
+
+def record_batch(batch: Batch, epoch: str, site: str) -> RecordBatch:
+    """A batch of the packet core with its header, without a copy."""
+    header = BatchHeader(
+        sensor=LOCAL_SENSOR,
+        epoch=epoch,
+        sequence=batch.sequence,
+        table=batch.table,
+        rows=batch.rows,
+        site=site,
+        cut=batch.cut,
+        cut_start=batch.cut_start,
+        cut_end=batch.cut_end,
+        cut_last=batch.cut_last,
+    )
+    return RecordBatch(header, pl.DataFrame(batch))
+
+
+def detect(
+    capture: str, pipeline: Pipeline, progress: Callable[[Reader], None] = lambda _: None
+) -> tuple[list[Alert], list[str]]:
+    """All alerts of a capture, strongest first, and what could not be read. Raises CaptureError where nothing can."""
+    reader = Reader(capture, site=pipeline.site.site, sensor=LOCAL_SENSOR)
+    state = State()
+    latest: dict[str, Alert] = {}
+    for cut in cuts(reader, pipeline.site.site):
+        progress(reader)
+        state, upserts = pipeline.step(state, cut)
+        latest.update((alert.id, alert) for alert in upserts)
+    ranked = sorted(latest.values(), key=lambda alert: (-alert.rank, alert.first_seen, alert.id))
+    return ranked, reader.warnings

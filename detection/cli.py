@@ -1,0 +1,174 @@
+"""Commands of detection: `icsight detect` and `icsight rules`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from detection import attack
+from detection.alerts import flat, moment
+from detection.captures import detect as detect_capture
+from detection.pipeline import Pipeline
+from detection.sigma import check as checks
+from detection.sigma.rule import LANGUAGES, Rule, RuleError, load, rules_folder
+from detection.site import Site, SiteError
+from detection.site import load as load_site
+from sensor._core import CaptureError
+from sensor.terminal import EXIT_COULD_NOT, CommandError, progress, say, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detection.alerts import Alert
+
+EXIT_ALERTS = 1
+"""Exit status of `detect` when there were alerts."""
+
+COLOURS = {"critical": "magenta", "high": "red", "medium": "yellow", "low": "cyan", "informational": "white"}
+
+RULES_OPTION = click.option(
+    "--rules",
+    "folders",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Rule file or folder; may be repeated.",
+)
+
+
+@click.command()
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
+@click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
+@RULES_OPTION
+@click.option("--language", default="en", show_default=True, type=click.Choice(LANGUAGES), help="Language of the texts.")
+@click.option("--output", default="table", show_default=True, type=click.Choice(["table", "json"]), help="Format of the output.")
+def detect(
+    captures: tuple[str, ...], site_file: Path | None, folders: tuple[Path, ...], language: str, output: Literal["table", "json"]
+) -> None:
+    """Find attacks in captures and print them as alerts, strongest first.
+
+    Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
+    """
+    pipeline = _pipeline(site_file, folders)
+    found = failed = False
+    for capture in captures:
+        try:
+            with progress(capture) as line:
+                alerts, warnings = detect_capture(
+                    capture, pipeline, lambda reader: line.update(reader.position, reader.size, reader.packets)
+                )
+        except CaptureError as error:
+            say("error", str(error), "red")
+            failed = True
+            continue
+        for warning in warnings:
+            warn(warning)
+        found |= bool(alerts)
+        for alert in alerts:
+            click.echo(json.dumps(flat(alert, language), ensure_ascii=False) if output == "json" else _paragraph(alert, language))
+        if output == "table" and not alerts:
+            click.echo(f"{capture}: nothing found by {len(_active(pipeline))} rules")
+    raise click.exceptions.Exit(EXIT_COULD_NOT if failed else EXIT_ALERTS if found else 0)
+
+
+def _pipeline(site_file: Path | None, folders: Sequence[Path]) -> Pipeline:
+    try:
+        return Pipeline(load_site(site_file) if site_file else Site(), folders)
+    except (SiteError, RuleError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _active(pipeline: Pipeline) -> list[Rule]:
+    return [rule for rule in pipeline.detector.rules.values() if rule.alerts and rule.name not in pipeline.detector.inactive]
+
+
+def _paragraph(alert: Alert, language: str) -> str:
+    """An alert for a person: what happened, what was expected and seen, what to do."""
+    shown = flat(alert, language)
+    severity = click.style(alert.severity.upper(), fg=COLOURS[alert.severity], bold=True)
+    techniques = ", ".join(f"{name} {attack.techniques()[name].name}" for name in alert.body["techniques"])
+    lines = [
+        f"{severity}  {click.style(shown['title'], bold=True)}  ({alert.rule}, {alert.count} records)",
+        f"  {shown['summary']}",
+        f"  first {moment(alert.first_seen)}  last {moment(alert.last_seen)}",
+        f"  expected: {shown['expected']}",
+        f"  observed: {shown['observed']}",
+        f"  technique: {techniques}",
+        *(f"  next: {step}" for step in shown["next_steps"]),
+        *(f"  with it: {each['title']} ({each['count']} records)" for each in shown["related"]),
+        f"  records: {alert.body['records'][0]}" + (f" and {alert.count - 1} more" if alert.count > 1 else ""),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@click.group()
+def rules() -> None:
+    """Check, list and test detection rules."""
+
+
+@rules.command()
+@RULES_OPTION
+@click.option("--traffic/--no-traffic", default=True, show_default=True, help="Run the rules' test captures.")
+def check(folders: tuple[Path, ...], *, traffic: bool) -> None:
+    """Refuse rules that are incomplete, cannot fire, or are not fired by their own test traffic."""
+    loaded = _load(folders)
+    faults = list(checks.check(loaded, traffic=traffic))
+    for fault in faults:
+        say("error", str(fault), "red")
+    alerting = [rule for rule in loaded if rule.alerts]
+    if faults:
+        raise click.exceptions.Exit(EXIT_COULD_NOT)
+    click.echo(f"{len(alerting)} rules hold")
+
+
+@rules.command("list")
+@RULES_OPTION
+@click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
+@click.option("--language", default="en", show_default=True, type=click.Choice(LANGUAGES), help="Language of the titles.")
+def list_rules(folders: tuple[Path, ...], site_file: Path | None, language: str) -> None:
+    """Print the rules and the ATT&CK for ICS matrix of what they cover."""
+    loaded = [rule for rule in _load(folders) if rule.alerts]
+    try:
+        site = load_site(site_file) if site_file else Site()
+    except SiteError as error:
+        raise CommandError(str(error)) from error
+    for rule in sorted(loaded, key=lambda rule: (rule.path.parent.name, rule.name)):
+        missing = sorted(name for name in rule.placeholders if not site.defines(name))
+        state = f"  inactive: the site defines no {', '.join(missing)}" if missing else ""
+        name = f"{rule.path.parent.name}/{rule.name}"
+        click.echo(f"{rule.level:<14}{name:<52}{rule.texts[language].title}{state}")
+    click.echo()
+    for tactic, techniques in checks.coverage(loaded).items():
+        covered = {technique: names for technique, names in techniques.items() if names}
+        click.echo(click.style(f"{attack.tactics()[tactic]}: {len(covered)} of {len(techniques)} techniques", bold=True))
+        for technique, names in covered.items():
+            click.echo(f"  {technique:<10} {attack.techniques()[technique].name}: {', '.join(names)}")
+
+
+@rules.command("test")
+@RULES_OPTION
+@click.argument("names", metavar="[RULE...]", nargs=-1)
+def test_rules(folders: tuple[Path, ...], names: tuple[str, ...]) -> None:
+    """Run the test captures of all rules, or of those named."""
+    loaded = _load(folders)
+    unknown = set(names) - {rule.name for rule in loaded}
+    if unknown:
+        raise CommandError(f"no rule is named {', '.join(sorted(unknown))}; `icsight rules list` prints all")
+    failed = False
+    for rule in loaded:
+        if rule.alerts and (not names or rule.name in names):
+            faults = list(checks.run_tests(rule, loaded))
+            failed |= bool(faults)
+            click.echo(f"{'failed' if faults else 'passed'}  {rule.name}" + "".join(f": {fault}" for fault in faults))
+    if failed:
+        raise click.exceptions.Exit(EXIT_COULD_NOT)
+
+
+def _load(folders: Sequence[Path]) -> list[Rule]:
+    try:
+        return load(folders or [rules_folder()])
+    except RuleError as error:
+        raise CommandError(str(error)) from error

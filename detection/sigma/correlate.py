@@ -1,0 +1,221 @@
+"""Correlations as sliding windows on event time, over whole batches.
+
+A window ends at each event and reaches back over the rule's timespan. Rows come in global order (event, sequence, row). What is
+remembered between steps is just what later windows can still need: for a count of N the last N - 1 rows of each group, for
+distinct values the last row of each value, for rules that come together the last row of each, for sequences all rows of the
+timespan. So the answer does not depend on how the rows are grouped into steps.
+
+Distinct values in a sliding window are counted without looking into any window: the last row of a value counts from its own place
+until the value comes again or the row leaves the window, so that the count is a running sum of +1 and -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+
+    from numpy.typing import NDArray
+
+ORDER: Final = ("event", "sequence", "row", "sensor", "epoch")
+"""Columns that put rows in global order."""
+
+STATE_ROWS: Final = 200_000
+"""Rows that one correlation remembers; beyond that the oldest are forgotten and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A correlation, ready to run."""
+
+    kind: str
+    """event_count, value_count, temporal or temporal_ordered."""
+    rules: tuple[str, ...]
+    """Names of the rules whose rows it takes, in order."""
+    group: tuple[str, ...]
+    field: str | None
+    """Column whose distinct values are counted."""
+    span_ns: int
+    threshold: int
+    """Least count that fires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step of a correlation gave."""
+
+    fired: pl.DataFrame
+    """Rows at which a window fired, with the count in a column `count`."""
+    evidence: pl.DataFrame
+    """All rows that belong to a window that fired and were not given before; holds the fired rows too."""
+    state: pl.DataFrame
+    forgotten: int
+    """Rows forgotten because the state was over its bound."""
+
+
+def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outcome:
+    """Take rows in: columns of ORDER, the group's, the field, `source` (the rule that a row is of); all later than the state's.
+
+    The state's rows have `given` in addition: whether they were evidence already.
+    """
+    fresh = rows.with_columns(given=pl.lit(value=False), new=pl.lit(value=True))
+    joined = (
+        fresh
+        if state is None or state.is_empty()
+        else pl.concat([state.with_columns(new=pl.lit(value=False)), fresh], how="diagonal_relaxed")
+    )
+    if joined.is_empty():
+        empty = joined.drop("new").with_columns(count=pl.lit(0, pl.Int64))
+        return Outcome(empty, empty, joined.drop("new"), 0)
+    joined = joined.sort(ORDER, maintain_order=True)
+    hot = _candidates(window, joined)
+    marked = joined.with_columns(count=pl.lit(0, pl.Int64), fired=pl.lit(value=False), due=pl.lit(value=False))
+    if hot is not None:
+        marked = _fire(window, marked, hot)
+    fired = marked.filter("fired", "new")
+    evidence = marked.filter("due")
+    kept, forgotten = _keep(window, marked.with_columns(given=pl.col("given") | pl.col("due")))
+    drop = ["new", "fired", "due"]
+    return Outcome(fired.drop(drop), evidence.drop(drop), kept, forgotten)
+
+
+def _groups(window: Window) -> list[pl.Expr]:
+    return [pl.col(name) for name in window.group] or [pl.lit(0).alias("everything")]
+
+
+def _candidates(window: Window, rows: pl.DataFrame) -> pl.Series | None:
+    """Which rows are of groups that could fire at all; None where there are none. Most traffic ends here."""
+    match window.kind:
+        case "event_count":
+            size = pl.len().over(_groups(window))
+        case "value_count":
+            size = pl.col(str(window.field)).n_unique().over(_groups(window))
+        case _:
+            size = pl.col("source").n_unique().over(_groups(window))
+    hot = rows.select((size >= window.threshold).alias("hot")).to_series()
+    return hot if hot.any() else None
+
+
+def _fire(window: Window, rows: pl.DataFrame, hot: pl.Series) -> pl.DataFrame:
+    """Marks the rows at which windows fire, and those that are evidence."""
+    indexed = rows.with_row_index("place")
+    part = indexed.filter(hot).with_columns(group=pl.struct(_groups(window)).rank("dense") if window.group else pl.lit(0))
+    part = part.sort("group", *ORDER, maintain_order=True)
+    group = part.get_column("group").to_numpy()
+    event = part.get_column("event").to_numpy()
+    leaves = _leaves(group, event, window.span_ns)
+    if window.kind == "value_count":
+        value = part.get_column(str(window.field)).to_physical().rank("dense").fill_null(0).to_numpy()
+        known = part.get_column(str(window.field)).is_not_null().to_numpy()
+        leaves = np.minimum(leaves, _again(group, value))
+        leaves[~known] = np.arange(len(leaves))[~known]
+    if window.kind in {"event_count", "value_count"}:
+        count = _alive(leaves)
+        fired = count >= window.threshold
+    elif window.kind == "temporal":
+        count, fired, leaves = _together(window, part, group, event)
+    else:
+        count, fired, leaves = _in_order(window, part, group, event)
+    # A row is evidence while it counts in a window that fires: the next fired row at or behind it comes before it leaves.
+    places = np.where(fired, np.arange(len(fired)), len(fired))
+    following = np.minimum.accumulate(places[::-1])[::-1] if len(places) else places
+    due = (following < np.maximum(leaves, np.arange(len(leaves)) + 1)) & ~part.get_column("given").to_numpy()
+    marks = pl.DataFrame({"place": part.get_column("place"), "count": count.astype(np.int64), "fired": fired, "due": due})
+    return (
+        indexed.drop("count", "fired", "due")
+        .join(marks, on="place", how="left", maintain_order="left")
+        .drop("place")
+        .with_columns(pl.col("count").fill_null(0), pl.col("fired").fill_null(value=False), pl.col("due").fill_null(value=False))
+    )
+
+
+def _leaves(group: NDArray[np.uint32], event: NDArray[np.int64], span_ns: int) -> NDArray[np.int64]:
+    """For each row, the first later row of its group whose window it is not in any more, or where its group ends."""
+    ends = np.searchsorted(group, group, side="right")
+    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.empty(0, np.int64)
+    leaves = np.empty(len(group), np.int64)
+    for start, end in zip(starts, np.r_[starts[1:], len(group)], strict=True):
+        # One search for each group that could fire; within it, over whole arrays.
+        leaves[start:end] = start + np.searchsorted(event[start:end], event[start:end] + span_ns, side="left")
+    return np.minimum(leaves, ends)
+
+
+def _again(group: NDArray[np.uint32], value: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """For each row, the next row of its group with the same value; the number of rows where there is none."""
+    order = np.lexsort((np.arange(len(group)), value, group))
+    following = np.full(len(group), len(group), np.int64)
+    same = (group[order][1:] == group[order][:-1]) & (value[order][1:] == value[order][:-1])
+    following[order[:-1][same]] = order[1:][same]
+    return following
+
+
+def _alive(leaves: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many rows count at each row, itself included: each counts from its place until it leaves."""
+    change = np.zeros(len(leaves) + 1, np.int64)
+    np.add.at(change, np.arange(len(leaves)), leaves > np.arange(len(leaves)))
+    np.add.at(change, np.maximum(leaves, np.arange(len(leaves))), -(leaves > np.arange(len(leaves))).astype(np.int64))
+    return np.cumsum(change[:-1])
+
+
+def _latest(group: NDArray[np.uint32], at: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each row, the last row of its group up to here that is marked; -1 where there is none."""
+    marked = np.where(at, np.arange(len(at)), -1)
+    latest = np.maximum.accumulate(marked) if len(marked) else marked
+    return np.where((latest >= 0) & (group[latest] == group), latest, -1)
+
+
+def _together(
+    window: Window, part: pl.DataFrame, group: NDArray[np.uint32], event: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Each rule's last row must lie in the window: fires at every row that completes the set."""
+    source = part.get_column("source").cast(pl.String)
+    seen = np.zeros(len(group), np.int64)
+    for name in window.rules:
+        latest = _latest(group, (source == name).to_numpy())
+        seen += (latest >= 0) & (event - event[latest] < window.span_ns)
+    fired = seen == len(window.rules)
+    again = _again(group, source.rank("dense").to_numpy())
+    return seen, fired, np.minimum(_leaves(group, event, window.span_ns), again)
+
+
+def _in_order(
+    window: Window, part: pl.DataFrame, group: NDArray[np.uint32], event: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    """The rules' rows must follow one another in the window: the latest start that leads to a row decides."""
+    source = part.get_column("source").cast(pl.String)
+    never = np.iinfo(np.int64).min
+    chain = np.full(len(group), never, np.int64)
+    for number, name in enumerate(window.rules):
+        at = (source == name).to_numpy()
+        if number == 0:
+            chain[at] = event[at]
+            continue
+        before = _latest(group, (source == window.rules[number - 1]).to_numpy() & (chain != never))
+        start = np.where(before >= 0, chain[before], never)
+        within = at & (start > event - window.span_ns)
+        chain[within] = start[within]
+    fired = (source == window.rules[-1]).to_numpy() & (chain != never)
+    return np.where(fired, len(window.rules), 0), fired, _leaves(group, event, window.span_ns)
+
+
+def _keep(window: Window, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The rows that later windows can need."""
+    groups = [*window.group]
+    last = pl.col("event").max()
+    recent = rows.filter(pl.col("event") > last - window.span_ns)
+    match window.kind:
+        case "event_count":
+            rank = pl.int_range(pl.len(), 0, -1).over(groups) if groups else pl.int_range(pl.len(), 0, -1)
+            recent = recent.filter(rank < window.threshold)
+        case "value_count":
+            recent = recent.unique([*groups, str(window.field)], keep="last", maintain_order=True)
+        case "temporal":
+            recent = recent.unique([*groups, "source"], keep="last", maintain_order=True)
+        case _:
+            pass
+    forgotten = max(0, recent.height - STATE_ROWS)
+    return recent.tail(STATE_ROWS).drop("new", "fired", "due", "count"), forgotten

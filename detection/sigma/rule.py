@@ -1,0 +1,195 @@
+"""Rules: Sigma files with the texts that an alert of theirs carries."""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import yaml
+from sigma.collection import SigmaCollection
+from sigma.correlations import SigmaCorrelationRule
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule
+
+from detection import attack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LANGUAGES: Final = ("en", "zh-CN")
+"""Languages that each rule's texts come in."""
+
+LEVELS: Final = ("informational", "low", "medium", "high", "critical")
+"""Levels in rising order; an alert's severity is its rule's level."""
+
+_FIELD: Final = re.compile(r"\{([a-z_.]+)\}")
+"""A name in braces in a text."""
+
+DEFAULT_WINDOW_SECONDS: Final = 3600
+"""Findings of one cause that lie closer than this are one alert."""
+
+
+class RuleError(Exception):
+    """A rule cannot be used. The text is one line with the file and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What an alert says, in one language. Names in braces are fields of the finding."""
+
+    title: str
+    summary: str
+    expected: str
+    observed: str
+    next_steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a file: a condition on the rows of one table, or a correlation of other rules."""
+
+    name: str
+    sigma: SigmaRule | SigmaCorrelationRule
+    path: Path
+    content: Mapping[str, Any]
+    """The document as it stands in the file."""
+    alerts: bool
+    """Whether its findings become alerts; rules without a level only feed correlations."""
+    texts: Mapping[str, Texts] = field(default_factory=dict[str, Texts])
+
+    @property
+    def id(self) -> str:
+        """The rule's UUID."""
+        return str(self.sigma.id)
+
+    @property
+    def level(self) -> str:
+        """The rule's level; "informational" where it has none."""
+        return "informational" if self.sigma.level is None else self.sigma.level.name.lower()
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """The section `icsight` of the document."""
+        return cast("Mapping[str, Any]", self.content.get("icsight", {}))
+
+    @property
+    def confidence(self) -> float:
+        """How sure a finding is, 0 to 1."""
+        return float(self.extra.get("confidence", 0.5))
+
+    @property
+    def window_seconds(self) -> int:
+        """How close findings of one cause must lie to be one alert."""
+        return int(self.extra.get("window_seconds", DEFAULT_WINDOW_SECONDS))
+
+    @property
+    def techniques(self) -> list[str]:
+        """Techniques of ATT&CK for ICS that the rule names."""
+        return attack.named_by(self.sigma.tags)
+
+    @property
+    def correlation(self) -> SigmaCorrelationRule | None:
+        """The correlation, if it is one."""
+        return self.sigma if isinstance(self.sigma, SigmaCorrelationRule) else None
+
+    @property
+    def target(self) -> list[str]:
+        """Fields that, with client and server, name what the alert is about."""
+        named = self.extra.get("target")
+        if named is not None:
+            return list(cast("list[str]", named))
+        if self.correlation is not None:
+            return [name for name in self.correlation.group_by or [] if name not in {"client.ip", "server.ip"}]
+        return ["modbus.unit_id"] if self.table == "modbus" else []
+
+    @property
+    def table(self) -> str | None:
+        """The table that the rule looks at; None for a correlation."""
+        return self.sigma.logsource.service if isinstance(self.sigma, SigmaRule) else None
+
+    @property
+    def placeholders(self) -> set[str]:
+        """Site lists that the rule names."""
+        text = yaml.safe_dump(self.content.get("detection", {}), allow_unicode=True)
+        return {part for part in text.split("%")[1::2] if part.isidentifier()}
+
+    @property
+    def fields(self) -> set[str]:
+        """Columns that its texts, target and grouping want of a row."""
+        texts = [
+            text
+            for each in self.texts.values()
+            for text in (each.title, each.summary, each.expected, each.observed, *each.next_steps)
+        ]
+        return {name for text in texts for name in _FIELD.findall(text)} | set(self.target)
+
+
+def rules_folder() -> Path:
+    """Where the rules are: `ICSIGHT_RULES`, else beside the source, else where the wheel put them."""
+    named = os.environ.get("ICSIGHT_RULES")
+    if named:
+        return Path(named)
+    beside = Path(__file__).resolve().parents[2] / "rules"
+    return beside if beside.is_dir() else Path(sysconfig.get_paths()["purelib"]) / "rules"
+
+
+def load(paths: Iterable[Path]) -> list[Rule]:
+    """The rules of these files or folders, in order of path. Raises RuleError for the first that cannot be parsed."""
+    files = sorted(file for path in paths for file in (path.rglob("*.yml") if path.is_dir() else [path]))
+    if not files:
+        raise RuleError("no rules found: name a folder with .yml files by --rules")
+    documents: list[tuple[Path, Mapping[str, Any]]] = []
+    for file in files:
+        try:
+            found = [
+                cast("Mapping[str, Any]", document)
+                for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+                if document
+            ]
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RuleError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
+        documents += [(file, document) for document in found]
+    parsed: list[tuple[Path, Mapping[str, Any], SigmaRule | SigmaCorrelationRule]] = []
+    for file, document in documents:
+        try:
+            kind = SigmaCorrelationRule if "correlation" in document else SigmaRule
+            parsed.append((file, document, kind.from_dict(dict(document))))
+        except (SigmaError, TypeError, ValueError, KeyError) as error:
+            raise RuleError(
+                f"{file}: {document.get('title', 'a rule without a title')}: {' '.join(str(error).split())}"
+            ) from error
+    collection = SigmaCollection([sigma for _, _, sigma in parsed])
+    try:
+        collection.resolve_rule_references()
+    except SigmaError as error:
+        raise RuleError(
+            f"{' '.join(str(error).split())}; name it in `rules:` of the correlation and define it in one file"
+        ) from error
+    return [_rule(file, document, sigma) for file, document, sigma in parsed]
+
+
+def _rule(file: Path, document: Mapping[str, Any], sigma: SigmaRule | SigmaCorrelationRule) -> Rule:
+    extra = cast("Mapping[str, Any]", document.get("icsight") or {})
+    texts = cast("Mapping[str, Mapping[str, Any]]", extra.get("texts") or {})
+    name = str(document.get("name") or "_".join("".join(c if c.isalnum() else " " for c in str(sigma.title).lower()).split()))
+    return Rule(
+        name=name,
+        sigma=sigma,
+        path=file,
+        content=document,
+        alerts="level" in document,
+        texts={
+            language: Texts(
+                title=str(text.get("title", sigma.title)),
+                summary=str(text.get("summary", "")),
+                expected=str(text.get("expected", "")),
+                observed=str(text.get("observed", "")),
+                next_steps=tuple(str(step) for step in text.get("next_steps", ())),
+            )
+            for language, text in texts.items()
+        },
+    )

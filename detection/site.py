@@ -1,0 +1,136 @@
+"""What only the site knows: who may do what, when, and what matters most. Rules name these lists; they never hold them.
+
+A site file:
+
+    site: waterworks-3
+    lists:
+      authorised_writers: [10.0.0.5, 10.0.1.0/24]
+    windows:
+      write_windows:
+        - {days: [mon, tue, wed, thu, fri], from: "07:30", to: "18:00", timezone: Asia/Shanghai}
+        - {start: 2026-11-20T08:00:00+08:00, end: 2026-11-20T20:00:00+08:00}
+    ranges:
+      point_ranges: {"holding:100@1": [0, 4000]}
+    critical: {"10.0.0.20": 2.0}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import polars as pl
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class SiteError(Exception):
+    """A site file cannot be used. The text is one line that says where and what to do."""
+
+
+class Window(BaseModel):
+    """A span of time: once, from `start` to `end`, or each week on some days between two times of day."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+    start: datetime | None = None
+    end: datetime | None = None
+    days: tuple[Day, ...] = DAYS
+    from_time: time | None = Field(default=None, alias="from")
+    to_time: time | None = Field(default=None, alias="to")
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"time zone {name!r} is not known; use a name such as Asia/Shanghai") from error
+        return name
+
+    @model_validator(mode="after")
+    def _whole(self) -> Window:
+        once = self.start is not None and self.end is not None
+        weekly = self.from_time is not None and self.to_time is not None
+        if once == weekly:
+            raise ValueError("give either start and end, or from and to")
+        for moment in (self.start, self.end):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError("start and end need an offset from UTC, as in 2026-11-20T08:00:00+08:00")
+        return self
+
+    def contains(self, moment: pl.Expr) -> pl.Expr:
+        """Whether a column of times (UTC) lies in the window."""
+        if self.start is not None and self.end is not None:
+            return moment.is_between(pl.lit(self.start.astimezone(UTC)), pl.lit(self.end.astimezone(UTC)), closed="left")
+        local = moment.dt.convert_time_zone(self.timezone)
+        first, last = cast("time", self.from_time), cast("time", self.to_time)
+        clock = local.dt.time()
+        days = [DAYS.index(day) + 1 for day in self.days]
+        if first <= last:
+            return local.dt.weekday().is_in(days) & (clock >= first) & (clock < last)
+        # Over midnight: the early hours belong to the day before.
+        before = [day % 7 + 1 for day in days]
+        return (local.dt.weekday().is_in(days) & (clock >= first)) | (local.dt.weekday().is_in(before) & (clock < last))
+
+
+class Site(BaseModel):
+    """Facts of one site."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    site: str = ""
+    """Name of the site."""
+    lists: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, "tuple[str, ...]"])
+    """Lists that rules name: addresses, networks in CIDR notation, point identifiers, other texts."""
+    windows: dict[str, tuple[Window, ...]] = Field(default_factory=dict[str, "tuple[Window, ...]"])
+    """Spans of time that rules name."""
+    ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict[str, "dict[str, tuple[float, float]]"])
+    """Ranges of values that rules name: point identifier → least and most."""
+    critical: dict[str, float] = Field(default_factory=dict[str, float])
+    """Devices that matter more (or less) than others: address → factor of the rank, 1 where none is given."""
+
+    @field_validator("critical")
+    @classmethod
+    def _factors(cls, critical: dict[str, float]) -> dict[str, float]:
+        for address, factor in critical.items():
+            ipaddress.ip_address(address)
+            if not 0 < factor <= 10:
+                raise ValueError(f"the factor of {address} is {factor}; give one above 0 and up to 10")
+        return critical
+
+    def defines(self, name: str) -> bool:
+        """Whether a rule that names this list, window or range can be used."""
+        return name in self.lists or name in self.windows or name in self.ranges
+
+    @property
+    def version(self) -> str:
+        """A hash of the content: equal facts have equal versions."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+
+
+def load(path: Path | str) -> Site:
+    """The site of a file. Raises SiteError where it cannot be read or breaks the format."""
+    try:
+        content = cast("Mapping[str, Any] | None", yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        return Site.model_validate(content or {})
+    except (OSError, UnicodeDecodeError) as error:
+        raise SiteError(f"{path}: cannot be read ({error}). Check the path.") from error
+    except yaml.YAMLError as error:
+        raise SiteError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SiteError(f"{path}: {place or 'the file'}: {first['msg']}. deploy/docs/rules.md describes the format.") from error
