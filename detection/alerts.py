@@ -77,8 +77,8 @@ class Alert:
     client_ip: str | None
     server_ip: str | None
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """`texts` (language → title, summary, expected, observed, next_steps), `target`, `techniques`, `technique_aliases`, `records`,
-    `related`."""
+    """`texts` (language → title, summary, expected, observed, next_steps), `target`, `techniques`, `technique_aliases`,
+    `records`, `related`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,15 +70,10 @@ class RuleDetector:
         for rule in rules:
             if isinstance(rule.sigma, SigmaRule) and rule.name not in self.inactive:
                 try:
-                    table = rule.table
-                    if table not in TABLES:
-                        raise ConditionError(f"unknown log source service {table!r}: one of {', '.join(TABLES)}")
-                    compiled = compile_condition(table, parsed(rule.sigma.detection), site)
-                    for name in self._columns[rule.name]:
-                        column_of(table, name)
+                    compiled = _compiled(rule, site, self._columns[rule.name])
                 except ConditionError as error:
                     raise RuleError(f"{rule.path}: {rule.name}: {error}") from error
-                self._compiled.setdefault(table, {})[rule.name] = compiled
+                self._compiled.setdefault(compiled.table, {})[rule.name] = compiled
         self._order = self._correlation_order()
 
     @property
@@ -184,6 +179,15 @@ class RuleDetector:
         for name in self._windows:
             visit(name)
         return ordered
+
+
+def _compiled(rule: Rule, site: Site, columns: Sequence[str]) -> Compiled:
+    """A rule's condition over its table, which must have these columns. Raises ConditionError."""
+    if rule.table is None or rule.table not in TABLES:
+        raise ConditionError(f"unknown log source service {rule.table!r}: one of {', '.join(TABLES)}")
+    for name in columns:
+        column_of(rule.table, name)
+    return compile_condition(rule.table, parsed(getattr(rule.sigma, "detection", None)), site)
 
 
 def _window(rule: Rule) -> Window:

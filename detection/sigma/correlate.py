@@ -18,7 +18,6 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-
     from numpy.typing import NDArray
 
 ORDER: Final = ("event", "sequence", "row", "sensor", "epoch")
