@@ -4,6 +4,8 @@
 
 pub mod capture;
 pub mod device;
+pub mod engine;
 pub mod packet;
 pub mod protocol;
 pub mod record;
+pub mod transport;

@@ -88,6 +88,18 @@ pub struct Counters {
     pub devices_overflow: u64,
 }
 
+impl Counters {
+    /// Names and values of what was not used, in fixed order; violations are counted together with the engine's own.
+    pub fn named(&self) -> [(&'static str, u64); 4] {
+        [
+            ("modbus_skipped_bytes", self.skipped_bytes),
+            ("modbus_pending_overflow", self.pending_overflow),
+            ("points_overflow", self.points_overflow),
+            ("devices_overflow", self.devices_overflow),
+        ]
+    }
+}
+
 /// A conversation of one protocol. One direction may never be seen; either may start in the middle.
 pub trait Conversation {
     /// In-order bytes of one side, from the first that was not consumed. Returns how many are consumed; the rest comes again with more

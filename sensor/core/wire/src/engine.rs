@@ -1,0 +1,238 @@
+//! The engine: packets in, batches of records out. It knows no files and no clock but the packets' own.
+//!
+//! The same packets give the same batches, byte for byte, however they are handed over.
+//!
+//! ```
+//! use wire::engine::{Engine, Settings};
+//! use wire::packet::{LinkType, Packet};
+//! use wire::record::Identity;
+//!
+//! let mut engine = Engine::new(Identity::default(), 0, Settings::default());
+//! engine.packet(&Packet { ts: 1, link: LinkType::ETHERNET, original_length: 3, data: &[1, 2, 3] });
+//! engine.finish();
+//! let batches = engine.take_batches();
+//! assert_eq!(batches.iter().map(|batch| batch.table).collect::<Vec<_>>(), ["sensor"]);
+//! ```
+
+mod conversations;
+mod output;
+mod recognise;
+mod talk;
+
+use crate::packet::{Anomaly, Content, Decoded, Decoder, Packet};
+use crate::record::table::{Layer, SensorRow};
+use crate::record::{Batch, Identity, Party};
+use crate::transport::{Limits, Neighbours, Observation};
+use conversations::{Conversations, Meeting};
+use output::{Output, Rule};
+
+/// Time between two rows of table `sensor`, in nanoseconds of packet time.
+const SENSOR_NS: i64 = 10_000_000_000;
+
+/// What an engine may hold, and how it is told apart.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Bounds of its buffers.
+    pub limits: Limits,
+    /// Version that table `sensor` tells.
+    pub version: &'static str,
+}
+
+/// Takes packets in and gives batches out.
+pub struct Engine {
+    decoder: Decoder,
+    conversations: Conversations,
+    neighbours: Neighbours,
+    output: Output,
+    version: &'static str,
+    packets: u64,
+    bytes: u64,
+    reported: Option<i64>,
+    /// Time of the last packet, or of the last `advance`.
+    latest: i64,
+}
+
+impl Engine {
+    /// An engine whose first batch has this sequence.
+    pub fn new(identity: Identity, first_sequence: u64, settings: Settings) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            conversations: Conversations::new(settings.limits.flows),
+            neighbours: Neighbours::default(),
+            output: Output::new(identity, first_sequence, settings.limits),
+            version: settings.version,
+            packets: 0,
+            bytes: 0,
+            reported: None,
+            latest: 0,
+        }
+    }
+
+    /// Takes one packet in.
+    #[inline]
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        self.packets += 1;
+        self.bytes += u64::from(packet.original_length);
+        self.latest = packet.ts;
+        self.tick(packet.ts);
+        let decoded = self.decoder.decode(packet);
+        let Decoded { source_mac, destination_mac, vlan, source, destination, content } = decoded;
+        let meeting = Meeting { ts: packet.ts, source, destination, source_mac, destination_mac, vlan };
+        self.content(&meeting, &content);
+        if matches!(content, Content::Reassembled) {
+            match self.decoder.reassembled() {
+                Content::Tcp(segment) => self.conversations.segment(&meeting, &segment, &mut self.output),
+                Content::Udp(datagram) => self.conversations.datagram(&meeting, &datagram, &mut self.output),
+                _ => {}
+            }
+        }
+        if self.decoder.has_anomalies() {
+            self.anomalies(&meeting);
+        }
+        self.output.cut_when_full();
+    }
+
+    #[inline]
+    fn content(&mut self, meeting: &Meeting, content: &Content<'_>) {
+        match content {
+            Content::Tcp(segment) => self.conversations.segment(meeting, segment, &mut self.output),
+            Content::Udp(datagram) => self.conversations.datagram(meeting, datagram, &mut self.output),
+            Content::Arp(message) => {
+                let found = self.neighbours.arp(meeting.ts, meeting.vlan, meeting.source_mac, message);
+                let party = Party {
+                    client_ip: Some(message.sender),
+                    server_ip: Some(message.target),
+                    client_mac: Some(message.sender_mac),
+                    server_mac: message.is_reply.then_some(message.target_mac),
+                    vlan: meeting.vlan,
+                    ..Party::default()
+                };
+                self.observed(meeting.ts, party, &found);
+            }
+            Content::Neighbour(message) => {
+                let found = self.neighbours.neighbour(meeting.ts, meeting.vlan, meeting.source, message);
+                let party = Party { client_mac: message.mac.or(meeting.source_mac), ..link_party(meeting) };
+                self.observed(meeting.ts, party, &found);
+            }
+            Content::Reassembled | Content::None => {}
+        }
+    }
+
+    /// Nothing came and packet time is `ts` now (live sources).
+    pub fn advance(&mut self, ts: i64) {
+        if self.packets > 0 && ts > self.latest {
+            self.latest = ts;
+            self.tick(ts);
+        }
+    }
+
+    /// Time of the last packet, or of the last `advance`.
+    pub fn latest(&self) -> i64 {
+        self.latest
+    }
+
+    /// Cuts what there is into batches (live sources).
+    pub fn cut(&mut self) {
+        self.output.cut();
+    }
+
+    /// There are no more packets: every conversation ends, and everything that is left becomes batches.
+    pub fn finish(&mut self) {
+        for id in self.conversations.flows.ids() {
+            self.conversations.end(id, None, &mut self.output);
+        }
+        if self.packets > 0 {
+            self.report(self.output.clock);
+        }
+        self.output.cut();
+    }
+
+    /// Takes out the batches cut so far.
+    pub fn take_batches(&mut self) -> Vec<Batch> {
+        self.output.take_batches()
+    }
+
+    /// Whether there are batches to take out.
+    #[inline]
+    pub fn has_batches(&self) -> bool {
+        self.output.has_batches()
+    }
+
+    /// Packets taken in.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    #[inline]
+    fn tick(&mut self, ts: i64) {
+        self.output.clock = self.output.clock.max(ts);
+        self.conversations.tick(ts, &mut self.output);
+        let reported = *self.reported.get_or_insert(ts);
+        if ts.saturating_sub(reported).saturating_abs() >= SENSOR_NS {
+            self.reported = Some(ts);
+            self.report(ts);
+        }
+    }
+
+    /// Adds the engine's own state to table `sensor`.
+    #[inline(never)]
+    fn report(&mut self, ts: i64) {
+        let counters = self.decoder.counters.named().into_iter().chain(self.output.counters.named());
+        let limited = self.output.violations_limited + self.output.shared.counters.violations_limited;
+        let others = [("violations_limited", limited), ("neighbours_forgotten", self.neighbours.forgotten)];
+        let drops: Vec<(&str, u64)> =
+            counters.chain(self.output.shared.counters.named()).chain(others).filter(|(_, count)| *count > 0).collect();
+        let memory = self.bytes_held();
+        let row = SensorRow {
+            packets: self.packets,
+            bytes: self.bytes,
+            drops: Some(&drops),
+            flows: u32::try_from(self.conversations.flows.len()).unwrap_or(u32::MAX),
+            memory: memory as u64,
+            spool_depth: None,
+            clock_offset: None,
+            version: self.version,
+        };
+        let party = self.output.records.parties.add(Party::default());
+        self.output.records.sensor.push(ts, party, &row);
+        self.output.cut_when_full();
+    }
+
+    /// Bytes held in buffers and tables.
+    pub fn bytes_held(&mut self) -> usize {
+        let shared = self.output.shared.points.bytes() + self.output.shared.devices.bytes();
+        self.conversations.bytes() + self.decoder.bytes() + self.neighbours.bytes() + self.output.records.bytes() + shared
+    }
+
+    #[inline(never)]
+    fn anomalies(&mut self, meeting: &Meeting) {
+        for anomaly in self.decoder.take_anomalies() {
+            let Anomaly { layer, protocol, kind, clause, detail, bytes } = anomaly;
+            self.violation(meeting.ts, link_party(meeting), &Rule { layer, protocol, kind, clause }, &detail, &bytes);
+        }
+    }
+
+    fn observed(&mut self, ts: i64, party: Party, found: &[Observation]) {
+        for Observation { protocol, kind, clause, detail } in found {
+            self.violation(ts, party, &Rule { layer: Layer::Link, protocol, kind, clause }, detail, &[]);
+        }
+    }
+
+    fn violation(&mut self, ts: i64, party: Party, rule: &Rule, detail: &str, bytes: &[u8]) {
+        let party = self.output.records.parties.add(party);
+        self.output.violation(ts, party, rule, detail, bytes);
+    }
+}
+
+/// The party of a packet below the transport: its sender as client.
+fn link_party(meeting: &Meeting) -> Party {
+    let known = |address: crate::packet::Address| (address.0 != 0).then_some(address);
+    Party {
+        client_ip: known(meeting.source),
+        server_ip: known(meeting.destination),
+        client_mac: meeting.source_mac,
+        server_mac: meeting.destination_mac,
+        vlan: meeting.vlan,
+        ..Party::default()
+    }
+}

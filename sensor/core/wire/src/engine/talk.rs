@@ -1,0 +1,356 @@
+//! The application's part of a conversation: listening until the content tells the protocol, then speaking it.
+
+use super::output::{Output, Rule};
+use super::recognise;
+use crate::protocol::modbus::{self, Modbus};
+use crate::protocol::{Carrier, Context, Conversation, MESSAGE_BYTES, Probe, Side};
+use crate::record::table::{Application, FlowRow, Layer, Transport};
+use crate::record::{Party, PartyCache, PartyKey};
+use crate::transport::{Flow, Handshake};
+
+/// Payload bytes that are kept while the protocol is not known, of both directions of one conversation.
+const LISTEN_BYTES: usize = 4_096;
+/// Segments or datagrams after which a conversation that nobody recognises is left alone.
+const LISTEN_PIECES: usize = 16;
+/// What keeping a piece costs beside its bytes.
+const PIECE_COST: usize = 64;
+
+/// The application's part of a conversation.
+pub(super) struct Talk {
+    speech: Speech,
+    /// Protocol, as table `flow` names it.
+    pub name: Option<Application>,
+    party: PartyCache,
+    community_id: Option<[u8; 30]>,
+    /// Whether its protocol's deadline is in the engine's queue.
+    pub has_deadline: bool,
+    /// Whether what waits in its streams is in the engine's queues.
+    pub is_awaited: bool,
+}
+
+enum Speech {
+    /// The protocol is not known yet.
+    Listening(Vec<Piece>),
+    Modbus(Box<Modbus>),
+    /// Not looked into.
+    Other,
+}
+
+/// What was heard while listening.
+struct Piece {
+    position: usize,
+    ts: i64,
+    bytes: Vec<u8>,
+    /// Whether bytes of this direction were lost before it.
+    is_after_gap: bool,
+}
+
+/// What listening came to.
+enum Verdict {
+    Modbus(modbus::frame::Framing, Option<Side>),
+    Named(Application),
+    Unsure,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self {
+            speech: Speech::Listening(Vec::new()),
+            name: None,
+            party: PartyCache::default(),
+            community_id: None,
+            has_deadline: false,
+            is_awaited: false,
+        }
+    }
+}
+
+impl Talk {
+    /// Whether anyone reads the bytes of the conversation.
+    #[inline]
+    pub fn is_read(&self) -> bool {
+        !matches!(self.speech, Speech::Other)
+    }
+
+    /// When the protocol wants to be woken.
+    #[inline]
+    pub fn deadline(&self) -> Option<i64> {
+        match &self.speech {
+            Speech::Modbus(modbus) => modbus.deadline(),
+            _ => None,
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match &self.speech {
+            Speech::Listening(pieces) => pieces.iter().map(|piece| piece.bytes.len() + PIECE_COST).sum(),
+            Speech::Modbus(modbus) => size_of::<Modbus>() + modbus.bytes(),
+            Speech::Other => 0,
+        }
+    }
+}
+
+/// The key of a conversation's party for rows until the next cut.
+#[inline]
+pub(super) fn party(flow: &mut Flow<Talk>, output: &mut Output) -> PartyKey {
+    let Flow { key, halves: [low, high], client, vlan, application: talk, .. } = flow;
+    let community_id = &mut talk.community_id;
+    talk.party.key(&mut output.records.parties, || {
+        let [first, second] = key.endpoints;
+        let ((client, client_half), (server, server_half)) = if *client == 0 { ((first, low), (second, high)) } else { ((second, high), (first, low)) };
+        Party {
+            client_ip: Some(client.address),
+            server_ip: Some(server.address),
+            client_port: Some(client.port),
+            server_port: Some(server.port),
+            client_mac: client_half.mac,
+            server_mac: server_half.mac,
+            vlan: *vlan,
+            community_id: Some(*community_id.get_or_insert_with(|| key.community_id())),
+        }
+    })
+}
+
+/// Adds the conversation's state to table `flow`.
+pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output) {
+    let party = party(flow, output);
+    let (client, server) = (flow.half(flow.client), flow.half(1 - flow.client));
+    let is_stream = flow.key.transport == Transport::Tcp;
+    let by_port = |position: usize| flow.key.endpoints.get(position).and_then(|endpoint| recognise::by_port(endpoint.port, is_stream));
+    let has_spoken = client.bytes + server.bytes > 0;
+    let row = FlowRow {
+        transport: flow.key.transport,
+        application: flow.application.name.or_else(|| if has_spoken { by_port(1 - flow.client).or_else(|| by_port(flow.client)) } else { None }),
+        bytes_out: client.bytes,
+        bytes_in: server.bytes,
+        packets_out: client.packets,
+        packets_in: server.packets,
+        state: flow.state(),
+        retransmissions: flow.retransmissions,
+        gaps: flow.gaps,
+        duration: flow.last_ts.saturating_sub(flow.first_ts).max(0),
+        is_final,
+    };
+    output.records.flow.push(flow.first_ts, party, &row);
+    output.cut_when_full();
+}
+
+/// Bytes in order, or a whole datagram, of the endpoint at `position`.
+#[inline]
+pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
+    match flow.application.speech {
+        Speech::Modbus(_) => speak(flow, position, ts, data, output),
+        Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: data.to_vec(), is_after_gap: false }, output),
+        Speech::Other => {}
+    }
+}
+
+/// Bytes of the endpoint at `position` were lost; 0: it is not known how many.
+pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, output: &mut Output) {
+    flow.gaps = flow.gaps.saturating_add(1);
+    match &mut flow.application.speech {
+        Speech::Modbus(_) => {
+            forget_unused(flow, position, output);
+            with_modbus(flow, ts, output, |modbus, client, context| modbus.gap(side(client, position), lost, context));
+        }
+        Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: Vec::new(), is_after_gap: true }, output),
+        Speech::Other => {}
+    }
+}
+
+/// Wakes the protocol at packet time `now`.
+pub(super) fn expire(flow: &mut Flow<Talk>, now: i64, output: &mut Output) {
+    with_modbus(flow, now, output, |modbus, _, context| modbus.expire(now, context));
+}
+
+/// The conversation is over.
+pub(super) fn close(flow: &mut Flow<Talk>, output: &mut Output) {
+    if matches!(flow.application.speech, Speech::Listening(_)) {
+        give_up(flow, output);
+    }
+    let ts = flow.last_ts;
+    with_modbus(flow, ts, output, |modbus, _, context| modbus.close(context));
+    for position in [0, 1] {
+        forget_unused(flow, position, output);
+    }
+    output.cut_when_full();
+}
+
+fn side(client: usize, position: usize) -> Side {
+    if position == client { Side::Client } else { Side::Server }
+}
+
+fn forget_unused(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
+    let unused = std::mem::take(&mut flow.half_mut(position).unused);
+    output.counters.held_bytes = output.counters.held_bytes.saturating_sub(unused.len());
+}
+
+/// Does something with the Modbus parser, where the conversation has one.
+#[inline]
+fn with_modbus<T>(flow: &mut Flow<Talk>, ts: i64, output: &mut Output, action: impl FnOnce(&mut Modbus, usize, &mut Context<'_>) -> T) -> Option<T> {
+    let party = party(flow, output);
+    let client = flow.client;
+    let server = flow.key.endpoints.get(1 - client).map(|endpoint| endpoint.address).unwrap_or_default();
+    let server_mac = flow.half(1 - client).mac;
+    let Speech::Modbus(modbus) = &mut flow.application.speech else { return None };
+    let Output { records, shared, .. } = output;
+    Some(action(modbus, client, &mut Context { records, shared, party, server, server_mac, ts }))
+}
+
+/// Gives bytes to the conversation's own protocol, behind those that it has not used yet.
+fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
+    if flow.key.transport == Transport::Udp {
+        with_modbus(flow, ts, output, |modbus, client, context| modbus.datagram(side(client, position), data, context));
+        return output.cut_when_full();
+    }
+    if flow.half(position).unused.is_empty() {
+        let used = parse(flow, position, ts, data, output);
+        let rest = data.get(used..).unwrap_or_default();
+        if !rest.is_empty() {
+            output.counters.held_bytes += rest.len();
+            flow.half_mut(position).unused.extend_from_slice(rest);
+        }
+    } else {
+        let mut unused = std::mem::take(&mut flow.half_mut(position).unused);
+        unused.extend_from_slice(data);
+        let used = parse(flow, position, ts, &unused, output);
+        unused.drain(..used.min(unused.len()));
+        output.counters.held_bytes = (output.counters.held_bytes + data.len()).saturating_sub(used);
+        flow.half_mut(position).unused = unused;
+    }
+    let left = flow.half(position).unused.len();
+    if left > MESSAGE_BYTES || left > 0 && output.counters.held_bytes > output.limits.held_bytes {
+        output.counters.buffer_full += 1;
+        lose(flow, position, ts, left as u64, output);
+    }
+}
+
+/// Lets the protocol use bytes, and cuts between messages when a table is full. Returns how many are used.
+#[inline]
+fn parse(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) -> usize {
+    let mut used = 0;
+    while let Some(rest) = data.get(used..).filter(|rest| !rest.is_empty()) {
+        let count = with_modbus(flow, ts, output, |modbus, client, context| modbus.stream(side(client, position), rest, context)).unwrap_or(0);
+        used += count.min(rest.len());
+        output.cut_when_full();
+        if count == 0 {
+            break;
+        }
+    }
+    used
+}
+
+/// Takes one more piece in while the protocol is not known.
+#[inline(never)]
+fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
+    let position = piece.position;
+    let Speech::Listening(pieces) = &mut flow.application.speech else { return };
+    output.counters.held_bytes += piece.bytes.len() + PIECE_COST;
+    pieces.push(piece);
+    let is_datagram = flow.key.transport == Transport::Udp;
+    // What this direction has said since its last gap; and the last piece alone, for a conversation that was joined inside a message.
+    let since_gap = pieces.iter().rposition(|piece| piece.position == position && piece.is_after_gap).unwrap_or(0);
+    let last = pieces.len() - 1;
+    let said: Vec<u8> = pieces.iter().skip(if is_datagram { last } else { since_gap }).filter(|piece| piece.position == position).flat_map(|piece| &piece.bytes).copied().collect();
+    let newest = pieces.last().map(|piece| piece.bytes.clone()).unwrap_or_default();
+    let joined = flow.handshake == Handshake::Unseen && !is_datagram && newest.len() < said.len();
+    let has_answer = pieces.iter().any(|piece| piece.position != position && !piece.bytes.is_empty());
+    let (count, kept) = (pieces.len(), pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>());
+    match judge(flow, position, &said, has_answer) {
+        Verdict::Unsure if joined => match judge(flow, position, &newest, has_answer) {
+            Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, last, output),
+            Verdict::Named(application) => named(flow, application, output),
+            Verdict::Unsure if count >= LISTEN_PIECES || kept > LISTEN_BYTES => give_up(flow, output),
+            Verdict::Unsure => {}
+        },
+        Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, since_gap, output),
+        Verdict::Named(application) => named(flow, application, output),
+        Verdict::Unsure if count >= LISTEN_PIECES || kept > LISTEN_BYTES || output.counters.held_bytes > output.limits.held_bytes => give_up(flow, output),
+        Verdict::Unsure => {}
+    }
+}
+
+/// What these bytes of the endpoint at `position` are. Content goes before ports; `has_answer`: the other side has spoken too.
+fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], has_answer: bool) -> Verdict {
+    if said.is_empty() {
+        return Verdict::Unsure;
+    }
+    let ports = flow.key.endpoints.map(|endpoint| endpoint.port);
+    let is_datagram = flow.key.transport == Transport::Udp;
+    let (probe, framing) = modbus::probe(side(flow.client, position), said, is_datagram);
+    if let Probe::Certain(seen) = probe {
+        return Verdict::Modbus(framing, seen);
+    }
+    let named = if is_datagram { recognise::datagram(said, ports) } else { recognise::stream(said) };
+    match (named, probe) {
+        (Some(application), _) => Verdict::Named(application),
+        (None, Probe::Possible(seen)) if ports.contains(&modbus::PORT) || seen.is_some() && has_answer => Verdict::Modbus(framing, seen),
+        _ => Verdict::Unsure,
+    }
+}
+
+/// The conversation is Modbus: what was heard from piece `from` on is given to it.
+fn recognised(flow: &mut Flow<Talk>, position: usize, framing: modbus::frame::Framing, seen: Option<Side>, from: usize, output: &mut Output) {
+    let is_datagram = flow.key.transport == Transport::Udp;
+    let carrier = if is_datagram { Carrier::Datagram } else { Carrier::Stream };
+    let from_start = flow.handshake == Handshake::Done && flow.half(0).packets > 0 && flow.half(1).packets > 0;
+    let modbus = Modbus::new(framing, carrier, from_start);
+    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Modbus(Box::new(modbus))) else { return };
+    forget_pieces(&pieces, output);
+    flow.application.name = Some(Application::Modbus);
+    // Whoever opened the connection asks; where that was not seen, content tells, then the port.
+    if flow.handshake == Handshake::Unseen {
+        let ports = flow.key.endpoints.map(|endpoint| endpoint.port);
+        let by_content = seen.map(|seen| if seen == Side::Client { position } else { 1 - position });
+        let by_port = match ports {
+            [modbus::PORT, other] if other != modbus::PORT => Some(1),
+            [other, modbus::PORT] if other != modbus::PORT => Some(0),
+            _ => None,
+        };
+        flow.client = by_port.or(by_content).unwrap_or(flow.client);
+        flow.application.party.clear();
+    }
+    for (index, piece) in pieces.into_iter().enumerate() {
+        if piece.is_after_gap {
+            let ts = piece.ts;
+            with_modbus(flow, ts, output, |modbus, client, context| modbus.gap(side(client, piece.position), 0, context));
+        } else if index >= from || piece.position != position {
+            hear(flow, piece.position, piece.ts, &piece.bytes, output);
+        }
+    }
+}
+
+/// The conversation is another protocol's: it is named and left alone.
+fn named(flow: &mut Flow<Talk>, application: Application, output: &mut Output) {
+    flow.application.name = Some(application);
+    leave(flow, Some(application), output);
+}
+
+/// Nobody recognises the conversation.
+fn give_up(flow: &mut Flow<Talk>, output: &mut Output) {
+    leave(flow, None, output);
+}
+
+fn leave(flow: &mut Flow<Talk>, application: Option<Application>, output: &mut Output) {
+    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Other) else { return };
+    forget_pieces(&pieces, output);
+    for half in &mut flow.halves {
+        half.stream.discard(&mut output.counters);
+    }
+    let server_port = flow.key.endpoints.get(1 - flow.client).map_or(0, |endpoint| endpoint.port);
+    if server_port == modbus::PORT
+        && let Some(first) = pieces.iter().find(|piece| !piece.bytes.is_empty())
+    {
+        let seen = application.map_or("an unknown protocol", Application::word);
+        let detail = format!("expected Modbus on port 502, seen {seen}");
+        let rule = Rule { layer: Layer::Application, protocol: "modbus", kind: "foreign_protocol_on_502", clause: "GUIDE V1.0b, 4.2.2" };
+        let party = party(flow, output);
+        output.violation(first.ts, party, &rule, &detail, &first.bytes);
+    }
+}
+
+fn forget_pieces(pieces: &[Piece], output: &mut Output) {
+    let held: usize = pieces.iter().map(|piece| piece.bytes.len() + PIECE_COST).sum();
+    output.counters.held_bytes = output.counters.held_bytes.saturating_sub(held);
+}
