@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from pydantic import ValidationError
 
 from api.settings import Settings
-from sensor.terminal import CommandError
+from sensor.terminal import EXIT_COULD_NOT, CommandError, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import FrameType
 
+    from api.embedded import Embedded
+    from api.server import Server
     from api.services import Services
 
+WATCH_SECONDS: Final = 0.25
+"""How often the command looks at the parts that it runs."""
+
 _SERVER_OPTIONS: Final = (
-    click.option("--host", metavar="ADDRESS", help="Address to listen on [default: 127.0.0.1]. Any but loopback needs TLS."),
+    click.option("--host", metavar="ADDRESS", help="Address to listen on [127.0.0.1]. Any but loopback needs TLS."),
+    click.option("--port", metavar="N", type=click.IntRange(0, 65_535), help="TCP port to listen on [8420]; 0 takes a free one."),
     click.option(
-        "--port", metavar="N", type=click.IntRange(0, 65_535), help="TCP port to listen on [default: 8420]; 0 takes a free one."
+        "--tls-certificate", metavar="FILE", type=click.Path(path_type=Path), help="PEM file of the certificate and its chain."
     ),
-    click.option(
-        "--tls-certificate", metavar="FILE", type=click.Path(path_type=Path), help="PEM file with the certificate and its chain."
-    ),
-    click.option("--tls-key", metavar="FILE", type=click.Path(path_type=Path), help="PEM file with the private key."),
+    click.option("--tls-key", metavar="FILE", type=click.Path(path_type=Path), help="PEM file of the private key."),
 )
 
 
@@ -38,10 +43,15 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
-@click.option(
-    "--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder of the system's data."
+_FILE: Final = click.Path(path_type=Path)
+
+_DATA: Final = click.option(
+    "--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder."
 )
+
+
+@click.command()
+@_DATA
 @_server_options
 def serve(data: Path, **server: Any) -> None:
     """Serve the API and the console over stored data."""
@@ -52,10 +62,82 @@ def serve(data: Path, **server: Any) -> None:
     settings = _settings(data, server)
     stop = _until_signal()
     try:
-        with system.opened(settings) as services:
-            _serve(services, stop)
+        with system.opened(settings) as services, _served(services) as running:
+            system.catch_up(services)
+            while not stop.wait(WATCH_SECONDS):
+                if not running.running:
+                    raise CommandError("the server has failed: see the lines above")
     except system.FolderError as error:
         raise CommandError(str(error)) from error
+
+
+@click.command()
+@click.option("--capture", required=True, metavar="FILE|-", help="Capture file, or - for a capture on standard input.")
+@_DATA
+@click.option("--site", "site_file", metavar="FILE", type=_FILE, help="Facts of the site (site.yml).")
+@click.option("--rules", "folders", metavar="PATH", multiple=True, type=_FILE, help="Rules; may be repeated.")
+@click.option("--exit-when-done", is_flag=True, help="End once the capture has ended and its alerts are stored.")
+@_server_options
+def run(
+    capture: str, data: Path, site_file: Path | None, folders: tuple[Path, ...], *, exit_when_done: bool, **server: Any
+) -> None:
+    """Run the whole system in one process."""
+    from api import embedded, system  # noqa: PLC0415  needs all libraries; `--help` does not
+    from collector.stream import StreamError  # noqa: PLC0415
+    from detection.sigma.rule import RuleError  # noqa: PLC0415
+    from detection.site import Site, SiteError  # noqa: PLC0415
+    from detection.site import load as load_site  # noqa: PLC0415
+    from detection.worker import CheckpointError  # noqa: PLC0415
+    from sensor._core import CaptureError  # noqa: PLC0415
+    from sensor.spool import SpoolError  # noqa: PLC0415
+
+    settings = _settings(data, server)
+    stop = _until_signal()
+    try:
+        site = load_site(site_file) if site_file else Site()
+        with system.opened(settings) as services, embedded.embedded(services, capture, site, folders) as parts:
+            failure = _run(services, parts, stop, exit_when_done=exit_when_done)
+            left = parts.stop()
+            if left:
+                # What is still at work must not find its files closed: the data is consistent at any moment, so just leave.
+                _leave(left, failure)
+    except (
+        CaptureError, CheckpointError, RuleError, SiteError, SpoolError, StreamError, system.FolderError,
+    ) as error:  # fmt: skip
+        raise CommandError(str(error)) from error
+    if failure is not None:
+        raise CommandError(failure)
+
+
+def _run(services: Services, parts: Embedded, stop: threading.Event, *, exit_when_done: bool) -> str | None:
+    """Start the parts and watch them until they shall end, or one fails; returns why it failed."""
+    with _served(services) as server:
+        parts.start()
+        ended = False
+        while not stop.is_set():
+            parts.wait(WATCH_SECONDS)
+            for line in parts.warnings:
+                warn(line)
+            for part, reason in services.status.failures().items():
+                return f"{part} has failed: {reason}"
+            if not server.running:
+                return "the server has failed: see the lines above"
+            if not ended and parts.done():
+                ended = True
+                if exit_when_done:
+                    break
+                click.echo("The capture has ended; everything in it has been looked at. Ctrl-C stops.")
+        parts.end()
+    return None
+
+
+def _leave(left: list[str], failure: str | None) -> NoReturn:
+    """End the process without waiting for those who are still at work."""
+    warn(f"ended while at work: {', '.join(left)}; nothing is lost")
+    if failure is not None:
+        CommandError(failure).show()
+    sys.stdout.flush()
+    os._exit(0 if failure is None else EXIT_COULD_NOT)
 
 
 def _settings(data: Path, given: dict[str, Any]) -> Settings:
@@ -84,9 +166,10 @@ def _until_signal() -> threading.Event:
     return stop
 
 
-def _serve(services: Services, stop: threading.Event) -> None:
-    """Answer until `stop` is set. Raises CommandError."""
-    from api import system  # noqa: PLC0415  as above
+@contextmanager
+def _served(services: Services) -> Generator[Server]:
+    """The API and the console, answering. Raises CommandError."""
+    from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
     from api.main import create_app  # noqa: PLC0415
     from api.server import Server, ServerError  # noqa: PLC0415
 
@@ -101,8 +184,7 @@ def _serve(services: Services, stop: threading.Event) -> None:
         if link is not None:
             minutes = services.settings.setup_link_seconds // 60
             click.echo(f"First start: create the first account within {minutes} minutes at\n  {link}")
-        while not stop.wait(0.5):
-            if not server.running:
-                raise CommandError("the server has stopped: see the lines above")
+        sys.stdout.flush()
+        yield server
     finally:
         server.stop()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 START_SECONDS: Final = 10
 """How long the server may take to start."""
 
-STOP_SECONDS: Final = 3
+STOP_SECONDS: Final = 1
 """How long requests that are being answered may take to end."""
 
 HEADER_BYTES: Final = 32 * 1024

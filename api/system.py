@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.alerts.consumer import AlertConsumer
 from api.main import create_services
 from api.status import Status
 from api.users import service as users
+from collector.dead_letters import DeadLetters
 from collector.store import StoreError
 from collector.store.local import LocalRecordStore
+from collector.stream import StreamError
+from collector.stream.local import LocalStream
+from collector.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,8 +36,8 @@ RECORDS: Final = "records"
 ALERTS: Final = "alerts"
 """Folder of the alerts' spool."""
 
-CONTROL: Final = "control"
-"""Folder of the spool of people's decisions."""
+DEAD_LETTERS: Final = "dead-letters"
+"""Folder of batches that could not be stored."""
 
 CHECKPOINTS: Final = "checkpoints"
 """Folder of detection's checkpoints."""
@@ -66,6 +71,18 @@ def opened(settings: Settings) -> Generator[Services]:
                 f"{settings.database_path}: cannot be used ({error}): restore it from a copy, or move it away"
             ) from error
         yield services
+
+
+def catch_up(services: Services) -> None:
+    """Store what the spools hold and a crash has kept from the record store and from the database. Raises FolderError."""
+    folder = services.settings.data
+    try:
+        if (folder / SPOOL).is_dir():
+            Writer(LocalStream(folder / SPOOL), services.records, DeadLetters(folder / DEAD_LETTERS)).drain()
+        if (folder / ALERTS).is_dir():
+            AlertConsumer(LocalStream(folder / ALERTS), services).drain()
+    except (StoreError, StreamError, OSError) as error:
+        raise FolderError(f"{folder}: {error}") from error
 
 
 def setup_link(services: Services, url: str) -> str | None:

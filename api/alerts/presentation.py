@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from api.alerts.models import SEVERITIES
-from api.alerts.schemas import AlertItem, AlertOutput, HistoryEntry, Triage
+from api.alerts.schemas import AlertItem, AlertOutput, HistoryEntry, Related, Triage
 from api.times import iso
 
 if TYPE_CHECKING:
@@ -27,7 +27,17 @@ def output(alert: Alert, language: str) -> AlertOutput:
         observed=texts["observed"],
         next_steps=texts["next_steps"],
         records=alert.body["records"],
-        related=alert.body["related"],
+        related=[
+            Related.model_validate(
+                {
+                    **finding,
+                    "title": finding["title"][language],
+                    "first_seen": iso(finding["first_seen"]),
+                    "last_seen": iso(finding["last_seen"]),
+                }
+            )
+            for finding in alert.body["related"]
+        ],
     )
 
 

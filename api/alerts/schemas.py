@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -100,6 +100,17 @@ class AlertItem(BaseModel):
     triage: Triage
 
 
+class Related(BaseModel):
+    """Findings of another rule that belong to an alert."""
+
+    rule: str = Field(examples=["second_client_for_unit"])
+    title: str = Field(examples=["A second client talks to a unit"])
+    severity: Severity = Field(examples=["medium"])
+    count: int = Field(examples=[12])
+    first_seen: str = Field(examples=["2026-11-23T08:12:31.104000000Z"])
+    last_seen: str = Field(examples=["2026-11-23T08:13:55.870000000Z"])
+
+
 class AlertOutput(AlertItem):
     """An alert with all that is known of it."""
 
@@ -109,7 +120,7 @@ class AlertOutput(AlertItem):
     next_steps: list[str] = Field(examples=[["Ask the shift.", "Compare the set points with the last approved ones."]])
     records: list[str] = Field(examples=[["local/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5/12/881"]])
     """Identities of records behind the alert (`sensor/epoch/sequence/row`)."""
-    related: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    related: list[Related]
     """Findings of other rules with the same cause."""
 
 

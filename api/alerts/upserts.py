@@ -6,8 +6,7 @@ the stream is read on from there, and an upsert that comes again is passed over 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -18,32 +17,14 @@ from api.database import advance
 from collector.stream import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
+    from detection.alerts import Alert as Revision
+
 CONSUMER: Final = "alerts"
 """Name under which the stream of alerts is read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upsert:
-    """A revision of an alert, as detection emits it. Fields as the columns of `Alert`; `body` holds what has no column."""
-
-    id: str
-    revision: int
-    rule: str
-    severity: str
-    confidence: float
-    rank: float
-    first_seen: int
-    last_seen: int
-    count: int
-    client_ip: str | None
-    server_ip: str | None
-    body: Mapping[str, Any]
-    """`texts` (language → title, summary, expected, observed, next_steps), `techniques`, `technique_aliases`, `records`,
-    `related`."""
 
 
 def position(session: Session) -> Position:
@@ -57,7 +38,7 @@ def stand(session: Session, at: Position) -> None:
     session.merge(StreamPosition(consumer=CONSUMER, position=at.to_json()))
 
 
-def apply(session: Session, upserts: Sequence[Upsert]) -> int:
+def apply(session: Session, upserts: Sequence[Revision]) -> int:
     """Write the revisions that are newer than what is stored; returns how many were.
 
     Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
@@ -89,14 +70,13 @@ def apply(session: Session, upserts: Sequence[Upsert]) -> int:
     return len(changed)
 
 
-def _write(alert: Alert, upsert: Upsert, change: int) -> None:
-    values = {field.name: getattr(upsert, field.name) for field in fields(upsert)}
-    values |= {"severity": SEVERITIES.index(values["severity"]), "body": dict(upsert.body), "change": change}  # pyright: ignore[reportArgumentType]
+def _write(alert: Alert, upsert: Revision, change: int) -> None:
+    made = {"severity": SEVERITIES.index(upsert.severity), "body": dict(upsert.body), "change": change}
     for name in DETECTED:
-        setattr(alert, name, values[name])
+        setattr(alert, name, made[name] if name in made else getattr(upsert, name))
 
 
-def _techniques(session: Session, alert: Alert, upsert: Upsert) -> None:
+def _techniques(session: Session, alert: Alert, upsert: Revision) -> None:
     """Keep the techniques to filter by as those of the new revision."""
     before, after = set(alert.body["techniques"]), set(upsert.body["techniques"])
     if before - after:

@@ -22,7 +22,7 @@ let token = "";
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
  *   techniques: string[], triage: Triage}} AlertItem
  * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],
- *   related: Record<string, unknown>[]}} Alert
+ *   related: {rule: string, title: string, severity: string, count: number}[]}} Alert
  */
 
 /**

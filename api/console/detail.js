@@ -190,9 +190,9 @@ function related(alert) {
       h(
         "li",
         {},
-        finding["severity"] ? h("span", { class: `pill sev-${finding["severity"]}` }, t(`severity.${finding["severity"]}`)) : null,
-        h("span", {}, String(finding["title"] ?? finding["rule"] ?? "")),
-        finding["count"] ? h("span", { class: "when" }, `${number(Number(finding["count"]))} ×`) : null,
+        h("span", { class: `pill sev-${finding.severity}` }, t(`severity.${finding.severity}`)),
+        h("span", {}, finding.title),
+        h("span", { class: "when" }, `${number(finding.count)} ×`),
       ),
     ),
   );

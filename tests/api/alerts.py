@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.alerts.upserts import Upsert
+from detection.alerts import Alert
 
 START = 1_764_000_000_000_000_000
 """First packet time, nanoseconds since 1970."""
 
 
-def upsert(number: int, revision: int = 1, **changes: Any) -> Upsert:
+def upsert(number: int, revision: int = 1, **changes: Any) -> Alert:
     """Revision `revision` of alert `number`, with other values where they are given."""
     texts = {
         "title": f"Alert {number}",
@@ -47,4 +47,4 @@ def upsert(number: int, revision: int = 1, **changes: Any) -> Upsert:
         },
     }
     values.update(changes)
-    return Upsert(**values)
+    return Alert(**values)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from api.alerts.upserts import Upsert
     from api.services import Services
     from api.users.models import Role
+    from detection.alerts import Alert
 
 PASSWORD = "seven pumps, two tanks"
 
@@ -58,7 +58,7 @@ class Running:
         with self.services.database.read() as session:
             return [user.name for user in users.users(session)]
 
-    def alerts(self, *given: Upsert) -> None:
+    def alerts(self, *given: Alert) -> None:
         """Alerts as the stream would bring them."""
         with self.services.database.write() as session:
             upserts.apply(session, given)

@@ -1,0 +1,145 @@
+"""The whole system in one process: capture → spool → record store and detection → alerts → API.
+
+Each part is a thread, and what lies between two parts is a spool on the disk, bounded by its quota: a part that falls behind
+holds nobody up until the spool is full, and a crash at any moment leaves every part at a place that it goes on from.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from api import system
+from api.alerts.consumer import AlertConsumer
+from api.alerts.upserts import position as alerts_position
+from api.capture import PART as CAPTURE
+from api.capture import Capture
+from api.parts import Parts
+from api.status import Gap
+from collector.dead_letters import DeadLetters
+from collector.stream.local import LocalStream
+from collector.writer import CONSUMER as STORE
+from collector.writer import Writer
+from detection.pipeline import Pipeline
+from detection.worker import CONSUMER as DETECTION
+from detection.worker import SENSOR as DETECTION_SENSOR
+from detection.worker import Worker
+from sensor.spool import Spool
+from sensor.tables import LOCAL_SENSOR
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from api.services import Services
+    from collector.stream import Gap as StreamGap
+    from collector.stream import Position
+    from detection.site import Site
+
+ALERTS: Final = "alerts"
+
+STOP_SECONDS: Final = 2.5
+"""How long the parts get to end; each leaves a consistent state at any moment, so that none is waited for longer."""
+
+
+class Embedded:
+    """The parts that work on one data folder.
+
+    Raises:
+        CaptureError: the capture cannot be read.
+        CheckpointError: detection's memory cannot be read.
+        RuleError: a rule cannot be loaded.
+        SpoolError, StreamError: a spool cannot be opened.
+    """
+
+    def __init__(self, services: Services, spools: tuple[Spool, Spool], capture: str, pipeline: Pipeline) -> None:
+        self._services = services
+        folder = services.settings.data
+        self._records = LocalStream(folder / system.SPOOL, spools[0])
+        self._alerts = LocalStream(folder / system.ALERTS, spools[1])
+        self._capture = Capture(capture, spools[0], services)
+        self._writer = Writer(
+            self._records, services.records, DeadLetters(folder / system.DEAD_LETTERS), on_gap=self._gap, on_failure=self._failure
+        )
+        self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json")
+        self._consumer = AlertConsumer(self._alerts, services)
+        self._parts = Parts(services.status)
+        self._seen = (0, 0.0)
+        self._warned = 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each thing of the capture that could not be read, since the last look."""
+        told = self._capture.warnings
+        new, self._warned = told[self._warned :], len(told)
+        return new
+
+    def start(self) -> None:
+        """Begin: those that use first, so that what comes is used at once."""
+        self._parts.start(ALERTS, self._consumer.run)
+        self._parts.start(DETECTION, self._worker.run)
+        self._parts.start(STORE, self._writer.run)
+        self._parts.start(CAPTURE, self._capture.run)
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Return when a part has failed, or after the timeout; tell how far each part is."""
+        self._parts.woken.wait(timeout_seconds)
+        self._observe()
+
+    def done(self) -> bool:
+        """Whether the capture has ended and all of it has been stored, looked at, and its alerts are in the database."""
+        if not self._parts.done(CAPTURE):
+            return False
+        waiting = {part.name: part.waiting for part in self._services.status.parts()}
+        if waiting.get(STORE) or waiting.get(DETECTION):
+            return False
+        # Detection is done with the records only now: what it said before is in the stream of alerts.
+        return _behind(self._alerts.end(), self._alerts_position()) == 0
+
+    def end(self) -> None:
+        """Ask all parts to end."""
+        self._parts.end()
+
+    def stop(self) -> list[str]:
+        """End all parts; returns those that did not end in time."""
+        return self._parts.stop(STOP_SECONDS)
+
+    def _observe(self) -> None:
+        status, metrics = self._services.status, self._services.metrics
+        self._capture.observe()
+        end = self._records.end()
+        status.tell(STORE, batches=self._writer.counters.batches, waiting=_behind(end, self._services.records.position(STORE)))
+        counters = self._worker.counters
+        with self._records.subscribe(DETECTION) as standing:
+            status.tell(DETECTION, batches=counters.batches, waiting=_behind(end, standing.position))
+        status.tell(ALERTS, waiting=_behind(self._alerts.end(), self._alerts_position()))
+        metrics.findings.inc(counters.batches - self._seen[0])
+        metrics.detection_seconds.inc(max(0.0, counters.seconds - self._seen[1]))
+        self._seen = (counters.batches, counters.seconds)
+
+    def _alerts_position(self) -> Position:
+        with self._services.database.read() as session:
+            return alerts_position(session)
+
+    def _gap(self, gap: StreamGap) -> None:
+        sensor, epoch = gap.run
+        self._services.status.gap(Gap(STORE, sensor, epoch, gap.expected, gap.found))
+
+    def _failure(self, line: str) -> None:
+        self._services.status.tell(STORE, detail=line)
+
+
+@contextmanager
+def embedded(services: Services, capture: str, site: Site, rules: Sequence[Path]) -> Generator[Embedded]:
+    """The parts of a system on its data folder, not started yet. Raises as `Embedded` does."""
+    folder = services.settings.data
+    with ExitStack() as stack:
+        (folder / system.CHECKPOINTS).mkdir(mode=0o700, exist_ok=True)
+        records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
+        alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
+        yield Embedded(services, (records, alerts), capture, Pipeline(site, rules))
+
+
+def _behind(end: Position, at: Position | None) -> int:
+    """How many batches lie between a place in a stream and its end."""
+    return sum(offset - (0 if at is None else at.offsets.get(partition, 0)) for partition, offset in end.offsets.items())

@@ -1,0 +1,207 @@
+"""`icsight run` and `icsight serve` as a process: what comes out, how it ends, and that no end loses or doubles anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from collector.store import Query
+from collector.store.local import LocalRecordStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ICSIGHT = Path(sys.executable).with_name("icsight")
+CAPTURES = Path(__file__).parents[2] / "rules" / "modbus"
+CAPTURE = CAPTURES / "write_by_unauthorised_client.fires.pcap"
+BIG = CAPTURES / "brute_force_write.fires.pcap.gz"
+
+STOP_SECONDS = 5.0
+"""The longest that the process may take to stop."""
+
+
+def run(data: Path, *options: str, capture: str | Path = BIG, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    command = [str(ICSIGHT), "run", "--capture", str(capture), "--data", str(data), "--port", "0", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=stdin, text=True)
+
+
+def finished(process: subprocess.Popen[str], timeout_seconds: float = 120) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=timeout_seconds)
+    return process.returncode, out, err
+
+
+@contextlib.contextmanager
+def serving(process: subprocess.Popen[str]) -> Generator[str]:
+    """The address at which a process answers."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.search(r"https?://\S+", line)
+    assert match is not None, (line, process.stderr and process.stderr.read())
+    try:
+        yield match[0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def alerts(data: Path) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(data / "icsight.db") as connection:
+        return connection.execute(
+            "SELECT id, revision, rule, severity, count, first_seen, last_seen, body FROM alert ORDER BY id"
+        ).fetchall()
+
+
+def records(data: Path) -> dict[str, list[dict[str, Any]]]:
+    store = LocalRecordStore(data / "records")
+    found = {table.table: store.query(Query(table.table, limit=10_000)).rows.to_dicts() for table in store.tables()}
+    store.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a run that nothing disturbed."""
+    data = tmp_path_factory.mktemp("whole") / "data"
+    code, _, err = finished(run(data, "--exit-when-done"))
+    assert code == 0, err
+    return data
+
+
+def test_the_system_finds_what_detect_finds(whole: Path) -> None:
+    answer = subprocess.run(
+        [ICSIGHT, "detect", BIG, "--output", "json"], capture_output=True, text=True, check=False, timeout=120
+    )
+    found = {alert["id"]: alert["count"] for alert in map(json.loads, answer.stdout.splitlines())}
+    assert found
+    assert {row[0]: row[4] for row in alerts(whole)} == found
+
+
+def test_running_again_adds_nothing(whole: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for _ in range(2):
+        code, _, err = finished(run(data, "--exit-when-done"))
+        assert code == 0, err
+    assert alerts(data) == alerts(whole)
+    assert records(data) == records(whole)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_at_any_moment_and_run_again_is_as_if_nothing_had_been(whole: Path, tmp_path: Path, seed: int) -> None:
+    data = tmp_path / "data"
+    moments = random.Random(seed)
+    for _ in range(2):
+        process = run(data, "--exit-when-done")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(0.3, 4.0))
+        process.kill()
+        process.communicate()
+    code, _, err = finished(run(data, "--exit-when-done"))
+    assert code == 0, err
+    assert alerts(data) == alerts(whole)
+    assert records(data) == records(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_cleanly_and_soon(tmp_path: Path, number: signal.Signals) -> None:
+    process = run(tmp_path / "data")
+    with serving(process) as url:
+        with httpx.stream("GET", f"{url}/healthz") as answer:
+            assert answer.status_code == 200
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS * 2) == 0
+        assert time.monotonic() - began < STOP_SECONDS
+
+
+def test_a_live_source_that_waits_for_packets_stops_too(tmp_path: Path) -> None:
+    packets, source = os.pipe()
+    process = run(tmp_path / "data", capture="-", stdin=packets)
+    os.write(source, CAPTURE.read_bytes())
+    with serving(process):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_SECONDS * 2) == 0
+    os.close(source)
+    os.close(packets)
+
+
+def test_it_keeps_serving_when_the_capture_has_ended(tmp_path: Path) -> None:
+    process = run(tmp_path / "data", capture=CAPTURE)
+    with serving(process) as url:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("The capture has ended"):
+                break
+        assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
+        assert process.poll() is None
+
+
+def test_serve_answers_over_what_a_run_left(whole: Path) -> None:
+    process = subprocess.Popen([ICSIGHT, "serve", "--data", whole, "--port", "0"], stdout=subprocess.PIPE, text=True)
+    with serving(process) as url:
+        families = httpx.get(f"{url}/metrics").text
+        told = sum(float(line.split()[-1]) for line in families.splitlines() if line.startswith("icsight_alerts{"))
+        assert told == len(alerts(whole))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("run", "--capture", "missing.pcap", "--data", "DATA", "--port", "0"), "missing.pcap"),
+        (("run", "--capture", str(CAPTURE), "--data", "DATA", "--port", "0", "--site", "missing.yml"), "missing.yml"),
+        (("run", "--capture", str(CAPTURE), "--data", "DATA", "--port", "0", "--rules", "missing"), "missing"),
+        (("run", "--capture", str(CAPTURE), "--data", "DATA", "--host", "0.0.0.0"), "--tls-certificate"),
+        (("serve", "--data", "DATA"), "icsight run"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    given = [str(tmp_path / "data") if option == "DATA" else option for option in options]
+    answer = subprocess.run([ICSIGHT, *given], capture_output=True, text=True, check=False, timeout=60)
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = finished(run(tmp_path / "data", "--port", str(taken.getsockname()[1])))
+    assert code == 2
+    assert "--port" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_second_process_on_the_folder_is_refused(tmp_path: Path) -> None:
+    process = run(tmp_path / "data", capture=CAPTURE)
+    with serving(process):
+        code, _, err = finished(run(tmp_path / "data", capture=CAPTURE))
+        assert code == 2
+        assert str(process.pid) in err
+
+
+def test_a_part_that_fails_ends_the_process_with_the_reason(whole: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    code, _, err = finished(run(data, "--exit-when-done"))
+    assert code == 0, err
+    with sqlite3.connect(data / "icsight.db") as connection:
+        connection.execute("DROP TABLE alert_event")
+        connection.execute("DELETE FROM stream_position")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("DELETE FROM alert_technique")
+        connection.execute("DELETE FROM alert")
+    code, _, err = finished(run(data, "--exit-when-done"))
+    assert code == 2
+    assert "alerts has failed" in err
