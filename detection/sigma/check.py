@@ -15,7 +15,7 @@ from detection import attack
 from detection.captures import detect
 from detection.pipeline import Pipeline
 from detection.rules import RuleDetector
-from detection.sigma.compile import NUMBERS, ConditionError, column_of, parsed
+from detection.sigma.compile import NUMBERS, OPERATORS, ConditionError, column_of, parsed
 from detection.sigma.rule import LANGUAGES, Rule, RuleError
 from detection.site import Site
 from detection.site import load as load_site
@@ -242,7 +242,7 @@ def _bound(value: object) -> tuple[float, float]:
                 "<=": (float("-inf"), number),
                 ">": (number + step, float("inf")),
                 ">=": (number, float("inf")),
-            }.get(value.op.value, (float("-inf"), float("inf")))
+            }.get(OPERATORS[value.op], (float("-inf"), float("inf")))
         case _:
             return float("-inf"), float("inf")
 

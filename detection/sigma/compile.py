@@ -52,6 +52,15 @@ NUMBERS: Final = {"u8": 255, "u16": 65_535, "u32": 2**32 - 1, "u64": 2**64 - 1, 
 TEXTS: Final = {"choice", "name", "text"}
 """Kinds of columns that hold text."""
 
+OPERATORS: Final = {
+    CompareOperators.LT: "<",
+    CompareOperators.LTE: "<=",
+    CompareOperators.GT: ">",
+    CompareOperators.GTE: ">=",
+    CompareOperators.NEQ: "!=",
+}
+"""Comparisons that numbers can be tested with."""
+
 KNOWN_VALUES: Final = 65_536
 """Values of a text column for which a test's answer is remembered; then the memory starts anew."""
 
@@ -193,7 +202,7 @@ def _atom(column: Column, value: object, site: Site, columns: set[str]) -> Calla
         case SigmaCompareExpression():
             if not isinstance(value.number, SigmaNumber):
                 raise ConditionError(f"{name} is compared with something that is not a number")
-            return _number(column, value.op.value, value.number.number)
+            return _number(column, OPERATORS[value.op], value.number.number)
         case SigmaCIDRExpression():
             return text_test(column, networks([str(value.network)]))
         case SigmaRegularExpression():
@@ -343,7 +352,3 @@ def parsed(rule_detection: object) -> object:
     except SigmaError as error:
         raise ConditionError(" ".join(str(error).split())) from error
     return nodes[0] if len(nodes) == 1 else ConditionOR(nodes)
-
-
-OPERATORS: Final = tuple(operator.value for operator in CompareOperators)
-"""Comparisons that numbers can be tested with."""
