@@ -2,6 +2,7 @@
 
 use super::output::{Output, Rule};
 use super::recognise;
+use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
 use crate::protocol::{Carrier, Context, Conversation, MESSAGE_BYTES, Probe, Side};
 use crate::record::table::{Application, FlowRow, Layer, Transport};
@@ -47,7 +48,7 @@ struct Piece {
 
 /// What listening came to.
 enum Verdict {
-    Modbus(modbus::frame::Framing, Option<Side>),
+    Modbus(Framing, Option<Side>),
     Named(Application),
     Unsure,
 }
@@ -285,13 +286,24 @@ fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], has_answer: bool) -> V
     let named = if is_datagram { recognise::datagram(said, ports) } else { recognise::stream(said) };
     match (named, probe) {
         (Some(application), _) => Verdict::Named(application),
+        (None, Probe::No) if ports.contains(&modbus::PORT) && has_header(said, flow.handshake) => Verdict::Modbus(Framing::Tcp, None),
         (None, Probe::Possible(seen)) if ports.contains(&modbus::PORT) || seen.is_some() && has_answer => Verdict::Modbus(framing, seen),
         _ => Verdict::Unsure,
     }
 }
 
+/// Whether this is the header of a message, on Modbus' own port where a message may break any other rule and is to be judged, not passed over:
+/// protocol identifier 0, or a length that fits to the byte (GUIDE, 3.1.3).
+fn has_header(said: &[u8], handshake: Handshake) -> bool {
+    match frame::tcp(said) {
+        Framed::Adu(adu) => adu.protocol == 0 || adu.bytes.len() == said.len(),
+        // Inside a message zeros are common: only the beginning of a connection is sure to be the beginning of a message.
+        _ => handshake != Handshake::Unseen && matches!(said, [_, _, 0, 0, _, _, ..]),
+    }
+}
+
 /// The conversation is Modbus: what was heard from piece `from` on is given to it.
-fn recognised(flow: &mut Flow<Talk>, position: usize, framing: modbus::frame::Framing, seen: Option<Side>, from: usize, output: &mut Output) {
+fn recognised(flow: &mut Flow<Talk>, position: usize, framing: Framing, seen: Option<Side>, from: usize, output: &mut Output) {
     let is_datagram = flow.key.transport == Transport::Udp;
     let carrier = if is_datagram { Carrier::Datagram } else { Carrier::Stream };
     let from_start = flow.handshake == Handshake::Done && flow.half(0).packets > 0 && flow.half(1).packets > 0;
