@@ -311,16 +311,17 @@ fn recognised(flow: &mut Flow<Talk>, position: usize, framing: Framing, seen: Op
     let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Modbus(Box::new(modbus))) else { return };
     forget_pieces(&pieces, output);
     flow.application.name = Some(Application::Modbus);
-    // Whoever opened the connection asks; where that was not seen, content tells, then the port.
-    if flow.handshake == Handshake::Unseen {
-        let ports = flow.key.endpoints.map(|endpoint| endpoint.port);
-        let by_content = seen.map(|seen| if seen == Side::Client { position } else { 1 - position });
-        let by_port = match ports {
-            [modbus::PORT, other] if other != modbus::PORT => Some(1),
-            [other, modbus::PORT] if other != modbus::PORT => Some(0),
-            _ => None,
-        };
-        flow.client = by_port.or(by_content).unwrap_or(flow.client);
+    // Modbus' own port tells who answers, even where the server opened the connection; else whoever opened it asks, and where that
+    // was not seen, content tells.
+    let by_port = match flow.key.endpoints.map(|endpoint| endpoint.port) {
+        [modbus::PORT, other] if other != modbus::PORT => Some(1),
+        [other, modbus::PORT] if other != modbus::PORT => Some(0),
+        _ => None,
+    };
+    let by_content = seen.filter(|_| flow.handshake == Handshake::Unseen).map(|seen| if seen == Side::Client { position } else { 1 - position });
+    let client = by_port.or(by_content).unwrap_or(flow.client);
+    if client != flow.client {
+        flow.client = client;
         flow.application.party.clear();
     }
     for (index, piece) in pieces.into_iter().enumerate() {
