@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.differential.message import READS, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 MODBUS_PORT = 502
@@ -43,6 +43,8 @@ class _Occurrences:
     def __init__(self, line: str) -> None:
         cells = line.rstrip("\n").split("\t")
         self._left = {name: cell.split(";") if cell else [] for name, cell in zip(FIELDS, cells, strict=True)}
+        self.several = self.count("modbus.func_code") > 1
+        """Whether the frame has more than one message."""
 
     def first(self, name: str) -> str:
         """The first occurrence, which stays."""
@@ -75,7 +77,11 @@ class _Occurrences:
 
 
 def of_tshark(capture: Path) -> Iterator[Message]:
-    """The messages of a capture over TCP as tshark tells them."""
+    """The messages of a capture over TCP as tshark tells them.
+
+    Where a frame has several answers with bits, tshark knows how many are whose and `-T fields` does not say: their values are None, and
+    one more message of kind "bits" has all of the frame's (`merge_bits` makes the same of other messages).
+    """
     columns = [argument for name in FIELDS for argument in ("-e", name)]
     command = ["tshark", "-r", str(capture), "-Y", "mbtcp && modbus", "-T", "fields", "-E", "aggregator=;", *columns]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -99,6 +105,23 @@ def _of_line(frame: _Occurrences) -> Iterator[Message]:
             return
         take = _request if is_request else _response
         yield take(frame, (time_ns, "request" if is_request else "response", sender, transaction_id, unit_id, code), code)
+    bits = frame.numbers("modbus.bitval", frame.count("modbus.bitval"))
+    if frame.several and bits:
+        yield Message(time_ns, "bits", sender, 0, 0, 0, values=bits)
+
+
+def merge_bits(messages: Iterable[Message], like: Iterable[Message]) -> Iterator[Message]:
+    """The same messages with the bits of a frame in one where `like` has them so."""
+    frames: dict[tuple[int, str], list[int]] = {(each.time_ns, each.sender): [] for each in like if each.kind == "bits"}
+    for message in messages:
+        bits = frames.get((message.time_ns, message.sender)) if message.kind == "response" else None
+        if bits is None or message.function_code not in {1, 2} or message.values is None:
+            yield message
+        else:
+            bits.extend(message.values)
+            yield message._replace(values=None)
+    for (time_ns, sender), bits in frames.items():
+        yield Message(time_ns, "bits", sender, 0, 0, 0, values=tuple(bits))
 
 
 def _request(frame: _Occurrences, head: tuple[int, str, str, int, int, int], code: int) -> Message:
@@ -139,7 +162,6 @@ def _response(frame: _Occurrences, head: tuple[int, str, str, int, int, int], co
 
 
 def _read_values(frame: _Occurrences, code: int, size: int) -> tuple[int, ...] | None:
-    if code in (1, 2):
-        # With several messages in a frame, how many bits each has is known to tshark only through its request.
-        return frame.numbers("modbus.bitval", frame.count("modbus.bitval")) if frame.count("modbus.func_code") == 0 else None
+    if code in {1, 2}:
+        return None if frame.several else frame.numbers("modbus.bitval", frame.count("modbus.bitval"))
     return frame.numbers("modbus.regval_uint16", size // 2)
