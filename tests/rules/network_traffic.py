@@ -50,12 +50,12 @@ def half_open_connections(fires: Capture, quiet: Capture) -> None:
 
 @scenario("network/connection_flood", stack=CRAFTED)
 def connection_flood(fires: Capture, quiet: Capture) -> None:
-    for capture, connections in ((fires, 330), (quiet, 60)):
+    for capture, connections in ((fires, 220), (quiet, 150)):
         for _ in range(connections):
             connection = capture.connect(INTRUDER, PLC)
             connection.open()
             connection.packet(from_client=True, flags="RA")
-            capture.wait(0.1)
+            capture.wait(0.03)
 
 
 @scenario("network/remote_service_into_control_network", stack=CRAFTED)
