@@ -42,6 +42,7 @@ def records_not_written(capture: str) -> dict[str, int]:
 def alerts(capture: str) -> dict[str, int]:
     """Capture to alerts, every rule on."""
     from click.testing import CliRunner
+
     from detection.cli import detect
 
     result = CliRunner().invoke(detect, [capture, "--output", "json"])

@@ -1,0 +1,185 @@
+"""The capture that speed is measured on: `python -m tests.benchmarks.generate --packets N --out FILE`.
+
+Fifty clients poll fifty controllers over Modbus/TCP ten times a second each: a request, its response and a bare acknowledgment per poll. 80 % read
+10 to 59 holding registers whose values drift slowly, 8 % write one register, 7 % read coils, 3 % write four registers, 2 % are answered by
+an exception. Whole arrays at a time; the same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONNECTIONS: Final = 50
+REGISTERS: Final = 60
+ROUNDS: Final = 400
+"""Polls of each connection that are made at a time."""
+POLL_NS: Final = 100_000_000
+START_NS: Final = 1_767_225_600_000_000_000
+HEADER: Final = 16 + 14 + 20 + 20
+"""Bytes of a packet record before the payload: pcap, Ethernet, IPv4, TCP."""
+SHARES: Final = (("read", 0.80), ("write", 0.08), ("coils", 0.07), ("block", 0.03), ("exception", 0.02))
+
+
+def big(values: NDArray[Any], size: int) -> NDArray[np.uint8]:
+    """Numbers as big-endian bytes, one row each."""
+    return values.astype(f">u{size}").view(np.uint8).reshape(len(values), size)
+
+
+def little(values: NDArray[Any], size: int) -> NDArray[np.uint8]:
+    """Numbers as little-endian bytes, one row each."""
+    return values.astype(f"<u{size}").view(np.uint8).reshape(len(values), size)
+
+
+class Plant:
+    """What goes on between two chunks: values, sequence numbers, transaction identifiers."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.values = self.random.integers(100, 4_000, (CONNECTIONS, REGISTERS))
+        self.quantity = self.random.integers(10, REGISTERS, CONNECTIONS)
+        self.client_seq = self.random.integers(0, 2**32, CONNECTIONS)
+        self.server_seq = self.random.integers(0, 2**32, CONNECTIONS)
+        self.round = 0
+
+    def chunk(self) -> NDArray[np.uint8]:
+        """ROUNDS polls of each connection as packet records."""
+        random = self.random
+        count = ROUNDS * CONNECTIONS
+        connection = np.tile(np.arange(CONNECTIONS), ROUNDS)
+        transaction = np.repeat(np.arange(self.round, self.round + ROUNDS), CONNECTIONS) & 0xFFFF
+        kind = random.choice(len(SHARES), count, p=[share for _, share in SHARES])
+        # Three registers in a hundred move by one at each poll.
+        moves = (random.random((ROUNDS, CONNECTIONS, REGISTERS)) < 0.03) * random.choice(
+            [-1, 1], (ROUNDS, CONNECTIONS, REGISTERS)
+        )
+        values = (np.cumsum(moves, axis=0) + self.values).reshape(count, REGISTERS)
+        self.values = values[-CONNECTIONS:].reshape(CONNECTIONS, REGISTERS)
+
+        read, write, coils, block, refused = (kind == index for index in range(len(SHARES)))
+        quantity = self.quantity[connection]
+        words = values.astype(">u2").view(np.uint8).reshape(count, REGISTERS * 2)
+        width = 9 + REGISTERS * 2
+        request = np.zeros((count, 21), np.uint8)
+        response = np.zeros((count, width), np.uint8)
+        request_bytes = np.where(block, 21, 12)
+        response_bytes = np.select([read, write, coils, block, refused], [9 + quantity * 2, 12, 13, 12, 9])
+        function = np.select([read, write, coils, block, refused], [3, 6, 1, 16, 3])
+        for adu, size in ((request, request_bytes), (response, response_bytes)):
+            adu[:, 0:2] = big(transaction, 2)
+            adu[:, 4:6] = big(size - 6, 2)
+            adu[:, 6] = 1
+            adu[:, 7] = function
+        request[:, 8:10] = big(np.where(write | block, 200, np.where(refused, 9_000, 0)), 2)
+        request[:, 10:12] = big(np.select([read, coils, block, refused], [quantity, 32, 4, 1], values[:, 0]), 2)
+        request[block, 12] = 8
+        request[block, 13:21] = words[block, :8]
+        response[:, 8] = np.select([read, coils, refused], [quantity * 2, 4, 2], 0)
+        response[refused, 7] |= 0x80
+        response[:, 9:] = np.where(read[:, None], words, 0)
+        echo = write | block
+        response[echo, 8:12] = request[echo, 8:12]
+        response[coils, 9:13] = big(values[coils, 0] * 65_537, 4)
+
+        sizes = np.stack([request_bytes, response_bytes, np.zeros(count, np.int64)], axis=1)
+        self.round += ROUNDS
+        return self._packets(connection, (request, response), sizes)
+
+    def _packets(
+        self, connection: NDArray[Any], payloads: tuple[NDArray[np.uint8], NDArray[np.uint8]], sizes: NDArray[Any]
+    ) -> NDArray[np.uint8]:
+        count = len(connection)
+        sent, answered = (self._sequence(sizes[:, side], start) for side, start in ((0, self.client_seq), (1, self.server_seq)))
+        sequence = np.stack([sent, answered, sent + sizes[:, 0]], axis=1)
+        acknowledged = np.stack([answered, sent + sizes[:, 0], answered + sizes[:, 1]], axis=1)
+        last = slice(-CONNECTIONS, None)
+        self.client_seq = (sent[last] + sizes[last, 0]) % 2**32
+        self.server_seq = (answered[last] + sizes[last, 1]) % 2**32
+
+        first_round = self.round - ROUNDS
+        step = np.repeat(np.arange(first_round, first_round + ROUNDS, dtype=np.int64), CONNECTIONS)
+        start = START_NS + step * POLL_NS + connection * (POLL_NS // CONNECTIONS)
+        times = (start[:, None] + np.array([0, 300_000, 500_000])).ravel()
+        flat_sizes = sizes.ravel()
+        head = np.zeros((count * 3, HEADER), np.uint8)
+        head[:, 0:4] = little(times // 1_000_000_000, 4)
+        head[:, 4:8] = little(times % 1_000_000_000, 4)
+        head[:, 8:12] = head[:, 12:16] = little(flat_sizes + HEADER - 16, 4)
+        forward = np.tile([True, False, True], count)
+        owner = np.repeat(connection, 3)
+        client = np.stack([np.full(count * 3, 10), np.zeros(count * 3), np.zeros(count * 3), owner + 1], axis=1)
+        server = np.stack([np.full(count * 3, 10), np.zeros(count * 3), np.ones(count * 3), owner + 1], axis=1)
+        source, target = (np.where(forward[:, None], a, b) for a, b in ((client, server), (server, client)))
+        head[:, 16:22] = np.concatenate([np.full((count * 3, 2), 2), target], axis=1)
+        head[:, 22:28] = np.concatenate([np.full((count * 3, 2), 2), source], axis=1)
+        head[:, 28:30] = [8, 0]
+        head[:, 30] = 0x45
+        head[:, 32:34] = big(flat_sizes + 40, 2)
+        head[:, 36] = 0x40
+        head[:, 38] = 64
+        head[:, 39] = 6
+        head[:, 42:46], head[:, 46:50] = source, target
+        words = head[:, 30:50].reshape(-1, 10, 2).astype(np.uint32)
+        total = (words[:, :, 0] << 8 | words[:, :, 1]).sum(axis=1)
+        head[:, 40:42] = big(~((total & 0xFFFF) + (total >> 16)) & 0xFFFF, 2)
+        ports = np.stack([40_000 + owner, np.full(count * 3, 502)], axis=1)
+        ports = np.where(forward[:, None], ports, ports[:, ::-1])
+        head[:, 50:52], head[:, 52:54] = big(ports[:, 0], 2), big(ports[:, 1], 2)
+        head[:, 54:58], head[:, 58:62] = big(sequence.ravel() % 2**32, 4), big(acknowledged.ravel() % 2**32, 4)
+        head[:, 62] = 0x50
+        head[:, 63] = np.where(flat_sizes > 0, 0x18, 0x10)
+        head[:, 64:66] = [0x20, 0]
+
+        offsets = np.concatenate([[0], np.cumsum(flat_sizes + HEADER)])
+        out = np.zeros(offsets[-1], np.uint8)
+        out[offsets[:-1, None] + np.arange(HEADER)] = head
+        for side, payload in enumerate(payloads):
+            row = np.repeat(np.arange(count), sizes[:, side])
+            column = np.arange(len(row)) - np.repeat(np.cumsum(sizes[:, side]) - sizes[:, side], sizes[:, side])
+            out[offsets[row * 3 + side] + HEADER + column] = payload[row, column]
+        return out
+
+    def _sequence(self, sizes: NDArray[Any], start: NDArray[Any]) -> NDArray[Any]:
+        """Sequence number of each message: what its connection sent before."""
+        before = np.cumsum(sizes.reshape(ROUNDS, CONNECTIONS), axis=0) - sizes.reshape(ROUNDS, CONNECTIONS)
+        return (before + start).ravel() % 2**32
+
+
+def write(out: Path, packets: int, seed: int) -> None:
+    """Write a capture of so many packets, rounded up to whole chunks and cut to the packet."""
+    plant = Plant(seed)
+    left = packets
+    with out.open("wb") as file:
+        file.write(
+            bytes.fromhex("4d3cb2a1020004000000000000000000") + (262_144).to_bytes(4, "little") + (1).to_bytes(4, "little")
+        )
+        while left > 0:
+            chunk = plant.chunk()
+            if left < ROUNDS * CONNECTIONS * 3:
+                chunk = chunk[: _end(chunk, left)]
+            file.write(chunk.tobytes())
+            left -= ROUNDS * CONNECTIONS * 3
+
+
+def _end(chunk: NDArray[np.uint8], packets: int) -> int:
+    """Where so many packet records end."""
+    at = 0
+    data = chunk.tobytes()
+    for _ in range(packets):
+        at += 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+    return at
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write the capture that speed is measured on.")
+    parser.add_argument("--packets", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    write(arguments.out, arguments.packets, arguments.seed)
