@@ -84,7 +84,7 @@ class Server:
         self._server = _Quiet(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="api", daemon=True)
         scheme = "https" if settings.encrypted else "http"
-        name = "localhost" if settings.host in {"127.0.0.1", "::1", "localhost"} else settings.host
+        name = "localhost" if settings.host in {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::"} else settings.host  # noqa: S104  compared
         self.url: Final = f"{scheme}://{f'[{name}]' if ':' in name else name}:{self.port}"
 
     def start(self) -> None:
