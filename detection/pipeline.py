@@ -49,9 +49,10 @@ class State:
 
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:
-    tuples = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
-    related = {name: tuple(numbers) for name, numbers in fields["related"].items()}
-    return OpenAlert(**{**fields, **tuples, "related": related})
+    tuples: dict[str, Any] = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
+    related: dict[str, Any] = {name: tuple(numbers) for name, numbers in fields["related"].items()}
+    whole: dict[str, Any] = {**fields, **tuples, "related": related}
+    return OpenAlert(**whole)
 
 
 def _encode(frame: pl.DataFrame) -> str:

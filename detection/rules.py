@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import polars as pl
 from sigma.rule import SigmaRule
@@ -193,8 +193,8 @@ def _compiled(rule: Rule, site: Site, columns: Sequence[str]) -> Compiled:
 def _window(rule: Rule) -> Window:
     """A correlation's window. Raises RuleError for a kind that is not supported."""
     sigma = rule.correlation
-    if sigma is None or sigma.timespan is None:
-        raise RuleError(f"{rule.path}: {rule.name}: a correlation needs a timespan")
+    if sigma is None:
+        raise RuleError(f"{rule.path}: {rule.name}: not a correlation")
     kind = sigma.type.name.lower()
     sources = tuple(_source_name(reference.rule) for reference in sigma.rules or [])
     field_name: str | None = None
@@ -205,7 +205,7 @@ def _window(rule: Rule) -> Window:
         if operator not in {"GTE", "GT"}:
             raise RuleError(f"{rule.path}: {rule.name}: a count needs the condition gte or gt")
         threshold = int(getattr(condition, "count", 0)) + (operator == "GT")
-        named = getattr(condition, "fieldref", None)
+        named = cast("list[str] | str | None", getattr(condition, "fieldref", None))
         field_name = named[0] if isinstance(named, list) else named
         if kind == "value_count" and field_name is None:
             raise RuleError(f"{rule.path}: {rule.name}: value_count needs a field in its condition")

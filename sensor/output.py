@@ -55,7 +55,7 @@ class JsonLines:
 
     def write(self, frame: pl.DataFrame) -> None:
         """Write these rows."""
-        click.get_text_stream("stdout").write(printable(frame).write_ndjson())
+        sys.stdout.write(printable(frame).write_ndjson())
 
     def close(self) -> None:
         """Flush."""
@@ -120,7 +120,7 @@ class Binary:
             frame.write_ipc_stream(buffer, compression="lz4")
         else:
             frame.write_parquet(buffer)
-        stdout = click.get_binary_stream("stdout")
+        stdout = sys.stdout.buffer
         stdout.write(buffer.getbuffer())
         stdout.flush()
 

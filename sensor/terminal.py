@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 EXIT_COULD_NOT: Final = 2
 """Exit status of a command that could not do what it was asked."""
@@ -74,7 +74,7 @@ class Progress:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Progress]:
+def progress(label: str) -> Generator[Progress]:
     """A progress line for the time of the block."""
     line = Progress(label)
     try:

@@ -223,7 +223,9 @@ def _values(value: object) -> frozenset[object] | None:
         case SigmaExpansion():
             parts = [_values(part) for part in value.values]
             return (
-                None if any(part is None for part in parts) else frozenset().union(*(part for part in parts if part is not None))
+                None
+                if any(part is None for part in parts)
+                else frozenset[object]().union(*(part for part in parts if part is not None))
             )
         case _:
             return None
@@ -234,7 +236,7 @@ def _bound(value: object) -> tuple[float, float]:
     match value:
         case SigmaNumber():
             return float(value.number), float(value.number)
-        case SigmaCompareExpression() if isinstance(value.number, SigmaNumber):
+        case SigmaCompareExpression():
             number = float(value.number.number)
             step = 1.0 if number.is_integer() else 0.0
             return {

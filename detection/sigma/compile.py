@@ -200,8 +200,6 @@ def _atom(column: Column, value: object, site: Site, columns: set[str]) -> Calla
         case SigmaNumber():
             return _number(column, "==", value.number)
         case SigmaCompareExpression():
-            if not isinstance(value.number, SigmaNumber):
-                raise ConditionError(f"{name} is compared with something that is not a number")
             return _number(column, OPERATORS[value.op], value.number.number)
         case SigmaCIDRExpression():
             return text_test(column, networks([str(value.network)]))

@@ -1,8 +1,8 @@
 """The capture that speed is measured on: `python -m tests.benchmarks.generate --packets N --out FILE`.
 
-Fifty clients poll fifty controllers over Modbus/TCP ten times a second each: a request, its response and a bare acknowledgment per poll. 80 % read
-10 to 59 holding registers whose values drift slowly, 8 % write one register, 7 % read coils, 3 % write four registers, 2 % are answered by
-an exception. Whole arrays at a time; the same seed gives the same bytes.
+Fifty clients poll fifty controllers over Modbus/TCP ten times a second each: a request, its response and a bare acknowledgment
+per poll. 80 % read 10 to 59 holding registers whose values drift slowly, 8 % write one register, 7 % read coils, 3 % write four
+registers, 2 % are answered by an exception. Whole arrays at a time; the same seed gives the same bytes.
 """
 
 from __future__ import annotations

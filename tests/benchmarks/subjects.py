@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 def read_every_byte(capture: str) -> dict[str, int]:
@@ -69,7 +69,7 @@ def pyshark(capture: str) -> dict[str, int]:
 
     messages = 0
     with pyshark.FileCapture(capture, keep_packets=False) as packets:
-        for packet in packets:
+        for packet in cast("Iterable[Any]", packets):
             messages += "MODBUS" in packet
     return {"messages": messages}
 

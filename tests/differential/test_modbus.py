@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyshark
 import pytest
@@ -58,7 +58,7 @@ def of_pyshark(capture: Path) -> list[Message]:
     """Requests and responses as pyshark tells them, without values."""
     messages: list[Message] = []
     with pyshark.FileCapture(str(capture), display_filter="mbtcp && modbus", keep_packets=False) as packets:
-        for packet in packets:
+        for packet in cast("Iterable[Any]", packets):
             headers = [layer for layer in packet.layers if layer.layer_name == "mbtcp"]
             bodies = [layer for layer in packet.layers if layer.layer_name == "modbus"]
             for header, body in zip(headers, bodies, strict=False):

@@ -79,8 +79,8 @@ class _Occurrences:
 def of_tshark(capture: Path) -> Iterator[Message]:
     """The messages of a capture over TCP as tshark tells them.
 
-    Where a frame has several answers with bits, tshark knows how many are whose and `-T fields` does not say: their values are None, and
-    one more message of kind "bits" has all of the frame's (`merge_bits` makes the same of other messages).
+    Where a frame has several answers with bits, tshark knows how many are whose and `-T fields` does not say: their values are
+    None, and one more message of kind "bits" has all of the frame's (`merge_bits` makes the same of other messages).
     """
     columns = [argument for name in FIELDS for argument in ("-e", name)]
     command = ["tshark", "-r", str(capture), "-Y", "mbtcp && modbus", "-T", "fields", "-E", "aggregator=;", *columns]

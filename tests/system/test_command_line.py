@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def modbus(transaction: int, unit: int, pdu: bytes) -> bytes:
     return transaction.to_bytes(2) + b"\0\0" + (len(pdu) + 1).to_bytes(2) + bytes([unit]) + pdu
 
 
-def packets(polls: int = 20) -> Iterator[Ether]:
+def packets(polls: int = 20) -> Iterator[Packet]:
     """A client that polls two registers, and one write."""
     out = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src="10.0.0.1", dst="10.0.0.2")
     back = Ether(src="02:00:00:00:00:02", dst="02:00:00:00:00:01") / IP(src="10.0.0.2", dst="10.0.0.1")
@@ -120,7 +121,7 @@ def test_what_is_no_capture_is_one_line_and_status_2(command: str, tmp_path: Pat
 
 def test_an_unknown_link_type_is_named(tmp_path: Path) -> None:
     path = tmp_path / "odd.pcap"
-    wrpcap(str(path), [b"\x01\x02\x03\x04"], linktype=147)
+    wrpcap(str(path), [Raw(b"\x01\x02\x03\x04")], linktype=147)
     done = icsight("read", path)
     assert b"147" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -88,6 +88,8 @@ impl Page {
 #[derive(Default)]
 pub struct Points {
     pages: HashMap<(Address, u8, Kind, u8), Box<Page>, FixedState>,
+    /// Room for the values of the message at hand.
+    unpacked: Vec<u16>,
 }
 
 impl Points {
@@ -104,9 +106,10 @@ impl Points {
         records: &mut Records,
         counters: &mut Counters,
     ) {
-        let mut values = [0; VALUES];
-        let count = unpack(words, &mut values);
-        let mut rest = values.get(..count).unwrap_or_default();
+        let mut values = std::mem::take(&mut self.unpacked);
+        values.clear();
+        unpack(words, &mut values);
+        let mut rest = values.as_slice();
         let mut start = usize::from(seen.start);
         while !rest.is_empty() && start < 0x1_0000 {
             let within = start % PAGE;
@@ -124,6 +127,7 @@ impl Points {
             rest = later;
             start += now.len();
         }
+        self.unpacked = values;
     }
 }
 
@@ -197,29 +201,15 @@ impl Page {
     }
 }
 
-/// Words as numbers; returns how many.
-fn unpack(words: Words<'_>, room: &mut [u16; VALUES]) -> usize {
+/// Words as numbers, at most `VALUES`.
+fn unpack(words: Words<'_>, room: &mut Vec<u16>) {
     match words {
-        Words::None => 0,
-        Words::Registers(bytes) => {
-            let (pairs, _) = bytes.as_chunks::<2>();
-            for (slot, pair) in room.iter_mut().zip(pairs) {
-                *slot = u16::from_be_bytes(*pair);
-            }
-            pairs.len().min(VALUES)
-        }
+        Words::None => {}
+        Words::Registers(bytes) => room.extend(bytes.as_chunks::<2>().0.iter().take(VALUES).map(|pair| u16::from_be_bytes(*pair))),
         Words::Bits(bytes, count) => {
-            let count = usize::from(count).min(bytes.len() * 8).min(VALUES);
-            for (slot, at) in room.iter_mut().zip(0..count) {
-                *slot = u16::from(bytes.get(at / 8).copied().unwrap_or_default() >> (at % 8) & 1);
-            }
-            count
+            let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1)));
+            room.extend(bits.take(usize::from(count).min(VALUES)));
         }
-        Words::Numbers(numbers) => {
-            for (slot, number) in room.iter_mut().zip(numbers) {
-                *slot = *number;
-            }
-            numbers.len().min(VALUES)
-        }
+        Words::Numbers(numbers) => room.extend(numbers.iter().take(VALUES)),
     }
 }
