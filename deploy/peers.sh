@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the tests compare with and what a package registry of Python does not have: tshark (through apt, as root) and Chromium.
+# Installs what the tests compare with and what a package registry of Python does not have: tshark, Chromium, and a font that can show
+# Chinese to it (through apt, as root).
 set -euo pipefail
 wanted=()
 command -v tshark >/dev/null || wanted+=(tshark)
 command -v chromium >/dev/null || wanted+=(chromium)
+fc-list 2>/dev/null | grep -qiE "wqy|noto ?sans ?cjk" || wanted+=(fontconfig fonts-wqy-zenhei)
 [ "${#wanted[@]}" -gt 0 ] || exit 0
 echo "== peers: installing ${wanted[*]}"
 if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
