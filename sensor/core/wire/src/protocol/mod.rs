@@ -104,6 +104,7 @@ impl Counters {
 pub trait Conversation {
     /// In-order bytes of one side, from the first that was not consumed. Returns how many are consumed; the rest comes again with more
     /// behind it, but never more than `MESSAGE_BYTES` unconsumed. `context.ts` is the time of the packet that brought the newest bytes.
+    /// Stops between messages when `context.records` is full: the engine cuts, and comes back with the rest at once.
     fn stream(&mut self, side: Side, data: &[u8], context: &mut Context<'_>) -> usize;
 
     /// A whole datagram of one side.

@@ -10,7 +10,7 @@ mod neighbour;
 mod stream;
 mod table;
 
-pub use flow::{Ending, Flow, Handshake, Half};
+pub use flow::{Ending, Flow, Half, Handshake};
 pub use key::{Endpoint, FlowKey};
 pub use neighbour::{Neighbours, Observation};
 pub use stream::{Arrival, Arriving, Conflict, Ready, Stream};
@@ -43,7 +43,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { flows: 65_536, direction_bytes: 128 * 1024, direction_segments: 256, held_bytes: 32 * 1024 * 1024, overlap: Overlap::First }
+        Self {
+            flows: 65_536,
+            direction_bytes: 128 * 1024,
+            direction_segments: 256,
+            held_bytes: 32 * 1024 * 1024,
+            overlap: Overlap::First,
+        }
     }
 }
 

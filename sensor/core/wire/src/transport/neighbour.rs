@@ -65,49 +65,99 @@ impl Neighbours {
     }
 
     /// Takes an ARP message in; `frame_mac` is the sender of the frame.
-    pub fn arp(&mut self, ts: i64, vlan: Option<u16>, frame_mac: Option<[u8; 6]>, message: &ArpMessage) -> Vec<Observation> {
+    pub fn arp(
+        &mut self,
+        ts: i64,
+        vlan: Option<u16>,
+        frame_mac: Option<[u8; 6]>,
+        message: &ArpMessage,
+    ) -> Vec<Observation> {
         let mut found = Vec::new();
         let place = (vlan, message.sender);
         let unspecified = Address::v4([0; 4]);
         if let Some(frame_mac) = frame_mac
             && frame_mac != message.sender_mac
         {
-            let detail = format!("expected the frame's sender {} as sender hardware address, seen {}", mac_text(frame_mac), mac_text(message.sender_mac));
-            found.push(Observation { protocol: "arp", kind: "arp_sender_mismatch", clause: "RFC 826, Packet Generation", detail });
+            let detail = format!(
+                "expected the frame's sender {} as sender hardware address, seen {}",
+                mac_text(frame_mac),
+                mac_text(message.sender_mac)
+            );
+            found.push(Observation {
+                protocol: "arp",
+                kind: "arp_sender_mismatch",
+                clause: "RFC 826, Packet Generation",
+                detail,
+            });
         }
         let is_announcement = message.sender == message.target;
         if message.is_reply {
             if !is_announcement && !self.was_asked(ts, place) {
-                let detail = format!("expected a request for {} in the 5 s before, seen a reply by {} without", message.sender, mac_text(message.sender_mac));
-                found.push(Observation { protocol: "arp", kind: "arp_reply_unasked", clause: "RFC 826, Packet Reception", detail });
+                let detail = format!(
+                    "expected a request for {} in the 5 s before, seen a reply by {} without",
+                    message.sender,
+                    mac_text(message.sender_mac)
+                );
+                found.push(Observation {
+                    protocol: "arp",
+                    kind: "arp_reply_unasked",
+                    clause: "RFC 826, Packet Reception",
+                    detail,
+                });
             }
         } else if !is_announcement {
             self.ask(ts, (vlan, message.target));
         }
         // A probe has no sender yet (RFC 5227, 2.1.1).
         if message.sender != unspecified {
-            found.extend(self.learn(ts, place, message.sender_mac).map(|detail| Observation {
-                protocol: "arp",
-                kind: "address_conflict",
-                clause: "RFC 5227, 2.4",
-                detail,
-            }));
+            found.extend(
+                self.learn(ts, place, message.sender_mac)
+                    .map(|detail| Observation {
+                        protocol: "arp",
+                        kind: "address_conflict",
+                        clause: "RFC 5227, 2.4",
+                        detail,
+                    }),
+            );
             if is_announcement && let Some(count) = self.announce(ts, place) {
-                let detail = format!("expected at most {STORM} announcements of {} in 10 s, seen {count} by {}", message.sender, mac_text(message.sender_mac));
-                found.push(Observation { protocol: "arp", kind: "gratuitous_arp_storm", clause: "RFC 5227, 2.3", detail });
+                let detail = format!(
+                    "expected at most {STORM} announcements of {} in 10 s, seen {count} by {}",
+                    message.sender,
+                    mac_text(message.sender_mac)
+                );
+                found.push(Observation {
+                    protocol: "arp",
+                    kind: "gratuitous_arp_storm",
+                    clause: "RFC 5227, 2.3",
+                    detail,
+                });
             }
         }
         found
     }
 
     /// Takes a neighbour solicitation or advertisement in; `source` is the sender of the packet.
-    pub fn neighbour(&mut self, ts: i64, vlan: Option<u16>, source: Address, message: &NeighbourMessage) -> Vec<Observation> {
+    pub fn neighbour(
+        &mut self,
+        ts: i64,
+        vlan: Option<u16>,
+        source: Address,
+        message: &NeighbourMessage,
+    ) -> Vec<Observation> {
         let mut found = Vec::new();
         let place = (vlan, message.target);
         let speaker = if message.is_advertisement {
             if message.is_solicited && !self.was_asked(ts, place) {
-                let detail = format!("expected a solicitation for {} in the 5 s before, seen a solicited advertisement without", message.target);
-                found.push(Observation { protocol: "ndp", kind: "ndp_advertisement_unasked", clause: "RFC 4861, 7.2.4", detail });
+                let detail = format!(
+                    "expected a solicitation for {} in the 5 s before, seen a solicited advertisement without",
+                    message.target
+                );
+                found.push(Observation {
+                    protocol: "ndp",
+                    kind: "ndp_advertisement_unasked",
+                    clause: "RFC 4861, 7.2.4",
+                    detail,
+                });
             }
             place
         } else {
@@ -140,7 +190,12 @@ impl Neighbours {
     fn was_asked(&mut self, ts: i64, place: Place) -> bool {
         let recent = |asked: i64| ts.saturating_sub(asked).saturating_abs() <= ANSWER_NS;
         let began = *self.first_ts.get_or_insert(ts);
-        recent(began) || self.questions.iter().rev().any(|(asked, question)| *question == place && recent(*asked))
+        recent(began)
+            || self
+                .questions
+                .iter()
+                .rev()
+                .any(|(asked, question)| *question == place && recent(*asked))
     }
 
     /// Remembers who speaks for an address; says so when somebody else did.
@@ -153,20 +208,40 @@ impl Neighbours {
                 self.forgotten += 1;
             }
             self.order.push_back(place);
-            self.known.insert(place, Neighbour { mac, seen_ts: ts, reported_ts: None, announced_ts: ts, announcements: 0 });
+            self.known.insert(
+                place,
+                Neighbour {
+                    mac,
+                    seen_ts: ts,
+                    reported_ts: None,
+                    announced_ts: ts,
+                    announcements: 0,
+                },
+            );
             return None;
         };
-        let (before, seen_ts) = (std::mem::replace(&mut known.mac, mac), std::mem::replace(&mut known.seen_ts, ts));
+        let (before, seen_ts) = (
+            std::mem::replace(&mut known.mac, mac),
+            std::mem::replace(&mut known.seen_ts, ts),
+        );
         // Routers that share an address share its virtual hardware address, and answer with their own at times.
         if before == mac || is_virtual_router(before) || is_virtual_router(mac) {
             return None;
         }
-        if known.reported_ts.is_some_and(|reported| ts.saturating_sub(reported).saturating_abs() < CONFLICT_NS) {
+        if known
+            .reported_ts
+            .is_some_and(|reported| ts.saturating_sub(reported).saturating_abs() < CONFLICT_NS)
+        {
             return None;
         }
         known.reported_ts = Some(ts);
         let seconds = ts.saturating_sub(seen_ts).max(0) / 1_000_000_000;
-        Some(format!("expected {} at {} (seen there {seconds} s before), seen at {}", place.1, mac_text(before), mac_text(mac)))
+        Some(format!(
+            "expected {} at {} (seen there {seconds} s before), seen at {}",
+            place.1,
+            mac_text(before),
+            mac_text(mac)
+        ))
     }
 
     /// Counts an announcement; gives the count when it makes a storm.
@@ -183,7 +258,13 @@ impl Neighbours {
 
 /// Virtual hardware addresses of VRRP (RFC 9568, 7.3), and of Cisco's HSRP and GLBP.
 fn is_virtual_router(mac: [u8; 6]) -> bool {
-    matches!(mac, [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _] | [0x00, 0x00, 0x0c, 0x07, 0xac, _] | [0x00, 0x00, 0x0c, 0x9f, 0xf0..=0xff, _] | [0x00, 0x07, 0xb4, 0x00, _, _])
+    matches!(
+        mac,
+        [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _]
+            | [0x00, 0x00, 0x0c, 0x07, 0xac, _]
+            | [0x00, 0x00, 0x0c, 0x9f, 0xf0..=0xff, _]
+            | [0x00, 0x07, 0xb4, 0x00, _, _]
+    )
 }
 
 #[cfg(test)]
@@ -194,25 +275,50 @@ mod tests {
 
     fn message(is_reply: bool, sender: u8, mac: u8, target: u8) -> ArpMessage {
         let address = |last| Address::v4([10, 0, 0, last]);
-        ArpMessage { is_reply, sender_mac: [2, 0, 0, 0, 0, mac], sender: address(sender), target_mac: [0; 6], target: address(target) }
+        ArpMessage {
+            is_reply,
+            sender_mac: [2, 0, 0, 0, 0, mac],
+            sender: address(sender),
+            target_mac: [0; 6],
+            target: address(target),
+        }
     }
 
     fn kinds(neighbours: &mut Neighbours, ts: i64, message: &ArpMessage) -> Vec<&'static str> {
-        neighbours.arp(ts, None, Some(message.sender_mac), message).iter().map(|observation| observation.kind).collect()
+        neighbours
+            .arp(ts, None, Some(message.sender_mac), message)
+            .iter()
+            .map(|observation| observation.kind)
+            .collect()
     }
 
     #[test]
     fn an_address_that_moves_to_another_hardware_address_is_a_conflict_told_once_a_minute() {
         let mut neighbours = Neighbours::default();
         assert!(kinds(&mut neighbours, 0, &message(false, 1, 1, 9)).is_empty());
-        let found = neighbours.arp(3 * SECOND, None, Some([2, 0, 0, 0, 0, 2]), &message(false, 1, 2, 9));
+        let found = neighbours.arp(
+            3 * SECOND,
+            None,
+            Some([2, 0, 0, 0, 0, 2]),
+            &message(false, 1, 2, 9),
+        );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].kind, "address_conflict");
-        assert_eq!(found[0].detail, "expected 10.0.0.1 at 02:00:00:00:00:01 (seen there 3 s before), seen at 02:00:00:00:00:02");
+        assert_eq!(
+            found[0].detail,
+            "expected 10.0.0.1 at 02:00:00:00:00:01 (seen there 3 s before), seen at 02:00:00:00:00:02"
+        );
         assert!(kinds(&mut neighbours, 4 * SECOND, &message(false, 1, 1, 9)).is_empty());
-        assert_eq!(kinds(&mut neighbours, 64 * SECOND, &message(false, 1, 2, 9)), ["address_conflict"]);
+        assert_eq!(
+            kinds(&mut neighbours, 64 * SECOND, &message(false, 1, 2, 9)),
+            ["address_conflict"]
+        );
         // Another VLAN is another network.
-        assert!(neighbours.arp(65 * SECOND, Some(7), None, &message(false, 1, 3, 9)).is_empty());
+        assert!(
+            neighbours
+                .arp(65 * SECOND, Some(7), None, &message(false, 1, 3, 9))
+                .is_empty()
+        );
     }
 
     #[test]
@@ -221,13 +327,18 @@ mod tests {
         kinds(&mut neighbours, 0, &message(false, 1, 1, 2));
         assert!(kinds(&mut neighbours, 20 * SECOND, &message(false, 1, 1, 2)).is_empty());
         assert!(kinds(&mut neighbours, 21 * SECOND, &message(true, 2, 2, 1)).is_empty());
-        assert_eq!(kinds(&mut neighbours, 30 * SECOND, &message(true, 2, 2, 1)), ["arp_reply_unasked"]);
+        assert_eq!(
+            kinds(&mut neighbours, 30 * SECOND, &message(true, 2, 2, 1)),
+            ["arp_reply_unasked"]
+        );
     }
 
     #[test]
     fn a_storm_of_announcements_is_told_once() {
         let mut neighbours = Neighbours::default();
-        let found: Vec<_> = (0..60).flat_map(|at| kinds(&mut neighbours, at * SECOND / 10, &message(false, 1, 1, 1))).collect();
+        let found: Vec<_> = (0..60)
+            .flat_map(|at| kinds(&mut neighbours, at * SECOND / 10, &message(false, 1, 1, 1)))
+            .collect();
         assert_eq!(found, ["gratuitous_arp_storm"]);
     }
 

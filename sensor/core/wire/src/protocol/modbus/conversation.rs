@@ -513,6 +513,10 @@ impl Conversation for Modbus {
                         context.shared.counters.skipped_bytes += adu.bytes.len() as u64;
                     }
                     start = context.ts;
+                    // The engine cuts and comes back with the rest.
+                    if context.records.is_full() {
+                        break;
+                    }
                 }
                 Framed::NeedMore => break,
                 framed => {

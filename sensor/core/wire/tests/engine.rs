@@ -1,0 +1,732 @@
+//! Packets made by hand through the whole engine: what conversations become, whatever happens to their segments.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, RecordBatch};
+use proptest::prelude::*;
+use wire::engine::{Engine, Settings};
+use wire::packet::{LinkType, Packet};
+use wire::record::{Batch, Identity};
+use wire::transport::{Limits, Overlap};
+
+const MILLISECOND: i64 = 1_000_000;
+const SECOND: i64 = 1_000_000_000;
+const CLIENT: (u8, u16) = (1, 40_000);
+const SERVER: (u8, u16) = (2, 502);
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// A frame: Ethernet, IPv4, TCP.
+fn tcp(
+    from: (u8, u16),
+    to: (u8, u16),
+    flags: u8,
+    sequence: u32,
+    acknowledgment: u32,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut segment = Vec::new();
+    segment.extend(from.1.to_be_bytes());
+    segment.extend(to.1.to_be_bytes());
+    segment.extend(sequence.to_be_bytes());
+    segment.extend(acknowledgment.to_be_bytes());
+    segment.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    segment.extend(payload);
+    frame(from.0, to.0, 6, &segment)
+}
+
+fn udp(from: (u8, u16), to: (u8, u16), payload: &[u8]) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(from.1.to_be_bytes());
+    datagram.extend(to.1.to_be_bytes());
+    datagram.extend((payload.len() as u16 + 8).to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    frame(from.0, to.0, 17, &datagram)
+}
+
+fn frame(from: u8, to: u8, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0, 0x45, 0];
+    frame.extend((payload.len() as u16 + 20).to_be_bytes());
+    frame.extend([
+        0, 1, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, from, 10, 0, 0, to,
+    ]);
+    frame.extend(payload);
+    frame
+}
+
+/// A request to read `quantity` holding registers.
+fn request(transaction: u16, quantity: u16) -> Vec<u8> {
+    [
+        &transaction.to_be_bytes()[..],
+        &[0, 0, 0, 6, 1, 3, 0, 100],
+        &quantity.to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// Its answer.
+fn response(transaction: u16, quantity: u16) -> Vec<u8> {
+    let count = quantity as u8 * 2;
+    let mut bytes = [
+        &transaction.to_be_bytes()[..],
+        &[0, 0, 0, count + 3, 1, 3, count],
+    ]
+    .concat();
+    bytes.extend((0..quantity).flat_map(|value| (value + transaction).to_be_bytes()));
+    bytes
+}
+
+/// Both sides of a connection that is written down segment by segment.
+struct Talk {
+    packets: Vec<(i64, Vec<u8>)>,
+    ts: i64,
+    client: u32,
+    server: u32,
+}
+
+impl Talk {
+    fn new(client: u32, server: u32) -> Self {
+        Self {
+            packets: Vec::new(),
+            ts: SECOND,
+            client,
+            server,
+        }
+    }
+
+    /// With its three-way handshake.
+    fn open(client: u32, server: u32) -> Self {
+        let mut talk = Self::new(client, server);
+        talk.ask(SYN, &[]);
+        talk.answer(SYN | ACK, &[]);
+        talk.ask(ACK, &[]);
+        talk
+    }
+
+    fn add(&mut self, frame: Vec<u8>) {
+        self.ts += MILLISECOND;
+        self.packets.push((self.ts, frame));
+    }
+
+    fn ask(&mut self, flags: u8, payload: &[u8]) {
+        let acknowledgment = if flags & ACK == 0 { 0 } else { self.server };
+        self.add(tcp(
+            CLIENT,
+            SERVER,
+            flags,
+            self.client,
+            acknowledgment,
+            payload,
+        ));
+        self.client = self
+            .client
+            .wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+    }
+
+    fn answer(&mut self, flags: u8, payload: &[u8]) {
+        self.add(tcp(
+            SERVER,
+            CLIENT,
+            flags,
+            self.server,
+            self.client,
+            payload,
+        ));
+        self.server = self
+            .server
+            .wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+    }
+
+    fn poll(&mut self, transaction: u16, quantity: u16) {
+        self.ask(ACK, &request(transaction, quantity));
+        self.answer(ACK, &response(transaction, quantity));
+    }
+
+    fn close(&mut self) {
+        self.ask(FIN | ACK, &[]);
+        self.answer(FIN | ACK, &[]);
+        self.ask(ACK, &[]);
+    }
+}
+
+fn run_with(packets: &[(i64, Vec<u8>)], limits: Limits) -> Vec<Batch> {
+    let mut engine = Engine::new(
+        Identity::default(),
+        0,
+        Settings {
+            limits,
+            version: "test",
+        },
+    );
+    for (ts, data) in packets {
+        engine.packet(&Packet {
+            ts: *ts,
+            link: LinkType::ETHERNET,
+            original_length: data.len() as u32,
+            data,
+        });
+    }
+    engine.finish();
+    engine.take_batches()
+}
+
+fn run(packets: &[(i64, Vec<u8>)]) -> Vec<Batch> {
+    run_with(packets, Limits::default())
+}
+
+fn rows<T>(batches: &[Batch], table: &str, row: impl Fn(&RecordBatch, usize) -> T) -> Vec<T> {
+    let batches = batches.iter().filter(|batch| batch.table == table);
+    batches
+        .flat_map(|batch| {
+            (0..batch.records.num_rows())
+                .map(|at| row(&batch.records, at))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn word(batch: &RecordBatch, column: &str, row: usize) -> String {
+    let column = batch.column_by_name(column).unwrap();
+    if column.is_null(row) {
+        return "null".into();
+    }
+    if let Some(words) = column.as_dictionary_opt::<UInt8Type>() {
+        return words
+            .values()
+            .as_string::<i32>()
+            .value(words.key(row).unwrap())
+            .into();
+    }
+    let words = column.as_dictionary::<Int32Type>();
+    words
+        .values()
+        .as_string::<i32>()
+        .value(words.key(row).unwrap())
+        .into()
+}
+
+/// (transaction, pairing) of each row of table `modbus`.
+fn exchanges(batches: &[Batch]) -> Vec<(u16, String)> {
+    rows(batches, "modbus", |batch, row| {
+        let transactions = batch
+            .column_by_name("modbus.transaction_id")
+            .unwrap()
+            .as_primitive::<UInt16Type>();
+        (transactions.value(row), word(batch, "modbus.pairing", row))
+    })
+}
+
+fn both(transactions: impl IntoIterator<Item = u16>) -> Vec<(u16, String)> {
+    transactions
+        .into_iter()
+        .map(|transaction| (transaction, "both".into()))
+        .collect()
+}
+
+/// State, application, gaps, retransmissions, bytes out and in of each last row of table `flow`.
+fn flows(batches: &[Batch]) -> Vec<(String, String, u32, u32, u64, u64)> {
+    let rows = rows(batches, "flow", |batch, row| {
+        let number = |name| {
+            batch
+                .column_by_name(name)
+                .unwrap()
+                .as_primitive::<UInt32Type>()
+                .value(row)
+        };
+        let bytes = |name| {
+            batch
+                .column_by_name(name)
+                .unwrap()
+                .as_primitive::<UInt64Type>()
+                .value(row)
+        };
+        batch
+            .column_by_name("flow.final")
+            .unwrap()
+            .as_boolean()
+            .value(row)
+            .then(|| {
+                let (state, application) = (
+                    word(batch, "flow.state", row),
+                    word(batch, "network.application", row),
+                );
+                (
+                    state,
+                    application,
+                    number("flow.gaps"),
+                    number("flow.retransmissions"),
+                    bytes("flow.bytes_out"),
+                    bytes("flow.bytes_in"),
+                )
+            })
+    });
+    rows.into_iter().flatten().collect()
+}
+
+fn states(batches: &[Batch]) -> Vec<String> {
+    flows(batches).into_iter().map(|flow| flow.0).collect()
+}
+
+fn violations(batches: &[Batch]) -> Vec<String> {
+    rows(batches, "violation", |batch, row| {
+        word(batch, "violation.kind", row)
+    })
+}
+
+fn drops(batches: &[Batch]) -> Vec<(String, u64)> {
+    let last = batches
+        .iter()
+        .rfind(|batch| batch.table == "sensor")
+        .unwrap();
+    let lists = last
+        .records
+        .column_by_name("sensor.drops")
+        .unwrap()
+        .as_list::<i32>()
+        .clone();
+    let list = lists.value(lists.len() - 1);
+    let (names, counts) = (
+        list.as_struct().column(0).as_string::<i32>().clone(),
+        list.as_struct()
+            .column(1)
+            .as_primitive::<UInt64Type>()
+            .clone(),
+    );
+    (0..names.len())
+        .map(|at| (names.value(at).to_owned(), counts.value(at)))
+        .collect()
+}
+
+#[test]
+fn a_connection_becomes_its_exchanges_and_one_closed_flow() {
+    let mut talk = Talk::open(1_000, 9_000);
+    talk.poll(1, 10);
+    talk.poll(2, 5);
+    talk.close();
+    let batches = run(&talk.packets);
+    assert_eq!(exchanges(&batches), both([1, 2]));
+    assert_eq!(
+        flows(&batches),
+        [("closed".into(), "modbus".into(), 0, 0, 24, 48)]
+    );
+    assert!(violations(&batches).is_empty());
+    assert!(drops(&batches).is_empty());
+}
+
+#[test]
+fn sequence_numbers_that_wrap_are_followed() {
+    let mut talk = Talk::open(u32::MAX - 5, u32::MAX - 20);
+    for transaction in 1..20 {
+        talk.poll(transaction, 3);
+    }
+    let batches = run(&talk.packets);
+    assert_eq!(exchanges(&batches), both(1..20));
+    assert_eq!(
+        flows(&batches),
+        [(
+            "established".into(),
+            "modbus".into(),
+            0,
+            0,
+            19 * 12,
+            19 * 15
+        )]
+    );
+}
+
+#[test]
+fn both_sides_of_a_router_are_one_conversation_with_retransmissions() {
+    let mut talk = Talk::open(1, 1);
+    talk.poll(7, 4);
+    let mut packets = Vec::new();
+    for (ts, frame) in &talk.packets {
+        let mut copy = frame.clone();
+        copy[5] ^= 0x40;
+        copy[11] ^= 0x40;
+        packets.extend([(*ts, frame.clone()), (*ts + 1_000, copy)]);
+    }
+    let batches = run(&packets);
+    assert_eq!(exchanges(&batches), both([7]));
+    let [(state, _, gaps, retransmissions, out, back)] = flows(&batches).try_into().unwrap();
+    // The SYN, its answer, request and response.
+    assert_eq!(
+        (state.as_str(), gaps, retransmissions, out, back),
+        ("established", 0, 4, 12, 17)
+    );
+}
+
+#[test]
+fn a_response_captured_before_its_request_is_paired() {
+    let mut talk = Talk::open(1, 1);
+    talk.poll(1, 2);
+    talk.poll(2, 2);
+    let last = talk.packets.len();
+    talk.packets.swap(last - 2, last - 1);
+    assert_eq!(exchanges(&run(&talk.packets)), both([1, 2]));
+}
+
+#[test]
+fn a_lost_request_is_a_gap_and_the_next_exchange_is_paired() {
+    let mut talk = Talk::open(1, 1);
+    for transaction in 1..6 {
+        talk.poll(transaction, 2);
+    }
+    // The request of transaction 3.
+    talk.packets.remove(3 + 2 * 2);
+    let batches = run(&talk.packets);
+    let mut found = exchanges(&batches);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            (1, "both".into()),
+            (2, "both".into()),
+            (3, "response".into()),
+            (4, "both".into()),
+            (5, "both".into())
+        ]
+    );
+    assert_eq!(flows(&batches)[0].2, 1);
+    assert_eq!(drops(&batches), [("stream_gap_bytes".into(), 12)]);
+    assert!(
+        violations(&batches).is_empty(),
+        "{:?}",
+        violations(&batches)
+    );
+}
+
+#[test]
+fn one_direction_alone_gives_its_requests() {
+    let mut talk = Talk::open(1, 1);
+    for transaction in 1..4 {
+        talk.poll(transaction, 2);
+    }
+    talk.packets.retain(|(_, frame)| frame[11] == CLIENT.0);
+    let batches = run(&talk.packets);
+    assert_eq!(
+        exchanges(&batches),
+        (1..4)
+            .map(|transaction| (transaction, "request".to_owned()))
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(states(&batches), ["one_sided"]);
+}
+
+#[test]
+fn a_connection_joined_inside_a_message_is_found_at_the_next_one() {
+    let mut talk = Talk::new(1, 1);
+    talk.answer(ACK, &response(1, 20)[9..]);
+    for transaction in 2..6 {
+        talk.poll(transaction, 2);
+    }
+    let batches = run(&talk.packets);
+    assert_eq!(exchanges(&batches), both(2..6));
+    assert_eq!(states(&batches), ["midstream"]);
+}
+
+#[test]
+fn modbus_is_found_on_any_port_and_others_on_502_are_named() {
+    let mut talk = Talk::open(1, 1);
+    talk.poll(1, 2);
+    talk.poll(2, 2);
+    for (_, frame) in &mut talk.packets {
+        let at = if frame[11] == SERVER.0 { 34 } else { 36 };
+        frame[at..at + 2].copy_from_slice(&10_502_u16.to_be_bytes());
+    }
+    assert_eq!(exchanges(&run(&talk.packets)), both([1, 2]));
+
+    let mut talk = Talk::open(1, 1);
+    talk.ask(ACK, b"GET / HTTP/1.1\r\nHost: plc\r\n\r\n");
+    talk.answer(ACK, b"HTTP/1.1 200 OK\r\n\r\n");
+    let batches = run(&talk.packets);
+    assert_eq!(flows(&batches)[0].1, "http");
+    assert_eq!(violations(&batches), ["foreign_protocol_on_502"]);
+}
+
+#[test]
+fn a_port_that_is_used_again_starts_another_conversation() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    talk.close();
+    let mut again = Talk::open(500_000_000, 700_000_000);
+    again.poll(1, 2);
+    again.ask(RST, &[]);
+    let packets: Vec<_> = talk
+        .packets
+        .into_iter()
+        .chain(
+            again
+                .packets
+                .into_iter()
+                .map(|(ts, frame)| (ts + SECOND, frame)),
+        )
+        .collect();
+    let batches = run(&packets);
+    assert_eq!(states(&batches), ["closed", "reset"]);
+    assert_eq!(exchanges(&batches), both([1, 1]));
+}
+
+#[test]
+fn a_forged_syn_or_reset_does_not_end_a_conversation() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    talk.add(tcp(CLIENT, SERVER, SYN, 99, 0, &[]));
+    talk.add(tcp(SERVER, CLIENT, RST, 3_000_000_000, 0, &[]));
+    talk.poll(2, 2);
+    let batches = run(&talk.packets);
+    assert_eq!(exchanges(&batches), both([1, 2]));
+    assert_eq!(states(&batches), ["established"]);
+    assert_eq!(
+        drops(&batches),
+        [("reset_out_of_window".into(), 1), ("syn_ignored".into(), 1)]
+    );
+}
+
+#[test]
+fn a_syn_that_the_server_takes_up_starts_another_conversation() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    let mut again = Talk::open(77_000, 88_000);
+    again.poll(9, 2);
+    let packets: Vec<_> = talk
+        .packets
+        .into_iter()
+        .chain(
+            again
+                .packets
+                .into_iter()
+                .map(|(ts, frame)| (ts + SECOND, frame)),
+        )
+        .collect();
+    let batches = run(&packets);
+    assert_eq!(states(&batches), ["established", "established"]);
+    assert_eq!(exchanges(&batches), both([1, 9]));
+    assert!(drops(&batches).is_empty());
+}
+
+#[test]
+fn openings_are_told_apart() {
+    let syn = |port| tcp((1, port), SERVER, SYN, 5, 0, &[]);
+    let mut packets = vec![(SECOND, syn(1)), (SECOND, syn(2)), (SECOND, syn(3))];
+    packets.push((SECOND + 1, tcp(SERVER, (1, 2), RST | ACK, 0, 6, &[])));
+    packets.push((SECOND + 2, tcp(SERVER, (1, 3), SYN | ACK, 70, 6, &[])));
+    packets.push((SECOND + 3, tcp((1, 3), SERVER, RST, 6, 0, &[])));
+    assert_eq!(states(&run(&packets)), ["attempt", "refused", "half_open"]);
+}
+
+#[test]
+fn a_keep_alive_is_no_contradiction_and_a_contradiction_is_told() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    let (client, server) = (talk.client, talk.server);
+    talk.add(tcp(CLIENT, SERVER, ACK, client - 1, server, b"\0"));
+    talk.poll(2, 2);
+    assert!(violations(&run(&talk.packets)).is_empty());
+    // The same place again, with a write in it.
+    let mut forged = request(2, 2);
+    forged[7] = 6;
+    talk.add(tcp(CLIENT, SERVER, ACK, client, server, &forged));
+    let batches = run(&talk.packets);
+    assert_eq!(violations(&batches), ["overlap_conflict"]);
+    assert_eq!(exchanges(&batches), both([1, 2]));
+}
+
+#[test]
+fn the_setting_says_which_of_two_readings_holds() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    let (client, server) = (talk.client, talk.server);
+    let (first, second) = (request(2, 2), request(3, 2));
+    talk.add(tcp(CLIENT, SERVER, ACK, client + 1, server, &first[1..]));
+    talk.add(tcp(CLIENT, SERVER, ACK, client + 1, server, &second[1..]));
+    talk.add(tcp(CLIENT, SERVER, ACK, client, server, &first[..1]));
+    for (overlap, transaction) in [(Overlap::First, 2), (Overlap::Last, 3)] {
+        let batches = run_with(
+            &talk.packets,
+            Limits {
+                overlap,
+                ..Limits::default()
+            },
+        );
+        assert_eq!(
+            exchanges(&batches),
+            [(1, "both".into()), (transaction, "request".into())]
+        );
+        assert_eq!(violations(&batches), ["overlap_conflict"]);
+    }
+}
+
+#[test]
+fn too_much_out_of_order_is_a_gap_and_counted() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    let (client, server) = (talk.client, talk.server);
+    for index in 0..20_u16 {
+        talk.add(tcp(
+            CLIENT,
+            SERVER,
+            ACK,
+            client + 12 + u32::from(index) * 12,
+            server,
+            &request(index + 3, 2),
+        ));
+    }
+    let batches = run_with(
+        &talk.packets,
+        Limits {
+            direction_segments: 4,
+            ..Limits::default()
+        },
+    );
+    assert_eq!(exchanges(&batches).len(), 21);
+    assert_eq!(
+        drops(&batches),
+        [
+            ("stream_gap_bytes".into(), 12),
+            ("stream_buffer_full".into(), 1)
+        ]
+    );
+}
+
+#[test]
+fn datagrams_are_exchanges_too() {
+    let packets = [
+        (SECOND, udp(CLIENT, SERVER, &request(1, 2))),
+        (2 * SECOND, udp(SERVER, CLIENT, &response(1, 2))),
+    ];
+    let batches = run(&packets);
+    assert_eq!(exchanges(&batches), both([1]));
+    assert_eq!(
+        flows(&batches),
+        [("datagrams".into(), "modbus".into(), 0, 0, 12, 13)]
+    );
+}
+
+#[test]
+fn a_full_table_gives_up_half_open_conversations_first() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    for port in 1..200 {
+        talk.add(tcp((9, port), SERVER, SYN, 5, 0, &[]));
+    }
+    talk.poll(2, 2);
+    let batches = run_with(
+        &talk.packets,
+        Limits {
+            flows: 8,
+            ..Limits::default()
+        },
+    );
+    assert_eq!(exchanges(&batches), both([1, 2]));
+    assert_eq!(drops(&batches), [("flow_evicted".into(), 192)]);
+    assert_eq!(
+        states(&batches)
+            .iter()
+            .filter(|state| *state == "established")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_clock_that_jumps_years_ahead_and_back_ends_in_time() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    let frame = tcp(CLIENT, SERVER, ACK, 1, 1, &[]);
+    for ts in [i64::MAX, 0, i64::MIN, 5 * SECOND, i64::MAX - 1] {
+        talk.packets.push((ts, frame.clone()));
+    }
+    let batches = run(&talk.packets);
+    assert_eq!(exchanges(&batches), both([1]));
+    assert!(rows(&batches, "sensor", |_, _| ()).len() < 10);
+}
+
+#[test]
+fn many_messages_in_one_packet_never_overfill_a_batch() {
+    let mut talk = Talk::open(1, 1);
+    let burst: Vec<u8> = (0..5_000_u16)
+        .flat_map(|transaction| request(transaction, 1))
+        .collect();
+    for _ in 0..15 {
+        talk.ask(ACK, &burst[..60_000]);
+    }
+    let batches = run(&talk.packets);
+    assert_eq!(exchanges(&batches).len(), 75_000);
+    assert!(
+        batches
+            .iter()
+            .all(|batch| batch.records.num_rows() <= wire::record::BATCH_ROWS)
+    );
+    let sequences: Vec<u64> = batches.iter().map(|batch| batch.sequence).collect();
+    assert_eq!(sequences, (0..batches.len() as u64).collect::<Vec<_>>());
+}
+
+/// The bytes of each exchange, without what depends on when its packets came.
+fn content(batches: &[Batch]) -> Vec<String> {
+    let columns = [
+        "modbus.transaction_id",
+        "modbus.address",
+        "modbus.quantity",
+        "modbus.values",
+        "modbus.pairing",
+    ];
+    rows(batches, "modbus", |batch, row| {
+        columns
+            .map(|name| format!("{:?}", batch.column_by_name(name).unwrap().slice(row, 1)))
+            .concat()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_and_order_of_segments_gives_the_same_records(
+        cuts in prop::collection::btree_set(1_usize..400, 0..12),
+        order in prop::collection::vec(0_usize..1_000, 13),
+        doubled in prop::collection::vec(any::<bool>(), 13),
+        first in any::<u32>(),
+    ) {
+        let asked: Vec<u8> = (0..40_u16).flat_map(|transaction| request(transaction, 2)).collect();
+        let mut whole = Talk::open(first, 5);
+        whole.ask(ACK, &asked);
+        let expected = content(&run(&whole.packets));
+        prop_assert_eq!(expected.len(), 40);
+
+        let mut talk = Talk::open(first, 5);
+        let start = talk.client;
+        let bounds: Vec<usize> = std::iter::once(0).chain(cuts).chain([asked.len()]).collect();
+        let mut pieces: Vec<(usize, Vec<u8>)> = Vec::new();
+        for (index, bound) in bounds.windows(2).enumerate() {
+            let frame = tcp(CLIENT, SERVER, ACK, start.wrapping_add(bound[0] as u32), 6, &asked[bound[0]..bound[1]]);
+            if doubled[index] {
+                pieces.push((order[12 - index], frame.clone()));
+            }
+            pieces.push((order[index], frame));
+        }
+        pieces.sort_by_key(|(key, _)| *key);
+        for (_, frame) in pieces {
+            talk.add(frame);
+        }
+        let batches = run(&talk.packets);
+        prop_assert_eq!(content(&batches), expected);
+        prop_assert!(violations(&batches).is_empty());
+    }
+
+    #[test]
+    fn random_frames_do_no_harm(frames in prop::collection::vec((any::<i64>(), prop::collection::vec(any::<u8>(), 0..120), any::<bool>(), 0_u8..64), 1..40)) {
+        let packets: Vec<_> = frames.into_iter().map(|(ts, bytes, is_tcp, flags)| {
+            let frame = if is_tcp { tcp(CLIENT, SERVER, flags, ts as u32, (ts >> 32) as u32, &bytes) } else { bytes };
+            (ts, frame)
+        }).collect();
+        let batches = run(&packets);
+        prop_assert_eq!(batches.iter().map(|batch| batch.sequence).collect::<Vec<_>>(), (0..batches.len() as u64).collect::<Vec<_>>());
+        // The same packets give the same bytes.
+        let again = run(&packets);
+        let bytes = |batches: &[Batch]| batches.iter().map(|batch| batch.ipc().unwrap()).collect::<Vec<_>>();
+        prop_assert_eq!(bytes(&batches), bytes(&again));
+    }
+}
