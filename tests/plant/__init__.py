@@ -1,0 +1,1 @@
+"""The virtual plant: a water works and a boiler house under real Modbus stacks, with people at work and attackers among them."""

@@ -1,0 +1,176 @@
+"""Frames on the plant's wire: TCP conversations with proper addresses, sequence numbers and checksums, on a simulated clock.
+
+    wire = Wire()
+    talk = Talk(wire, HMI, PLC, client_port=50_000)
+    now = talk.open(now)
+    talk.send(now, question)
+    talk.receive(now + 3_000_000, answer)
+
+Times are nanoseconds since 1970. Packets are numbered in the order in which they leave the wire (`Wire.take`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODBUS_PORT: Final = 502
+HOP_NS: Final = 200_000
+"""Between a segment and the acknowledgment that goes with no data."""
+
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine on the wire."""
+
+    ip: str
+    mac: str
+
+    @property
+    def ip_bytes(self) -> bytes:
+        """The address as it stands in a packet."""
+        return ipaddress.ip_address(self.ip).packed
+
+    @property
+    def mac_bytes(self) -> bytes:
+        """The hardware address as it stands in a frame."""
+        return bytes.fromhex(self.mac.replace(":", ""))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Packet:
+    """A frame at a time; `tag` names the attack that sent it, or is empty."""
+
+    ts: int
+    order: int
+    frame: bytes = field(compare=False)
+    tag: str = field(compare=False, default="")
+
+
+class Wire:
+    """Takes frames in any order and gives them in order of time."""
+
+    def __init__(self) -> None:
+        self._packets: list[Packet] = []
+        self._order = 0
+        self.tag = ""
+        """Attack that is on the wire now."""
+
+    def put(self, ts: int, frame: bytes) -> None:
+        """A frame at a time."""
+        self._order += 1
+        self._packets.append(Packet(ts, self._order, frame, self.tag))
+
+    def take(self, before: int) -> Iterator[Packet]:
+        """All frames earlier than this, in order; they leave the wire."""
+        self._packets.sort()
+        ready = 0
+        while ready < len(self._packets) and self._packets[ready].ts < before:
+            ready += 1
+        leaving, self._packets = self._packets[:ready], self._packets[ready:]
+        yield from leaving
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+class Talk:
+    """One TCP connection between two hosts."""
+
+    def __init__(self, wire: Wire, client: Host, server: Host, client_port: int, server_port: int = MODBUS_PORT) -> None:
+        self.wire = wire
+        self.client = client
+        self.server = server
+        self.client_port = client_port
+        self.server_port = server_port
+        self.sequence = {True: (client_port * 7_919) & 0xFFFFFFFF, False: (client_port * 104_729) & 0xFFFFFFFF}
+        """Next sequence number by side: True for the client."""
+        self._addresses = {
+            True: client.ip_bytes + server.ip_bytes,
+            False: server.ip_bytes + client.ip_bytes,
+        }
+        self._links = {
+            True: server.mac_bytes + client.mac_bytes + b"\x08\x00",
+            False: client.mac_bytes + server.mac_bytes + b"\x08\x00",
+        }
+        self._identification = client_port
+
+    def frame(self, from_client: bool, flags: int, payload: bytes = b"", *, sequence: int | None = None) -> bytes:
+        """A segment of one side at its present place, or at another."""
+        ports = (self.client_port, self.server_port) if from_client else (self.server_port, self.client_port)
+        place = self.sequence[from_client] if sequence is None else sequence
+        acknowledged = self.sequence[not from_client] if flags & ACK else 0
+        addresses = self._addresses[from_client]
+        segment = struct.pack("!HHIIBBHHH", *ports, place, acknowledged, 0x50, flags, 8_192, 0, 0) + payload
+        pseudo = addresses + struct.pack("!HH", 6, len(segment))
+        segment = segment[:16] + struct.pack("!H", checksum(pseudo + segment)) + segment[18:]
+        self._identification = (self._identification + 1) & 0xFFFF
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), self._identification, 0x4000, 64, 6, 0) + addresses
+        ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+        return self._links[from_client] + ip + segment
+
+    def segment(self, ts: int, from_client: bool, flags: int, payload: bytes = b"") -> None:
+        """Put a segment on the wire and move its side on."""
+        self.wire.put(ts, self.frame(from_client, flags, payload))
+        step = len(payload) + bool(flags & SYN) + bool(flags & FIN)
+        self.sequence[from_client] = (self.sequence[from_client] + step) & 0xFFFFFFFF
+
+    def open(self, ts: int) -> int:
+        """The three-way handshake; returns when it is done."""
+        self.segment(ts, True, SYN)
+        self.segment(ts + HOP_NS, False, SYN | ACK)
+        self.segment(ts + 2 * HOP_NS, True, ACK)
+        return ts + 3 * HOP_NS
+
+    def send(self, ts: int, payload: bytes) -> None:
+        """Data from the client."""
+        self.segment(ts, True, PSH | ACK, payload)
+
+    def receive(self, ts: int, payload: bytes) -> None:
+        """Data from the server."""
+        self.segment(ts, False, PSH | ACK, payload)
+
+    def acknowledge(self, ts: int, *, from_client: bool = True) -> None:
+        """A bare acknowledgment."""
+        self.segment(ts, from_client, ACK)
+
+    def again(self, ts: int, from_client: bool, payload: bytes) -> None:
+        """The last data of a side once more: a retransmission."""
+        place = (self.sequence[from_client] - len(payload)) & 0xFFFFFFFF
+        self.wire.put(ts, self.frame(from_client, PSH | ACK, payload, sequence=place))
+
+    def close(self, ts: int) -> int:
+        """Both sides finish; returns when it is done."""
+        self.segment(ts, True, FIN | ACK)
+        self.segment(ts + HOP_NS, False, FIN | ACK)
+        self.segment(ts + 2 * HOP_NS, True, ACK)
+        return ts + 3 * HOP_NS
+
+    def reset(self, ts: int, *, from_client: bool = False) -> None:
+        """One side resets the connection."""
+        self.segment(ts, from_client, RST | ACK)
+
+
+def pcap_header() -> bytes:
+    """Header of a capture: little endian, nanoseconds, Ethernet."""
+    return struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1)
+
+
+def pcap_record(packet: Packet) -> bytes:
+    """A packet as a record of a capture."""
+    seconds, nanoseconds = divmod(packet.ts, 1_000_000_000)
+    return struct.pack("<IIII", seconds, nanoseconds, len(packet.frame), len(packet.frame)) + packet.frame
