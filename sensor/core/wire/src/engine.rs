@@ -109,7 +109,6 @@ impl Engine {
         if self.decoder.has_anomalies() {
             self.anomalies(&meeting);
         }
-        self.output.cut_when_full();
     }
 
     #[inline]

@@ -161,11 +161,12 @@ impl Conversations {
             && let Some(at) = flow.application.deadline()
         {
             flow.application.has_deadline = true;
-            self.deadlines
-                .push_back((at.max(self.now.saturating_add(1)), id));
+            let at = at.max(self.now.saturating_add(1));
+            self.deadlines.push_back((at, id));
         }
         let [low, high] = &flow.halves;
-        if (low.stream.is_waiting() || high.stream.is_waiting()) && !flow.application.is_awaited {
+        let is_waiting = low.stream.is_waiting() || high.stream.is_waiting();
+        if is_waiting && !flow.application.is_awaited {
             flow.application.is_awaited = true;
             self.held.push_back((self.now.saturating_add(HOLD_NS), id));
             self.gaps.push_back((self.now.saturating_add(GAP_NS), id));

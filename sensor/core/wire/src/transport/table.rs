@@ -1,6 +1,6 @@
 //! All conversations, within bounds: found by one look-up, ended by silence or to make room, the least valuable first.
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::{Flow, FlowKey};
@@ -79,7 +79,8 @@ pub struct Flows<A> {
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
     lists: [List; 5],
-    hasher: FixedState,
+    /// Seeded anew for each table, so that nobody can choose addresses that collide. No order depends on it.
+    hasher: RandomState,
     limit: usize,
 }
 
@@ -94,7 +95,7 @@ impl<A> Flows<A> {
                 oldest: NONE,
                 newest: NONE,
             }; 5],
-            hasher: FixedState::default(),
+            hasher: RandomState::default(),
             limit: limit.clamp(1, NONE as usize - 1),
         }
     }
