@@ -113,9 +113,7 @@ def main() -> None:
     made.add_argument("--truth", type=Path)
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--hours", type=float, default=24.0)
-    made.add_argument(
-        "--scenario", default="shift_change,planned_work,reboot,failing_cable", help=f"of {', '.join(SCENARIOS)}, or none"
-    )
+    made.add_argument("--scenarios", default="all", help=f"all, none, or of {', '.join(SCENARIOS)}")
     made.add_argument("--attacks", default="all", help=f"all, none, or of {', '.join(ATTACKS)}")
     now = commands.add_parser("live", help="packets as they happen, as a capture on standard output")
     now.add_argument("--out", default="-", choices=["-"])
@@ -125,7 +123,7 @@ def main() -> None:
     if arguments.command == "live":
         live(sys.stdout.buffer, seed=arguments.seed, speed=arguments.speed)
         return
-    scenarios = _chosen(arguments.scenario, list(SCENARIOS))
+    scenarios = _chosen(arguments.scenarios, list(SCENARIOS))
     attacks = _chosen(arguments.attacks, list(ATTACKS))
     with arguments.out.open("wb") as out:
         packets, done = day(
