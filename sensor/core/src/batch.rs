@@ -56,9 +56,8 @@ impl Batch {
 
     /// The batch as an Arrow IPC stream, lz4, schema metadata as in `sensor.tables.METADATA`. The GIL is released.
     fn ipc<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py.detach(|| self.0.ipc()).map_err(|error| {
-            PyRuntimeError::new_err(format!("batch cannot be written: {error}"))
-        })?;
+        let bytes =
+            py.detach(|| self.0.ipc()).map_err(|error| PyRuntimeError::new_err(format!("batch cannot be written: {error}")))?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -72,11 +71,7 @@ impl Batch {
         let _ = requested_schema;
         let schema = self.0.records.schema();
         let batches = RecordBatchIterator::new([Ok(self.0.records.clone())], schema);
-        PyCapsule::new_with_value(
-            py,
-            FFI_ArrowArrayStream::new(Box::new(batches)),
-            c"arrow_array_stream",
-        )
+        PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(batches)), c"arrow_array_stream")
     }
 
     fn __len__(&self) -> usize {
@@ -84,11 +79,6 @@ impl Batch {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "<Batch {} of {}: {} rows>",
-            self.0.sequence,
-            self.0.table,
-            self.0.records.num_rows()
-        )
+        format!("<Batch {} of {}: {} rows>", self.0.sequence, self.0.table, self.0.records.num_rows())
     }
 }

@@ -69,41 +69,22 @@ impl Reader {
         if let Some(epoch) = &epoch
             && (epoch.len() != 32 || !epoch.bytes().all(|byte| byte.is_ascii_hexdigit()))
         {
-            return Err(PyValueError::new_err(format!(
-                "epoch {epoch:?}: 32 hexadecimal digits are needed"
-            )));
+            return Err(PyValueError::new_err(format!("epoch {epoch:?}: 32 hexadecimal digits are needed")));
         }
         if path == "-" {
             wait_for_input(py)?;
         }
-        let source = py
-            .detach(|| Source::open(path))
-            .map_err(|error| CaptureError::new_err(error.0))?;
+        let source = py.detach(|| Source::open(path)).map_err(|error| CaptureError::new_err(error.0))?;
         let is_live = live || source.epoch().is_none();
         let (epoch, first_sequence) = match source.epoch() {
             Some(hash) if !is_live => (hash.to_owned(), 0),
             _ => (epoch.map_or_else(random_epoch, Ok)?, first_sequence),
         };
-        let identity = Identity {
-            site,
-            sensor,
-            epoch: epoch.clone(),
-        };
-        let settings = Settings {
-            version: env!("CARGO_PKG_VERSION"),
-            ..Settings::default()
-        };
+        let identity = Identity { site, sensor, epoch: epoch.clone() };
+        let settings = Settings { version: env!("CARGO_PKG_VERSION"), ..Settings::default() };
         let (format, size, now) = (source.format().to_owned(), source.size(), Instant::now());
         let engine = Engine::new(identity, first_sequence, settings);
-        let work = Work {
-            source,
-            engine,
-            batches: VecDeque::new(),
-            is_live,
-            is_done: false,
-            cut_at: now,
-            heard_at: now,
-        };
+        let work = Work { source, engine, batches: VecDeque::new(), is_live, is_done: false, cut_at: now, heard_at: now };
         Ok(Self {
             work: Mutex::new(work),
             warnings: Mutex::new(Vec::new()),
@@ -127,9 +108,7 @@ impl Reader {
                 Turn::End => return Ok(None),
                 Turn::Again => py.check_signals()?,
                 Turn::Failed(reason) => {
-                    return Err(PyRuntimeError::new_err(format!(
-                        "the packet core failed, please report it: {reason}"
-                    )));
+                    return Err(PyRuntimeError::new_err(format!("the packet core failed, please report it: {reason}")));
                 }
             }
         }
@@ -194,14 +173,10 @@ impl Reader {
             let turn = catch_unwind(AssertUnwindSafe(|| work.take_in(&self.stopped)));
             if let Err(panic) = turn {
                 work.is_done = true;
-                let text = panic
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
-                    .or_else(|| panic.downcast_ref::<&str>().copied());
+                let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
                 return Turn::Failed(text.unwrap_or("no reason given").to_owned());
             }
-            self.position
-                .store(work.source.position(), Ordering::Relaxed);
+            self.position.store(work.source.position(), Ordering::Relaxed);
             self.packets.store(work.source.packets(), Ordering::Relaxed);
             *lock(&self.warnings) = work.source.warnings().to_vec();
         }
@@ -215,21 +190,13 @@ impl Reader {
 
 impl Work {
     fn take_in(&mut self, stopped: &AtomicBool) {
-        let Self {
-            source,
-            engine,
-            is_live,
-            cut_at,
-            ..
-        } = self;
+        let Self { source, engine, is_live, cut_at, .. } = self;
         let (is_live, due) = (*is_live, *cut_at + CUT);
         let before = source.packets();
         let deadline = Instant::now() + PATIENCE;
         let progress = source.read(PACKETS, Some(deadline), |packet| {
             engine.packet(packet);
-            !(engine.has_batches()
-                || stopped.load(Ordering::Relaxed)
-                || is_live && Instant::now() >= due)
+            !(engine.has_batches() || stopped.load(Ordering::Relaxed) || is_live && Instant::now() >= due)
         });
         let now = Instant::now();
         let is_over = progress == Progress::End || stopped.load(Ordering::Relaxed);
@@ -257,13 +224,9 @@ fn wait_for_input(py: Python<'_>) -> PyResult<()> {
         let is_ready = py.detach(|| {
             let input = rustix::stdio::stdin();
             let mut inputs = [PollFd::new(&input, PollFlags::IN)];
-            let patience = Timespec {
-                tv_sec: 0,
-                tv_nsec: i64::from(PATIENCE.subsec_nanos()),
-            };
+            let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(PATIENCE.subsec_nanos()) };
             // What cannot be waited for is for the reading to tell.
-            poll(&mut inputs, Some(&patience))
-                .map_or_else(|error| error != rustix::io::Errno::INTR, |ready| ready > 0)
+            poll(&mut inputs, Some(&patience)).map_or_else(|error| error != rustix::io::Errno::INTR, |ready| ready > 0)
         });
         py.check_signals()?;
         if is_ready {
@@ -277,9 +240,7 @@ fn random_epoch() -> PyResult<String> {
     let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     match drawn {
         Ok(16) => Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
-        _ => Err(PyRuntimeError::new_err(
-            "the system gave no random numbers for an epoch",
-        )),
+        _ => Err(PyRuntimeError::new_err("the system gave no random numbers for an epoch")),
     }
 }
 

@@ -17,11 +17,8 @@ const POLLS: u32 = 400;
 fn frame(connection: u16, from_client: bool, numbers: (u32, u32), payload: &[u8]) -> Vec<u8> {
     let (client, server) = ([10, 0, 1, connection as u8], [10, 0, 2, 1]);
     let (client_port, server_port) = (40_000 + connection, 502_u16);
-    let (addresses, ports) = if from_client {
-        ([client, server], [client_port, server_port])
-    } else {
-        ([server, client], [server_port, client_port])
-    };
+    let (addresses, ports) =
+        if from_client { ([client, server], [client_port, server_port]) } else { ([server, client], [server_port, client_port]) };
     let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
     frame.extend((payload.len() as u16 + 40).to_be_bytes());
     frame.extend([0, 1, 0x40, 0, 64, 6, 0, 0]);
@@ -38,19 +35,7 @@ fn frame(connection: u16, from_client: bool, numbers: (u32, u32), payload: &[u8]
 fn packets() -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     for poll in 0..POLLS {
-        let mut response = vec![
-            0,
-            poll as u8,
-            0,
-            0,
-            0,
-            63,
-            1,
-            3,
-            60,
-            (poll >> 8) as u8,
-            poll as u8,
-        ];
+        let mut response = vec![0, poll as u8, 0, 0, 0, 63, 1, 3, 60, (poll >> 8) as u8, poll as u8];
         response.resize(69, 7);
         let request = [0, poll as u8, 0, 0, 0, 6, 1, 3, 0, 0, 0, 30];
         let (asked, answered) = (1 + poll * 12, 1 + poll * 69);
@@ -72,12 +57,7 @@ fn polling(criterion: &mut Criterion) {
             let mut engine = Engine::new(Identity::default(), 0, Settings::default());
             for (ts, data) in (0_i64..).step_by(100_000).zip(&packets) {
                 let original_length = data.len() as u32;
-                engine.packet(&Packet {
-                    ts,
-                    link: LinkType::ETHERNET,
-                    original_length,
-                    data,
-                });
+                engine.packet(&Packet { ts, link: LinkType::ETHERNET, original_length, data });
             }
             engine.finish();
             black_box(engine.take_batches().len())

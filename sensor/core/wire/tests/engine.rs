@@ -1,6 +1,12 @@
 //! Packets made by hand through the whole engine: what conversations become, whatever happens to their segments.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails says so by panicking"
+)]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -21,14 +27,7 @@ const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
 /// A frame: Ethernet, IPv4, TCP.
-fn tcp(
-    from: (u8, u16),
-    to: (u8, u16),
-    flags: u8,
-    sequence: u32,
-    acknowledgment: u32,
-    payload: &[u8],
-) -> Vec<u8> {
+fn tcp(from: (u8, u16), to: (u8, u16), flags: u8, sequence: u32, acknowledgment: u32, payload: &[u8]) -> Vec<u8> {
     let mut segment = Vec::new();
     segment.extend(from.1.to_be_bytes());
     segment.extend(to.1.to_be_bytes());
@@ -52,31 +51,20 @@ fn udp(from: (u8, u16), to: (u8, u16), payload: &[u8]) -> Vec<u8> {
 fn frame(from: u8, to: u8, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0, 0x45, 0];
     frame.extend((payload.len() as u16 + 20).to_be_bytes());
-    frame.extend([
-        0, 1, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, from, 10, 0, 0, to,
-    ]);
+    frame.extend([0, 1, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
     frame.extend(payload);
     frame
 }
 
 /// A request to read `quantity` holding registers.
 fn request(transaction: u16, quantity: u16) -> Vec<u8> {
-    [
-        &transaction.to_be_bytes()[..],
-        &[0, 0, 0, 6, 1, 3, 0, 100],
-        &quantity.to_be_bytes(),
-    ]
-    .concat()
+    [&transaction.to_be_bytes()[..], &[0, 0, 0, 6, 1, 3, 0, 100], &quantity.to_be_bytes()].concat()
 }
 
 /// Its answer.
 fn response(transaction: u16, quantity: u16) -> Vec<u8> {
     let count = quantity as u8 * 2;
-    let mut bytes = [
-        &transaction.to_be_bytes()[..],
-        &[0, 0, 0, count + 3, 1, 3, count],
-    ]
-    .concat();
+    let mut bytes = [&transaction.to_be_bytes()[..], &[0, 0, 0, count + 3, 1, 3, count]].concat();
     bytes.extend((0..quantity).flat_map(|value| (value + transaction).to_be_bytes()));
     bytes
 }
@@ -91,12 +79,7 @@ struct Talk {
 
 impl Talk {
     fn new(client: u32, server: u32) -> Self {
-        Self {
-            packets: Vec::new(),
-            ts: SECOND,
-            client,
-            server,
-        }
+        Self { packets: Vec::new(), ts: SECOND, client, server }
     }
 
     /// With its three-way handshake.
@@ -115,31 +98,13 @@ impl Talk {
 
     fn ask(&mut self, flags: u8, payload: &[u8]) {
         let acknowledgment = if flags & ACK == 0 { 0 } else { self.server };
-        self.add(tcp(
-            CLIENT,
-            SERVER,
-            flags,
-            self.client,
-            acknowledgment,
-            payload,
-        ));
-        self.client = self
-            .client
-            .wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+        self.add(tcp(CLIENT, SERVER, flags, self.client, acknowledgment, payload));
+        self.client = self.client.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
     }
 
     fn answer(&mut self, flags: u8, payload: &[u8]) {
-        self.add(tcp(
-            SERVER,
-            CLIENT,
-            flags,
-            self.server,
-            self.client,
-            payload,
-        ));
-        self.server = self
-            .server
-            .wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+        self.add(tcp(SERVER, CLIENT, flags, self.server, self.client, payload));
+        self.server = self.server.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
     }
 
     fn poll(&mut self, transaction: u16, quantity: u16) {
@@ -155,21 +120,9 @@ impl Talk {
 }
 
 fn run_with(packets: &[(i64, Vec<u8>)], limits: Limits) -> Vec<Batch> {
-    let mut engine = Engine::new(
-        Identity::default(),
-        0,
-        Settings {
-            limits,
-            version: "test",
-        },
-    );
+    let mut engine = Engine::new(Identity::default(), 0, Settings { limits, version: "test" });
     for (ts, data) in packets {
-        engine.packet(&Packet {
-            ts: *ts,
-            link: LinkType::ETHERNET,
-            original_length: data.len() as u32,
-            data,
-        });
+        engine.packet(&Packet { ts: *ts, link: LinkType::ETHERNET, original_length: data.len() as u32, data });
     }
     engine.finish();
     engine.take_batches()
@@ -181,13 +134,7 @@ fn run(packets: &[(i64, Vec<u8>)]) -> Vec<Batch> {
 
 fn rows<T>(batches: &[Batch], table: &str, row: impl Fn(&RecordBatch, usize) -> T) -> Vec<T> {
     let batches = batches.iter().filter(|batch| batch.table == table);
-    batches
-        .flat_map(|batch| {
-            (0..batch.records.num_rows())
-                .map(|at| row(&batch.records, at))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    batches.flat_map(|batch| (0..batch.records.num_rows()).map(|at| row(&batch.records, at)).collect::<Vec<_>>()).collect()
 }
 
 fn word(batch: &RecordBatch, column: &str, row: usize) -> String {
@@ -196,74 +143,40 @@ fn word(batch: &RecordBatch, column: &str, row: usize) -> String {
         return "null".into();
     }
     if let Some(words) = column.as_dictionary_opt::<UInt8Type>() {
-        return words
-            .values()
-            .as_string::<i32>()
-            .value(words.key(row).unwrap())
-            .into();
+        return words.values().as_string::<i32>().value(words.key(row).unwrap()).into();
     }
     let words = column.as_dictionary::<Int32Type>();
-    words
-        .values()
-        .as_string::<i32>()
-        .value(words.key(row).unwrap())
-        .into()
+    words.values().as_string::<i32>().value(words.key(row).unwrap()).into()
 }
 
 /// (transaction, pairing) of each row of table `modbus`.
 fn exchanges(batches: &[Batch]) -> Vec<(u16, String)> {
     rows(batches, "modbus", |batch, row| {
-        let transactions = batch
-            .column_by_name("modbus.transaction_id")
-            .unwrap()
-            .as_primitive::<UInt16Type>();
+        let transactions = batch.column_by_name("modbus.transaction_id").unwrap().as_primitive::<UInt16Type>();
         (transactions.value(row), word(batch, "modbus.pairing", row))
     })
 }
 
 fn both(transactions: impl IntoIterator<Item = u16>) -> Vec<(u16, String)> {
-    transactions
-        .into_iter()
-        .map(|transaction| (transaction, "both".into()))
-        .collect()
+    transactions.into_iter().map(|transaction| (transaction, "both".into())).collect()
 }
 
 /// State, application, gaps, retransmissions, bytes out and in of each last row of table `flow`.
 fn flows(batches: &[Batch]) -> Vec<(String, String, u32, u32, u64, u64)> {
     let rows = rows(batches, "flow", |batch, row| {
-        let number = |name| {
-            batch
-                .column_by_name(name)
-                .unwrap()
-                .as_primitive::<UInt32Type>()
-                .value(row)
-        };
-        let bytes = |name| {
-            batch
-                .column_by_name(name)
-                .unwrap()
-                .as_primitive::<UInt64Type>()
-                .value(row)
-        };
-        batch
-            .column_by_name("flow.final")
-            .unwrap()
-            .as_boolean()
-            .value(row)
-            .then(|| {
-                let (state, application) = (
-                    word(batch, "flow.state", row),
-                    word(batch, "network.application", row),
-                );
-                (
-                    state,
-                    application,
-                    number("flow.gaps"),
-                    number("flow.retransmissions"),
-                    bytes("flow.bytes_out"),
-                    bytes("flow.bytes_in"),
-                )
-            })
+        let number = |name| batch.column_by_name(name).unwrap().as_primitive::<UInt32Type>().value(row);
+        let bytes = |name| batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>().value(row);
+        batch.column_by_name("flow.final").unwrap().as_boolean().value(row).then(|| {
+            let (state, application) = (word(batch, "flow.state", row), word(batch, "network.application", row));
+            (
+                state,
+                application,
+                number("flow.gaps"),
+                number("flow.retransmissions"),
+                bytes("flow.bytes_out"),
+                bytes("flow.bytes_in"),
+            )
+        })
     });
     rows.into_iter().flatten().collect()
 }
@@ -273,33 +186,16 @@ fn states(batches: &[Batch]) -> Vec<String> {
 }
 
 fn violations(batches: &[Batch]) -> Vec<String> {
-    rows(batches, "violation", |batch, row| {
-        word(batch, "violation.kind", row)
-    })
+    rows(batches, "violation", |batch, row| word(batch, "violation.kind", row))
 }
 
 fn drops(batches: &[Batch]) -> Vec<(String, u64)> {
-    let last = batches
-        .iter()
-        .rfind(|batch| batch.table == "sensor")
-        .unwrap();
-    let lists = last
-        .records
-        .column_by_name("sensor.drops")
-        .unwrap()
-        .as_list::<i32>()
-        .clone();
+    let last = batches.iter().rfind(|batch| batch.table == "sensor").unwrap();
+    let lists = last.records.column_by_name("sensor.drops").unwrap().as_list::<i32>().clone();
     let list = lists.value(lists.len() - 1);
-    let (names, counts) = (
-        list.as_struct().column(0).as_string::<i32>().clone(),
-        list.as_struct()
-            .column(1)
-            .as_primitive::<UInt64Type>()
-            .clone(),
-    );
-    (0..names.len())
-        .map(|at| (names.value(at).to_owned(), counts.value(at)))
-        .collect()
+    let (names, counts) =
+        (list.as_struct().column(0).as_string::<i32>().clone(), list.as_struct().column(1).as_primitive::<UInt64Type>().clone());
+    (0..names.len()).map(|at| (names.value(at).to_owned(), counts.value(at))).collect()
 }
 
 #[test]
@@ -310,10 +206,7 @@ fn a_connection_becomes_its_exchanges_and_one_closed_flow() {
     talk.close();
     let batches = run(&talk.packets);
     assert_eq!(exchanges(&batches), both([1, 2]));
-    assert_eq!(
-        flows(&batches),
-        [("closed".into(), "modbus".into(), 0, 0, 24, 48)]
-    );
+    assert_eq!(flows(&batches), [("closed".into(), "modbus".into(), 0, 0, 24, 48)]);
     assert!(violations(&batches).is_empty());
     assert!(drops(&batches).is_empty());
 }
@@ -326,17 +219,7 @@ fn sequence_numbers_that_wrap_are_followed() {
     }
     let batches = run(&talk.packets);
     assert_eq!(exchanges(&batches), both(1..20));
-    assert_eq!(
-        flows(&batches),
-        [(
-            "established".into(),
-            "modbus".into(),
-            0,
-            0,
-            19 * 12,
-            19 * 15
-        )]
-    );
+    assert_eq!(flows(&batches), [("established".into(), "modbus".into(), 0, 0, 19 * 12, 19 * 15)]);
 }
 
 #[test]
@@ -354,10 +237,7 @@ fn both_sides_of_a_router_are_one_conversation_with_retransmissions() {
     assert_eq!(exchanges(&batches), both([7]));
     let [(state, _, gaps, retransmissions, out, back)] = flows(&batches).try_into().unwrap();
     // The SYN, its answer, request and response.
-    assert_eq!(
-        (state.as_str(), gaps, retransmissions, out, back),
-        ("established", 0, 4, 12, 17)
-    );
+    assert_eq!((state.as_str(), gaps, retransmissions, out, back), ("established", 0, 4, 12, 17));
 }
 
 #[test]
@@ -381,23 +261,10 @@ fn a_lost_request_is_a_gap_and_the_next_exchange_is_paired() {
     let batches = run(&talk.packets);
     let mut found = exchanges(&batches);
     found.sort();
-    assert_eq!(
-        found,
-        [
-            (1, "both".into()),
-            (2, "both".into()),
-            (3, "response".into()),
-            (4, "both".into()),
-            (5, "both".into())
-        ]
-    );
+    assert_eq!(found, [(1, "both".into()), (2, "both".into()), (3, "response".into()), (4, "both".into()), (5, "both".into())]);
     assert_eq!(flows(&batches)[0].2, 1);
     assert_eq!(drops(&batches), [("stream_gap_bytes".into(), 12)]);
-    assert!(
-        violations(&batches).is_empty(),
-        "{:?}",
-        violations(&batches)
-    );
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
 }
 
 #[test]
@@ -408,12 +275,7 @@ fn one_direction_alone_gives_its_requests() {
     }
     talk.packets.retain(|(_, frame)| frame[11] == CLIENT.0);
     let batches = run(&talk.packets);
-    assert_eq!(
-        exchanges(&batches),
-        (1..4)
-            .map(|transaction| (transaction, "request".to_owned()))
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(exchanges(&batches), (1..4).map(|transaction| (transaction, "request".to_owned())).collect::<Vec<_>>());
     assert_eq!(states(&batches), ["one_sided"]);
 }
 
@@ -456,16 +318,8 @@ fn a_port_that_is_used_again_starts_another_conversation() {
     let mut again = Talk::open(500_000_000, 700_000_000);
     again.poll(1, 2);
     again.ask(RST, &[]);
-    let packets: Vec<_> = talk
-        .packets
-        .into_iter()
-        .chain(
-            again
-                .packets
-                .into_iter()
-                .map(|(ts, frame)| (ts + SECOND, frame)),
-        )
-        .collect();
+    let packets: Vec<_> =
+        talk.packets.into_iter().chain(again.packets.into_iter().map(|(ts, frame)| (ts + SECOND, frame))).collect();
     let batches = run(&packets);
     assert_eq!(states(&batches), ["closed", "reset"]);
     assert_eq!(exchanges(&batches), both([1, 1]));
@@ -481,10 +335,7 @@ fn a_forged_syn_or_reset_does_not_end_a_conversation() {
     let batches = run(&talk.packets);
     assert_eq!(exchanges(&batches), both([1, 2]));
     assert_eq!(states(&batches), ["established"]);
-    assert_eq!(
-        drops(&batches),
-        [("reset_out_of_window".into(), 1), ("syn_ignored".into(), 1)]
-    );
+    assert_eq!(drops(&batches), [("reset_out_of_window".into(), 1), ("syn_ignored".into(), 1)]);
 }
 
 #[test]
@@ -493,16 +344,8 @@ fn a_syn_that_the_server_takes_up_starts_another_conversation() {
     talk.poll(1, 2);
     let mut again = Talk::open(77_000, 88_000);
     again.poll(9, 2);
-    let packets: Vec<_> = talk
-        .packets
-        .into_iter()
-        .chain(
-            again
-                .packets
-                .into_iter()
-                .map(|(ts, frame)| (ts + SECOND, frame)),
-        )
-        .collect();
+    let packets: Vec<_> =
+        talk.packets.into_iter().chain(again.packets.into_iter().map(|(ts, frame)| (ts + SECOND, frame))).collect();
     let batches = run(&packets);
     assert_eq!(states(&batches), ["established", "established"]);
     assert_eq!(exchanges(&batches), both([1, 9]));
@@ -546,17 +389,8 @@ fn the_setting_says_which_of_two_readings_holds() {
     talk.add(tcp(CLIENT, SERVER, ACK, client + 1, server, &second[1..]));
     talk.add(tcp(CLIENT, SERVER, ACK, client, server, &first[..1]));
     for (overlap, transaction) in [(Overlap::First, 2), (Overlap::Last, 3)] {
-        let batches = run_with(
-            &talk.packets,
-            Limits {
-                overlap,
-                ..Limits::default()
-            },
-        );
-        assert_eq!(
-            exchanges(&batches),
-            [(1, "both".into()), (transaction, "request".into())]
-        );
+        let batches = run_with(&talk.packets, Limits { overlap, ..Limits::default() });
+        assert_eq!(exchanges(&batches), [(1, "both".into()), (transaction, "request".into())]);
         assert_eq!(violations(&batches), ["overlap_conflict"]);
     }
 }
@@ -567,44 +401,19 @@ fn too_much_out_of_order_is_a_gap_and_counted() {
     talk.poll(1, 2);
     let (client, server) = (talk.client, talk.server);
     for index in 0..20_u16 {
-        talk.add(tcp(
-            CLIENT,
-            SERVER,
-            ACK,
-            client + 12 + u32::from(index) * 12,
-            server,
-            &request(index + 3, 2),
-        ));
+        talk.add(tcp(CLIENT, SERVER, ACK, client + 12 + u32::from(index) * 12, server, &request(index + 3, 2)));
     }
-    let batches = run_with(
-        &talk.packets,
-        Limits {
-            direction_segments: 4,
-            ..Limits::default()
-        },
-    );
+    let batches = run_with(&talk.packets, Limits { direction_segments: 4, ..Limits::default() });
     assert_eq!(exchanges(&batches).len(), 21);
-    assert_eq!(
-        drops(&batches),
-        [
-            ("stream_gap_bytes".into(), 12),
-            ("stream_buffer_full".into(), 1)
-        ]
-    );
+    assert_eq!(drops(&batches), [("stream_gap_bytes".into(), 12), ("stream_buffer_full".into(), 1)]);
 }
 
 #[test]
 fn datagrams_are_exchanges_too() {
-    let packets = [
-        (SECOND, udp(CLIENT, SERVER, &request(1, 2))),
-        (2 * SECOND, udp(SERVER, CLIENT, &response(1, 2))),
-    ];
+    let packets = [(SECOND, udp(CLIENT, SERVER, &request(1, 2))), (2 * SECOND, udp(SERVER, CLIENT, &response(1, 2)))];
     let batches = run(&packets);
     assert_eq!(exchanges(&batches), both([1]));
-    assert_eq!(
-        flows(&batches),
-        [("datagrams".into(), "modbus".into(), 0, 0, 12, 13)]
-    );
+    assert_eq!(flows(&batches), [("datagrams".into(), "modbus".into(), 0, 0, 12, 13)]);
 }
 
 #[test]
@@ -615,22 +424,10 @@ fn a_full_table_gives_up_half_open_conversations_first() {
         talk.add(tcp((9, port), SERVER, SYN, 5, 0, &[]));
     }
     talk.poll(2, 2);
-    let batches = run_with(
-        &talk.packets,
-        Limits {
-            flows: 8,
-            ..Limits::default()
-        },
-    );
+    let batches = run_with(&talk.packets, Limits { flows: 8, ..Limits::default() });
     assert_eq!(exchanges(&batches), both([1, 2]));
     assert_eq!(drops(&batches), [("flow_evicted".into(), 192)]);
-    assert_eq!(
-        states(&batches)
-            .iter()
-            .filter(|state| *state == "established")
-            .count(),
-        1
-    );
+    assert_eq!(states(&batches).iter().filter(|state| *state == "established").count(), 1);
 }
 
 #[test]
@@ -649,36 +446,22 @@ fn a_clock_that_jumps_years_ahead_and_back_ends_in_time() {
 #[test]
 fn many_messages_in_one_packet_never_overfill_a_batch() {
     let mut talk = Talk::open(1, 1);
-    let burst: Vec<u8> = (0..5_000_u16)
-        .flat_map(|transaction| request(transaction, 1))
-        .collect();
+    let burst: Vec<u8> = (0..5_000_u16).flat_map(|transaction| request(transaction, 1)).collect();
     for _ in 0..15 {
         talk.ask(ACK, &burst[..60_000]);
     }
     let batches = run(&talk.packets);
     assert_eq!(exchanges(&batches).len(), 75_000);
-    assert!(
-        batches
-            .iter()
-            .all(|batch| batch.records.num_rows() <= wire::record::BATCH_ROWS)
-    );
+    assert!(batches.iter().all(|batch| batch.records.num_rows() <= wire::record::BATCH_ROWS));
     let sequences: Vec<u64> = batches.iter().map(|batch| batch.sequence).collect();
     assert_eq!(sequences, (0..batches.len() as u64).collect::<Vec<_>>());
 }
 
 /// The bytes of each exchange, without what depends on when its packets came.
 fn content(batches: &[Batch]) -> Vec<String> {
-    let columns = [
-        "modbus.transaction_id",
-        "modbus.address",
-        "modbus.quantity",
-        "modbus.values",
-        "modbus.pairing",
-    ];
+    let columns = ["modbus.transaction_id", "modbus.address", "modbus.quantity", "modbus.values", "modbus.pairing"];
     rows(batches, "modbus", |batch, row| {
-        columns
-            .map(|name| format!("{:?}", batch.column_by_name(name).unwrap().slice(row, 1)))
-            .concat()
+        columns.map(|name| format!("{:?}", batch.column_by_name(name).unwrap().slice(row, 1))).concat()
     })
 }
 

@@ -8,9 +8,7 @@ use super::talk::{self, Talk};
 use crate::packet::{Address, Datagram, Segment, flags};
 use crate::protocol::modbus;
 use crate::record::table::{Layer, Transport};
-use crate::transport::{
-    Arriving, Class, Conflict, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake, Ready,
-};
+use crate::transport::{Arriving, Class, Conflict, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake, Ready};
 
 /// Time between two rows of a conversation's state, in nanoseconds of packet time.
 const REPORT_NS: i64 = 60_000_000_000;
@@ -45,24 +43,13 @@ pub(super) struct Conversations {
 impl Conversations {
     pub fn new(limit: usize) -> Self {
         let queue = VecDeque::new;
-        Self {
-            flows: Flows::new(limit),
-            now: i64::MIN,
-            swept: i64::MIN,
-            held: queue(),
-            gaps: queue(),
-            deadlines: queue(),
-        }
+        Self { flows: Flows::new(limit), now: i64::MIN, swept: i64::MIN, held: queue(), gaps: queue(), deadlines: queue() }
     }
 
     /// Bytes held, without what the counters of held bytes tell.
     pub fn bytes(&self) -> usize {
         let queues = self.held.capacity() + self.gaps.capacity() + self.deadlines.capacity();
-        let flows = self
-            .flows
-            .iter()
-            .map(|flow| flow.bytes() + flow.application.bytes())
-            .sum::<usize>();
+        let flows = self.flows.iter().map(|flow| flow.bytes() + flow.application.bytes()).sum::<usize>();
         self.flows.bytes() + queues * size_of::<(i64, FlowId)>() + flows
     }
 
@@ -93,10 +80,7 @@ impl Conversations {
         let now = self.now;
         let take = |queue: &mut VecDeque<(i64, FlowId)>| {
             let is_due = queue.front().is_some_and(|(at, _)| *at <= now);
-            is_due
-                .then(|| queue.pop_front())
-                .flatten()
-                .map(|(_, id)| id)
+            is_due.then(|| queue.pop_front()).flatten().map(|(_, id)| id)
         };
         while let Some(id) = take(&mut self.held) {
             if let Some(flow) = self.flows.get_mut(id) {
@@ -127,10 +111,7 @@ impl Conversations {
     /// The clock was set back: nothing waits any longer.
     fn flush(&mut self, output: &mut Output) {
         let now = self.now;
-        for (_, id) in std::mem::take(&mut self.held)
-            .into_iter()
-            .chain(std::mem::take(&mut self.gaps))
-        {
+        for (_, id) in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.gaps)) {
             if let Some(flow) = self.flows.get_mut(id) {
                 flow.application.is_awaited = false;
                 give_up_gaps(flow, now, output);
@@ -202,14 +183,8 @@ impl Conversations {
 
     /// Takes a TCP segment in.
     pub fn segment(&mut self, meeting: &Meeting, segment: &Segment<'_>, output: &mut Output) {
-        let source = Endpoint {
-            address: meeting.source,
-            port: segment.source_port,
-        };
-        let destination = Endpoint {
-            address: meeting.destination,
-            port: segment.destination_port,
-        };
+        let source = Endpoint { address: meeting.source, port: segment.source_port };
+        let destination = Endpoint { address: meeting.destination, port: segment.destination_port };
         let (key, position) = FlowKey::new(source, destination, Transport::Tcp);
         let known = self.flows.find(&key);
         let id = match known.filter(|_| segment.flags & flags::SYN == 0) {
@@ -229,14 +204,8 @@ impl Conversations {
 
     /// Takes a UDP datagram in.
     pub fn datagram(&mut self, meeting: &Meeting, datagram: &Datagram<'_>, output: &mut Output) {
-        let source = Endpoint {
-            address: meeting.source,
-            port: datagram.source_port,
-        };
-        let destination = Endpoint {
-            address: meeting.destination,
-            port: datagram.destination_port,
-        };
+        let source = Endpoint { address: meeting.source, port: datagram.source_port };
+        let destination = Endpoint { address: meeting.destination, port: datagram.destination_port };
         let (key, position) = FlowKey::new(source, destination, Transport::Udp);
         let id = match self.flows.find(&key) {
             Some(id) => id,
@@ -289,11 +258,7 @@ impl Conversations {
         let is_answer = segment.flags & flags::ACK != 0;
         let asker = if is_answer { 1 - position } else { position };
         let Some(id) = known else {
-            let client = if is_syn {
-                asker
-            } else {
-                likely_client(&key, position, true)
-            };
+            let client = if is_syn { asker } else { likely_client(&key, position, true) };
             return self.open(Flow::new(key, client, ts, Talk::default()), output);
         };
         let Some(flow) = self.flows.get_mut(id) else {
@@ -343,8 +308,7 @@ fn reopening(flow: &Flow<Talk>, position: usize, segment: &Segment<'_>) -> Reope
     if segment.flags & flags::ACK == 0 {
         let is_unanswered = flow.handshake == Handshake::Asked && position == flow.client;
         // The SYN of a connection whose answer was captured first.
-        let is_late = other.acknowledged == Some(segment.sequence.wrapping_add(1))
-            && sender.opening.is_none();
+        let is_late = other.acknowledged == Some(segment.sequence.wrapping_add(1)) && sender.opening.is_none();
         let is_simultaneous = flow.handshake == Handshake::Asked && position != flow.client;
         return match () {
             () if is_late || is_simultaneous => Reopening::No,
@@ -353,9 +317,7 @@ fn reopening(flow: &Flow<Talk>, position: usize, segment: &Segment<'_>) -> Reope
         };
     }
     match flow.reopening {
-        Some((asker, sequence, ts))
-            if asker != position && segment.acknowledgment == sequence.wrapping_add(1) =>
-        {
+        Some((asker, sequence, ts)) if asker != position && segment.acknowledgment == sequence.wrapping_add(1) => {
             Reopening::Answered(sequence, ts)
         }
         _ if flow.ending.is_some() => Reopening::Now,
@@ -366,8 +328,7 @@ fn reopening(flow: &Flow<Talk>, position: usize, segment: &Segment<'_>) -> Reope
 /// Which endpoint asks, when the opening was not seen: not the one with the well-known port, else the one with the higher port.
 fn likely_client(key: &FlowKey, sender: usize, is_stream: bool) -> usize {
     let [low, high] = key.endpoints.map(|endpoint| endpoint.port);
-    let is_known =
-        |port: u16| port == modbus::PORT || recognise::by_port(port, is_stream).is_some();
+    let is_known = |port: u16| port == modbus::PORT || recognise::by_port(port, is_stream).is_some();
     match (is_known(low), is_known(high)) {
         (true, false) => 1,
         (false, true) => 0,
@@ -395,9 +356,7 @@ fn meet(flow: &mut Flow<Talk>, position: usize, meeting: &Meeting) {
     if sender.mac.is_none() || receiver.mac.is_none() {
         sender.mac = sender.mac.or(meeting.source_mac);
         // A group address says nothing about the receiver.
-        receiver.mac = receiver
-            .mac
-            .or(meeting.destination_mac.filter(|[first, ..]| first & 1 == 0));
+        receiver.mac = receiver.mac.or(meeting.destination_mac.filter(|[first, ..]| first & 1 == 0));
     }
     if sender.packets == 1 {
         flow.vlan = flow.vlan.or(meeting.vlan);
@@ -407,12 +366,7 @@ fn meet(flow: &mut Flow<Talk>, position: usize, meeting: &Meeting) {
 
 /// Moves the connection's state on. Returns whether the segment belongs to the connection.
 #[inline]
-fn advance(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    segment: &Segment<'_>,
-    output: &mut Output,
-) -> bool {
+fn advance(flow: &mut Flow<Talk>, position: usize, segment: &Segment<'_>, output: &mut Output) -> bool {
     if segment.flags & (flags::SYN | flags::RST) != 0 {
         return advance_syn_or_reset(flow, position, segment, output);
     }
@@ -420,41 +374,29 @@ fn advance(
     sender.stream.synchronise(segment.sequence);
     let has_payload = !segment.payload.is_empty();
     match flow.handshake {
-        Handshake::Asked if position == flow.client || has_payload => {
-            flow.handshake = Handshake::Done
-        }
-        Handshake::Answered if position == flow.client || has_payload => {
-            flow.handshake = Handshake::Done
-        }
+        Handshake::Asked if position == flow.client || has_payload => flow.handshake = Handshake::Done,
+        Handshake::Answered if position == flow.client || has_payload => flow.handshake = Handshake::Done,
         _ => {}
     }
     true
 }
 
 #[inline(never)]
-fn advance_syn_or_reset(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    segment: &Segment<'_>,
-    output: &mut Output,
-) -> bool {
+fn advance_syn_or_reset(flow: &mut Flow<Talk>, position: usize, segment: &Segment<'_>, output: &mut Output) -> bool {
     let is_answer = segment.flags & flags::ACK != 0;
     let (client, handshake) = (flow.client, flow.handshake);
     let (sender, receiver) = flow.both_mut(position);
     let is_acceptable = match receiver.opening {
         // What answers a SYN acknowledges it, with the data that came with it (RFC 9293, 3.10.7.3; RFC 7413).
-        Some(opening) if is_answer => receiver.stream.next().is_none_or(|next| {
-            segment.acknowledgment.wrapping_sub(opening.wrapping_add(1))
-                <= next.wrapping_sub(opening)
-        }),
+        Some(opening) if is_answer => receiver
+            .stream
+            .next()
+            .is_none_or(|next| segment.acknowledgment.wrapping_sub(opening.wrapping_add(1)) <= next.wrapping_sub(opening)),
         _ => true,
     };
     if segment.flags & flags::RST != 0 {
         let is_in_window = match sender.stream.next() {
-            Some(_) => {
-                sender.stream.is_in_window(segment.sequence)
-                    || segment.sequence == 0 && is_answer && sender.bytes == 0
-            }
+            Some(_) => sender.stream.is_in_window(segment.sequence) || segment.sequence == 0 && is_answer && sender.bytes == 0,
             None => is_acceptable,
         };
         if !is_in_window {
@@ -463,11 +405,7 @@ fn advance_syn_or_reset(
         }
         if flow.ending.is_none() {
             let is_refused = handshake == Handshake::Asked && position != client;
-            flow.ending = Some(if is_refused {
-                Ending::Refused
-            } else {
-                Ending::Reset
-            });
+            flow.ending = Some(if is_refused { Ending::Refused } else { Ending::Reset });
         }
         return false;
     }
@@ -490,22 +428,13 @@ fn advance_syn_or_reset(
 
 /// Takes a segment's acknowledgment, payload and end in.
 #[inline]
-fn receive(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    ts: i64,
-    segment: &Segment<'_>,
-    has_payload: bool,
-    output: &mut Output,
-) {
+fn receive(flow: &mut Flow<Talk>, position: usize, ts: i64, segment: &Segment<'_>, has_payload: bool, output: &mut Output) {
     let is_acknowledging = segment.flags & flags::ACK != 0;
     let is_read = flow.application.is_read();
     let (sender, receiver) = flow.both_mut(position);
     let mut is_held_back = false;
     if is_acknowledging {
-        let is_newer = sender
-            .acknowledged
-            .is_none_or(|before| segment.acknowledgment.wrapping_sub(before).cast_signed() > 0);
+        let is_newer = sender.acknowledged.is_none_or(|before| segment.acknowledgment.wrapping_sub(before).cast_signed() > 0);
         if is_newer {
             sender.acknowledged = Some(segment.acknowledgment);
         }
@@ -513,36 +442,18 @@ fn receive(
         if is_held_back && receiver.stream.is_waiting() {
             // The receiver has what is missing in front of what waits: it was lost on the way to the sensor only.
             confirm_gap(flow, 1 - position, segment.acknowledgment, ts, output);
-            is_held_back = flow
-                .half(1 - position)
-                .stream
-                .unseen(segment.acknowledgment)
-                .is_some();
+            is_held_back = flow.half(1 - position).stream.unseen(segment.acknowledgment).is_some();
         }
     }
-    let start = if segment.flags & flags::SYN != 0 {
-        segment.sequence.wrapping_add(1)
-    } else {
-        segment.sequence
-    };
+    let start = if segment.flags & flags::SYN != 0 { segment.sequence.wrapping_add(1) } else { segment.sequence };
     if has_payload {
-        let arriving = Arriving {
-            ts,
-            sequence: start,
-            payload: segment.payload,
-            missing: segment.missing,
-            is_held_back,
-            is_kept: is_read,
-        };
+        let arriving =
+            Arriving { ts, sequence: start, payload: segment.payload, missing: segment.missing, is_held_back, is_kept: is_read };
         arrive(flow, position, &arriving, output);
     }
     if segment.flags & flags::FIN != 0 {
-        let length = u32::try_from(segment.payload.len())
-            .unwrap_or(u32::MAX)
-            .wrapping_add(segment.missing);
-        flow.half_mut(position)
-            .stream
-            .finish_at(start.wrapping_add(length));
+        let length = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX).wrapping_add(segment.missing);
+        flow.half_mut(position).stream.finish_at(start.wrapping_add(length));
         finish(flow);
     }
 }
@@ -550,9 +461,7 @@ fn receive(
 #[inline]
 fn arrive(flow: &mut Flow<Talk>, position: usize, arriving: &Arriving<'_>, output: &mut Output) {
     let half = flow.half_mut(position);
-    let arrival = half
-        .stream
-        .arrive(arriving, &output.limits, &mut output.counters);
+    let arrival = half.stream.arrive(arriving, &output.limits, &mut output.counters);
     half.bytes += arrival.new_bytes;
     if arrival.is_retransmission {
         flow.retransmissions = flow.retransmissions.saturating_add(1);
@@ -574,13 +483,7 @@ fn arrive(flow: &mut Flow<Talk>, position: usize, arriving: &Arriving<'_>, outpu
 
 /// What a segment released.
 #[inline(never)]
-fn follow(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    ts: i64,
-    is_over_bound: bool,
-    output: &mut Output,
-) {
+fn follow(flow: &mut Flow<Talk>, position: usize, ts: i64, is_over_bound: bool, output: &mut Output) {
     drain(flow, position, output);
     if is_over_bound && flow.half(position).stream.is_waiting() {
         output.counters.buffer_full += 1;
@@ -593,9 +496,7 @@ fn follow(
 /// Gives on what is in order, unless it answers what the other side has not been seen to say.
 fn drain(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
     let (half, other) = flow.both_mut(position);
-    let is_held_back = half
-        .acknowledged
-        .is_some_and(|acknowledged| other.stream.unseen(acknowledged).is_some());
+    let is_held_back = half.acknowledged.is_some_and(|acknowledged| other.stream.unseen(acknowledged).is_some());
     if !is_held_back || !flow.application.is_read() {
         drain_all(flow, position, output);
     }
@@ -613,19 +514,9 @@ fn drain_all(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
 }
 
 /// What `position` sent up to `acknowledgment` is gone where it has not been seen.
-fn confirm_gap(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    acknowledgment: u32,
-    ts: i64,
-    output: &mut Output,
-) {
+fn confirm_gap(flow: &mut Flow<Talk>, position: usize, acknowledgment: u32, ts: i64, output: &mut Output) {
     // Each round declares one gap and uses what waits behind it, so that it ends.
-    while let Some(lost) = flow
-        .half_mut(position)
-        .stream
-        .skip_to_acknowledged(acknowledgment, &mut output.counters)
-    {
+    while let Some(lost) = flow.half_mut(position).stream.skip_to_acknowledged(acknowledgment, &mut output.counters) {
         talk::lose(flow, position, ts, lost, output);
         drain_all(flow, position, output);
     }
@@ -662,11 +553,7 @@ fn give_up_gaps(flow: &mut Flow<Talk>, ts: i64, output: &mut Output) {
 
 /// Declares lost what is missing in front of the first bytes that wait.
 fn give_up_gap(flow: &mut Flow<Talk>, position: usize, ts: i64, output: &mut Output) {
-    if let Some(lost) = flow
-        .half_mut(position)
-        .stream
-        .skip_to_held(&mut output.counters)
-    {
+    if let Some(lost) = flow.half_mut(position).stream.skip_to_held(&mut output.counters) {
         talk::lose(flow, position, ts, lost, output);
     }
     drain_all(flow, position, output);
@@ -686,25 +573,14 @@ fn finish(flow: &mut Flow<Talk>) {
 
 /// Two segments said different things about the same bytes.
 fn contradict(flow: &mut Flow<Talk>, ts: i64, conflict: &Conflict, output: &mut Output) {
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
     let detail = format!(
         "expected {} at sequence number {} as sent before, seen {}",
         hex(&conflict.before),
         conflict.sequence,
         hex(&conflict.now)
     );
-    let rule = Rule {
-        layer: Layer::Transport,
-        protocol: "tcp",
-        kind: "overlap_conflict",
-        clause: "RFC 9293, 3.10.7.4",
-    };
+    let rule = Rule { layer: Layer::Transport, protocol: "tcp", kind: "overlap_conflict", clause: "RFC 9293, 3.10.7.4" };
     let party = talk::party(flow, output);
     output.violation(ts, party, &rule, &detail, &conflict.now);
 }

@@ -82,9 +82,7 @@ impl Output {
             kind: rule.kind,
             clause: rule.clause,
             detail,
-            bytes: bytes
-                .get(..bytes.len().min(ANOMALY_BYTES))
-                .unwrap_or_default(),
+            bytes: bytes.get(..bytes.len().min(ANOMALY_BYTES)).unwrap_or_default(),
             protocol: rule.protocol,
         };
         self.records.violation.push(ts, party, &row);
@@ -92,8 +90,7 @@ impl Output {
     }
 
     fn is_within_reason(&mut self, ts: i64, kind: &'static str) -> bool {
-        let Some((_, since, count)) = self.recent.iter_mut().find(|(known, _, _)| *known == kind)
-        else {
+        let Some((_, since, count)) = self.recent.iter_mut().find(|(known, _, _)| *known == kind) else {
             self.recent.push((kind, ts, 1));
             return true;
         };

@@ -22,17 +22,9 @@ pub(super) fn stream(data: &[u8]) -> Option<Application> {
         // SMB 1 to 3 behind a NetBIOS session header (MS-SMB2, 2.1).
         [0x00, _, _, _, 0xfd..=0xff, b'S', b'M', b'B', ..] => Application::Smb,
         // Connection-oriented DCE/RPC 5.0 and 5.1: request, response, fault, bind, its answers.
-        [
-            0x05,
-            0x00 | 0x01,
-            0x00 | 0x02..=0x03 | 0x0b..=0x10,
-            flags,
-            0x00 | 0x10,
-            0x00,
-            0x00,
-            0x00,
-            ..,
-        ] if flags & 0x03 != 0 => Application::Dcerpc,
+        [0x05, 0x00 | 0x01, 0x00 | 0x02..=0x03 | 0x0b..=0x10, flags, 0x00 | 0x10, 0x00, 0x00, 0x00, ..] if flags & 0x03 != 0 => {
+            Application::Dcerpc
+        }
         // DNP3 link header (IEEE 1815, 9.2.4): start octets, a length of at least 5.
         [0x05, 0x64, 5..=255, ..] => Application::Dnp3,
         // IEC 60870-5-104, 5: start, length of at least 4, and for S and U formats the fixed bits.
@@ -56,26 +48,13 @@ pub(super) fn stream(data: &[u8]) -> Option<Application> {
 
 /// Protocols whose first line is text.
 fn text(data: &[u8]) -> Option<Application> {
-    const HTTP: [&[u8]; 10] = [
-        b"GET /",
-        b"POST ",
-        b"HEAD ",
-        b"PUT ",
-        b"DELETE ",
-        b"OPTIONS ",
-        b"CONNECT ",
-        b"PATCH ",
-        b"TRACE ",
-        b"HTTP/1.",
-    ];
+    const HTTP: [&[u8]; 10] =
+        [b"GET /", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"PATCH ", b"TRACE ", b"HTTP/1."];
     if HTTP.iter().any(|word| data.starts_with(word)) {
         return Some(Application::Http);
     }
     let line: &[u8] = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let contains = |word: &[u8]| {
-        line.windows(word.len())
-            .any(|part| part.eq_ignore_ascii_case(word))
-    };
+    let contains = |word: &[u8]| line.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
     match data {
         // RFC 5321, 4.2: a mail server names itself and its protocol in the greeting.
         [b'2', b'2', b'0', b' ' | b'-', ..] if contains(b"SMTP") => Some(Application::Smtp),
@@ -91,17 +70,14 @@ fn tpkt(cotp: &[u8]) -> Option<Application> {
     match cotp {
         // Connection request or confirm (ISO 8073, 13.3) with what RDP adds (MS-RDPBCGR, 2.2.1.1): a cookie or a negotiation.
         [_, 0xe0 | 0xd0, _, _, _, _, _, rest @ ..]
-            if rest.starts_with(b"Cookie: ")
-                || matches!(rest, [0x01..=0x03, _, 0x08, 0x00, ..]) =>
+            if rest.starts_with(b"Cookie: ") || matches!(rest, [0x01..=0x03, _, 0x08, 0x00, ..]) =>
         {
             Some(Application::Rdp)
         }
         // S7 takes the called TSAP (parameter 0xc2) as rack and slot: two bytes; MMS names longer or other selectors.
-        [_, 0xe0 | 0xd0, _, _, _, _, _, rest @ ..] => Some(if is_s7_connection(rest) {
-            Application::S7comm
-        } else {
-            Application::Mms
-        }),
+        [_, 0xe0 | 0xd0, _, _, _, _, _, rest @ ..] => {
+            Some(if is_s7_connection(rest) { Application::S7comm } else { Application::Mms })
+        }
         [0x02, 0xf0, _, 0x32 | 0x72, ..] => Some(Application::S7comm),
         // ISO session: connect, accept, or give tokens with data transfer.
         [0x02, 0xf0, _, 0x0d | 0x0e | 0x01, ..] => Some(Application::Mms),
@@ -131,39 +107,18 @@ fn is_encapsulation(data: &[u8]) -> bool {
     let Some((header, rest)) = data.split_first_chunk::<24>() else {
         return false;
     };
-    let [
-        c0,
-        c1,
-        l0,
-        l1,
-        _,
-        _,
-        _,
-        _,
-        s0,
-        s1,
-        s2,
-        s3,
-        ..,
-        o0,
-        o1,
-        o2,
-        o3,
-    ] = *header;
+    let [c0, c1, l0, l1, _, _, _, _, s0, s1, s2, s3, .., o0, o1, o2, o3] = *header;
     let command = u16::from_le_bytes([c0, c1]);
-    matches!(
-        command,
-        0x0004 | 0x0063 | 0x0064 | 0x0065 | 0x0066 | 0x006f | 0x0070
-    ) && usize::from(u16::from_le_bytes([l0, l1])) >= rest.len().min(1)
+    matches!(command, 0x0004 | 0x0063 | 0x0064 | 0x0065 | 0x0066 | 0x006f | 0x0070)
+        && usize::from(u16::from_le_bytes([l0, l1])) >= rest.len().min(1)
         && u32::from_le_bytes([s0, s1, s2, s3]) < 0x100
         && [o0, o1, o2, o3] == [0; 4]
 }
 
 /// DNS over TCP (RFC 1035, 4.2.2): the length, then a message.
 fn is_dns_stream(data: &[u8]) -> bool {
-    data.split_first_chunk::<2>().is_some_and(|(length, rest)| {
-        usize::from(u16::from_be_bytes(*length)) == rest.len() && is_dns(rest)
-    })
+    data.split_first_chunk::<2>()
+        .is_some_and(|(length, rest)| usize::from(u16::from_be_bytes(*length)) == rest.len() && is_dns(rest))
 }
 
 /// A DNS message (RFC 1035, 4.1.1): an opcode in use, counts that can be, room for a question.
@@ -177,9 +132,7 @@ fn is_dns(data: &[u8]) -> bool {
     matches!(flags >> 3 & 0x0f, 0 | 4 | 5)
         && codes & 0x40 == 0
         && (counts.first() == Some(&1)
-            || is_response
-                && counts.first() == Some(&0)
-                && counts.get(1).is_some_and(|answers| *answers > 0))
+            || is_response && counts.first() == Some(&0) && counts.get(1).is_some_and(|answers| *answers > 0))
         && counts.iter().all(|count| *count < 256)
         && (is_response || counts.get(1) == Some(&0))
         && rest.first().is_some_and(|label| *label < 64)
@@ -195,37 +148,15 @@ pub(super) fn datagram(data: &[u8], ports: [u16; 2]) -> Option<Application> {
         [1..=13, ..] if on(546) && on(547) => Application::Dhcp,
         // SNMP (RFC 3416, 3): a sequence, the version as an integer of 0, 1 or 3.
         [0x30, length, 0x02, 0x01, 0 | 1 | 3, ..] if *length < 0x80 => Application::Snmp,
-        [0x30, 0x81, _, 0x02, 0x01, 0 | 1 | 3, ..]
-        | [0x30, 0x82, _, _, 0x02, 0x01, 0 | 1 | 3, ..] => Application::Snmp,
+        [0x30, 0x81, _, 0x02, 0x01, 0 | 1 | 3, ..] | [0x30, 0x82, _, _, 0x02, 0x01, 0 | 1 | 3, ..] => Application::Snmp,
         // BACnet virtual link control (ASHRAE 135, J.2): type, function, its own length.
-        [0x81, 0x00..=0x0b, l0, l1, ..]
-            if usize::from(u16::from_be_bytes([*l0, *l1])) == data.len() =>
-        {
-            Application::Bacnet
-        }
+        [0x81, 0x00..=0x0b, l0, l1, ..] if usize::from(u16::from_be_bytes([*l0, *l1])) == data.len() => Application::Bacnet,
         [0x05, 0x64, 5..=255, ..] => Application::Dnp3,
-        _ if on(123)
-            && data.len() >= 48
-            && data
-                .first()
-                .is_some_and(|first| matches!(first >> 3 & 7, 1..=4)) =>
-        {
-            Application::Ntp
-        }
+        _ if on(123) && data.len() >= 48 && data.first().is_some_and(|first| matches!(first >> 3 & 7, 1..=4)) => Application::Ntp,
         _ if is_encapsulation(data) => Application::Enip,
         [0x00, 0x01 | 0x02, ..] if on(69) => Application::Tftp,
         // Connectionless DCE/RPC 4 (PROFINET context manager).
-        [
-            0x04,
-            0x00 | 0x02 | 0x04 | 0x06 | 0x0a,
-            _,
-            _,
-            0x00 | 0x10,
-            0x00,
-            0x00,
-            _,
-            ..,
-        ] if data.len() >= 80 => Application::Dcerpc,
+        [0x04, 0x00 | 0x02 | 0x04 | 0x06 | 0x0a, _, _, 0x00 | 0x10, 0x00, 0x00, _, ..] if data.len() >= 80 => Application::Dcerpc,
         _ if (on(53) || on(5353) || on(5355) || on(137)) && is_dns(data) => Application::Dns,
         _ => return None,
     })
@@ -262,10 +193,7 @@ pub(super) fn by_port(port: u16, is_stream: bool) -> Option<Application> {
 /// Whether a protocol belongs to machines rather than to an office.
 pub(super) fn is_industrial(application: Application) -> bool {
     use Application::{Bacnet, Dnp3, Enip, Iec104, Mms, Modbus, Opcua, S7comm};
-    matches!(
-        application,
-        Modbus | Opcua | S7comm | Enip | Dnp3 | Iec104 | Bacnet | Mms
-    )
+    matches!(application, Modbus | Opcua | S7comm | Enip | Dnp3 | Iec104 | Bacnet | Mms)
 }
 
 #[cfg(test)]
@@ -282,7 +210,10 @@ mod tests {
             (b"\x05\x00\x0b\x03\x10\x00\x00\x00\x48\x00", Some(Application::Dcerpc)),
             (b"\x05\x64\x05\xc0\x01\x00", Some(Application::Dnp3)),
             (b"\x68\x04\x07\x00\x00\x00", Some(Application::Iec104)),
-            (b"\x03\x00\x00\x16\x11\xe0\x00\x00\x00\x01\x00\xc1\x02\x01\x00\xc2\x02\x01\x02\xc0\x01\x0a", Some(Application::S7comm)),
+            (
+                b"\x03\x00\x00\x16\x11\xe0\x00\x00\x00\x01\x00\xc1\x02\x01\x00\xc2\x02\x01\x02\xc0\x01\x0a",
+                Some(Application::S7comm),
+            ),
             (b"\x03\x00\x00\x19\x02\xf0\x80\x32\x01\x00\x00", Some(Application::S7comm)),
             (b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00", Some(Application::Rdp)),
             (b"HELF\x20\x00\x00\x00", Some(Application::Opcua)),
@@ -299,17 +230,10 @@ mod tests {
 
     #[test]
     fn datagrams_are_named_by_content_and_port() {
-        let dns =
-            b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x02ex\x00\x00\x01\x00\x01";
+        let dns = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x02ex\x00\x00\x01\x00\x01";
         assert_eq!(datagram(dns, [50_000, 53]), Some(Application::Dns));
-        assert_eq!(
-            datagram(b"\x30\x26\x02\x01\x01\x04\x06public", [50_000, 161]),
-            Some(Application::Snmp)
-        );
-        assert_eq!(
-            datagram(b"\x81\x0b\x00\x08\x01\x20\xff\xff", [47_808, 47_808]),
-            Some(Application::Bacnet)
-        );
+        assert_eq!(datagram(b"\x30\x26\x02\x01\x01\x04\x06public", [50_000, 161]), Some(Application::Snmp));
+        assert_eq!(datagram(b"\x81\x0b\x00\x08\x01\x20\xff\xff", [47_808, 47_808]), Some(Application::Bacnet));
         assert_eq!(datagram(b"\x23\x02\x06\xe8", [123, 123]), None);
     }
 }

@@ -85,10 +85,7 @@ impl Talk {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         match &self.speech {
-            Speech::Listening(pieces) => pieces
-                .iter()
-                .map(|piece| piece.bytes.len() + PIECE_COST)
-                .sum(),
+            Speech::Listening(pieces) => pieces.iter().map(|piece| piece.bytes.len() + PIECE_COST).sum(),
             Speech::Modbus(modbus) => size_of::<Modbus>() + modbus.bytes(),
             Speech::Other => 0,
         }
@@ -98,22 +95,12 @@ impl Talk {
 /// The key of a conversation's party for rows until the next cut.
 #[inline]
 pub(super) fn party(flow: &mut Flow<Talk>, output: &mut Output) -> PartyKey {
-    let Flow {
-        key,
-        halves: [low, high],
-        client,
-        vlan,
-        application: talk,
-        ..
-    } = flow;
+    let Flow { key, halves: [low, high], client, vlan, application: talk, .. } = flow;
     let community_id = &mut talk.community_id;
     talk.party.key(&mut output.records.parties, || {
         let [first, second] = key.endpoints;
-        let ((client, client_half), (server, server_half)) = if *client == 0 {
-            ((first, low), (second, high))
-        } else {
-            ((second, high), (first, low))
-        };
+        let ((client, client_half), (server, server_half)) =
+            if *client == 0 { ((first, low), (second, high)) } else { ((second, high), (first, low)) };
         Party {
             client_ip: Some(client.address),
             server_ip: Some(server.address),
@@ -132,22 +119,15 @@ pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output)
     let party = party(flow, output);
     let (client, server) = (flow.half(flow.client), flow.half(1 - flow.client));
     let is_stream = flow.key.transport == Transport::Tcp;
-    let by_port = |position: usize| {
-        flow.key
-            .endpoints
-            .get(position)
-            .and_then(|endpoint| recognise::by_port(endpoint.port, is_stream))
-    };
+    let by_port =
+        |position: usize| flow.key.endpoints.get(position).and_then(|endpoint| recognise::by_port(endpoint.port, is_stream));
     let has_spoken = client.bytes + server.bytes > 0;
     let row = FlowRow {
         transport: flow.key.transport,
-        application: flow.application.name.or_else(|| {
-            if has_spoken {
-                by_port(1 - flow.client).or_else(|| by_port(flow.client))
-            } else {
-                None
-            }
-        }),
+        application: flow
+            .application
+            .name
+            .or_else(|| if has_spoken { by_port(1 - flow.client).or_else(|| by_port(flow.client)) } else { None }),
         bytes_out: client.bytes,
         bytes_in: server.bytes,
         packets_out: client.packets,
@@ -164,64 +144,30 @@ pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output)
 
 /// Bytes in order, or a whole datagram, of the endpoint at `position`.
 #[inline]
-pub(super) fn hear(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    ts: i64,
-    data: &[u8],
-    output: &mut Output,
-) {
+pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
     match flow.application.speech {
         Speech::Modbus(_) => speak(flow, position, ts, data, output),
-        Speech::Listening(_) => listen(
-            flow,
-            Piece {
-                position,
-                ts,
-                bytes: data.to_vec(),
-                is_after_gap: false,
-            },
-            output,
-        ),
+        Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: data.to_vec(), is_after_gap: false }, output),
         Speech::Other => {}
     }
 }
 
 /// Bytes of the endpoint at `position` were lost; 0: it is not known how many.
-pub(super) fn lose(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    ts: i64,
-    lost: u64,
-    output: &mut Output,
-) {
+pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, output: &mut Output) {
     flow.gaps = flow.gaps.saturating_add(1);
     match &mut flow.application.speech {
         Speech::Modbus(_) => {
             forget_unused(flow, position, output);
-            with_modbus(flow, ts, output, |modbus, client, context| {
-                modbus.gap(side(client, position), lost, context)
-            });
+            with_modbus(flow, ts, output, |modbus, client, context| modbus.gap(side(client, position), lost, context));
         }
-        Speech::Listening(_) => listen(
-            flow,
-            Piece {
-                position,
-                ts,
-                bytes: Vec::new(),
-                is_after_gap: true,
-            },
-            output,
-        ),
+        Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: Vec::new(), is_after_gap: true }, output),
         Speech::Other => {}
     }
 }
 
 /// Wakes the protocol at packet time `now`.
 pub(super) fn expire(flow: &mut Flow<Talk>, now: i64, output: &mut Output) {
-    with_modbus(flow, now, output, |modbus, _, context| {
-        modbus.expire(now, context)
-    });
+    with_modbus(flow, now, output, |modbus, _, context| modbus.expire(now, context));
 }
 
 /// The conversation is over.
@@ -238,11 +184,7 @@ pub(super) fn close(flow: &mut Flow<Talk>, output: &mut Output) {
 }
 
 fn side(client: usize, position: usize) -> Side {
-    if position == client {
-        Side::Client
-    } else {
-        Side::Server
-    }
+    if position == client { Side::Client } else { Side::Server }
 }
 
 fn forget_unused(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
@@ -260,39 +202,19 @@ fn with_modbus<T>(
 ) -> Option<T> {
     let party = party(flow, output);
     let client = flow.client;
-    let server = flow
-        .key
-        .endpoints
-        .get(1 - client)
-        .map(|endpoint| endpoint.address)
-        .unwrap_or_default();
+    let server = flow.key.endpoints.get(1 - client).map(|endpoint| endpoint.address).unwrap_or_default();
     let server_mac = flow.half(1 - client).mac;
     let Speech::Modbus(modbus) = &mut flow.application.speech else {
         return None;
     };
-    let Output {
-        records, shared, ..
-    } = output;
-    Some(action(
-        modbus,
-        client,
-        &mut Context {
-            records,
-            shared,
-            party,
-            server,
-            server_mac,
-            ts,
-        },
-    ))
+    let Output { records, shared, .. } = output;
+    Some(action(modbus, client, &mut Context { records, shared, party, server, server_mac, ts }))
 }
 
 /// Gives bytes to the conversation's own protocol, behind those that it has not used yet.
 fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
     if flow.key.transport == Transport::Udp {
-        with_modbus(flow, ts, output, |modbus, client, context| {
-            modbus.datagram(side(client, position), data, context)
-        });
+        with_modbus(flow, ts, output, |modbus, client, context| modbus.datagram(side(client, position), data, context));
         return output.cut_when_full();
     }
     if flow.half(position).unused.is_empty() {
@@ -319,19 +241,11 @@ fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
 
 /// Lets the protocol use bytes, and cuts between messages when a table is full. Returns how many are used.
 #[inline]
-fn parse(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    ts: i64,
-    data: &[u8],
-    output: &mut Output,
-) -> usize {
+fn parse(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) -> usize {
     let mut used = 0;
     while let Some(rest) = data.get(used..).filter(|rest| !rest.is_empty()) {
-        let count = with_modbus(flow, ts, output, |modbus, client, context| {
-            modbus.stream(side(client, position), rest, context)
-        })
-        .unwrap_or(0);
+        let count = with_modbus(flow, ts, output, |modbus, client, context| modbus.stream(side(client, position), rest, context))
+            .unwrap_or(0);
         used += count.min(rest.len());
         output.cut_when_full();
         if count == 0 {
@@ -352,10 +266,7 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
     pieces.push(piece);
     let is_datagram = flow.key.transport == Transport::Udp;
     // What this direction has said since its last gap; and the last piece alone, for a conversation that was joined inside a message.
-    let since_gap = pieces
-        .iter()
-        .rposition(|piece| piece.position == position && piece.is_after_gap)
-        .unwrap_or(0);
+    let since_gap = pieces.iter().rposition(|piece| piece.position == position && piece.is_after_gap).unwrap_or(0);
     let last = pieces.len() - 1;
     let said: Vec<u8> = pieces
         .iter()
@@ -364,37 +275,21 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
         .flat_map(|piece| &piece.bytes)
         .copied()
         .collect();
-    let newest = pieces
-        .last()
-        .map(|piece| piece.bytes.clone())
-        .unwrap_or_default();
+    let newest = pieces.last().map(|piece| piece.bytes.clone()).unwrap_or_default();
     let joined = flow.handshake == Handshake::Unseen && !is_datagram && newest.len() < said.len();
-    let has_answer = pieces
-        .iter()
-        .any(|piece| piece.position != position && !piece.bytes.is_empty());
-    let (count, kept) = (
-        pieces.len(),
-        pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>(),
-    );
+    let has_answer = pieces.iter().any(|piece| piece.position != position && !piece.bytes.is_empty());
+    let (count, kept) = (pieces.len(), pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>());
     match judge(flow, position, &said, has_answer) {
         Verdict::Unsure if joined => match judge(flow, position, &newest, has_answer) {
-            Verdict::Modbus(framing, seen) => {
-                recognised(flow, position, framing, seen, last, output)
-            }
+            Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, last, output),
             Verdict::Named(application) => named(flow, application, output),
-            Verdict::Unsure if count >= LISTEN_PIECES || kept > LISTEN_BYTES => {
-                give_up(flow, output)
-            }
+            Verdict::Unsure if count >= LISTEN_PIECES || kept > LISTEN_BYTES => give_up(flow, output),
             Verdict::Unsure => {}
         },
-        Verdict::Modbus(framing, seen) => {
-            recognised(flow, position, framing, seen, since_gap, output)
-        }
+        Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, since_gap, output),
         Verdict::Named(application) => named(flow, application, output),
         Verdict::Unsure
-            if count >= LISTEN_PIECES
-                || kept > LISTEN_BYTES
-                || output.counters.held_bytes > output.limits.held_bytes =>
+            if count >= LISTEN_PIECES || kept > LISTEN_BYTES || output.counters.held_bytes > output.limits.held_bytes =>
         {
             give_up(flow, output)
         }
@@ -413,19 +308,13 @@ fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], has_answer: bool) -> V
     if let Probe::Certain(seen) = probe {
         return Verdict::Modbus(framing, seen);
     }
-    let named = if is_datagram {
-        recognise::datagram(said, ports)
-    } else {
-        recognise::stream(said)
-    };
+    let named = if is_datagram { recognise::datagram(said, ports) } else { recognise::stream(said) };
     match (named, probe) {
         (Some(application), _) => Verdict::Named(application),
         (None, Probe::No) if ports.contains(&modbus::PORT) && has_header(said, flow.handshake) => {
             Verdict::Modbus(Framing::Tcp, None)
         }
-        (None, Probe::Possible(seen))
-            if ports.contains(&modbus::PORT) || seen.is_some() && has_answer =>
-        {
+        (None, Probe::Possible(seen)) if ports.contains(&modbus::PORT) || seen.is_some() && has_answer => {
             Verdict::Modbus(framing, seen)
         }
         _ => Verdict::Unsure,
@@ -443,27 +332,12 @@ fn has_header(said: &[u8], handshake: Handshake) -> bool {
 }
 
 /// The conversation is Modbus: what was heard from piece `from` on is given to it.
-fn recognised(
-    flow: &mut Flow<Talk>,
-    position: usize,
-    framing: Framing,
-    seen: Option<Side>,
-    from: usize,
-    output: &mut Output,
-) {
+fn recognised(flow: &mut Flow<Talk>, position: usize, framing: Framing, seen: Option<Side>, from: usize, output: &mut Output) {
     let is_datagram = flow.key.transport == Transport::Udp;
-    let carrier = if is_datagram {
-        Carrier::Datagram
-    } else {
-        Carrier::Stream
-    };
-    let from_start =
-        flow.handshake == Handshake::Done && flow.half(0).packets > 0 && flow.half(1).packets > 0;
+    let carrier = if is_datagram { Carrier::Datagram } else { Carrier::Stream };
+    let from_start = flow.handshake == Handshake::Done && flow.half(0).packets > 0 && flow.half(1).packets > 0;
     let modbus = Modbus::new(framing, carrier, from_start);
-    let Speech::Listening(pieces) = std::mem::replace(
-        &mut flow.application.speech,
-        Speech::Modbus(Box::new(modbus)),
-    ) else {
+    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Modbus(Box::new(modbus))) else {
         return;
     };
     forget_pieces(&pieces, output);
@@ -477,13 +351,7 @@ fn recognised(
     };
     let by_content = seen
         .filter(|_| flow.handshake == Handshake::Unseen)
-        .map(|seen| {
-            if seen == Side::Client {
-                position
-            } else {
-                1 - position
-            }
-        });
+        .map(|seen| if seen == Side::Client { position } else { 1 - position });
     let client = by_port.or(by_content).unwrap_or(flow.client);
     if client != flow.client {
         flow.client = client;
@@ -492,9 +360,7 @@ fn recognised(
     for (index, piece) in pieces.into_iter().enumerate() {
         if piece.is_after_gap {
             let ts = piece.ts;
-            with_modbus(flow, ts, output, |modbus, client, context| {
-                modbus.gap(side(client, piece.position), 0, context)
-            });
+            with_modbus(flow, ts, output, |modbus, client, context| modbus.gap(side(client, piece.position), 0, context));
         } else if index >= from || piece.position != position {
             hear(flow, piece.position, piece.ts, &piece.bytes, output);
         }
@@ -513,39 +379,27 @@ fn give_up(flow: &mut Flow<Talk>, output: &mut Output) {
 }
 
 fn leave(flow: &mut Flow<Talk>, application: Option<Application>, output: &mut Output) {
-    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Other)
-    else {
+    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Other) else {
         return;
     };
     forget_pieces(&pieces, output);
     for half in &mut flow.halves {
         half.stream.discard(&mut output.counters);
     }
-    let server_port = flow
-        .key
-        .endpoints
-        .get(1 - flow.client)
-        .map_or(0, |endpoint| endpoint.port);
+    let server_port = flow.key.endpoints.get(1 - flow.client).map_or(0, |endpoint| endpoint.port);
     if server_port == modbus::PORT
         && let Some(first) = pieces.iter().find(|piece| !piece.bytes.is_empty())
     {
         let seen = application.map_or("an unknown protocol", Application::word);
         let detail = format!("expected Modbus on port 502, seen {seen}");
-        let rule = Rule {
-            layer: Layer::Application,
-            protocol: "modbus",
-            kind: "foreign_protocol_on_502",
-            clause: "GUIDE V1.0b, 4.2.2",
-        };
+        let rule =
+            Rule { layer: Layer::Application, protocol: "modbus", kind: "foreign_protocol_on_502", clause: "GUIDE V1.0b, 4.2.2" };
         let party = party(flow, output);
         output.violation(first.ts, party, &rule, &detail, &first.bytes);
     }
 }
 
 fn forget_pieces(pieces: &[Piece], output: &mut Output) {
-    let held: usize = pieces
-        .iter()
-        .map(|piece| piece.bytes.len() + PIECE_COST)
-        .sum();
+    let held: usize = pieces.iter().map(|piece| piece.bytes.len() + PIECE_COST).sum();
     output.counters.held_bytes = output.counters.held_bytes.saturating_sub(held);
 }

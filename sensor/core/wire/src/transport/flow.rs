@@ -113,11 +113,7 @@ impl<A> Flow<A> {
     #[inline]
     pub fn both_mut(&mut self, position: usize) -> (&mut Half, &mut Half) {
         let [low, high] = &mut self.halves;
-        if position == 0 {
-            (low, high)
-        } else {
-            (high, low)
-        }
+        if position == 0 { (low, high) } else { (high, low) }
     }
 
     /// What the endpoint at this position sends.
@@ -149,9 +145,6 @@ impl<A> Flow<A> {
 
     /// Bytes held beside the structure itself.
     pub fn bytes(&self) -> usize {
-        self.halves
-            .iter()
-            .map(|half| half.unused.capacity() + half.stream.bytes())
-            .sum()
+        self.halves.iter().map(|half| half.unused.capacity() + half.stream.bytes()).sum()
     }
 }

@@ -28,12 +28,8 @@ impl Content {
     fn split_off(&mut self, at: u32) -> Self {
         match self {
             Self::Bytes(bytes) => Self::Bytes(bytes.split_off((at as usize).min(bytes.len()))),
-            Self::Unread(count) => {
-                Self::Unread(std::mem::replace(count, at.min(*count)).saturating_sub(at))
-            }
-            Self::Lost(count) => {
-                Self::Lost(std::mem::replace(count, at.min(*count)).saturating_sub(at))
-            }
+            Self::Unread(count) => Self::Unread(std::mem::replace(count, at.min(*count)).saturating_sub(at)),
+            Self::Lost(count) => Self::Lost(std::mem::replace(count, at.min(*count)).saturating_sub(at)),
         }
     }
 }
@@ -64,11 +60,7 @@ impl Segment {
     /// Cuts off and returns what lies behind the first `at` bytes.
     fn split_off(&mut self, at: u32) -> Self {
         let content = self.content.split_off(at);
-        Self {
-            start: self.end(),
-            ts: self.ts,
-            content,
-        }
+        Self { start: self.end(), ts: self.ts, content }
     }
 
     /// What is left behind the first `at` bytes.
@@ -137,15 +129,9 @@ impl Held {
         let mut inserted = Inserted::default();
         let mut rest = arriving;
         // The first one that ends behind the start of what arrives.
-        let mut index = self
-            .segments
-            .partition_point(|held| distance(held.end(), rest.start) >= 0);
+        let mut index = self.segments.partition_point(|held| distance(held.end(), rest.start) >= 0);
         while rest.content.length() > 0 {
-            let Some(held) = self
-                .segments
-                .get_mut(index)
-                .filter(|held| distance(held.start, rest.end()) > 0)
-            else {
+            let Some(held) = self.segments.get_mut(index).filter(|held| distance(held.start, rest.end()) > 0) else {
                 inserted.new_bytes += u64::from(rest.content.length());
                 self.add(index, rest);
                 break;
@@ -159,15 +145,10 @@ impl Held {
                 let inside = distance(held.start, rest.start).cast_unsigned();
                 let common = held.content.length().saturating_sub(inside);
                 let behind = rest.split_off(common);
-                if let (Content::Bytes(old), Content::Bytes(new)) =
-                    (&mut held.content, &rest.content)
-                    && let Some(old) = old
-                        .get_mut(inside as usize..)
-                        .and_then(|old| old.get_mut(..new.len()))
+                if let (Content::Bytes(old), Content::Bytes(new)) = (&mut held.content, &rest.content)
+                    && let Some(old) = old.get_mut(inside as usize..).and_then(|old| old.get_mut(..new.len()))
                 {
-                    inserted.conflict = inserted
-                        .conflict
-                        .or_else(|| Conflict::between(rest.start, old, new));
+                    inserted.conflict = inserted.conflict.or_else(|| Conflict::between(rest.start, old, new));
                     if overlap == Overlap::Last {
                         old.copy_from_slice(new);
                     }
@@ -190,11 +171,7 @@ mod tests {
     use super::*;
 
     fn segment(start: u32, bytes: &[u8]) -> Segment {
-        Segment {
-            start,
-            ts: 0,
-            content: Content::Bytes(bytes.to_vec()),
-        }
+        Segment { start, ts: 0, content: Content::Bytes(bytes.to_vec()) }
     }
 
     fn bytes(held: &mut Held) -> Vec<(u32, Vec<u8>)> {
@@ -215,17 +192,8 @@ mod tests {
         let inserted = held.insert(segment(8, b"abcdefghijkl"), Overlap::First);
         assert_eq!((inserted.new_bytes, inserted.conflict), (8, None));
         assert_eq!(held.cost(), 12 + 5 * SEGMENT_COST);
-        let parts = [
-            (8, &b"ab"[..]),
-            (10, b"cd"),
-            (12, b"efgh"),
-            (16, b"ij"),
-            (18, b"kl"),
-        ];
-        assert_eq!(
-            bytes(&mut held),
-            parts.map(|(start, bytes)| (start, bytes.to_vec()))
-        );
+        let parts = [(8, &b"ab"[..]), (10, b"cd"), (12, b"efgh"), (16, b"ij"), (18, b"kl")];
+        assert_eq!(bytes(&mut held), parts.map(|(start, bytes)| (start, bytes.to_vec())));
         assert_eq!(held.cost(), 0);
     }
 
@@ -235,14 +203,7 @@ mod tests {
             let mut held = Held::default();
             held.insert(segment(u32::MAX, b"cd"), overlap);
             let conflict = held.insert(segment(u32::MAX, b"XY"), overlap).conflict;
-            assert_eq!(
-                conflict,
-                Some(Conflict {
-                    sequence: u32::MAX,
-                    before: b"cd".to_vec(),
-                    now: b"XY".to_vec()
-                })
-            );
+            assert_eq!(conflict, Some(Conflict { sequence: u32::MAX, before: b"cd".to_vec(), now: b"XY".to_vec() }));
             assert_eq!(bytes(&mut held), [(u32::MAX, kept.to_vec())]);
         }
     }

@@ -33,21 +33,9 @@ impl FlowKey {
     #[inline]
     pub fn new(source: Endpoint, destination: Endpoint, transport: Transport) -> (Self, usize) {
         if source <= destination {
-            (
-                Self {
-                    endpoints: [source, destination],
-                    transport,
-                },
-                0,
-            )
+            (Self { endpoints: [source, destination], transport }, 0)
         } else {
-            (
-                Self {
-                    endpoints: [destination, source],
-                    transport,
-                },
-                1,
-            )
+            (Self { endpoints: [destination, source], transport }, 1)
         }
     }
 
@@ -61,11 +49,7 @@ impl FlowKey {
         if (low.address.0 | high.address.0) >> 64 != 0 {
             state.write_u128(high.address.0);
         }
-        state.write_u64(
-            u64::from(low.port)
-                | u64::from(high.port) << 16
-                | u64::from(self.transport.key()) << 32,
-        );
+        state.write_u64(u64::from(low.port) | u64::from(high.port) << 16 | u64::from(self.transport.key()) << 32);
         state.finish()
     }
 
@@ -80,14 +64,7 @@ impl FlowKey {
                 None => hash.update(&endpoint.address.0.to_be_bytes()),
             }
         }
-        hash.update(&[
-            if self.transport == Transport::Tcp {
-                6
-            } else {
-                17
-            },
-            0,
-        ]);
+        hash.update(&[if self.transport == Transport::Tcp { 6 } else { 17 }, 0]);
         for endpoint in [low, high] {
             hash.update(&endpoint.port.to_be_bytes());
         }
@@ -105,10 +82,7 @@ mod tests {
     use super::*;
 
     fn id(source: ([u8; 4], u16), destination: ([u8; 4], u16), transport: Transport) -> String {
-        let endpoint = |(address, port)| Endpoint {
-            address: Address::v4(address),
-            port,
-        };
+        let endpoint = |(address, port)| Endpoint { address: Address::v4(address), port };
         let (key, _) = FlowKey::new(endpoint(source), endpoint(destination), transport);
         String::from_utf8(key.community_id().to_vec()).unwrap()
     }
@@ -121,23 +95,13 @@ mod tests {
         assert_eq!(id(there, here, Transport::Tcp), tcp);
         assert_eq!(id(here, there, Transport::Tcp), tcp);
         let udp = "1:d/FP5EW3wiY1vCndhwleRRKHowQ=";
-        assert_eq!(
-            id(
-                ([192, 168, 1, 52], 54_585),
-                ([8, 8, 8, 8], 53),
-                Transport::Udp
-            ),
-            udp
-        );
+        assert_eq!(id(([192, 168, 1, 52], 54_585), ([8, 8, 8, 8], 53), Transport::Udp), udp);
     }
 
     #[test]
     fn both_directions_have_one_key() {
-        let [a, b] =
-            [([10, 0, 0, 2], 502), ([10, 0, 0, 1], 40_000)].map(|(address, port)| Endpoint {
-                address: Address::v4(address),
-                port,
-            });
+        let [a, b] = [([10, 0, 0, 2], 502), ([10, 0, 0, 1], 40_000)]
+            .map(|(address, port)| Endpoint { address: Address::v4(address), port });
         let (there, from) = FlowKey::new(a, b, Transport::Tcp);
         let (back, to) = FlowKey::new(b, a, Transport::Tcp);
         assert_eq!((there, from, to), (back, 1, 0));

@@ -65,13 +65,7 @@ impl Neighbours {
     }
 
     /// Takes an ARP message in; `frame_mac` is the sender of the frame.
-    pub fn arp(
-        &mut self,
-        ts: i64,
-        vlan: Option<u16>,
-        frame_mac: Option<[u8; 6]>,
-        message: &ArpMessage,
-    ) -> Vec<Observation> {
+    pub fn arp(&mut self, ts: i64, vlan: Option<u16>, frame_mac: Option<[u8; 6]>, message: &ArpMessage) -> Vec<Observation> {
         let mut found = Vec::new();
         let place = (vlan, message.sender);
         let unspecified = Address::v4([0; 4]);
@@ -110,40 +104,26 @@ impl Neighbours {
         }
         // A probe has no sender yet (RFC 5227, 2.1.1).
         if message.sender != unspecified {
-            found.extend(
-                self.learn(ts, place, message.sender_mac)
-                    .map(|detail| Observation {
-                        protocol: "arp",
-                        kind: "address_conflict",
-                        clause: "RFC 5227, 2.4",
-                        detail,
-                    }),
-            );
+            found.extend(self.learn(ts, place, message.sender_mac).map(|detail| Observation {
+                protocol: "arp",
+                kind: "address_conflict",
+                clause: "RFC 5227, 2.4",
+                detail,
+            }));
             if is_announcement && let Some(count) = self.announce(ts, place) {
                 let detail = format!(
                     "expected at most {STORM} announcements of {} in 10 s, seen {count} by {}",
                     message.sender,
                     mac_text(message.sender_mac)
                 );
-                found.push(Observation {
-                    protocol: "arp",
-                    kind: "gratuitous_arp_storm",
-                    clause: "RFC 5227, 2.3",
-                    detail,
-                });
+                found.push(Observation { protocol: "arp", kind: "gratuitous_arp_storm", clause: "RFC 5227, 2.3", detail });
             }
         }
         found
     }
 
     /// Takes a neighbour solicitation or advertisement in; `source` is the sender of the packet.
-    pub fn neighbour(
-        &mut self,
-        ts: i64,
-        vlan: Option<u16>,
-        source: Address,
-        message: &NeighbourMessage,
-    ) -> Vec<Observation> {
+    pub fn neighbour(&mut self, ts: i64, vlan: Option<u16>, source: Address, message: &NeighbourMessage) -> Vec<Observation> {
         let mut found = Vec::new();
         let place = (vlan, message.target);
         let speaker = if message.is_advertisement {
@@ -152,12 +132,7 @@ impl Neighbours {
                     "expected a solicitation for {} in the 5 s before, seen a solicited advertisement without",
                     message.target
                 );
-                found.push(Observation {
-                    protocol: "ndp",
-                    kind: "ndp_advertisement_unasked",
-                    clause: "RFC 4861, 7.2.4",
-                    detail,
-                });
+                found.push(Observation { protocol: "ndp", kind: "ndp_advertisement_unasked", clause: "RFC 4861, 7.2.4", detail });
             }
             place
         } else {
@@ -190,12 +165,7 @@ impl Neighbours {
     fn was_asked(&mut self, ts: i64, place: Place) -> bool {
         let recent = |asked: i64| ts.saturating_sub(asked).saturating_abs() <= ANSWER_NS;
         let began = *self.first_ts.get_or_insert(ts);
-        recent(began)
-            || self
-                .questions
-                .iter()
-                .rev()
-                .any(|(asked, question)| *question == place && recent(*asked))
+        recent(began) || self.questions.iter().rev().any(|(asked, question)| *question == place && recent(*asked))
     }
 
     /// Remembers who speaks for an address; says so when somebody else did.
@@ -208,40 +178,20 @@ impl Neighbours {
                 self.forgotten += 1;
             }
             self.order.push_back(place);
-            self.known.insert(
-                place,
-                Neighbour {
-                    mac,
-                    seen_ts: ts,
-                    reported_ts: None,
-                    announced_ts: ts,
-                    announcements: 0,
-                },
-            );
+            self.known.insert(place, Neighbour { mac, seen_ts: ts, reported_ts: None, announced_ts: ts, announcements: 0 });
             return None;
         };
-        let (before, seen_ts) = (
-            std::mem::replace(&mut known.mac, mac),
-            std::mem::replace(&mut known.seen_ts, ts),
-        );
+        let (before, seen_ts) = (std::mem::replace(&mut known.mac, mac), std::mem::replace(&mut known.seen_ts, ts));
         // Routers that share an address share its virtual hardware address, and answer with their own at times.
         if before == mac || is_virtual_router(before) || is_virtual_router(mac) {
             return None;
         }
-        if known
-            .reported_ts
-            .is_some_and(|reported| ts.saturating_sub(reported).saturating_abs() < CONFLICT_NS)
-        {
+        if known.reported_ts.is_some_and(|reported| ts.saturating_sub(reported).saturating_abs() < CONFLICT_NS) {
             return None;
         }
         known.reported_ts = Some(ts);
         let seconds = ts.saturating_sub(seen_ts).max(0) / 1_000_000_000;
-        Some(format!(
-            "expected {} at {} (seen there {seconds} s before), seen at {}",
-            place.1,
-            mac_text(before),
-            mac_text(mac)
-        ))
+        Some(format!("expected {} at {} (seen there {seconds} s before), seen at {}", place.1, mac_text(before), mac_text(mac)))
     }
 
     /// Counts an announcement; gives the count when it makes a storm.
@@ -285,40 +235,21 @@ mod tests {
     }
 
     fn kinds(neighbours: &mut Neighbours, ts: i64, message: &ArpMessage) -> Vec<&'static str> {
-        neighbours
-            .arp(ts, None, Some(message.sender_mac), message)
-            .iter()
-            .map(|observation| observation.kind)
-            .collect()
+        neighbours.arp(ts, None, Some(message.sender_mac), message).iter().map(|observation| observation.kind).collect()
     }
 
     #[test]
     fn an_address_that_moves_to_another_hardware_address_is_a_conflict_told_once_a_minute() {
         let mut neighbours = Neighbours::default();
         assert!(kinds(&mut neighbours, 0, &message(false, 1, 1, 9)).is_empty());
-        let found = neighbours.arp(
-            3 * SECOND,
-            None,
-            Some([2, 0, 0, 0, 0, 2]),
-            &message(false, 1, 2, 9),
-        );
+        let found = neighbours.arp(3 * SECOND, None, Some([2, 0, 0, 0, 0, 2]), &message(false, 1, 2, 9));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].kind, "address_conflict");
-        assert_eq!(
-            found[0].detail,
-            "expected 10.0.0.1 at 02:00:00:00:00:01 (seen there 3 s before), seen at 02:00:00:00:00:02"
-        );
+        assert_eq!(found[0].detail, "expected 10.0.0.1 at 02:00:00:00:00:01 (seen there 3 s before), seen at 02:00:00:00:00:02");
         assert!(kinds(&mut neighbours, 4 * SECOND, &message(false, 1, 1, 9)).is_empty());
-        assert_eq!(
-            kinds(&mut neighbours, 64 * SECOND, &message(false, 1, 2, 9)),
-            ["address_conflict"]
-        );
+        assert_eq!(kinds(&mut neighbours, 64 * SECOND, &message(false, 1, 2, 9)), ["address_conflict"]);
         // Another VLAN is another network.
-        assert!(
-            neighbours
-                .arp(65 * SECOND, Some(7), None, &message(false, 1, 3, 9))
-                .is_empty()
-        );
+        assert!(neighbours.arp(65 * SECOND, Some(7), None, &message(false, 1, 3, 9)).is_empty());
     }
 
     #[test]
@@ -327,18 +258,13 @@ mod tests {
         kinds(&mut neighbours, 0, &message(false, 1, 1, 2));
         assert!(kinds(&mut neighbours, 20 * SECOND, &message(false, 1, 1, 2)).is_empty());
         assert!(kinds(&mut neighbours, 21 * SECOND, &message(true, 2, 2, 1)).is_empty());
-        assert_eq!(
-            kinds(&mut neighbours, 30 * SECOND, &message(true, 2, 2, 1)),
-            ["arp_reply_unasked"]
-        );
+        assert_eq!(kinds(&mut neighbours, 30 * SECOND, &message(true, 2, 2, 1)), ["arp_reply_unasked"]);
     }
 
     #[test]
     fn a_storm_of_announcements_is_told_once() {
         let mut neighbours = Neighbours::default();
-        let found: Vec<_> = (0..60)
-            .flat_map(|at| kinds(&mut neighbours, at * SECOND / 10, &message(false, 1, 1, 1)))
-            .collect();
+        let found: Vec<_> = (0..60).flat_map(|at| kinds(&mut neighbours, at * SECOND / 10, &message(false, 1, 1, 1))).collect();
         assert_eq!(found, ["gratuitous_arp_storm"]);
     }
 

@@ -54,23 +54,9 @@ pub struct Conflict {
 impl Conflict {
     /// The first difference between two readings of the bytes from `sequence` on.
     pub(super) fn between(sequence: u32, before: &[u8], now: &[u8]) -> Option<Self> {
-        let at = before
-            .iter()
-            .zip(now)
-            .position(|(before, now)| before != now)?;
-        let part = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .skip(at)
-                .take(CONFLICT_BYTES)
-                .copied()
-                .collect()
-        };
-        Some(Self {
-            sequence: sequence.wrapping_add(u32::try_from(at).unwrap_or(0)),
-            before: part(before),
-            now: part(now),
-        })
+        let at = before.iter().zip(now).position(|(before, now)| before != now)?;
+        let part = |bytes: &[u8]| bytes.iter().skip(at).take(CONFLICT_BYTES).copied().collect();
+        Some(Self { sequence: sequence.wrapping_add(u32::try_from(at).unwrap_or(0)), before: part(before), now: part(now) })
     }
 }
 
@@ -159,11 +145,8 @@ impl Stream {
     pub fn unseen(&self, acknowledgment: u32) -> Option<u32> {
         let ahead = distance(self.next, acknowledgment);
         // The acknowledgment of a FIN lies one behind the last byte.
-        let is_end = self
-            .end
-            .is_some_and(|end| acknowledgment == end.wrapping_add(1));
-        (self.is_synchronised && ahead > 0 && ahead <= WINDOW_BYTES && !is_end)
-            .then_some(ahead.cast_unsigned())
+        let is_end = self.end.is_some_and(|end| acknowledgment == end.wrapping_add(1));
+        (self.is_synchronised && ahead > 0 && ahead <= WINDOW_BYTES && !is_end).then_some(ahead.cast_unsigned())
     }
 
     /// Whether segments wait.
@@ -179,48 +162,27 @@ impl Stream {
 
     /// Takes a segment's payload in. What waits behind it is then to be taken out with `ready`.
     #[inline]
-    pub fn arrive<'a>(
-        &mut self,
-        segment: &Arriving<'a>,
-        limits: &Limits,
-        counters: &mut Counters,
-    ) -> Arrival<'a> {
+    pub fn arrive<'a>(&mut self, segment: &Arriving<'a>, limits: &Limits, counters: &mut Counters) -> Arrival<'a> {
         self.synchronise(segment.sequence);
-        let is_plain = self.held.is_empty()
-            && self.end.is_none()
-            && segment.missing == 0
-            && !segment.is_held_back;
+        let is_plain = self.held.is_empty() && self.end.is_none() && segment.missing == 0 && !segment.is_held_back;
         if segment.sequence == self.next && is_plain {
             self.elsewhere = None;
             self.used(segment.payload, segment.is_kept);
-            return Arrival {
-                in_order: Some(segment.payload),
-                new_bytes: segment.payload.len() as u64,
-                ..Arrival::default()
-            };
+            return Arrival { in_order: Some(segment.payload), new_bytes: segment.payload.len() as u64, ..Arrival::default() };
         }
         self.arrive_any(segment, limits, counters)
     }
 
     #[inline(never)]
-    fn arrive_any<'a>(
-        &mut self,
-        segment: &Arriving<'a>,
-        limits: &Limits,
-        counters: &mut Counters,
-    ) -> Arrival<'a> {
+    fn arrive_any<'a>(&mut self, segment: &Arriving<'a>, limits: &Limits, counters: &mut Counters) -> Arrival<'a> {
         let total = length(segment.payload).saturating_add(segment.missing);
         let ahead = distance(self.next, segment.sequence);
-        if !(-WINDOW_BYTES..=WINDOW_BYTES).contains(&ahead) || total > WINDOW_BYTES.cast_unsigned()
-        {
+        if !(-WINDOW_BYTES..=WINDOW_BYTES).contains(&ahead) || total > WINDOW_BYTES.cast_unsigned() {
             return self.out_of_window(segment, total, limits, counters);
         }
         self.elsewhere = None;
         if ahead == -1 && total <= 1 {
-            return Arrival {
-                is_keep_alive: true,
-                ..Arrival::default()
-            };
+            return Arrival { is_keep_alive: true, ..Arrival::default() };
         }
         let mut arrival = Arrival::default();
         let seen = ahead.min(0).unsigned_abs().min(total);
@@ -240,35 +202,17 @@ impl Stream {
         let fresh = segment.payload.get(seen as usize..).unwrap_or_default();
         let missing = segment.missing.min(total - seen);
         let start = segment.sequence.wrapping_add(seen);
-        let is_clear = self
-            .held
-            .start()
-            .is_none_or(|held| distance(start.wrapping_add(length(fresh)), held) >= 0);
+        let is_clear = self.held.start().is_none_or(|held| distance(start.wrapping_add(length(fresh)), held) >= 0);
         if start == self.next && is_clear && !segment.is_held_back && missing == 0 {
             self.used(fresh, segment.is_kept);
             arrival.in_order = (!fresh.is_empty()).then_some(fresh);
             arrival.new_bytes = fresh.len() as u64;
             return arrival;
         }
-        let content = if segment.is_kept {
-            Content::Bytes(fresh.to_vec())
-        } else {
-            Content::Unread(length(fresh))
-        };
+        let content = if segment.is_kept { Content::Bytes(fresh.to_vec()) } else { Content::Unread(length(fresh)) };
         let before = self.held.cost();
-        let lost = Segment {
-            start: start.wrapping_add(length(fresh)),
-            ts: segment.ts,
-            content: Content::Lost(missing),
-        };
-        for part in [
-            Segment {
-                start,
-                ts: segment.ts,
-                content,
-            },
-            lost,
-        ] {
+        let lost = Segment { start: start.wrapping_add(length(fresh)), ts: segment.ts, content: Content::Lost(missing) };
+        for part in [Segment { start, ts: segment.ts, content }, lost] {
             let inserted = self.held.insert(part, limits.overlap);
             arrival.new_bytes += inserted.new_bytes;
             arrival.conflict = arrival.conflict.or(inserted.conflict);
@@ -284,11 +228,7 @@ impl Stream {
     /// The next bytes in order that waited. To be called until it gives none after `arrive` or a skip.
     #[inline]
     pub fn ready(&mut self, counters: &mut Counters) -> Option<Ready> {
-        if self.held.is_empty() {
-            None
-        } else {
-            self.ready_any(counters)
-        }
+        if self.held.is_empty() { None } else { self.ready_any(counters) }
     }
 
     fn ready_any(&mut self, counters: &mut Counters) -> Option<Ready> {
@@ -297,13 +237,9 @@ impl Stream {
         }
         let before = self.held.cost();
         let segment = self.held.pop()?;
-        counters.held_bytes = counters
-            .held_bytes
-            .saturating_sub(before - self.held.cost());
+        counters.held_bytes = counters.held_bytes.saturating_sub(before - self.held.cost());
         // What came in order in the meantime is not given again.
-        let seen = distance(segment.start, self.next)
-            .cast_unsigned()
-            .min(segment.content.length());
+        let seen = distance(segment.start, self.next).cast_unsigned().min(segment.content.length());
         let segment = segment.after(seen);
         match segment.content {
             Content::Bytes(bytes) => {
@@ -325,18 +261,10 @@ impl Stream {
     }
 
     /// Declares lost what the other side has acknowledged and nobody has seen. Returns how many bytes.
-    pub fn skip_to_acknowledged(
-        &mut self,
-        acknowledgment: u32,
-        counters: &mut Counters,
-    ) -> Option<u64> {
+    pub fn skip_to_acknowledged(&mut self, acknowledgment: u32, counters: &mut Counters) -> Option<u64> {
         let acknowledged = self.unseen(acknowledgment)?;
-        let ahead = self.held.start().map_or(acknowledged, |start| {
-            distance(self.next, start)
-                .max(0)
-                .cast_unsigned()
-                .min(acknowledged)
-        });
+        let ahead =
+            self.held.start().map_or(acknowledged, |start| distance(self.next, start).max(0).cast_unsigned().min(acknowledged));
         (ahead > 0).then(|| self.lose(ahead, counters))
     }
 
@@ -367,42 +295,24 @@ impl Stream {
     }
 
     /// A segment far from where the stream is. A second one that continues it means that the stream has moved: much was lost.
-    fn out_of_window<'a>(
-        &mut self,
-        segment: &Arriving<'a>,
-        total: u32,
-        limits: &Limits,
-        counters: &mut Counters,
-    ) -> Arrival<'a> {
-        let is_continued = self.elsewhere == Some(segment.sequence)
-            && total > 0
-            && total <= WINDOW_BYTES.cast_unsigned();
+    fn out_of_window<'a>(&mut self, segment: &Arriving<'a>, total: u32, limits: &Limits, counters: &mut Counters) -> Arrival<'a> {
+        let is_continued = self.elsewhere == Some(segment.sequence) && total > 0 && total <= WINDOW_BYTES.cast_unsigned();
         self.elsewhere = Some(segment.sequence.wrapping_add(total));
         if is_continued && self.held.is_empty() && self.end.is_none() {
             self.next = segment.sequence;
             self.history.clear();
             self.lost = None;
-            return Arrival {
-                has_moved: true,
-                ..self.arrive(segment, limits, counters)
-            };
+            return Arrival { has_moved: true, ..self.arrive(segment, limits, counters) };
         }
         counters.out_of_window += 1;
-        Arrival {
-            is_out_of_window: true,
-            ..Arrival::default()
-        }
+        Arrival { is_out_of_window: true, ..Arrival::default() }
     }
 
     /// Where bytes in front of `next` differ from those remembered.
     fn contradiction(&self, sequence: u32, payload: &[u8]) -> Option<Conflict> {
         let start = self.next.wrapping_sub(length(&self.history));
         let offset = distance(start, sequence);
-        let (skip_history, skip_payload) = if offset >= 0 {
-            (offset.unsigned_abs(), 0)
-        } else {
-            (0, offset.unsigned_abs())
-        };
+        let (skip_history, skip_payload) = if offset >= 0 { (offset.unsigned_abs(), 0) } else { (0, offset.unsigned_abs()) };
         let before = self.history.get(skip_history as usize..)?;
         let now = payload.get(skip_payload as usize..)?;
         Conflict::between(sequence.wrapping_add(skip_payload), before, now)
@@ -413,13 +323,9 @@ impl Stream {
     fn used(&mut self, bytes: &[u8], is_kept: bool) {
         self.next = self.next.wrapping_add(length(bytes));
         if is_kept {
-            let recent = bytes
-                .get(bytes.len().saturating_sub(HISTORY_BYTES)..)
-                .unwrap_or_default();
+            let recent = bytes.get(bytes.len().saturating_sub(HISTORY_BYTES)..).unwrap_or_default();
             if self.history.len() + recent.len() > 2 * HISTORY_BYTES {
-                let surplus = (self.history.len() + recent.len())
-                    .saturating_sub(HISTORY_BYTES)
-                    .min(self.history.len());
+                let surplus = (self.history.len() + recent.len()).saturating_sub(HISTORY_BYTES).min(self.history.len());
                 self.history.drain(..surplus);
             }
             self.history.extend_from_slice(recent);

@@ -21,13 +21,7 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 5] = [
-        Self::Ended,
-        Self::HalfOpen,
-        Self::Datagrams,
-        Self::Other,
-        Self::Industrial,
-    ];
+    const ALL: [Self; 5] = [Self::Ended, Self::HalfOpen, Self::Datagrams, Self::Other, Self::Industrial];
 
     /// Silence after which a conversation is over, in nanoseconds of packet time.
     const fn patience(self) -> i64 {
@@ -91,10 +85,7 @@ impl<A> Flows<A> {
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            lists: [List {
-                oldest: NONE,
-                newest: NONE,
-            }; 5],
+            lists: [List { oldest: NONE, newest: NONE }; 5],
             hasher: RandomState::default(),
             limit: limit.clamp(1, NONE as usize - 1),
         }
@@ -117,60 +108,35 @@ impl<A> Flows<A> {
 
     /// Bytes of the table itself.
     pub fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<A>>()
-            + self.index.capacity() * 5
-            + self.free.capacity() * 4
+        self.slots.capacity() * size_of::<Slot<A>>() + self.index.capacity() * 5 + self.free.capacity() * 4
     }
 
     /// The conversation of this key.
     #[inline]
     pub fn find(&self, key: &FlowKey) -> Option<FlowId> {
         let hash = key.hash_with(&self.hasher);
-        let index = *self
-            .index
-            .find(hash, |&index| self.key(index) == Some(key))?;
-        Some(FlowId {
-            index,
-            generation: self.slots.get(index as usize)?.generation,
-        })
+        let index = *self.index.find(hash, |&index| self.key(index) == Some(key))?;
+        Some(FlowId { index, generation: self.slots.get(index as usize)?.generation })
     }
 
     fn key(&self, index: u32) -> Option<&FlowKey> {
-        self.slots
-            .get(index as usize)?
-            .flow
-            .as_ref()
-            .map(|flow| &flow.key)
+        self.slots.get(index as usize)?.flow.as_ref().map(|flow| &flow.key)
     }
 
     /// A conversation that has not ended since.
     #[inline]
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<A>> {
-        self.slots
-            .get_mut(id.index as usize)
-            .filter(|slot| slot.generation == id.generation)?
-            .flow
-            .as_mut()
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?.flow.as_mut()
     }
 
     /// Adds a conversation; there is none of its key.
     pub fn add(&mut self, flow: Flow<A>, class: Class, now: i64) -> FlowId {
         let hash = flow.key.hash_with(&self.hasher);
-        let slot = Slot {
-            generation: 0,
-            class,
-            before: NONE,
-            after: NONE,
-            touched: now,
-            flow: Some(flow),
-        };
+        let slot = Slot { generation: 0, class, before: NONE, after: NONE, touched: now, flow: Some(flow) };
         let index = match self.free.pop() {
             Some(index) => {
                 if let Some(old) = self.slots.get_mut(index as usize) {
-                    *old = Slot {
-                        generation: old.generation,
-                        ..slot
-                    };
+                    *old = Slot { generation: old.generation, ..slot };
                 }
                 index
             }
@@ -180,26 +146,12 @@ impl<A> Flows<A> {
                 u32::try_from(self.slots.len() - 1).unwrap_or(NONE)
             }
         };
-        let Self {
-            index: table,
-            slots,
-            hasher,
-            ..
-        } = self;
+        let Self { index: table, slots, hasher, .. } = self;
         table.insert_unique(hash, index, |&index| {
-            slots
-                .get(index as usize)
-                .and_then(|slot| slot.flow.as_ref())
-                .map_or(0, |flow| flow.key.hash_with(hasher))
+            slots.get(index as usize).and_then(|slot| slot.flow.as_ref()).map_or(0, |flow| flow.key.hash_with(hasher))
         });
         self.link(index, class);
-        FlowId {
-            index,
-            generation: self
-                .slots
-                .get(index as usize)
-                .map_or(0, |slot| slot.generation),
-        }
+        FlowId { index, generation: self.slots.get(index as usize).map_or(0, |slot| slot.generation) }
     }
 
     /// Takes a conversation out.
@@ -220,8 +172,7 @@ impl<A> Flows<A> {
     #[inline]
     pub fn touch(&mut self, id: FlowId, class: Class, now: i64) {
         if let Some(slot) = self.slots.get_mut(id.index as usize)
-            && (slot.class != class
-                || now.wrapping_sub(slot.touched).unsigned_abs() >= TOUCH_NS.unsigned_abs())
+            && (slot.class != class || now.wrapping_sub(slot.touched).unsigned_abs() >= TOUCH_NS.unsigned_abs())
         {
             slot.touched = now;
             self.unlink(id.index);
@@ -231,27 +182,19 @@ impl<A> Flows<A> {
 
     /// A conversation that has been silent for too long at `now`; one whose last packet lies that far ahead belongs to another time too.
     pub fn silent(&self, now: i64) -> Option<FlowId> {
-        Class::ALL
-            .into_iter()
-            .zip(&self.lists)
-            .find_map(|(class, list)| {
-                let slot = self.slots.get(list.oldest as usize)?;
-                let silence = now.saturating_sub(slot.touched).saturating_abs();
-                (silence > class.patience().saturating_add(TOUCH_NS)).then_some(FlowId {
-                    index: list.oldest,
-                    generation: slot.generation,
-                })
-            })
+        Class::ALL.into_iter().zip(&self.lists).find_map(|(class, list)| {
+            let slot = self.slots.get(list.oldest as usize)?;
+            let silence = now.saturating_sub(slot.touched).saturating_abs();
+            (silence > class.patience().saturating_add(TOUCH_NS))
+                .then_some(FlowId { index: list.oldest, generation: slot.generation })
+        })
     }
 
     /// The least valuable conversation.
     pub fn least(&self) -> Option<FlowId> {
         self.lists.iter().find_map(|list| {
             let slot = self.slots.get(list.oldest as usize)?;
-            Some(FlowId {
-                index: list.oldest,
-                generation: slot.generation,
-            })
+            Some(FlowId { index: list.oldest, generation: slot.generation })
         })
     }
 
@@ -260,14 +203,7 @@ impl<A> Flows<A> {
         let mut ids: Vec<(i64, u32, FlowId)> = Vec::with_capacity(self.len());
         for (index, slot) in (0_u32..).zip(&self.slots) {
             if let Some(flow) = &slot.flow {
-                ids.push((
-                    flow.first_ts,
-                    index,
-                    FlowId {
-                        index,
-                        generation: slot.generation,
-                    },
-                ));
+                ids.push((flow.first_ts, index, FlowId { index, generation: slot.generation }));
             }
         }
         ids.sort_unstable_by_key(|(ts, index, _)| (*ts, *index));
@@ -304,10 +240,7 @@ impl<A> Flows<A> {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Some((class, before, after)) = self
-            .slots
-            .get(index as usize)
-            .map(|slot| (slot.class, slot.before, slot.after))
+        let Some((class, before, after)) = self.slots.get(index as usize).map(|slot| (slot.class, slot.before, slot.after))
         else {
             return;
         };
@@ -340,10 +273,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     fn flow(port: u16, ts: i64) -> Flow<()> {
-        let endpoint = |last, port| Endpoint {
-            address: Address::v4([10, 0, 0, last]),
-            port,
-        };
+        let endpoint = |last, port| Endpoint { address: Address::v4([10, 0, 0, last]), port };
         let (key, client) = FlowKey::new(endpoint(1, port), endpoint(2, 502), Transport::Tcp);
         Flow::new(key, client, ts, ())
     }
