@@ -12,13 +12,7 @@ pub mod source;
 /// The columns that the core builds for a table: name, kind, nullable.
 #[pyfunction]
 fn schema(table: &str) -> PyResult<Vec<(&'static str, &'static str, bool)>> {
-    with_table(table, |table| {
-        table
-            .fields()
-            .into_iter()
-            .map(|(name, kind, field)| (name, kind, field.is_nullable()))
-            .collect()
-    })
+    with_table(table, |table| table.fields().into_iter().map(|(name, kind, field)| (name, kind, field.is_nullable())).collect())
 }
 
 /// The dictionary of a choice column, in key order.
@@ -30,29 +24,19 @@ fn choices(table: &str, column: &str) -> PyResult<Vec<&'static str>> {
             .filter(|(name, _, _)| *name == column)
             .find_map(|(_, _, column)| Some(column.choices()).filter(|words| !words.is_empty()))
     })?;
-    found
-        .map(<[_]>::to_vec)
-        .ok_or_else(|| PyKeyError::new_err(format!("{table}: no choice column {column}")))
+    found.map(<[_]>::to_vec).ok_or_else(|| PyKeyError::new_err(format!("{table}: no choice column {column}")))
 }
 
 fn with_table<T>(name: &str, action: impl FnOnce(&dyn Table) -> T) -> PyResult<T> {
     let mut records = Records::new(Identity::default(), 0);
-    let table = records
-        .tables()
-        .into_iter()
-        .find(|table| table.name() == name);
-    table
-        .map(|table| action(table))
-        .ok_or_else(|| PyKeyError::new_err(format!("no table {name}")))
+    let table = records.tables().into_iter().find(|table| table.name() == name);
+    table.map(|table| action(table)).ok_or_else(|| PyKeyError::new_err(format!("no table {name}")))
 }
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add(
-        "CaptureError",
-        module.py().get_type::<reader::CaptureError>(),
-    )?;
+    module.add("CaptureError", module.py().get_type::<reader::CaptureError>())?;
     module.add_class::<batch::Batch>()?;
     module.add_class::<reader::Reader>()?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;

@@ -18,6 +18,7 @@ mod conversations;
 mod output;
 mod recognise;
 mod talk;
+mod tcp;
 
 use crate::packet::{Anomaly, Content, Decoded, Decoder, Packet};
 use crate::record::table::{Layer, SensorRow};
@@ -76,33 +77,13 @@ impl Engine {
         self.latest = packet.ts;
         self.tick(packet.ts);
         let decoded = self.decoder.decode(packet);
-        let Decoded {
-            source_mac,
-            destination_mac,
-            vlan,
-            source,
-            destination,
-            content,
-        } = decoded;
-        let meeting = Meeting {
-            ts: packet.ts,
-            source,
-            destination,
-            source_mac,
-            destination_mac,
-            vlan,
-        };
+        let Decoded { source_mac, destination_mac, vlan, source, destination, content } = decoded;
+        let meeting = Meeting { ts: packet.ts, source, destination, source_mac, destination_mac, vlan };
         self.content(&meeting, &content);
         if matches!(content, Content::Reassembled) {
             match self.decoder.reassembled() {
-                Content::Tcp(segment) => {
-                    self.conversations
-                        .segment(&meeting, &segment, &mut self.output)
-                }
-                Content::Udp(datagram) => {
-                    self.conversations
-                        .datagram(&meeting, &datagram, &mut self.output)
-                }
+                Content::Tcp(segment) => self.conversations.segment(&meeting, &segment, &mut self.output),
+                Content::Udp(datagram) => self.conversations.datagram(&meeting, &datagram, &mut self.output),
                 _ => {}
             }
         }
@@ -114,17 +95,10 @@ impl Engine {
     #[inline]
     fn content(&mut self, meeting: &Meeting, content: &Content<'_>) {
         match content {
-            Content::Tcp(segment) => self
-                .conversations
-                .segment(meeting, segment, &mut self.output),
-            Content::Udp(datagram) => {
-                self.conversations
-                    .datagram(meeting, datagram, &mut self.output)
-            }
+            Content::Tcp(segment) => self.conversations.segment(meeting, segment, &mut self.output),
+            Content::Udp(datagram) => self.conversations.datagram(meeting, datagram, &mut self.output),
             Content::Arp(message) => {
-                let found =
-                    self.neighbours
-                        .arp(meeting.ts, meeting.vlan, meeting.source_mac, message);
+                let found = self.neighbours.arp(meeting.ts, meeting.vlan, meeting.source_mac, message);
                 let party = Party {
                     client_ip: Some(message.sender),
                     server_ip: Some(message.target),
@@ -136,13 +110,8 @@ impl Engine {
                 self.observed(meeting.ts, party, &found);
             }
             Content::Neighbour(message) => {
-                let found =
-                    self.neighbours
-                        .neighbour(meeting.ts, meeting.vlan, meeting.source, message);
-                let party = Party {
-                    client_mac: message.mac.or(meeting.source_mac),
-                    ..link_party(meeting)
-                };
+                let found = self.neighbours.neighbour(meeting.ts, meeting.vlan, meeting.source, message);
+                let party = Party { client_mac: message.mac.or(meeting.source_mac), ..link_party(meeting) };
                 self.observed(meeting.ts, party, &found);
             }
             Content::Reassembled | Content::None => {}
@@ -208,23 +177,11 @@ impl Engine {
     /// Adds the engine's own state to table `sensor`.
     #[inline(never)]
     fn report(&mut self, ts: i64) {
-        let counters = self
-            .decoder
-            .counters
-            .named()
-            .into_iter()
-            .chain(self.output.counters.named());
-        let limited =
-            self.output.violations_limited + self.output.shared.counters.violations_limited;
-        let others = [
-            ("violations_limited", limited),
-            ("neighbours_forgotten", self.neighbours.forgotten),
-        ];
-        let drops: Vec<(&str, u64)> = counters
-            .chain(self.output.shared.counters.named())
-            .chain(others)
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let counters = self.decoder.counters.named().into_iter().chain(self.output.counters.named());
+        let limited = self.output.violations_limited + self.output.shared.counters.violations_limited;
+        let others = [("violations_limited", limited), ("neighbours_forgotten", self.neighbours.forgotten)];
+        let drops: Vec<(&str, u64)> =
+            counters.chain(self.output.shared.counters.named()).chain(others).filter(|(_, count)| *count > 0).collect();
         let memory = self.bytes_held();
         let row = SensorRow {
             packets: self.packets,
@@ -244,59 +201,20 @@ impl Engine {
     /// Bytes held in buffers and tables.
     pub fn bytes_held(&mut self) -> usize {
         let shared = self.output.shared.points.bytes() + self.output.shared.devices.bytes();
-        self.conversations.bytes()
-            + self.decoder.bytes()
-            + self.neighbours.bytes()
-            + self.output.records.bytes()
-            + shared
+        self.conversations.bytes() + self.decoder.bytes() + self.neighbours.bytes() + self.output.records.bytes() + shared
     }
 
     #[inline(never)]
     fn anomalies(&mut self, meeting: &Meeting) {
         for anomaly in self.decoder.take_anomalies() {
-            let Anomaly {
-                layer,
-                protocol,
-                kind,
-                clause,
-                detail,
-                bytes,
-            } = anomaly;
-            self.violation(
-                meeting.ts,
-                link_party(meeting),
-                &Rule {
-                    layer,
-                    protocol,
-                    kind,
-                    clause,
-                },
-                &detail,
-                &bytes,
-            );
+            let Anomaly { layer, protocol, kind, clause, detail, bytes } = anomaly;
+            self.violation(meeting.ts, link_party(meeting), &Rule { layer, protocol, kind, clause }, &detail, &bytes);
         }
     }
 
     fn observed(&mut self, ts: i64, party: Party, found: &[Observation]) {
-        for Observation {
-            protocol,
-            kind,
-            clause,
-            detail,
-        } in found
-        {
-            self.violation(
-                ts,
-                party,
-                &Rule {
-                    layer: Layer::Link,
-                    protocol,
-                    kind,
-                    clause,
-                },
-                detail,
-                &[],
-            );
+        for Observation { protocol, kind, clause, detail } in found {
+            self.violation(ts, party, &Rule { layer: Layer::Link, protocol, kind, clause }, detail, &[]);
         }
     }
 

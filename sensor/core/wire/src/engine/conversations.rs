@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use super::output::{Output, Rule};
+use super::output::Output;
 use super::recognise;
 use super::talk::{self, Talk};
+use super::tcp;
 use crate::packet::{Address, Datagram, Segment, flags};
 use crate::protocol::modbus;
-use crate::record::table::{Layer, Transport};
-use crate::transport::{Arriving, Class, Conflict, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake, Ready};
+use crate::record::table::Transport;
+use crate::transport::{Class, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake};
 
 /// Time between two rows of a conversation's state, in nanoseconds of packet time.
 const REPORT_NS: i64 = 60_000_000_000;
@@ -84,13 +85,13 @@ impl Conversations {
         };
         while let Some(id) = take(&mut self.held) {
             if let Some(flow) = self.flows.get_mut(id) {
-                release(flow, now, output);
+                tcp::release(flow, now, output);
             }
         }
         while let Some(id) = take(&mut self.gaps) {
             if let Some(flow) = self.flows.get_mut(id) {
                 flow.application.is_awaited = false;
-                give_up_gaps(flow, now, output);
+                tcp::give_up_gaps(flow, now, output);
             }
         }
         // One round: what is armed anew is due later.
@@ -114,7 +115,7 @@ impl Conversations {
         for (_, id) in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.gaps)) {
             if let Some(flow) = self.flows.get_mut(id) {
                 flow.application.is_awaited = false;
-                give_up_gaps(flow, now, output);
+                tcp::give_up_gaps(flow, now, output);
             }
         }
         for (at, id) in std::mem::take(&mut self.deadlines) {
@@ -161,7 +162,7 @@ impl Conversations {
         };
         let ts = flow.last_ts;
         flow.ending = flow.ending.or(ending);
-        give_up_gaps(&mut flow, ts, output);
+        tcp::give_up_gaps(&mut flow, ts, output);
         talk::close(&mut flow, output);
         for half in &mut flow.halves {
             half.stream.discard(&mut output.counters);
@@ -194,10 +195,10 @@ impl Conversations {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
-        meet(flow, position, meeting);
+        tcp::meet(flow, position, meeting);
         let has_payload = !segment.payload.is_empty() || segment.missing > 0;
-        if advance(flow, position, segment, output) {
-            receive(flow, position, meeting.ts, segment, has_payload, output);
+        if tcp::advance(flow, position, segment, output) {
+            tcp::receive(flow, position, meeting.ts, segment, has_payload, output);
         }
         self.settle(id, meeting.ts, output);
     }
@@ -217,7 +218,7 @@ impl Conversations {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
-        meet(flow, position, meeting);
+        tcp::meet(flow, position, meeting);
         let length = datagram.payload.len() as u64 + u64::from(datagram.missing);
         flow.half_mut(position).bytes += length;
         if datagram.missing > 0 {
@@ -346,241 +347,4 @@ fn class(flow: &Flow<Talk>) -> Class {
         _ if is_industrial => Class::Industrial,
         _ => Class::Other,
     }
-}
-
-/// Counts a packet of the endpoint at `position`.
-#[inline]
-fn meet(flow: &mut Flow<Talk>, position: usize, meeting: &Meeting) {
-    let (sender, receiver) = flow.both_mut(position);
-    sender.packets += 1;
-    if sender.mac.is_none() || receiver.mac.is_none() {
-        sender.mac = sender.mac.or(meeting.source_mac);
-        // A group address says nothing about the receiver.
-        receiver.mac = receiver.mac.or(meeting.destination_mac.filter(|[first, ..]| first & 1 == 0));
-    }
-    if sender.packets == 1 {
-        flow.vlan = flow.vlan.or(meeting.vlan);
-    }
-    flow.last_ts = flow.last_ts.max(meeting.ts);
-}
-
-/// Moves the connection's state on. Returns whether the segment belongs to the connection.
-#[inline]
-fn advance(flow: &mut Flow<Talk>, position: usize, segment: &Segment<'_>, output: &mut Output) -> bool {
-    if segment.flags & (flags::SYN | flags::RST) != 0 {
-        return advance_syn_or_reset(flow, position, segment, output);
-    }
-    let sender = flow.half_mut(position);
-    sender.stream.synchronise(segment.sequence);
-    let has_payload = !segment.payload.is_empty();
-    match flow.handshake {
-        Handshake::Asked if position == flow.client || has_payload => flow.handshake = Handshake::Done,
-        Handshake::Answered if position == flow.client || has_payload => flow.handshake = Handshake::Done,
-        _ => {}
-    }
-    true
-}
-
-#[inline(never)]
-fn advance_syn_or_reset(flow: &mut Flow<Talk>, position: usize, segment: &Segment<'_>, output: &mut Output) -> bool {
-    let is_answer = segment.flags & flags::ACK != 0;
-    let (client, handshake) = (flow.client, flow.handshake);
-    let (sender, receiver) = flow.both_mut(position);
-    let is_acceptable = match receiver.opening {
-        // What answers a SYN acknowledges it, with the data that came with it (RFC 9293, 3.10.7.3; RFC 7413).
-        Some(opening) if is_answer => receiver
-            .stream
-            .next()
-            .is_none_or(|next| segment.acknowledgment.wrapping_sub(opening.wrapping_add(1)) <= next.wrapping_sub(opening)),
-        _ => true,
-    };
-    if segment.flags & flags::RST != 0 {
-        let is_in_window = match sender.stream.next() {
-            Some(_) => sender.stream.is_in_window(segment.sequence) || segment.sequence == 0 && is_answer && sender.bytes == 0,
-            None => is_acceptable,
-        };
-        if !is_in_window {
-            output.counters.reset_ignored += 1;
-            return false;
-        }
-        if flow.ending.is_none() {
-            let is_refused = handshake == Handshake::Asked && position != client;
-            flow.ending = Some(if is_refused { Ending::Refused } else { Ending::Reset });
-        }
-        return false;
-    }
-    if sender.opening == Some(segment.sequence) {
-        flow.retransmissions = flow.retransmissions.saturating_add(1);
-        return true;
-    }
-    if sender.opening.is_some() || handshake == Handshake::Done || !is_acceptable {
-        output.counters.syn_ignored += 1;
-        return false;
-    }
-    sender.opening = Some(segment.sequence);
-    sender.stream.synchronise(segment.sequence.wrapping_add(1));
-    flow.handshake = match (handshake, is_answer) {
-        (Handshake::Unseen, false) => Handshake::Asked,
-        _ => Handshake::Answered,
-    };
-    true
-}
-
-/// Takes a segment's acknowledgment, payload and end in.
-#[inline]
-fn receive(flow: &mut Flow<Talk>, position: usize, ts: i64, segment: &Segment<'_>, has_payload: bool, output: &mut Output) {
-    let is_acknowledging = segment.flags & flags::ACK != 0;
-    let is_read = flow.application.is_read();
-    let (sender, receiver) = flow.both_mut(position);
-    let mut is_held_back = false;
-    if is_acknowledging {
-        let is_newer = sender.acknowledged.is_none_or(|before| segment.acknowledgment.wrapping_sub(before).cast_signed() > 0);
-        if is_newer {
-            sender.acknowledged = Some(segment.acknowledgment);
-        }
-        is_held_back = is_read && receiver.stream.unseen(segment.acknowledgment).is_some();
-        if is_held_back && receiver.stream.is_waiting() {
-            // The receiver has what is missing in front of what waits: it was lost on the way to the sensor only.
-            confirm_gap(flow, 1 - position, segment.acknowledgment, ts, output);
-            is_held_back = flow.half(1 - position).stream.unseen(segment.acknowledgment).is_some();
-        }
-    }
-    let start = if segment.flags & flags::SYN != 0 { segment.sequence.wrapping_add(1) } else { segment.sequence };
-    if has_payload {
-        let arriving =
-            Arriving { ts, sequence: start, payload: segment.payload, missing: segment.missing, is_held_back, is_kept: is_read };
-        arrive(flow, position, &arriving, output);
-    }
-    if segment.flags & flags::FIN != 0 {
-        let length = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX).wrapping_add(segment.missing);
-        flow.half_mut(position).stream.finish_at(start.wrapping_add(length));
-        finish(flow);
-    }
-}
-
-#[inline]
-fn arrive(flow: &mut Flow<Talk>, position: usize, arriving: &Arriving<'_>, output: &mut Output) {
-    let half = flow.half_mut(position);
-    let arrival = half.stream.arrive(arriving, &output.limits, &mut output.counters);
-    half.bytes += arrival.new_bytes;
-    if arrival.is_retransmission {
-        flow.retransmissions = flow.retransmissions.saturating_add(1);
-    }
-    if let Some(conflict) = &arrival.conflict {
-        contradict(flow, arriving.ts, conflict, output);
-    }
-    if arrival.has_moved {
-        talk::lose(flow, position, arriving.ts, 0, output);
-    }
-    if let Some(bytes) = arrival.in_order {
-        talk::hear(flow, position, arriving.ts, bytes, output);
-    }
-    let [low, high] = &flow.halves;
-    if low.stream.is_waiting() || high.stream.is_waiting() {
-        follow(flow, position, arriving.ts, arrival.is_over_bound, output);
-    }
-}
-
-/// What a segment released.
-#[inline(never)]
-fn follow(flow: &mut Flow<Talk>, position: usize, ts: i64, is_over_bound: bool, output: &mut Output) {
-    drain(flow, position, output);
-    if is_over_bound && flow.half(position).stream.is_waiting() {
-        output.counters.buffer_full += 1;
-        give_up_gap(flow, position, ts, output);
-    }
-    drain(flow, 1 - position, output);
-    finish(flow);
-}
-
-/// Gives on what is in order, unless it answers what the other side has not been seen to say.
-fn drain(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
-    let (half, other) = flow.both_mut(position);
-    let is_held_back = half.acknowledged.is_some_and(|acknowledged| other.stream.unseen(acknowledged).is_some());
-    if !is_held_back || !flow.application.is_read() {
-        drain_all(flow, position, output);
-    }
-}
-
-fn drain_all(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
-    while let Some(ready) = flow.half_mut(position).stream.ready(&mut output.counters) {
-        let ts = flow.last_ts;
-        match ready {
-            Ready::Data(ts, bytes) => talk::hear(flow, position, ts, &bytes, output),
-            Ready::Gap(lost) => talk::lose(flow, position, ts, lost, output),
-            Ready::Unread => {}
-        }
-    }
-}
-
-/// What `position` sent up to `acknowledgment` is gone where it has not been seen.
-fn confirm_gap(flow: &mut Flow<Talk>, position: usize, acknowledgment: u32, ts: i64, output: &mut Output) {
-    // Each round declares one gap and uses what waits behind it, so that it ends.
-    while let Some(lost) = flow.half_mut(position).stream.skip_to_acknowledged(acknowledgment, &mut output.counters) {
-        talk::lose(flow, position, ts, lost, output);
-        drain_all(flow, position, output);
-    }
-}
-
-/// Lets go what waited for the other side: what that side is known to have sent was not captured.
-fn release(flow: &mut Flow<Talk>, ts: i64, output: &mut Output) {
-    for position in [0, 1] {
-        let (half, other) = flow.both_mut(position);
-        if other.stream.is_waiting()
-            && let Some(acknowledged) = other.acknowledged
-            && half.stream.unseen(acknowledged).is_some()
-        {
-            confirm_gap(flow, position, acknowledged, ts, output);
-        }
-    }
-    for position in [0, 1] {
-        drain(flow, position, output);
-    }
-    finish(flow);
-}
-
-/// Declares lost everything that something waits for.
-fn give_up_gaps(flow: &mut Flow<Talk>, ts: i64, output: &mut Output) {
-    release(flow, ts, output);
-    for position in [flow.client, 1 - flow.client] {
-        drain_all(flow, position, output);
-        while flow.half(position).stream.is_waiting() {
-            give_up_gap(flow, position, ts, output);
-        }
-    }
-    finish(flow);
-}
-
-/// Declares lost what is missing in front of the first bytes that wait.
-fn give_up_gap(flow: &mut Flow<Talk>, position: usize, ts: i64, output: &mut Output) {
-    if let Some(lost) = flow.half_mut(position).stream.skip_to_held(&mut output.counters) {
-        talk::lose(flow, position, ts, lost, output);
-    }
-    drain_all(flow, position, output);
-}
-
-/// Notes which streams have come to their end.
-fn finish(flow: &mut Flow<Talk>) {
-    for half in &mut flow.halves {
-        half.is_closed |= half.stream.is_finished();
-    }
-    let [low, high] = &flow.halves;
-    let is_over = |half: &crate::transport::Half| half.is_closed || half.packets == 0;
-    if flow.ending.is_none() && (low.is_closed || high.is_closed) && is_over(low) && is_over(high) {
-        flow.ending = Some(Ending::Closed);
-    }
-}
-
-/// Two segments said different things about the same bytes.
-fn contradict(flow: &mut Flow<Talk>, ts: i64, conflict: &Conflict, output: &mut Output) {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
-    let detail = format!(
-        "expected {} at sequence number {} as sent before, seen {}",
-        hex(&conflict.before),
-        conflict.sequence,
-        hex(&conflict.now)
-    );
-    let rule = Rule { layer: Layer::Transport, protocol: "tcp", kind: "overlap_conflict", clause: "RFC 9293, 3.10.7.4" };
-    let party = talk::party(flow, output);
-    output.violation(ts, party, &rule, &detail, &conflict.now);
 }
