@@ -20,6 +20,8 @@ from collector.dead_letters import DeadLetters
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
+from detection.control import SENSOR as CONTROL_SENSOR
+from detection.control import Control
 from detection.pipeline import Pipeline
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
@@ -52,7 +54,7 @@ class Embedded:
         SpoolError, StreamError: a spool cannot be opened.
     """
 
-    def __init__(self, services: Services, spools: tuple[Spool, Spool], capture: str, pipeline: Pipeline) -> None:
+    def __init__(self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str, pipeline: Pipeline) -> None:
         self._services = services
         folder = services.settings.data
         self._records = LocalStream(folder / system.SPOOL, spools[0])
@@ -61,7 +63,8 @@ class Embedded:
         self._writer = Writer(
             self._records, services.records, DeadLetters(folder / system.DEAD_LETTERS), on_gap=self._gap, on_failure=self._failure
         )
-        self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json")
+        control = Control(LocalStream(folder / system.CONTROL, spools[2]))
+        self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json", control)
         self._consumer = AlertConsumer(self._alerts, services)
         self._parts = Parts(services.status)
         self._seen = (0, 0.0)
@@ -137,7 +140,8 @@ def embedded(services: Services, capture: str, site: Site, rules: Sequence[Path]
         (folder / system.CHECKPOINTS).mkdir(mode=0o700, exist_ok=True)
         records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
         alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
-        yield Embedded(services, (records, alerts), capture, Pipeline(site, rules))
+        control = stack.enter_context(Spool(folder / system.CONTROL, sensor=CONTROL_SENSOR, site=site.site))
+        yield Embedded(services, (records, alerts, control), capture, Pipeline(site, rules))
 
 
 def _behind(end: Position, at: Position | None) -> int:

@@ -18,7 +18,9 @@ from collector.records import Undecodable, decode
 from collector.store import RecordBatch
 from collector.stream import BatchHeader, DamagedBatch, Outgoing, Position
 from detection.alerts import encode_alerts
+from detection.control import Effective, at, later
 from detection.pipeline import Pipeline, State
+from detection.site import Site
 
 if TYPE_CHECKING:
     import threading
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collector.stream import Delivery, Stream
+    from detection.control import Control
 
 CONSUMER: Final = "detection"
 """Name under which the stream of records is read."""
@@ -79,9 +82,13 @@ class Worker:
         alerts: where alerts are published.
         pipeline: the detectors.
         checkpoint: file of the checkpoint; its folder exists.
+        control: where the versions of the site's facts are written down, each with the place from which it holds. Without it the
+            pipeline's site holds throughout.
     """
 
-    def __init__(self, records: Stream, alerts: Stream, pipeline: Pipeline, checkpoint: Path) -> None:
+    def __init__(
+        self, records: Stream, alerts: Stream, pipeline: Pipeline, checkpoint: Path, control: Control | None = None
+    ) -> None:
         self.counters = Counters()
         self._records = records
         self._alerts = alerts
@@ -91,6 +98,26 @@ class Worker:
         self._cuts: dict[tuple[str, str], _Pending] = {}
         self._saved = 0.0
         self._dirty = False
+        self._schedule = self._scheduled(control)
+        self._pipelines = {pipeline.site.version: pipeline}
+
+    def _scheduled(self, control: Control | None) -> list[Effective]:
+        """The versions of the site's facts; the pipeline's own is written down where it is new."""
+        if control is None:
+            return []
+        schedule = control.sites()
+        last = schedule[-1] if schedule else Effective(Site(), Position())
+        if not schedule or last.site.version != self._pipeline.site.version:
+            schedule.append(Effective(self._pipeline.site, later(self._position, last.position)))
+            control.publish(schedule[-1])
+        return schedule
+
+    def _pipeline_at(self, partition: str, offset: int) -> Pipeline:
+        """The detectors with the facts that hold at this place."""
+        site = at(self._schedule, partition, offset) or self._pipeline.site
+        if site.version not in self._pipelines:
+            self._pipelines[site.version] = Pipeline.of(list(self._pipeline.detector.rules.values()), site)
+        return self._pipelines[site.version]
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StreamError where a stream cannot be used."""
@@ -139,14 +166,14 @@ class Worker:
                 self.counters.damaged += 1
             if header.cut_last:
                 cut = self._cuts.pop(header.run).batches
-                self._detect(cut)
+                self._detect(cut, self._pipeline_at(*delivery.offset))
                 if not self._cuts:
                     self._position = delivery.position
                     self._dirty = True
 
-    def _detect(self, cut: list[RecordBatch]) -> None:
+    def _detect(self, cut: list[RecordBatch], pipeline: Pipeline) -> None:
         start = time.perf_counter()
-        self._state, upserts = self._pipeline.step(self._state, cut)
+        self._state, upserts = pipeline.step(self._state, cut)
         self.counters.seconds += time.perf_counter() - start
         self.counters.batches += len(cut)
         self.counters.records += sum(batch.rows.height for batch in cut)

@@ -1,0 +1,102 @@
+"""Facts of the site on their way down: versioned records on the stream `control`, each effective at a recorded position.
+
+Detection writes down from which place in the stream of records a version of the site's facts holds. Whoever detects anew from the
+beginning takes each version from its own place on, and so comes to the same alerts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from collector.stream import BatchHeader, Outgoing, Position
+from detection.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.stream import Stream
+
+SENSOR: Final = "control"
+"""Name under which decisions are published."""
+
+SITE: Final = "site"
+"""Kind of a record that holds the site's facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A version of the site's facts, and the place in the stream of records from which it holds."""
+
+    site: Site
+    position: Position
+
+    def holds_at(self, partition: str, offset: int) -> bool:
+        """Whether it holds for the batch at this place."""
+        return offset >= self.position.offsets.get(partition, 0)
+
+
+class Control:
+    """The stream of control records."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._epoch = secrets.token_hex(16)
+
+    def sites(self) -> list[Effective]:
+        """All versions of the site's facts so far, in the order in which they took effect. Raises StreamError."""
+        found: list[Effective] = []
+        with self._stream.subscribe(f"{SENSOR}-reader", Position()) as consumer:
+            while deliveries := consumer.poll(0):
+                for delivery in deliveries:
+                    for row in pl.read_ipc_stream(io.BytesIO(delivery.data)).iter_rows(named=True):
+                        if row["kind"] == SITE:
+                            site = Site.model_validate_json(row["content"])
+                            found.append(Effective(site, Position.from_json(row["position"])))
+        return found
+
+    def publish(self, effective: Effective) -> None:
+        """Write down that a version holds from a place on; durable on return. Raises StreamError."""
+        now = time.time_ns()
+        row = {
+            "ts": now,
+            "kind": SITE,
+            "version": effective.site.version,
+            "position": effective.position.to_json(),
+            "content": json.dumps(effective.site.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False),
+        }
+        buffer = io.BytesIO()
+        frame = pl.DataFrame([row]).with_columns(pl.col("ts").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
+        frame.write_ipc_stream(buffer, compression="lz4")
+        highest = self._stream.highest(SENSOR, self._epoch)
+        sequence = 0 if highest is None else highest + 1
+        header = BatchHeader(
+            sensor=SENSOR,
+            epoch=self._epoch,
+            sequence=sequence,
+            table="control",
+            rows=1,
+            site=effective.site.site,
+            cut=sequence,
+            cut_start=now,
+            cut_end=now,
+        )
+        self._stream.publish([Outgoing(header, buffer.getvalue())])
+
+
+def later(one: Position, other: Position) -> Position:
+    """The later of two places in a stream, partition by partition."""
+    partitions = {*one.offsets, *other.offsets}
+    return Position({name: max(one.offsets.get(name, 0), other.offsets.get(name, 0)) for name in sorted(partitions)})
+
+
+def at(schedule: Sequence[Effective], partition: str, offset: int) -> Site | None:
+    """The facts that hold for the batch at this place; None where none are written down for it."""
+    held = [effective.site for effective in schedule if effective.holds_at(partition, offset)]
+    return held[-1] if held else None
