@@ -227,7 +227,9 @@ impl Source {
                 Opening::NeedMore(_) | Opening::Unknown => {
                     let held = stream.held();
                     if let Some(failure) = &stream.failure {
-                        return Err(SourceError(format!("{name}: cannot be unpacked: {failure}. Check whether it was copied whole.")));
+                        return Err(SourceError(format!(
+                            "{name}: cannot be unpacked: {failure}. Check whether it was copied whole."
+                        )));
                     }
                     return Err(SourceError(match (held.is_empty(), compressed) {
                         (true, None) => format!("{name}: empty. Check whether the capture was written, and where."),
@@ -457,7 +459,9 @@ fn no_capture(name: &str, data: &[u8]) -> String {
     let (what, todo) = match known {
         Some(known) => known,
         None if magic => ("a capture cut off in its header", "Capture again."),
-        None if head.iter().all(|byte| matches!(byte, 0x09..=0x0d | 0x20..=0x7e | 0x80..)) && std::str::from_utf8(head).is_ok() => {
+        None if head.iter().all(|byte| matches!(byte, 0x09..=0x0d | 0x20..=0x7e | 0x80..))
+            && std::str::from_utf8(head).is_ok() =>
+        {
             ("text", "Name the capture file.")
         }
         None => ("unknown", "Captures are pcap or pcapng, plain, gzip or zstd; convert others with: editcap -F pcapng IN OUT."),

@@ -35,10 +35,7 @@ impl Devices {
     }
 
     /// Takes a fact in and makes a row of it, unless it is known.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "a fact is what it is about, what it says, where and when it was seen"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "a fact is what it is about, what it says, where and when it was seen")]
     pub fn learn(
         &mut self,
         device: Device,
@@ -70,16 +67,6 @@ impl Devices {
             return;
         }
         let (mac, ip) = (device.mac.map(mac_text), device.ip.map(|ip| ip.to_string()));
-        records.device.push(
-            ts,
-            party,
-            &DeviceRow {
-                mac: mac.as_deref(),
-                ip: ip.as_deref(),
-                attribute,
-                value,
-                source,
-            },
-        );
+        records.device.push(ts, party, &DeviceRow { mac: mac.as_deref(), ip: ip.as_deref(), attribute, value, source });
     }
 }

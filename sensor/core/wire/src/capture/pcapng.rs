@@ -186,8 +186,11 @@ impl Pcapng {
             return Step::Broken(format!("a packet claims {captured} bytes, more than its block holds"));
         };
         let original_length = original.max(captured);
-        let (data, original_length) =
-            if interface.fcs_bytes == 0 { (data, original_length) } else { without_fcs(data, original_length, interface.fcs_bytes) };
+        let (data, original_length) = if interface.fcs_bytes == 0 {
+            (data, original_length)
+        } else {
+            without_fcs(data, original_length, interface.fcs_bytes)
+        };
         Step::Packet(Packet { ts: interface.clock.nanoseconds(ticks), link: interface.link, original_length, data }, length)
     }
 }

@@ -65,7 +65,8 @@ pub(super) fn version4<'a>(walk: &mut Walk<'_, 'a>, data: &'a [u8]) -> Content<'
 pub(super) fn version6<'a>(walk: &mut Walk<'_, 'a>, data: &'a [u8]) -> Content<'a> {
     let Some((header, rest)) = split::<40>(data) else { return walk.truncated() };
     let [_, _, _, _, l0, l1, mut next, hop_limit, addresses @ ..] = header;
-    let Some((source, destination)) = split::<16>(&addresses).and_then(|(source, rest)| Some((source, *rest.first_chunk::<16>()?)))
+    let Some((source, destination)) =
+        split::<16>(&addresses).and_then(|(source, rest)| Some((source, *rest.first_chunk::<16>()?)))
     else {
         return walk.truncated();
     };
@@ -99,8 +100,13 @@ pub(super) fn version6<'a>(walk: &mut Walk<'_, 'a>, data: &'a [u8]) -> Content<'
                         protocol: inner,
                         identification: u32::from_be_bytes([i0, i1, i2, i3]),
                     };
-                    let fragment =
-                        Fragment { key, offset: usize::from(offset & 0xfff8), is_last: offset & 1 == 0, hop_limit, payload: rest };
+                    let fragment = Fragment {
+                        key,
+                        offset: usize::from(offset & 0xfff8),
+                        is_last: offset & 1 == 0,
+                        hop_limit,
+                        payload: rest,
+                    };
                     return held(walk, fragment);
                 }
                 next = inner;

@@ -225,7 +225,14 @@ impl<'a> Walk<'_, 'a> {
         Content::None
     }
 
-    fn anomaly(&mut self, layer: Layer, protocol: &'static str, rule: (&'static str, &'static str), detail: String, bytes: &[u8]) {
+    fn anomaly(
+        &mut self,
+        layer: Layer,
+        protocol: &'static str,
+        rule: (&'static str, &'static str),
+        detail: String,
+        bytes: &[u8],
+    ) {
         let (kind, clause) = rule;
         let bytes = bytes.iter().take(ANOMALY_BYTES).copied().collect();
         self.decoder.anomalies.push(Anomaly { layer, protocol, kind, clause, detail, bytes });

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, UInt8Type, UInt16Type};
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray,
-    StructArray, UInt8Array,
+    ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray, StructArray, UInt8Array,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
@@ -121,19 +120,13 @@ impl<T: Native> Column for Number<T> {
         T::KIND
     }
     fn finish(&mut self) -> ArrayRef {
-        Arc::new(PrimitiveArray::<T>::new(
-            take(&mut self.values).into(),
-            None,
-        ))
+        Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), None))
     }
 }
 
 impl<T: Native> Default for Optional<T> {
     fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            validity: Validity::default(),
-        }
+        Self { values: Vec::new(), validity: Validity::default() }
     }
 }
 
@@ -145,10 +138,7 @@ impl<T: Native> Column for Optional<T> {
         T::KIND
     }
     fn finish(&mut self) -> ArrayRef {
-        Arc::new(PrimitiveArray::<T>::new(
-            take(&mut self.values).into(),
-            self.validity.finish(),
-        ))
+        Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), self.validity.finish()))
     }
 }
 
@@ -192,10 +182,7 @@ impl Column for Flags {
         "bool"
     }
     fn finish(&mut self) -> ArrayRef {
-        Arc::new(BooleanArray::new(
-            BooleanBuffer::from(take(&mut self.values).as_slice()),
-            None,
-        ))
+        Arc::new(BooleanArray::new(BooleanBuffer::from(take(&mut self.values).as_slice()), None))
     }
 }
 
@@ -238,11 +225,7 @@ pub struct Choice<W: Word> {
 
 impl<W: Word> Default for Choice<W> {
     fn default() -> Self {
-        Self {
-            keys: Vec::new(),
-            validity: Validity::default(),
-            words: std::marker::PhantomData,
-        }
+        Self { keys: Vec::new(), validity: Validity::default(), words: std::marker::PhantomData }
     }
 }
 
@@ -297,23 +280,14 @@ impl Names {
             self.offsets.push(0);
         }
         let hash = self.hasher.hash_one(text.as_bytes());
-        let Self {
-            index,
-            offsets,
-            bytes,
-            hasher,
-            ..
-        } = self;
-        if let Some(&key) = index.find(hash, |&key| text_at(offsets, bytes, key) == text.as_bytes())
-        {
+        let Self { index, offsets, bytes, hasher, .. } = self;
+        if let Some(&key) = index.find(hash, |&key| text_at(offsets, bytes, key) == text.as_bytes()) {
             return key;
         }
         let key = i32::try_from(offsets.len() - 1).unwrap_or(i32::MAX);
         bytes.extend_from_slice(text.as_bytes());
         offsets.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
-        index.insert_unique(hash, key, |&key| {
-            hasher.hash_one(text_at(offsets, bytes, key))
-        });
+        index.insert_unique(hash, key, |&key| hasher.hash_one(text_at(offsets, bytes, key)));
         key
     }
 
@@ -389,15 +363,11 @@ impl Column for Names {
         self.index.clear();
         let offsets = OffsetBuffer::new(ScalarBuffer::from(take(&mut self.offsets)));
         let bytes = Buffer::from_vec(take(&mut self.bytes));
-        let keys =
-            PrimitiveArray::<Int32Type>::new(take(&mut self.keys).into(), self.validity.finish());
+        let keys = PrimitiveArray::<Int32Type>::new(take(&mut self.keys).into(), self.validity.finish());
         // Every text came in as `&str` and every key from `intern`; should that ever fail, an empty array makes the cut fail as a whole.
         StringArray::try_new(offsets, bytes, None)
             .and_then(|texts| DictionaryArray::<Int32Type>::try_new(keys, Arc::new(texts)))
-            .map_or_else(
-                |_| arrow_array::new_empty_array(&self.data_type()),
-                |a| Arc::new(a) as ArrayRef,
-            )
+            .map_or_else(|_| arrow_array::new_empty_array(&self.data_type()), |a| Arc::new(a) as ArrayRef)
     }
 }
 
@@ -410,11 +380,7 @@ struct Runs<T> {
 
 impl<T> Default for Runs<T> {
     fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            values: Vec::new(),
-            validity: Validity::default(),
-        }
+        Self { offsets: vec![0], values: Vec::new(), validity: Validity::default() }
     }
 }
 
@@ -422,19 +388,14 @@ impl<T> Runs<T> {
     #[inline]
     fn close(&mut self, valid: bool) {
         // A batch is cut at 8 MiB, so that the length fits.
-        self.offsets
-            .push(i32::try_from(self.values.len()).unwrap_or(i32::MAX));
+        self.offsets.push(i32::try_from(self.values.len()).unwrap_or(i32::MAX));
         self.validity.push(valid);
     }
 
     fn finish(&mut self) -> (OffsetBuffer<i32>, Vec<T>, Option<NullBuffer>) {
         let offsets = take(&mut self.offsets);
         self.offsets.push(0);
-        (
-            OffsetBuffer::new(ScalarBuffer::from(offsets)),
-            take(&mut self.values),
-            self.validity.finish(),
-        )
+        (OffsetBuffer::new(ScalarBuffer::from(offsets)), take(&mut self.values), self.validity.finish())
     }
 }
 
@@ -463,10 +424,8 @@ impl Column for Texts {
     }
     fn finish(&mut self) -> ArrayRef {
         let (offsets, values, validity) = self.runs.finish();
-        StringArray::try_new(offsets, Buffer::from_vec(values), validity).map_or_else(
-            |_| arrow_array::new_empty_array(&DataType::Utf8),
-            |a| Arc::new(a) as ArrayRef,
-        )
+        StringArray::try_new(offsets, Buffer::from_vec(values), validity)
+            .map_or_else(|_| arrow_array::new_empty_array(&DataType::Utf8), |a| Arc::new(a) as ArrayRef)
     }
 }
 
@@ -506,11 +465,7 @@ impl Column for Binaries {
     }
     fn finish(&mut self) -> ArrayRef {
         let (offsets, values, validity) = self.runs.finish();
-        Arc::new(BinaryArray::new(
-            offsets,
-            Buffer::from_vec(values),
-            validity,
-        ))
+        Arc::new(BinaryArray::new(offsets, Buffer::from_vec(values), validity))
     }
 }
 
@@ -539,17 +494,9 @@ impl Grow<Words<'_>> for WordLists {
         let values = &mut self.runs.values;
         match words {
             Words::None => return self.runs.close(false),
-            Words::Registers(bytes) => values.extend(
-                bytes
-                    .as_chunks::<2>()
-                    .0
-                    .iter()
-                    .map(|pair| u16::from_be_bytes(*pair)),
-            ),
+            Words::Registers(bytes) => values.extend(bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair))),
             Words::Bits(bytes, count) => {
-                let bits = bytes
-                    .iter()
-                    .flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1)));
+                let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1)));
                 values.extend(bits.take(usize::from(count)));
             }
             Words::Numbers(numbers) => values.extend_from_slice(numbers),
@@ -596,10 +543,7 @@ pub struct StructLists<E: Element> {
 
 impl<E: Element> Default for StructLists<E> {
     fn default() -> Self {
-        Self {
-            runs: Runs::default(),
-            element: E::default(),
-        }
+        Self { runs: Runs::default(), element: E::default() }
     }
 }
 
@@ -618,21 +562,13 @@ where
 
 impl<E: Element> StructLists<E> {
     fn fields() -> Fields {
-        E::default()
-            .columns()
-            .iter()
-            .map(|(name, column)| Field::new(*name, column.data_type(), false))
-            .collect()
+        E::default().columns().iter().map(|(name, column)| Field::new(*name, column.data_type(), false)).collect()
     }
 }
 
 impl<E: Element> Column for StructLists<E> {
     fn data_type(&self) -> DataType {
-        DataType::List(Arc::new(Field::new(
-            "item",
-            DataType::Struct(Self::fields()),
-            false,
-        )))
+        DataType::List(Arc::new(Field::new("item", DataType::Struct(Self::fields()), false)))
     }
     fn kind(&self) -> &'static str {
         E::KIND
@@ -643,12 +579,7 @@ impl<E: Element> Column for StructLists<E> {
     fn finish(&mut self) -> ArrayRef {
         let (offsets, _, validity) = self.runs.finish();
         let fields = Self::fields();
-        let columns = self
-            .element
-            .columns()
-            .into_iter()
-            .map(|(_, column)| column.finish())
-            .collect();
+        let columns = self.element.columns().into_iter().map(|(_, column)| column.finish()).collect();
         let elements = StructArray::new(fields.clone(), columns, None);
         let item = Arc::new(Field::new("item", DataType::Struct(fields), false));
         Arc::new(ListArray::new(item, offsets, Arc::new(elements), validity))

@@ -78,10 +78,8 @@ impl Batch {
     /// # Errors
     /// Arrow refuses to write the batch.
     pub fn ipc(&self) -> Result<Vec<u8>, ArrowError> {
-        let options =
-            IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-        let mut writer =
-            StreamWriter::try_new_with_options(Vec::new(), &self.records.schema(), options)?;
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &self.records.schema(), options)?;
         writer.write(&self.records)?;
         writer.finish()?;
         writer.into_inner()
@@ -132,11 +130,7 @@ impl Records {
             .tables()
             .into_iter()
             .map(|table| {
-                let fields: Vec<Field> = table
-                    .fields()
-                    .into_iter()
-                    .map(|(_, _, field)| field)
-                    .collect();
+                let fields: Vec<Field> = table.fields().into_iter().map(|(_, _, field)| field).collect();
                 (table.name(), (fields.iter().map(field_width).sum(), fields))
             })
             .collect();
@@ -145,14 +139,7 @@ impl Records {
 
     /// All tables, in the order in which a cut writes them.
     pub fn tables(&mut self) -> [&mut dyn Table; 6] {
-        [
-            &mut self.flow,
-            &mut self.modbus,
-            &mut self.point,
-            &mut self.device,
-            &mut self.violation,
-            &mut self.sensor,
-        ]
+        [&mut self.flow, &mut self.modbus, &mut self.point, &mut self.device, &mut self.violation, &mut self.sensor]
     }
 
     /// Number of cuts so far: keys that the columns gave are valid while it stands.
@@ -167,22 +154,11 @@ impl Records {
         let full = |rows: usize, width: usize, variable: usize| {
             rows > BATCH_ROWS - PACKET_ROWS || rows * width + variable > BATCH_BYTES - PACKET_BYTES
         };
-        full(
-            self.modbus.rows(),
-            MODBUS_WIDTH,
-            self.modbus.variable_bytes(),
-        ) || full(self.point.rows(), POINT_WIDTH, self.point.variable_bytes())
-            || full(
-                self.violation.rows(),
-                VIOLATION_WIDTH,
-                self.violation.variable_bytes(),
-            )
+        full(self.modbus.rows(), MODBUS_WIDTH, self.modbus.variable_bytes())
+            || full(self.point.rows(), POINT_WIDTH, self.point.variable_bytes())
+            || full(self.violation.rows(), VIOLATION_WIDTH, self.violation.variable_bytes())
             || full(self.flow.rows(), FLOW_WIDTH, 0)
-            || full(
-                self.device.rows(),
-                POINT_WIDTH,
-                self.device.variable_bytes(),
-            )
+            || full(self.device.rows(), POINT_WIDTH, self.device.variable_bytes())
     }
 
     /// Takes out all rows: one batch for each table that has any, in the order of `tables`. `clock` is the packet clock now.
@@ -209,15 +185,7 @@ impl Records {
             debug_assert!(batch.is_ok(), "{table}: {:?}", batch.as_ref().err());
             if let Ok(records) = batch {
                 let (sequence, cut, cut_start) = (self.sequence, self.cut, self.cut_start);
-                batches.push(Batch {
-                    table,
-                    sequence,
-                    cut,
-                    cut_start,
-                    cut_end: clock,
-                    cut_last,
-                    records,
-                });
+                batches.push(Batch { table, sequence, cut, cut_start, cut_end: clock, cut_last, records });
                 self.sequence += 1;
             }
         }
@@ -231,27 +199,14 @@ impl Records {
     /// Bytes held now, an estimate from rows and widths.
     pub fn bytes(&mut self) -> usize {
         let parties = self.parties.bytes();
-        let widths: HashMap<&'static str, usize> = self
-            .fields
-            .iter()
-            .map(|(name, (width, _))| (*name, *width))
-            .collect();
+        let widths: HashMap<&'static str, usize> = self.fields.iter().map(|(name, (width, _))| (*name, *width)).collect();
         let tables = self.tables().into_iter();
-        tables
-            .map(|table| {
-                table.rows() * widths.get(table.name()).copied().unwrap_or(0)
-                    + table.variable_bytes()
-            })
-            .sum::<usize>()
+        tables.map(|table| table.rows() * widths.get(table.name()).copied().unwrap_or(0) + table.variable_bytes()).sum::<usize>()
             + parties
     }
 
     fn schema(&self, table: &'static str, clock: i64, cut_last: bool) -> Schema {
-        let fields = self
-            .fields
-            .get(table)
-            .map(|(_, fields)| fields.clone())
-            .unwrap_or_default();
+        let fields = self.fields.get(table).map(|(_, fields)| fields.clone()).unwrap_or_default();
         let metadata = [
             ("icsight.table", table.to_owned()),
             ("icsight.schema", SCHEMA_VERSION.to_string()),
@@ -266,10 +221,7 @@ impl Records {
         ];
         Schema::new_with_metadata(
             fields,
-            metadata
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect::<HashMap<_, _>>(),
+            metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<HashMap<_, _>>(),
         )
     }
 }
@@ -298,36 +250,20 @@ mod tests {
     #[test]
     fn the_width_bounds_cover_the_schemas() {
         let records = Records::new(Identity::default(), 0);
-        for (table, bound) in [
-            ("modbus", MODBUS_WIDTH),
-            ("point", POINT_WIDTH),
-            ("violation", VIOLATION_WIDTH),
-            ("flow", FLOW_WIDTH),
-        ] {
+        for (table, bound) in
+            [("modbus", MODBUS_WIDTH), ("point", POINT_WIDTH), ("violation", VIOLATION_WIDTH), ("flow", FLOW_WIDTH)]
+        {
             let width = records.fields[table].0;
-            assert!(
-                width <= bound && bound < width * 2,
-                "{table}: {width} bytes a row, bound {bound}"
-            );
+            assert!(width <= bound && bound < width * 2, "{table}: {width} bytes a row, bound {bound}");
         }
     }
 
     #[test]
     fn a_batch_goes_through_arrow_ipc_and_comes_back_the_same() {
         use table::*;
-        let mut records = Records::new(
-            Identity {
-                site: "w".into(),
-                sensor: "s".into(),
-                epoch: "0".repeat(32),
-            },
-            7,
-        );
-        let party = records.parties.add(Party {
-            client_port: Some(50_000),
-            client_mac: Some([1, 2, 3, 4, 5, 0xff]),
-            ..Party::default()
-        });
+        let mut records = Records::new(Identity { site: "w".into(), sensor: "s".into(), epoch: "0".repeat(32) }, 7);
+        let party =
+            records.parties.add(Party { client_port: Some(50_000), client_mac: Some([1, 2, 3, 4, 5, 0xff]), ..Party::default() });
         let file = [(4, 1, 2, &b"\x00\x01\x00\x02"[..])];
         let row = ModbusRow {
             transaction_id: Some(1),
@@ -356,18 +292,9 @@ mod tests {
             bytes: 25,
         };
         records.modbus.push(5, party, &row);
-        records.modbus.push(
-            6,
-            party,
-            &ModbusRow {
-                values: column::Words::Bits(&[0b101], 3),
-                ..row
-            },
-        );
+        records.modbus.push(6, party, &ModbusRow { values: column::Words::Bits(&[0b101], 3), ..row });
         let batches = records.cut(10);
-        let [batch] = batches.as_slice() else {
-            panic!("{} batches", batches.len())
-        };
+        let [batch] = batches.as_slice() else { panic!("{} batches", batches.len()) };
         let bytes = batch.ipc().unwrap();
         let mut reader = arrow_ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap();
         let back = reader.next().unwrap().unwrap();

@@ -118,16 +118,9 @@ impl Common {
     /// Names, kinds, types and nullability of the common columns.
     pub fn fields() -> Vec<(&'static str, &'static str, Field)> {
         let text = || Names::default().data_type();
-        let field = |name: &'static str, kind, data_type, nullable| {
-            (name, kind, Field::new(name, data_type, nullable))
-        };
+        let field = |name: &'static str, kind, data_type, nullable| (name, kind, Field::new(name, data_type, nullable));
         vec![
-            field(
-                "ts",
-                "timestamp",
-                DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
-                false,
-            ),
+            field("ts", "timestamp", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), false),
             field("client.ip", "name", text(), true),
             field("server.ip", "name", text(), true),
             field("client.port", "u16", DataType::UInt16, true),
@@ -146,10 +139,7 @@ impl Common {
         let mut used: Vec<&Party> = Vec::new();
         let mut rows: Vec<u32> = Vec::with_capacity(self.parties.len());
         for key in self.parties.drain(..) {
-            let (Some(slot), Some(party)) = (
-                local.get_mut(key.0 as usize),
-                parties.parties.get(key.0 as usize),
-            ) else {
+            let (Some(slot), Some(party)) = (local.get_mut(key.0 as usize), parties.parties.get(key.0 as usize)) else {
                 continue;
             };
             if *slot == u32::MAX {
@@ -180,17 +170,10 @@ impl Common {
             let ports: Vec<Option<u16>> = used.iter().map(|party| port(party)).collect();
             if ports.iter().all(Option::is_some) {
                 let ports: Vec<u16> = ports.into_iter().flatten().collect();
-                let values: Vec<u16> = rows
-                    .iter()
-                    .map(|row| ports.get(*row as usize).copied().unwrap_or_default())
-                    .collect();
+                let values: Vec<u16> = rows.iter().map(|row| ports.get(*row as usize).copied().unwrap_or_default()).collect();
                 return Arc::new(UInt16Array::new(values.into(), None));
             }
-            Arc::new(
-                rows.iter()
-                    .map(|row| ports.get(*row as usize).copied().flatten())
-                    .collect::<UInt16Array>(),
-            )
+            Arc::new(rows.iter().map(|row| ports.get(*row as usize).copied().flatten()).collect::<UInt16Array>())
         };
         vec![
             self.ts.finish(),
@@ -202,10 +185,7 @@ impl Common {
             name(&|party, text| write_mac(party.server_mac, text)),
             port(&|party| party.vlan),
             name(&|party, text| {
-                let id = party
-                    .community_id
-                    .as_ref()
-                    .and_then(|id| std::str::from_utf8(id).ok());
+                let id = party.community_id.as_ref().and_then(|id| std::str::from_utf8(id).ok());
                 text.push_str(id.unwrap_or_default());
                 id.is_some()
             }),

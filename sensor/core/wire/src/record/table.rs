@@ -1,14 +1,11 @@
 //! The tables: which columns there are and how a row goes in. `sensor/tables.py` declares the same; a test compares them.
 
 use arrow_array::ArrayRef;
-use arrow_array::types::{
-    DurationNanosecondType, Float64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
+use arrow_array::types::{DurationNanosecondType, Float64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_schema::Field;
 
 use super::column::{
-    Binaries, Choice, Column, Element, Flags, Grow, Name, Names, Number, Optional, StructLists,
-    Texts, WordLists, Words,
+    Binaries, Choice, Column, Element, Flags, Grow, Name, Names, Number, Optional, StructLists, Texts, WordLists, Words,
 };
 use super::party::{Common, Parties, PartyKey};
 use crate::choice;
@@ -79,13 +76,11 @@ pub trait Table {
     /// Names, kinds and Arrow fields of all columns, the common ones first.
     fn fields(&self) -> Vec<(&'static str, &'static str, Field)> {
         let mut fields = Common::fields();
-        fields.extend(self.columns().into_iter().map(|(name, nullable, column)| {
-            (
-                name,
-                column.kind(),
-                Field::new(name, column.data_type(), nullable),
-            )
-        }));
+        fields.extend(
+            self.columns()
+                .into_iter()
+                .map(|(name, nullable, column)| (name, column.kind(), Field::new(name, column.data_type(), nullable))),
+        );
         fields
     }
 }

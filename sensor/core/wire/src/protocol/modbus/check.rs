@@ -16,19 +16,13 @@ pub struct Broken {
 
 impl Broken {
     fn new(kind: &'static str, clause: &'static str, detail: String) -> Self {
-        Self {
-            kind,
-            clause,
-            detail,
-        }
+        Self { kind, clause, detail }
     }
 }
 
 #[inline]
 fn word(pdu: &[u8], at: usize) -> u16 {
-    pdu.get(at..at + 2)
-        .and_then(|pair| pair.first_chunk::<2>())
-        .map_or(0, |pair| u16::from_be_bytes(*pair))
+    pdu.get(at..at + 2).and_then(|pair| pair.first_chunk::<2>()).map_or(0, |pair| u16::from_be_bytes(*pair))
 }
 
 #[inline]
@@ -53,9 +47,7 @@ pub fn is_plain_request(unit: u8, pdu: &[u8]) -> bool {
     match *pdu {
         [1..=4, a0, a1, q0, q1] => {
             let (address, quantity) = (u16::from_be_bytes([a0, a1]), u16::from_be_bytes([q0, q1]));
-            unit != 0
-                && (1..=125).contains(&quantity)
-                && u32::from(address) + u32::from(quantity) <= 0x1_0000
+            unit != 0 && (1..=125).contains(&quantity) && u32::from(address) + u32::from(quantity) <= 0x1_0000
         }
         [6, _, _, _, _] => true,
         _ => false,
@@ -71,26 +63,16 @@ pub fn request(unit: u8, pdu: &[u8]) -> Vec<Broken> {
     let clause = function::clause(code);
     if code == 0 || code & EXCEPTION != 0 {
         let detail = format!("expected a function code from 1 to 127, seen {code}");
-        broken.push(Broken::new(
-            "function_code_invalid",
-            "MAP V1.1b3, 4.1",
-            detail,
-        ));
+        broken.push(Broken::new("function_code_invalid", "MAP V1.1b3, 4.1", detail));
         return broken;
     }
     if !function::is_public(code) {
         let detail = format!("expected a public or user-defined function code, seen {code}");
-        broken.push(Broken::new(
-            "function_code_reserved",
-            "MAP V1.1b3, 5",
-            detail,
-        ));
+        broken.push(Broken::new("function_code_reserved", "MAP V1.1b3, 5", detail));
     }
     // Behind a TCP connection unit 0 also addresses the server itself (GUIDE, 4.4.2.2); on a serial line nobody may answer it.
     if unit == 0 && matches!(code, 1..=4 | 7 | 11 | 12 | 17 | 20 | 23 | 24) {
-        let detail = format!(
-            "expected a unit from 1 to 255 with a function that reads, seen unit 0 with function {code}"
-        );
+        let detail = format!("expected a unit from 1 to 255 with a function that reads, seen unit 0 with function {code}");
         broken.push(Broken::new("broadcast_read", "SERIAL V1.02, 2.1", detail));
     }
     if !length_holds(Side::Client, pdu, &mut broken, "request_length") {
@@ -98,9 +80,7 @@ pub fn request(unit: u8, pdu: &[u8]) -> Vec<Broken> {
     }
     let span = |address: u16, quantity: u16, broken: &mut Vec<Broken>| {
         if u32::from(address) + u32::from(quantity) > 0x1_0000 {
-            let detail = format!(
-                "expected address and quantity to end at 65536 or before, seen {address} and {quantity}"
-            );
+            let detail = format!("expected address and quantity to end at 65536 or before, seen {address} and {quantity}");
             broken.push(Broken::new("address_range", clause, detail));
         }
     };
@@ -112,18 +92,13 @@ pub fn request(unit: u8, pdu: &[u8]) -> Vec<Broken> {
     };
     let count = |seen: u8, expected: u32, broken: &mut Vec<Broken>| {
         if u32::from(seen) != expected {
-            let detail =
-                format!("expected a byte count of {expected} for the quantity, seen {seen}");
+            let detail = format!("expected a byte count of {expected} for the quantity, seen {seen}");
             broken.push(Broken::new("byte_count", clause, detail));
         }
     };
     match code {
         1..=4 => {
-            quantity(
-                word(pdu, 3),
-                quantity_limit(code).unwrap_or(u16::MAX),
-                &mut broken,
-            );
+            quantity(word(pdu, 3), quantity_limit(code).unwrap_or(u16::MAX), &mut broken);
             span(word(pdu, 1), word(pdu, 3), &mut broken);
         }
         5 if !matches!(word(pdu, 3), 0x0000 | 0xff00) => {
@@ -133,20 +108,8 @@ pub fn request(unit: u8, pdu: &[u8]) -> Vec<Broken> {
         8 => diagnostics(pdu, &mut broken),
         15 | 16 => {
             let number = word(pdu, 3);
-            quantity(
-                number,
-                quantity_limit(code).unwrap_or(u16::MAX),
-                &mut broken,
-            );
-            count(
-                byte(pdu, 5),
-                if code == 15 {
-                    u32::from(number).div_ceil(8)
-                } else {
-                    u32::from(number) * 2
-                },
-                &mut broken,
-            );
+            quantity(number, quantity_limit(code).unwrap_or(u16::MAX), &mut broken);
+            count(byte(pdu, 5), if code == 15 { u32::from(number).div_ceil(8) } else { u32::from(number) * 2 }, &mut broken);
             span(word(pdu, 1), number, &mut broken);
         }
         20 | 21 => file_records(code, pdu, &mut broken),
@@ -172,15 +135,8 @@ fn length_holds(side: Side, pdu: &[u8], broken: &mut Vec<Broken>, kind: &'static
     };
     if !holds {
         let code = byte(pdu, 0);
-        let detail = format!(
-            "expected a protocol data unit of {expected} bytes for function {code}, seen {}",
-            pdu.len()
-        );
-        broken.push(Broken::new(
-            kind,
-            function::clause(code & !EXCEPTION),
-            detail,
-        ));
+        let detail = format!("expected a protocol data unit of {expected} bytes for function {code}, seen {}", pdu.len());
+        broken.push(Broken::new(kind, function::clause(code & !EXCEPTION), detail));
     }
     holds
 }
@@ -198,18 +154,12 @@ fn diagnostics(pdu: &[u8], broken: &mut Vec<Broken>) {
         3 if data & 0x00ff == 0 => {}
         2 | 4 | 10..=18 | 20 if data == 0 => {}
         2..=4 | 10..=18 | 20 => {
-            let detail =
-                format!("expected data 0 with sub-function {sub_function}, seen {data:#06x}");
+            let detail = format!("expected data 0 with sub-function {sub_function}, seen {data:#06x}");
             broken.push(Broken::new("diagnostics_data", "MAP V1.1b3, 6.8.1", detail));
         }
         _ => {
-            let detail =
-                format!("expected sub-function 0 to 4, 10 to 18 or 20, seen {sub_function}");
-            broken.push(Broken::new(
-                "diagnostics_sub_function",
-                "MAP V1.1b3, 6.8.1",
-                detail,
-            ));
+            let detail = format!("expected sub-function 0 to 4, 10 to 18 or 20, seen {sub_function}");
+            broken.push(Broken::new("diagnostics_sub_function", "MAP V1.1b3, 6.8.1", detail));
         }
     }
 }
@@ -230,41 +180,24 @@ fn file_records(code: u8, pdu: &[u8], broken: &mut Vec<Broken>) {
             broken.push(Broken::new("file_reference_type", clause, detail));
         }
         if word(head, 1) == 0 {
-            broken.push(Broken::new(
-                "file_number",
-                clause,
-                "expected a file number from 1 to 65535, seen 0".to_owned(),
-            ));
+            broken.push(Broken::new("file_number", clause, "expected a file number from 1 to 65535, seen 0".to_owned()));
         }
         if word(head, 3) > 9_999 {
-            let detail = format!(
-                "expected a record number from 0 to 9999, seen {}",
-                word(head, 3)
-            );
+            let detail = format!("expected a record number from 0 to 9999, seen {}", word(head, 3));
             broken.push(Broken::new("file_record_number", clause, detail));
         }
-        let data_bytes = if code == 21 {
-            usize::from(word(head, 5)) * 2
-        } else {
-            0
-        };
+        let data_bytes = if code == 21 { usize::from(word(head, 5)) * 2 } else { 0 };
         rest = match behind.get(data_bytes..) {
             Some(rest) => rest,
             None => {
-                let detail = format!(
-                    "expected {data_bytes} bytes of record data, seen {}",
-                    behind.len()
-                );
+                let detail = format!("expected {data_bytes} bytes of record data, seen {}", behind.len());
                 broken.push(Broken::new("file_record_length", clause, detail));
                 return;
             }
         };
     }
     if !rest.is_empty() {
-        let detail = format!(
-            "expected whole sub-requests of 7 bytes, seen {} bytes left over",
-            rest.len()
-        );
+        let detail = format!("expected whole sub-requests of 7 bytes, seen {} bytes left over", rest.len());
         broken.push(Broken::new("file_record_length", clause, detail));
     }
 }
@@ -275,15 +208,8 @@ fn encapsulated(pdu: &[u8], broken: &mut Vec<Broken>) {
         CANOPEN => {}
         DEVICE_IDENTIFICATION if matches!(byte(pdu, 2), 1..=4) => {}
         DEVICE_IDENTIFICATION => {
-            let detail = format!(
-                "expected a read device ID code from 1 to 4, seen {}",
-                byte(pdu, 2)
-            );
-            broken.push(Broken::new(
-                "read_device_id_code",
-                "MAP V1.1b3, 6.21",
-                detail,
-            ));
+            let detail = format!("expected a read device ID code from 1 to 4, seen {}", byte(pdu, 2));
+            broken.push(Broken::new("read_device_id_code", "MAP V1.1b3, 6.21", detail));
         }
         other => {
             let detail = format!("expected MEI type 13 or 14, seen {other}");
@@ -297,12 +223,10 @@ fn encapsulated(pdu: &[u8], broken: &mut Vec<Broken>) {
 pub fn is_plain_response(request: &[u8], pdu: &[u8]) -> bool {
     match (pdu, request) {
         ([3 | 4, count, values @ ..], [_, _, _, q0, q1]) => {
-            usize::from(*count) == values.len()
-                && values.len() == usize::from(u16::from_be_bytes([*q0, *q1])) * 2
+            usize::from(*count) == values.len() && values.len() == usize::from(u16::from_be_bytes([*q0, *q1])) * 2
         }
         ([1 | 2, count, values @ ..], [_, _, _, q0, q1]) => {
-            usize::from(*count) == values.len()
-                && values.len() == usize::from(u16::from_be_bytes([*q0, *q1])).div_ceil(8)
+            usize::from(*count) == values.len() && values.len() == usize::from(u16::from_be_bytes([*q0, *q1])).div_ceil(8)
         }
         ([5 | 6, ..], request) => pdu.len() == 5 && pdu == request,
         _ => false,
@@ -322,23 +246,13 @@ pub fn response(request: Option<&[u8]>, pdu: &[u8]) -> Vec<Broken> {
     if !length_holds(Side::Server, pdu, &mut broken, "response_length") {
         return broken;
     }
-    if code == ENCAPSULATED
-        && byte(pdu, 1) == DEVICE_IDENTIFICATION
-        && !matches!(byte(pdu, 3), 1..=3 | 0x81..=0x83)
-    {
-        let detail = format!(
-            "expected a conformity level of 1 to 3 or 0x81 to 0x83, seen {:#04x}",
-            byte(pdu, 3)
-        );
+    if code == ENCAPSULATED && byte(pdu, 1) == DEVICE_IDENTIFICATION && !matches!(byte(pdu, 3), 1..=3 | 0x81..=0x83) {
+        let detail = format!("expected a conformity level of 1 to 3 or 0x81 to 0x83, seen {:#04x}", byte(pdu, 3));
         broken.push(Broken::new("conformity_level", "MAP V1.1b3, 6.21", detail));
     }
     if code == 24 && u32::from(word(pdu, 3)) > 31 {
         let detail = format!("expected a FIFO count of at most 31, seen {}", word(pdu, 3));
-        broken.push(Broken::new(
-            "quantity_range",
-            function::clause(code),
-            detail,
-        ));
+        broken.push(Broken::new("quantity_range", function::clause(code), detail));
     }
     let Some(request) = request else {
         return broken;
@@ -355,10 +269,7 @@ pub fn response(request: Option<&[u8]>, pdu: &[u8]) -> Vec<Broken> {
     if let Some(expected) = expected_bytes
         && usize::from(byte(pdu, 1)) != expected
     {
-        let detail = format!(
-            "expected {expected} bytes for the quantity asked for, seen {}",
-            byte(pdu, 1)
-        );
+        let detail = format!("expected {expected} bytes for the quantity asked for, seen {}", byte(pdu, 1));
         broken.push(Broken::new("response_quantity", clause, detail));
     }
     let echoed = match code {
@@ -392,13 +303,7 @@ fn exception(code: u8, pdu: &[u8], broken: &mut Vec<Broken>) {
         }
     }
     if byte(pdu, 1) == 8 && !matches!(code, 20 | 21) {
-        let detail = format!(
-            "expected a memory parity error for functions 20 and 21 only, seen it for {code}"
-        );
-        broken.push(Broken::new(
-            "exception_for_function",
-            "MAP V1.1b3, 7",
-            detail,
-        ));
+        let detail = format!("expected a memory parity error for functions 20 and 21 only, seen it for {code}");
+        broken.push(Broken::new("exception_for_function", "MAP V1.1b3, 7", detail));
     }
 }

@@ -121,10 +121,8 @@ impl Modbus {
                 self.violate(&broken, adu.bytes, context);
             }
         }
-        let twin = |pending: &Pending| {
-            adu.transaction.is_some()
-                && (pending.transaction, pending.unit) == (adu.transaction, adu.unit)
-        };
+        let twin =
+            |pending: &Pending| adu.transaction.is_some() && (pending.transaction, pending.unit) == (adu.transaction, adu.unit);
         if let Some(pending) = self.pending.iter().find(|pending| twin(pending))
             && pending.pdu != adu.pdu
         {
@@ -132,11 +130,7 @@ impl Modbus {
                 "expected a transaction identifier that no outstanding request has, seen {} again with another request",
                 adu.transaction.unwrap_or_default()
             );
-            let broken = Broken {
-                kind: "transaction_reused",
-                clause: "GUIDE V1.0b, 4.4.1.3",
-                detail,
-            };
+            let broken = Broken { kind: "transaction_reused", clause: "GUIDE V1.0b, 4.4.1.3", detail };
             self.violate(&broken, adu.bytes, context);
         }
         if self.pending.len() >= PENDING {
@@ -146,14 +140,7 @@ impl Modbus {
         let mut pdu = self.spare.pop().unwrap_or_default();
         pdu.extend_from_slice(adu.pdu);
         let bytes = u32::try_from(adu.bytes.len()).unwrap_or(u32::MAX);
-        self.pending.push_back(Pending {
-            transaction: adu.transaction,
-            unit: adu.unit,
-            start,
-            end: context.ts,
-            bytes,
-            pdu,
-        });
+        self.pending.push_back(Pending { transaction: adu.transaction, unit: adu.unit, start, end: context.ts, bytes, pdu });
     }
 
     #[inline]
@@ -167,45 +154,19 @@ impl Modbus {
             .iter()
             .position(|pending| same(pending) && unit(pending) && function(pending))
             // Without a transaction identifier another unit's or function's answer cannot be told from an unsolicited one.
-            .or_else(|| {
-                adu.transaction
-                    .and_then(|_| self.pending.iter().position(same))
-            });
-        let mark = Mark {
-            transaction: adu.transaction,
-            unit: adu.unit,
-            code,
-        };
+            .or_else(|| adu.transaction.and_then(|_| self.pending.iter().position(same)));
+        let mark = Mark { transaction: adu.transaction, unit: adu.unit, code };
         let Some(pending) = found.and_then(|at| self.pending.remove(at)) else {
             return self.unmatched(adu, mark, start, context);
         };
         if pending.pdu.first() != Some(&code) {
             let asked = pending.pdu.first().copied().unwrap_or_default();
             let detail = format!("expected an answer with function {asked}, seen {code}");
-            self.violate(
-                &Broken {
-                    kind: "response_function",
-                    clause: "MAP V1.1b3, 4.1",
-                    detail,
-                },
-                adu.bytes,
-                context,
-            );
+            self.violate(&Broken { kind: "response_function", clause: "MAP V1.1b3, 4.1", detail }, adu.bytes, context);
         }
         if pending.unit != adu.unit {
-            let detail = format!(
-                "expected an answer of unit {}, seen {}",
-                pending.unit, adu.unit
-            );
-            self.violate(
-                &Broken {
-                    kind: "response_unit",
-                    clause: "GUIDE V1.0b, 4.4.2.2",
-                    detail,
-                },
-                adu.bytes,
-                context,
-            );
+            let detail = format!("expected an answer of unit {}, seen {}", pending.unit, adu.unit);
+            self.violate(&Broken { kind: "response_unit", clause: "GUIDE V1.0b, 4.4.2.2", detail }, adu.bytes, context);
         }
         if !check::is_plain_response(&pending.pdu, adu.pdu) {
             for broken in check::response(Some(&pending.pdu), adu.pdu) {
@@ -220,9 +181,7 @@ impl Modbus {
             response: Some(adu.pdu),
             response_time: Some(start.saturating_sub(pending.end).max(0)),
             encapsulation: self.encapsulation,
-            bytes: pending
-                .bytes
-                .saturating_add(u32::try_from(adu.bytes.len()).unwrap_or(u32::MAX)),
+            bytes: pending.bytes.saturating_add(u32::try_from(adu.bytes.len()).unwrap_or(u32::MAX)),
         };
         row::record(&exchange, context);
         self.learn(code, adu.pdu, context);
@@ -233,12 +192,7 @@ impl Modbus {
     /// An answer whose request is not outstanding.
     #[cold]
     fn unmatched(&mut self, adu: &Adu<'_>, mark: Mark, start: i64, context: &mut Context<'_>) {
-        let earlier = self
-            .answered
-            .iter()
-            .rev()
-            .find(|(answered, _)| *answered == mark)
-            .map(|(_, hash)| *hash);
+        let earlier = self.answered.iter().rev().find(|(answered, _)| *answered == mark).map(|(_, hash)| *hash);
         let is_late = self.given_up.contains(&mark);
         let now = context.ts;
         let recently = |since: i64| now.saturating_sub(since) <= 2 * RESPONSE_TIMEOUT_NS;
@@ -255,25 +209,14 @@ impl Modbus {
                 } else {
                     ("second_response_differs", "another")
                 };
-                let detail =
-                    format!("expected one answer to the request, seen {seen} answer again");
-                Some(Broken {
-                    kind,
-                    clause: "MAP V1.1b3, 4.1",
-                    detail,
-                })
+                let detail = format!("expected one answer to the request, seen {seen} answer again");
+                Some(Broken { kind, clause: "MAP V1.1b3, 4.1", detail })
             }
             _ if is_explained => None,
             _ => {
-                let detail = format!(
-                    "expected an outstanding request with function {} of unit {}, seen none",
-                    mark.code, mark.unit
-                );
-                Some(Broken {
-                    kind: "response_without_request",
-                    clause: "GUIDE V1.0b, 4.4.1.5",
-                    detail,
-                })
+                let detail =
+                    format!("expected an outstanding request with function {} of unit {}, seen none", mark.code, mark.unit);
+                Some(Broken { kind: "response_without_request", clause: "GUIDE V1.0b, 4.4.1.5", detail })
             }
         };
         for broken in broken.into_iter().chain(check::response(None, adu.pdu)) {
@@ -299,14 +242,7 @@ impl Modbus {
             return;
         };
         let code = pending.pdu.first().copied().unwrap_or_default();
-        remember(
-            &mut self.given_up,
-            Mark {
-                transaction: pending.transaction,
-                unit: pending.unit,
-                code,
-            },
-        );
+        remember(&mut self.given_up, Mark { transaction: pending.transaction, unit: pending.unit, code });
         let exchange = Exchange {
             transaction: pending.transaction,
             unit: pending.unit,
@@ -334,9 +270,7 @@ impl Modbus {
         }
         match (code, pdu) {
             (17, [17, ..]) => identity::learn_server_id(pdu, context),
-            (ENCAPSULATED, [ENCAPSULATED, function::DEVICE_IDENTIFICATION, ..]) => {
-                identity::learn_objects(pdu, context)
-            }
+            (ENCAPSULATED, [ENCAPSULATED, function::DEVICE_IDENTIFICATION, ..]) => identity::learn_objects(pdu, context),
             _ => {}
         }
     }
@@ -344,11 +278,7 @@ impl Modbus {
     #[cold]
     fn violate(&mut self, broken: &Broken, bytes: &[u8], context: &mut Context<'_>) {
         let now = context.ts;
-        let window = match self
-            .violations
-            .iter_mut()
-            .find(|(kind, _, _)| *kind == broken.kind)
-        {
+        let window = match self.violations.iter_mut().find(|(kind, _, _)| *kind == broken.kind) {
             Some(window) => window,
             None => {
                 self.violations.push((broken.kind, now, 0));
@@ -417,18 +347,12 @@ impl Modbus {
             Framed::BadLength(length) if length > frame::LENGTH_MOST => (
                 "adu_length",
                 "GUIDE V1.0b, 4.1; MAP V1.1b3, 4.1",
-                format!(
-                    "expected a length of at most {}, seen {length}",
-                    frame::LENGTH_MOST
-                ),
+                format!("expected a length of at most {}, seen {length}", frame::LENGTH_MOST),
             ),
             Framed::BadLength(length) => (
                 "mbap_length",
                 "GUIDE V1.0b, 3.1.3",
-                format!(
-                    "expected a length of at least {}, seen {length}",
-                    frame::LENGTH_LEAST
-                ),
+                format!("expected a length of at least {}, seen {length}", frame::LENGTH_LEAST),
             ),
             Framed::Nonsense(length) if length > 0 => {
                 let body = data.get(..length - 2).unwrap_or_default();
@@ -439,40 +363,17 @@ impl Modbus {
                 (
                     "rtu_crc",
                     "SERIAL V1.02, 2.5.1.2",
-                    format!(
-                        "expected a check sequence of {:#06x}, seen {seen:#06x}",
-                        frame::crc(body)
-                    ),
+                    format!("expected a check sequence of {:#06x}, seen {seen:#06x}", frame::crc(body)),
                 )
             }
-            _ => (
-                "rtu_frame",
-                "SERIAL V1.02, 2.5.1",
-                "expected a frame whose check sequence holds, seen none".to_owned(),
-            ),
+            _ => ("rtu_frame", "SERIAL V1.02, 2.5.1", "expected a frame whose check sequence holds, seen none".to_owned()),
         };
-        self.violate(
-            &Broken {
-                kind,
-                clause,
-                detail,
-            },
-            data,
-            context,
-        );
+        self.violate(&Broken { kind, clause, detail }, data, context);
     }
 
     fn foreign(&mut self, adu: &Adu<'_>, context: &mut Context<'_>) {
         let detail = format!("expected protocol identifier 0, seen {}", adu.protocol);
-        self.violate(
-            &Broken {
-                kind: "protocol_identifier",
-                clause: "GUIDE V1.0b, 3.1.3",
-                detail,
-            },
-            adu.bytes,
-            context,
-        );
+        self.violate(&Broken { kind: "protocol_identifier", clause: "GUIDE V1.0b, 3.1.3", detail }, adu.bytes, context);
     }
 }
 
@@ -523,16 +424,11 @@ impl Conversation for Modbus {
                     self.nonsense(framed, rest, context);
                     // A message that is too long but all there is skipped as a whole.
                     let whole = match framed {
-                        Framed::BadLength(length) if rest.len() >= HEADER_BYTES - 1 + length => {
-                            Some(HEADER_BYTES - 1 + length)
-                        }
+                        Framed::BadLength(length) if rest.len() >= HEADER_BYTES - 1 + length => Some(HEADER_BYTES - 1 + length),
                         Framed::Nonsense(length) if length > 0 => Some(length),
                         _ => None,
                     };
-                    match whole.filter(|whole| {
-                        rest.get(*whole..)
-                            .is_none_or(|next| next.is_empty() || self.begins(side, next))
-                    }) {
+                    match whole.filter(|whole| rest.get(*whole..).is_none_or(|next| next.is_empty() || self.begins(side, next))) {
                         Some(whole) => {
                             context.shared.counters.skipped_bytes += whole as u64;
                             used += whole;
@@ -559,37 +455,14 @@ impl Conversation for Modbus {
                 self.message(side, &adu, context.ts, context)
             }
             Framed::Adu(adu) if adu.protocol == 0 => {
-                let detail = format!(
-                    "expected a datagram of {} bytes as its header says, seen {}",
-                    adu.bytes.len(),
-                    data.len()
-                );
-                self.violate(
-                    &Broken {
-                        kind: "datagram_length",
-                        clause: "GUIDE V1.0b, 3.1.3",
-                        detail,
-                    },
-                    data,
-                    context,
-                );
+                let detail = format!("expected a datagram of {} bytes as its header says, seen {}", adu.bytes.len(), data.len());
+                self.violate(&Broken { kind: "datagram_length", clause: "GUIDE V1.0b, 3.1.3", detail }, data, context);
                 self.message(side, &adu, context.ts, context);
             }
             Framed::Adu(adu) => self.foreign(&adu, context),
             Framed::NeedMore => {
-                let detail = format!(
-                    "expected as many bytes as the header says, seen {}",
-                    data.len()
-                );
-                self.violate(
-                    &Broken {
-                        kind: "datagram_length",
-                        clause: "GUIDE V1.0b, 3.1.3",
-                        detail,
-                    },
-                    data,
-                    context,
-                );
+                let detail = format!("expected as many bytes as the header says, seen {}", data.len());
+                self.violate(&Broken { kind: "datagram_length", clause: "GUIDE V1.0b, 3.1.3", detail }, data, context);
             }
             framed => self.nonsense(framed, data, context),
         }
@@ -604,9 +477,7 @@ impl Conversation for Modbus {
 
     #[inline]
     fn deadline(&self) -> Option<i64> {
-        self.pending
-            .front()
-            .map(|pending| pending.end.saturating_add(RESPONSE_TIMEOUT_NS))
+        self.pending.front().map(|pending| pending.end.saturating_add(RESPONSE_TIMEOUT_NS))
     }
 
     fn expire(&mut self, now: i64, context: &mut Context<'_>) {
@@ -622,11 +493,7 @@ impl Conversation for Modbus {
     }
 
     fn bytes(&self) -> usize {
-        let requests = self
-            .pending
-            .iter()
-            .map(|pending| pending.pdu.capacity())
-            .sum::<usize>();
+        let requests = self.pending.iter().map(|pending| pending.pdu.capacity()).sum::<usize>();
         size_of::<Self>()
             + requests
             + self.spare.iter().map(Vec::capacity).sum::<usize>()

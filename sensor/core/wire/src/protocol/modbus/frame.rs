@@ -97,14 +97,11 @@ pub fn rtu(side: Side, data: &[u8]) -> Framed<'_> {
         // A length that its function does not fix: the frame ends where the check sequence holds.
         Length::AtLeast(least) => {
             let most = data.len().min(RTU_BYTES).saturating_sub(3);
-            (least..=most)
-                .rev()
-                .find_map(adu)
-                .unwrap_or(if data.len() < RTU_BYTES {
-                    Framed::NeedMore
-                } else {
-                    Framed::Nonsense(0)
-                })
+            (least..=most).rev().find_map(adu).unwrap_or(if data.len() < RTU_BYTES {
+                Framed::NeedMore
+            } else {
+                Framed::Nonsense(0)
+            })
         }
     }
 }
@@ -112,13 +109,7 @@ pub fn rtu(side: Side, data: &[u8]) -> Framed<'_> {
 /// CRC-16 of a serial line (SERIAL, 2.5.1.2 and appendix B): polynomial 0xA001 reflected, from 0xFFFF.
 pub fn crc(data: &[u8]) -> u16 {
     data.iter().fold(0xffff, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc: u16, _| {
-            if crc & 1 == 1 {
-                crc >> 1 ^ 0xa001
-            } else {
-                crc >> 1
-            }
-        })
+        (0..8).fold(crc ^ u16::from(*byte), |crc: u16, _| if crc & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 })
     })
 }
 
@@ -128,10 +119,7 @@ pub fn is_consistent(side: Side, pdu: &[u8]) -> bool {
         return false;
     };
     if code & function::EXCEPTION != 0 {
-        return side == Side::Server
-            && pdu.len() == 2
-            && matches!(pdu.get(1), Some(1..=11))
-            && function::is_public(code & 0x7f);
+        return side == Side::Server && pdu.len() == 2 && matches!(pdu.get(1), Some(1..=11)) && function::is_public(code & 0x7f);
     }
     function::is_public(code)
         && match function::length(side, pdu) {
@@ -206,9 +194,7 @@ pub fn resynchronise(side: Side, data: &[u8]) -> Option<usize> {
             Framed::NeedMore => {
                 starts_like_a_header(rest)
                     && rest.get(5).is_none_or(|length| (2..=254).contains(length))
-                    && rest
-                        .get(7)
-                        .is_none_or(|code| function::is_public(code & 0x7f))
+                    && rest.get(7).is_none_or(|code| function::is_public(code & 0x7f))
             }
             _ => false,
         }
@@ -229,18 +215,9 @@ mod tests {
     fn a_read_of_registers_is_told_from_its_answer() {
         let question = [0, 1, 0, 0, 0, 6, 1, 3, 0, 16, 0, 2];
         let answer = [0, 1, 0, 0, 0, 7, 1, 3, 4, 0, 1, 0, 2];
-        assert_eq!(
-            probe_tcp(Side::Server, &question, false),
-            Probe::Possible(Some(Side::Client))
-        );
-        assert_eq!(
-            probe_tcp(Side::Client, &answer, false),
-            Probe::Possible(Some(Side::Server))
-        );
-        assert_eq!(
-            probe_tcp(Side::Client, b"GET / HTTP/1.1\r\n", false),
-            Probe::No
-        );
+        assert_eq!(probe_tcp(Side::Server, &question, false), Probe::Possible(Some(Side::Client)));
+        assert_eq!(probe_tcp(Side::Client, &answer, false), Probe::Possible(Some(Side::Server)));
+        assert_eq!(probe_tcp(Side::Client, b"GET / HTTP/1.1\r\n", false), Probe::No);
     }
 
     #[test]

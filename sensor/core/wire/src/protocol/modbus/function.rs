@@ -139,9 +139,7 @@ pub fn length(side: Side, pdu: &[u8]) -> Length {
         (Side::Client, 23) => counted(9, 10),
         (Side::Client, 24) => Length::Exactly(3),
         (Side::Server, 24) => match pdu {
-            [_, high, low, ..] => {
-                Length::Exactly(3 + usize::from(u16::from_be_bytes([*high, *low])))
-            }
+            [_, high, low, ..] => Length::Exactly(3 + usize::from(u16::from_be_bytes([*high, *low]))),
             _ => Length::Needs(3),
         },
         (Side::Client, ENCAPSULATED) => match pdu.get(1) {

@@ -44,10 +44,7 @@ pub fn learn_objects(answer: &[u8], context: &mut Context<'_>) {
 /// Records the printable part of a server ID: what the bytes mean is the device's own.
 pub fn learn_server_id(answer: &[u8], context: &mut Context<'_>) {
     let data = answer.get(2..).unwrap_or_default();
-    let printable = data
-        .split(|byte| !matches!(byte, 0x20..=0x7e))
-        .max_by_key(|run| run.len())
-        .unwrap_or_default();
+    let printable = data.split(|byte| !matches!(byte, 0x20..=0x7e)).max_by_key(|run| run.len()).unwrap_or_default();
     if let Ok(text) = std::str::from_utf8(printable)
         && text.len() >= 3
     {
@@ -57,18 +54,7 @@ pub fn learn_server_id(answer: &[u8], context: &mut Context<'_>) {
 
 /// Records a fact about the server.
 pub fn learn(attribute: Attribute, value: &str, source: &'static str, context: &mut Context<'_>) {
-    let device = crate::device::Device {
-        mac: context.server_mac,
-        ip: Some(context.server),
-    };
+    let device = crate::device::Device { mac: context.server_mac, ip: Some(context.server) };
     let shared = &mut context.shared;
-    shared.devices.learn(
-        device,
-        attribute,
-        value,
-        source,
-        (context.ts, context.party),
-        context.records,
-        &mut shared.counters,
-    );
+    shared.devices.learn(device, attribute, value, source, (context.ts, context.party), context.records, &mut shared.counters);
 }

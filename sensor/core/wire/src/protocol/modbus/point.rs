@@ -75,12 +75,7 @@ struct Page {
 
 impl Page {
     fn new() -> Box<Self> {
-        Box::new(Self {
-            values: [0; PAGE],
-            shown: [i64::MIN; PAGE],
-            names: [-1; PAGE],
-            generation: u64::MAX,
-        })
+        Box::new(Self { values: [0; PAGE], shown: [i64::MIN; PAGE], names: [-1; PAGE], generation: u64::MAX })
     }
 }
 
@@ -99,13 +94,7 @@ impl Points {
     }
 
     /// Takes values in and makes rows of those that are new or due.
-    pub fn update(
-        &mut self,
-        seen: &Seen,
-        words: Words<'_>,
-        records: &mut Records,
-        counters: &mut Counters,
-    ) {
+    pub fn update(&mut self, seen: &Seen, words: Words<'_>, records: &mut Records, counters: &mut Counters) {
         let mut values = std::mem::take(&mut self.unpacked);
         values.clear();
         unpack(words, &mut values);
@@ -117,12 +106,8 @@ impl Points {
             let key = (seen.server, seen.unit, seen.kind, (start / PAGE) as u8);
             let full = self.pages.len() >= PAGES;
             match self.pages.entry(key) {
-                hashbrown::hash_map::Entry::Vacant(_) if full => {
-                    counters.points_overflow += now.len() as u64
-                }
-                entry => entry
-                    .or_insert_with(Page::new)
-                    .update(seen, start, within, now, records),
+                hashbrown::hash_map::Entry::Vacant(_) if full => counters.points_overflow += now.len() as u64,
+                entry => entry.or_insert_with(Page::new).update(seen, start, within, now, records),
             }
             rest = later;
             start += now.len();
@@ -133,48 +118,26 @@ impl Points {
 
 impl Page {
     #[inline]
-    fn update(
-        &mut self,
-        seen: &Seen,
-        start: usize,
-        within: usize,
-        now: &[u16],
-        records: &mut Records,
-    ) {
+    fn update(&mut self, seen: &Seen, start: usize, within: usize, now: &[u16], records: &mut Records) {
         let range = within..within + now.len();
         let due = seen.ts.saturating_sub(REFRESH_NS);
         // Folded without a branch, so that it runs over vectors.
-        let fresh = self.shown.get(range.clone()).is_some_and(|shown| {
-            shown
-                .iter()
-                .fold(true, |fresh, shown| fresh & (*shown > due))
-        });
+        let fresh =
+            self.shown.get(range.clone()).is_some_and(|shown| shown.iter().fold(true, |fresh, shown| fresh & (*shown > due)));
         if fresh && self.values.get(range) == Some(now) {
             return;
         }
         self.show(seen, start, within, now, records);
     }
 
-    fn show(
-        &mut self,
-        seen: &Seen,
-        start: usize,
-        within: usize,
-        now: &[u16],
-        records: &mut Records,
-    ) {
+    fn show(&mut self, seen: &Seen, start: usize, within: usize, now: &[u16], records: &mut Records) {
         let due = seen.ts.saturating_sub(REFRESH_NS);
         let generation = records.cuts();
         if self.generation != generation {
             self.generation = generation;
             self.names = [-1; PAGE];
         }
-        let slots = self
-            .values
-            .iter_mut()
-            .zip(&mut self.shown)
-            .zip(&mut self.names)
-            .skip(within);
+        let slots = self.values.iter_mut().zip(&mut self.shown).zip(&mut self.names).skip(within);
         for (offset, (((value, shown), name), &new)) in slots.zip(now).enumerate() {
             if *value == new && *shown > due {
                 continue;
@@ -182,12 +145,7 @@ impl Page {
             *value = new;
             *shown = seen.ts;
             if *name < 0 {
-                *name = records.point.id.intern(&format!(
-                    "{}:{}@{}",
-                    seen.kind.word(),
-                    start + offset,
-                    seen.unit
-                ));
+                *name = records.point.id.intern(&format!("{}:{}@{}", seen.kind.word(), start + offset, seen.unit));
             }
             let row = PointRow {
                 id: Name::Key(*name),
@@ -205,7 +163,9 @@ impl Page {
 fn unpack(words: Words<'_>, room: &mut Vec<u16>) {
     match words {
         Words::None => {}
-        Words::Registers(bytes) => room.extend(bytes.as_chunks::<2>().0.iter().take(VALUES).map(|pair| u16::from_be_bytes(*pair))),
+        Words::Registers(bytes) => {
+            room.extend(bytes.as_chunks::<2>().0.iter().take(VALUES).map(|pair| u16::from_be_bytes(*pair)))
+        }
         Words::Bits(bytes, count) => {
             let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1)));
             room.extend(bits.take(usize::from(count).min(VALUES)));

@@ -33,9 +33,7 @@ pub struct Exchange<'a> {
 }
 
 fn word(pdu: Option<&[u8]>, at: usize) -> Option<u16> {
-    pdu?.get(at..at + 2)?
-        .first_chunk::<2>()
-        .map(|pair| u16::from_be_bytes(*pair))
+    pdu?.get(at..at + 2)?.first_chunk::<2>().map(|pair| u16::from_be_bytes(*pair))
 }
 
 fn byte(pdu: Option<&[u8]>, at: usize) -> Option<u8> {
@@ -53,14 +51,8 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
         return;
     };
     let code = first & !EXCEPTION;
-    let exception = exchange
-        .response
-        .filter(|pdu| pdu.first().is_some_and(|first| first & EXCEPTION != 0));
-    let answer = if exception.is_some() {
-        None
-    } else {
-        exchange.response
-    };
+    let exception = exchange.response.filter(|pdu| pdu.first().is_some_and(|first| first & EXCEPTION != 0));
+    let answer = if exception.is_some() { None } else { exchange.response };
     let mut row = blank(exchange, code);
     if exception.is_some() {
         row.exception_code = byte(exception, 1);
@@ -74,32 +66,20 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
         1..=4 => {
             row.address = word(question, 1);
             row.quantity = word(question, 3);
-            let values = answer.and_then(|pdu| pdu.get(2..)).map(|data| {
-                data.get(..usize::from(byte(answer, 1).unwrap_or(0)))
-                    .unwrap_or(data)
-            });
+            let values = answer
+                .and_then(|pdu| pdu.get(2..))
+                .map(|data| data.get(..usize::from(byte(answer, 1).unwrap_or(0))).unwrap_or(data));
             row.values = match values {
                 None => Words::None,
                 Some(bytes) if code >= 3 => Words::Registers(bytes),
-                Some(bytes) => Words::Bits(
-                    bytes,
-                    row.quantity.unwrap_or(u16::MAX).min(bytes.len() as u16 * 8),
-                ),
+                Some(bytes) => Words::Bits(bytes, row.quantity.unwrap_or(u16::MAX).min(bytes.len() as u16 * 8)),
             };
         }
         5 | 6 => {
             row.address = word(either, 1);
             row.quantity = row.address.map(|_| 1);
             if let Some(value) = word(either, 3) {
-                status = [
-                    if code == 5 {
-                        u16::from(value == 0xff00)
-                    } else {
-                        value
-                    },
-                    0,
-                    0,
-                ];
+                status = [if code == 5 { u16::from(value == 0xff00) } else { value }, 0, 0];
                 row.values = Words::Numbers(&status[..1]);
             }
         }
@@ -111,9 +91,7 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
         }
         8 => {
             row.sub_function = word(either, 1);
-            row.values = from(answer, 3)
-                .or(from(question, 3))
-                .map_or(Words::None, Words::Registers);
+            row.values = from(answer, 3).or(from(question, 3)).map_or(Words::None, Words::Registers);
         }
         11 => {
             if let (Some(value), Some(count)) = (word(answer, 1), word(answer, 3)) {
@@ -122,9 +100,7 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
             }
         }
         12 => {
-            if let (Some(value), Some(events), Some(messages)) =
-                (word(answer, 2), word(answer, 4), word(answer, 6))
-            {
+            if let (Some(value), Some(events), Some(messages)) = (word(answer, 2), word(answer, 4), word(answer, 6)) {
                 status = [value, events, messages];
                 row.values = Words::Numbers(&status);
                 row.data = [None, from(answer, 8)];
@@ -135,21 +111,14 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
             row.quantity = word(either, 3);
             row.values = match from(question, 6) {
                 Some(bytes) if code == 16 => Words::Registers(bytes),
-                Some(bytes) => Words::Bits(
-                    bytes,
-                    row.quantity.unwrap_or(u16::MAX).min(bytes.len() as u16 * 8),
-                ),
+                Some(bytes) => Words::Bits(bytes, row.quantity.unwrap_or(u16::MAX).min(bytes.len() as u16 * 8)),
                 None => Words::None,
             };
         }
         17 => row.data = [None, from(answer, 2)],
         20 | 21 => {
             files = [(0, 0, 0, &[][..]); FILE_RECORDS];
-            let count = if code == 20 {
-                read_files(question, answer, &mut files)
-            } else {
-                written_files(either, &mut files)
-            };
+            let count = if code == 20 { read_files(question, answer, &mut files) } else { written_files(either, &mut files) };
             row.file_records = files.get(..count);
         }
         22 => {
@@ -188,10 +157,7 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
         }
         _ => row.data = [from(question, 1), from(answer, 1)],
     }
-    context
-        .records
-        .modbus
-        .push(exchange.ts, context.party, &row);
+    context.records.modbus.push(exchange.ts, context.party, &row);
     if exception.is_none() {
         points(exchange, code, &row, context);
     }
@@ -244,23 +210,9 @@ fn points(exchange: &Exchange<'_>, code: u8, row: &ModbusRow<'_>, context: &mut 
     };
     let mut update = |start: Option<u16>, words: Words<'_>, access: PointAccess| {
         if let Some(start) = start {
-            let (server, unit, ts, party) =
-                (context.server, exchange.unit, exchange.ts, context.party);
-            let seen = Seen {
-                server,
-                unit,
-                kind,
-                start,
-                access,
-                ts,
-                party,
-            };
-            context.shared.points.update(
-                &seen,
-                words,
-                context.records,
-                &mut context.shared.counters,
-            );
+            let (server, unit, ts, party) = (context.server, exchange.unit, exchange.ts, context.party);
+            let seen = Seen { server, unit, kind, start, access, ts, party };
+            context.shared.points.update(&seen, words, context.records, &mut context.shared.counters);
         }
     };
     update(row.address, row.values, access);
@@ -270,11 +222,7 @@ fn points(exchange: &Exchange<'_>, code: u8, row: &ModbusRow<'_>, context: &mut 
 }
 
 /// Sub-requests of a file read with the data of their answers (MAP, 6.14).
-fn read_files<'a>(
-    question: Option<&'a [u8]>,
-    answer: Option<&'a [u8]>,
-    files: &mut [(u16, u16, u16, &'a [u8])],
-) -> usize {
+fn read_files<'a>(question: Option<&'a [u8]>, answer: Option<&'a [u8]>, files: &mut [(u16, u16, u16, &'a [u8])]) -> usize {
     let mut asked = from(question, 2).unwrap_or_default();
     let mut answered = from(answer, 2).unwrap_or_default();
     let mut count = 0;
@@ -285,12 +233,7 @@ fn read_files<'a>(
             break;
         }
         if let Some((&[_, f0, f1, r0, r1, l0, l1], rest)) = named {
-            *slot = (
-                u16::from_be_bytes([f0, f1]),
-                u16::from_be_bytes([r0, r1]),
-                u16::from_be_bytes([l0, l1]),
-                &[],
-            );
+            *slot = (u16::from_be_bytes([f0, f1]), u16::from_be_bytes([r0, r1]), u16::from_be_bytes([l0, l1]), &[]);
             asked = rest;
         }
         if let Some((&[length, _], rest)) = data {
@@ -318,12 +261,7 @@ fn written_files<'a>(pdu: Option<&'a [u8]>, files: &mut [(u16, u16, u16, &'a [u8
         };
         let length = u16::from_be_bytes([l0, l1]);
         let (data, behind) = behind.split_at(behind.len().min(usize::from(length) * 2));
-        *slot = (
-            u16::from_be_bytes([f0, f1]),
-            u16::from_be_bytes([r0, r1]),
-            length,
-            data,
-        );
+        *slot = (u16::from_be_bytes([f0, f1]), u16::from_be_bytes([r0, r1]), length, data);
         rest = behind;
         count += 1;
     }
