@@ -57,7 +57,7 @@ def detect(
     for capture in captures:
         try:
             with progress(capture) as line:
-                alerts, warnings = detect_capture(
+                found_there, warnings = detect_capture(
                     capture, pipeline, lambda reader: line.update(reader.position, reader.size, reader.packets)
                 )
         except CaptureError as error:
@@ -66,6 +66,8 @@ def detect(
             continue
         for warning in warnings:
             warn(warning)
+        # What became part of a stronger alert is told there.
+        alerts = [alert for alert in found_there if alert.part_of is None]
         found |= bool(alerts)
         for alert in alerts:
             click.echo(json.dumps(flat(alert, language), ensure_ascii=False) if output == "json" else _paragraph(alert, language))

@@ -1,4 +1,9 @@
-"""All detectors in a row, over whole cuts: records in, alert upserts out. Pure."""
+"""All detectors in a row, over whole cuts: records in, alert upserts out. Pure.
+
+What is remembered, and what becomes one alert, is of one run (one sensor's records, or one capture) at a time. Runs do not share
+a clock: a capture of last year may come after today's traffic, and two sensors may see the same packets. So a run gives the same
+alerts whatever else is worked on beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +11,86 @@ import base64
 import io
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import polars as pl
 
-from detection.alerts import Alert, AlertState, OpenAlert, group
+from detection.grouping import AlertState, OpenAlert, group
 from detection.rules import RuleDetector, RuleState
 from detection.sigma.rule import load, rules_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from collector.store import RecordBatch
+    from collector.stream import Run
+    from detection.alerts import Alert
     from detection.sigma.rule import Rule
     from detection.site import Site
+
+RUNS: Final = 1_000
+"""Runs that are remembered; beyond that those that were quiet longest are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What detection remembers of one run."""
+
+    rules: RuleState = field(default_factory=RuleState)
+    alerts: AlertState = field(default_factory=AlertState)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What detection remembers between steps."""
 
-    rules: RuleState = field(default_factory=RuleState)
-    alerts: AlertState = field(default_factory=AlertState)
+    runs: Mapping[Run, RunState] = field(default_factory=dict["Run", RunState])
+    """By run; the one that was quiet longest comes first."""
+    forgotten: int = 0
+    """Runs forgotten because there were more than `RUNS`."""
+
+    @property
+    def limited(self) -> int:
+        """How often a bound has bitten: rows of correlations, open alerts and runs that were forgotten."""
+        return self.forgotten + sum(run.rules.forgotten + run.alerts.forgotten for run in self.runs.values())
 
     def to_json(self) -> str:
         """The state as text."""
-        rows = {name: _encode(frame) for name, frame in sorted(self.rules.rows.items())}
-        held = {key: asdict(alert) for key, alert in self.alerts.open.items()}
-        return json.dumps({"rows": rows, "forgotten": self.rules.forgotten, "open": held}, ensure_ascii=False)
+        runs = [
+            {
+                "run": run,
+                "rows": {name: _encode(frame) for name, frame in sorted(state.rules.rows.items())},
+                "rows_forgotten": state.rules.forgotten,
+                "open": [asdict(alert) for alert in state.alerts.open.values()],
+                "alerts_forgotten": state.alerts.forgotten,
+            }
+            for run, state in self.runs.items()
+        ]
+        return json.dumps({"runs": runs, "forgotten": self.forgotten}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> State:
         """The state that `to_json` wrote. Raises ValueError for any other text."""
         try:
             content = cast("dict[str, Any]", json.loads(text))
-            rows = {name: _decode(encoded) for name, encoded in content["rows"].items()}
-            held = {key: _open_alert(fields) for key, fields in content["open"].items()}
-            return cls(RuleState(rows, int(content["forgotten"])), AlertState(held))
-        except (KeyError, TypeError, AttributeError) as error:
+            runs = dict(_run_state(fields) for fields in content["runs"])
+            return cls(runs, int(content["forgotten"]))
+        except (KeyError, TypeError, AttributeError, pl.exceptions.PolarsError, OSError) as error:
             raise ValueError("not a state of detection") from error
+
+
+def _run_state(fields: dict[str, Any]) -> tuple[Run, RunState]:
+    sensor, epoch = fields["run"]
+    rows = {str(name): _decode(encoded) for name, encoded in fields["rows"].items()}
+    held = [_open_alert(alert) for alert in fields["open"]]
+    alerts = AlertState({alert.id: alert for alert in held}, int(fields["alerts_forgotten"]))
+    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(fields["rows_forgotten"])), alerts)
 
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:
     tuples: dict[str, Any] = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
-    related: dict[str, Any] = {name: tuple(numbers) for name, numbers in fields["related"].items()}
+    related = {name: tuple(numbers) for name, numbers in fields["related"].items()}
     whole: dict[str, Any] = {**fields, **tuples, "related": related}
     return OpenAlert(**whole)
 
@@ -85,7 +125,17 @@ class Pipeline:
         return pipeline
 
     def step(self, state: State, batches: Sequence[RecordBatch]) -> tuple[State, list[Alert]]:
-        """Take the batches of whole cuts in, in order; returns the alerts that are new or have grown."""
-        rules, findings = self.detector.step(state.rules, batches)
-        alerts, upserts = group(state.alerts, findings, self.detector.rules, self.site)
-        return State(rules, alerts), upserts
+        """Take the batches of whole cuts in, in order of sequence within each run; the alerts that are new or have grown."""
+        parts: dict[Run, list[RecordBatch]] = {}
+        for batch in batches:
+            parts.setdefault(batch.header.run, []).append(batch)
+        runs = dict(state.runs)
+        upserts: list[Alert] = []
+        for run, part in parts.items():
+            before = runs.pop(run, None) or RunState()
+            rules, findings = self.detector.step(before.rules, part)
+            alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
+            runs[run] = RunState(rules, alerts)
+            upserts += grown
+        over = max(0, len(runs) - RUNS)
+        return State(dict(list(runs.items())[over:]), state.forgotten + over), upserts

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 import polars as pl
+from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
 from detection.sigma import correlate
-from detection.sigma.compile import Binding, Compiled, ConditionError, column_of, compile_condition, parsed
-from detection.sigma.correlate import Window
+from detection.sigma.compile import Compiled, compile_condition, parsed
+from detection.sigma.correlate import ORDER, Window
+from detection.sigma.fields import ConditionError, field_of
 from detection.sigma.rule import Rule, RuleError
+from detection.sigma.values import Binding
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from collector.store import RecordBatch
+    from detection.sigma.fields import Field
     from detection.site import Site
 
-IDENTITY: Final = ("event", "sensor", "epoch", "sequence", "row")
-"""Columns of a finding that say which record it is, and when."""
+IDENTITY: Final = ORDER
+"""Columns of a finding that say which record of the run it is, and when."""
 
-COUNTS: Final = {"event_count": "event_count", "value_count": "value_count"}
-"""Names under which texts may use a correlation's count."""
+COUNTS: Final = frozenset({"count", "event_count", "value_count"})
+"""Names under which texts may use how many there were."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """What the rules remember: for each correlation, rows that later windows may need."""
+    """What the rules remember of one run: for each correlation, rows that later windows may need."""
 
     rows: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
+    """By name and definition of the correlation: one that has changed begins anew."""
     forgotten: int = 0
     """Rows forgotten because a correlation was over its bound."""
 
 
 Findings = dict[str, pl.DataFrame]
-"""Findings by rule: columns of IDENTITY, client.ip, server.ip, the rule's fields, and `count` where it counts."""
+"""Findings of one run by rule: IDENTITY, client.ip, server.ip, the rule's fields; where it correlates, `count` and KNOWN."""
 
 
 class RuleDetector:
@@ -54,50 +60,36 @@ class RuleDetector:
     def __init__(self, rules: Sequence[Rule], site: Site) -> None:
         self.rules = {rule.name: rule for rule in rules}
         if len(self.rules) != len(rules):
-            seen: set[str] = set()
-            twice = next(rule.name for rule in rules if rule.name in seen or seen.add(rule.name))
-            raise RuleError(f"two rules have the name {twice}: rename one")
-        self.inactive = {rule.name for rule in rules if any(not site.defines(name) for name in rule.placeholders)}
-        self._compiled: dict[str, dict[str, Compiled]] = {}
-        self._windows: dict[str, Window] = {}
-        for rule in rules:
-            if rule.correlation is not None:
-                self._windows[rule.name] = _window(rule)
-        pending = [name for name in self._windows if set(self._windows[name].rules) & self.inactive]
-        self.inactive |= set(pending)
-        wanted = self._wanted_columns()
-        self._columns = {name: sorted(columns) for name, columns in wanted.items()}
-        for rule in rules:
-            if isinstance(rule.sigma, SigmaRule) and rule.name not in self.inactive:
-                try:
-                    compiled = _compiled(rule, site, self._columns[rule.name])
-                except ConditionError as error:
-                    raise RuleError(f"{rule.path}: {rule.name}: {error}") from error
-                self._compiled.setdefault(compiled.table, {})[rule.name] = compiled
+            twice = next(rule for rule in rules if rule is not self.rules[rule.name])
+            raise RuleError(f"{self.rules[twice.name].path} has a rule of that name too: rename one", twice)
+        self._windows = {rule.name: _window(rule) for rule in rules if rule.correlation is not None}
         self._order = self._correlation_order()
+        self.inactive = {rule.name for rule in rules if any(not site.defines(name) for name in rule.placeholders)}
+        for name in self._order:
+            if set(self._windows[name].rules) & self.inactive:
+                self.inactive.add(name)
+        self._order = [name for name in self._order if name not in self.inactive]
+        self._keys = {name: f"{name}@{self._definition(name)}" for name in self._order}
+        self._columns = {name: sorted(columns) for name, columns in self._wanted_columns().items()}
+        self._tables = self._compile_tables(rules, site)
 
     @property
     def tables(self) -> frozenset[str]:
         """Tables that the rules look at."""
-        return frozenset(self._compiled)
+        return frozenset(self._tables)
 
     def columns(self, table: str) -> list[str]:
         """Columns of a table that the rules want."""
-        wanted: set[str] = {"ts"}
-        for name, compiled in self._compiled.get(table, {}).items():
-            wanted |= compiled.columns | set(self._columns[name])
-        if table == "flow":
-            wanted.add("flow.duration")
-        return [column.name for column in TABLES[table].columns if column.name in wanted]
+        return self._tables[table].columns
 
     def step(self, state: RuleState, batches: Sequence[RecordBatch]) -> tuple[RuleState, Findings]:
-        """Take the batches of whole cuts in, in order of sequence."""
+        """Take the batches of whole cuts of one run in, in order of sequence."""
         matched: dict[str, list[pl.DataFrame]] = {}
         for batch in batches:
             for name, rows in self._match(batch):
                 matched.setdefault(name, []).append(rows)
-        matches = {name: pl.concat(frames) for name, frames in matched.items()}
-        kept = dict(state.rows)
+        matches = {name: pl.concat(frames) if len(frames) > 1 else frames[0] for name, frames in matched.items()}
+        kept = {key: state.rows[key] for key in self._keys.values() if key in state.rows}
         forgotten = state.forgotten
         findings: Findings = {name: rows for name, rows in matches.items() if self.rules[name].alerts}
         for name in self._order:
@@ -106,9 +98,8 @@ class RuleDetector:
             if not sources:
                 continue
             rows = pl.concat(sources, how="diagonal_relaxed") if len(sources) > 1 else sources[0]
-            rows = rows.drop("count", strict=False)
-            outcome = correlate.step(window, kept.get(name), rows)
-            kept[name] = outcome.state
+            outcome = correlate.step(window, kept.get(self._keys[name]), rows.drop("count", strict=False))
+            kept[self._keys[name]] = outcome.state
             forgotten += outcome.forgotten
             if outcome.fired.height:
                 matches[name] = outcome.fired.drop("source", "given")
@@ -118,32 +109,56 @@ class RuleDetector:
 
     def _match(self, batch: RecordBatch) -> list[tuple[str, pl.DataFrame]]:
         """The rows of a batch that each rule matches."""
-        compiled = self._compiled.get(batch.header.table)
-        if not compiled or not batch.rows.height:
+        table = self._tables.get(batch.header.table)
+        if table is None or not batch.rows.height:
             return []
-        frame = batch.rows.select(self.columns(batch.header.table))
+        frame = batch.rows.select(table.columns)
         binding = Binding(frame)
-        bound = {name: rule.bind(binding) for name, rule in compiled.items()}
+        bound = {name: rule.bind(binding) for name, rule in table.rules.items()}
         exprs = [expr.alias(name) for name, expr in bound.items() if not isinstance(expr, bool)]
         masks = frame.select(exprs) if exprs else pl.DataFrame()
-        hits = [name for name, expr in bound.items() if expr is True or (expr is not False and masks.get_column(name).any())]
+        found = masks.select(pl.all().any()).row(0, named=True) if exprs else {}
+        hits = [name for name, expr in bound.items() if expr is True or found.get(name, False)]
         if not hits:
             return []
         end = pl.col("ts") + pl.col("flow.duration") if batch.header.table == "flow" else pl.col("ts")
-        header = batch.header
-        frame = frame.with_columns(
-            event=pl.max_horizontal(end.dt.epoch("ns"), pl.lit(header.cut_start)),
-            sensor=pl.lit(header.sensor),
-            epoch=pl.lit(header.epoch),
-            sequence=pl.lit(header.sequence, pl.Int64),
-            row=pl.int_range(pl.len(), dtype=pl.Int64),
+        wanted = sorted({name for hit in hits for name in self._columns[hit]})
+        frame = frame.select(
+            pl.max_horizontal(end.dt.epoch("ns"), pl.lit(batch.header.cut_start)).alias("event"),
+            pl.lit(batch.header.sequence, pl.Int64).alias("sequence"),
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+            *(field_of(batch.header.table, name).expr.alias(name) for name in wanted),
         )
-        found: list[tuple[str, pl.DataFrame]] = []
-        for name in hits:
-            columns = [*IDENTITY, *self._columns[name]]
-            rows = frame.select(columns) if bound[name] is True else frame.select(columns).filter(masks.get_column(name))
-            found.append((name, rows))
-        return found
+        plans = [
+            frame.lazy().select(*IDENTITY, *self._columns[name]).filter(True if bound[name] is True else masks.get_column(name))
+            for name in hits
+        ]
+        return list(zip(hits, pl.collect_all(plans), strict=True))
+
+    def _compile_tables(self, rules: Sequence[Rule], site: Site) -> dict[str, _Table]:
+        """The active rules by the table that they look at, with the columns that they want of it."""
+        compiled: dict[str, dict[str, Compiled]] = {}
+        wanted: dict[str, set[str]] = {}
+        for rule in rules:
+            if not isinstance(rule.sigma, SigmaRule) or rule.name in self.inactive:
+                continue
+            try:
+                each = _compiled(rule, site)
+                carried = [_carried(each.table, name) for name in self._columns[rule.name]]
+            except ConditionError as error:
+                raise RuleError(str(error), rule) from error
+            compiled.setdefault(each.table, {})[rule.name] = each
+            columns = wanted.setdefault(each.table, {"ts", "flow.duration"} if each.table == "flow" else {"ts"})
+            columns |= each.columns.union(*(carry.columns for carry in carried))
+        return {
+            name: _Table(each, [column.name for column in TABLES[name].columns if column.name in wanted[name]])
+            for name, each in compiled.items()
+        }
+
+    def _definition(self, name: str) -> str:
+        """A hash of what a correlation is made of."""
+        parts = [repr(self._windows[name]), *(repr(self.rules[source].content) for source in self._sources(name))]
+        return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).hexdigest()
 
     def _wanted_columns(self) -> dict[str, set[str]]:
         """For each rule the columns that its findings carry: its own, and those of the correlations that it feeds."""
@@ -156,61 +171,88 @@ class RuleDetector:
                     extra |= set(window.group)
                     if window.field is not None:
                         extra.add(window.field)
-                wanted[source] |= {column for column in extra if column not in {*COUNTS, "count"}}
+                wanted[source] |= {column for column in extra if column not in COUNTS}
         return wanted
 
     def _sources(self, name: str) -> list[str]:
-        """The rules over tables that a rule rests on, itself included."""
+        """The rules that a rule rests on, itself included."""
         window = self._windows.get(name)
         if window is None:
             return [name]
         return [name, *(base for source in window.rules for base in self._sources(source))]
 
     def _correlation_order(self) -> list[str]:
-        """Correlations, those that feed others first."""
+        """Correlations, those that feed others first. Raises RuleError where one feeds itself."""
         ordered: list[str] = []
+        path: list[str] = []
 
         def visit(name: str) -> None:
-            if name in self._windows and name not in ordered and name not in self.inactive:
-                for source in self._windows[name].rules:
-                    visit(source)
-                ordered.append(name)
+            if name not in self._windows or name in ordered:
+                return
+            if name in path:
+                raise RuleError("the correlation rests on itself", self.rules[name])
+            path.append(name)
+            for source in self._windows[name].rules:
+                visit(source)
+            path.pop()
+            ordered.append(name)
 
         for name in self._windows:
             visit(name)
         return ordered
 
 
-def _compiled(rule: Rule, site: Site, columns: Sequence[str]) -> Compiled:
-    """A rule's condition over its table, which must have these columns. Raises ConditionError."""
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The rules that look at one table."""
+
+    rules: Mapping[str, Compiled]
+    columns: list[str]
+    """Columns that they want, in the table's order."""
+
+
+def _compiled(rule: Rule, site: Site) -> Compiled:
+    """A rule's condition over its table. Raises ConditionError."""
     if rule.table is None or rule.table not in TABLES:
         raise ConditionError(f"unknown log source service {rule.table!r}: one of {', '.join(TABLES)}")
-    for name in columns:
-        column_of(rule.table, name)
     return compile_condition(rule.table, parsed(getattr(rule.sigma, "detection", None)), site)
+
+
+def _carried(table: str, name: str) -> Field:
+    """A field that findings carry, for texts and groups. Raises ConditionError."""
+    found = field_of(table, name)
+    if found.predicate is not None:
+        raise ConditionError(f"{name} can be tested only; it cannot stand in texts or groups")
+    return found
 
 
 def _window(rule: Rule) -> Window:
     """A correlation's window. Raises RuleError for a kind that is not supported."""
     sigma = rule.correlation
     if sigma is None:
-        raise RuleError(f"{rule.path}: {rule.name}: not a correlation")
+        raise RuleError("not a correlation", rule)
+    if len(sigma.aliases):
+        raise RuleError("aliases are not supported: group by fields that all its rules have", rule)
     kind = sigma.type.name.lower()
     sources = tuple(_source_name(reference.rule) for reference in sigma.rules or [])
     field_name: str | None = None
     threshold = len(sources)
-    if kind in COUNTS:
-        condition = sigma.condition
+    condition = sigma.condition
+    if kind in {"event_count", "value_count"}:
         operator = getattr(getattr(condition, "op", None), "name", "")
         if operator not in {"GTE", "GT"}:
-            raise RuleError(f"{rule.path}: {rule.name}: a count needs the condition gte or gt")
+            raise RuleError("a count needs the condition gte or gt", rule)
         threshold = int(getattr(condition, "count", 0)) + (operator == "GT")
         named = cast("list[str] | str | None", getattr(condition, "fieldref", None))
         field_name = named[0] if isinstance(named, list) else named
         if kind == "value_count" and field_name is None:
-            raise RuleError(f"{rule.path}: {rule.name}: value_count needs a field in its condition")
+            raise RuleError("value_count needs a field in its condition", rule)
+        if threshold < 1:
+            raise RuleError(f"a count of {threshold} holds always: give one of 1 or more", rule)
     elif kind not in {"temporal", "temporal_ordered"}:
-        raise RuleError(f"{rule.path}: {rule.name}: correlation type {kind} is not supported")
+        raise RuleError(f"correlation type {kind} is not supported", rule)
+    elif isinstance(condition, SigmaExtendedCorrelationCondition):
+        raise RuleError("a condition in words is not supported: all its rules must come together", rule)
     return Window(kind, sources, tuple(sigma.group_by or ()), field_name, sigma.timespan.seconds * 1_000_000_000, threshold)
 
 

@@ -100,25 +100,53 @@ class Site(BaseModel):
     ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict[str, "dict[str, tuple[float, float]]"])
     """Ranges of values that rules name: point identifier → least and most."""
     critical: dict[str, float] = Field(default_factory=dict[str, float])
-    """Devices that matter more (or less) than others: address → factor of the rank, 1 where none is given."""
+    """Devices and points that matter more (or less): address or point identifier → factor of the rank, else 1."""
 
     @field_validator("critical")
     @classmethod
     def _factors(cls, critical: dict[str, float]) -> dict[str, float]:
-        for address, factor in critical.items():
-            ipaddress.ip_address(address)
+        for thing, factor in critical.items():
             if not 0 < factor <= 10:
-                raise ValueError(f"the factor of {address} is {factor}; give one above 0 and up to 10")
-        return critical
+                raise ValueError(f"the factor of {thing} is {factor}; give one above 0 and up to 10")
+        return {normal_address(thing): factor for thing, factor in critical.items()}
+
+    @field_validator("ranges")
+    @classmethod
+    def _rising(cls, ranges: dict[str, dict[str, tuple[float, float]]]) -> dict[str, dict[str, tuple[float, float]]]:
+        for name, points in ranges.items():
+            for point, (least, most) in points.items():
+                if not least <= most:
+                    raise ValueError(f"{name}: the range of {point} is from {least} to {most}; give the least first")
+        return ranges
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Site:
+        names = [*self.lists, *self.windows, *self.ranges]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]} is defined twice; lists, windows and ranges need different names")
+        return self
+
+    def kind_of(self, name: str) -> Literal["lists", "windows", "ranges"] | None:
+        """Where the site defines a name; None where it does not."""
+        return "lists" if name in self.lists else "windows" if name in self.windows else "ranges" if name in self.ranges else None
 
     def defines(self, name: str) -> bool:
         """Whether a rule that names this list, window or range can be used."""
-        return name in self.lists or name in self.windows or name in self.ranges
+        return self.kind_of(name) is not None
 
     @property
     def version(self) -> str:
         """A hash of the content: equal facts have equal versions."""
         return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+
+
+def normal_address(text: str) -> str:
+    """An address as records write it (RFC 5952 for IPv6); any other text as it is."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
 
 
 def load(path: Path | str) -> Site:

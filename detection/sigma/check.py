@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Literal
 
-from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
+from sigma.conditions import ConditionFieldEqualsValueExpression, ConditionItem
 from sigma.rule import SigmaRule
-from sigma.types import SigmaCompareExpression, SigmaExpansion, SigmaNumber, SigmaString
+from sigma.types import Placeholder, SigmaString
 
 from detection import attack
 from detection.captures import detect
 from detection.pipeline import Pipeline
 from detection.rules import RuleDetector
-from detection.sigma.compile import NUMBERS, OPERATORS, ConditionError, column_of, parsed
+from detection.sigma.compile import parsed
+from detection.sigma.fields import ConditionError, field_of
 from detection.sigma.rule import LANGUAGES, Rule, RuleError
-from detection.site import Site
+from detection.sigma.satisfy import never
+from detection.site import Site, SiteError
 from detection.site import load as load_site
 from sensor._core import CaptureError
+from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-ALTERNATIVES: Final = 4_096
-"""Alternatives of a condition that are looked at for contradictions; a rule with more is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +43,51 @@ class Fault:
 def check(rules: Sequence[Rule], *, traffic: bool = True) -> Iterator[Fault]:
     """Everything that is wrong with these rules. `traffic`: run their test captures as well."""
     ids: dict[str, Rule] = {}
+    feeding = {source for rule in rules for source in rule.sources}
     for rule in rules:
-        for text in (*_form(rule), *(_alert_form(rule) if rule.alerts else ())):
+        texts = [*_form(rule), *(_alert_form(rule) if rule.alerts else ()), *_condition(rule)]
+        if not rule.alerts and not {rule.name, rule.id} & feeding:
+            texts.append("has no level, and no correlation uses it: give it a level")
+        if rule.sigma.id is not None and rule.id in ids:
+            texts.append(f"has the id of {ids[rule.id].name}: draw another UUID")
+        ids.setdefault(rule.id, rule)
+        for text in dict.fromkeys(texts):
             yield Fault(rule.path, rule.name, text)
-        if rule.id in ids:
-            yield Fault(rule.path, rule.name, f"has the id of {ids[rule.id].name}: draw another UUID")
-        ids[rule.id] = rule
-        if isinstance(rule.sigma, SigmaRule):
-            for text in _condition(rule):
-                yield Fault(rule.path, rule.name, text)
-    try:
-        RuleDetector(rules, Site())
-        # With every list that rules name defined, so that those are compiled as well.
-        RuleDetector(rules, Site(lists={name: () for rule in rules for name in rule.placeholders}))
-    except RuleError as error:
-        yield Fault(rules[0].path, "all", str(error))
-        return
+    sound, faults = _compiled(rules)
+    yield from faults
     if traffic:
-        for rule in rules:
+        for rule in sound:
             if rule.alerts:
-                for text in run_tests(rule, rules):
+                for text in run_tests(rule, sound):
                     yield Fault(rule.path, rule.name, text)
+
+
+def _compiled(rules: Sequence[Rule]) -> tuple[list[Rule], list[Fault]]:
+    """The rules that can be compiled, and why the others cannot."""
+    left = list(rules)
+    faults: list[Fault] = []
+    while True:
+        try:
+            RuleDetector(left, Site())
+            # With every fact that rules name defined, so that those rules are compiled as well.
+            RuleDetector(left, _site_of(left))
+        except RuleError as error:
+            if error.rule is None:
+                raise
+            faults.append(Fault(error.rule.path, error.rule.name, error.reason))
+            left = _without(left, error.rule)
+        else:
+            return left, faults
+
+
+def _without(rules: Sequence[Rule], gone: Rule) -> list[Rule]:
+    """The rules without one and those that rest on it."""
+    left = [rule for rule in rules if rule is not gone]
+    names = {rule.name for rule in left} | {rule.id for rule in left}
+    for rule in left:
+        if set(rule.sources) - names:
+            return _without(left, rule)
+    return left
 
 
 def _form(rule: Rule) -> Iterator[str]:
@@ -90,8 +112,15 @@ def _alert_form(rule: Rule) -> Iterator[str]:
         if name not in attack.techniques():
             newer = [technique.id for technique in attack.techniques().values() if name in technique.aliases]
             yield f"names {name}, which release 19 does not have" + (f": write {newer[0]}" if newer else "")
-    if not 0 < rule.confidence <= 1:
-        yield f"has a confidence of {rule.confidence}: give one above 0 and up to 1"
+    if not rule.section.test:
+        yield "does not say in icsight.test which protocol stack made its test traffic"
+    yield from _text_form(rule)
+    for kind in ("fires", "quiet"):
+        if test_capture(rule, kind) is None:
+            yield f"has no test traffic: {rule.path.stem}.{kind}.pcap is missing beside it"
+
+
+def _text_form(rule: Rule) -> Iterator[str]:
     for language in LANGUAGES:
         texts = rule.texts.get(language)
         if texts is None:
@@ -102,9 +131,43 @@ def _alert_form(rule: Rule) -> Iterator[str]:
                 yield f"has no {part} in {language}"
         if not texts.next_steps:
             yield f"has no next steps in {language}"
-    for kind in ("fires", "quiet"):
-        if test_capture(rule, kind) is None:
-            yield f"has no test traffic: {rule.path.stem}.{kind}.pcap is missing beside it"
+
+
+def _condition(rule: Rule) -> Iterator[str]:
+    """Conditions that can never hold."""
+    if not isinstance(rule.sigma, SigmaRule) or rule.table is None or rule.table not in TABLES:
+        return
+    try:
+        yield from never(rule.table, parsed(rule.sigma.detection))
+    except ConditionError as error:
+        yield str(error)
+
+
+def _site_of(rules: Sequence[Rule]) -> Site:
+    """A site that defines every fact that rules name, each as the kind that the rule needs."""
+    facts: dict[Literal["lists", "windows", "ranges"], dict[str, object]] = {"lists": {}, "windows": {}, "ranges": {}}
+    for rule in rules:
+        for name, test in _placeholders(rule):
+            kind = field_of(str(rule.table), test).kind
+            section = "windows" if kind == "timestamp" else "ranges" if test == "point.number" else "lists"
+            facts[section][name] = {} if section == "ranges" else ()
+    return Site.model_validate(facts)
+
+
+def _placeholders(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Facts of the site that a rule names, with the field that is tested by each."""
+    try:
+        waiting = [parsed(rule.sigma.detection)] if isinstance(rule.sigma, SigmaRule) else []
+    except ConditionError:
+        return
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ConditionItem):
+            waiting += node.args
+        elif isinstance(node, ConditionFieldEqualsValueExpression) and isinstance(node.value, SigmaString):
+            for part in node.value.s:
+                if isinstance(part, Placeholder):
+                    yield part.name, node.field
 
 
 def test_capture(rule: Rule, kind: str) -> Path | None:
@@ -117,16 +180,23 @@ def test_capture(rule: Rule, kind: str) -> Path | None:
 
 
 def test_site(rule: Rule) -> Site:
-    """The site facts that a rule's tests run with: `<rule>.site.yml` beside it, or section icsight.site."""
+    """The site facts that a rule's tests run with: `<rule>.site.yml` beside it, or section icsight.site. Raises SiteError."""
     path = rule.path.with_name(f"{rule.path.stem}.site.yml")
     if path.is_file():
         return load_site(path)
-    return Site.model_validate(rule.extra.get("site", {}))
+    try:
+        return Site.model_validate(rule.section.site)
+    except ValueError as error:
+        raise SiteError(f"icsight.site: {' '.join(str(error).split())}") from error
 
 
 def run_tests(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
     """Run a rule's test captures; what went wrong."""
-    pipeline = Pipeline.of(rules, test_site(rule))
+    try:
+        pipeline = Pipeline.of(_with_sources(rule, rules), test_site(rule))
+    except (SiteError, RuleError) as error:
+        yield str(error)
+        return
     if rule.name in pipeline.detector.inactive:
         yield f"is not active in its own test: its test site must define {', '.join(sorted(rule.placeholders))}"
         return
@@ -135,118 +205,21 @@ def run_tests(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
         if capture is None:
             continue
         try:
-            alerts, _ = detect(str(capture), pipeline)
+            alerts, warnings = detect(str(capture), pipeline)
         except CaptureError as error:
             yield str(error)
             continue
-        named = {alert.rule for alert in alerts} | {related["rule"] for alert in alerts for related in alert.body["related"]}
-        if (rule.name in named) != wanted:
+        yield from warnings
+        if any(alert.rule == rule.name for alert in alerts) != wanted:
             yield f"is not fired by {capture.name}" if wanted else f"is fired by {capture.name}, which must not"
 
 
-def _condition(rule: Rule) -> Iterator[str]:
-    """Conditions that can never hold."""
-    sigma = rule.sigma
-    if not isinstance(sigma, SigmaRule) or rule.table is None:
-        return
-    try:
-        alternatives = list(_alternatives(parsed(sigma.detection), positive=True))
-        problems = [_contradiction(rule.table, alternative) for alternative in alternatives]
-    except (ConditionError, OverflowError) as error:
-        if isinstance(error, ConditionError):
-            yield str(error)
-        return
-    if problems and all(problem is not None for problem in problems):
-        yield f"can never fire: {problems[0]}"
-
-
-Literal = tuple[bool, ConditionFieldEqualsValueExpression]
-
-
-def _alternatives(node: object, *, positive: bool) -> Iterator[tuple[Literal, ...]]:
-    """The condition as alternatives of tests that hold together. Raises OverflowError where there are too many."""
-    match node:
-        case ConditionNOT():
-            yield from _alternatives(node.args[0], positive=not positive)
-        case ConditionAND() | ConditionOR():
-            parts = [list(_alternatives(part, positive=positive)) for part in node.args]
-            if isinstance(node, ConditionOR) == positive:
-                for part in parts:
-                    yield from part
-                return
-            if reduce(lambda total, part: total * max(1, len(part)), parts, 1) > ALTERNATIVES:
-                raise OverflowError
-            for combination in product(*parts):
-                yield tuple(literal for part in combination for literal in part)
-        case ConditionFieldEqualsValueExpression():
-            yield ((positive, node),)
-        case _:
-            yield ()
-
-
-def _contradiction(table: str, literals: Sequence[Literal]) -> str | None:
-    """Why tests cannot hold together, or None where they may."""
-    allowed: dict[str, frozenset[object]] = {}
-    bounds: dict[str, tuple[float, float]] = {}
-    for positive, test in literals:
-        column = column_of(table, test.field)
-        value = test.value
-        if not positive or column.kind.startswith("list"):
-            continue
-        values = _values(value)
-        if column.values and values is not None and not any("*" in str(v) or "?" in str(v) for v in values):
-            known = {word.casefold() for word in column.values}
-            if not any(str(v).casefold() in known for v in values):
-                return f"{column.name} is never {' or '.join(sorted(map(str, values)))}"
-        if values is not None:
-            before = allowed.get(column.name)
-            allowed[column.name] = values if before is None else before & values
-            if not allowed[column.name]:
-                return f"{column.name} cannot have two values at once"
-        if column.kind in NUMBERS:
-            least, most = bounds.get(
-                column.name, (0.0 if NUMBERS[column.kind] else float("-inf"), float(NUMBERS[column.kind] or "inf"))
-            )
-            low, high = _bound(value)
-            bounds[column.name] = least, most = max(least, low), min(most, high)
-            if least > most:
-                return f"{column.name} cannot be in that range"
-    return None
-
-
-def _values(value: object) -> frozenset[object] | None:
-    match value:
-        case SigmaNumber():
-            return frozenset({float(value.number)})
-        case SigmaString() if not value.contains_placeholder():
-            return frozenset({str(value).casefold()})
-        case SigmaExpansion():
-            parts = [_values(part) for part in value.values]
-            return (
-                None
-                if any(part is None for part in parts)
-                else frozenset[object]().union(*(part for part in parts if part is not None))
-            )
-        case _:
-            return None
-
-
-def _bound(value: object) -> tuple[float, float]:
-    """Least and most that a number may be to pass a test; strictness does not matter for whole numbers one apart."""
-    match value:
-        case SigmaNumber():
-            return float(value.number), float(value.number)
-        case SigmaCompareExpression():
-            number = float(value.number.number)
-            step = 1.0 if number.is_integer() else 0.0
-            return {
-                "<": (float("-inf"), number - step),
-                "<=": (float("-inf"), number),
-                ">": (number + step, float("inf")),
-                ">=": (number, float("inf")),
-            }.get(OPERATORS[value.op], (float("-inf"), float("inf")))
-        case _:
-            return float("-inf"), float("inf")
+def _with_sources(rule: Rule, rules: Sequence[Rule]) -> list[Rule]:
+    """A rule and those that it rests on; only they can make it fire. Sources do not raise alerts of their own here."""
+    wanted = [rule]
+    for each in wanted:
+        wanted += [other for other in rules if {other.name, other.id} & set(each.sources) and other not in wanted]
+    return [each if each is rule else each.feeding() for each in wanted]
 
 
 def coverage(rules: Sequence[Rule]) -> Mapping[str, Mapping[str, list[str]]]:

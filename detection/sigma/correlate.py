@@ -20,8 +20,11 @@ import polars as pl
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ORDER: Final = ("event", "sequence", "row", "sensor", "epoch")
-"""Columns that put rows in global order."""
+ORDER: Final = ("event", "sequence", "row")
+"""Columns that put the rows of a run in order, and say which record a row is."""
+
+KNOWN: Final = ("known_event", "known_sequence", "known_row")
+"""Columns of evidence that say at which row it became known: that row's event, sequence and row."""
 
 STATE_ROWS: Final = 200_000
 """Rows that one correlation remembers; beyond that the oldest are forgotten and counted."""
@@ -50,7 +53,7 @@ class Outcome:
     fired: pl.DataFrame
     """Rows at which a window fired, with the count in a column `count`."""
     evidence: pl.DataFrame
-    """All rows that belong to a window that fired and were not given before; holds the fired rows too."""
+    """All rows that belong to a window that fired and were not given before, with KNOWN; holds the fired rows too."""
     state: pl.DataFrame
     forgotten: int
     """Rows forgotten because the state was over its bound."""
@@ -68,18 +71,23 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
         else pl.concat([state.with_columns(new=pl.lit(value=False)), fresh], how="diagonal_relaxed")
     )
     if joined.is_empty():
-        empty = joined.drop("new").with_columns(count=pl.lit(0, pl.Int64))
+        empty = joined.drop("new").with_columns(count=pl.lit(0, pl.Int64), **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)))
         return Outcome(empty, empty, joined.drop("new"), 0)
     joined = joined.sort(ORDER, maintain_order=True)
     hot = _candidates(window, joined)
-    marked = joined.with_columns(count=pl.lit(0, pl.Int64), fired=pl.lit(value=False), due=pl.lit(value=False))
+    marked = joined.with_columns(
+        count=pl.lit(0, pl.Int64),
+        fired=pl.lit(value=False),
+        due=pl.lit(value=False),
+        **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)),
+    )
     if hot is not None:
         marked = _fire(window, marked, hot)
     fired = marked.filter("fired", "new")
     evidence = marked.filter("due")
     kept, forgotten = _keep(window, marked.with_columns(given=pl.col("given") | pl.col("due")))
     drop = ["new", "fired", "due"]
-    return Outcome(fired.drop(drop), evidence.drop(drop), kept, forgotten)
+    return Outcome(fired.drop(*drop, *KNOWN), evidence.drop(drop), kept, forgotten)
 
 
 def _groups(window: Window) -> list[pl.Expr]:
@@ -123,12 +131,21 @@ def _fire(window: Window, rows: pl.DataFrame, hot: pl.Series) -> pl.DataFrame:
     places = np.where(fired, np.arange(len(fired)), len(fired))
     following = np.minimum.accumulate(places[::-1])[::-1] if len(places) else places
     due = (following < np.maximum(leaves, np.arange(len(leaves)) + 1)) & ~part.get_column("given").to_numpy()
-    marks = pl.DataFrame({"place": part.get_column("place"), "count": count.astype(np.int64), "fired": fired, "due": due})
+    marks = part.select("place").with_columns(
+        pl.Series("count", count.astype(np.int64)),
+        pl.Series("fired", fired),
+        pl.Series("due", due),
+        *(
+            part.get_column(name).gather(np.minimum(following, len(following) - 1)).alias(known)
+            for name, known in zip(ORDER, KNOWN, strict=True)
+        ),
+    )
+    names = ("count", "fired", "due", *KNOWN)
     return (
-        indexed.drop("count", "fired", "due")
+        indexed.drop(names)
         .join(marks, on="place", how="left", maintain_order="left")
         .drop("place")
-        .with_columns(pl.col("count").fill_null(0), pl.col("fired").fill_null(value=False), pl.col("due").fill_null(value=False))
+        .with_columns(pl.col("count", *KNOWN).fill_null(0), pl.col("fired", "due").fill_null(value=False))
     )
 
 
@@ -217,4 +234,4 @@ def _keep(window: Window, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         case _:
             pass
     forgotten = max(0, recent.height - STATE_ROWS)
-    return recent.tail(STATE_ROWS).drop("new", "fired", "due", "count"), forgotten
+    return recent.tail(STATE_ROWS).drop("new", "fired", "due", "count", *KNOWN), forgotten

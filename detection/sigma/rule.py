@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import sysconfig
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as PydanticField
 from sigma.collection import SigmaCollection
 from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from detection import attack
+from detection.texts import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,26 +28,56 @@ LANGUAGES: Final = ("en", "zh-CN")
 LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 """Levels in rising order; an alert's severity is its rule's level."""
 
-_FIELD: Final = re.compile(r"\{([a-z_.]+)\}")
-"""A name in braces in a text."""
-
 DEFAULT_WINDOW_SECONDS: Final = 3600
 """Findings of one cause that lie closer than this are one alert."""
 
 
 class RuleError(Exception):
-    """A rule cannot be used. The text is one line with the file and the reason."""
+    """A rule cannot be used. The text is one line with the file and the reason.
+
+    Attributes:
+        rule: the rule, where it could be read.
+        reason: the text without file and rule.
+    """
+
+    def __init__(self, text: str, rule: Rule | None = None) -> None:
+        super().__init__(text if rule is None else f"{rule.path}: {rule.name}: {text}")
+        self.rule = rule
+        self.reason = text
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(BaseModel):
     """What an alert says, in one language. Names in braces are fields of the finding."""
 
-    title: str
-    summary: str
-    expected: str
-    observed: str
-    next_steps: tuple[str, ...]
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = ""
+    summary: str = ""
+    expected: str = ""
+    observed: str = ""
+    next_steps: tuple[str, ...] = ()
+    description: str = ""
+    """The rule's description, for languages other than the rule's own."""
+    falsepositives: tuple[str, ...] = ()
+
+
+class Section(BaseModel):
+    """The section `icsight` of a rule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    confidence: float = PydanticField(default=0.5, gt=0, le=1)
+    """How sure a finding is."""
+    window_seconds: int = PydanticField(default=DEFAULT_WINDOW_SECONDS, ge=1)
+    """How close findings of one cause must lie to be one alert."""
+    target: tuple[str, ...] | None = None
+    """Fields that, with client and server, name what the alert is about."""
+    test: str = ""
+    """Which protocol stack made the test traffic."""
+    site: dict[str, Any] = PydanticField(default_factory=dict[str, Any])
+    """Facts of the site that the test needs; `<rule>.site.yml` beside the rule says the same."""
+    texts: dict[str, Texts] = PydanticField(default_factory=dict[str, Texts])
+    """Texts by language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +91,7 @@ class Rule:
     """The document as it stands in the file."""
     alerts: bool
     """Whether its findings become alerts; rules without a level only feed correlations."""
-    texts: Mapping[str, Texts] = field(default_factory=dict[str, Texts])
+    section: Section = field(default_factory=Section)
 
     @property
     def id(self) -> str:
@@ -72,19 +104,25 @@ class Rule:
         return "informational" if self.sigma.level is None else self.sigma.level.name.lower()
 
     @property
-    def extra(self) -> Mapping[str, Any]:
-        """The section `icsight` of the document."""
-        return cast("Mapping[str, Any]", self.content.get("icsight", {}))
+    def texts(self) -> Mapping[str, Texts]:
+        """What its alerts say, by language."""
+        return self.section.texts
 
     @property
     def confidence(self) -> float:
-        """How sure a finding is, 0 to 1."""
-        return float(self.extra.get("confidence", 0.5))
+        """How sure a finding is, above 0 and up to 1."""
+        return self.section.confidence
+
+    @property
+    def timespan_seconds(self) -> int:
+        """How far a correlation's window reaches back; 0 for a rule over a table."""
+        timespan = None if self.correlation is None else self.correlation.timespan
+        return 0 if timespan is None else timespan.seconds
 
     @property
     def window_seconds(self) -> int:
-        """How close findings of one cause must lie to be one alert."""
-        return int(self.extra.get("window_seconds", DEFAULT_WINDOW_SECONDS))
+        """How close findings of one cause must lie to be one alert; never less than a correlation's own window."""
+        return max(self.section.window_seconds, self.timespan_seconds)
 
     @property
     def techniques(self) -> list[str]:
@@ -97,11 +135,20 @@ class Rule:
         return self.sigma if isinstance(self.sigma, SigmaCorrelationRule) else None
 
     @property
+    def sources(self) -> list[str]:
+        """Names (or ids) of the rules that a correlation is made of."""
+        references = [] if self.correlation is None else self.correlation.rules or []
+        return [str(reference.reference) for reference in references]
+
+    def feeding(self) -> Rule:
+        """The same rule, used by correlations only."""
+        return replace(self, alerts=False)
+
+    @property
     def target(self) -> list[str]:
         """Fields that, with client and server, name what the alert is about."""
-        named = self.extra.get("target")
-        if named is not None:
-            return list(cast("list[str]", named))
+        if self.section.target is not None:
+            return list(self.section.target)
         if self.correlation is not None:
             return [name for name in self.correlation.group_by or [] if name not in {"client.ip", "server.ip"}]
         return ["modbus.unit_id"] if self.table == "modbus" else []
@@ -125,7 +172,7 @@ class Rule:
             for each in self.texts.values()
             for text in (each.title, each.summary, each.expected, each.observed, *each.next_steps)
         ]
-        return {name for text in texts for name in _FIELD.findall(text)} | set(self.target)
+        return {name for text in texts for name in named(text)} | set(self.target)
 
 
 def rules_folder() -> Path:
@@ -173,23 +220,11 @@ def load(paths: Iterable[Path]) -> list[Rule]:
 
 
 def _rule(file: Path, document: Mapping[str, Any], sigma: SigmaRule | SigmaCorrelationRule) -> Rule:
-    extra = cast("Mapping[str, Any]", document.get("icsight") or {})
-    texts = cast("Mapping[str, Mapping[str, Any]]", extra.get("texts") or {})
     name = str(document.get("name") or "_".join("".join(c if c.isalnum() else " " for c in str(sigma.title).lower()).split()))
-    return Rule(
-        name=name,
-        sigma=sigma,
-        path=file,
-        content=document,
-        alerts="level" in document,
-        texts={
-            language: Texts(
-                title=str(text.get("title", sigma.title)),
-                summary=str(text.get("summary", "")),
-                expected=str(text.get("expected", "")),
-                observed=str(text.get("observed", "")),
-                next_steps=tuple(str(step) for step in text.get("next_steps", ())),
-            )
-            for language, text in texts.items()
-        },
-    )
+    try:
+        section = Section.model_validate(document.get("icsight") or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in ("icsight", *first["loc"]))
+        raise RuleError(f"{file}: {name}: {place}: {first['msg']}. deploy/docs/rules.md describes the format.") from error
+    return Rule(name, sigma, file, document, alerts="level" in document, section=section)

@@ -1,0 +1,272 @@
+"""Findings that share a cause become one alert. Pure: what is open is in the state.
+
+Findings are one alert while they share rule, client, server and target and follow one another within the rule's window. Of
+alerts about the same client and server that begin within an hour of one another, the strongest tells the story: weaker findings
+that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it.
+
+Everything is decided in the order in which findings become known (event, sequence, row): the same records give the same alerts
+to the byte, however they are grouped into steps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from detection import attack
+from detection.alerts import Alert, Related
+from detection.sessions import FIRST_RECORDS, LAST_RECORDS, sessions
+from detection.sigma.rule import LANGUAGES, LEVELS, Rule
+from detection.texts import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from collector.stream import Run
+    from detection.rules import Findings
+    from detection.sessions import Session
+    from detection.site import Site
+
+STORY_NS: Final = 3_600_000_000_000
+"""How far apart alerts about the same client and server may begin and still be told as one: an hour."""
+
+OPEN_ALERTS: Final = 50_000
+"""Alerts of one run that are held open; beyond that those that were quiet longest are let go, and a recurrence is a new alert."""
+
+WEIGHTS: Final = {level: float(2**position) for position, level in enumerate(LEVELS)}
+"""Weight of a severity in the rank: each level counts twice the one below."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """An alert that may still grow, or findings that attached to one as they came."""
+
+    id: str
+    cause: tuple[str, ...]
+    rule: str
+    first: int
+    last: int
+    count: int
+    touched: int
+    """Event time of its last change, that of what attaches to it included."""
+    records_first: tuple[str, ...] = ()
+    records_last: tuple[str, ...] = ()
+    sample: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    client: str | None = None
+    server: str | None = None
+    parent: str | None = None
+    """Id of the stronger alert that it belongs to."""
+    raised: bool = True
+    """Whether it is an alert of its own; false where it attached as it came."""
+    related: Mapping[str, tuple[int, int, int]] = field(default_factory=dict[str, "tuple[int, int, int]"])
+    """Rules of what belongs to it: count, first, last."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """Open alerts of one run by id, oldest first."""
+
+    open: Mapping[str, OpenAlert] = field(default_factory=dict[str, OpenAlert])
+    forgotten: int = 0
+    """Alerts let go because there were more than `OPEN_ALERTS`."""
+
+
+def group(
+    state: AlertState, run: Run, findings: Findings, rules: Mapping[str, Rule], site: Site
+) -> tuple[AlertState, list[Alert]]:
+    """Take findings of a run in; the alerts that are new or have grown, in order of first finding."""
+    taken = [session for name in sorted(findings) for session in sessions(rules[name], findings[name], run)]
+    if not taken:
+        return state, []
+    taken.sort(key=lambda session: session.order)
+    book = _Book(_of_rules(state.open, rules), rules)
+    for session in taken:
+        book.take(session)
+    alerts = [_alert(book.held[name], rules, site) for name in book.changed if book.held[name].raised]
+    alerts.sort(key=lambda alert: (alert.first_seen, alert.id))
+    held, forgotten = _live(book.held, taken[-1].order[0] - _retention_ns(rules))
+    return AlertState(held, state.forgotten + forgotten), alerts
+
+
+class _Book:
+    """The open alerts while findings are taken in."""
+
+    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule]) -> None:
+        self.held = held
+        self.changed: dict[str, None] = {}
+        self._rules = rules
+        self._latest: dict[tuple[str, ...], str] = {}
+        self._of_client: dict[str | None, list[str]] = {}
+        for alert in held.values():
+            self._enter(alert)
+
+    def take(self, session: Session) -> None:
+        """Add a session to the alert of its cause, or begin one."""
+        known = self.held.get(self._latest.get(session.cause, ""))
+        if known is None or session.first - known.last > session.rule.window_seconds * 1_000_000_000:
+            known = self._begin(session)
+        grown = _grown(known, session)
+        self._put(grown)
+        self._tell(grown.parent, {session.rule.name: (session.count, session.first, session.last)}, session.last)
+
+    def _begin(self, session: Session) -> OpenAlert:
+        """A new alert that takes weaker ones in, or a place at a stronger one."""
+        moment = session.order[0]
+        level = self._level(session.rule.name)
+        story = [
+            self.held[name] for name in self._of_client.get(session.client, ()) if moment - self.held[name].first <= STORY_NS
+        ]
+        parents = [alert for alert in story if alert.raised and self._level(alert.rule) > level and _one_story(alert, session)]
+        parent = max(parents, key=lambda alert: (self._level(alert.rule), -alert.first, alert.id), default=None)
+        record = session.records_first[0]
+        begun = OpenAlert(
+            id=hashlib.blake2b("\x1f".join((*session.cause, record)).encode(), digest_size=16).hexdigest(),
+            cause=session.cause,
+            rule=session.rule.name,
+            first=session.first,
+            last=session.first,
+            count=0,
+            touched=session.first,
+            client=session.client,
+            server=session.server,
+            parent=None if parent is None else parent.id,
+            raised=parent is None,
+        )
+        self.held[begun.id] = begun
+        self._enter(begun)
+        if parent is None:
+            for alert in story:
+                weaker = alert.raised and alert.parent is None and self._level(alert.rule) < level
+                if weaker and _one_story(begun, alert):
+                    self._put(replace(alert, parent=begun.id))
+                    self._tell(begun.id, {alert.rule: (alert.count, alert.first, alert.last), **alert.related}, alert.touched)
+        return self.held[begun.id]
+
+    def _tell(self, parent: str | None, grown: Mapping[str, tuple[int, int, int]], moment: int) -> None:
+        """Add findings to the alerts that they belong to, up to the strongest."""
+        while parent is not None:
+            alert = self.held[parent]
+            related = dict(alert.related)
+            for name, (count, first, last) in grown.items():
+                before = related.get(name, (0, first, last))
+                related[name] = (before[0] + count, min(before[1], first), max(before[2], last))
+            self._put(replace(alert, related=related, touched=max(alert.touched, moment)))
+            parent = alert.parent
+
+    def _put(self, alert: OpenAlert) -> None:
+        self.held[alert.id] = alert
+        self.changed[alert.id] = None
+
+    def _enter(self, alert: OpenAlert) -> None:
+        self._latest[alert.cause] = alert.id
+        if alert.raised:
+            self._of_client.setdefault(alert.client, []).append(alert.id)
+
+    def _level(self, rule: str) -> int:
+        return LEVELS.index(self._rules[rule].level)
+
+
+def _one_story(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
+    """Whether the weaker of two alerts with the same client tells of the same as the stronger: the server is the same, or all."""
+    if strong.client is None:
+        return strong.server is not None and strong.server == weak.server
+    return strong.server in {None, weak.server}
+
+
+def _grown(known: OpenAlert, session: Session) -> OpenAlert:
+    """An alert with a session's findings added."""
+    sample = dict(known.sample or session.sample)
+    if "count" in session.sample:
+        # Texts of a correlation tell of its latest window, and of the most that it counted.
+        sample = {**session.sample, "count": max(known.sample.get("count", 0), session.sample["count"])}
+    first, last = known.records_first, known.records_last
+    room = FIRST_RECORDS - len(first)
+    first = (*first, *session.records_first[:room])
+    rest = max(0, session.count - room)
+    if rest:
+        last = (*last, *session.records_last[-rest:])[-LAST_RECORDS:]
+    return replace(
+        known,
+        last=max(known.last, session.last),
+        touched=max(known.touched, session.last),
+        count=known.count + session.count,
+        records_first=first,
+        records_last=last,
+        sample=sample,
+    )
+
+
+def _of_rules(held: Mapping[str, OpenAlert], rules: Mapping[str, Rule]) -> dict[str, OpenAlert]:
+    """The open alerts whose rules are still there; what belonged to one that is not stands for itself, or begins anew."""
+    there = {name: alert for name, alert in held.items() if alert.rule in rules}
+    if len(there) == len(held):
+        return there
+    kept = {name: alert for name, alert in there.items() if alert.raised or _has_parents(alert, there)}
+    return {
+        name: alert if alert.parent in kept or alert.parent is None else replace(alert, parent=None)
+        for name, alert in kept.items()
+    }
+
+
+def _has_parents(alert: OpenAlert, there: Mapping[str, OpenAlert]) -> bool:
+    return alert.parent is not None and alert.parent in there
+
+
+def _retention_ns(rules: Mapping[str, Rule]) -> int:
+    """How long after its last change an alert can still grow, take others in, or become part of another."""
+    windows = max((rule.window_seconds for rule in rules.values()), default=0)
+    spans = max((rule.timespan_seconds for rule in rules.values()), default=0)
+    return max(windows * 1_000_000_000, STORY_NS) + spans * 1_000_000_000
+
+
+def _live(held: Mapping[str, OpenAlert], since: int) -> tuple[dict[str, OpenAlert], int]:
+    """The alerts that changed since then, at most `OPEN_ALERTS`; and how many were let go because of that bound."""
+    live = {name: alert for name, alert in held.items() if alert.touched >= since}
+    over = len(live) - OPEN_ALERTS
+    if over <= 0:
+        return live, 0
+    # What belongs to an alert goes before it: its last change is never later.
+    oldest: Sequence[OpenAlert] = sorted(live.values(), key=lambda alert: (alert.touched, alert.parent is None, alert.id))
+    gone = {alert.id for alert in oldest[:over]}
+    kept = {name: alert for name, alert in live.items() if name not in gone}
+    whole = {name: alert for name, alert in kept.items() if alert.parent is None or alert.parent in kept}
+    return whole, len(live) - len(whole)
+
+
+def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
+    rule = rules[known.rule]
+    counted = known.sample.get("count")
+    fields = {**known.sample, "count": known.count, "event_count": counted, "value_count": counted}
+    techniques = [name for name in rule.techniques if name in attack.techniques()]
+    related = [
+        Related(name, {language: rules[name].texts[language].title for language in LANGUAGES}, rules[name].level, *numbers)
+        for name, numbers in known.related.items()
+        if name in rules
+    ]
+    related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
+    target = {name: fields.get(name) for name in rule.target}
+    criticality = max((site.critical.get(str(name), 0.0) for name in (known.server, *target.values())), default=0.0) or 1.0
+    return Alert(
+        id=known.id,
+        # It rises with each finding, and once more when the alert becomes part of another.
+        revision=known.count + sum(count for count, _, _ in known.related.values()) + (known.parent is not None),
+        rule=rule.name,
+        severity=rule.level,
+        confidence=rule.confidence,
+        rank=round(WEIGHTS[rule.level] * rule.confidence * criticality, 6),
+        first_seen=known.first,
+        last_seen=known.last,
+        count=known.count,
+        client_ip=known.client,
+        server_ip=known.server,
+        body={
+            "texts": {language: written(rule.texts[language], fields) for language in LANGUAGES},
+            "target": target,
+            "techniques": techniques,
+            "technique_aliases": [alias for name in techniques for alias in attack.techniques()[name].aliases],
+            "records": [*known.records_first, *known.records_last],
+            "related": [asdict(each) for each in related],
+            "part_of": known.parent,
+        },
+    )

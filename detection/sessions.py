@@ -1,0 +1,108 @@
+"""A rule's findings by cause, cut where a pause is longer than the rule's window. Whole frames, no look at single rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from detection.sigma.correlate import KNOWN, ORDER
+from detection.texts import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from collector.stream import Run
+    from detection.sigma.rule import Rule
+
+FIRST_RECORDS: Final = 80
+"""Records that an alert names from its beginning."""
+
+LAST_RECORDS: Final = 20
+"""Records that it names from its end, where there are more."""
+
+_MARKS: Final = frozenset({*ORDER, *KNOWN})
+"""Columns of a finding that are no fields of its record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Findings of one cause without a pause."""
+
+    rule: Rule
+    cause: tuple[str, ...]
+    order: tuple[int, int, int, str]
+    """Where in the order of all records its first finding became known: event, sequence, row, and the rule's name."""
+    first: int
+    """Event time of its first record; for a correlation that may be earlier than when it became known."""
+    last: int
+    count: int
+    records_first: tuple[str, ...]
+    records_last: tuple[str, ...]
+    client: str | None
+    server: str | None
+    sample: Mapping[str, Any]
+    """Fields that texts are made of: those of the first record, for a correlation those of its latest window."""
+
+
+def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
+    """The sessions in a rule's findings in a run, in no order."""
+    if findings.is_empty():
+        return []
+    cause = _cause_columns(rule, findings)
+    window_ns = rule.window_seconds * 1_000_000_000
+    pauses = (pl.col("event").diff().fill_null(0) > window_ns).cum_sum()
+    counts = "count" in findings.columns
+    fields = [name for name in findings.columns if name not in _MARKS and name not in cause]
+    samples = [(pl.col(name).last() if counts else pl.col(name).first()).alias(f"sample {name}") for name in fields]
+    ordered = findings.sort(ORDER)
+    known = KNOWN if KNOWN[0] in findings.columns else ORDER
+    summary = (
+        ordered.with_columns(session=pauses.over(cause) if cause else pauses)
+        .group_by([*cause, "session"], maintain_order=True)
+        .agg(
+            *(pl.col(name).first().alias(f"known {place}") for place, name in enumerate(known)),
+            *samples,
+            pl.col("event").first().alias("first"),
+            pl.col("event").last().alias("last"),
+            pl.len().alias("size"),
+            pl.col("count").max().alias("highest") if counts else pl.lit(0).alias("highest"),
+            pl.col("sequence").head(FIRST_RECORDS).alias("first sequences"),
+            pl.col("row").head(FIRST_RECORDS).alias("first rows"),
+            pl.col("sequence").tail(LAST_RECORDS).alias("last sequences"),
+            pl.col("row").tail(LAST_RECORDS).alias("last rows"),
+        )
+    )
+    return [_session(rule, cause, "/".join(run), row, counts=counts) for row in summary.iter_rows(named=True)]
+
+
+def _cause_columns(rule: Rule, findings: pl.DataFrame) -> list[str]:
+    """Columns that findings of one cause share."""
+    names = ("client.ip", "server.ip", *rule.target) if rule.correlation is None else (rule.correlation.group_by or ())
+    return [name for name in dict.fromkeys(names) if name in findings.columns]
+
+
+def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, counts: bool) -> Session:
+    sample = {name.removeprefix("sample "): plain(value) for name, value in row.items() if name.startswith("sample ")}
+    sample |= {name: plain(row[name]) for name in cause}
+    if counts:
+        sample["count"] = row["highest"]
+    return Session(
+        rule=rule,
+        cause=(rule.name, *(f"{name}={'' if row[name] is None else row[name]}" for name in cause)),
+        order=(row["known 0"], row["known 1"], row["known 2"], rule.name),
+        first=row["first"],
+        last=row["last"],
+        count=row["size"],
+        records_first=_identities(run, row["first sequences"], row["first rows"]),
+        records_last=_identities(run, row["last sequences"], row["last rows"]),
+        client=row["client.ip"] if "client.ip" in cause else None,
+        server=row["server.ip"] if "server.ip" in cause else None,
+        sample=sample,
+    )
+
+
+def _identities(run: str, sequences: list[int], rows: list[int]) -> tuple[str, ...]:
+    """Records as sensor/epoch/sequence/row."""
+    return tuple(f"{run}/{sequence}/{row}" for sequence, row in zip(sequences, rows, strict=True))
