@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from tests.plant.process import Process
 
 VALUES_AT: Final = 0
-"""First holding register of the measured values."""
+"""First register of the measured values, holding and input."""
 
 SETPOINTS_AT: Final = 100
 """First holding register of the set-points."""
 
 REGISTERS: Final = 512
 COILS: Final = 64
+
+WATCHDOG_NS: Final = 60_000_000_000
+"""How long a controller obeys an order to listen only: then its watchdog restarts it."""
+
+BROADCAST: Final = 0
+WRITES: Final = frozenset({5, 6, 15, 16, 22})
+DIAGNOSTICS: Final = 8
+RESTART, LISTEN_ONLY = 1, 4
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # it tells of the requests that nobody knows, which are meant
 
@@ -59,18 +67,39 @@ class Controller:
         """How long it takes to answer."""
         self.silent: set[int] = set()
         """Units that do not answer their gateway now."""
+        self.noise = 0.0
+        """Share of requests that a serial line behind a gateway loses."""
+        self.stopped_until = 0
+        """Until when the program stands: values freeze."""
+        self.listening_until = 0
+        """Until when it listens only: it answers nothing (Modbus Application Protocol V1.1b3, 6.8, sub-function 4)."""
         self._seen = dict.fromkeys(processes, 0)
         self._store = SimCore([_unit(number) for number in processes])
         for unit, process in processes.items():
-            self._set(unit, SETPOINTS_AT, list(process.SETPOINTS))
+            self._set(unit, 16, SETPOINTS_AT, list(process.SETPOINTS))
 
     def answer(self, data: bytes, now_ns: int) -> bytes:
-        """The answer to one request at a time; a function that pymodbus does not know is refused."""
+        """The answer to one request at a time; empty where none is due.
+
+        A function that pymodbus does not know is refused, as its own server does.
+        """
         transaction, unit, function = int.from_bytes(data[:2], "big"), data[6], data[7]
         request = _SERVER.decoder.decode(data[7:])
+        if function == DIAGNOSTICS and data[9] in {RESTART, LISTEN_ONLY}:
+            was_listening = now_ns < self.listening_until
+            self.listening_until = now_ns + WATCHDOG_NS if data[9] == LISTEN_ONLY else 0
+            if was_listening or data[9] == LISTEN_ONLY:
+                return b""
+        if now_ns < self.listening_until:
+            return b""
         response: ModbusPDU
         if request is None:
             response = ExceptionResponse(function, ExcCodes.ILLEGAL_FUNCTION)
+        elif unit == BROADCAST and function in WRITES:
+            for each in self.processes:
+                request.dev_id = each
+                finished(request.datastore_update(self._store, each))  # pyright: ignore[reportArgumentType] - as its server does
+            return b""
         elif unit not in self.processes or unit in self.silent:
             response = ExceptionResponse(function, ExcCodes.GATEWAY_NO_RESPONSE)
         else:
@@ -80,20 +109,33 @@ class Controller:
         response.transaction_id, response.dev_id = transaction, unit
         return _SERVER.buildFrame(response)
 
+    def lost(self, data: bytes) -> bytes:
+        """The gateway's answer to a request that its serial line lost: exception 11, target device failed to respond."""
+        response = ExceptionResponse(data[7], ExcCodes.GATEWAY_NO_RESPONSE)
+        response.transaction_id, response.dev_id = int.from_bytes(data[:2], "big"), data[6]
+        return _SERVER.buildFrame(response)
+
+    def setpoints(self, unit: int) -> list[int]:
+        """The three set-points of a unit now."""
+        return finished(self._store.async_getValues(unit, 3, SETPOINTS_AT, 3))
+
     def _go_on(self, unit: int, now_ns: int) -> None:
         """Bring the unit's process to the present."""
         process = self.processes[unit]
         seconds = min(60.0, (now_ns - self._seen[unit]) / 1e9) if self._seen[unit] else 1.0
-        if seconds <= 0:
+        if seconds <= 0 or now_ns < self.stopped_until:
             return
         self._seen[unit] = now_ns
-        setpoints = finished(self._store.async_getValues(unit, 3, SETPOINTS_AT, 3))
-        process.step(seconds, now_ns / 1e9 % DAY_SECONDS, setpoints)
-        self._set(unit, VALUES_AT, process.registers())
-        finished(self._store.async_setValues(unit, 15, 0, process.coils()))
+        process.step(seconds, now_ns / 1e9 % DAY_SECONDS, self.setpoints(unit))
+        values, coils = process.registers(), process.coils()
+        self._set(unit, 16, VALUES_AT, values)
+        self._set(unit, 4, VALUES_AT, values)
+        self._set(unit, 15, 0, coils)
+        self._set(unit, 2, 0, coils)
 
-    def _set(self, unit: int, address: int, values: list[int]) -> None:
-        finished(self._store.async_setValues(unit, 16, address, values))
+    def _set(self, unit: int, function: int, address: int, values: list[int] | list[bool]) -> None:
+        """Values of the table that a function reads or writes."""
+        finished(self._store.async_setValues(unit, function, address, values))
 
 
 def _unit(number: int) -> SimDevice:

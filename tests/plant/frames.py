@@ -11,10 +11,11 @@ Times are nanoseconds since 1970. Packets are numbered in the order in which the
 
 from __future__ import annotations
 
+import heapq
 import ipaddress
 import struct
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,14 +45,13 @@ class Host:
         return bytes.fromhex(self.mac.replace(":", ""))
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Packet:
-    """A frame at a time; `tag` names the attack that sent it, or is empty."""
+class Packet(NamedTuple):
+    """A frame at a time; `tag` names the attack that sent it, or is empty. `order` keeps frames of one time in order."""
 
     ts: int
     order: int
-    frame: bytes = field(compare=False)
-    tag: str = field(compare=False, default="")
+    frame: bytes
+    tag: str
 
 
 class Wire:
@@ -66,16 +66,12 @@ class Wire:
     def put(self, ts: int, frame: bytes) -> None:
         """A frame at a time."""
         self._order += 1
-        self._packets.append(Packet(ts, self._order, frame, self.tag))
+        heapq.heappush(self._packets, Packet(ts, self._order, frame, self.tag))
 
     def take(self, before: int) -> Iterator[Packet]:
         """All frames earlier than this, in order; they leave the wire."""
-        self._packets.sort()
-        ready = 0
-        while ready < len(self._packets) and self._packets[ready].ts < before:
-            ready += 1
-        leaving, self._packets = self._packets[:ready], self._packets[ready:]
-        yield from leaving
+        while self._packets and self._packets[0].ts < before:
+            yield heapq.heappop(self._packets)
 
 
 def checksum(data: bytes) -> int:

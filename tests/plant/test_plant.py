@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -108,8 +108,7 @@ async def over_sockets() -> list[tuple[bytes, bytes]]:
     registers = SimData(0, count=512, values=0, datatype=DataType.REGISTERS)
     server = ModbusTcpServer(SimDevice(1, simdata=([bits], [bits], [registers], [registers])), address=("127.0.0.1", 0))
     await server.serve_forever(background=True)
-    assert server.transport is not None
-    port = server.transport.sockets[0].getsockname()[1]  # pyright: ignore[reportAttributeAccessIssue] - an asyncio server's
+    port = cast("asyncio.Server", server.transport).sockets[0].getsockname()[1]
     client = AsyncModbusTcpClient("127.0.0.1", port=port, trace_packet=trace)
     await client.connect()
     for request, _ in SERVED:

@@ -46,8 +46,47 @@ pub struct Source {
 
 /// The capture's bytes from where they have been used up.
 enum Bytes {
-    Mapped { map: Mmap, at: usize },
+    Mapped(Mapped),
     Stream(Stream),
+}
+
+/// A file in memory; pages that are behind are given back, so that a long capture does not fill a small gateway's memory.
+struct Mapped {
+    map: Mmap,
+    at: usize,
+    released: usize,
+}
+
+/// Bytes that are read before their pages are given back.
+const RELEASE_BYTES: usize = 8 * 1024 * 1024;
+
+impl Mapped {
+    /// Gives back the pages before `end`, as far as they are worth a call.
+    fn release(&mut self, end: usize) {
+        let end = end / RELEASE_BYTES * RELEASE_BYTES;
+        if end > self.released {
+            // SAFETY: the mapping is of a file and read only: pages that are touched again are read again, with the same content.
+            #[allow(unsafe_code)]
+            let given = unsafe {
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.released, end - self.released)
+            };
+            if given.is_ok() {
+                self.released = end;
+            }
+        }
+    }
+
+    /// Hash of the whole file.
+    fn hash(&mut self, hasher: &mut blake3::Hasher) {
+        let mut at = 0;
+        while at < self.map.len() {
+            let end = self.map.len().min(at + RELEASE_BYTES);
+            hasher.update(self.map.get(at..end).unwrap_or_default());
+            self.release(end);
+            at = end;
+        }
+        self.released = 0;
+    }
 }
 
 struct Stream {
@@ -184,16 +223,17 @@ impl Source {
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(|error| fail(&error))?;
         let _ = map.advise(memmap2::Advice::Sequential);
-        hasher.update(&map);
         let (capture, at) = match capture::open(&map) {
             Opening::Capture(capture, at) => (capture, at),
             Opening::NeedMore(_) | Opening::Unknown => return Err(SourceError(no_capture(path, &map))),
         };
+        let mut mapped = Mapped { map, at, released: 0 };
+        mapped.hash(&mut hasher);
         let format = capture.name().to_owned();
         let used = at as u64;
         Ok(Self {
             name: path.to_owned(),
-            bytes: Bytes::Mapped { map, at },
+            bytes: Bytes::Mapped(mapped),
             capture,
             used,
             ended: false,
@@ -263,30 +303,34 @@ impl Source {
                 return Progress::End;
             }
             match &mut self.bytes {
-                Bytes::Mapped { map, at } => {
-                    let mut data = map.get(*at..).unwrap_or_default();
+                Bytes::Mapped(mapped) => {
+                    let mut data = mapped.map.get(mapped.at..).unwrap_or_default();
+                    let mut more = true;
                     let step = loop {
                         match self.capture.next(data) {
                             Step::Packet(packet, used) => {
                                 data = data.get(used..).unwrap_or_default();
                                 self.packets += 1;
                                 left -= 1;
-                                let more = sink(&packet);
+                                more = sink(&packet);
                                 if left == 0 || !more {
-                                    *at = map.len() - data.len();
-                                    self.used = *at as u64;
-                                    return Progress::More;
+                                    break None;
                                 }
                             }
                             Step::Skip(used) => data = data.get(used..).unwrap_or_default(),
-                            Step::NeedMore(_) => break None,
-                            Step::Broken(reason) => break Some(reason),
+                            Step::NeedMore(_) => break Some(None),
+                            Step::Broken(reason) => break Some(Some(reason)),
                         }
                     };
-                    *at = map.len() - data.len();
-                    self.used = *at as u64;
                     let rest = data.len();
-                    self.end(rest, step);
+                    mapped.at = mapped.map.len() - rest;
+                    mapped.release(mapped.at);
+                    self.used = mapped.at as u64;
+                    match step {
+                        Some(reason) => self.end(rest, reason),
+                        None if !more || left == 0 => return Progress::More,
+                        None => {}
+                    }
                 }
                 Bytes::Stream(stream) => {
                     let step = self.capture.next(stream.held());
@@ -348,7 +392,7 @@ impl Source {
     /// Bytes of the file on disk; None for a pipe.
     pub fn size(&self) -> Option<u64> {
         match &self.bytes {
-            Bytes::Mapped { map, .. } => Some(map.len() as u64),
+            Bytes::Mapped(mapped) => Some(mapped.map.len() as u64),
             Bytes::Stream(stream) => stream.size,
         }
     }
@@ -356,7 +400,7 @@ impl Source {
     /// Bytes of the file on disk used up.
     pub fn position(&mut self) -> u64 {
         match &mut self.bytes {
-            Bytes::Mapped { at, .. } => *at as u64,
+            Bytes::Mapped(mapped) => mapped.at as u64,
             Bytes::Stream(stream) => stream.input.buffered().get_ref().taken,
         }
     }
