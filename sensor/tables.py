@@ -322,7 +322,7 @@ METADATA: Final[Mapping[str, str]] = {
     "icsight.sensor": "name of the sensor",
     "icsight.epoch": "32 hexadecimal digits: BLAKE3 of a capture file's content, or random for a live source",
     "icsight.sequence": "number of the batch within (sensor, epoch), from 0, without gaps, over all tables",
-    "icsight.cut": "number of the cut within (sensor, epoch), from 0: the batches of one cut cover the same packets",
+    "icsight.cut": "number of the cut within (sensor, epoch), rising: the batches of one cut cover the same packets",
     "icsight.cut_start": "packet clock at the end of the cut before, nanoseconds since 1970",
     "icsight.cut_end": "packet clock at the end of this cut: highest packet time so far, nanoseconds since 1970",
     "icsight.cut_last": "1 on the last batch of a cut, otherwise 0",

@@ -123,7 +123,8 @@ impl Records {
             identity,
             fields: HashMap::new(),
             sequence: first_sequence,
-            cut: 0,
+            // A cut takes at least one sequence, so that a live source that goes on never uses a cut's number again.
+            cut: first_sequence,
             cut_start: 0,
         };
         records.fields = records

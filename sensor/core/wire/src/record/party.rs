@@ -73,6 +73,11 @@ impl Parties {
         key
     }
 
+    /// The party of a key of this generation.
+    pub fn get(&self, key: PartyKey) -> Option<&Party> {
+        self.parties.get(key.0 as usize)
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.parties.len() * size_of::<Party>()

@@ -267,6 +267,7 @@ impl Modbus {
         if !self.is_introduced {
             self.is_introduced = true;
             identity::learn(Attribute::Role, "modbus server", "traffic", context);
+            identity::learn_makers(context);
         }
         match (code, pdu) {
             (17, [17, ..]) => identity::learn_server_id(pdu, context),

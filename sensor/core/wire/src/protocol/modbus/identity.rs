@@ -52,6 +52,25 @@ pub fn learn_server_id(answer: &[u8], context: &mut Context<'_>) {
     }
 }
 
+/// Records who made the network cards of both parties, by the prefixes that the IEEE assigns. The card may be a router's.
+pub fn learn_makers(context: &mut Context<'_>) {
+    let macs = context.records.parties.get(context.party).map_or([None; 2], |party| [party.client_mac, party.server_mac]);
+    for mac in macs.into_iter().flatten() {
+        let [first, ..] = mac;
+        let text: String = mac.iter().map(|byte| format!("{byte:02X}")).collect();
+        // Locally administered addresses (the second bit) and groups (the first) are nobody's.
+        if first & 3 != 0 {
+            continue;
+        }
+        let Some(maker) = oui_data::lookup(&text) else { continue };
+        let device = crate::device::Device { mac: Some(mac), ip: None };
+        let at = (context.ts, context.party);
+        let shared = &mut context.shared;
+        let name = maker.organization();
+        shared.devices.learn(device, Attribute::Vendor, name, "mac address", at, context.records, &mut shared.counters);
+    }
+}
+
 /// Records a fact about the server.
 pub fn learn(attribute: Attribute, value: &str, source: &'static str, context: &mut Context<'_>) {
     let device = crate::device::Device { mac: context.server_mac, ip: Some(context.server) };
