@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from pymodbus.pdu import ModbusPDU
 
+    Steps = Callable[[int], Iterator[int]]
+    """What happens from a time on: yields when it goes on."""
+
 HMI: Final = Host("10.20.1.10", "00:1b:21:3c:01:10")
 HISTORIAN: Final = Host("10.20.1.30", "00:1b:21:3c:01:30")
 ENGINEER: Final = Host("10.20.1.20", "00:1b:21:3c:01:20")
@@ -47,9 +50,6 @@ ARP_SECONDS: Final = 240
 HMI_SECONDS, GATEWAY_SECONDS, HISTORIAN_SECONDS = 2.0, 10.0, 60.0
 """Polling periods of a lively plant."""
 
-Steps = "Callable[[int], Iterator[int]]"
-"""What happens from a time on: yields when it goes on."""
-
 
 class _Event(NamedTuple):
     at: int
@@ -64,7 +64,7 @@ class Plant:
     Args:
         start: nanoseconds since 1970.
         seed: the same seed gives the same packets.
-        pace: factor of the HMI's polling periods; 1 is a lively plant, 2.5 a day within 300,000 transactions.
+        pace: factor of the HMI's polling periods; 1 is a lively plant, 3 a day within 300,000 transactions.
     """
 
     def __init__(self, start: int, seed: int, pace: float = 1.0) -> None:

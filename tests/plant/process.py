@@ -1,8 +1,8 @@
 """The physics: a water works and a boiler house as difference equations, stepped by whoever reads them.
 
 Values are floats in engineering units; `registers` scales them as the controller's map does. Set-points come back from the
-controller's registers, so that a write on the wire moves the process. The three parts of the water works hang together: the intake
-pumps what the treatment asks for, and the treatment loses what the distribution takes.
+controller's registers, so that a write on the wire moves the process. The three parts of the water works hang together: the
+intake pumps what the treatment asks for, and the treatment loses what the distribution takes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,14 @@ class Intake:
     def registers(self) -> list[int]:
         """Well level (mm), flow (0.1 m³/h), turbidity (0.01 NTU), pump currents (0.1 A), flow asked for (m³/h)."""
         currents = [410 if number < self.pumps else 0 for number in range(3)]
-        return [*_words(self.well_m * 1000, self.flow_m3h * 10, self.turbidity_ntu * 100), *currents, int(self.asked_m3h), 0, 0, 0]
+        return [
+            *_words(self.well_m * 1000, self.flow_m3h * 10, self.turbidity_ntu * 100),
+            *currents,
+            int(self.asked_m3h),
+            0,
+            0,
+            0,
+        ]
 
     def coils(self) -> list[bool]:
         """Pumps 1 to 3, then the alarm of the well's low level."""

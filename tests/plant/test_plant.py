@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import signal
 import subprocess
-from typing import TYPE_CHECKING, Any, cast
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteMultipleCoilsRequest, WriteSingleCoilRequest
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.diag_message import ClearCountersRequest, ForceListenOnlyModeRequest, RestartCommunicationsOptionRequest
+from pymodbus.pdu.file_message import FileRecord, WriteFileRecordRequest
+from pymodbus.pdu.mei_message import ReadDeviceInformationRequest
+from pymodbus.pdu.other_message import ReportDeviceIdRequest
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     ReadInputRegistersRequest,
@@ -22,30 +34,36 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from detection import attack
-from tests.plant.__main__ import day
 from tests.plant.attacks import ATTACKS
 from tests.plant.controllers import Controller, request_bytes
+from tests.plant.day import START, Truth, day
 from tests.plant.frames import Host
-from tests.plant.process import Meters
+from tests.plant.plant import INTRUDER, OUTSIDE, Plant
+from tests.plant.process import BoilerHouse, Meters
 from tests.plant.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pymodbus.pdu import ModbusPDU
 
+FOREIGN = f"(ip.src == {INTRUDER.ip} || ip.dst == {INTRUDER.ip} || ip.src == {OUTSIDE.ip} || ip.dst == {OUTSIDE.ip})"
+"""What tshark finds with a host that does not belong here."""
 
-def made(seed: int, truth: Path | None = None, attacks: list[str] | None = None) -> bytes:
+
+def made(seed: int, attacks: Sequence[str] = tuple(ATTACKS), hours: float = 1) -> tuple[bytes, list[Truth]]:
     buffer = io.BytesIO()
-    day(buffer, truth, seed=seed, hours=1, scenarios=list(SCENARIOS), attacks=list(ATTACKS) if attacks is None else attacks)
-    return buffer.getvalue()
+    packets, truth = day(buffer, seed=seed, hours=hours, scenario_names=list(SCENARIOS), attack_names=attacks)
+    assert packets > 1_000
+    return buffer.getvalue(), truth
 
 
 @pytest.fixture(scope="module")
-def hour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("plant")
-    capture, truth = folder / "plant.pcap", folder / "truth.jsonl"
-    capture.write_bytes(made(7, truth))
+def hour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Truth]]:
+    capture = tmp_path_factory.mktemp("plant") / "plant.pcap"
+    data, truth = made(7)
+    capture.write_bytes(data)
     return capture, truth
 
 
@@ -57,30 +75,119 @@ def tshark(capture: Path, condition: str, *fields: str) -> list[str]:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
-    assert made(3) == made(3)
-    assert made(3) != made(4)
+    first, truth = made(3, hours=0.2)
+    again, truth_again = made(3, hours=0.2)
+    assert first == again
+    assert truth == truth_again
+    assert first != made(4, hours=0.2)[0]
 
 
-def test_a_plant_without_attacks_has_no_packet_that_tshark_doubts(tmp_path: Path) -> None:
+def test_tshark_reads_every_message_of_a_plant_without_attacks_and_doubts_none(tmp_path: Path) -> None:
     capture = tmp_path / "quiet.pcap"
-    capture.write_bytes(made(5, attacks=[]))
+    capture.write_bytes(made(5, attacks=())[0])
     wrong = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || tcp.analysis.lost_segment"
-    assert tshark(capture, wrong) == []
-    messages = tshark(capture, "modbus")
-    assert len(messages) > 5_000
+    assert tshark(capture, f"{wrong} || tcp.analysis.out_of_order || tcp.analysis.ack_lost_segment") == []
+    again = tshark(
+        capture, "tcp.analysis.retransmission || tcp.analysis.spurious_retransmission || tcp.analysis.fast_retransmission"
+    )
+    assert tshark(capture, "tcp.len > 0 && !modbus") == again, "a failing cable's retransmissions, and nothing else"
+    assert again
+    assert len(tshark(capture, "modbus")) > 15_000
 
 
-def test_every_attack_is_in_the_truth_with_its_packets_and_a_technique_that_exists(hour: tuple[Path, Path]) -> None:
+def test_tshark_reads_every_message_of_a_plant_under_attack_but_those_that_are_meant_to_be_wrong(
+    hour: tuple[Path, list[Truth]],
+) -> None:
     capture, truth = hour
-    lines: list[dict[str, Any]] = [json.loads(line) for line in truth.read_text(encoding="utf-8").splitlines()]
-    assert {line["name"] for line in lines} == set(ATTACKS)
-    addresses = [line.split("\t") for line in tshark(capture, "frame", "frame.number", "ip.addr", "arp.src.hw_mac")]
-    hosts_of = {int(number): ip.split(",") for number, ip, _ in addresses}
-    for line in lines:
-        assert line["technique"] in attack.techniques(), line["name"]
-        assert line["packets"], line["name"]
-        if line["name"] != "arp_spoofing":
-            assert all(set(line["hosts"]) & set(hosts_of[number]) for number in line["packets"]), line["name"]
+    meant = {
+        number
+        for each in truth
+        if each.name in {"function_sweep", "overlapping_segments", "umas_stop", "flood"}
+        for number in each.packets
+    }
+    assert {int(number) for number in tshark(capture, "_ws.malformed || tcp.analysis.lost_segment")} <= meant
+    assert tshark(capture, "ip.checksum.status == 0 || tcp.checksum.status == 0") == []
+
+
+def test_every_attack_is_in_the_truth_with_its_hosts_and_a_technique_that_exists(hour: tuple[Path, list[Truth]]) -> None:
+    capture, truth = hour
+    assert {each.name for each in truth} == set(ATTACKS)
+    addresses = [
+        line.split("\t") for line in tshark(capture, "frame", "frame.number", "frame.time_epoch", "ip.addr", "arp.src.hw_mac")
+    ]
+    hosts_of = {int(number): set(ip.split(",")) | {mac} for number, _, ip, mac in addresses}
+    time_of = {int(number): Decimal(time) for number, time, _, _ in addresses}
+    for each in truth:
+        line = json.loads(each.line())
+        assert line["technique"] in attack.techniques(), each.name
+        hosts = {*line["hosts"], INTRUDER.mac}
+        assert all(hosts_of[number] & hosts for number in each.packets), each.name
+        assert time_of[each.packets[0]] * 10**9 == each.start, each.name
+        assert time_of[each.packets[-1]] * 10**9 == each.end, each.name
+
+
+def test_the_truth_holds_all_packets_of_strangers_and_besides_only_the_forged_command(hour: tuple[Path, list[Truth]]) -> None:
+    capture, truth = hour
+    strangers = {int(number) for number in tshark(capture, f"{FOREIGN} || arp.src.hw_mac == {INTRUDER.mac}")}
+    assert strangers == {number for each in truth if each.name != "forged_command" for number in each.packets}
+    (forged,) = (each for each in truth if each.name == "forged_command")
+    written = tshark(capture, "modbus.func_code == 6 && mbtcp.trans_id == 0xbeef")
+    assert {int(number) for number in written} < set(forged.packets)
+    assert len(forged.packets) == 3
+
+
+def test_a_raised_set_point_opens_the_safety_valve() -> None:
+    boiler = BoilerHouse(np.random.default_rng(1))
+    for second in range(0, 600, 2):
+        boiler.step(2, second, list(BoilerHouse.SETPOINTS))
+        assert not boiler.valve_open
+    opened = False
+    for second in range(600, 1_200, 2):
+        boiler.step(2, second, [1_350, 500, 600])
+        opened = opened or boiler.valve_open
+    assert opened
+
+
+def test_a_controller_that_listens_only_answers_nobody_until_its_watchdog_wakes_it() -> None:
+    controller = Plant(START, 1).controllers["intake"]
+    read = request_bytes(ReadHoldingRegistersRequest(address=0, count=1), 1, 1)
+    assert controller.answer(read, START)
+    assert controller.answer(request_bytes(ForceListenOnlyModeRequest(), 2, 1), START) == b""
+    assert controller.answer(read, START + 1) == b""
+    assert controller.answer(read, START + 61 * 10**9)
+
+
+def test_a_broadcast_write_reaches_every_serial_unit_and_is_not_answered() -> None:
+    gateway = Plant(START, 1).controllers["gateway"]
+    assert gateway.answer(request_bytes(WriteSingleRegisterRequest(address=101, registers=[77]), 1, 0), START) == b""
+    assert [gateway.setpoints(unit)[1] for unit in gateway.processes] == [77] * 6
+
+
+def test_the_live_plant_sends_packets_at_once_and_ends_with_a_whole_one_when_told() -> None:
+    plant = subprocess.Popen([sys.executable, "-m", "tests.plant", "live", "--out", "-", "--speed", "20"], stdout=subprocess.PIPE)
+    assert plant.stdout is not None
+    data = plant.stdout.read(20_000)
+    plant.send_signal(signal.SIGINT)
+    data += plant.stdout.read()
+    plant.stdout.close()
+    assert plant.wait(10) == 0
+    at = 24
+    while at < len(data):
+        at += 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+    assert at == len(data)
+
+
+def test_the_live_plant_ends_quietly_when_nobody_reads_any_more() -> None:
+    plant = subprocess.Popen(
+        [sys.executable, "-m", "tests.plant", "live", "--speed", "20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert plant.stdout is not None
+    assert plant.stderr is not None
+    plant.stdout.read(1_000)
+    plant.stdout.close()
+    assert plant.wait(10) == 0
+    assert plant.stderr.read() == b""
+    plant.stderr.close()
 
 
 SERVED: list[tuple[ModbusPDU, str]] = [
@@ -92,6 +199,12 @@ SERVED: list[tuple[ModbusPDU, str]] = [
     (WriteSingleCoilRequest(address=3, bits=[True]), "write_coil"),
     (WriteMultipleCoilsRequest(address=3, bits=[True, False, True]), "write_coils"),
     (ReadHoldingRegistersRequest(address=9_000, count=1), "refused"),
+    (ReadDiscreteInputsRequest(address=2, count=2), "read_discrete"),
+    (ReadDeviceInformationRequest(read_code=1, object_id=0), "device_identification"),
+    (ReportDeviceIdRequest(), "report_server_id"),
+    (ClearCountersRequest(), "clear_counters"),
+    (RestartCommunicationsOptionRequest(), "restart_communications"),
+    (WriteFileRecordRequest(records=[FileRecord(file_number=4, record_number=1, record_data=b"MZ")]), "write_file_record"),
 ]
 
 
