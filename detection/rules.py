@@ -13,16 +13,18 @@ from sigma.rule import SigmaRule
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
-from detection.sigma.fields import ConditionError, field_of
+from detection.sigma.fields import TEXTS, ConditionError, field_of
 from detection.sigma.rule import Rule, RuleError
 from detection.sigma.values import Binding
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from collector.store import RecordBatch
     from detection.sigma.fields import Field
+    from detection.sigma.values import Bound
     from detection.site import Site
 
 IDENTITY: Final = ORDER
@@ -114,11 +116,14 @@ class RuleDetector:
             return []
         frame = batch.rows.select(table.columns)
         binding = Binding(frame)
-        bound = {name: rule.bind(binding) for name, rule in table.rules.items()}
+        bound = table.bound(binding)
         exprs = [expr.alias(name) for name, expr in bound.items() if not isinstance(expr, bool)]
         masks = frame.select(exprs) if exprs else pl.DataFrame()
-        found = masks.select(pl.all().any()).row(0, named=True) if exprs else {}
-        hits = [name for name, expr in bound.items() if expr is True or found.get(name, False)]
+        places: dict[str, pl.Series | None] = {name: None for name, expr in bound.items() if expr is True}
+        places |= {name: masks.get_column(name).arg_true() for name, any_row in _any(masks).items() if any_row}
+        for name in [name for name in places if table.rules[name].costly is not None]:
+            places[name] = _passing(frame, places[name], table.rules[name], binding)
+        hits = [name for name in table.rules if name in places and ((rows := places[name]) is None or len(rows))]
         if not hits:
             return []
         end = pl.col("ts") + pl.col("flow.duration") if batch.header.table == "flow" else pl.col("ts")
@@ -129,11 +134,11 @@ class RuleDetector:
             pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
             *(field_of(batch.header.table, name).expr.alias(name) for name in wanted),
         )
-        plans = [
-            frame.lazy().select(*IDENTITY, *self._columns[name]).filter(True if bound[name] is True else masks.get_column(name))
-            for name in hits
-        ]
-        return list(zip(hits, pl.collect_all(plans), strict=True))
+        found: list[tuple[str, pl.DataFrame]] = []
+        for name in hits:
+            rows, part = places[name], frame.select(*IDENTITY, *self._columns[name])
+            found.append((name, part if rows is None or len(rows) == frame.height else part[rows]))
+        return found
 
     def _compile_tables(self, rules: Sequence[Rule], site: Site) -> dict[str, _Table]:
         """The active rules by the table that they look at, with the columns that they want of it."""
@@ -150,10 +155,7 @@ class RuleDetector:
             compiled.setdefault(each.table, {})[rule.name] = each
             columns = wanted.setdefault(each.table, {"ts", "flow.duration"} if each.table == "flow" else {"ts"})
             columns |= each.columns.union(*(carry.columns for carry in carried))
-        return {
-            name: _Table(each, [column.name for column in TABLES[name].columns if column.name in wanted[name]])
-            for name, each in compiled.items()
-        }
+        return {name: _Table(name, each, wanted[name]) for name, each in compiled.items()}
 
     def _definition(self, name: str) -> str:
         """A hash of what a correlation is made of."""
@@ -202,13 +204,45 @@ class RuleDetector:
         return ordered
 
 
-@dataclass(frozen=True, slots=True)
 class _Table:
-    """The rules that look at one table."""
+    """The rules that look at one table.
 
-    rules: Mapping[str, Compiled]
-    columns: list[str]
-    """Columns that they want, in the table's order."""
+    Args:
+        table: name of the table.
+        rules: compiled rules by name.
+        wanted: columns that they want.
+    """
+
+    def __init__(self, table: str, rules: Mapping[str, Compiled], wanted: AbstractSet[str]) -> None:
+        self.rules = rules
+        self.columns = [column.name for column in TABLES[table].columns if column.name in wanted]
+        read = {name for rule in rules.values() for name in rule.columns}
+        self._keys = [column.name for column in TABLES[table].columns if column.name in read and column.kind in {*TEXTS, "u8"}]
+        self._bound: tuple[object, dict[str, Bound]] = (None, {})
+
+    def bound(self, binding: Binding) -> dict[str, Bound]:
+        """The rules' cheap conditions for a batch; those of the batch before while it has the same distinct values."""
+        signature = binding.signature(self._keys)
+        if self._bound[0] != signature:
+            self._bound = signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
+        return self._bound[1]
+
+
+def _any(masks: pl.DataFrame) -> dict[str, bool]:
+    """For each mask, whether some row passes."""
+    return masks.select(pl.all().any()).row(0, named=True) if masks.width else {}
+
+
+def _passing(frame: pl.DataFrame, places: pl.Series | None, rule: Compiled, binding: Binding) -> pl.Series | None:
+    """Of the rows at these places (None: all), those that pass the rule's costly tests as well."""
+    bound = True if rule.costly is None else rule.costly(binding)
+    if bound is True:
+        return places
+    if bound is False:
+        return pl.Series(dtype=pl.UInt32)
+    part = frame if places is None else frame[places]
+    passed = part.select(bound.alias("passed")).to_series()
+    return passed.arg_true() if places is None else places.filter(passed)
 
 
 def _compiled(rule: Rule, site: Site) -> Compiled:

@@ -17,6 +17,7 @@ from sigma.exceptions import SigmaError
 
 from detection.sigma.fields import ConditionError
 from detection.sigma.values import any_of, value_test
+from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A rule's condition over one table."""
+    """A rule's condition over one table: rows must pass `bind`, and those that do `costly`."""
 
     table: str
     bind: Callable[[Binding], Bound]
+    costly: Callable[[Binding], Bound] | None
+    """Tests on lists and bytes: tried only on the rows that have passed the others."""
     columns: frozenset[str]
     """Columns that it reads."""
 
@@ -38,7 +41,24 @@ class Compiled:
 def compile_condition(table: str, condition: object, site: Site) -> Compiled:
     """Compile the parsed condition of a rule for a table. Raises ConditionError where it cannot be."""
     columns: set[str] = set()
-    return Compiled(table, _node(condition, table, site, columns), frozenset(columns))
+    costly: list[Callable[[Binding], Bound]] = []
+    cheap: list[Callable[[Binding], Bound]] = []
+    for part in _parts(condition):
+        read: set[str] = set()
+        bind = _node(part, table, site, read)
+        (costly if any(_is_costly(table, name) for name in read) else cheap).append(bind)
+        columns |= read
+    return Compiled(table, _all_of(cheap), _all_of(costly) if costly else None, frozenset(columns))
+
+
+def _parts(node: object) -> list[object]:
+    """What must hold together."""
+    return [part for each in node.args for part in _parts(each)] if isinstance(node, ConditionAND) else [node]
+
+
+def _is_costly(table: str, column: str) -> bool:
+    kind = TABLES[table].column(column).kind
+    return kind == "binary" or kind.startswith("list")
 
 
 def parsed(rule_detection: object) -> object:

@@ -73,42 +73,65 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
     if joined.is_empty():
         empty = joined.drop("new").with_columns(count=pl.lit(0, pl.Int64), **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)))
         return Outcome(empty, empty, joined.drop("new"), 0)
-    joined = joined.sort(ORDER, maintain_order=True)
-    hot = _candidates(window, joined)
-    marked = joined.with_columns(
-        count=pl.lit(0, pl.Int64),
-        fired=pl.lit(value=False),
-        due=pl.lit(value=False),
-        **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)),
-    )
-    if hot is not None:
-        marked = _fire(window, marked, hot)
-    fired = marked.filter("fired", "new")
-    evidence = marked.filter("due")
-    kept, forgotten = _keep(window, marked.with_columns(given=pl.col("given") | pl.col("due")))
+    if not _ordered(joined):
+        # A record that several rules match keeps the order in which the correlation names them.
+        joined = joined.sort(ORDER, maintain_order=True)
+    last = int(joined.item(-1, "event"))
+    quiet = _quiet(window, joined)
+    if quiet is not None:
+        kept, forgotten = _bounded(quiet.drop("new").filter(pl.col("event") > last - window.span_ns))
+        nothing = joined.clear().drop("new").with_columns(count=pl.lit(0, pl.Int64))
+        return Outcome(nothing, nothing.with_columns(pl.lit(0, pl.Int64).alias(name) for name in KNOWN), kept, forgotten)
+    marked = _fire(window, joined)
     drop = ["new", "fired", "due"]
-    return Outcome(fired.drop(*drop, *KNOWN), evidence.drop(drop), kept, forgotten)
+    fired = marked.filter("fired", "new").drop(*drop, *KNOWN)
+    evidence = marked.filter("due").drop(drop)
+    if len(window.rules) > 1:
+        # A record that several rules match is one record.
+        evidence = evidence.unique(["sequence", "row"], keep="first", maintain_order=True)
+    recent = marked.filter(pl.col("event") > last - window.span_ns).with_columns(given=pl.col("given") | pl.col("due"))
+    kept, forgotten = _bounded(_keep(window, recent.drop(*drop, "count", *KNOWN)))
+    return Outcome(fired, evidence, kept, forgotten)
+
+
+def _bounded(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    return rows.tail(STATE_ROWS), max(0, rows.height - STATE_ROWS)
+
+
+def _ordered(rows: pl.DataFrame) -> bool:
+    """Whether rows are in global order already, as those of one rule mostly are."""
+    event, sequence, row = (rows.get_column(name).to_numpy() for name in ORDER)
+    event, sequence, row = np.diff(event), np.diff(sequence), np.diff(row)
+    return bool(((event > 0) | ((event == 0) & ((sequence > 0) | ((sequence == 0) & (row >= 0))))).all())
 
 
 def _groups(window: Window) -> list[pl.Expr]:
     return [pl.col(name) for name in window.group] or [pl.lit(0).alias("everything")]
 
 
-def _candidates(window: Window, rows: pl.DataFrame) -> pl.Series | None:
-    """Which rows are of groups that could fire at all; None where there are none. Most traffic ends here."""
+def _quiet(window: Window, rows: pl.DataFrame) -> pl.DataFrame | None:
+    """The rows that later windows can need, where no group has enough to fire; else None. Most traffic ends here."""
+    kept = rows if window.kind == "event_count" else _keep(window, rows)
+    size = pl.len() if window.kind in {"event_count", "value_count", "temporal"} else pl.col("source").n_unique()
+    most = kept.lazy().group_by(_groups(window)).agg(size.alias("size")).select(pl.col("size").max()).collect().item()
+    return None if most >= window.threshold else kept
+
+
+def _hot(window: Window, rows: pl.DataFrame) -> pl.Series:
+    """Which rows are of groups that have enough to fire, were all of it in one window."""
     match window.kind:
         case "event_count":
-            size = pl.len().over(_groups(window))
+            size = pl.len()
         case "value_count":
-            size = pl.col(str(window.field)).n_unique().over(_groups(window))
+            size = pl.col(str(window.field)).n_unique()
         case _:
-            size = pl.col("source").n_unique().over(_groups(window))
-    hot = rows.select((size >= window.threshold).alias("hot")).to_series()
-    return hot if hot.any() else None
+            size = pl.col("source").n_unique()
+    return rows.select((size.over(_groups(window)) >= window.threshold).alias("hot")).to_series()
 
 
-def _fire(window: Window, rows: pl.DataFrame, hot: pl.Series) -> pl.DataFrame:
-    """Marks the rows at which windows fire, and those that are evidence."""
+def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with marks: at which windows fire, with their count, and which are evidence, known since when."""
+    hot = _hot(window, rows)
     indexed = rows.with_row_index("place")
     part = indexed.filter(hot).with_columns(group=pl.struct(_groups(window)).rank("dense") if window.group else pl.lit(0))
     part = part.sort("group", *ORDER, maintain_order=True)
@@ -140,10 +163,8 @@ def _fire(window: Window, rows: pl.DataFrame, hot: pl.Series) -> pl.DataFrame:
             for name, known in zip(ORDER, KNOWN, strict=True)
         ),
     )
-    names = ("count", "fired", "due", *KNOWN)
     return (
-        indexed.drop(names)
-        .join(marks, on="place", how="left", maintain_order="left")
+        indexed.join(marks, on="place", how="left", maintain_order="left")
         .drop("place")
         .with_columns(pl.col("count", *KNOWN).fill_null(0), pl.col("fired", "due").fill_null(value=False))
     )
@@ -218,20 +239,16 @@ def _in_order(
     return np.where(fired, len(window.rules), 0), fired, _leaves(group, event, window.span_ns)
 
 
-def _keep(window: Window, rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """The rows that later windows can need."""
+def _keep(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
+    """Of rows in order, those that later windows can need."""
     groups = [*window.group]
-    last = pl.col("event").max()
-    recent = rows.filter(pl.col("event") > last - window.span_ns)
     match window.kind:
         case "event_count":
-            rank = pl.int_range(pl.len(), 0, -1).over(groups) if groups else pl.int_range(pl.len(), 0, -1)
-            recent = recent.filter(rank < window.threshold)
+            rank = pl.int_range(pl.len(), 0, -1)
+            return rows.filter((rank.over(groups) if groups else rank) < window.threshold)
         case "value_count":
-            recent = recent.unique([*groups, str(window.field)], keep="last", maintain_order=True)
+            return rows.unique([*groups, str(window.field)], keep="last", maintain_order=True)
         case "temporal":
-            recent = recent.unique([*groups, "source"], keep="last", maintain_order=True)
+            return rows.unique([*groups, "source"], keep="last", maintain_order=True)
         case _:
-            pass
-    forgotten = max(0, recent.height - STATE_ROWS)
-    return recent.tail(STATE_ROWS).drop("new", "fired", "due", "count", *KNOWN), forgotten
+            return rows

@@ -1,8 +1,8 @@
 """Tests of one field by one value of a Sigma rule, as Polars expressions.
 
-A test on text runs on the distinct values of a batch (its dictionary), not on its rows; where no value passes, the test is false
-for the whole batch and the rule drops out before a row is looked at. What a missing value means is Sigma's: every test on it is
-false, but `null` and `exists: false`.
+A test on text or on a small number runs on the distinct values of a batch, not on its rows; where no value passes, the test is
+false for the whole batch and the rule drops out before a row is looked at. What a missing value means is Sigma's: every test on
+it is false, but `null` and `exists: false`.
 """
 
 from __future__ import annotations
@@ -69,19 +69,34 @@ class TextTest:
 
 
 class Binding:
-    """A batch's frame, with the distinct values of its text columns."""
+    """The distinct values of a batch's columns of text and of small numbers."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame
-        self._distinct: dict[str, list[str]] = {}
+        self.schema = frame.schema
+        self._frame = frame
+        self._texts: dict[str, list[str]] = {}
+        self._small: dict[str, pl.Series] = {}
 
     def distinct(self, column: str) -> list[str]:
-        """The distinct values of a text column, without null."""
-        found = self._distinct.get(column)
+        """The distinct values of a text column, in order, without null."""
+        found = self._texts.get(column)
         if found is None:
-            values = self.frame.get_column(column).drop_nulls().unique()
-            found = self._distinct[column] = sorted(values.cast(pl.String).to_list())
+            values = self._frame.get_column(column).drop_nulls().unique()
+            found = self._texts[column] = sorted(values.cast(pl.String).to_list())
         return found
+
+    def small(self, column: str) -> pl.Series:
+        """The distinct values of a column of 8 bit numbers, in order, without null."""
+        found = self._small.get(column)
+        if found is None:
+            found = self._small[column] = self._frame.get_column(column).drop_nulls().unique().sort()
+        return found
+
+    def signature(self, columns: Sequence[str]) -> tuple[tuple[object, ...], ...]:
+        """What the answers of tests on these columns' distinct values depend on."""
+        return tuple(
+            tuple(self.small(name).to_list() if self.schema[name] == pl.UInt8 else self.distinct(name)) for name in columns
+        )
 
 
 Bound = pl.Expr | bool
@@ -176,6 +191,8 @@ def _number(field: Field, operator: str, number: float) -> Callable[[Binding], B
         return text_test(field, TextTest(lambda text: text == str(number)))
     if field.kind not in NUMBERS:
         raise ConditionError(f"{field.name} holds {field.kind}, which cannot be tested with {operator}")
+    if field.kind == "u8":
+        return _by_small_values(field.name, expr, compare[operator])
     return lambda _: compare[operator](expr).fill_null(value=False)
 
 
@@ -271,7 +288,18 @@ def _by_values(column: str, expr: pl.Expr, test: TextTest) -> Callable[[Binding]
             return expr.is_not_null()
         if len(wanted) == 1:
             return (expr == wanted[0]).fill_null(value=False)
-        return expr.is_in(pl.Series(wanted, dtype=binding.frame.schema[column]).implode()).fill_null(value=False)
+        return expr.is_in(pl.Series(wanted, dtype=binding.schema[column]).implode()).fill_null(value=False)
+
+    return bind
+
+
+def _by_small_values(column: str, expr: pl.Expr, compare: Callable[[pl.Expr], pl.Expr]) -> Callable[[Binding], Bound]:
+    def bind(binding: Binding) -> Bound:
+        distinct = binding.small(column)
+        passed = distinct.to_frame().select(compare(pl.col(column))).to_series()
+        if not passed.any():
+            return False
+        return expr.is_not_null() if passed.all() else compare(expr).fill_null(value=False)
 
     return bind
 

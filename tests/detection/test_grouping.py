@@ -1,0 +1,213 @@
+"""Alerts: what becomes one, what belongs to another, and that nothing of it depends on how records are grouped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detection.pipeline import Pipeline, State
+from detection.sigma.rule import load
+from detection.site import Site
+from tests.detection.traffic import busy_day, correlation, cuts, request, rule, write_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from collector.store import RecordBatch
+    from detection.alerts import Alert
+    from detection.sigma.rule import Rule
+
+PAIR = ("client.ip", "server.ip")
+
+
+def mixed_rules(folder: Path) -> list[Rule]:
+    """Rules of all kinds and levels about the same traffic."""
+    write_rules(
+        folder,
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}, icsight={"window_seconds": 600}),
+        rule("reads", None, {"selection": {"modbus.access": "read"}}),
+        rule("burst", "informational", correlation=correlation("event_count", ["reads"], "60s", PAIR, gte=3)),
+        rule("any", None, {"selection": {"modbus.unit_id": 1}}),
+        rule("sweep", "medium", correlation=correlation("value_count", ["any"], "2m", PAIR, gte=3, field="modbus.address")),
+        rule("hosts", "low", correlation=correlation("value_count", ["any"], "60s", ["client.ip"], gte=2, field="server.ip")),
+        rule("both", "critical", correlation=correlation("temporal", ["write", "diagnostic"], "30s", PAIR)),
+        rule("then", "high", correlation=correlation("temporal_ordered", ["sweep", "write"], "90s", PAIR)),
+    )
+    return load([folder])
+
+
+def detect(pipeline: Pipeline, steps: Sequence[Sequence[RecordBatch]], *, through_text: bool = False) -> dict[str, Alert]:
+    """The last revision of every alert."""
+    state = State()
+    found: dict[str, Alert] = {}
+    for batches in steps:
+        state, upserts = pipeline.step(state, batches)
+        if through_text:
+            state = State.from_json(state.to_json())
+        for alert in upserts:
+            assert alert.id not in found or alert.revision > found[alert.id].revision, "a revision did not rise"
+            found[alert.id] = alert
+    return found
+
+
+def as_text(found: dict[str, Alert]) -> str:
+    return json.dumps([asdict(found[name]) for name in sorted(found)], sort_keys=True, ensure_ascii=False)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline.of(mixed_rules(tmp_path_factory.mktemp("rules")), Site())
+
+
+@given(seed=st.integers(0, 10_000), borders=st.sets(st.integers(1, 149), max_size=20), joined=st.sets(st.integers(1, 20)))
+@settings(max_examples=20, deadline=None)
+def test_any_grouping_of_cuts_gives_the_same_alerts_to_the_byte(
+    mixed: Pipeline, seed: int, borders: set[int], joined: set[int]
+) -> None:
+    made = cuts(busy_day(seed), sorted(borders))
+    groups: list[list[RecordBatch]] = []
+    for number, batches in enumerate(made):
+        if number in joined and groups:
+            groups[-1] += batches
+        else:
+            groups.append(list(batches))
+    singly = detect(mixed, made)
+    assert as_text(detect(mixed, groups)) == as_text(singly)
+    assert as_text(detect(mixed, [[batch for batches in made for batch in batches]])) == as_text(singly)
+    assert as_text(detect(mixed, made, through_text=True)) == as_text(singly)
+
+
+def test_the_mixed_rules_all_fire_on_the_random_traffic(mixed: Pipeline) -> None:
+    fired = {alert.rule for seed in range(8) for alert in detect(mixed, cuts(busy_day(seed), [])).values()}
+    assert fired == {name for name, each in mixed.detector.rules.items() if each.alerts}
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_no_finding_is_lost_between_alerts(mixed: Pipeline, seed: int) -> None:
+    """Every write is in the alert of its rule or in `related` of exactly one strongest alert."""
+    records = busy_day(seed)
+    found = detect(mixed, cuts(records, [40, 80, 120])).values()
+    told = sum(alert.count for alert in found if alert.rule == "write" and alert.part_of is None)
+    told += sum(
+        each["count"] for alert in found if alert.part_of is None for each in alert.body["related"] if each["rule"] == "write"
+    )
+    assert told == sum(record["modbus.function_code"] == 6 for record in records)
+
+
+def one_rule(folder: Path, *documents: dict[str, Any], site: Site | None = None) -> Pipeline:
+    return Pipeline.of(load([write_rules(folder, *documents)]), site or Site())
+
+
+def test_findings_of_one_cause_are_one_alert_until_a_pause_longer_than_the_window(tmp_path: Path) -> None:
+    short = rule("write", "low", {"selection": {"modbus.function_code": 6}}, icsight={"window_seconds": 60})
+    pipeline = one_rule(tmp_path, short)
+    moments = [0, 30, 90, 151, 160]
+    found = list(detect(pipeline, cuts([request(moment, function=6) for moment in moments], [2])).values())
+    assert sorted(alert.count for alert in found) == [2, 3]
+    assert {alert.body["records"][0] for alert in found} == {
+        "test/0123456789abcdef0123456789abcdef/0/0",
+        "test/0123456789abcdef0123456789abcdef/1/1",
+    }
+
+
+def test_other_clients_servers_and_units_are_other_alerts(tmp_path: Path) -> None:
+    pipeline = one_rule(tmp_path, rule("write", "low", {"selection": {"modbus.function_code": 6}}))
+    records = [
+        request(0, function=6),
+        request(1, function=6, client="10.0.0.2"),
+        request(2, function=6, server="10.0.0.8"),
+        request(3, function=6, unit_id=2),
+        request(4, function=6),
+    ]
+    found = detect(pipeline, cuts(records, [])).values()
+    assert sorted(alert.count for alert in found) == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("strong_first", [True, False])
+def test_the_strongest_alert_tells_what_else_the_same_client_did(tmp_path: Path, *, strong_first: bool) -> None:
+    pipeline = one_rule(
+        tmp_path,
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}),
+    )
+    order = [8, 6, 6] if strong_first else [6, 8, 6]
+    found = detect(pipeline, cuts([request(moment, function=code) for moment, code in enumerate(order)], [1, 2])).values()
+    (strong,) = [alert for alert in found if alert.part_of is None]
+    assert strong.rule == "diagnostic"
+    assert [(each["rule"], each["count"]) for each in strong.body["related"]] == [("write", 2)]
+    assert {alert.part_of for alert in found if alert is not strong} <= {strong.id}
+
+
+def test_alerts_about_another_server_or_hours_apart_stand_for_themselves(tmp_path: Path) -> None:
+    pipeline = one_rule(
+        tmp_path,
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}),
+    )
+    records = [request(0, function=8), request(1, function=6, server="10.0.0.8"), request(4_000, function=6)]
+    assert all(alert.part_of is None for alert in detect(pipeline, cuts(records, [])).values())
+
+
+def test_a_sweep_over_hosts_takes_in_what_happened_at_each_of_them(tmp_path: Path) -> None:
+    pipeline = one_rule(
+        tmp_path,
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("any", None, {"selection": {"modbus.unit_id": 1}}),
+        rule("hosts", "medium", correlation=correlation("value_count", ["any"], "60s", ["client.ip"], gte=3, field="server.ip")),
+    )
+    records = [request(host, server=f"10.0.1.{host}", function=6) for host in range(5)]
+    (alert,) = [alert for alert in detect(pipeline, cuts(records, [2])).values() if alert.part_of is None]
+    assert (alert.rule, alert.count, alert.server_ip) == ("hosts", 5, None)
+    assert alert.body["related"][0]["count"] == 5
+
+
+def test_an_alert_names_its_first_80_and_last_20_records(tmp_path: Path) -> None:
+    pipeline = one_rule(tmp_path, rule("write", "low", {"selection": {"modbus.function_code": 6}}))
+    found = detect(pipeline, cuts([request(moment, function=6) for moment in range(150)], [50, 79, 81, 140]))
+    (alert,) = found.values()
+    assert alert.count == 150
+    places = [tuple(map(int, record.split("/")[2:])) for record in alert.body["records"]]
+    moments = [{0: 0, 1: 50, 2: 79, 3: 81, 4: 140}[sequence] + row for sequence, row in places]
+    assert moments == [*range(80), *range(130, 150)]
+
+
+def test_runs_with_other_clocks_do_not_disturb_one_another(mixed: Pipeline) -> None:
+    today = cuts(busy_day(1), [50, 100])
+    earlier = [{**record, "ts": record["ts"] - 86_400 * 10**9 * 400} for record in busy_day(2)]
+    before = cuts(earlier, [50, 100], epoch="f" * 32)
+    apart = {**detect(mixed, today), **detect(mixed, before)}
+    mingled = detect(mixed, [batches for pair in zip(today, before, strict=True) for batches in pair])
+    assert as_text(mingled) == as_text(apart)
+
+
+def test_critical_devices_and_points_rank_higher(tmp_path: Path) -> None:
+    document = rule("write", "low", {"selection": {"modbus.function_code": 6}})
+    plain, critical = (
+        next(iter(detect(one_rule(tmp_path, document, site=site), cuts([request(0, function=6)], [])).values()))
+        for site in (Site(), Site(critical={"10.0.0.9": 3.0}))
+    )
+    assert critical.rank == pytest.approx(3 * plain.rank)
+
+
+def test_state_of_rules_that_are_gone_or_have_changed_does_no_harm(tmp_path: Path) -> None:
+    made = cuts(busy_day(3), [70])
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    state, _ = Pipeline.of(mixed_rules(old), Site()).step(State(), made[0])
+    write_rules(
+        new,
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("any", None, {"selection": {"modbus.unit_id": 1}}),
+        rule("sweep", "medium", correlation=correlation("value_count", ["any"], "1m", ["client.ip"], gte=2, field="server.ip")),
+    )
+    _, upserts = Pipeline.of(load([new]), Site()).step(State.from_json(state.to_json()), made[1])
+    assert {alert.rule for alert in upserts} <= {"write", "sweep"}
