@@ -163,6 +163,17 @@ def test_a_broadcast_write_reaches_every_serial_unit_and_is_not_answered() -> No
     assert [gateway.setpoints(unit)[1] for unit in gateway.processes] == [77] * 6
 
 
+def test_whoever_joins_a_connection_in_use_waits_for_the_exchange_to_end() -> None:
+    plant = Plant(START, 1)
+    session = plant.session(INTRUDER, "boiler")
+    over = session.ask(START, ReadHoldingRegistersRequest(address=0, count=1))
+    assert session.ask(START, WriteSingleRegisterRequest(address=101, registers=[500])) > over
+    places = [
+        int.from_bytes(packet.frame[38:42], "big") for packet in plant.wire.take(2 * START) if packet.frame[34:36] != b"\x01\xf6"
+    ]
+    assert places == sorted(places)
+
+
 def test_the_live_plant_sends_packets_at_once_and_ends_with_a_whole_one_when_told() -> None:
     plant = subprocess.Popen([sys.executable, "-m", "tests.plant", "live", "--out", "-", "--speed", "20"], stdout=subprocess.PIPE)
     assert plant.stdout is not None
