@@ -70,6 +70,8 @@ class AlertState:
     open: Mapping[str, OpenAlert] = field(default_factory=dict[str, OpenAlert])
     forgotten: int = 0
     """Alerts let go because there were more than `OPEN_ALERTS`."""
+    findings: int = 0
+    """Records in findings so far."""
 
 
 def group(
@@ -86,7 +88,8 @@ def group(
     alerts = [_alert(book.held[name], rules, site) for name in book.changed if book.held[name].raised]
     alerts.sort(key=lambda alert: (alert.first_seen, alert.id))
     held, forgotten = _live(book.held, taken[-1].order[0] - _retention_ns(rules))
-    return AlertState(held, state.forgotten + forgotten), alerts
+    findings_so_far = state.findings + sum(session.count for session in taken)
+    return AlertState(held, state.forgotten + forgotten, findings_so_far), alerts
 
 
 class _Book:

@@ -55,6 +55,11 @@ class State:
         """How often a bound has bitten: rows of correlations, open alerts and runs that were forgotten."""
         return self.forgotten + sum(run.rules.forgotten + run.alerts.forgotten for run in self.runs.values())
 
+    @property
+    def findings(self) -> int:
+        """Records in findings so far, over the runs that are remembered."""
+        return sum(run.alerts.findings for run in self.runs.values())
+
     def to_json(self) -> str:
         """The state as text."""
         runs = [
@@ -64,6 +69,7 @@ class State:
                 "rows_forgotten": state.rules.forgotten,
                 "open": [asdict(alert) for alert in state.alerts.open.values()],
                 "alerts_forgotten": state.alerts.forgotten,
+                "findings": state.alerts.findings,
             }
             for run, state in self.runs.items()
         ]
@@ -84,7 +90,7 @@ def _run_state(fields: dict[str, Any]) -> tuple[Run, RunState]:
     sensor, epoch = fields["run"]
     rows = {str(name): _decode(encoded) for name, encoded in fields["rows"].items()}
     held = [_open_alert(alert) for alert in fields["open"]]
-    alerts = AlertState({alert.id: alert for alert in held}, int(fields["alerts_forgotten"]))
+    alerts = AlertState({alert.id: alert for alert in held}, int(fields["alerts_forgotten"]), int(fields["findings"]))
     return (str(sensor), str(epoch)), RunState(RuleState(rows, int(fields["rows_forgotten"])), alerts)
 
 

@@ -24,10 +24,9 @@ from detection.site import Site
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from collector.stream import Delivery, Stream
+    from collector.stream import Consumer, Run, Stream
     from detection.control import Control
 
 CONSUMER: Final = "detection"
@@ -42,7 +41,11 @@ POLL_SECONDS: Final = 0.25
 CHECKPOINT_SECONDS: Final = 2.0
 """How often a checkpoint is written while there is work; a crash repeats at most this."""
 
-CHECKPOINT_FORMAT: Final = 1
+CHECKPOINT_FORMAT: Final = 2
+"""Version of the checkpoint's content."""
+
+CUT_BATCHES: Final = 64
+"""Batches of one cut that wait for its last; a cut has one for each table, so more come only from a sender that is broken."""
 
 
 @dataclass(slots=True)
@@ -53,8 +56,12 @@ class Counters:
     """Record batches looked at."""
     records: int = 0
     """Records looked at."""
+    findings: int = 0
+    """Records that belong to what rules found."""
     alerts: int = 0
     """Alert upserts published."""
+    limited: int = 0
+    """How often a bound has bitten since the state began: what detection had to forget."""
     damaged: int = 0
     """Batches that could not be read and were passed over."""
     seconds: float = 0.0
@@ -67,6 +74,13 @@ class Counters:
 class _Pending:
     """Batches of a cut that is not complete."""
 
+    cut: int
+    sequence: int
+    """Sequence of its first batch."""
+    first: tuple[str, int]
+    """Place of its first batch in the stream."""
+    last: tuple[str, int] = ("", 0)
+    """Place of its last batch so far."""
     batches: list[RecordBatch] = field(default_factory=list[RecordBatch])
 
 
@@ -95,9 +109,12 @@ class Worker:
         self._pipeline = pipeline
         self._checkpoint = checkpoint
         self._position, self._state, self._epoch = self._restore()
-        self._cuts: dict[tuple[str, str], _Pending] = {}
+        self._cuts: dict[Run, _Pending] = {}
         self._saved = 0.0
         self._dirty = False
+        if not checkpoint.exists():
+            # The epoch of the alerts is durable before the first of them.
+            self._save()
         self._schedule = self._scheduled(control)
         self._pipelines = {pipeline.site.version: pipeline}
 
@@ -123,14 +140,8 @@ class Worker:
         """Work until `stop` is set. Raises StreamError where a stream cannot be used."""
         with self._records.subscribe(CONSUMER, self._position) as consumer:
             while not stop.is_set():
-                try:
-                    deliveries = consumer.poll(POLL_SECONDS)
-                except DamagedBatch as damage:
-                    self.counters.damaged += 1
-                    self._position = damage.position
-                    continue
-                self._take(deliveries)
-                if self._dirty and (not deliveries or time.monotonic() - self._saved > CHECKPOINT_SECONDS):
+                worked = self._work(consumer, POLL_SECONDS)
+                if self._dirty and (not worked or time.monotonic() - self._saved > CHECKPOINT_SECONDS):
                     self._save()
                     consumer.commit(self._position)
             if self._dirty:
@@ -140,43 +151,78 @@ class Worker:
     def drain(self) -> None:
         """Work off all that is in the stream now, and write the checkpoint."""
         with self._records.subscribe(CONSUMER, self._position) as consumer:
-            while True:
-                try:
-                    deliveries = consumer.poll(0)
-                except DamagedBatch as damage:
-                    self.counters.damaged += 1
-                    self._position = damage.position
-                    continue
-                if not deliveries:
-                    break
-                self._take(deliveries)
+            while self._work(consumer, 0):
+                pass
             self._save()
             consumer.commit(self._position)
 
-    def _take(self, deliveries: Sequence[Delivery]) -> None:
-        """Hand whole cuts to the detectors; what is left of a cut waits."""
+    def _work(self, consumer: Consumer, timeout_seconds: float) -> bool:
+        """Take the next batches; False where there were none."""
+        try:
+            deliveries = consumer.poll(timeout_seconds)
+        except DamagedBatch as damage:
+            self.counters.damaged += 1
+            if damage.header is not None:
+                self._take(damage.header, None, self._offset_before(damage.position))
+            self._stand(damage.position)
+            return True
         for delivery in deliveries:
-            header = delivery.header
-            if delivery.gap is not None:
-                self.counters.gaps += 1
-            pending = self._cuts.setdefault(header.run, _Pending())
+            self.counters.gaps += delivery.gap is not None
             try:
-                pending.batches.append(decode(header, delivery.data))
+                batch = decode(delivery.header, delivery.data)
             except Undecodable:
                 self.counters.damaged += 1
-            if header.cut_last:
-                cut = self._cuts.pop(header.run).batches
-                self._detect(cut, self._pipeline_at(*delivery.offset))
-                if not self._cuts:
-                    self._position = delivery.position
-                    self._dirty = True
+                batch = None
+            self._take(delivery.header, batch, delivery.offset)
+            self._stand(delivery.position)
+        return bool(deliveries)
+
+    def _take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
+        """Hand whole cuts to the detectors; what is left of a cut waits."""
+        pending = self._cuts.get(header.run)
+        if pending is not None and pending.cut != header.cut:
+            # The end of the cut before is lost: what there is of it is all there will be.
+            self._finish(header.run)
+            pending = None
+        if pending is None:
+            pending = self._cuts[header.run] = _Pending(header.cut, header.sequence, offset)
+        pending.last = offset
+        if batch is not None:
+            pending.batches.append(batch)
+        if header.cut_last or len(pending.batches) >= CUT_BATCHES:
+            self._finish(header.run)
+
+    def _finish(self, run: Run) -> None:
+        pending = self._cuts.pop(run)
+        if pending.batches:
+            self._detect(pending.batches, self._pipeline_at(*pending.last))
+
+    def _stand(self, position: Position) -> None:
+        """Stand behind what has been detected, and before what waits for the rest of its cut."""
+        offsets, seen = dict(position.offsets), dict(position.seen)
+        for run, pending in self._cuts.items():
+            partition, offset = pending.first
+            offsets[partition] = min(offsets.get(partition, offset), offset)
+            seen.pop(run, None)
+            if pending.sequence > 0:
+                seen[run] = pending.sequence - 1
+        self._position = Position(offsets, seen)
+        self._dirty = True
+
+    def _offset_before(self, position: Position) -> tuple[str, int]:
+        """The place of the batch that a position lies just behind."""
+        partition = next((name for name, offset in position.offsets.items() if offset != self._position.offsets.get(name)), "0")
+        return partition, max(0, position.offsets.get(partition, 1) - 1)
 
     def _detect(self, cut: list[RecordBatch], pipeline: Pipeline) -> None:
         start = time.perf_counter()
+        before = self._state.findings
         self._state, upserts = pipeline.step(self._state, cut)
         self.counters.seconds += time.perf_counter() - start
         self.counters.batches += len(cut)
         self.counters.records += sum(batch.rows.height for batch in cut)
+        self.counters.findings += max(0, self._state.findings - before)
+        self.counters.limited = self._state.limited
         if not upserts:
             return
         highest = self._alerts.highest(SENSOR, self._epoch)

@@ -1,0 +1,168 @@
+"""The loop: killed at any moment it makes the same alerts, and stands where nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collector.stream import Outgoing
+from collector.stream.local import LocalStream
+from detection.alerts import decode_alerts
+from detection.pipeline import Pipeline
+from detection.sigma.rule import load
+from detection.site import Site
+from detection.worker import CheckpointError, Worker
+from sensor.spool import Spool
+from tests import batches as made_by_hand
+from tests.detection.test_grouping import mixed_rules
+from tests.detection.traffic import busy_day, cuts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from collector.store import RecordBatch
+
+WORKER = """
+import sys
+from pathlib import Path
+from collector.stream.local import LocalStream
+from detection import worker
+from detection.pipeline import Pipeline
+from detection.site import Site
+from sensor.spool import Spool
+
+folder = Path(sys.argv[1])
+worker.CHECKPOINT_SECONDS = 0.0
+with Spool(folder / "alerts", sensor="detection") as alerts:
+    records, out = LocalStream(folder / "spool"), LocalStream(folder / "alerts", alerts)
+    loop = worker.Worker(records, out, Pipeline(Site(), [folder / "rules"]), folder / "detection.json")
+    print("ready", flush=True)
+    loop.drain()
+    print("done", flush=True)
+"""
+"""A process that detects what is in a spool; `drain` writes the checkpoint only at its end, `run` would at once."""
+
+RUNNING = WORKER.replace(
+    "    loop.drain()\n",
+    """    import threading
+    stop = threading.Event()
+    def until_done():
+        while loop.counters.batches < int(sys.argv[2]):
+            stop.wait(0.01)
+        stop.set()
+    threading.Thread(target=until_done, daemon=True).start()
+    loop.run(stop)
+""",
+)
+
+
+def outgoing(batch: RecordBatch) -> Outgoing:
+    columns = {name: batch.rows.get_column(name).to_list() for name in batch.rows.columns}
+    for name in ("ts", "modbus.response_time"):
+        columns[name] = batch.rows.get_column(name).to_physical().to_list()
+    columns["modbus.exception"] = [None] * batch.rows.height
+    return Outgoing(batch.header, made_by_hand.encode(batch.header, columns))
+
+
+def fill(folder: Path, steps: list[list[RecordBatch]]) -> None:
+    with Spool(folder / "spool", sensor="test") as spool:
+        LocalStream(folder / "spool", spool).publish([outgoing(batch) for step in steps for batch in step])
+
+
+def alerts_of(folder: Path) -> dict[str, str]:
+    """The last revision of each alert, as text; two texts of one revision must be equal."""
+    revisions: dict[tuple[str, int], str] = {}
+    with LocalStream(folder / "alerts").subscribe("reader") as consumer:
+        while deliveries := consumer.poll(0):
+            for delivery in deliveries:
+                for alert in decode_alerts(delivery.data):
+                    text = json.dumps(asdict(alert), sort_keys=True)
+                    assert revisions.setdefault((alert.id, alert.revision), text) == text, "one revision says two things"
+    return {name: revisions[name, revision] for name, revision in sorted(revisions)}
+
+
+def prepared(folder: Path, seed: int) -> int:
+    (folder / "rules").mkdir(parents=True)
+    mixed_rules(folder / "rules")
+    steps = cuts(busy_day(seed), list(range(5, 150, 5)))
+    fill(folder, steps)
+    return sum(map(len, steps))
+
+
+def test_a_worker_killed_at_any_moment_makes_the_same_alerts(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    count = prepared(whole, 5)
+    prepared(killed, 5)
+    assert subprocess.run([sys.executable, "-c", WORKER, str(whole)], check=True, capture_output=True).stdout
+    wanted = alerts_of(whole)
+    assert wanted
+    source = random.Random(1)
+    interrupted = 0
+    for _ in range(6):
+        process = subprocess.Popen([sys.executable, "-c", RUNNING, str(killed), str(count)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        try:
+            process.wait(source.uniform(0.0, 0.2))
+        except subprocess.TimeoutExpired:
+            interrupted += 1
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert interrupted > 1, "no kill hit a worker at work"
+    assert alerts_of(killed) != wanted, "the work was done before the last kill"
+    subprocess.run([sys.executable, "-c", WORKER, str(killed)], check=True, capture_output=True)
+    assert alerts_of(killed) == wanted
+
+
+def worker(folder: Path, alerts: Spool) -> Worker:
+    pipeline = Pipeline.of(load([folder / "rules"]), Site())
+    return Worker(LocalStream(folder / "spool"), LocalStream(folder / "alerts", alerts), pipeline, folder / "detection.json")
+
+
+def test_what_waits_for_the_rest_of_its_cut_is_read_again_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    mixed_rules(tmp_path / "rules")
+    one = cuts(busy_day(1), [75])
+    other = cuts(busy_day(2), [75], epoch="f" * 32)
+    unfinished = outgoing(one[1][0])
+    halves = [
+        Outgoing(replace(unfinished.header, cut_last=False), unfinished.data),
+        *(outgoing(batch) for step in other for batch in step),
+    ]
+    fill(tmp_path, one[:1])
+    with Spool(tmp_path / "spool", sensor="test") as spool:
+        LocalStream(tmp_path / "spool", spool).publish(halves)
+    with Spool(tmp_path / "alerts", sensor="detection") as alerts:
+        worker(tmp_path, alerts).drain()
+        loop = worker(tmp_path, alerts)
+        loop.drain()
+    position = json.loads(json.loads((tmp_path / "detection.json").read_text())["position"])
+    assert position["offsets"] == {"0": 1}, "the batch whose cut is not complete comes again"
+    assert loop.counters.batches == 0, "what was complete does not"
+
+
+def test_a_new_checkpoint_is_durable_before_the_first_alert(tmp_path: Path) -> None:
+    prepared(tmp_path, 1)
+    with Spool(tmp_path / "alerts", sensor="detection") as alerts:
+        worker(tmp_path, alerts)
+        epoch = json.loads((tmp_path / "detection.json").read_text())["epoch"]
+        loop = worker(tmp_path, alerts)
+        loop.drain()
+    assert json.loads((tmp_path / "detection.json").read_text())["epoch"] == epoch
+    assert loop.counters.records == 150
+    assert loop.counters.findings > 0
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 1}', '{"format": 2, "position": "{}", "state": "{}", "epoch": "e"}'])
+def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, content: str) -> None:
+    prepared(tmp_path, 1)
+    (tmp_path / "detection.json").write_text(content)
+    with Spool(tmp_path / "alerts", sensor="detection") as alerts, pytest.raises(CheckpointError, match="move it away"):
+        worker(tmp_path, alerts)
