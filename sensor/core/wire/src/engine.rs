@@ -80,8 +80,13 @@ impl Engine {
         let Decoded { source_mac, destination_mac, vlan, source, destination, content } = decoded;
         let meeting = Meeting { ts: packet.ts, source, destination, source_mac, destination_mac, vlan };
         self.content(&meeting, &content);
-        if matches!(content, Content::Reassembled) {
-            match self.decoder.reassembled() {
+        let mut is_whole = matches!(content, Content::Reassembled);
+        while is_whole {
+            let Decoded { source_mac, destination_mac, vlan, source, destination, content } = self.decoder.reassembled();
+            let meeting = Meeting { ts: packet.ts, source, destination, source_mac, destination_mac, vlan };
+            // A tunnel in fragments may carry fragments.
+            is_whole = matches!(content, Content::Reassembled);
+            match content {
                 Content::Tcp(segment) => self.conversations.segment(&meeting, &segment, &mut self.output),
                 Content::Udp(datagram) => self.conversations.datagram(&meeting, &datagram, &mut self.output),
                 _ => {}

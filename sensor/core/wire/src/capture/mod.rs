@@ -1,11 +1,23 @@
-//! Capture formats: bytes of a file in, packets out. No I/O: the caller brings bytes and says when there are no more.
+//! Capture formats: bytes of a file in, packets out. No I/O: the caller brings bytes and knows when there are no more.
+//!
+//! ```
+//! use wire::capture::{self, Opening, Step};
+//!
+//! let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+//! file.extend([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 0xaa, 0xbb, 0xcc]);
+//! let Opening::Capture(mut capture, used) = capture::open(&file) else { panic!("no capture") };
+//! let Step::Packet(packet, used) = capture.next(&file[used..]) else { panic!("no packet") };
+//! assert_eq!((packet.ts, packet.data, used), (1_000_002_000, [0xaa, 0xbb, 0xcc].as_slice(), 19));
+//! assert!(matches!(capture.next(&[]), Step::NeedMore(16)));
+//! ```
 
 mod pcap;
 mod pcapng;
 
-use crate::packet::Packet;
+use crate::packet::{LinkType, Packet};
 
-/// Longest packet record that is believed. tcpdump's own bound is 256 KiB; loopback captures with segmentation offload stay below it.
+/// Longest packet record that is believed. Libpcap bounds its own at 256 KiB and offloaded segments stay below that; twice as much is a damaged
+/// length, not a packet.
 pub const RECORD_BYTES: usize = 512 * 1024;
 
 /// Longest pcapng block that is believed: a packet with its options, or a table of names.
@@ -25,7 +37,7 @@ pub enum Step<'a> {
 }
 
 /// A capture format, with what must be remembered between packets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Capture {
     /// Libpcap's format.
     Pcap(pcap::Pcap),
@@ -62,6 +74,22 @@ impl Capture {
         }
     }
 
+    /// Link type of all packets, where the format has one for all.
+    pub fn link(&self) -> Option<LinkType> {
+        match self {
+            Self::Pcap(capture) => Some(capture.link()),
+            Self::Pcapng(_) => None,
+        }
+    }
+
+    /// Packets passed over because they name no interface that the capture has described.
+    pub fn passed_over(&self) -> u64 {
+        match self {
+            Self::Pcap(_) => 0,
+            Self::Pcapng(capture) => capture.passed_over(),
+        }
+    }
+
     /// Name of the format.
     pub fn name(&self) -> &'static str {
         match self {
@@ -92,6 +120,13 @@ impl Order {
         match self {
             Self::Little => u32::from_le_bytes(bytes),
             Self::Big => u32::from_be_bytes(bytes),
+        }
+    }
+
+    fn u64(self, bytes: [u8; 8]) -> u64 {
+        match self {
+            Self::Little => u64::from_le_bytes(bytes),
+            Self::Big => u64::from_be_bytes(bytes),
         }
     }
 }

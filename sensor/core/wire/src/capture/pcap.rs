@@ -4,7 +4,7 @@ use super::{Capture, Opening, Order, RECORD_BYTES, Step, without_fcs};
 use crate::packet::{LinkType, Packet};
 
 /// A capture in libpcap's format.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pcap {
     order: Order,
     nanoseconds_per_tick: i64,
@@ -36,14 +36,22 @@ pub fn open(data: &[u8]) -> Opening {
 }
 
 impl Pcap {
+    pub fn link(&self) -> LinkType {
+        self.link
+    }
+
     #[inline]
     pub fn next<'a>(&mut self, data: &'a [u8]) -> Step<'a> {
         let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3]) = data.first_chunk::<16>() else {
             return Step::NeedMore(self.record_header_bytes);
         };
+        // The tail of a file whose writer lost power: space was set aside and never written.
+        if [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3] == [0; 16] {
+            return Step::Broken("zeros where a packet should begin".to_owned());
+        }
         let captured = self.order.u32([c0, c1, c2, c3]) as usize;
         if captured > RECORD_BYTES {
-            return Step::Broken(format!("a packet claims {captured} bytes, more than any link carries"));
+            return Step::Broken(format!("a packet claims {captured} bytes, more than the {RECORD_BYTES} that are believed"));
         }
         let end = self.record_header_bytes + captured;
         let Some(packet) = data.get(self.record_header_bytes..end) else { return Step::NeedMore(end) };

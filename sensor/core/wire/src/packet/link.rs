@@ -1,6 +1,8 @@
 //! Link layers and what lies between them and IP: VLAN tags, MPLS, PPPoE, and ARP.
 
-use super::{Address, Content, Decoded, Packet, Walk, ip, split};
+use std::fmt::{Display, Formatter, Result};
+
+use super::{Address, Content, Decoded, Packet, Rule, Walk, ip, split};
 use crate::record::table::Layer;
 
 /// Link type of a capture's interface (the LINKTYPE_ numbers of pcap).
@@ -44,6 +46,38 @@ impl LinkType {
                 | Self::IPV6
                 | Self::LINUX_SLL2
         )
+    }
+}
+
+impl Display for LinkType {
+    /// Number and, where it is one that is met, name.
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let name = match self.0 {
+            0 => "BSD loopback",
+            1 => "Ethernet",
+            9 | 50 => "PPP",
+            12 | 14 | 101 | 228 | 229 => "raw IP",
+            104 => "Cisco HDLC",
+            105 => "IEEE 802.11",
+            108 => "OpenBSD loopback",
+            113 => "Linux cooked v1",
+            119 => "IEEE 802.11 with Prism header",
+            127 => "IEEE 802.11 with radiotap header",
+            143 => "DOCSIS",
+            147..=162 => "private use",
+            187 | 201 => "Bluetooth",
+            189 | 220 => "USB of Linux",
+            195 | 215 | 230 | 283 => "IEEE 802.15.4",
+            197 => "ERF",
+            227 => "CAN",
+            239 => "NFLOG",
+            249 => "USBPcap",
+            251 | 256 | 272 => "Bluetooth Low Energy",
+            252 => "dissected by Wireshark",
+            276 => "Linux cooked v2",
+            number => return write!(formatter, "{number}"),
+        };
+        write!(formatter, "{} ({name})", self.0)
     }
 }
 
@@ -162,19 +196,20 @@ impl<'a> Walk<'_, 'a> {
                 None => self.truncated(),
             },
             LinkType(_) => {
-                self.decoder.counters.unknown_link += 1;
+                self.counters.unknown_link += 1;
                 Content::None
             }
         }
     }
 
-    /// BSD address families differ between systems and byte orders: 2 is IPv4, 24, 28 and 30 are IPv6.
+    /// BSD address families, in either byte order: 2 is IPv4 everywhere; IPv6 is 24 (NetBSD, OpenBSD), 28 (FreeBSD), 30 (macOS), 10 (Linux) or
+    /// 23 (Windows).
     fn family(&mut self, family: [u8; 4], rest: &'a [u8]) -> Content<'a> {
         let family = u32::from_le_bytes(family);
         match if family > 0xffff { family.swap_bytes() } else { family } {
-            2 | 24 | 28 | 30 => self.ip(rest),
+            2 | 10 | 23 | 24 | 28 | 30 => self.ip(rest),
             _ => {
-                self.decoder.counters.other_network += 1;
+                self.counters.other_network += 1;
                 Content::None
             }
         }
@@ -207,8 +242,9 @@ impl<'a> Walk<'_, 'a> {
                 self.network(u16::from_be_bytes([t0, t1]), rest)
             }
             ethertype::MPLS | ethertype::MPLS_MULTICAST => self.mpls(data),
+            // RFC 2516, 4 and RFC 1661, 2: code 0 and the protocol number of IPv4 or IPv6.
             ethertype::PPPOE_SESSION => match split::<8>(data) {
-                Some(([_, _, _, _, _, _, 0x00, 0x21], rest) | ([_, _, _, _, _, _, 0x00, 0x57], rest)) => self.ip(rest),
+                Some(([0x11, 0, _, _, _, _, 0x00, 0x21 | 0x57], rest)) => self.ip(rest),
                 Some(_) => self.other_network(),
                 None => self.truncated(),
             },
@@ -222,7 +258,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     fn other_network(&mut self) -> Content<'a> {
-        self.decoder.counters.other_network += 1;
+        self.counters.other_network += 1;
         Content::None
     }
 
@@ -234,8 +270,10 @@ impl<'a> Walk<'_, 'a> {
             if bottom & 1 == 1 {
                 return match data.first().map(|first| first >> 4) {
                     Some(4 | 6) => self.ip(data),
-                    // A control word begins with four zero bits (RFC 4385, 3).
-                    Some(0) => self.ethernet(data.get(4..).unwrap_or_default()),
+                    // A control word begins with four zero bits (RFC 4385, 3), and so do the hardware addresses of many makers.
+                    Some(0) if !is_ethernet(data) || data.get(4..).is_some_and(is_ethernet) => {
+                        self.ethernet(data.get(4..).unwrap_or_default())
+                    }
                     _ => self.ethernet(data),
                 };
             }
@@ -245,15 +283,14 @@ impl<'a> Walk<'_, 'a> {
 
     fn arp(&mut self, data: &'a [u8]) -> Content<'a> {
         let Some((message, _)) = split::<28>(data) else { return self.truncated() };
-        let [0, 1, 0x08, 0, 6, 4, o0, o1, a, b, c, d, e, f, s0, s1, s2, s3, g, h, i, j, k, l, t0, t1, t2, t3] = message else {
-            self.anomaly(
-                Layer::Link,
-                "arp",
-                ("arp_format", "RFC 826, Packet format"),
-                "expected Ethernet and IPv4 addresses of 6 and 4 bytes, seen others".to_owned(),
-                &message,
+        let [0, 1 | 6, 0x08, 0, 6, 4, o0, o1, a, b, c, d, e, f, s0, s1, s2, s3, g, h, i, j, k, l, t0, t1, t2, t3] = message
+        else {
+            let [h0, h1, p0, p1, hardware_bytes, protocol_bytes, ..] = message;
+            let (hardware, protocol) = (u16::from_be_bytes([h0, h1]), u16::from_be_bytes([p0, p1]));
+            let detail = format!(
+                "expected hardware type 1 of 6 bytes and protocol 0x0800 of 4, seen {hardware} of {hardware_bytes} and {protocol:#06x} of {protocol_bytes}"
             );
-            return self.other_network();
+            return self.malformed(&ARP_FORMAT, detail, &message);
         };
         let operation = u16::from_be_bytes([o0, o1]);
         if !matches!(operation, 1 | 2) {
@@ -268,25 +305,25 @@ impl<'a> Walk<'_, 'a> {
         })
     }
 
-    fn ip(&mut self, data: &'a [u8]) -> Content<'a> {
+    pub(super) fn ip(&mut self, data: &'a [u8]) -> Content<'a> {
         if !self.descend() {
             return Content::None;
         }
         match data.first().map(|first| first >> 4) {
             Some(4) => ip::version4(self, data),
             Some(6) => ip::version6(self, data),
-            Some(version) => {
-                self.anomaly(
-                    Layer::Network,
-                    "ip",
-                    ("ip_version", "RFC 791, 3.1; RFC 8200, 3"),
-                    format!("expected version 4 or 6, seen {version}"),
-                    data,
-                );
-                self.decoder.counters.malformed += 1;
-                Content::None
-            }
+            Some(version) => self.malformed(&IP_VERSION, format!("expected version 4 or 6, seen {version}"), data),
             None => self.truncated(),
         }
     }
 }
+
+/// Whether this begins like an Ethernet frame of a protocol that is known here.
+fn is_ethernet(data: &[u8]) -> bool {
+    use ethertype::{ARP, IPV4, IPV6, MPLS, OLD_SERVICE_VLAN, PPPOE_SESSION, SERVICE_VLAN, VLAN};
+    let kind = data.get(12..14).and_then(|kind| kind.try_into().ok()).map(u16::from_be_bytes);
+    matches!(kind, Some(ARP | IPV4 | IPV6 | MPLS | OLD_SERVICE_VLAN | PPPOE_SESSION | SERVICE_VLAN | VLAN))
+}
+
+const ARP_FORMAT: Rule = Rule { layer: Layer::Link, protocol: "arp", kind: "arp_format", clause: "RFC 826, Packet format" };
+const IP_VERSION: Rule = Rule { layer: Layer::Network, protocol: "ip", kind: "ip_version", clause: "RFC 791, 3.1; RFC 8200, 3" };

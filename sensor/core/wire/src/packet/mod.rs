@@ -1,7 +1,8 @@
 //! Packets: from the link layer to the transport's payload.
 //!
 //! `Decoder::decode` takes one packet and says what it carries; nothing is copied but fragments. What breaks a layer's rules is data
-//! (`Anomaly`), never an error; what is not used is counted by cause (`Counters`).
+//! (`Anomaly`), never an error; what is not used is counted by cause (`Counters`). Addresses and hardware addresses are those of the innermost
+//! tunnel, the VLAN is the outermost tag. A packet that completes a fragmented datagram says so; the datagram is asked for then.
 //!
 //! ```
 //! use wire::packet::{Content, Decoder, LinkType, Packet};
@@ -20,7 +21,8 @@ mod link;
 mod transport;
 
 pub use address::Address;
-pub use defragment::Defragmenter;
+use defragment::Defragmenter;
+pub use defragment::{AGE_NS, DATAGRAMS, HELD_BYTES, PIECES};
 pub use link::{ArpMessage, LinkType, NeighbourMessage};
 pub use transport::{Datagram, Segment, flags};
 
@@ -67,7 +69,7 @@ pub enum Content<'a> {
     Arp(ArpMessage),
     /// A neighbour solicitation or advertisement.
     Neighbour(NeighbourMessage),
-    /// A datagram that was put together from fragments; `Decoder::reassembled` holds it.
+    /// A datagram that is put together from fragments now; `Decoder::reassembled` says what it carries.
     Reassembled,
     /// Nothing to look at; the counters say why.
     None,
@@ -93,6 +95,9 @@ pub struct Anomaly {
 /// Bytes of an anomaly that are kept.
 pub const ANOMALY_BYTES: usize = 64;
 
+/// Anomalies that are kept until they are taken; a packet makes one, rarely two.
+pub const ANOMALIES: usize = 64;
+
 /// Headers inside one another that are followed: deeper nesting is counted and left.
 pub const NESTING: usize = 12;
 
@@ -111,15 +116,21 @@ pub struct Counters {
     pub nested: u64,
     /// Fragments held or put together.
     pub fragments: u64,
-    /// Fragments given up: too many, too old, or contradicting.
-    pub fragments_lost: u64,
+    /// Datagrams given up because more than `DATAGRAMS` were incomplete or more than `HELD_BYTES` held.
+    pub fragments_evicted: u64,
+    /// Datagrams given up because they stayed incomplete for longer than `AGE_NS`.
+    pub fragments_expired: u64,
+    /// Datagrams given up because what was seen of them fell into more than `PIECES`.
+    pub fragments_scattered: u64,
+    /// Fragments not used: they break the rules of fragments, or the snap length cut them.
+    pub fragments_refused: u64,
     /// Headers whose fields contradict one another.
     pub malformed: u64,
 }
 
 impl Counters {
     /// Names and values, in fixed order.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("packet_truncated", self.truncated),
             ("link_unknown", self.unknown_link),
@@ -127,7 +138,10 @@ impl Counters {
             ("transport_other", self.other_transport),
             ("packet_nested", self.nested),
             ("fragments_seen", self.fragments),
-            ("fragments_lost", self.fragments_lost),
+            ("fragments_evicted", self.fragments_evicted),
+            ("fragments_expired", self.fragments_expired),
+            ("fragments_scattered", self.fragments_scattered),
+            ("fragments_refused", self.fragments_refused),
             ("packet_malformed", self.malformed),
         ]
     }
@@ -138,9 +152,28 @@ impl Counters {
 pub struct Decoder {
     /// What was not used so far.
     pub counters: Counters,
+    memory: Memory,
+    whole: Option<Whole>,
+}
+
+/// What walks leave behind.
+#[derive(Default)]
+struct Memory {
     defragmenter: Defragmenter,
     anomalies: Vec<Anomaly>,
-    reassembled: Option<defragment::Whole>,
+    completed: Option<Whole>,
+}
+
+/// A datagram put together, and the way of the packet that completed it.
+struct Whole {
+    datagram: defragment::Whole,
+    ts: i64,
+    depth: usize,
+    source_mac: Option<[u8; 6]>,
+    destination_mac: Option<[u8; 6]>,
+    vlan: Option<u16>,
+    source: Address,
+    destination: Address,
 }
 
 impl Decoder {
@@ -158,7 +191,8 @@ impl Decoder {
     #[inline(never)]
     fn decode_any<'a>(&mut self, packet: &Packet<'a>) -> Decoded<'a> {
         let mut walk = Walk {
-            decoder: self,
+            counters: &mut self.counters,
+            memory: &mut self.memory,
             ts: packet.ts,
             missing: (packet.original_length as usize).saturating_sub(packet.data.len()),
             depth: 0,
@@ -175,34 +209,51 @@ impl Decoder {
         walk.decoded
     }
 
-    /// What the datagram carries that the last packet completed (`Content::Reassembled`). Its addresses are those of that packet.
-    pub fn reassembled(&mut self) -> Content<'_> {
-        let Self { counters, reassembled, .. } = self;
-        match reassembled {
-            Some(whole) => transport::content(whole.protocol, &whole.bytes, 0, whole.hop_limit, counters),
-            None => Content::None,
-        }
+    /// What the datagram carries that the last packet completed (`Content::Reassembled`). Where that is a tunnel which in turn completes a
+    /// datagram it says `Content::Reassembled` again, at most `NESTING` times.
+    pub fn reassembled(&mut self) -> Decoded<'_> {
+        self.whole = self.memory.completed.take();
+        let mut decoded = Decoded {
+            source_mac: None,
+            destination_mac: None,
+            vlan: None,
+            source: Address::default(),
+            destination: Address::default(),
+            content: Content::None,
+        };
+        let Some(whole) = &self.whole else { return decoded };
+        decoded.source_mac = whole.source_mac;
+        decoded.destination_mac = whole.destination_mac;
+        decoded.vlan = whole.vlan;
+        decoded.source = whole.source;
+        decoded.destination = whole.destination;
+        let (counters, memory) = (&mut self.counters, &mut self.memory);
+        let mut walk = Walk { counters, memory, ts: whole.ts, missing: 0, depth: whole.depth, decoded };
+        walk.decoded.content = ip::whole(&mut walk, &whole.datagram);
+        walk.decoded
     }
 
     /// Takes out what broke rules since the last call.
     pub fn take_anomalies(&mut self) -> Vec<Anomaly> {
-        std::mem::take(&mut self.anomalies)
+        std::mem::take(&mut self.memory.anomalies)
     }
 
     /// Whether there are anomalies to take.
+    #[inline]
     pub fn has_anomalies(&self) -> bool {
-        !self.anomalies.is_empty()
+        !self.memory.anomalies.is_empty()
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.defragmenter.bytes()
+        self.memory.defragmenter.bytes()
     }
 }
 
 /// One packet on its way through the layers.
 struct Walk<'d, 'a> {
-    decoder: &'d mut Decoder,
+    counters: &'d mut Counters,
+    memory: &'d mut Memory,
     ts: i64,
     /// Bytes that the snap length cut off the end.
     missing: usize,
@@ -215,28 +266,38 @@ impl<'a> Walk<'_, 'a> {
     fn descend(&mut self) -> bool {
         self.depth += 1;
         if self.depth > NESTING {
-            self.decoder.counters.nested += 1;
+            self.counters.nested += 1;
         }
         self.depth <= NESTING
     }
 
     fn truncated(&mut self) -> Content<'a> {
-        self.decoder.counters.truncated += 1;
+        self.counters.truncated += 1;
         Content::None
     }
 
-    fn anomaly(
-        &mut self,
-        layer: Layer,
-        protocol: &'static str,
-        rule: (&'static str, &'static str),
-        detail: String,
-        bytes: &[u8],
-    ) {
-        let (kind, clause) = rule;
-        let bytes = bytes.iter().take(ANOMALY_BYTES).copied().collect();
-        self.decoder.anomalies.push(Anomaly { layer, protocol, kind, clause, detail, bytes });
+    fn malformed(&mut self, rule: &Rule, detail: String, bytes: &[u8]) -> Content<'a> {
+        self.counters.malformed += 1;
+        self.anomaly(rule, detail, bytes);
+        Content::None
     }
+
+    fn anomaly(&mut self, rule: &Rule, detail: String, bytes: &[u8]) {
+        let Rule { layer, protocol, kind, clause } = *rule;
+        // A decoder whose anomalies nobody takes must not grow.
+        if self.memory.anomalies.len() < ANOMALIES {
+            let bytes = bytes.iter().take(ANOMALY_BYTES).copied().collect();
+            self.memory.anomalies.push(Anomaly { layer, protocol, kind, clause, detail, bytes });
+        }
+    }
+}
+
+/// A rule of a layer: an anomaly before it is broken.
+struct Rule {
+    layer: Layer,
+    protocol: &'static str,
+    kind: &'static str,
+    clause: &'static str,
 }
 
 /// The first bytes as an array, and the rest.

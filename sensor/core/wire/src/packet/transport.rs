@@ -1,6 +1,7 @@
 //! TCP and UDP headers (RFC 9293, 3.1; RFC 768).
 
-use super::{Content, Counters, split};
+use super::{Content, Rule, Walk, split};
+use crate::record::table::Layer;
 
 /// TCP control bits (RFC 9293, 3.1).
 pub mod flags {
@@ -80,7 +81,8 @@ pub fn tcp(data: &[u8], missing: usize, hop_limit: u8) -> Option<Segment<'_>> {
     })
 }
 
-/// Decodes a UDP datagram; None when it is too short for its header or its length field is.
+/// Decodes a UDP datagram; None when it is too short for its header, or its length field is below that or
+/// beyond what the packet held on the wire.
 pub fn udp(data: &[u8], missing: usize) -> Option<Datagram<'_>> {
     let ([s0, s1, d0, d1, l0, l1, _, _], rest) = split::<8>(data)?;
     // A length of 0 is a jumbogram (RFC 2675, 4): the payload goes to the packet's end.
@@ -88,27 +90,46 @@ pub fn udp(data: &[u8], missing: usize) -> Option<Datagram<'_>> {
         0 => rest.len(),
         length => length.checked_sub(8)?,
     };
+    if length > rest.len() + missing {
+        return None;
+    }
     let payload = rest.get(..length).unwrap_or(rest);
     Some(Datagram {
         source_port: u16::from_be_bytes([s0, s1]),
         destination_port: u16::from_be_bytes([d0, d1]),
-        missing: u32::try_from(missing.min(length - payload.len())).unwrap_or(u32::MAX),
+        missing: u32::try_from(length - payload.len()).unwrap_or(u32::MAX),
         payload,
     })
 }
 
 /// What an IP payload of this protocol carries.
-pub fn content<'a>(protocol: u8, data: &'a [u8], missing: usize, hop_limit: u8, counters: &mut Counters) -> Content<'a> {
-    let content = match protocol {
-        TCP => tcp(data, missing, hop_limit).map(Content::Tcp),
-        UDP => udp(data, missing).map(Content::Udp),
+pub(super) fn content<'a>(walk: &mut Walk<'_, 'a>, protocol: u8, data: &'a [u8], hop_limit: u8) -> Content<'a> {
+    let (content, rule, detail): (_, _, fn(&[u8]) -> String) = match protocol {
+        TCP => (tcp(data, walk.missing, hop_limit).map(Content::Tcp), &TCP_HEADER, tcp_detail),
+        UDP => (udp(data, walk.missing).map(Content::Udp), &UDP_LENGTH, udp_detail),
         _ => {
-            counters.other_transport += 1;
+            walk.counters.other_transport += 1;
             return Content::None;
         }
     };
-    content.unwrap_or_else(|| {
-        counters.truncated += 1;
-        Content::None
-    })
+    match content {
+        Some(content) => content,
+        // What the snap length cut off cannot be judged.
+        None if walk.missing > 0 => walk.truncated(),
+        None => walk.malformed(rule, detail(data), data),
+    }
+}
+
+const TCP_HEADER: Rule = Rule { layer: Layer::Transport, protocol: "tcp", kind: "tcp_header_length", clause: "RFC 9293, 3.1" };
+const UDP_LENGTH: Rule = Rule { layer: Layer::Transport, protocol: "udp", kind: "udp_length", clause: "RFC 768, Length" };
+
+fn tcp_detail(data: &[u8]) -> String {
+    let told = data.get(12).map_or_else(|| "none".to_owned(), |offset| (usize::from(offset >> 4) * 4).to_string());
+    format!("expected a header of 20 to 60 bytes within the packet's {}, seen {told}", data.len())
+}
+
+fn udp_detail(data: &[u8]) -> String {
+    let told = data.get(4..6).and_then(|length| length.try_into().ok()).map(u16::from_be_bytes);
+    let told = told.map_or_else(|| "none".to_owned(), |length| length.to_string());
+    format!("expected a length of at least 8 within the packet's {}, seen {told}", data.len())
 }
