@@ -27,6 +27,7 @@ from sigma.types import (
     SigmaRegularExpression,
     SigmaRegularExpressionFlag,
     SigmaString,
+    SigmaTimestampPart,
     SpecialChars,
 )
 
@@ -145,6 +146,8 @@ def field_test(field: Field, value: object) -> Callable[[Binding], Bound]:
             return (lambda _: expr.is_not_null()) if value.exists else (lambda _: expr.is_null())
         case SigmaBool():
             return _bool(field, wanted=value.boolean)
+        case SigmaTimestampPart():
+            raise ConditionError(f"{field.name}: parts of a time are not supported; name a window of the site by expand")
         case SigmaNumber():
             return _number(field, "==", value.number)
         case SigmaCompareExpression():
