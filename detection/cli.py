@@ -141,7 +141,7 @@ def list_rules(folders: tuple[Path, ...], site_file: Path | None, language: str)
         missing = sorted(name for name in rule.placeholders if not site.defines(name))
         state = f"  inactive: the site defines no {', '.join(missing)}" if missing else ""
         name = f"{rule.path.parent.name}/{rule.name}"
-        click.echo(f"{rule.level:<14}{name:<52}{rule.texts[language].title}{state}")
+        click.echo(f"{rule.level:<14}{name:<52}{rule.text(language).title}{state}")
     click.echo()
     for tactic, techniques in checks.coverage(loaded).items():
         covered = {technique: names for technique, names in techniques.items() if names}

@@ -243,7 +243,7 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     fields = {**known.sample, "count": known.count, "event_count": counted, "value_count": counted}
     techniques = [name for name in rule.techniques if name in attack.techniques()]
     related = [
-        Related(name, {language: rules[name].texts[language].title for language in LANGUAGES}, rules[name].level, *numbers)
+        Related(name, {language: rules[name].text(language).title for language in LANGUAGES}, rules[name].level, *numbers)
         for name, numbers in known.related.items()
         if name in rules
     ]
@@ -264,7 +264,7 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
         client_ip=known.client,
         server_ip=known.server,
         body={
-            "texts": {language: written(rule.texts[language], fields) for language in LANGUAGES},
+            "texts": {language: written(rule.text(language), fields) for language in LANGUAGES},
             "target": target,
             "techniques": techniques,
             "technique_aliases": [alias for name in techniques for alias in attack.techniques()[name].aliases],

@@ -108,6 +108,12 @@ class Rule:
         """What its alerts say, by language."""
         return self.section.texts
 
+    def text(self, language: str) -> Texts:
+        """What its alerts say in a language; where it has no texts in it, its English ones, or what Sigma itself gives."""
+        return (
+            self.texts.get(language) or self.texts.get("en") or Texts(title=str(self.sigma.title), summary=str(self.sigma.title))
+        )
+
     @property
     def confidence(self) -> float:
         """How sure a finding is, above 0 and up to 1."""
@@ -209,9 +215,9 @@ def load(paths: Iterable[Path]) -> list[Rule]:
             raise RuleError(
                 f"{file}: {document.get('title', 'a rule without a title')}: {' '.join(str(error).split())}"
             ) from error
-    collection = SigmaCollection([sigma for _, _, sigma in parsed])
     try:
-        collection.resolve_rule_references()
+        # Resolves the rules that correlations name.
+        SigmaCollection([sigma for _, _, sigma in parsed])
     except SigmaError as error:
         raise RuleError(
             f"{' '.join(str(error).split())}; name it in `rules:` of the correlation and define it in one file"
