@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
+from click.utils import PacifyFlushWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -92,6 +93,9 @@ def run(command: click.Command) -> NoReturn:
         os._exit(_interrupted())
     except KeyboardInterrupt:
         os._exit(_interrupted())
+    except SystemExit as done:
+        # click ends with status 1 when the reader has gone, which would say that there were alerts.
+        sys.exit(0 if isinstance(sys.stdout, PacifyFlushWrapper) else done.code)
     except BrokenPipeError:
         # The reader has gone: what it wanted has been written. Nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

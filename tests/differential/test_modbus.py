@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,7 +59,11 @@ def test_every_message_that_tshark_dissects_agrees_or_is_explained(modbus_captur
 def of_pyshark(capture: Path) -> list[Message]:
     """Requests and responses as pyshark tells them, without values."""
     messages: list[Message] = []
-    with pyshark.FileCapture(str(capture), display_filter="mbtcp && modbus", keep_packets=False) as packets:
+    loop = asyncio.new_event_loop()  # pyshark takes the thread's own, which another test may have used up
+    with (
+        closing(loop),
+        pyshark.FileCapture(str(capture), display_filter="mbtcp && modbus", keep_packets=False, eventloop=loop) as packets,
+    ):
         for packet in cast("Iterable[Any]", packets):
             headers = [layer for layer in packet.layers if layer.layer_name == "mbtcp"]
             bodies = [layer for layer in packet.layers if layer.layer_name == "modbus"]
