@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
-from click.utils import PacifyFlushWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -86,6 +85,7 @@ def progress(label: str) -> Generator[Progress]:
 
 def run(command: click.Command) -> NoReturn:
     """Run a command as the process: a closed pipe ends it quietly, Ctrl-C with status 130, a `CommandError` with one line."""
+    stdout = sys.stdout
     try:
         status = command.main(standalone_mode=False, prog_name="icsight")
         sys.stdout.flush()
@@ -94,8 +94,9 @@ def run(command: click.Command) -> NoReturn:
     except KeyboardInterrupt:
         os._exit(_interrupted())
     except SystemExit as done:
-        # click ends with status 1 when the reader has gone, which would say that there were alerts.
-        sys.exit(0 if isinstance(sys.stdout, PacifyFlushWrapper) else done.code)
+        # When the reader has gone, click puts a silent standard output in place and ends with status 1, which would say that there
+        # were alerts.
+        sys.exit(done.code if sys.stdout is stdout else 0)
     except BrokenPipeError:
         # The reader has gone: what it wanted has been written. Nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
