@@ -94,8 +94,8 @@ def run(command: click.Command) -> NoReturn:
     except KeyboardInterrupt:
         os._exit(_interrupted())
     except SystemExit as done:
-        # When the reader has gone, click puts a silent standard output in place and ends with status 1, which would say that there
-        # were alerts.
+        # When the reader has gone, click puts a silent standard output in place and ends with status 1, which of `detect` would
+        # say that there were alerts.
         sys.exit(done.code if sys.stdout is stdout else 0)
     except BrokenPipeError:
         # The reader has gone: what it wanted has been written. Nothing may be flushed to it at exit.
