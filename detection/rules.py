@@ -115,7 +115,7 @@ class RuleDetector:
         if table is None or not batch.rows.height:
             return []
         frame = batch.rows.select(table.columns)
-        binding = Binding(frame)
+        binding = Binding(frame, table.keys)
         bound = table.bound(binding)
         exprs = [expr.alias(name) for name, expr in bound.items() if not isinstance(expr, bool)]
         masks = frame.select(exprs) if exprs else pl.DataFrame()
@@ -136,7 +136,7 @@ class RuleDetector:
         )
         found: list[tuple[str, pl.DataFrame]] = []
         for name in hits:
-            rows, part = places[name], frame.select(*IDENTITY, *self._columns[name])
+            rows, part = places[name], frame[[*IDENTITY, *self._columns[name]]]
             found.append((name, part if rows is None or len(rows) == frame.height else part[rows]))
         return found
 
@@ -217,14 +217,13 @@ class _Table:
         self.rules = rules
         self.columns = [column.name for column in TABLES[table].columns if column.name in wanted]
         read = {name for rule in rules.values() for name in rule.columns}
-        self._keys = [column.name for column in TABLES[table].columns if column.name in read and column.kind in {*TEXTS, "u8"}]
+        self.keys = [column.name for column in TABLES[table].columns if column.name in read and column.kind in {*TEXTS, "u8"}]
         self._bound: tuple[object, dict[str, Bound]] = (None, {})
 
     def bound(self, binding: Binding) -> dict[str, Bound]:
         """The rules' cheap conditions for a batch; those of the batch before while it has the same distinct values."""
-        signature = binding.signature(self._keys)
-        if self._bound[0] != signature:
-            self._bound = signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
+        if self._bound[0] != binding.signature:
+            self._bound = binding.signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
         return self._bound[1]
 
 

@@ -83,7 +83,7 @@ def _possible(table: str, tests: Sequence[Test]) -> bool | None:
     frame = values.to_frame(field.name)
     passing: list[pl.Expr] = []
     for test in judged:
-        bound = any_of([field_test(field, value) for value in test.values])(Binding(frame))
+        bound = any_of([field_test(field, value) for value in test.values])(Binding(frame, frame.columns))
         held = pl.lit(bound) if isinstance(bound, bool) else bound
         passing.append(held if test.positive else ~held)
     return bool(frame.select(pl.all_horizontal(passing).any()).item())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
 from sigma.types import (
@@ -70,34 +70,29 @@ class TextTest:
 
 
 class Binding:
-    """The distinct values of a batch's columns of text and of small numbers."""
+    """The distinct values of a batch's columns of text and of 8 bit numbers.
 
-    def __init__(self, frame: pl.DataFrame) -> None:
+    Args:
+        frame: the batch's rows.
+        columns: those columns, all of which are looked at together.
+    """
+
+    def __init__(self, frame: pl.DataFrame, columns: Sequence[str]) -> None:
         self.schema = frame.schema
-        self._frame = frame
-        self._texts: dict[str, list[str]] = {}
-        self._small: dict[str, pl.Series] = {}
+        exprs: list[pl.Expr] = []
+        for name in columns:
+            values = pl.col(name).unique().drop_nulls()
+            exprs.append((values if self.schema[name] == pl.UInt8 else values.cast(pl.String)).sort().implode().alias(name))
+        self._distinct: dict[str, list[Any]] = frame.select(exprs).row(0, named=True) if exprs else {}
 
-    def distinct(self, column: str) -> list[str]:
-        """The distinct values of a text column, in order, without null."""
-        found = self._texts.get(column)
-        if found is None:
-            values = self._frame.get_column(column).drop_nulls().unique()
-            found = self._texts[column] = sorted(values.cast(pl.String).to_list())
-        return found
+    def distinct(self, column: str) -> list[Any]:
+        """The distinct values of a column, in order, without null."""
+        return self._distinct[column]
 
-    def small(self, column: str) -> pl.Series:
-        """The distinct values of a column of 8 bit numbers, in order, without null."""
-        found = self._small.get(column)
-        if found is None:
-            found = self._small[column] = self._frame.get_column(column).drop_nulls().unique().sort()
-        return found
-
-    def signature(self, columns: Sequence[str]) -> tuple[tuple[object, ...], ...]:
-        """What the answers of tests on these columns' distinct values depend on."""
-        return tuple(
-            tuple(self.small(name).to_list() if self.schema[name] == pl.UInt8 else self.distinct(name)) for name in columns
-        )
+    @property
+    def signature(self) -> list[list[Any]]:
+        """What the answers of tests on distinct values depend on."""
+        return list(self._distinct.values())
 
 
 Bound = pl.Expr | bool
@@ -298,7 +293,7 @@ def _by_values(column: str, expr: pl.Expr, test: TextTest) -> Callable[[Binding]
 
 def _by_small_values(column: str, expr: pl.Expr, compare: Callable[[pl.Expr], pl.Expr]) -> Callable[[Binding], Bound]:
     def bind(binding: Binding) -> Bound:
-        distinct = binding.small(column)
+        distinct = pl.Series(column, binding.distinct(column), pl.UInt8)
         passed = distinct.to_frame().select(compare(pl.col(column))).to_series()
         if not passed.any():
             return False

@@ -13,6 +13,7 @@ from detection.sigma.compile import compile_condition, parsed
 from detection.sigma.fields import COMMON, DERIVED, ConditionError
 from detection.sigma.values import Binding
 from detection.site import Site
+from sensor.tables import TABLES
 from tests.detection.traffic import SECOND, START, request, rows
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ SITE = Site.model_validate(
 )
 
 
+def distinct_columns(table: str) -> list[str]:
+    return [column.name for column in TABLES[table].columns if column.kind in {"name", "choice", "text", "u8"}]
+
+
 def matching(
     selection: Any, condition: str = "selection", *, table: str = "modbus", frame: pl.DataFrame | None = None
 ) -> list[int]:
@@ -55,7 +60,7 @@ def matching(
     )
     frame = rows(table, SAMPLE) if frame is None else frame
     compiled = compile_condition(table, parsed(sigma.detection), SITE)
-    binding = Binding(frame)
+    binding = Binding(frame, distinct_columns(table))
     left = frame.with_row_index("place")
     for bind in (compiled.bind, compiled.costly):
         bound = True if bind is None else bind(binding)
@@ -166,7 +171,7 @@ def test_points_are_held_against_their_own_range() -> None:
     detection = {"selection": {"point.number|expand": "%limits%"}, "condition": "not selection"}
     sigma = SigmaRule.from_dict({"title": "t", "logsource": {"product": "ot", "service": "point"}, "detection": detection})
     frame = rows("point", records)
-    bound = compile_condition("point", parsed(sigma.detection), site).bind(Binding(frame))
+    bound = compile_condition("point", parsed(sigma.detection), site).bind(Binding(frame, distinct_columns("point")))
     assert frame.with_row_index("place").filter(bound).get_column("place").to_list() == [1]
 
 
