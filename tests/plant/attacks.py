@@ -1,6 +1,6 @@
 """Attacks on the plant. pymodbus encodes what a stack sends; scapy and raw bytes make what no honest stack does.
 
-Here are those that change something; `probes` has those that look. `ATTACKS` names all.
+Here are those that change something; `probes` has those that look, `deceptions` those that make values lie. `ATTACKS` names all.
 """
 
 from __future__ import annotations
@@ -12,20 +12,30 @@ from pymodbus.pdu.diag_message import ClearCountersRequest, ForceListenOnlyModeR
 from pymodbus.pdu.file_message import FileRecord, WriteFileRecordRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteSingleRegisterRequest
 
-from tests.plant import probes
+from tests.plant import deceptions, probes
 from tests.plant.clients import SECOND
-from tests.plant.controllers import SETPOINTS_AT, request_bytes
+from tests.plant.controllers import SETPOINTS_AT, crafted_bytes, request_bytes
 from tests.plant.frames import ACK, HOP_NS, PSH, Host, Talk
 from tests.plant.plant import BOILER, DISTRIBUTION, GATEWAY, HMI, INTAKE, INTRUDER, OUTSIDE, TREATMENT, Plant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 ANSWER_NS: Final = 3_000_000
 """How long a controller takes to answer what is written by hand here."""
 
 STOPPED_SECONDS: Final = 90
 """Until people start a stopped controller again."""
+
+PROGRAM_BLOCKS: Final = 12
+"""Blocks of the program that is downloaded."""
+
+# UMAS is not published; these are as described at https://lirasenlared.blogspot.com/2017/08/the-unity-umas-protocol-part-iii.html
+_UMAS_IDENTIFY: Final = (b"\x5a\x00\x02", b"\x5a\x00\xfe\x01\x02")
+_UMAS_RESERVE: Final = (b"\x5a\x00\x10\x1d\x00\x00\x00", b"\x5a\x00\xfe\x5b")
+_UMAS_START: Final = (b"\x5a\x5b\x40\xff\x00", b"\x5a\x5b\xfe")
+_UMAS_STOP: Final = (b"\x5a\x5b\x41\xff\x00", b"\x5a\x5b\xfe")
+_UMAS_BEGIN: Final = (b"\x5a\x5b\x30\x00\x01", b"\x5a\x5b\xfe")
 
 
 def set_point_write(plant: Plant, now: int) -> Iterator[int]:
@@ -76,20 +86,34 @@ def clear_counters(plant: Plant, now: int) -> Iterator[int]:
 
 def umas_stop(plant: Plant, now: int) -> Iterator[int]:
     """The boiler's controller is reserved and stopped by UMAS (function 90): its values freeze until people start it again."""
-    talk = Talk(plant.wire, INTRUDER, BOILER, plant.port())
+    stopping = (_UMAS_IDENTIFY, _UMAS_RESERVE, _UMAS_STOP)
+    now = yield from _umas(plant, now, BOILER, stopping)
+    plant.controllers["boiler"].stopped_until = now + STOPPED_SECONDS * SECOND
+
+
+def umas_download(plant: Plant, now: int) -> Iterator[int]:
+    """The intake's controller gets another program by UMAS: stopped, loaded block by block, and started again."""
+    now = yield from _umas(plant, now, INTAKE, (_UMAS_RESERVE, _UMAS_STOP))
+    plant.controllers["intake"].stopped_until = now + (PROGRAM_BLOCKS + 3) * SECOND
+    blocks = [
+        (b"\x5a\x5b\x31\x00\x01" + number.to_bytes(2, "little") + plant.random.bytes(200), b"\x5a\x5b\xfe")
+        for number in range(1, PROGRAM_BLOCKS + 1)
+    ]
+    end = (b"\x5a\x5b\x32\x00\x01" + (PROGRAM_BLOCKS + 1).to_bytes(2, "little"), b"\x5a\x5b\xfe")
+    yield from _umas(plant, now, INTAKE, (_UMAS_BEGIN, *blocks, end, _UMAS_START))
+
+
+def _umas(plant: Plant, now: int, controller: Host, exchanges: Iterable[tuple[bytes, bytes]]) -> Generator[int, None, int]:
+    """A connection with these requests and answers, one a second; returns when it is over."""
+    talk = Talk(plant.wire, INTRUDER, controller, plant.port())
     now = talk.open(now)
-    conversation = (
-        (b"\x5a\x00\x02", b"\x5a\x00\xfe\x01\x02"),
-        (b"\x5a\x00\x10\x1d\x00\x00\x00", b"\x5a\x00\xfe\x5b"),
-        (b"\x5a\x5b\x41\xff\x00", b"\x5a\x5b\xfe"),
-    )
-    for transaction, (question, answer) in enumerate(conversation, 1):
-        talk.send(now, _crafted(transaction, question, 0))
-        talk.receive(now + ANSWER_NS, _crafted(transaction, answer, 0))
+    for transaction, (question, answer) in enumerate(exchanges, 1):
+        talk.send(now, crafted_bytes(question, transaction, 0))
+        talk.receive(now + ANSWER_NS, crafted_bytes(answer, transaction, 0))
+        talk.acknowledge(now + ANSWER_NS + HOP_NS)
         now += SECOND
         yield now
-    plant.controllers["boiler"].stopped_until = now + STOPPED_SECONDS * SECOND
-    talk.close(now)
+    return talk.close(now)
 
 
 def broadcast_write(plant: Plant, now: int) -> Iterator[int]:
@@ -125,10 +149,6 @@ def overlapping_segments(plant: Plant, now: int) -> Iterator[int]:
     talk.close(now)
 
 
-def _crafted(transaction: int, pdu: bytes, unit: int) -> bytes:
-    return transaction.to_bytes(2, "big") + b"\0\0" + (len(pdu) + 1).to_bytes(2, "big") + bytes((unit,)) + pdu
-
-
 class Attack(NamedTuple):
     """What is done, between whom, and how ATT&CK for ICS (release 19) calls it."""
 
@@ -152,7 +172,12 @@ ATTACKS: Final[dict[str, Attack]] = {
     "listen_only": Attack("T0814", (INTRUDER, INTAKE), listen_only),
     "clear_counters": Attack("T0872", (INTRUDER, TREATMENT), clear_counters),
     "umas_stop": Attack("T0858", (INTRUDER, BOILER), umas_stop),
+    "umas_download": Attack("T0843", (INTRUDER, INTAKE), umas_download),
     "arp_spoofing": Attack("T0830", (INTRUDER, HMI, TREATMENT), probes.arp_spoofing),
+    "altered_answers": Attack("T0830", (INTRUDER, HMI, DISTRIBUTION), deceptions.altered_answers),
+    "replayed_values": Attack("T1692.002", (BOILER,), deceptions.replayed_values),
+    "covert_channel": Attack("T0869", (INTAKE,), deceptions.covert_channel),
+    "malformed_messages": Attack("T0866", (INTRUDER, DISTRIBUTION), probes.malformed_messages),
     "flood": Attack("T0814", (INTRUDER, GATEWAY), probes.flood),
     "broadcast_write": Attack("T1692.001", (INTRUDER, GATEWAY), broadcast_write),
     "file_write": Attack("T0843", (INTRUDER, BOILER), file_write),

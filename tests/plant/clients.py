@@ -21,6 +21,12 @@ SECOND: Final = 1_000_000_000
 TIMEOUT_NS: Final = SECOND
 """How long a client, or a gateway its serial line, waits for an answer."""
 
+SPLIT_NS: Final = 100_000
+"""Between the two segments of a request that is sent in two."""
+
+FIRST_PIECE_BYTES: Final = 8
+"""How much of a split request comes first: header and function code, the least that tshark takes for Modbus."""
+
 REPEAT_NS: Final = 200_000_000
 """When a segment that got lost is sent again (RFC 6298: the least retransmission time-out of common stacks)."""
 
@@ -39,6 +45,8 @@ class Session:
         self.talk: Talk | None = None
         self.retransmit = 0.0
         """Share of answers that are sent twice: a failing cable."""
+        self.split = False
+        """Whether it sends a request in two segments, as some stacks do."""
         self._busy_until = 0
 
     def opened(self, now: int) -> tuple[Talk, int]:
@@ -62,7 +70,11 @@ class Session:
         """Bytes of a request, and the controller's answer where it gives one."""
         talk, now = self.opened(now)
         random, controller = self.plant.random, self.controller
-        talk.send(now, data)
+        if self.split:
+            talk.send(now, data[:FIRST_PIECE_BYTES])
+            now += SPLIT_NS
+        talk.send(now, data[FIRST_PIECE_BYTES:] if self.split else data)
+        tag = controller.tag(data)
         answer = controller.answer(data, now)
         if not answer:
             talk.acknowledge(now + HOP_NS, from_client=False)
@@ -73,7 +85,7 @@ class Session:
             answer, wait = controller.lost(data), TIMEOUT_NS
         elif data[6] in controller.silent:
             wait = TIMEOUT_NS
-        talk.receive(now + wait, answer)
+        talk.receive(now + wait, answer, tag)
         if self.retransmit and random.random() < self.retransmit:
             wait += REPEAT_NS
             talk.again(now + wait, False, answer)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerSocket
@@ -14,13 +15,16 @@ from pymodbus.simulator.simcore import SimCore
 from tests.plant.process import DAY_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from tests.plant.frames import Host
     from tests.plant.process import Process
 
 VALUES_AT: Final = 0
 """First register of the measured values, holding and input."""
+
+VALUES: Final = 10
+"""How many measured values a unit tells."""
 
 SETPOINTS_AT: Final = 100
 """First holding register of the set-points."""
@@ -30,6 +34,8 @@ COILS: Final = 64
 
 WATCHDOG_NS: Final = 60_000_000_000
 """How long a controller obeys an order to listen only: then its watchdog restarts it."""
+
+_READ_VALUES: Final = struct.pack("!BHH", 3, VALUES_AT, VALUES)
 
 BROADCAST: Final = 0
 WRITES: Final = frozenset({5, 6, 15, 16, 22})
@@ -48,6 +54,12 @@ def request_bytes(request: ModbusPDU, transaction: int, unit: int) -> bytes:
     return _CLIENT.buildFrame(request)
 
 
+def crafted_bytes(pdu: bytes, transaction: int, unit: int, *, protocol: int = 0, length: int | None = None) -> bytes:
+    """A message that no stack here encodes; protocol identifier and length may be wrong."""
+    stated = len(pdu) + 1 if length is None else length
+    return struct.pack("!HHHB", transaction, protocol, stated, unit) + pdu
+
+
 def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """The result of a coroutine that never waits: pymodbus' data store is one."""
     try:
@@ -55,6 +67,14 @@ def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
     except StopIteration as done:
         return done.value
     raise RuntimeError("the data store waited for something")
+
+
+class Distortion(NamedTuple):
+    """What a controller that was tampered with tells instead of the values that it measured."""
+
+    tag: str
+    """Attack that such answers belong to."""
+    change: Callable[[list[int]], list[int]]
 
 
 class Controller:
@@ -73,6 +93,8 @@ class Controller:
         """Until when the program stands: values freeze."""
         self.listening_until = 0
         """Until when it listens only: it answers nothing (Modbus Application Protocol V1.1b3, 6.8, sub-function 4)."""
+        self.distortion: Distortion | None = None
+        """What it does to its measured values in answers."""
         self._seen = dict.fromkeys(processes, 0)
         self._store = SimCore([_unit(number) for number in processes])
         for unit, process in processes.items():
@@ -106,8 +128,14 @@ class Controller:
             self._go_on(unit, now_ns)
             request.dev_id, request.transaction_id = unit, transaction
             response = finished(request.datastore_update(self._store, unit))  # pyright: ignore[reportArgumentType] - as its server does
+            if self.distortion is not None and data[7:12] == _READ_VALUES:
+                response.registers = self.distortion.change(list(response.registers))
         response.transaction_id, response.dev_id = transaction, unit
         return _SERVER.buildFrame(response)
+
+    def tag(self, data: bytes) -> str:
+        """The attack that the answer to a request belongs to, or nothing."""
+        return self.distortion.tag if self.distortion is not None and data[7:12] == _READ_VALUES else ""
 
     def lost(self, data: bytes) -> bytes:
         """The gateway's answer to a request that its serial line lost: exception 11, target device failed to respond."""

@@ -18,11 +18,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MODBUS_PORT: Final = 502
 HOP_NS: Final = 200_000
 """Between a segment and the acknowledgment that goes with no data."""
+
+RELAY_NS: Final = 60_000
+"""How long a man in the middle takes to pass a frame on."""
+
+HOPS: Final = 64
+"""Hop limit of a frame that no router has passed on."""
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
@@ -63,10 +69,10 @@ class Wire:
         self.tag = ""
         """Attack that is on the wire now."""
 
-    def put(self, ts: int, frame: bytes) -> None:
-        """A frame at a time."""
+    def put(self, ts: int, frame: bytes, tag: str = "") -> None:
+        """A frame at a time; a tag of its own goes before that of the attack that is on the wire."""
         self._order += 1
-        heapq.heappush(self._packets, Packet(ts, self._order, frame, self.tag))
+        heapq.heappush(self._packets, Packet(ts, self._order, frame, tag or self.tag))
 
     def take(self, before: int) -> Iterator[Packet]:
         """All frames earlier than this, in order; they leave the wire."""
@@ -82,6 +88,16 @@ def checksum(data: bytes) -> int:
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
+
+
+class Middle(NamedTuple):
+    """A man in the middle: each frame goes to him first, and from him to its receiver."""
+
+    host: Host
+    tag: str
+    """Attack that his frames belong to."""
+    alter: Callable[[bool, bytes], bytes]
+    """What he makes of the data of a side (True: the client's); as long as before."""
 
 
 class Talk:
@@ -104,8 +120,11 @@ class Talk:
             False: client.mac_bytes + server.mac_bytes + b"\x08\x00",
         }
         self._identification = client_port
+        self.middle: Middle | None = None
 
-    def frame(self, from_client: bool, flags: int, payload: bytes = b"", *, sequence: int | None = None) -> bytes:
+    def frame(
+        self, from_client: bool, flags: int, payload: bytes = b"", *, sequence: int | None = None, hops: int = HOPS
+    ) -> bytes:
         """A segment of one side at its present place, or at another."""
         ports = (self.client_port, self.server_port) if from_client else (self.server_port, self.client_port)
         place = self.sequence[from_client] if sequence is None else sequence
@@ -115,15 +134,26 @@ class Talk:
         pseudo = addresses + struct.pack("!HH", 6, len(segment))
         segment = segment[:16] + struct.pack("!H", checksum(pseudo + segment)) + segment[18:]
         self._identification = (self._identification + 1) & 0xFFFF
-        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), self._identification, 0x4000, 64, 6, 0) + addresses
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), self._identification, 0x4000, hops, 6, 0) + addresses
         ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
         return self._links[from_client] + ip + segment
 
-    def segment(self, ts: int, from_client: bool, flags: int, payload: bytes = b"") -> None:
+    def segment(self, ts: int, from_client: bool, flags: int, payload: bytes = b"", tag: str = "") -> None:
         """Put a segment on the wire and move its side on."""
-        self.wire.put(ts, self.frame(from_client, flags, payload))
+        frame = self.frame(from_client, flags, payload)
+        if self.middle is None:
+            self.wire.put(ts, frame, tag)
+        else:
+            self._relay(ts, frame, self.frame(from_client, flags, self.middle.alter(from_client, payload), hops=HOPS - 1))
         step = len(payload) + bool(flags & SYN) + bool(flags & FIN)
         self.sequence[from_client] = (self.sequence[from_client] + step) & 0xFFFFFFFF
+
+    def _relay(self, ts: int, frame: bytes, passed: bytes) -> None:
+        """A frame to the man in the middle, and what he passes on."""
+        assert self.middle is not None
+        address, tag = self.middle.host.mac_bytes, self.middle.tag
+        self.wire.put(ts, address + frame[6:], tag)
+        self.wire.put(ts + RELAY_NS, passed[:6] + address + passed[12:], tag)
 
     def open(self, ts: int) -> int:
         """The three-way handshake; returns when it is done."""
@@ -136,9 +166,9 @@ class Talk:
         """Data from the client."""
         self.segment(ts, True, PSH | ACK, payload)
 
-    def receive(self, ts: int, payload: bytes) -> None:
-        """Data from the server."""
-        self.segment(ts, False, PSH | ACK, payload)
+    def receive(self, ts: int, payload: bytes, tag: str = "") -> None:
+        """Data from the server; the tag is as in `Wire.put`."""
+        self.segment(ts, False, PSH | ACK, payload, tag)
 
     def acknowledge(self, ts: int, *, from_client: bool = True) -> None:
         """A bare acknowledgment."""

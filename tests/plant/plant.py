@@ -15,7 +15,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 from scapy.layers.l2 import ARP, Ether
 
 from tests.plant.clients import PAUSE_NS, SECOND, Poller, Session
-from tests.plant.controllers import SETPOINTS_AT, VALUES_AT, Controller
+from tests.plant.controllers import SETPOINTS_AT, VALUES, VALUES_AT, Controller
 from tests.plant.frames import HOP_NS, Host, Packet, Wire
 from tests.plant.process import BoilerHouse, Distribution, Intake, Meters, Treatment
 
@@ -132,7 +132,7 @@ class Plant:
 
     def _pollers(self, pace: float) -> dict[str, Poller]:
         """The HMI asks everybody, the historian those whose values are kept."""
-        values = ReadHoldingRegistersRequest(address=VALUES_AT, count=10)
+        values = ReadHoldingRegistersRequest(address=VALUES_AT, count=VALUES)
         process: list[tuple[ModbusPDU, int]] = [
             (values, 1),
             (ReadHoldingRegistersRequest(address=SETPOINTS_AT, count=3), 1),

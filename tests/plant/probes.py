@@ -11,12 +11,14 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 from scapy.layers.l2 import ARP, Ether
 
 from tests.plant.clients import SECOND
-from tests.plant.controllers import request_bytes
+from tests.plant.controllers import crafted_bytes, request_bytes
 from tests.plant.frames import ACK, HOP_NS, RST, SYN, Talk
-from tests.plant.plant import BOILER, GATEWAY, HMI, INTRUDER, OUTSIDE, TREATMENT, Plant
+from tests.plant.plant import BOILER, DISTRIBUTION, GATEWAY, HMI, INTRUDER, OUTSIDE, TREATMENT, Plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.plant.frames import Host
 
 STEP: Final = 30_000_000
 """Between two probes of a scan, in nanoseconds."""
@@ -96,11 +98,47 @@ def outside_client(plant: Plant, now: int) -> Iterator[int]:
 def arp_spoofing(plant: Plant, now: int) -> Iterator[int]:
     """The intruder tells the HMI that it is a controller, and the controller that it is the HMI."""
     for _ in range(10):
-        for claimed, receiver in ((TREATMENT, HMI), (HMI, TREATMENT)):
-            reply = ARP(op=2, hwsrc=INTRUDER.mac, psrc=claimed.ip, hwdst=receiver.mac, pdst=receiver.ip)
-            plant.wire.put(now, bytes(Ether(src=INTRUDER.mac, dst=receiver.mac) / reply))
-            now += 1_000_000
-        now += SECOND
+        now = claim(plant, now, TREATMENT, INTRUDER.mac, HMI)
+        now = claim(plant, now, HMI, INTRUDER.mac, TREATMENT) + SECOND
+        yield now
+
+
+def claim(plant: Plant, now: int, claimed: Host, mac: str, receiver: Host) -> int:
+    """The intruder tells a host where another is, truly or not; returns when that is done."""
+    reply = ARP(op=2, hwsrc=mac, psrc=claimed.ip, hwdst=receiver.mac, pdst=receiver.ip)
+    plant.wire.put(now, bytes(Ether(src=INTRUDER.mac, dst=receiver.mac) / reply))
+    return now + 1_000_000
+
+
+MALFORMED: Final = (
+    crafted_bytes(b"\x03\x00\x00\x00\x7e", 1, 1),  # more registers than an answer holds
+    crafted_bytes(b"\x10\x00\x64\x00\x02\x06\x00\x01\x00\x02", 2, 1),  # byte count and quantity differ
+    crafted_bytes(b"\x05\x00\x00\x12\x34", 3, 1),  # neither on nor off
+    crafted_bytes(b"\x03\xff\xff\x00\x02", 4, 1),  # past the last address
+    crafted_bytes(b"\x03\x00\x00\x00\x0a\x00\x00", 5, 1),  # two bytes too many
+    crafted_bytes(b"\x03\x00\x00\x00\x0a", 6, 1, protocol=1),
+    crafted_bytes(b"\x03\x00\x00\x00\x0a", 7, 1, length=255),
+    crafted_bytes(b"\x03", 8, 1),
+    b"GET / HTTP/1.1\r\nHost: 10.20.2.13\r\n\r\n",
+)
+"""Messages that break the standard, each in another way."""
+
+REFUSED: Final = 4
+"""So many of them are answered by an exception (illegal data value); at the others the controller ends the connection."""
+
+
+def malformed_messages(plant: Plant, now: int) -> Iterator[int]:
+    """A fuzzer tries what the distribution's controller does with messages that break the standard."""
+    for number, message in enumerate(MALFORMED):
+        talk = Talk(plant.wire, INTRUDER, DISTRIBUTION, plant.port())
+        now = talk.open(now)
+        talk.send(now, message)
+        if number < REFUSED:
+            talk.receive(now + STEP // 10, crafted_bytes(bytes((message[7] | 0x80, 3)), number + 1, 1))
+            talk.close(now + STEP // 5)
+        else:
+            talk.reset(now + STEP // 10)
+        now += SECOND // 2
         yield now
 
 

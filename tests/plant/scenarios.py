@@ -43,6 +43,7 @@ def shift_change(plant: Plant, now: int) -> Iterator[int]:
 def planned_work(plant: Plant, now: int) -> Iterator[int]:
     """An engineer reads the map and writes new tower level and flow, as permitted."""
     session = plant.session(ENGINEER, "distribution")
+    session.split = True
     for address in (0, 20, 40, SETPOINTS_AT):
         now = session.ask(now, ReadHoldingRegistersRequest(address=address, count=20)) + 4 * SECOND
         yield now

@@ -6,10 +6,11 @@ import asyncio
 import io
 import json
 import signal
+import struct
 import subprocess
 import sys
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -34,11 +35,13 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from detection import attack
+from tests.plant import deceptions
 from tests.plant.attacks import ATTACKS
+from tests.plant.clients import FIRST_PIECE_BYTES
 from tests.plant.controllers import Controller, request_bytes
 from tests.plant.day import START, Truth, day
 from tests.plant.frames import Host
-from tests.plant.plant import INTRUDER, OUTSIDE, Plant
+from tests.plant.plant import ENGINEER, HMI, INTRUDER, OUTSIDE, Plant
 from tests.plant.process import BoilerHouse, Meters
 from tests.plant.scenarios import SCENARIOS
 
@@ -90,8 +93,11 @@ def test_tshark_reads_every_message_of_a_plant_without_attacks_and_doubts_none(t
     again = tshark(
         capture, "tcp.analysis.retransmission || tcp.analysis.spurious_retransmission || tcp.analysis.fast_retransmission"
     )
-    assert tshark(capture, "tcp.len > 0 && !modbus") == again, "a failing cable's retransmissions, and nothing else"
+    pieces = tshark(capture, f"tcp.len == {FIRST_PIECE_BYTES} && ip.src == {ENGINEER.ip}")
+    left = [number for number in tshark(capture, "tcp.len > 0 && !modbus") if number not in pieces]
+    assert left == again, "a failing cable's retransmissions, and nothing else"
     assert again
+    assert pieces, "an engineer's tool sends a request in two segments"
     assert len(tshark(capture, "modbus")) > 15_000
 
 
@@ -102,7 +108,7 @@ def test_tshark_reads_every_message_of_a_plant_under_attack_but_those_that_are_m
     meant = {
         number
         for each in truth
-        if each.name in {"function_sweep", "overlapping_segments", "umas_stop", "flood"}
+        if each.name in {"function_sweep", "overlapping_segments", "umas_stop", "umas_download", "flood", "malformed_messages"}
         for number in each.packets
     }
     assert {int(number) for number in tshark(capture, "_ws.malformed || tcp.analysis.lost_segment")} <= meant
@@ -112,9 +118,7 @@ def test_tshark_reads_every_message_of_a_plant_under_attack_but_those_that_are_m
 def test_every_attack_is_in_the_truth_with_its_hosts_and_a_technique_that_exists(hour: tuple[Path, list[Truth]]) -> None:
     capture, truth = hour
     assert {each.name for each in truth} == set(ATTACKS)
-    addresses = [
-        line.split("\t") for line in tshark(capture, "frame", "frame.number", "frame.time_epoch", "ip.addr", "arp.src.hw_mac")
-    ]
+    addresses = [line.split("\t") for line in tshark(capture, "frame", "frame.number", "frame.time_epoch", "ip.addr", "eth.src")]
     hosts_of = {int(number): set(ip.split(",")) | {mac} for number, _, ip, mac in addresses}
     time_of = {int(number): Decimal(time) for number, time, _, _ in addresses}
     for each in truth:
@@ -126,14 +130,66 @@ def test_every_attack_is_in_the_truth_with_its_hosts_and_a_technique_that_exists
         assert time_of[each.packets[-1]] * 10**9 == each.end, each.name
 
 
-def test_the_truth_holds_all_packets_of_strangers_and_besides_only_the_forged_command(hour: tuple[Path, list[Truth]]) -> None:
+def test_the_truth_holds_all_packets_of_strangers_and_besides_only_what_insiders_seem_to_send(
+    hour: tuple[Path, list[Truth]],
+) -> None:
     capture, truth = hour
-    strangers = {int(number) for number in tshark(capture, f"{FOREIGN} || arp.src.hw_mac == {INTRUDER.mac}")}
-    assert strangers == {number for each in truth if each.name != "forged_command" for number in each.packets}
+    strangers = {int(number) for number in tshark(capture, f"{FOREIGN} || eth.addr == {INTRUDER.mac}")}
+    inside = {"forged_command", "replayed_values", "covert_channel"}
+    assert strangers == {number for each in truth if each.name not in inside for number in each.packets}
     (forged,) = (each for each in truth if each.name == "forged_command")
     written = tshark(capture, "modbus.func_code == 6 && mbtcp.trans_id == 0xbeef")
     assert {int(number) for number in written} < set(forged.packets)
     assert len(forged.packets) == 3
+
+
+class Answer(NamedTuple):
+    """A frame in which a controller tells its measured values."""
+
+    receiver: bytes
+    sequence: bytes
+    hops: int
+    values: tuple[int, ...]
+
+
+def answers(capture: Path, truth: list[Truth], name: str) -> list[Answer]:
+    """Those of an attack, in order. Whole frames, for tshark does not look into a segment whose place it has seen before."""
+    (attack,) = (each for each in truth if each.name == name)
+    data, frames, at = capture.read_bytes(), list[bytes](), 24
+    while at < len(data):
+        length = int.from_bytes(data[at + 8 : at + 12], "little")
+        frames.append(data[at + 16 : at + 16 + length])
+        at += 16 + length
+    told = [frames[number - 1] for number in attack.packets]
+    return [
+        Answer(frame[:6], frame[38:42], frame[22], struct.unpack("!10H", frame[63:]))
+        for frame in told
+        if frame[12:14] == b"\x08\x00" and frame[61:63] == bytes((3, 20))
+    ]
+
+
+def test_the_man_in_the_middle_shows_operators_a_steady_pressure_and_alters_nothing_else(hour: tuple[Path, list[Truth]]) -> None:
+    both = answers(*hour, "altered_answers")
+    told = {each.sequence: each.values for each in both if each.receiver == INTRUDER.mac_bytes}
+    shown = {each.sequence: each.values for each in both if each.receiver == HMI.mac_bytes}
+    assert len(told) > 5
+    assert told.keys() == shown.keys()
+    for sequence, values in told.items():
+        assert shown[sequence] == (*values[:3], deceptions.SHOWN_MBAR, *values[4:])
+    assert told != shown
+    assert {(each.receiver, each.hops) for each in both} == {(INTRUDER.mac_bytes, 64), (HMI.mac_bytes, 63)}
+
+
+def test_a_controller_that_replays_values_tells_the_same_again_and_again(hour: tuple[Path, list[Truth]]) -> None:
+    told = [each.values for each in answers(*hour, "replayed_values")]
+    period = len(set(told))
+    assert period < len(told) / 3
+    assert told[period:] == told[:-period]
+
+
+def test_the_covert_channel_carries_its_message_in_the_lowest_bits_of_the_turbidity(hour: tuple[Path, list[Truth]]) -> None:
+    bits = "".join(str(each.values[2] & 1) for each in answers(*hour, "covert_channel"))
+    assert int(bits, 2).to_bytes(len(bits) // 8, "big") == deceptions.MESSAGE
 
 
 def test_a_raised_set_point_opens_the_safety_valve() -> None:
