@@ -41,6 +41,9 @@ POLL_SECONDS: Final = 0.25
 CHECKPOINT_SECONDS: Final = 2.0
 """How often a checkpoint is written while there is work; a crash repeats at most this."""
 
+CHECKPOINT_SHARE: Final = 10
+"""After a checkpoint at least this many times as long as it took goes by until the next: a large state takes long to write."""
+
 CHECKPOINT_FORMAT: Final = 2
 """Version of the checkpoint's content."""
 
@@ -111,6 +114,7 @@ class Worker:
         self._position, self._state, self._epoch = self._restore()
         self._cuts: dict[Run, _Pending] = {}
         self._saved = 0.0
+        self._save_seconds = 0.0
         self._dirty = False
         if not checkpoint.exists():
             # The epoch of the alerts is durable before the first of them.
@@ -141,7 +145,7 @@ class Worker:
         with self._records.subscribe(CONSUMER, self._position) as consumer:
             while not stop.is_set():
                 worked = self._work(consumer, POLL_SECONDS)
-                if self._dirty and (not worked or time.monotonic() - self._saved > CHECKPOINT_SECONDS):
+                if self._dirty and self._is_due(idle=not worked):
                     self._save()
                     consumer.commit(self._position)
             if self._dirty:
@@ -155,6 +159,11 @@ class Worker:
                 pass
             self._save()
             consumer.commit(self._position)
+
+    def _is_due(self, *, idle: bool) -> bool:
+        """Whether a checkpoint shall be written now: at once when there is nothing to do, but never most of the time."""
+        pause_seconds = max(0.0 if idle else CHECKPOINT_SECONDS, CHECKPOINT_SHARE * self._save_seconds)
+        return time.monotonic() - self._saved > pause_seconds
 
     def _work(self, consumer: Consumer, timeout_seconds: float) -> bool:
         """Take the next batches; False where there were none."""
@@ -261,6 +270,7 @@ class Worker:
 
     def _save(self) -> None:
         """Write the checkpoint whole or not at all."""
+        start = time.monotonic()
         content = {
             "format": CHECKPOINT_FORMAT,
             "epoch": self._epoch,
@@ -280,4 +290,5 @@ class Worker:
         finally:
             os.close(folder)
         self._saved = time.monotonic()
+        self._save_seconds = self._saved - start
         self._dirty = False

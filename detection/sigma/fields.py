@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -66,13 +67,19 @@ def field_of(table: str, name: str) -> Field:
     raise ConditionError(f"unknown field {name}: table {table} has no such column (`icsight fields {table}` lists them)")
 
 
-def public(address: str) -> bool:
-    """Whether an address is reachable in the Internet (IANA special-purpose address registries)."""
+@lru_cache(maxsize=65_536)
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address, parsed once for all rules; None where a text is none."""
     try:
-        parsed = ipaddress.ip_address(address)
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return parsed.is_global and not parsed.is_multicast
+        return None
+
+
+def public(text: str) -> bool:
+    """Whether an address is reachable in the Internet (IANA special-purpose address registries)."""
+    address = address_of(text)
+    return address is not None and address.is_global and not address.is_multicast
 
 
 def _derived(name: str, kind: Kind, expr: pl.Expr, columns: tuple[str, ...], meaning: str) -> Field:

@@ -31,7 +31,7 @@ from sigma.types import (
     SpecialChars,
 )
 
-from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, Field, field_of
+from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, Field, address_of, field_of
 from detection.site import normal_address
 
 if TYPE_CHECKING:
@@ -260,11 +260,8 @@ def networks(entries: Sequence[str]) -> TextTest:
     known = [ipaddress.ip_network(entry, strict=False) for entry in entries]
 
     def test(text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        return any(address.version == network.version and address in network for network in known)
+        address = address_of(text)
+        return address is not None and any(address.version == network.version and address in network for network in known)
 
     return TextTest(test)
 

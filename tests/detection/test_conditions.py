@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,37 @@ def test_points_are_held_against_their_own_range() -> None:
     frame = rows("point", records)
     bound = compile_condition("point", parsed(sigma.detection), site).bind(Binding(frame, distinct_columns("point")))
     assert frame.with_row_index("place").filter(bound).get_column("place").to_list() == [1]
+
+
+@pytest.mark.parametrize(
+    ("window", "inside", "outside"),
+    [
+        (
+            {"days": ["mon"], "from": "08:00", "to": "17:00", "timezone": "Asia/Shanghai"},
+            ["2026-11-23T00:00:00", "2026-11-23T08:59:59"],
+            ["2026-11-22T23:59:59", "2026-11-23T09:00:00", "2026-11-24T03:00:00"],
+        ),
+        (
+            {"days": ["fri"], "from": "22:00", "to": "06:00"},
+            ["2026-11-27T22:00:00", "2026-11-27T23:59:59", "2026-11-28T05:59:59"],
+            ["2026-11-27T05:00:00", "2026-11-28T06:00:00", "2026-11-28T22:00:00"],
+        ),
+        (
+            {"start": "2026-11-20T08:00:00+08:00", "end": "2026-11-20T20:00:00+08:00"},
+            ["2026-11-20T00:00:00", "2026-11-20T11:59:59"],
+            ["2026-11-19T23:59:59", "2026-11-20T12:00:00"],
+        ),
+    ],
+    ids=["weekly in another zone", "over midnight", "once"],
+)
+def test_a_window_of_the_site_is_open_at_its_times(window: dict[str, Any], inside: list[str], outside: list[str]) -> None:
+    site = Site.model_validate({"windows": {"work": [window]}})
+    moments = [datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in (*inside, *outside)]
+    frame = rows("modbus", [{**request(0), "ts": round(moment.timestamp()) * SECOND} for moment in moments])
+    detection = {"selection": {"ts|expand": "%work%"}, "condition": "selection"}
+    sigma = SigmaRule.from_dict({"title": "t", "logsource": {"product": "ot", "service": "modbus"}, "detection": detection})
+    bound = compile_condition("modbus", parsed(sigma.detection), site).bind(Binding(frame, []))
+    assert frame.select(open=bound).to_series().to_list() == [True] * len(inside) + [False] * len(outside)
 
 
 @pytest.mark.parametrize(
