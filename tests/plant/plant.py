@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
+from scapy.layers.ntp import NTPHeader
 
 from tests.plant.clients import PAUSE_NS, SECOND, Poller, Session
 from tests.plant.controllers import SETPOINTS_AT, VALUES, VALUES_AT, Controller
@@ -47,6 +49,13 @@ SERIAL_NOISE: Final = 0.0005
 ARP_SECONDS: Final = 240
 """How often hardware addresses are asked for."""
 
+TIME_SECONDS: Final = 1_024
+"""How often a controller asks the historian for the time: NTP's longest usual interval (RFC 5905, 7.3: poll exponent 10)."""
+
+NTP_PORT: Final = 123
+NTP_ERA_SECONDS: Final = 2_208_988_800
+"""Between the beginnings of NTP's era and of Unix time."""
+
 HMI_SECONDS, GATEWAY_SECONDS, HISTORIAN_SECONDS = 2.0, 10.0, 60.0
 """Polling periods of a lively plant."""
 
@@ -78,6 +87,7 @@ class Plant:
         self.hmi = {name: Session(self, HMI, controller) for name, controller in self.controllers.items()}
         self.pollers = self._pollers(pace)
         self.happen(start, self._resolve)
+        self.happen(start + 5 * SECOND, self._keep_time)
         for number, poller in enumerate(self.pollers.values()):
             self.happen(start + number * 150_000_000, poller.run)
 
@@ -163,4 +173,23 @@ class Plant:
                 self.wire.put(now + HOP_NS, bytes(Ether(src=host.mac, dst=HMI.mac) / answer))
                 now += PAUSE_NS
             now += ARP_SECONDS * SECOND
+            yield now
+
+    def _keep_time(self, now: int) -> Iterator[int]:
+        """Each controller asks the historian for the time: the plant's UDP."""
+        while True:
+            for controller in self.controllers.values():
+                host = controller.host
+                asked, answered = (at / SECOND + NTP_ERA_SECONDS for at in (now, now + HOP_NS))
+                # Every time is given: scapy would fill in the machine's own.
+                question = NTPHeader(mode=3, stratum=3, poll=10, ref=0, orig=0, recv=0, sent=asked)
+                answer = NTPHeader(mode=4, stratum=2, poll=10, ref=asked - 64, orig=asked, recv=answered, sent=answered)
+                for sender, receiver, message, at in (
+                    (host, HISTORIAN, question, now),
+                    (HISTORIAN, host, answer, now + HOP_NS),
+                ):
+                    network = IP(src=sender.ip, dst=receiver.ip, flags="DF") / UDP(sport=NTP_PORT, dport=NTP_PORT)
+                    self.wire.put(at, bytes(Ether(src=sender.mac, dst=receiver.mac) / network / message))
+                now += PAUSE_NS
+            now += TIME_SECONDS * SECOND
             yield now

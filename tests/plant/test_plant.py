@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 FOREIGN = f"(ip.src == {INTRUDER.ip} || ip.dst == {INTRUDER.ip} || ip.src == {OUTSIDE.ip} || ip.dst == {OUTSIDE.ip})"
 """What tshark finds with a host that does not belong here."""
 
+BAD_CHECKSUM = " || ".join(f"{layer}.checksum.status == 0" for layer in ("ip", "tcp", "udp"))
+
 
 def made(seed: int, attacks: Sequence[str] = tuple(ATTACKS), hours: float = 1) -> tuple[bytes, list[Truth]]:
     buffer = io.BytesIO()
@@ -72,7 +74,8 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Truth]]:
 
 def tshark(capture: Path, condition: str, *fields: str) -> list[str]:
     columns = [argument for name in fields or ("frame.number",) for argument in ("-e", name)]
-    command = ["tshark", "-r", str(capture), "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"]
+    checks = [argument for layer in ("ip", "tcp", "udp") for argument in ("-o", f"{layer}.check_checksum:TRUE")]
+    command = ["tshark", "-r", str(capture), *checks]
     done = subprocess.run([*command, "-Y", condition, "-T", "fields", *columns], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
@@ -88,7 +91,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
 def test_tshark_reads_every_message_of_a_plant_without_attacks_and_doubts_none(tmp_path: Path) -> None:
     capture = tmp_path / "quiet.pcap"
     capture.write_bytes(made(5, attacks=())[0])
-    wrong = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || tcp.analysis.lost_segment"
+    wrong = f"_ws.malformed || {BAD_CHECKSUM} || tcp.analysis.lost_segment"
     assert tshark(capture, f"{wrong} || tcp.analysis.out_of_order || tcp.analysis.ack_lost_segment") == []
     again = tshark(
         capture, "tcp.analysis.retransmission || tcp.analysis.spurious_retransmission || tcp.analysis.fast_retransmission"
@@ -99,6 +102,7 @@ def test_tshark_reads_every_message_of_a_plant_without_attacks_and_doubts_none(t
     assert again
     assert pieces, "an engineer's tool sends a request in two segments"
     assert len(tshark(capture, "modbus")) > 15_000
+    assert len(tshark(capture, "ntp.flags.mode == 3")) == len(tshark(capture, "ntp.flags.mode == 4")) > 0
 
 
 def test_tshark_reads_every_message_of_a_plant_under_attack_but_those_that_are_meant_to_be_wrong(
@@ -112,7 +116,7 @@ def test_tshark_reads_every_message_of_a_plant_under_attack_but_those_that_are_m
         for number in each.packets
     }
     assert {int(number) for number in tshark(capture, "_ws.malformed || tcp.analysis.lost_segment")} <= meant
-    assert tshark(capture, "ip.checksum.status == 0 || tcp.checksum.status == 0") == []
+    assert tshark(capture, BAD_CHECKSUM) == []
 
 
 def test_every_attack_is_in_the_truth_with_its_hosts_and_a_technique_that_exists(hour: tuple[Path, list[Truth]]) -> None:
