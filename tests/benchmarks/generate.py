@@ -66,8 +66,8 @@ class Plant:
         read, write, coils, block, refused = (kind == index for index in range(len(SHARES)))
         quantity = self.quantity[connection]
         words = values.astype(">u2").view(np.uint8).reshape(count, REGISTERS * 2)
-        width = 9 + REGISTERS * 2
-        request = np.zeros((count, 21), np.uint8)
+        width = 9 + REGISTERS * 2 + 1
+        request = np.zeros((count, 22), np.uint8)  # of even width, as checksums are of 16-bit words; never sent whole
         response = np.zeros((count, width), np.uint8)
         request_bytes = np.where(block, 21, 12)
         response_bytes = np.select([read, write, coils, block, refused], [9 + quantity * 2, 12, 13, 12, 9])
@@ -83,7 +83,7 @@ class Plant:
         request[block, 13:21] = words[block, :8]
         response[:, 8] = np.select([read, coils, refused], [quantity * 2, 4, 2], 0)
         response[refused, 7] |= 0x80
-        response[:, 9:] = np.where(read[:, None], words, 0)
+        response[:, 9:-1] = np.where(read[:, None], words, 0)
         echo = write | block
         response[echo, 8:12] = request[echo, 8:12]
         response[coils, 9:13] = big(values[coils, 0] * 65_537, 4)
@@ -105,6 +105,7 @@ class Plant:
             acknowledged=np.stack([np.zeros_like(self.client_seq), self.client_seq, self.server_seq], axis=1).ravel(),
             flags=np.tile([SYN, SYN | ACK, ACK], CONNECTIONS),
             sizes=np.zeros(len(owner), np.int64),
+            sums=np.zeros(len(owner), np.int64),
         )
         return head.ravel()
 
@@ -125,6 +126,10 @@ class Plant:
         times = (start[:, None] + np.array([0, 300_000, 500_000])).ravel()
         flat_sizes = sizes.ravel()
         flags = np.where(flat_sizes > 0, PSH | ACK, ACK)
+        sums = np.zeros((count, 3), np.int64)
+        for side, payload in enumerate(payloads):
+            sent_part: NDArray[np.bool_] = np.arange(payload.shape[1]) < sizes[:, side, None]
+            sums[:, side] = _sums(payload * sent_part)
         head = _heads(
             np.repeat(connection, 3),
             forward=np.tile([True, False, True], count),
@@ -133,6 +138,7 @@ class Plant:
             acknowledged=acknowledged.ravel(),
             flags=flags,
             sizes=flat_sizes,
+            sums=sums.ravel(),
         )
 
         offsets = np.concatenate([[0], np.cumsum(flat_sizes + HEADER)])
@@ -159,10 +165,11 @@ def _heads(
     acknowledged: NDArray[Any],
     flags: NDArray[Any],
     sizes: NDArray[Any],
+    sums: NDArray[Any],
 ) -> NDArray[np.uint8]:
-    """Everything before the payload, one row a packet: `owner` is the connection, `forward` whether its client sends.
+    """Everything before the payload, one row a packet.
 
-    The checksum of IPv4 is right; that of TCP is 0, as with checksum offloading.
+    `owner` is the connection, `forward` whether its client sends, `sums` the sum of the payload's 16-bit words.
     """
     count = len(owner)
     head = np.zeros((count, HEADER), np.uint8)
@@ -181,9 +188,7 @@ def _heads(
     head[:, 38] = 64
     head[:, 39] = 6
     head[:, 42:46], head[:, 46:50] = source, target
-    words = head[:, 30:50].reshape(-1, 10, 2).astype(np.uint32)
-    total = (words[:, :, 0] << 8 | words[:, :, 1]).sum(axis=1)
-    head[:, 40:42] = big(~((total & 0xFFFF) + (total >> 16)) & 0xFFFF, 2)
+    head[:, 40:42] = _checksums(_sums(head[:, 30:50]))
     ports = np.stack([40_000 + owner, np.full(count, 502)], axis=1)
     ports = np.where(forward[:, None], ports, ports[:, ::-1])
     head[:, 50:52], head[:, 52:54] = big(ports[:, 0], 2), big(ports[:, 1], 2)
@@ -191,7 +196,21 @@ def _heads(
     head[:, 62] = 0x50
     head[:, 63] = flags
     head[:, 64:66] = [0x20, 0]
+    # The pseudo header: addresses, protocol, length.
+    head[:, 66:68] = _checksums(_sums(head[:, 42:70]) + 6 + 20 + sizes + sums)
     return head
+
+
+def _sums(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Sum of the 16-bit words of each row of even width."""
+    return np.ascontiguousarray(rows).view(">u2").sum(axis=1, dtype=np.int64)
+
+
+def _checksums(sums: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The Internet checksum (RFC 1071) of what has these sums, as bytes."""
+    for _ in range(2):
+        sums = (sums & 0xFFFF) + (sums >> 16)
+    return big(~sums & 0xFFFF, 2)
 
 
 def write(out: Path, packets: int, seed: int) -> None:
