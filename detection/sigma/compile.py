@@ -16,7 +16,7 @@ from sigma.conditions import (
 from sigma.exceptions import SigmaError
 
 from detection.sigma.fields import ConditionError
-from detection.sigma.values import any_of, value_test
+from detection.sigma.values import any_of, keyword_test, value_test
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def _node(node: object, table: str, site: Site, columns: set[str]) -> Callable[[
             columns |= wanted
             return bind
         case ConditionValueExpression():
-            raise ConditionError("a value without a field: name the column that must hold it")
+            bind, wanted = keyword_test(table, node.value)
+            columns |= wanted
+            return bind
         case _:
             raise ConditionError(f"{type(node).__name__} is not supported")
 

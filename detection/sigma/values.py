@@ -33,6 +33,7 @@ from sigma.types import (
 
 from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, Field, address_of, field_of
 from detection.site import normal_address
+from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,18 @@ def value_test(table: str, name: str, value: object, site: Site) -> tuple[Callab
             return _site_test(field, value, site), columns
         case _:
             return field_test(field, value), field.columns
+
+
+def keyword_test(table: str, value: object) -> tuple[Callable[[Binding], Bound], frozenset[str]]:
+    """A test of all text columns of a table by a word that may stand anywhere in them. Raises ConditionError."""
+    if isinstance(value, SigmaNumber):
+        value = SigmaString(str(value.number))
+    if not isinstance(value, SigmaString) or value.contains_placeholder():
+        raise ConditionError("a value without a field must be a word: name the column that must hold it")
+    anywhere = SpecialChars.WILDCARD_MULTI + value + SpecialChars.WILDCARD_MULTI
+    fields = [field_of(table, column.name) for column in TABLES[table].columns if column.kind in TEXTS]
+    binds = [text_test(field, _wildcards(anywhere)) for field in fields]
+    return any_of(binds), frozenset(field.name for field in fields)
 
 
 def any_of(parts: Sequence[Callable[[Binding], Bound]]) -> Callable[[Binding], Bound]:

@@ -116,6 +116,9 @@ def matching(
         ({"modbus.unit_id|expand": "%units%"}, [0, 1, 2, 3, 4, 5]),
         ({"modbus.function|expand": "%words%"}, [0]),
         ({"ts|expand": "%early%"}, [0, 1]),
+        (["umas", "HOLDING"], [0, 3]),
+        (["10.0.1.?"], [1]),
+        ([8844], []),
         ({"network.client_public": True}, [3]),
         ({"network.server_public": True}, [2]),
         ({"network.client_public": False}, [0, 1, 2, 4, 5]),
@@ -226,7 +229,6 @@ def test_a_window_of_the_site_is_open_at_its_times(window: dict[str, Any], insid
         ({"modbus.address|fieldref": "client.ip"}, "cannot be the same"),
         ({"modbus.address|fieldref": "nowhere"}, "unknown field"),
         ({"ts|hour": 3}, "not supported"),
-        (["read"], "without a field"),
     ],
     ids=str,
 )
