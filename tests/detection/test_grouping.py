@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detection.pipeline import Pipeline, State
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from detection.sigma.rule import Rule
 
 PAIR = ("client.ip", "server.ip")
+
+WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""An example runs a whole detection; to make a failing one smaller takes longer than to read it."""
 
 
 def mixed_rules(folder: Path) -> list[Rule]:
@@ -67,7 +70,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
 
 
 @given(seed=st.integers(0, 10_000), borders=st.sets(st.integers(1, 149), max_size=20), joined=st.sets(st.integers(1, 20)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, phases=WITHOUT_SHRINKING)
 def test_any_grouping_of_cuts_gives_the_same_alerts_to_the_byte(
     mixed: Pipeline, seed: int, borders: set[int], joined: set[int]
 ) -> None:
@@ -90,7 +93,7 @@ def test_the_mixed_rules_all_fire_on_the_random_traffic(mixed: Pipeline) -> None
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, phases=WITHOUT_SHRINKING)
 def test_no_finding_is_lost_between_alerts(mixed: Pipeline, seed: int) -> None:
     """Every write is in the alert of its rule or in `related` of exactly one strongest alert."""
     records = busy_day(seed)
