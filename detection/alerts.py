@@ -26,6 +26,8 @@ class Related:
     count: int
     first_seen: int
     last_seen: int
+    records: tuple[str, ...]
+    """Its first records, at most 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def flat(alert: Alert, language: str) -> dict[str, Any]:
             "count": each["count"],
             "first_seen": moment(each["first_seen"]),
             "last_seen": moment(each["last_seen"]),
+            "records": each["records"],
         }
         for each in alert.body["related"]
     ]

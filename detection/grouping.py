@@ -38,6 +38,29 @@ WEIGHTS: Final = {level: float(2**position) for position, level in enumerate(LEV
 """Weight of a severity in the rank: each level counts twice the one below."""
 
 
+RELATED_RECORDS: Final = 20
+"""Records that an alert names of each rule that belongs to it: the first."""
+
+Place = tuple[int, int, int, str]
+"""A record in the order of all records: event, sequence, row; and its identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Findings of one rule that belong to a stronger alert."""
+
+    count: int
+    first: int
+    last: int
+    places: tuple[Place, ...]
+    """Its first records, in order."""
+
+    def with_more(self, more: Part) -> Part:
+        """Both together; the same whichever comes first."""
+        places = sorted({*self.places, *more.places})[:RELATED_RECORDS]
+        return Part(self.count + more.count, min(self.first, more.first), max(self.last, more.last), tuple(places))
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
     """An alert that may still grow, or findings that attached to one as they came."""
@@ -50,6 +73,8 @@ class OpenAlert:
     count: int
     touched: int
     """Event time of its last change, that of what attaches to it included."""
+    places: tuple[Place, ...] = ()
+    """Its first records, should it become part of another."""
     records_first: tuple[str, ...] = ()
     records_last: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -59,8 +84,8 @@ class OpenAlert:
     """Id of the stronger alert that it belongs to."""
     raised: bool = True
     """Whether it is an alert of its own; false where it attached as it came."""
-    related: Mapping[str, tuple[int, int, int]] = field(default_factory=dict[str, "tuple[int, int, int]"])
-    """Rules of what belongs to it: count, first, last."""
+    related: Mapping[str, Part] = field(default_factory=dict[str, "Part"])
+    """What belongs to it, by rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +136,8 @@ class _Book:
             known = self._begin(session)
         grown = _grown(known, session)
         self._put(grown)
-        self._tell(grown.parent, {session.rule.name: (session.count, session.first, session.last)}, session.last)
+        part = Part(session.count, session.first, session.last, session.places[:RELATED_RECORDS])
+        self._tell(grown.parent, {session.rule.name: part}, session.last)
 
     def _begin(self, session: Session) -> OpenAlert:
         """A new alert that takes weaker ones in, or a place at a stronger one."""
@@ -143,17 +169,17 @@ class _Book:
                 weaker = alert.raised and alert.parent is None and self._level(alert.rule) < level
                 if weaker and _one_story(begun, alert):
                     self._put(replace(alert, parent=begun.id))
-                    self._tell(begun.id, {alert.rule: (alert.count, alert.first, alert.last), **alert.related}, alert.touched)
+                    own = Part(alert.count, alert.first, alert.last, alert.places)
+                    self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
         return self.held[begun.id]
 
-    def _tell(self, parent: str | None, grown: Mapping[str, tuple[int, int, int]], moment: int) -> None:
+    def _tell(self, parent: str | None, grown: Mapping[str, Part], moment: int) -> None:
         """Add findings to the alerts that they belong to, up to the strongest."""
         while parent is not None:
             alert = self.held[parent]
             related = dict(alert.related)
-            for name, (count, first, last) in grown.items():
-                before = related.get(name, (0, first, last))
-                related[name] = (before[0] + count, min(before[1], first), max(before[2], last))
+            for name, part in grown.items():
+                related[name] = related[name].with_more(part) if name in related else part
             self._put(replace(alert, related=related, touched=max(alert.touched, moment)))
             parent = alert.parent
 
@@ -194,6 +220,7 @@ def _grown(known: OpenAlert, session: Session) -> OpenAlert:
         last=max(known.last, session.last),
         touched=max(known.touched, session.last),
         count=known.count + session.count,
+        places=(*known.places, *session.places)[:RELATED_RECORDS],
         records_first=first,
         records_last=last,
         sample=sample,
@@ -243,8 +270,16 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     fields = {**known.sample, "count": known.count, "event_count": counted, "value_count": counted}
     techniques = [name for name in rule.techniques if name in attack.techniques()]
     related = [
-        Related(name, {language: rules[name].text(language).title for language in LANGUAGES}, rules[name].level, *numbers)
-        for name, numbers in known.related.items()
+        Related(
+            rule=name,
+            title={language: rules[name].text(language).title for language in LANGUAGES},
+            severity=rules[name].level,
+            count=part.count,
+            first_seen=part.first,
+            last_seen=part.last,
+            records=tuple(identity for *_, identity in part.places),
+        )
+        for name, part in known.related.items()
         if name in rules
     ]
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
@@ -253,7 +288,7 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     return Alert(
         id=known.id,
         # It rises with each finding, and once more when the alert becomes part of another.
-        revision=known.count + sum(count for count, _, _ in known.related.values()) + (known.parent is not None),
+        revision=known.count + sum(part.count for part in known.related.values()) + (known.parent is not None),
         rule=rule.name,
         severity=rule.level,
         confidence=rule.confidence,

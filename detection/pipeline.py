@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import polars as pl
 
-from detection.grouping import AlertState, OpenAlert, group
+from detection.grouping import AlertState, OpenAlert, Part, group
 from detection.rules import RuleDetector, RuleState
 from detection.sigma.rule import load, rules_folder
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collector.store import RecordBatch
     from collector.stream import Run
     from detection.alerts import Alert
+    from detection.grouping import Place
     from detection.sigma.rule import Rule
     from detection.site import Site
 
@@ -96,9 +97,17 @@ def _run_state(fields: dict[str, Any]) -> tuple[Run, RunState]:
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:
     tuples: dict[str, Any] = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
-    related = {name: tuple(numbers) for name, numbers in fields["related"].items()}
-    whole: dict[str, Any] = {**fields, **tuples, "related": related}
+    related = {name: _part(part) for name, part in fields["related"].items()}
+    whole: dict[str, Any] = {**fields, **tuples, "places": _places(fields["places"]), "related": related}
     return OpenAlert(**whole)
+
+
+def _part(fields: dict[str, Any]) -> Part:
+    return Part(int(fields["count"]), int(fields["first"]), int(fields["last"]), _places(fields["places"]))
+
+
+def _places(encoded: list[list[Any]]) -> tuple[Place, ...]:
+    return tuple((int(event), int(sequence), int(row), str(identity)) for event, sequence, row, identity in encoded)
 
 
 def _encode(frame: pl.DataFrame) -> str:

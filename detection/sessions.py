@@ -38,6 +38,8 @@ class Session:
     """Event time of its first record; for a correlation that may be earlier than when it became known."""
     last: int
     count: int
+    places: tuple[tuple[int, int, int, str], ...]
+    """Its first records with their place in the order of all: event, sequence, row, identity."""
     records_first: tuple[str, ...]
     records_last: tuple[str, ...]
     client: str | None
@@ -68,6 +70,7 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
             pl.col("event").last().alias("last"),
             pl.len().alias("size"),
             pl.col("count").max().alias("highest") if counts else pl.lit(0).alias("highest"),
+            pl.col("event").head(FIRST_RECORDS).alias("first events"),
             pl.col("sequence").head(FIRST_RECORDS).alias("first sequences"),
             pl.col("row").head(FIRST_RECORDS).alias("first rows"),
             pl.col("sequence").tail(LAST_RECORDS).alias("last sequences"),
@@ -88,6 +91,7 @@ def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, 
     sample |= {name: plain(row[name]) for name in cause}
     if counts:
         sample["count"] = row["highest"]
+    first = _identities(run, row["first sequences"], row["first rows"])
     return Session(
         rule=rule,
         cause=(rule.name, *(f"{name}={'' if row[name] is None else row[name]}" for name in cause)),
@@ -95,7 +99,8 @@ def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, 
         first=row["first"],
         last=row["last"],
         count=row["size"],
-        records_first=_identities(run, row["first sequences"], row["first rows"]),
+        places=tuple(zip(row["first events"], row["first sequences"], row["first rows"], first, strict=True)),
+        records_first=first,
         records_last=_identities(run, row["last sequences"], row["last rows"]),
         client=row["client.ip"] if "client.ip" in cause else None,
         server=row["server.ip"] if "server.ip" in cause else None,

@@ -146,6 +146,8 @@ def test_the_strongest_alert_tells_what_else_the_same_client_did(tmp_path: Path,
     (strong,) = [alert for alert in found if alert.part_of is None]
     assert strong.rule == "diagnostic"
     assert [(each["rule"], each["count"]) for each in strong.body["related"]] == [("write", 2)]
+    writes = {f"test/0123456789abcdef0123456789abcdef/{number}/0" for number, code in enumerate(order) if code == 6}
+    assert set(strong.body["related"][0]["records"]) == writes
     assert {alert.part_of for alert in found if alert is not strong} <= {strong.id}
 
 
