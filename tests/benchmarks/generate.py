@@ -110,7 +110,7 @@ class Plant:
         return head.ravel()
 
     def _packets(
-        self, connection: NDArray[Any], payloads: tuple[NDArray[np.uint8], NDArray[np.uint8]], sizes: NDArray[Any]
+        self, connection: NDArray[Any], payloads: tuple[NDArray[np.uint8], NDArray[np.uint8]], sizes: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
         count = len(connection)
         sent, answered = (self._sequence(sizes[:, side], start) for side, start in ((0, self.client_seq), (1, self.server_seq)))
@@ -128,8 +128,8 @@ class Plant:
         flags = np.where(flat_sizes > 0, PSH | ACK, ACK)
         sums = np.zeros((count, 3), np.int64)
         for side, payload in enumerate(payloads):
-            sent_part: NDArray[np.bool_] = np.arange(payload.shape[1]) < sizes[:, side, None]
-            sums[:, side] = _sums(payload * sent_part)
+            used = np.arange(payload.shape[1], dtype=np.int64) < sizes[:, side : side + 1]
+            sums[:, side] = _sums(np.where(used, payload, 0))
         head = _heads(
             np.repeat(connection, 3),
             forward=np.tile([True, False, True], count),
