@@ -5,6 +5,8 @@
 
 mod input;
 mod mistaken;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek};

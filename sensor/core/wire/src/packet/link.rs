@@ -271,9 +271,7 @@ impl<'a> Walk<'_, 'a> {
                 return match data.first().map(|first| first >> 4) {
                     Some(4 | 6) => self.ip(data),
                     // A control word begins with four zero bits (RFC 4385, 3), and so do the hardware addresses of many makers.
-                    Some(0) if !is_ethernet(data) || data.get(4..).is_some_and(is_ethernet) => {
-                        self.ethernet(data.get(4..).unwrap_or_default())
-                    }
+                    Some(0) if !is_ethernet(data) => self.ethernet(data.get(4..).unwrap_or_default()),
                     _ => self.ethernet(data),
                 };
             }
