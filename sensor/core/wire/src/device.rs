@@ -31,7 +31,7 @@ pub struct Devices {
 impl Devices {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.facts.capacity() * 72
+        self.facts.len() * 72
     }
 
     /// Takes a fact in and makes a row of it, unless it is known.

@@ -59,7 +59,7 @@ pub struct Neighbours {
 impl Neighbours {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.known.capacity() * (size_of::<Place>() + size_of::<Neighbour>())
+        self.known.len() * (size_of::<Place>() + size_of::<Neighbour>())
             + self.order.capacity() * size_of::<Place>()
             + self.questions.capacity() * size_of::<(i64, Place)>()
     }

@@ -108,7 +108,8 @@ impl<A> Flows<A> {
 
     /// Bytes of the table itself.
     pub fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot<A>>() + self.index.capacity() * 5 + self.free.capacity() * 4
+        // The index by its entries: how many more it has room for depends on where removed ones lay, and so on a random hash.
+        self.slots.capacity() * size_of::<Slot<A>>() + self.index.len() * 5 + self.free.capacity() * 4
     }
 
     /// The conversation of this key.
