@@ -52,6 +52,8 @@ class Alert(Base):
     count: Mapped[int]
     client_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
     server_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
+    part_of: Mapped[str | None] = mapped_column(sa.String(64))
+    """The stronger alert that tells this one too."""
     body: Mapped[dict[str, Any]]
     """The whole alert as detection wrote it, texts in all languages included."""
 
@@ -83,7 +85,8 @@ class Alert(Base):
 
 
 DETECTED: Final = (
-    "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "body",
+    "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "part_of",
+    "body",
     "change",
 )  # fmt: skip
 """The columns that an upsert from the stream writes."""

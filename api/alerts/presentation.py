@@ -67,6 +67,7 @@ def _item(alert: Alert, language: str) -> dict[str, Any]:
         "revision": alert.revision,
         "change": alert.change,
         "rule": alert.rule,
+        "part_of": alert.part_of,
         "severity": SEVERITIES[alert.severity],
         "confidence": alert.confidence,
         "rank": alert.rank,

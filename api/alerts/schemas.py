@@ -97,6 +97,8 @@ class AlertItem(BaseModel):
     client_ip: str | None = Field(default=None, alias="client.ip", examples=["192.0.2.17"])
     server_ip: str | None = Field(default=None, alias="server.ip", examples=["192.0.2.40"])
     techniques: list[str] = Field(examples=[["T0836"]])
+    part_of: str | None = Field(default=None, examples=[None])
+    """The stronger alert that tells this one too; lists leave it out then, unless a person has taken it on."""
     triage: Triage
 
 

@@ -52,9 +52,14 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     return rows[: query.limit], write_cursor(question, getattr(last, column.key), last.id)
 
 
+def told_by_itself() -> sa.ColumnElement[bool]:
+    """Alerts that no stronger one tells; what a person has taken on stays where it was found."""
+    return sa.or_(Alert.part_of.is_(None), Alert.triage_state != "new")
+
+
 def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
     """The conditions of a query; all must hold."""
-    found: list[sa.ColumnElement[bool]] = []
+    found: list[sa.ColumnElement[bool]] = [told_by_itself()]
     if query.severity is not None:
         found.append(query.severity.on(Alert.severity, SEVERITIES.index))
     for asked, column in (
@@ -81,7 +86,9 @@ def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
 def counts(session: Session) -> dict[tuple[str, str], int]:
     """How many alerts there are by (severity, state)."""
     rows = session.execute(
-        sa.select(Alert.severity, Alert.triage_state, sa.func.count()).group_by(Alert.severity, Alert.triage_state)
+        sa.select(Alert.severity, Alert.triage_state, sa.func.count())
+        .where(told_by_itself())
+        .group_by(Alert.severity, Alert.triage_state)
     )
     found = {(severity, state): 0 for severity in SEVERITIES for state in STATES}
     for severity, state, count in rows:

@@ -106,7 +106,8 @@ export class AlertList {
   matches(item) {
     const { state, severity, ip } = this.filters;
     const wanted = state === "all" || (state === "open" ? item.triage.state !== "closed" : item.triage.state === state);
-    return wanted && (!severity.size || severity.has(item.severity)) && (!ip || item["client.ip"] === ip || item["server.ip"] === ip);
+    const told = item.part_of !== null && item.triage.state === "new";
+    return wanted && !told && (!severity.size || severity.has(item.severity)) && (!ip || item["client.ip"] === ip || item["server.ip"] === ip);
   }
 
   /**

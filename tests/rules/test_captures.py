@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -14,6 +12,9 @@ from scapy.layers.inet import TCP
 from scapy.utils import PcapReader, wrpcap
 
 from api.cli import icsight
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUICKDRAW: Final = "modbus/digitalbond+Quickdraw-Snort"
 LEMAY: Final = "modbus/antoine-lemay+Modbus_dataset"
@@ -80,16 +81,6 @@ SITE: Final = {"authorised_writers": ["10.0.0.57"], "modbus_clients": ["10.0.0.5
 """Site lists in which Quickdraw's second client, 10.0.0.9, is a stranger (sid 1111006, 1111007)."""
 
 Alerts = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def captures() -> Path:
-    folder = os.environ.get("ICSIGHT_CAPTURES")
-    if folder is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("ICSIGHT_CAPTURES is not set")
-        pytest.skip("ICSIGHT_CAPTURES is not set: the folder with the public captures")
-    return Path(folder)
 
 
 @pytest.mark.parametrize("capture", ORDINARY)

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("client_ip", sa.String(length=45), nullable=True),
         sa.Column("server_ip", sa.String(length=45), nullable=True),
+        sa.Column("part_of", sa.String(length=64), nullable=True),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("change", sa.BigInteger(), nullable=False),
         sa.Column("triage_state", sa.String(length=16), nullable=False),
