@@ -29,6 +29,14 @@ router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
 Provided = Annotated[Services, Depends(services)]
 AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
+RelatedRule = Annotated[
+    str | None,
+    Query(
+        max_length=128,
+        examples=["second_client_for_unit"],
+        description="Rule of what is related to the alert: its records instead; none where nothing of that rule is.",
+    ),
+]
 IfMatch = Annotated[
     str | None,
     Header(
@@ -83,11 +91,11 @@ def alert(
 
 
 @router.get("/{alert_id}/records", responses=problems("signed_out", "alert_unknown", "records_missing"))
-def alert_records(alert_id: AlertId, caller: Viewer, provided: Provided) -> AlertRecords:
-    """The exact records behind an alert, by table, in the order in which they came."""
+def alert_records(alert_id: AlertId, caller: Viewer, provided: Provided, related: RelatedRule = None) -> AlertRecords:
+    """The exact records behind an alert, or behind what is related to it, by table, in the order in which they came."""
     del caller
     with provided.database.read() as session:
-        identities = service.get(session, alert_id).body["records"]
+        identities = service.records(service.get(session, alert_id), related)
     return records.of_identities(provided.records, identities)
 
 

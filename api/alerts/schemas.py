@@ -105,12 +105,17 @@ class AlertItem(BaseModel):
 class Related(BaseModel):
     """Findings of another rule that belong to an alert."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     rule: str = Field(examples=["second_client_for_unit"])
     title: str = Field(examples=["A second client talks to a unit"])
     severity: Severity = Field(examples=["medium"])
     count: int = Field(examples=[12])
+    """Records in these findings."""
     first_seen: str = Field(examples=["2026-11-23T08:12:31.104000000Z"])
     last_seen: str = Field(examples=["2026-11-23T08:13:55.870000000Z"])
+    records: list[str] = Field(examples=[["local/5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5/12/882"]])
+    """Identities of its first records, at most 20."""
 
 
 class AlertOutput(AlertItem):

@@ -104,6 +104,13 @@ def get(session: Session, alert_id: str) -> Alert:
     return alert
 
 
+def records(alert: Alert, related: str | None = None) -> list[str]:
+    """Identities of the records behind an alert, or behind the findings of another rule that belong to it."""
+    if related is None:
+        return alert.body["records"]
+    return [identity for findings in alert.body["related"] if findings["rule"] == related for identity in findings["records"]]
+
+
 def history(session: Session, alert_id: str) -> Sequence[AlertEvent]:
     """What has happened to an alert, oldest first. Raises Problem `alert_unknown`."""
     get(session, alert_id)

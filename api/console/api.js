@@ -21,8 +21,9 @@ let token = "";
  * @typedef {{id: string, revision: number, change: number, rule: string, part_of: string | null, severity: string, confidence: number, rank: number, title: string,
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
  *   techniques: string[], triage: Triage}} AlertItem
+ * @typedef {{rule: string, title: string, severity: string, count: number, records: string[]}} Related
  * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],
- *   related: {rule: string, title: string, severity: string, count: number}[]}} Alert
+ *   related: Related[]}} Alert
  */
 
 /**

@@ -21,6 +21,8 @@ export class AlertDetail {
     this.element = h("article", { class: "detail", "aria-live": "off", tabindex: -1, hidden: true });
     this.records = h("div", { class: "records" });
     this.history = h("ol", { class: "history" });
+    /** Records of what is related to the alert, by rule, as far as they are opened. @type {Map<string, HTMLElement>} */
+    this.related = new Map();
   }
 
   /**
@@ -31,7 +33,10 @@ export class AlertDetail {
     const fresh = this.id !== id;
     this.id = id;
     this.element.hidden = false;
-    if (fresh) fill(this.element, h("p", { class: "loading" }, t("page.loading")));
+    if (fresh) {
+      this.related.clear();
+      fill(this.element, h("p", { class: "loading" }, t("page.loading")));
+    }
     try {
       const path = `/api/alerts/${encodeURIComponent(id)}`;
       const [{ data, etag }, history] = await Promise.all([call("GET", path), get(`${path}/history`)]);
@@ -103,6 +108,9 @@ export class AlertDetail {
         ),
         h("h2", {}, alert.title),
         h("p", { class: "lead" }, alert.summary),
+        alert.part_of
+          ? h("p", { class: "hint" }, `${t("detail.part_of")}: `, h("a", { href: `#${encodeURIComponent(alert.part_of)}` }, t("detail.part_of.open")))
+          : null,
         this.actions(alert, etag),
       ),
       h(
@@ -124,7 +132,7 @@ export class AlertDetail {
       ),
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
-      alert.related.length ? section("related", related(alert)) : null,
+      alert.related.length ? section("related", this.findings(alert)) : null,
       section("records", this.records),
       section("history", this.history),
     );
@@ -150,6 +158,46 @@ export class AlertDetail {
         : null,
       h("button", { type: "button", class: alert.triage.state === "new" ? "" : "primary", onclick: () => act("close") }, t("action.close")),
     );
+  }
+
+  /** Findings of other rules that belong to the alert; each opens on its records. @param {Alert} alert */
+  findings(alert) {
+    const item = (/** @type {import("./api.js").Related} */ finding) => {
+      const records = this.related.get(finding.rule) ?? h("div", { class: "records" });
+      const toggled = (/** @type {Event} */ event) => {
+        if (!(/** @type {HTMLDetailsElement} */ (event.currentTarget).open)) this.related.delete(finding.rule);
+        else if (!this.related.has(finding.rule)) this.openRelated(alert.id, finding, records);
+      };
+      return h(
+        "details",
+        { open: this.related.has(finding.rule), ontoggle: toggled },
+        h(
+          "summary",
+          {},
+          h("span", { class: `pill sev-${finding.severity}` }, t(`severity.${finding.severity}`)),
+          h("span", {}, finding.title),
+          h("span", { class: "when" }, t("detail.related.records", { count: number(finding.count) })),
+        ),
+        records,
+      );
+    };
+    return h("ul", { class: "related" }, alert.related.map((finding) => h("li", {}, item(finding))));
+  }
+
+  /**
+   * @param {string} id of the alert
+   * @param {import("./api.js").Related} finding
+   * @param {HTMLElement} place where its records go
+   */
+  async openRelated(id, finding, place) {
+    this.related.set(finding.rule, place);
+    fill(place, h("p", { class: "loading" }, t("page.loading")));
+    try {
+      const records = await get(`/api/alerts/${encodeURIComponent(id)}/records`, { related: finding.rule });
+      fill(place, recordTables(records, finding.count));
+    } catch (error) {
+      fill(place, h("p", { class: "problem", role: "alert" }, error instanceof Problem ? error.message : t("page.failed")));
+    }
   }
 
   /** @param {{at: string, kind: string, actor: string, note: string | null, disposition: string | null, permit: string | null, count: number}[]} entries */
@@ -178,22 +226,5 @@ function techniques(alert) {
       h("li", {}, h("a", { href: `https://attack.mitre.org/techniques/${encodeURIComponent(id)}/`, target: "_blank", rel: "noreferrer" }, id)),
     ),
     alert.technique_aliases.length ? h("li", { class: "hint" }, t("detail.techniques.formerly", { ids: alert.technique_aliases.join(", ") })) : null,
-  );
-}
-
-/** @param {Alert} alert */
-function related(alert) {
-  return h(
-    "ul",
-    { class: "related" },
-    alert.related.map((finding) =>
-      h(
-        "li",
-        {},
-        h("span", { class: `pill sev-${finding.severity}` }, t(`severity.${finding.severity}`)),
-        h("span", {}, finding.title),
-        h("span", { class: "when" }, `${number(finding.count)} ×`),
-      ),
-    ),
   );
 }

@@ -44,7 +44,27 @@ def upsert(number: int, revision: int = 1, **changes: Any) -> Alert:
             "technique_aliases": ["T0855"],
             "records": [],
             "related": [],
+            "part_of": None,
         },
     }
     values.update(changes)
     return Alert(**values)
+
+
+def part_of(number: int, stronger: int, revision: int = 2) -> Alert:
+    """Alert `number` once a stronger one tells it too."""
+    return upsert(number, revision, body={**upsert(number).body, "part_of": f"{stronger:032x}"})
+
+
+def with_related(number: int, revision: int = 2, count: int = 12, records: tuple[str, ...] = ()) -> Alert:
+    """Alert `number` with findings of another rule that belong to it."""
+    finding = {
+        "rule": "sweep",
+        "title": {"en": "A sweep", "zh-CN": "扫描"},
+        "severity": "low",
+        "count": count,
+        "first_seen": START,
+        "last_seen": START + 5,
+        "records": list(records),
+    }
+    return upsert(number, revision, body={**upsert(number).body, "related": [finding]})

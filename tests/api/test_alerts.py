@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
-from tests.api.alerts import upsert
+from api.alerts import service
+from tests.api.alerts import part_of, upsert, with_related
 
 if TYPE_CHECKING:
     import httpx
@@ -236,3 +238,61 @@ def test_a_viewer_may_read_and_not_decide(system_running: Running) -> None:
     system_running.alerts(upsert(1))
     answer = decide(system_running.signed_in("viewer"), 1, "acknowledge", {"note": "x"})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def counted(client: httpx.Client) -> int:
+    return sum(entry["count"] for entry in client.get("/api/alerts/counts").json())
+
+
+def test_an_alert_that_a_stronger_one_tells_leaves_list_and_counts(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client = system_running.signed_in()
+    assert (ids(client.get("/api/alerts")), counted(client)) == ([2, 1], 2)
+    system_running.alerts(part_of(1, stronger=2))
+    for params in ({}, {"state": "new"}, {"rule": "modbus_write"}, {"client.ip": "10.0.0.1,10.0.0.2"}, {"sort": "count"}):
+        assert ids(client.get("/api/alerts", params=params)) == [2], params
+    assert counted(client) == 1
+
+
+def test_an_alert_that_a_stronger_one_tells_can_still_be_opened(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2), part_of(1, stronger=2))
+    alert = system_running.signed_in().get(f"/api/alerts/{1:032x}").json()
+    assert (alert["title"], alert["part_of"], alert["triage"]["state"]) == ("Alert 1", f"{2:032x}", "new")
+
+
+@pytest.mark.parametrize("kind", ["acknowledge", "close"])
+def test_what_a_person_has_taken_on_stays_listed_when_a_stronger_alert_tells_it(system_running: Running, kind: str) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client = system_running.signed_in()
+    decided = {"note": "x"} if kind == "acknowledge" else {"disposition": "duplicate", "note": "x"}
+    assert decide(client, 1, kind, decided).status_code == 200
+    system_running.alerts(part_of(1, stronger=2))
+    assert (ids(client.get("/api/alerts")), counted(client)) == ([2, 1], 2)
+
+
+def test_taking_on_an_alert_that_a_stronger_one_tells_brings_it_back(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2), part_of(1, stronger=2))
+    client = system_running.signed_in()
+    assert ids(client.get("/api/alerts")) == [2]
+    assert decide(client, 1, "acknowledge", {"note": "this one matters by itself"}).status_code == 200
+    assert (ids(client.get("/api/alerts")), counted(client)) == ([2, 1], 2)
+
+
+def test_an_alert_names_what_is_related_to_it_with_its_records(system_running: Running) -> None:
+    records = ("local/e/0/3", "local/e/0/4")
+    system_running.alerts(with_related(1, records=records))
+    (related,) = system_running.signed_in().get(f"/api/alerts/{1:032x}?language=zh-CN").json()["related"]
+    assert (related["rule"], related["title"], related["severity"], related["count"]) == ("sweep", "扫描", "low", 12)
+    assert related["records"] == list(records)
+    assert related["first_seen"] == "2025-11-24T16:00:00.000000000Z"
+
+
+def test_counting_a_great_many_alerts_reads_an_index_only(system_running: Running) -> None:
+    asked: list[tuple[str, Any]] = []
+    database = system_running.services.database
+    event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    with database.read() as session:
+        service.counts(session)
+        statement, values = asked[-1]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert [row.detail for row in plan] == ["SCAN alert USING COVERING INDEX ix_alert_severity_triage_state_part_of"]

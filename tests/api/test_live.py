@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.api.alerts import upsert
+from tests.api.alerts import part_of, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -50,6 +50,15 @@ def test_an_alert_arrives_as_it_is_raised_and_as_it_changes(system_running: Runn
         path = f"/api/alerts/{1:032x}"
         client.post(f"{path}/acknowledge", json={"note": "x"}, headers={"If-Match": client.get(path).headers["ETag"]})
         assert next(stream)[2]["triage"]["state"] == "triaging"
+
+
+def test_a_listener_hears_that_a_stronger_alert_tells_one_now(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    with listening(system_running.signed_in()) as stream:
+        assert next(stream)[0] == "hello"
+        system_running.alerts(part_of(1, stronger=2))
+        name, _, alert = next(stream)
+        assert (name, int(alert["id"], 16), alert["part_of"]) == ("alert", 1, f"{2:032x}")
 
 
 def test_a_client_that_comes_back_gets_each_alert_it_missed_once_as_it_now_is(system_running: Running) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from collector.records import decode
 from sensor.spool_format import BatchHeader
-from tests.api.alerts import upsert
+from tests.api.alerts import upsert, with_related
 from tests.batches import EPOCH, START, encode, sample
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ def test_an_alert_opens_on_its_exact_records(system_running: Running) -> None:
     assert [item["record"] for item in table["items"]] == wanted[:2]
     assert table["columns"][:4] == ["ts", "client.ip", "server.ip", "modbus.unit_id"]
     assert all(item["modbus.quantity"] == 4 for item in table["items"])
+
+
+def test_what_is_related_to_an_alert_opens_on_its_own_records(system_running: Running) -> None:
+    store(system_running, "modbus", dict(sample("modbus", 5)))
+    system_running.alerts(with_related(1, records=(identity(2), identity(0))))
+    path = f"/api/alerts/{1:032x}/records"
+    client = system_running.signed_in("viewer")
+    (table,) = client.get(path, params={"related": "sweep"}).json()["tables"]
+    assert [item["record"] for item in table["items"]] == [identity(2), identity(0)]
+    assert client.get(path).json()["tables"] == client.get(path, params={"related": "other"}).json()["tables"] == []
 
 
 def test_records_page_through_a_query_once_each(system_running: Running) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 from api import system
 from collector.records import decode
 from sensor.spool_format import BatchHeader
-from tests.api.alerts import upsert
+from tests.api.alerts import part_of, upsert, with_related
 from tests.api.conftest import PASSWORD, Running, running
 from tests.batches import EPOCH, encode, sample
 
@@ -124,6 +124,39 @@ def test_from_the_setup_link_to_a_closed_alert(page: Page, served: Running) -> N
     expect(titles).to_have_text(["Alert 1"])
     triage = served.sign_in("lin.wei").get(f"/api/alerts/{7:032x}").json()["triage"]
     assert (triage["state"], triage["by"], triage["permit"]) == ("closed", "lin.wei", "WP-2026-7")
+
+
+def test_an_alert_that_a_stronger_one_tells_leaves_the_page_and_is_told_there(page: Page, served: Running) -> None:
+    header = BatchHeader("local", EPOCH, 0, "modbus", 6)
+    served.services.records.append([decode(header, encode(header, sample("modbus", 6)))])
+    served.alerts(upsert(1), upsert(2))
+    set_up(page, served)
+    titles = page.locator("#alerts strong")
+    expect(titles).to_have_text(["Alert 2", "Alert 1"])
+    expect(page.get_by_role("button", name="High")).to_have_text("High2")
+
+    # Both at once, as detection tells them.
+    served.alerts(part_of(1, stronger=2), with_related(2, records=(f"local/{EPOCH}/0/3",)))
+    expect(titles).to_have_text(["Alert 2"])
+    expect(page.get_by_role("button", name="High")).to_have_text("High1")
+
+    # The stronger one names it with its records.
+    page.get_by_role("link", name=re.compile("Alert 2")).click()
+    found = page.get_by_role("article").get_by_role("group").filter(has_text="A sweep")
+    expect(found.get_by_text("12 records", exact=True)).to_be_visible()
+    found.get_by_text("A sweep").click()
+    expect(found.get_by_role("cell", name=f"local/{EPOCH}/0/3")).to_be_visible()
+
+    # It stays open while the alert grows.
+    served.alerts(with_related(2, revision=3, count=13, records=(f"local/{EPOCH}/0/3",)))
+    expect(found.get_by_text("13 records", exact=True)).to_be_visible()
+    expect(found.get_by_role("cell", name=f"local/{EPOCH}/0/3")).to_be_visible()
+
+    # By its address the weaker one opens too, and leads to the stronger.
+    page.goto(f"{served.url}/#{1:032x}")
+    expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
+    page.get_by_role("link", name="Open the alert that tells this one too").click()
+    expect(page.get_by_role("heading", name="Alert 2")).to_be_visible()
 
 
 def test_the_page_speaks_chinese_and_remembers_it(page: Page, served: Running) -> None:

@@ -61,7 +61,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_alert_rule"), "alert", ["rule"])
     op.create_index(op.f("ix_alert_server_ip"), "alert", ["server_ip"])
     op.create_index("ix_alert_severity_rank_id", "alert", ["severity", "rank", "id"])
-    op.create_index("ix_alert_severity_triage_state", "alert", ["severity", "triage_state"])
+    op.create_index("ix_alert_severity_triage_state_part_of", "alert", ["severity", "triage_state", "part_of"])
     op.create_index("ix_alert_triage_state_last_seen_id", "alert", ["triage_state", "last_seen", "id"])
     op.create_index("ix_alert_triage_state_rank_id", "alert", ["triage_state", "rank", "id"])
     op.create_table(
