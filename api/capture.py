@@ -43,6 +43,7 @@ class Capture:
         else:
             self._reader = Reader(path, site=identity.site, sensor=identity.sensor)
         self._told = 0
+        self._counting = threading.Lock()
         services.status.tell(PART, detail=f"{path} ({self._reader.format})")
 
     @property
@@ -54,27 +55,31 @@ class Capture:
         """Spool all batches until the capture ends or `stop` is set. Raises CaptureError, SpoolError."""
         threading.Thread(target=self._end_with, args=(stop,), name="capture-stop", daemon=True).start()
         for number, batch in enumerate(self._reader, 1):
-            self._keep(batch, stop)
-            self._services.metrics.batches.labels(batch.table).inc()
-            self._services.metrics.records.labels(batch.table).inc(batch.rows)
+            if self._keep(batch, stop):
+                self._services.metrics.batches.labels(batch.table).inc()
+                self._services.metrics.records.labels(batch.table).inc(batch.rows)
             self.observe()
             self._services.status.tell(PART, batches=number)
         self._spool.sync()
         self.observe()
 
     def observe(self) -> None:
-        """Tell how many packets have been taken in."""
-        packets = self._reader.packets
-        self._services.status.packets = packets
-        self._services.metrics.packets.inc(packets - self._told)
-        self._told = packets
+        """Tell how many packets have been taken in. Safe from any thread: each packet is counted once."""
+        with self._counting:
+            packets = self._reader.packets
+            self._services.status.packets = packets
+            self._services.metrics.packets.inc(packets - self._told)
+            self._told = packets
 
     def _end_with(self, stop: threading.Event) -> None:
         stop.wait()
         self._reader.stop()
 
-    def _keep(self, batch: Batch, stop: threading.Event) -> None:
-        """Append a batch; waits while the spool is full, so that a file loses nothing and a live source is held back."""
+    def _keep(self, batch: Batch, stop: threading.Event) -> bool:
+        """Append a batch; whether the spool has not had it before.
+
+        Waits while the spool is full, so that a file loses nothing and a live source is held back.
+        """
         header = BatchHeader(
             self._spool.identity.sensor, self._reader.epoch, batch.sequence, batch.table, batch.rows, self._spool.identity.site,
             batch.cut, batch.cut_start, batch.cut_end, batch.cut_last,
@@ -82,10 +87,8 @@ class Capture:
         data = batch.ipc()
         while True:
             try:
-                self._spool.append(header, data)
+                return self._spool.append(header, data) is not None
             except SpoolFull as error:
                 self._services.status.tell(PART, detail=str(error))
                 if stop.wait(RETRY_SECONDS):
                     raise
-            else:
-                return

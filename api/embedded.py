@@ -6,7 +6,9 @@ holds nobody up until the spool is full, and a crash at any moment leaves every 
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from api import system
@@ -25,7 +27,7 @@ from detection.control import Control
 from detection.pipeline import Pipeline
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
-from detection.worker import Worker
+from detection.worker import Counters, Worker
 from sensor.spool import Spool
 from sensor.tables import LOCAL_SENSOR
 
@@ -67,7 +69,8 @@ class Embedded:
         self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json", control)
         self._consumer = AlertConsumer(self._alerts, services)
         self._parts = Parts(services.status)
-        self._seen = (0, 0.0)
+        self._counted = Counters()
+        self._counting = threading.Lock()
         self._warned = 0
 
     @property
@@ -116,9 +119,13 @@ class Embedded:
         with self._records.subscribe(DETECTION) as standing:
             status.tell(DETECTION, batches=counters.batches, waiting=_behind(end, standing.position))
         status.tell(ALERTS, waiting=_behind(self._alerts.end(), self._alerts_position()))
-        metrics.findings.inc(counters.batches - self._seen[0])
-        metrics.detection_seconds.inc(max(0.0, counters.seconds - self._seen[1]))
-        self._seen = (counters.batches, counters.seconds)
+        with self._counting:
+            now, before = replace(counters), self._counted
+            metrics.detection_batches.inc(now.batches - before.batches)
+            metrics.detection_records.inc(now.records - before.records)
+            metrics.findings.inc(now.findings - before.findings)
+            metrics.detection_seconds.inc(now.seconds - before.seconds)
+            self._counted = now
 
     def _alerts_position(self) -> Position:
         with self._services.database.read() as session:
@@ -126,6 +133,7 @@ class Embedded:
 
     def _gap(self, gap: StreamGap) -> None:
         sensor, epoch = gap.run
+        self._services.metrics.gaps.labels(STORE).inc()
         self._services.status.gap(Gap(STORE, sensor, epoch, gap.expected, gap.found))
 
     def _failure(self, line: str) -> None:

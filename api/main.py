@@ -65,13 +65,13 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.openapi = lambda: _document(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=services.settings.body_bytes)
-    app.add_middleware(Measure, services=services)
     app.add_middleware(Guard, settings=services.settings)
+    app.add_middleware(Measure, services=services)
     return app
 
 
 class Measure:
-    """ASGI middleware that counts requests and times them, by route."""
+    """ASGI middleware that counts requests and times them, by route; those that are refused at the door too."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app

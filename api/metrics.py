@@ -19,21 +19,36 @@ class Metrics:
             "icsight_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
         self.request_seconds = Histogram(
-            "icsight_http_request_seconds", "Time to answer a request.", ["route"], registry=self.registry,
+            "icsight_http_request_seconds", "Time until the answer to a request begins.", ["route"], unit="seconds",
+            registry=self.registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
         )  # fmt: skip
         self.packets = Counter("icsight_packets", "Packets taken in.", registry=self.registry)
-        self.batches = Counter("icsight_batches", "Record batches by table.", ["table"], registry=self.registry)
-        self.records = Counter("icsight_records", "Records by table.", ["table"], registry=self.registry)
-        self.findings = Counter(
+        self.batches = Counter("icsight_batches", "New record batches spooled, by table.", ["table"], registry=self.registry)
+        self.records = Counter("icsight_records", "New records spooled, by table.", ["table"], registry=self.registry)
+        self.gaps = Counter(
+            "icsight_gaps",
+            "Holes in the sequences of sensors, by the consumer that met them.",
+            ["consumer"],
+            registry=self.registry,
+        )
+        self.detection_batches = Counter(
             "icsight_detection_batches", "Record batches that detection has looked at.", registry=self.registry
         )
-        self.detection_seconds = Counter("icsight_detection_seconds", "Time that detection took.", registry=self.registry)
+        self.detection_records = Counter(
+            "icsight_detection_records", "Records that detection has looked at.", registry=self.registry
+        )
+        self.findings = Counter("icsight_detection_findings", "Records that belong to what rules found.", registry=self.registry)
+        self.detection_seconds = Counter(
+            "icsight_detection_seconds", "Time that detection took.", unit="seconds", registry=self.registry
+        )
         self.lag_batches = Gauge(
             "icsight_lag_batches", "Batches that a consumer has still to do.", ["consumer"], registry=self.registry
         )
-        self.upserts = Counter("icsight_alert_upserts", "Alert upserts applied.", registry=self.registry)
-        self.alerts = Gauge("icsight_alerts", "Alerts by severity and state.", ["severity", "state"], registry=self.registry)
+        self.upserts = Counter("icsight_alert_upserts", "Revisions of alerts stored.", registry=self.registry)
+        self.alerts = Gauge(
+            "icsight_alerts", "Listed alerts by severity and state.", ["severity", "state"], registry=self.registry
+        )
         self.live_streams = Gauge("icsight_live_streams", "Live streams that are open.", registry=self.registry)
         self.failures = Gauge(
             "icsight_part_failed", "1 for a part of the system that does not work.", ["part"], registry=self.registry

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.alerts import service as alerts
+from api.capture import PART as CAPTURE
 from api.metrics import CONTENT_TYPE
 from api.openapi import problems
 from api.problems import Problem
@@ -77,7 +78,8 @@ def metrics(request: Request, provided: Provided) -> Response:
     for (severity, state), count in counts.items():
         told.alerts.labels(severity, state).set(count)
     for part in provided.status.parts():
-        told.lag_batches.labels(part.name).set(part.waiting)
+        if part.name != CAPTURE:
+            told.lag_batches.labels(part.name).set(part.waiting)
         told.failures.labels(part.name).set(part.state == "failed")
     told.live_streams.set(provided.hub.streams)
     return Response(told.exposition(), media_type=CONTENT_TYPE)

@@ -62,6 +62,7 @@ class AlertConsumer:
         for delivery in deliveries:
             if delivery.gap is not None:
                 sensor, epoch = delivery.gap.run
+                self._services.metrics.gaps.labels(PART).inc()
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
         revisions = [upsert for delivery in deliveries for upsert in decode_alerts(delivery.data)]
         with self._services.database.write() as session:

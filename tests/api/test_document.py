@@ -8,7 +8,6 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client.openmetrics.parser import text_string_to_metric_families  # pyright: ignore[reportUnknownVariableType]  untyped
 
 from api.problems import CODES
 from api.texts import LANGUAGES, catalogue
@@ -156,13 +155,3 @@ def test_the_probes_tell_whether_the_system_works(system_running: Running) -> No
     system_running.services.status.tell("detection", state="failed", detail="no memory")
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"status": "failing", "failures": {"detection": "no memory"}})
-
-
-def test_metrics_are_openmetrics_with_alerts_by_severity(system_running: Running) -> None:
-    system_running.alerts(upsert(1), upsert(2, severity="critical"))
-    answer = system_running.client().get("/metrics")
-    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    counts = {(sample.labels["severity"], sample.labels["state"]): sample.value for sample in families["icsight_alerts"].samples}
-    assert counts["high", "new"] == counts["critical", "new"] == 1
-    assert "icsight_http_requests" in families
