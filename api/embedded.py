@@ -96,6 +96,8 @@ class Embedded:
         """Whether the capture has ended and all of it has been stored, looked at, and its alerts are in the database."""
         if not self._parts.done(CAPTURE):
             return False
+        # What was seen before the capture ended says nothing of its last batches.
+        self._observe()
         waiting = {part.name: part.waiting for part in self._services.status.parts()}
         if waiting.get(STORE) or waiting.get(DETECTION):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,19 @@ def test_a_run_over_a_capture_counts_what_each_name_says(tmp_path: Path) -> None
     again, _ = run(tmp_path / "data", CAPTURE)
     assert value(again, "icsight_packets_total") == packet_count
     assert sum(by(again, "icsight_records", "table").values()) == 0
+
+
+def test_a_run_is_done_only_when_its_alerts_are_stored(tmp_path: Path) -> None:
+    with (
+        system.opened(Settings(data=tmp_path / "data", port=0)) as services,
+        embedded(services, str(CAPTURE), Site(), ()) as parts,
+    ):
+        parts.start()
+        while not parts.done():
+            time.sleep(0.001)
+        with services.database.read() as session:
+            assert sum(service.counts(session).values()) == 1
+        assert parts.stop() == []
 
 
 @pytest.mark.parametrize(
