@@ -8,13 +8,31 @@ Names follow the Elastic Common Schema where it has a name. Modbus addresses are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-import polars as pl
+from sensor import opcua_tables
+from sensor.columns import COMMON, STRUCTURES, Column, Kind, Table, polars_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = [
+    "APPLICATIONS",
+    "BATCH_BYTES",
+    "BATCH_ROWS",
+    "COMMON",
+    "LOCAL_SENSOR",
+    "METADATA",
+    "MODBUS_EXCEPTIONS",
+    "MODBUS_FUNCTIONS",
+    "SCHEMA_VERSION",
+    "STRUCTURES",
+    "TABLES",
+    "Column",
+    "Kind",
+    "Table",
+    "polars_type",
+]
 
 SCHEMA_VERSION: Final = 1
 """Version of the tables below. It rises when a column changes its meaning or type; a new column does not raise it."""
@@ -27,104 +45,6 @@ BATCH_BYTES: Final = 8 * 1024 * 1024
 
 LOCAL_SENSOR: Final = "local"
 """Name of the sensor that reads captures on this machine, unless it is given another."""
-
-Kind = Literal[
-    "timestamp",  # nanoseconds since 1970, UTC
-    "duration",  # nanoseconds
-    "choice",  # one of `Column.values`: dictionary<uint8, utf8>
-    "name",  # text that repeats: dictionary<int32, utf8>
-    "text",  # text that rarely repeats: utf8
-    "bool",
-    "u8",
-    "u16",
-    "u32",
-    "u64",
-    "f64",
-    "binary",
-    "list<u16>",
-    "list<file_record>",
-    "list<device_object>",
-    "list<counter>",
-]
-"""What a column holds. Arrow types are those of the comments; structures are declared in `STRUCTURES`."""
-
-STRUCTURES: Final[Mapping[str, Mapping[str, Kind]]] = {
-    "file_record": {"file": "u16", "record": "u16", "length": "u16", "data": "binary"},
-    "device_object": {"object": "u8", "value": "text"},
-    "counter": {"name": "text", "count": "u64"},
-}
-"""Element types of the list columns, by name: field → kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    nullable: bool = True
-    values: tuple[str, ...] = ()
-    """All values that a column of kind `choice` may hold; the dictionary key is the position."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One record table."""
-
-    name: str
-    meaning: str
-    columns: tuple[Column, ...]
-
-    def column(self, name: str) -> Column:
-        """The column of that name. Raises KeyError if the table has none."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
-
-    @property
-    def schema(self) -> dict[str, pl.DataType]:
-        """The table's columns with their Polars types, in order."""
-        return {column.name: polars_type(column.kind) for column in self.columns}
-
-
-def polars_type(kind: Kind) -> pl.DataType:
-    """The Polars type that a column of this kind has once a batch has been loaded."""
-    if kind.startswith("list<"):
-        element = kind[5:-1]
-        if element in STRUCTURES:
-            return pl.List(pl.Struct({name: polars_type(field) for name, field in STRUCTURES[element].items()}))
-        return pl.List(pl.UInt16())
-    scalars: dict[str, pl.DataType] = {
-        "timestamp": pl.Datetime("ns", "UTC"),
-        "duration": pl.Duration("ns"),
-        "choice": pl.Categorical(),
-        "name": pl.Categorical(),
-        "text": pl.String(),
-        "bool": pl.Boolean(),
-        "u8": pl.UInt8(),
-        "u16": pl.UInt16(),
-        "u32": pl.UInt32(),
-        "u64": pl.UInt64(),
-        "f64": pl.Float64(),
-        "binary": pl.Binary(),
-    }
-    return scalars[kind]
-
-
-COMMON: Final = (
-    Column("ts", "timestamp", "first packet of the request, or of the message where it stands alone", nullable=False),
-    Column("client.ip", "name", "address of the client, canonical text (RFC 5952 for IPv6)"),
-    Column("server.ip", "name", "address of the server, canonical text"),
-    Column("client.port", "u16", "transport port of the client"),
-    Column("server.port", "u16", "transport port of the server"),
-    Column("client.mac", "name", "hardware address of the client as the sensor saw it, lower case with colons"),
-    Column("server.mac", "name", "hardware address of the server as the sensor saw it"),
-    Column("vlan", "u16", "outermost VLAN identifier (IEEE 802.1Q)"),
-    Column("network.community_id", "name", "Community ID v1, seed 0: the pivot to Zeek, Suricata and Arkime"),
-)
-"""The columns that every table starts with."""
 
 APPLICATIONS: Final = (
     "modbus", "opcua", "http", "tls", "ssh", "dcerpc", "smb", "ftp", "telnet", "smtp", "dns", "ntp", "snmp", "dhcp", "tftp",
@@ -255,7 +175,13 @@ _MODBUS = (
 )
 
 _POINT = (
-    Column("point.id", "name", "kind:address@unit for Modbus, as in holding:100@1", nullable=False),
+    Column(
+        "point.id",
+        "name",
+        "kind:address@unit for Modbus, as in holding:100@1; node identifier for OPC UA, as in ns=2;s=Tank.Level; "
+        "publisher/writer/field for PubSub",
+        nullable=False,
+    ),
     Column("point.number", "f64", "the value", nullable=False),
     Column("point.access", "choice", "how it was seen", nullable=False, values=("read", "write", "notify")),
     Column("point.quality", "choice", "quality that the protocol tells", nullable=False, values=("good", "uncertain", "bad")),
@@ -273,7 +199,12 @@ _DEVICE = (
         values=("vendor", "product", "version", "serial", "name", "role", "protocol", "os"),
     ),
     Column("device.value", "name", "the attribute's value as the device gave it", nullable=False),
-    Column("device.source", "name", "where it was seen: modbus fc 17, modbus fc 43/14, mac address, traffic", nullable=False),
+    Column(
+        "device.source",
+        "name",
+        "where it was seen: modbus fc 17, modbus fc 43/14, opcua build info, opcua application description, mac address, traffic",
+        nullable=False,
+    ),
 )
 
 _VIOLATION = (
@@ -307,6 +238,9 @@ TABLES: Final[Mapping[str, Table]] = {
     for table in (
         Table("flow", "a conversation at its end, and its state each minute", COMMON + _FLOW),
         Table("modbus", "one request with its response", COMMON + _MODBUS),
+        Table("opcua", "one OPC UA service call with its response, or one transport message", COMMON + opcua_tables.CALL),
+        Table("opcua_item", "one operand of an OPC UA service call", COMMON + opcua_tables.ITEM),
+        Table("pubsub", "one OPC UA PubSub message: a data set, or a network message without one", COMMON + opcua_tables.PUBSUB),
         Table("point", "an observed value of a process point: when it changes, and once a minute", COMMON + _POINT),
         Table("device", "something seen about a device: when it is first seen, and when it changes", COMMON + _DEVICE),
         Table("violation", "something that breaks a protocol or the network's order", COMMON + _VIOLATION),

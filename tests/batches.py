@@ -36,6 +36,7 @@ _SCALARS: Final[Mapping[str, pa.DataType]] = {
     "f64": pa.float64(),
     "binary": pa.binary(),
     "list<u16>": pa.list_(pa.uint16()),
+    "list<text>": pa.list_(pa.utf8()),
 }
 
 

@@ -27,6 +27,7 @@ SQL_TYPES: Final[Mapping[Kind, str]] = {
     "f64": "DOUBLE",
     "binary": "BLOB",
     "list<u16>": "USMALLINT[]",
+    "list<text>": "VARCHAR[]",
     "list<file_record>": 'STRUCT("file" USMALLINT, "record" USMALLINT, "length" USMALLINT, "data" BLOB)[]',
     "list<device_object>": 'STRUCT("object" UTINYINT, "value" VARCHAR)[]',
     "list<counter>": 'STRUCT("name" VARCHAR, "count" UBIGINT)[]',

@@ -7,7 +7,7 @@ use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray, StructArray, UInt8Array,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, Fields};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -158,6 +158,34 @@ impl Timestamps {
     /// Takes the rows out as an Arrow array.
     pub fn finish(&mut self) -> ArrayRef {
         let array = arrow_array::TimestampNanosecondArray::new(take(&mut self.values).into(), None);
+        Arc::new(array.with_timezone("UTC"))
+    }
+}
+
+/// Nanoseconds since 1970, UTC, that may be null.
+#[derive(Default)]
+pub struct Times {
+    values: Vec<i64>,
+    validity: Validity,
+}
+
+impl Grow<Option<i64>> for Times {
+    #[inline]
+    fn grow(&mut self, nanoseconds: Option<i64>) {
+        self.values.push(nanoseconds.unwrap_or_default());
+        self.validity.push(nanoseconds.is_some());
+    }
+}
+
+impl Column for Times {
+    fn data_type(&self) -> DataType {
+        DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
+    }
+    fn kind(&self) -> &'static str {
+        "timestamp"
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let array = arrow_array::TimestampNanosecondArray::new(take(&mut self.values).into(), self.validity.finish());
         Arc::new(array.with_timezone("UTC"))
     }
 }
@@ -412,6 +440,13 @@ impl Grow<&str> for Texts {
     }
 }
 
+impl Grow<Option<&str>> for Texts {
+    fn grow(&mut self, text: Option<&str>) {
+        self.runs.values.extend_from_slice(text.unwrap_or_default().as_bytes());
+        self.runs.close(text.is_some());
+    }
+}
+
 impl Column for Texts {
     fn data_type(&self) -> DataType {
         DataType::Utf8
@@ -520,6 +555,51 @@ impl Column for WordLists {
         let values = PrimitiveArray::<UInt16Type>::new(values.into(), None);
         let item = Arc::new(Field::new("item", DataType::UInt16, false));
         Arc::new(ListArray::new(item, offsets, Arc::new(values), validity))
+    }
+}
+
+/// Several texts, one behind the other: each ends where the next begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextList<'a> {
+    /// All texts.
+    pub text: &'a str,
+    /// Where each ends, in rising order, at boundaries of characters.
+    pub ends: &'a [usize],
+}
+
+/// Lists of texts.
+#[derive(Default)]
+pub struct TextLists {
+    runs: Runs<()>,
+    texts: Texts,
+}
+
+impl Grow<Option<TextList<'_>>> for TextLists {
+    fn grow(&mut self, list: Option<TextList<'_>>) {
+        let mut start = 0;
+        for &end in list.map_or(&[][..], |list| list.ends) {
+            self.texts.grow(list.and_then(|list| list.text.get(start..end)).unwrap_or_default());
+            self.runs.values.push(());
+            start = end;
+        }
+        self.runs.close(list.is_some());
+    }
+}
+
+impl Column for TextLists {
+    fn data_type(&self) -> DataType {
+        DataType::List(Arc::new(Field::new("item", DataType::Utf8, false)))
+    }
+    fn kind(&self) -> &'static str {
+        "list<text>"
+    }
+    fn variable_bytes(&self) -> usize {
+        self.runs.values.len() * 5 + self.texts.variable_bytes()
+    }
+    fn finish(&mut self) -> ArrayRef {
+        let (offsets, _, validity) = self.runs.finish();
+        let item = Arc::new(Field::new("item", DataType::Utf8, false));
+        Arc::new(ListArray::new(item, offsets, self.texts.finish(), validity))
     }
 }
 

@@ -30,6 +30,7 @@ mod party;
 pub mod table;
 
 pub use party::{Parties, Party, PartyCache, PartyKey, mac_text};
+use table::opcua::{Opcua, OpcuaItem, PubSub};
 use table::{Device, Flow, Modbus, Point, Sensor, Table, Violation};
 
 /// Version of the tables (`sensor/tables.py`, SCHEMA_VERSION).
@@ -92,6 +93,12 @@ pub struct Records {
     pub flow: Flow,
     /// Table `modbus`.
     pub modbus: Modbus,
+    /// Table `opcua`.
+    pub opcua: Opcua,
+    /// Table `opcua_item`.
+    pub opcua_item: OpcuaItem,
+    /// Table `pubsub`.
+    pub pubsub: PubSub,
     /// Table `point`.
     pub point: Point,
     /// Table `device`.
@@ -115,6 +122,9 @@ impl Records {
         let mut records = Self {
             flow: Flow::default(),
             modbus: Modbus::default(),
+            opcua: Opcua::default(),
+            opcua_item: OpcuaItem::default(),
+            pubsub: PubSub::default(),
             point: Point::default(),
             device: Device::default(),
             violation: Violation::default(),
@@ -139,8 +149,18 @@ impl Records {
     }
 
     /// All tables, in the order in which a cut writes them.
-    pub fn tables(&mut self) -> [&mut dyn Table; 6] {
-        [&mut self.flow, &mut self.modbus, &mut self.point, &mut self.device, &mut self.violation, &mut self.sensor]
+    pub fn tables(&mut self) -> [&mut dyn Table; 9] {
+        [
+            &mut self.flow,
+            &mut self.modbus,
+            &mut self.opcua,
+            &mut self.opcua_item,
+            &mut self.pubsub,
+            &mut self.point,
+            &mut self.device,
+            &mut self.violation,
+            &mut self.sensor,
+        ]
     }
 
     /// Number of cuts so far: keys that the columns gave are valid while it stands.
@@ -151,11 +171,14 @@ impl Records {
     /// Whether a table is so full that the next packet might not fit: time to cut. To be asked after each packet.
     #[inline]
     pub fn is_full(&self) -> bool {
-        // The two tables that grow with the traffic are asked at each packet; the rest hangs on conversations and on what breaks rules.
         let full = |rows: usize, width: usize, variable: usize| {
             rows > BATCH_ROWS - PACKET_ROWS || rows * width + variable > BATCH_BYTES - PACKET_BYTES
         };
         full(self.modbus.rows(), MODBUS_WIDTH, self.modbus.variable_bytes())
+            || self.opcua.rows() + self.opcua_item.rows() + self.pubsub.rows() > 0
+                && (full(self.opcua.rows(), OPCUA_WIDTH, self.opcua.variable_bytes())
+                    || full(self.opcua_item.rows(), ITEM_WIDTH, self.opcua_item.variable_bytes())
+                    || full(self.pubsub.rows(), PUBSUB_WIDTH, self.pubsub.variable_bytes()))
             || full(self.point.rows(), POINT_WIDTH, self.point.variable_bytes())
             || full(self.violation.rows(), VIOLATION_WIDTH, self.violation.variable_bytes())
             || full(self.flow.rows(), FLOW_WIDTH, 0)
@@ -229,6 +252,9 @@ impl Records {
 
 // Upper bounds of a row's fixed-width bytes; a test compares them with the schemas.
 const MODBUS_WIDTH: usize = 192;
+const OPCUA_WIDTH: usize = 288;
+const ITEM_WIDTH: usize = 192;
+const PUBSUB_WIDTH: usize = 160;
 const POINT_WIDTH: usize = 96;
 const VIOLATION_WIDTH: usize = 96;
 const FLOW_WIDTH: usize = 160;
@@ -251,9 +277,15 @@ mod tests {
     #[test]
     fn the_width_bounds_cover_the_schemas() {
         let records = Records::new(Identity::default(), 0);
-        for (table, bound) in
-            [("modbus", MODBUS_WIDTH), ("point", POINT_WIDTH), ("violation", VIOLATION_WIDTH), ("flow", FLOW_WIDTH)]
-        {
+        for (table, bound) in [
+            ("modbus", MODBUS_WIDTH),
+            ("opcua", OPCUA_WIDTH),
+            ("opcua_item", ITEM_WIDTH),
+            ("pubsub", PUBSUB_WIDTH),
+            ("point", POINT_WIDTH),
+            ("violation", VIOLATION_WIDTH),
+            ("flow", FLOW_WIDTH),
+        ] {
             let width = records.fields[table].0;
             assert!(width <= bound && bound < width * 2, "{table}: {width} bytes a row, bound {bound}");
         }

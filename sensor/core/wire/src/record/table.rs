@@ -60,6 +60,8 @@ macro_rules! table {
     (@nullable nullable) => { true };
 }
 
+pub mod opcua;
+
 /// What every table can do.
 pub trait Table {
     /// Name of the table.
