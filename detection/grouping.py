@@ -2,7 +2,8 @@
 
 Findings are one alert while they share rule, client, server and target and follow one another within the rule's window. Of
 alerts about the same client and server that begin within an hour of one another, the strongest tells the story: weaker findings
-that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it.
+that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it. Findings
+of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets.
 
 Everything is decided in the order in which findings become known (event, sequence, row): the same records give the same alerts
 to the byte, however they are grouped into steps.
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 STORY_NS: Final = 3_600_000_000_000
 """How far apart alerts about the same client and server may begin and still be told as one: an hour."""
+
+EQUAL_NS: Final = 600_000_000_000
+"""How far apart alerts of one level about the same client, server and target may begin and still be told as one: ten minutes."""
 
 OPEN_ALERTS: Final = 50_000
 """Alerts of one run that are held open; beyond that those that were quiet longest are let go, and a recurrence is a new alert."""
@@ -80,6 +84,8 @@ class OpenAlert:
     sample: Mapping[str, Any] = field(default_factory=dict[str, Any])
     client: str | None = None
     server: str | None = None
+    target: tuple[tuple[str, str], ...] = ()
+    """What it is about besides client and server: field and value."""
     parent: str | None = None
     """Id of the stronger alert that it belongs to."""
     raised: bool = True
@@ -146,7 +152,7 @@ class _Book:
         story = [
             self.held[name] for name in self._of_client.get(session.client, ()) if moment - self.held[name].first <= STORY_NS
         ]
-        parents = [alert for alert in story if alert.raised and self._level(alert.rule) > level and _one_story(alert, session)]
+        parents = [alert for alert in story if self._tells(alert, session, level) and _one_story(alert, session)]
         parent = max(parents, key=lambda alert: (self._level(alert.rule), -alert.first, alert.id), default=None)
         record = session.records_first[0]
         begun = OpenAlert(
@@ -159,6 +165,7 @@ class _Book:
             touched=session.first,
             client=session.client,
             server=session.server,
+            target=session.target,
             parent=None if parent is None else parent.id,
             raised=parent is None,
         )
@@ -172,6 +179,13 @@ class _Book:
                     own = Part(alert.count, alert.first, alert.last, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
         return self.held[begun.id]
+
+    def _tells(self, alert: OpenAlert, session: Session, level: int) -> bool:
+        """Whether an alert is strong enough to tell a session of this level too."""
+        above = self._level(alert.rule) - level
+        soon = session.order[0] - alert.first <= EQUAL_NS
+        equal = above == 0 and soon and alert.rule != session.rule.name and alert.server == session.server
+        return alert.raised and (above > 0 or (equal and _one_target(dict(alert.target), dict(session.target))))
 
     def _tell(self, parent: str | None, grown: Mapping[str, Part], moment: int) -> None:
         """Add findings to the alerts that they belong to, up to the strongest."""
@@ -201,6 +215,11 @@ def _one_story(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
     if strong.client is None:
         return strong.server is not None and strong.server == weak.server
     return strong.server in {None, weak.server}
+
+
+def _one_target(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two targets can be the same: one names all that the other names, and nothing else there."""
+    return one.items() <= other.items() or other.items() <= one.items()
 
 
 def _grown(known: OpenAlert, session: Session) -> OpenAlert:

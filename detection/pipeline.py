@@ -98,7 +98,8 @@ def _run_state(fields: dict[str, Any]) -> tuple[Run, RunState]:
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:
     tuples: dict[str, Any] = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
     related = {name: _part(part) for name, part in fields["related"].items()}
-    whole: dict[str, Any] = {**fields, **tuples, "places": _places(fields["places"]), "related": related}
+    target = tuple((str(name), str(value)) for name, value in fields["target"])
+    whole: dict[str, Any] = {**fields, **tuples, "target": target, "places": _places(fields["places"]), "related": related}
     return OpenAlert(**whole)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
@@ -276,8 +276,7 @@ def _window(rule: Rule) -> Window:
         if operator not in {"GTE", "GT"}:
             raise RuleError("a count needs the condition gte or gt", rule)
         threshold = int(getattr(condition, "count", 0)) + (operator == "GT")
-        named = cast("list[str] | str | None", getattr(condition, "fieldref", None))
-        field_name = named[0] if isinstance(named, list) else named
+        field_name = rule.counted
         if kind == "value_count" and field_name is None:
             raise RuleError("value_count needs a field in its condition", rule)
         if threshold < 1:
@@ -286,7 +285,10 @@ def _window(rule: Rule) -> Window:
         raise RuleError(f"correlation type {kind} is not supported", rule)
     elif isinstance(condition, SigmaExtendedCorrelationCondition):
         raise RuleError("a condition in words is not supported: all its rules must come together", rule)
-    return Window(kind, sources, tuple(sigma.group_by or ()), field_name, sigma.timespan.seconds * 1_000_000_000, threshold)
+    if rule.section.newcomers and kind != "value_count":
+        raise RuleError("icsight.newcomers is for value_count: only that has values that may be new", rule)
+    span_ns = sigma.timespan.seconds * 1_000_000_000
+    return Window(kind, sources, tuple(sigma.group_by or ()), field_name, span_ns, threshold, rule.section.newcomers)
 
 
 def _source_name(sigma: object) -> str:

@@ -44,6 +44,8 @@ class Session:
     records_last: tuple[str, ...]
     client: str | None
     server: str | None
+    target: tuple[tuple[str, str], ...]
+    """Fields of the rule's target with their values as text."""
     sample: Mapping[str, Any]
     """Fields that texts are made of: those of the first record, for a correlation those of its latest window."""
 
@@ -52,7 +54,7 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
     """The sessions in a rule's findings in a run, in no order."""
     if findings.is_empty():
         return []
-    cause = _cause_columns(rule, findings)
+    cause = [name for name in rule.cause if name in findings.columns]
     window_ns = rule.window_seconds * 1_000_000_000
     pauses = (pl.col("event").diff().fill_null(0) > window_ns).cum_sum()
     counts = "count" in findings.columns
@@ -80,12 +82,6 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
     return [_session(rule, cause, "/".join(run), row, counts=counts) for row in summary.iter_rows(named=True)]
 
 
-def _cause_columns(rule: Rule, findings: pl.DataFrame) -> list[str]:
-    """Columns that findings of one cause share."""
-    names = ("client.ip", "server.ip", *rule.target) if rule.correlation is None else (rule.correlation.group_by or ())
-    return [name for name in dict.fromkeys(names) if name in findings.columns]
-
-
 def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, counts: bool) -> Session:
     sample = {name.removeprefix("sample "): plain(value) for name, value in row.items() if name.startswith("sample ")}
     sample |= {name: plain(row[name]) for name in cause}
@@ -104,6 +100,7 @@ def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, 
         records_last=_identities(run, row["last sequences"], row["last rows"]),
         client=row["client.ip"] if "client.ip" in cause else None,
         server=row["server.ip"] if "server.ip" in cause else None,
+        target=tuple((name, str(row[name])) for name in rule.target if name in cause),
         sample=sample,
     )
 

@@ -5,6 +5,9 @@ remembered between steps is just what later windows can still need: for a count 
 distinct values the last row of each value, for rules that come together the last row of each, for sequences all rows of the
 timespan. So the answer does not depend on how the rows are grouped into steps.
 
+A count of distinct values may ask for newcomers only: then a window fires at the rows that bring a value which their window did
+not have, and these rows alone are evidence.
+
 Distinct values in a sliding window are counted without looking into any window: the last row of a value counts from its own place
 until the value comes again or the row leaves the window, so that the count is a running sum of +1 and -1.
 """
@@ -44,6 +47,8 @@ class Window:
     span_ns: int
     threshold: int
     """Least count that fires."""
+    newcomers: bool = False
+    """Whether only rows fire that bring a value which their window did not have; for value_count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +143,18 @@ def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
     group = part.get_column("group").to_numpy()
     event = part.get_column("event").to_numpy()
     leaves = _leaves(group, event, window.span_ns)
+    brings = np.ones(len(group), np.bool_)
     if window.kind == "value_count":
         value = part.get_column(str(window.field)).to_physical().rank("dense").fill_null(0).to_numpy()
         known = part.get_column(str(window.field)).is_not_null().to_numpy()
-        leaves = np.minimum(leaves, _again(group, value))
+        again = _again(group, value)
+        stays = again < leaves
+        brings[again[stays]] = False
+        leaves = np.minimum(leaves, again)
         leaves[~known] = np.arange(len(leaves))[~known]
     if window.kind in {"event_count", "value_count"}:
         count = _alive(leaves)
-        fired = count >= window.threshold
+        fired = (count >= window.threshold) & (brings | (not window.newcomers))
     elif window.kind == "temporal":
         count, fired, leaves = _together(window, part, group, event)
     else:
@@ -154,6 +163,9 @@ def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
     places = np.where(fired, np.arange(len(fired)), len(fired))
     following = np.minimum.accumulate(places[::-1])[::-1] if len(places) else places
     due = (following < np.maximum(leaves, np.arange(len(leaves)) + 1)) & ~part.get_column("given").to_numpy()
+    if window.newcomers:
+        # What is remembered has been judged already, with rows before it that are forgotten now.
+        due &= fired & part.get_column("new").to_numpy()
     marks = part.select("place").with_columns(
         pl.Series("count", count.astype(np.int64)),
         pl.Series("fired", fired),

@@ -72,6 +72,8 @@ class Section(BaseModel):
     """How close findings of one cause must lie to be one alert."""
     target: tuple[str, ...] | None = None
     """Fields that, with client and server, name what the alert is about."""
+    newcomers: bool = False
+    """For value_count: only records that bring a value which their window did not have are findings."""
     test: str = ""
     """Which protocol stack made the test traffic."""
     site: dict[str, Any] = PydanticField(default_factory=dict[str, Any])
@@ -157,7 +159,27 @@ class Rule:
             return list(self.section.target)
         if self.correlation is not None:
             return [name for name in self.correlation.group_by or [] if name not in {"client.ip", "server.ip"}]
-        return ["modbus.unit_id"] if self.table == "modbus" else []
+        return {"modbus": ["modbus.unit_id"], "point": ["point.id"]}.get(self.table or "", [])
+
+    @property
+    def cause(self) -> list[str]:
+        """Fields that findings of one alert share: client, server and target.
+
+        For a correlation what it groups by, for its windows may end at different times. A newcomer is a finding by itself, so
+        that several groups can be one alert: what is counted, client, server and target of what it groups by.
+        """
+        if self.correlation is None:
+            return list(dict.fromkeys(("client.ip", "server.ip", *self.target)))
+        group = list(self.correlation.group_by or [])
+        if not self.section.newcomers or self.counted is None:
+            return group
+        return list(dict.fromkeys((self.counted, *(name for name in group if name in {"client.ip", "server.ip", *self.target}))))
+
+    @property
+    def counted(self) -> str | None:
+        """The field whose distinct values a correlation counts; None where it counts none."""
+        named = cast("list[str] | str | None", getattr(getattr(self.correlation, "condition", None), "fieldref", None))
+        return named[0] if isinstance(named, list) else named
 
     @property
     def table(self) -> str | None:

@@ -184,6 +184,13 @@ def test_a_correlation_that_cannot_run_is_refused(tmp_path: Path, section: dict[
     assert any(reason in text for text in written(tmp_path, part, rule("whole", "low", correlation=section), name="whole"))
 
 
+def test_newcomers_of_a_correlation_that_counts_no_values_are_refused(tmp_path: Path) -> None:
+    part = rule("part", None, {"selection": {"modbus.unit_id": 1}})
+    section = correlation("event_count", ["part"], "60s", ["client.ip"], gte=2)
+    whole = rule("whole", "low", correlation=section, icsight={"newcomers": True})
+    assert any("is for value_count" in text for text in written(tmp_path, part, whole, name="whole"))
+
+
 def test_one_broken_rule_does_not_hide_another(tmp_path: Path) -> None:
     one = rule("one", "low", {"selection": {"modbus.no": 1}})
     two = rule("two", "low", {"selection": {"modbus.neither": 1}})

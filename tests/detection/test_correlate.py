@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import NamedTuple
 
 import polars as pl
@@ -42,6 +43,13 @@ def frame(events: list[Event], first_row: int = 0) -> pl.DataFrame:
 
 def window(kind: str, threshold: int = 3, rules: tuple[str, ...] = ("a",)) -> Window:
     return Window(kind, rules, ("client.ip",), "value" if kind == "value_count" else None, 10 * SECOND, threshold)
+
+
+def named(shape: Window) -> str:
+    return f"{shape.kind}-{shape.threshold}{'-newcomers' if shape.newcomers else ''}"
+
+
+NEWCOMERS = replace(window("value_count", 2), newcomers=True)
 
 
 def run(shape: Window, steps: list[list[Event]]) -> tuple[set[int], set[int]]:
@@ -88,6 +96,9 @@ def reference(shape: Window, events: list[Event]) -> tuple[set[int], set[int]]:
                         break
             count = wanted if wanted == len(shape.rules) and event.source == shape.rules[-1] else 0
             members = inside
+        if shape.newcomers:
+            members = [end]
+            count = 0 if any(events[at].value == event.value for at in inside[:-1]) else count
         if count >= shape.threshold:
             fired.add(end)
             evidence |= set(members)
@@ -103,10 +114,11 @@ SHAPES = [
     window("event_count", 1),
     window("value_count", 3),
     window("temporal", 3, ("a", "b", "c")),
+    NEWCOMERS,
 ]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}-{shape.threshold}")
+@pytest.mark.parametrize("shape", SHAPES, ids=named)
 @given(events=EVENTS)
 @settings(max_examples=150, deadline=None)
 def test_a_window_fires_where_looking_into_every_window_says_so(shape: Window, events: list[Event]) -> None:
@@ -120,9 +132,7 @@ def test_a_sequence_fires_at_the_last_of_its_rules_in_order(events: list[Event])
     assert run(shape, [events])[0] == reference(shape, events)[0]
 
 
-@pytest.mark.parametrize(
-    "shape", [*SHAPES, window("temporal_ordered", 2, ("a", "b"))], ids=lambda shape: f"{shape.kind}-{shape.threshold}"
-)
+@pytest.mark.parametrize("shape", [*SHAPES, window("temporal_ordered", 2, ("a", "b"))], ids=named)
 @given(events=EVENTS, cuts=st.sets(st.integers(0, 40)))
 @settings(max_examples=150, deadline=None)
 def test_the_answer_does_not_depend_on_how_rows_are_grouped_into_steps(

@@ -40,6 +40,12 @@ def mixed_rules(folder: Path) -> list[Rule]:
         rule("any", None, {"selection": {"modbus.unit_id": 1}}),
         rule("sweep", "medium", correlation=correlation("value_count", ["any"], "2m", PAIR, gte=3, field="modbus.address")),
         rule("hosts", "low", correlation=correlation("value_count", ["any"], "60s", ["client.ip"], gte=2, field="server.ip")),
+        rule(
+            "newcomer",
+            "low",
+            correlation=correlation("value_count", ["any"], "10m", ["server.ip", "modbus.address"], gte=2, field="client.ip"),
+            icsight={"newcomers": True, "target": []},
+        ),
         rule("both", "critical", correlation=correlation("temporal", ["write", "diagnostic"], "30s", PAIR)),
         rule("then", "high", correlation=correlation("temporal_ordered", ["sweep", "write"], "90s", PAIR)),
     )
@@ -88,7 +94,7 @@ def test_any_grouping_of_cuts_gives_the_same_alerts_to_the_byte(
 
 
 def test_the_mixed_rules_all_fire_on_the_random_traffic(mixed: Pipeline) -> None:
-    fired = {alert.rule for seed in range(8) for alert in detect(mixed, cuts(busy_day(seed), [])).values()}
+    fired = {alert.rule for seed in range(20) for alert in detect(mixed, cuts(busy_day(seed), [])).values()}
     assert fired == {name for name, each in mixed.detector.rules.items() if each.alerts}
 
 
@@ -159,6 +165,68 @@ def test_alerts_about_another_server_or_hours_apart_stand_for_themselves(tmp_pat
     )
     records = [request(0, function=8), request(1, function=6, server="10.0.0.8"), request(4_000, function=6)]
     assert all(alert.part_of is None for alert in detect(pipeline, cuts(records, [])).values())
+
+
+def equals(folder: Path) -> Pipeline:
+    """Three rules of one level: two about a unit, one about whatever a client does at a server."""
+    return one_rule(
+        folder,
+        rule("write", "high", {"selection": {"modbus.function_code": 6}}),
+        rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}),
+        rule("stranger", "high", {"selection": {"modbus.access": ["write", "diagnostic"]}}, icsight={"target": []}),
+    )
+
+
+def test_equal_alerts_about_one_target_are_told_by_the_first(tmp_path: Path) -> None:
+    pipeline = equals(tmp_path)
+    made = cuts([request(0, function=6), request(1, function=8), request(500, function=8)], [1])
+    (listed,) = [alert for alert in detect(pipeline, made).values() if alert.part_of is None]
+    assert listed.rule == "stranger"
+    assert [(each["rule"], each["count"]) for each in listed.body["related"]] == [("diagnostic", 2), ("write", 1)]
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [
+        (request(1, function=8, unit_id=2), "another unit"),
+        (request(1, function=8, server="10.0.0.8"), "another server"),
+        (request(1, function=8, client="10.0.0.2"), "another client"),
+        (request(601, function=8), "more than ten minutes later"),
+        (request(61, function=6), "the same rule, its alert ended"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_equal_alerts_about_different_things_stand_for_themselves(tmp_path: Path, second: dict[str, Any], why: str) -> None:
+    short = {"window_seconds": 60}
+    pipeline = one_rule(
+        tmp_path,
+        rule("write", "high", {"selection": {"modbus.function_code": 6}}, icsight=short),
+        rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}, icsight=short),
+    )
+    found = detect(pipeline, cuts([request(0, function=6), second], [1])).values()
+    assert [alert.part_of for alert in found] == [None, None], why
+
+
+def test_a_new_client_at_eight_units_of_a_gateway_is_one_alert_that_counts_them(tmp_path: Path) -> None:
+    pipeline = one_rule(
+        tmp_path,
+        rule("any", None, {"selection": {"modbus.access": "read"}}),
+        rule(
+            "newcomer",
+            "low",
+            correlation=correlation("value_count", ["any"], "1h", ["server.ip", "modbus.unit_id"], gte=2, field="client.ip"),
+            icsight={"newcomers": True, "target": []},
+        ),
+    )
+    polls = [
+        request(10 * turn + unit, client=client, unit_id=unit)
+        for turn in range(20)
+        for unit in range(1, 9)
+        for client in ("10.0.0.1", *(["10.0.0.66"] if turn > 4 else []))
+    ]
+    for borders in ([], [47], list(range(1, len(polls)))):
+        (alert,) = detect(pipeline, cuts(polls, borders)).values()
+        assert (alert.client_ip, alert.server_ip, alert.count) == ("10.0.0.66", "10.0.0.9", 8)
 
 
 def test_a_sweep_over_hosts_takes_in_what_happened_at_each_of_them(tmp_path: Path) -> None:
