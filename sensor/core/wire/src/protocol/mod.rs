@@ -6,6 +6,7 @@
 use crate::record::{PartyKey, Records};
 
 pub mod modbus;
+pub mod opcua;
 
 /// Which party sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
