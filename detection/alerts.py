@@ -45,7 +45,9 @@ class Alert:
     rank: float
     """Weight of the severity × confidence × criticality of the server."""
     first_seen: int
+    """Time (`ts`) of its earliest record."""
     last_seen: int
+    """Time (`ts`) of its latest record."""
     count: int
     """Records that belong to it."""
     client_ip: str | None

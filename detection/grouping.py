@@ -55,7 +55,9 @@ class Part:
 
     count: int
     first: int
+    """Time of its earliest record."""
     last: int
+    """Time of its latest record."""
     places: tuple[Place, ...]
     """Its first records, in order."""
 
@@ -73,7 +75,11 @@ class OpenAlert:
     cause: tuple[str, ...]
     rule: str
     first: int
+    """Event time of its first finding."""
     last: int
+    """Event time of its latest finding."""
+    seen: tuple[int, int]
+    """Earliest and latest time of its records."""
     count: int
     touched: int
     """Event time of its last change, that of what attaches to it included."""
@@ -142,7 +148,7 @@ class _Book:
             known = self._begin(session)
         grown = _grown(known, session)
         self._put(grown)
-        part = Part(session.count, session.first, session.last, session.places[:RELATED_RECORDS])
+        part = Part(session.count, *session.seen, session.places[:RELATED_RECORDS])
         self._tell(grown.parent, {session.rule.name: part}, session.last)
 
     def _begin(self, session: Session) -> OpenAlert:
@@ -161,6 +167,7 @@ class _Book:
             rule=session.rule.name,
             first=session.first,
             last=session.first,
+            seen=session.seen,
             count=0,
             touched=session.first,
             client=session.client,
@@ -176,7 +183,7 @@ class _Book:
                 weaker = alert.raised and alert.parent is None and self._level(alert.rule) < level
                 if weaker and _one_story(begun, alert):
                     self._put(replace(alert, parent=begun.id))
-                    own = Part(alert.count, alert.first, alert.last, alert.places)
+                    own = Part(alert.count, *alert.seen, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
         return self.held[begun.id]
 
@@ -237,6 +244,7 @@ def _grown(known: OpenAlert, session: Session) -> OpenAlert:
     return replace(
         known,
         last=max(known.last, session.last),
+        seen=(min(known.seen[0], session.seen[0]), max(known.seen[1], session.seen[1])),
         touched=max(known.touched, session.last),
         count=known.count + session.count,
         places=(*known.places, *session.places)[:RELATED_RECORDS],
@@ -312,8 +320,8 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
         severity=rule.level,
         confidence=rule.confidence,
         rank=round(WEIGHTS[rule.level] * rule.confidence * criticality, 6),
-        first_seen=known.first,
-        last_seen=known.last,
+        first_seen=known.seen[0],
+        last_seen=known.seen[1],
         count=known.count,
         client_ip=known.client,
         server_ip=known.server,

@@ -99,7 +99,10 @@ def _open_alert(fields: dict[str, Any]) -> OpenAlert:
     tuples: dict[str, Any] = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
     related = {name: _part(part) for name, part in fields["related"].items()}
     target = tuple((str(name), str(value)) for name, value in fields["target"])
-    whole: dict[str, Any] = {**fields, **tuples, "target": target, "places": _places(fields["places"]), "related": related}
+    earliest, latest = fields["seen"]
+    seen = (int(earliest), int(latest))
+    places = _places(fields["places"])
+    whole: dict[str, Any] = {**fields, **tuples, "target": target, "seen": seen, "places": places, "related": related}
     return OpenAlert(**whole)
 
 

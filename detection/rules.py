@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from detection.sigma.values import Bound
     from detection.site import Site
 
-IDENTITY: Final = ORDER
+SEEN: Final = "seen"
+"""Column of a finding with its record's own time (`ts`), in nanoseconds since 1970. `event` is when it could be known."""
+
+IDENTITY: Final = (*ORDER, SEEN)
 """Columns of a finding that say which record of the run it is, and when."""
 
 COUNTS: Final = frozenset({"count", "event_count", "value_count"})
@@ -132,6 +135,7 @@ class RuleDetector:
             pl.max_horizontal(end.dt.epoch("ns"), pl.lit(batch.header.cut_start)).alias("event"),
             pl.lit(batch.header.sequence, pl.Int64).alias("sequence"),
             pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+            pl.col("ts").dt.epoch("ns").alias(SEEN),
             *(field_of(batch.header.table, name).expr.alias(name) for name in wanted),
         )
         found: list[tuple[str, pl.DataFrame]] = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from detection.rules import IDENTITY, SEEN
 from detection.sigma.correlate import KNOWN, ORDER
 from detection.texts import plain
 
@@ -22,7 +23,7 @@ FIRST_RECORDS: Final = 80
 LAST_RECORDS: Final = 20
 """Records that it names from its end, where there are more."""
 
-_MARKS: Final = frozenset({*ORDER, *KNOWN})
+_MARKS: Final = frozenset({*IDENTITY, *KNOWN})
 """Columns of a finding that are no fields of its record."""
 
 
@@ -37,6 +38,8 @@ class Session:
     first: int
     """Event time of its first record; for a correlation that may be earlier than when it became known."""
     last: int
+    seen: tuple[int, int]
+    """Earliest and latest time of its records, which need not be in order of event time."""
     count: int
     places: tuple[tuple[int, int, int, str], ...]
     """Its first records with their place in the order of all: event, sequence, row, identity."""
@@ -70,6 +73,8 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
             *samples,
             pl.col("event").first().alias("first"),
             pl.col("event").last().alias("last"),
+            pl.col(SEEN).min().alias("earliest"),
+            pl.col(SEEN).max().alias("latest"),
             pl.len().alias("size"),
             pl.col("count").max().alias("highest") if counts else pl.lit(0).alias("highest"),
             pl.col("event").head(FIRST_RECORDS).alias("first events"),
@@ -94,6 +99,7 @@ def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, 
         order=(row["known 0"], row["known 1"], row["known 2"], rule.name),
         first=row["first"],
         last=row["last"],
+        seen=(row["earliest"], row["latest"]),
         count=row["size"],
         places=tuple(zip(row["first events"], row["first sequences"], row["first rows"], first, strict=True)),
         records_first=first,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from detection.pipeline import Pipeline, State
 from detection.sigma.rule import load
 from detection.site import Site
-from tests.detection.traffic import busy_day, correlation, cuts, request, rule, write_rules
+from tests.detection.traffic import SECOND, START, busy_day, correlation, cut, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -250,6 +250,26 @@ def test_an_alert_names_its_first_80_and_last_20_records(tmp_path: Path) -> None
     places = [tuple(map(int, record.split("/")[2:])) for record in alert.body["records"]]
     moments = [{0: 0, 1: 50, 2: 79, 3: 81, 4: 140}[sequence] + row for sequence, row in places]
     assert moments == [*range(80), *range(130, 150)]
+
+
+def test_an_alert_was_first_and_last_seen_when_its_records_were(tmp_path: Path) -> None:
+    """Records may come in a cut that begins after their own time: the answer that completes one came late."""
+    pipeline = one_rule(
+        tmp_path,
+        rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}),
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("reads", None, {"selection": {"modbus.access": "read"}}),
+        rule("burst", "medium", correlation=correlation("event_count", ["reads"], "60s", ["server.ip"], gte=3)),
+    )
+    first = [request(moment, function=code) for moment, code in ((5, 8), (7, 6), (9, 3))]
+    late = [request(moment, function=code) for moment, code in ((2, 8), (3, 6), (30, 6), (4, 3), (6, 3))]
+    steps = [cut(first, 0, START), cut(late, 1, START + 20 * SECOND)]
+    for grouped in (steps, [[*steps[0], *steps[1]]]):
+        found = {alert.rule: alert for alert in detect(pipeline, grouped, through_text=True).values() if alert.part_of is None}
+        seen = {name: ((alert.first_seen - START) / SECOND, (alert.last_seen - START) / SECOND) for name, alert in found.items()}
+        assert seen == {"diagnostic": (2, 5), "burst": (4, 9)}
+        (write,) = found["diagnostic"].body["related"]
+        assert ((write["first_seen"] - START) / SECOND, (write["last_seen"] - START) / SECOND) == (3, 30)
 
 
 def test_runs_with_other_clocks_do_not_disturb_one_another(mixed: Pipeline) -> None:

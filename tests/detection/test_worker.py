@@ -160,7 +160,7 @@ def test_a_new_checkpoint_is_durable_before_the_first_alert(tmp_path: Path) -> N
     assert loop.counters.findings > 0
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"format": 1}', '{"format": 4, "position": "{}", "state": "{}", "epoch": "e"}'])
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 1}', '{"format": 5, "position": "{}", "state": "{}", "epoch": "e"}'])
 def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, content: str) -> None:
     prepared(tmp_path, 1)
     (tmp_path / "detection.json").write_text(content)
