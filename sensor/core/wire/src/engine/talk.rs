@@ -308,13 +308,20 @@ fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], has_answer: bool) -> V
     if let Probe::Certain(seen) = probe {
         return Verdict::Modbus(framing, seen);
     }
+    let is_own_port = ports.contains(&modbus::PORT);
+    // Whole messages, consistent to the byte: a transaction identifier can look like the first bytes of another protocol.
+    let is_message = probe != Probe::No && framing == Framing::Tcp && frame::is_whole_tcp(said);
+    if let Probe::Possible(seen) = probe
+        && is_message
+        && is_own_port
+    {
+        return Verdict::Modbus(framing, seen);
+    }
     let named = if is_datagram { recognise::datagram(said, ports) } else { recognise::stream(said) };
     match (named, probe) {
         (Some(application), _) => Verdict::Named(application),
-        (None, Probe::No) if ports.contains(&modbus::PORT) && has_header(said, flow.handshake) => {
-            Verdict::Modbus(Framing::Tcp, None)
-        }
-        (None, Probe::Possible(seen)) if ports.contains(&modbus::PORT) || seen.is_some() && has_answer => {
+        (None, Probe::No) if is_own_port && has_header(said, flow.handshake) => Verdict::Modbus(Framing::Tcp, None),
+        (None, Probe::Possible(seen)) if is_own_port || (is_message || seen.is_some()) && has_answer => {
             Verdict::Modbus(framing, seen)
         }
         _ => Verdict::Unsure,

@@ -185,6 +185,23 @@ pub fn probe_rtu(side: Side, data: &[u8]) -> Probe {
     Probe::No
 }
 
+/// Whether these bytes are one RTU frame of either side, and nothing else.
+pub fn is_whole_rtu(side: Side, data: &[u8]) -> bool {
+    [side, side.other()].into_iter().any(|sender| matches!(rtu(sender, data), Framed::Adu(adu) if adu.bytes.len() == data.len()))
+}
+
+/// Whether these bytes are whole units with MBAP headers that say Modbus, and nothing else.
+pub fn is_whole_tcp(data: &[u8]) -> bool {
+    let mut rest = data;
+    while let Framed::Adu(adu) = tcp(rest) {
+        rest = rest.get(adu.bytes.len()..).unwrap_or_default();
+        if adu.protocol != 0 || rest.is_empty() {
+            return adu.protocol == 0;
+        }
+    }
+    false
+}
+
 /// Offset of the next header that could be one's, at least 1: protocol identifier 0, a possible length, a known function.
 pub fn resynchronise(side: Side, data: &[u8]) -> Option<usize> {
     (1..data.len()).find(|&at| {

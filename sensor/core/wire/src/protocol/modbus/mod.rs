@@ -26,6 +26,11 @@ pub fn probe(side: Side, data: &[u8], whole: bool) -> (Probe, Framing) {
             Probe::No => (Probe::No, Framing::Tcp),
             rtu => (rtu, Framing::Rtu),
         },
+        // Zeros stand where a header has them in many serial frames too: a read from address 0. A check sequence that holds tells.
+        Probe::Possible(None) if frame::is_whole_rtu(side, data) => match frame::probe_rtu(side, data) {
+            Probe::No => (Probe::Possible(None), Framing::Tcp),
+            rtu => (rtu, Framing::Rtu),
+        },
         tcp => (tcp, Framing::Tcp),
     }
 }

@@ -119,7 +119,7 @@ pub fn record(exchange: &Exchange<'_>, context: &mut Context<'_>) {
         20 | 21 => {
             files = [(0, 0, 0, &[][..]); FILE_RECORDS];
             let count = if code == 20 { read_files(question, answer, &mut files) } else { written_files(either, &mut files) };
-            row.file_records = files.get(..count);
+            row.file_records = either.and_then(|_| files.get(..count));
         }
         22 => {
             row.address = word(either, 1);
