@@ -85,6 +85,7 @@ impl Conversations {
         };
         while let Some(id) = take(&mut self.held) {
             if let Some(flow) = self.flows.get_mut(id) {
+                flow.application.is_held = false;
                 tcp::release(flow, now, output);
             }
         }
@@ -114,7 +115,7 @@ impl Conversations {
         let now = self.now;
         for (_, id) in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.gaps)) {
             if let Some(flow) = self.flows.get_mut(id) {
-                flow.application.is_awaited = false;
+                (flow.application.is_held, flow.application.is_awaited) = (false, false);
                 tcp::give_up_gaps(flow, now, output);
             }
         }
@@ -148,9 +149,15 @@ impl Conversations {
         }
         let [low, high] = &flow.halves;
         let is_waiting = low.stream.is_waiting() || high.stream.is_waiting();
-        if is_waiting && !flow.application.is_awaited {
-            flow.application.is_awaited = true;
+        if !is_waiting {
+            return;
+        }
+        if !flow.application.is_held {
+            flow.application.is_held = true;
             self.held.push_back((self.now.saturating_add(HOLD_NS), id));
+        }
+        if !flow.application.is_awaited {
+            flow.application.is_awaited = true;
             self.gaps.push_back((self.now.saturating_add(GAP_NS), id));
         }
     }

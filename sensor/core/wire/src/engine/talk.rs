@@ -25,7 +25,9 @@ pub(super) struct Talk {
     community_id: Option<[u8; 30]>,
     /// Whether its protocol's deadline is in the engine's queue.
     pub has_deadline: bool,
-    /// Whether what waits in its streams is in the engine's queues.
+    /// Whether what waits for the other side is in the engine's queue.
+    pub is_held: bool,
+    /// Whether what waits for bytes in front of it is in the engine's queue.
     pub is_awaited: bool,
 }
 
@@ -61,6 +63,7 @@ impl Default for Talk {
             party: PartyCache::default(),
             community_id: None,
             has_deadline: false,
+            is_held: false,
             is_awaited: false,
         }
     }

@@ -104,12 +104,8 @@ pub(super) fn receive(
         if is_newer {
             sender.acknowledged = Some(segment.acknowledgment);
         }
+        // What the sender has and the sensor has not seen was lost on the way to the sensor, or is still on it: `release` tells.
         is_held_back = is_read && receiver.stream.unseen(segment.acknowledgment).is_some();
-        if is_held_back && receiver.stream.is_waiting() {
-            // The receiver has what is missing in front of what waits: it was lost on the way to the sensor only.
-            confirm_gap(flow, 1 - position, segment.acknowledgment, ts, output);
-            is_held_back = flow.half(1 - position).stream.unseen(segment.acknowledgment).is_some();
-        }
     }
     let start = if segment.flags & flags::SYN != 0 { segment.sequence.wrapping_add(1) } else { segment.sequence };
     if has_payload {
