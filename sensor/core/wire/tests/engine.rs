@@ -139,6 +139,7 @@ fn a_port_that_is_used_again_starts_another_conversation() {
         talk.packets.into_iter().chain(again.packets.into_iter().map(|(ts, frame)| (ts + SECOND, frame))).collect();
     let batches = run(&packets);
     assert_eq!(states(&batches), ["closed", "reset"]);
+    assert!(violations(&batches).is_empty());
     assert_eq!(exchanges(&batches), both([1, 1]));
 }
 
@@ -223,6 +224,77 @@ fn too_much_out_of_order_is_a_gap_and_counted() {
     let batches = run_with(&talk.packets, Limits { direction_segments: 4, ..Limits::default() });
     assert_eq!(exchanges(&batches).len(), 21);
     assert_eq!(drops(&batches), [("stream_gap_bytes".into(), 12), ("stream_buffer_full".into(), 1)]);
+}
+
+/// Each sender lacks its first bytes, so that all that follows waits.
+#[test]
+fn a_conversation_holds_no_more_than_its_bound() {
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    let (client, server) = (talk.client, talk.server);
+    for index in 0..40_u16 {
+        let place = u32::from(index) * 600;
+        talk.add(tcp(CLIENT, SERVER, ACK, client + 12 + place, server, &request(index + 3, 2).repeat(50)));
+        talk.add(tcp(SERVER, CLIENT, ACK, server + 13 + u32::from(index) * 650, client, &response(index + 3, 2).repeat(50)));
+    }
+    let held = |conversation_bytes| drops(&run_with(&talk.packets, Limits { conversation_bytes, ..Limits::default() }));
+    let full =
+        |drops: &[(String, u64)]| drops.iter().find(|(name, _)| name == "conversation_buffer_full").map(|(_, count)| *count);
+    assert_eq!(full(&held(30_000)), Some(1));
+    assert_eq!(full(&held(80_000)), None);
+}
+
+#[test]
+fn bytes_after_the_end_are_told_once_in_each_direction() {
+    let told = |talk: &Talk| violations(&run(&talk.packets));
+    let closed = || {
+        let mut talk = Talk::open(1_000, 1_000);
+        talk.poll(1, 2);
+        talk.close();
+        talk
+    };
+    let mut talk = closed();
+    talk.poll(2, 2);
+    talk.poll(3, 2);
+    assert_eq!(told(&talk), ["data_after_close", "data_after_close"]);
+    assert_eq!(exchanges(&run(&talk.packets)), both([1]));
+
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.poll(1, 2);
+    talk.ask(RST | ACK, &[]);
+    talk.ask(ACK, &request(2, 2));
+    talk.ask(ACK, &request(3, 2));
+    assert_eq!(told(&talk), ["data_after_close"]);
+    // What was under way from the other side when the reset came is no violation.
+    let mut talk = Talk::open(1_000, 1_000);
+    talk.ask(ACK, &request(1, 2));
+    talk.ask(RST | ACK, &[]);
+    talk.answer(ACK, &response(1, 2));
+    assert!(told(&talk).is_empty());
+}
+
+#[test]
+fn what_comes_again_or_late_is_not_after_the_end() {
+    let mut talk = Talk::open(1_000, 1_000);
+    let (client, server) = (talk.client, talk.server);
+    talk.poll(1, 2);
+    // The next request is captured behind the end that follows it.
+    talk.add(tcp(CLIENT, SERVER, FIN | ACK, talk.client + 12, talk.server, &[]));
+    talk.ask(ACK, &request(2, 2));
+    talk.answer(ACK, &response(2, 2));
+    talk.answer(FIN | ACK, &[]);
+    // All of it once more, and the end with bytes; a probe whether the other side is alive, with and without its byte.
+    talk.add(tcp(CLIENT, SERVER, ACK, client, server, &request(1, 2)));
+    talk.add(tcp(CLIENT, SERVER, FIN | ACK, client + 12, server + 13, &request(2, 2)));
+    talk.add(tcp(SERVER, CLIENT, ACK, server, client + 12, &response(1, 2)));
+    talk.add(tcp(CLIENT, SERVER, ACK, client + 24, talk.server, b"\0"));
+    talk.add(tcp(CLIENT, SERVER, ACK, client + 24, talk.server, &[]));
+    // The reset's sender had sent this before.
+    talk.add(tcp(CLIENT, SERVER, RST, client + 25, 0, &[]));
+    talk.add(tcp(CLIENT, SERVER, ACK, client + 12, server + 13, &request(2, 2)));
+    let batches = run(&talk.packets);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+    assert_eq!(exchanges(&batches), both([1, 2]));
 }
 
 #[test]

@@ -236,8 +236,10 @@ fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
         flow.half_mut(position).unused = unused;
     }
     let left = flow.half(position).unused.len();
-    if left > MESSAGE_BYTES || left > 0 && output.counters.held_bytes > output.limits.held_bytes {
-        output.counters.buffer_full += 1;
+    let is_conversation_full = left > 0 && flow.held_bytes() > output.limits.conversation_bytes;
+    if left > MESSAGE_BYTES || is_conversation_full || left > 0 && output.counters.held_bytes > output.limits.held_bytes {
+        output.counters.conversation_full += u64::from(is_conversation_full);
+        output.counters.buffer_full += u64::from(!is_conversation_full);
         lose(flow, position, ts, left as u64, output);
     }
 }

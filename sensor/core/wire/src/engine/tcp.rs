@@ -62,6 +62,9 @@ fn advance_syn_or_reset(flow: &mut Flow<Talk>, position: usize, segment: &Segmen
             output.counters.reset_ignored += 1;
             return false;
         }
+        if sender.stream.next().is_some() {
+            sender.reset = sender.reset.or(Some(segment.sequence));
+        }
         if flow.ending.is_none() {
             let is_refused = handshake == Handshake::Asked && position != client;
             flow.ending = Some(if is_refused { Ending::Refused } else { Ending::Reset });
@@ -83,6 +86,11 @@ fn advance_syn_or_reset(flow: &mut Flow<Talk>, position: usize, segment: &Segmen
         _ => Handshake::Answered,
     };
     true
+}
+
+/// Length of a payload as a sequence distance.
+fn length(payload: &[u8]) -> u32 {
+    u32::try_from(payload.len()).unwrap_or(u32::MAX)
 }
 
 /// Takes a segment's acknowledgment, payload and end in.
@@ -114,7 +122,7 @@ pub(super) fn receive(
         arrive(flow, position, &arriving, output);
     }
     if segment.flags & flags::FIN != 0 {
-        let length = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX).wrapping_add(segment.missing);
+        let length = length(segment.payload).wrapping_add(segment.missing);
         flow.half_mut(position).stream.finish_at(start.wrapping_add(length));
         finish(flow);
     }
@@ -125,8 +133,15 @@ fn arrive(flow: &mut Flow<Talk>, position: usize, arriving: &Arriving<'_>, outpu
     let half = flow.half_mut(position);
     let arrival = half.stream.arrive(arriving, &output.limits, &mut output.counters);
     half.bytes += arrival.new_bytes;
+    let end = arriving.sequence.wrapping_add(length(arriving.payload)).wrapping_add(arriving.missing);
+    let is_after_reset = half.reset.is_some_and(|reset| end.wrapping_sub(reset).cast_signed() > 0) && arrival.new_bytes > 0;
+    let is_after_close = (arrival.is_after_end || is_after_reset) && !half.has_sent_after_close;
+    half.has_sent_after_close |= is_after_close;
     if arrival.is_retransmission {
         flow.retransmissions = flow.retransmissions.saturating_add(1);
+    }
+    if is_after_close {
+        tell_after_close(flow, is_after_reset, arriving, output);
     }
     if let Some(conflict) = &arrival.conflict {
         contradict(flow, arriving.ts, conflict, output);
@@ -152,6 +167,14 @@ fn follow(flow: &mut Flow<Talk>, position: usize, ts: i64, is_over_bound: bool, 
         give_up_gap(flow, position, ts, output);
     }
     drain(flow, 1 - position, output);
+    if flow.held_bytes() > output.limits.conversation_bytes {
+        output.counters.conversation_full += 1;
+        for position in [position, 1 - position] {
+            while flow.held_bytes() > output.limits.conversation_bytes && flow.half(position).stream.is_waiting() {
+                give_up_gap(flow, position, ts, output);
+            }
+        }
+    }
     finish(flow);
 }
 
@@ -231,6 +254,21 @@ fn finish(flow: &mut Flow<Talk>) {
     if flow.ending.is_none() && (low.is_closed || high.is_closed) && is_over(low) && is_over(high) {
         flow.ending = Some(Ending::Closed);
     }
+}
+
+/// The sender had said that it had no more to send, or had given the connection up, and sends more: receivers drop it (RFC 9293, 3.10.7.4), and
+/// a sensor that does not would follow a talk that never was.
+#[cold]
+fn tell_after_close(flow: &mut Flow<Talk>, is_after_reset: bool, arriving: &Arriving<'_>, output: &mut Output) {
+    let detail = format!(
+        "expected nothing behind the sender's {}, seen {} bytes at sequence number {}",
+        if is_after_reset { "reset" } else { "end" },
+        arriving.payload.len() as u64 + u64::from(arriving.missing),
+        arriving.sequence
+    );
+    let rule = Rule { layer: Layer::Transport, protocol: "tcp", kind: "data_after_close", clause: "RFC 9293, 3.10.7" };
+    let party = talk::party(flow, output);
+    output.violation(arriving.ts, party, &rule, &detail, arriving.payload);
 }
 
 /// Two segments said different things about the same bytes.

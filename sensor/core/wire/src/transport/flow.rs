@@ -45,6 +45,10 @@ pub struct Half {
     pub opening: Option<u32>,
     /// The highest byte of the other side that it acknowledged.
     pub acknowledged: Option<u32>,
+    /// Sequence number of its reset.
+    pub reset: Option<u32>,
+    /// Whether it was told that it sent more after its end.
+    pub has_sent_after_close: bool,
     /// Whether its stream is closed in order.
     pub is_closed: bool,
     /// Bytes in order that the conversation's protocol has not used yet.
@@ -141,6 +145,11 @@ impl<A> Flow<A> {
             (Handshake::Unseen, None) => FlowState::Midstream,
             (_, None) => FlowState::Established,
         }
+    }
+
+    /// Bytes of both directions that wait for their turn or for the rest of their message.
+    pub fn held_bytes(&self) -> usize {
+        self.halves.iter().map(|half| half.unused.len() + half.stream.held_bytes()).sum()
     }
 
     /// Bytes held beside the structure itself.

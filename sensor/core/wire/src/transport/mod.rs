@@ -35,6 +35,9 @@ pub struct Limits {
     pub direction_bytes: usize,
     /// Out-of-order segments held for one direction of a conversation.
     pub direction_segments: usize,
+    /// Bytes held for one conversation, of both directions: out of order, and of messages that are not complete; beyond that, what is
+    /// missing is a gap. Less than both directions may hold together: a talk in which both sides lack bytes is rare.
+    pub conversation_bytes: usize,
     /// Out-of-order bytes held in all; beyond that, what is missing where bytes arrive is a gap.
     pub held_bytes: usize,
     /// Which bytes hold in an overlap.
@@ -47,6 +50,7 @@ impl Default for Limits {
             flows: 65_536,
             direction_bytes: 128 * 1024,
             direction_segments: 256,
+            conversation_bytes: 192 * 1024,
             held_bytes: 32 * 1024 * 1024,
             overlap: Overlap::First,
         }
@@ -62,7 +66,9 @@ pub struct Counters {
     pub gap_bytes: u64,
     /// Gaps declared because a buffer was over its bound.
     pub buffer_full: u64,
-    /// Segments far from the place where the stream is.
+    /// Gaps declared because a conversation held more than its bound.
+    pub conversation_full: u64,
+    /// Segments far from the place where the stream is, or behind its end.
     pub out_of_window: u64,
     /// Resets far from the place where the stream is.
     pub reset_ignored: u64,
@@ -78,10 +84,11 @@ pub struct Counters {
 
 impl Counters {
     /// Names and values of what was not used, in fixed order.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("stream_gap_bytes", self.gap_bytes),
             ("stream_buffer_full", self.buffer_full),
+            ("conversation_buffer_full", self.conversation_full),
             ("segment_out_of_window", self.out_of_window),
             ("reset_out_of_window", self.reset_ignored),
             ("segment_after_gap_bytes", self.after_gap_bytes),

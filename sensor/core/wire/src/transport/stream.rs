@@ -73,6 +73,8 @@ pub struct Arrival<'a> {
     pub is_keep_alive: bool,
     /// Whether it lies too far from the place where the stream is; nothing of it was used.
     pub is_out_of_window: bool,
+    /// Whether it brings bytes behind the sender's end (FIN); nothing of it was used.
+    pub is_after_end: bool,
     /// Whether the stream has moved: an unknown number of bytes was lost before `in_order`.
     pub has_moved: bool,
     /// Whether a bound was reached: the caller has to declare the gap in front of what is held.
@@ -132,6 +134,12 @@ impl Stream {
     /// Whether everything up to the sender's end has come.
     pub fn is_finished(&self) -> bool {
         self.end.is_some_and(|end| distance(end, self.next) >= 0)
+    }
+
+    /// Bytes that wait for their turn, with what each segment costs to hold.
+    #[inline]
+    pub fn held_bytes(&self) -> usize {
+        self.held.cost()
     }
 
     /// Whether this sequence number lies where the stream is, or a window behind.
@@ -194,8 +202,9 @@ impl Stream {
         if let Some(end) = self.end
             && distance(end, segment.sequence.wrapping_add(total)) > 0
         {
-            // Nothing may follow the end.
+            // Nothing may follow the end; the place of the FIN itself is where a probe whether the other side is alive has its byte.
             arrival.is_out_of_window = total > 0;
+            arrival.is_after_end = total > 1 || segment.sequence != end;
             counters.out_of_window += 1;
             return arrival;
         }
