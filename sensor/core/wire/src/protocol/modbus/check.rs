@@ -246,19 +246,15 @@ pub fn response(request: Option<&[u8]>, pdu: &[u8]) -> Vec<Broken> {
     if !length_holds(Side::Server, pdu, &mut broken, "response_length") {
         return broken;
     }
-    if code == ENCAPSULATED && byte(pdu, 1) == DEVICE_IDENTIFICATION && !matches!(byte(pdu, 3), 1..=3 | 0x81..=0x83) {
-        let detail = format!("expected a conformity level of 1 to 3 or 0x81 to 0x83, seen {:#04x}", byte(pdu, 3));
-        broken.push(Broken::new("conformity_level", "MAP V1.1b3, 6.21", detail));
-    }
-    if code == 24 && u32::from(word(pdu, 3)) > 31 {
-        let detail = format!("expected a FIFO count of at most 31, seen {}", word(pdu, 3));
-        broken.push(Broken::new("quantity_range", function::clause(code), detail));
-    }
+    own_counts(code, pdu, &mut broken);
     let Some(request) = request else {
         return broken;
     };
     if request.first() != Some(&code) {
         return broken;
+    }
+    if code == 20 {
+        read_records(request, pdu, &mut broken);
     }
     let clause = function::clause(code);
     let expected_bytes = match code {
@@ -278,6 +274,9 @@ pub fn response(request: Option<&[u8]>, pdu: &[u8]) -> Vec<Broken> {
         22 => 7,
         8 if word(pdu, 1) == 0 => pdu.len().max(request.len()),
         8 => 3,
+        // MEI type and, of a device identification, its code (MAP, 6.21).
+        ENCAPSULATED if byte(pdu, 1) == DEVICE_IDENTIFICATION => 3,
+        ENCAPSULATED => 2,
         _ => 0,
     };
     if pdu.get(..echoed.min(pdu.len())) != request.get(..echoed.min(request.len())) {
@@ -285,6 +284,76 @@ pub fn response(request: Option<&[u8]>, pdu: &[u8]) -> Vec<Broken> {
         broken.push(Broken::new("response_echo", clause, detail));
     }
     broken
+}
+
+/// What an answer says of itself, without regard to its request.
+fn own_counts(code: u8, pdu: &[u8], broken: &mut Vec<Broken>) {
+    let clause = function::clause(code);
+    match code {
+        // Status, event count and message count, then at most 64 events (MAP, 6.10).
+        12 if !(6..=70).contains(&byte(pdu, 1)) => {
+            let detail = format!("expected a byte count from 6 to 70, seen {}", byte(pdu, 1));
+            broken.push(Broken::new("byte_count", clause, detail));
+        }
+        24 => {
+            let (bytes, count) = (word(pdu, 1), word(pdu, 3));
+            if count > 31 {
+                let detail = format!("expected a FIFO count of at most 31, seen {count}");
+                broken.push(Broken::new("quantity_range", clause, detail));
+            }
+            let expected = u32::from(count) * 2 + 2;
+            if u32::from(bytes) != expected {
+                let detail = format!("expected a byte count of {expected} for the FIFO count, seen {bytes}");
+                broken.push(Broken::new("byte_count", clause, detail));
+            }
+        }
+        ENCAPSULATED if byte(pdu, 1) == DEVICE_IDENTIFICATION => {
+            if !matches!(byte(pdu, 3), 1..=3 | 0x81..=0x83) {
+                let detail = format!("expected a conformity level of 1 to 3 or 0x81 to 0x83, seen {:#04x}", byte(pdu, 3));
+                broken.push(Broken::new("conformity_level", "MAP V1.1b3, 6.21", detail));
+            }
+            if !matches!(byte(pdu, 4), 0 | 0xff) {
+                let detail = format!("expected 0x00 or 0xff for whether more follows, seen {:#04x}", byte(pdu, 4));
+                broken.push(Broken::new("more_follows", "MAP V1.1b3, 6.21", detail));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Records of a file read against those asked for (MAP, 6.14): each has its length, the reference type, its data.
+fn read_records(request: &[u8], pdu: &[u8], broken: &mut Vec<Broken>) {
+    let clause = function::clause(20);
+    let mut rest = pdu.get(2..).unwrap_or_default();
+    let (asked, _) = request.get(2..).unwrap_or_default().as_chunks::<7>();
+    let mut told = 0;
+    while let [length, reference, behind @ ..] = rest {
+        if *reference != 6 {
+            broken.push(Broken::new("file_reference_type", clause, format!("expected reference type 6, seen {reference}")));
+        }
+        // The length counts the reference type as well.
+        let data_bytes = usize::from(length.saturating_sub(1));
+        let Some(next) = behind.get(data_bytes..) else {
+            let detail = format!("expected {data_bytes} bytes of record data, seen {}", behind.len());
+            broken.push(Broken::new("file_record_length", clause, detail));
+            return;
+        };
+        if let Some(record) = asked.get(told)
+            && data_bytes != usize::from(word(record, 5)) * 2
+        {
+            let detail = format!("expected records of {} registers as asked for, seen {}", word(record, 5), data_bytes / 2);
+            broken.push(Broken::new("response_quantity", clause, detail));
+        }
+        told += 1;
+        rest = next;
+    }
+    if !rest.is_empty() {
+        let detail = format!("expected whole records, seen {} bytes left over", rest.len());
+        broken.push(Broken::new("file_record_length", clause, detail));
+    } else if told != asked.len() {
+        let detail = format!("expected {} records as asked for, seen {told}", asked.len());
+        broken.push(Broken::new("response_quantity", clause, detail));
+    }
 }
 
 /// Exceptions that exist, and those that a function may answer with (MAP, 7).
