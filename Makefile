@@ -11,9 +11,10 @@ BIN := $(VENV)/bin
 CORE := sensor/core
 CORE_SOURCES := $(shell find $(CORE) -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) pyproject.toml
 CARGO := cargo
+FUZZ_SECONDS ?= 60
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test test-full lint bench wheel core environment peers clean lock
+.PHONY: help demo test test-full fuzz lint bench wheel core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -64,6 +65,15 @@ test: lint peers ## everything that must hold before a change lands
 
 test-full: test ## and what takes long: every capture through pyshark
 	@$(BIN)/python -m pytest -m full --timeout 7200
+
+# The packet core has no unsafe code, so that the address sanitizer would find nothing and cost most of the speed.
+fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for each target
+	@$(CARGO) +nightly fuzz --version >/dev/null || { echo "error: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 2; }
+	@seeds=$$(mktemp -d); trap 'rm -rf "$$seeds"' EXIT; for target in capture packet engine; do \
+		$(BIN)/python -m tests.fuzzing $$target $$seeds/$$target; \
+		(cd $(CORE) && $(CARGO) +nightly fuzz run --sanitizer none $$target $$seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1); \
+	done
 
 bench: core peers ## speed against peers, in one run, as ratios
 	@$(BIN)/python -m tests.benchmarks

@@ -6,6 +6,9 @@ use wire::engine::{Engine, Settings};
 use wire::packet::{LinkType, Packet};
 use wire::record::Identity;
 
+/// One of so many lengths of input has its batches encoded.
+const ENCODED: usize = 16;
+
 fn frame(forward: bool, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![2; 12];
     frame.extend([0x08, 0x00, 0x45, 0]);
@@ -45,7 +48,9 @@ fuzz_target!(|data: &[u8]| {
         rest = &behind[payload.len()..];
     }
     engine.finish();
-    for batch in engine.take_batches() {
-        assert!(batch.ipc().is_ok());
+    let batches = engine.take_batches();
+    // Encoding costs more than all the rest, so that only some inputs pay for it.
+    if data.len() % ENCODED == 0 {
+        assert!(batches.iter().all(|batch| batch.ipc().is_ok()));
     }
 });
