@@ -41,7 +41,7 @@ PAGES = ("/", "/setup", "/sign-in")
 
 def create_services(settings: Settings, records: RecordStore, status: Status | None = None) -> Services:
     """What the routes work with; the database is opened and brought to this version. Raises OSError, SQLAlchemyError."""
-    database = Database(settings.database_path)
+    database = Database(settings.database_path, settings.query_seconds)
     database.migrate()
     attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
     return Services(settings, database, records, attempts, status=status or Status())

@@ -44,9 +44,13 @@ class ProblemOutput(BaseModel):
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Answers of a route that can fail with these codes. Those that every route can have are added."""
+    """Answers of a route that can fail with these codes. Those that every route can have are added.
+
+    Whoever must be signed in is looked up in the database, which may take too long.
+    """
     answers: dict[int | str, dict[str, Any]] = {}
-    for code in ("input_invalid", "host_unknown", *codes):
+    added = ("input_invalid", "host_unknown", *(("query_too_long",) if "signed_out" in codes else ()))
+    for code in dict.fromkeys((*added, *codes)):
         status = CODES[code]
         answer = answers.setdefault(
             status,

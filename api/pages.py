@@ -1,4 +1,7 @@
-"""Cursors: where the next page of a list starts, opaque to the caller and bound to the question that it belongs to."""
+"""Pages of lists: how long they are, and cursors.
+
+A cursor says where the next page of a list starts. It is opaque to the caller and bound to the question that it belongs to.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,12 @@ from api.problems import Problem
 
 CURSOR_CHARACTERS: Final = 1024
 """Longest cursor taken."""
+
+PAGE_ROWS: Final = 50
+"""Rows of a page where the caller does not say."""
+
+PAGE_ROWS_MOST: Final = 500
+"""Most rows of a page."""
 
 
 def write_cursor(question: str, *place: str | float | None) -> str:

@@ -47,7 +47,7 @@ def readyz(response: Response, provided: Provided) -> Ready:
     """Whether the database, the record store and every part of the system work."""
     failures = provided.status.failures()
     try:
-        with provided.database.read(provided.settings.query_seconds) as session:
+        with provided.database.read() as session:
             alerts.newest_change(session)
     except SQLAlchemyError as error:
         failures["database"] = type(error).__name__
@@ -72,7 +72,7 @@ def metrics(request: Request, provided: Provided) -> Response:
     """Rates, lags, times, and alerts by severity and state, in OpenMetrics."""
     if not is_loopback(address_of(request)):
         raise Problem("forbidden", role="localhost")
-    with provided.database.read(provided.settings.query_seconds) as session:
+    with provided.database.read() as session:
         counts = alerts.counts(session)
     told = provided.metrics
     for (severity, state), count in counts.items():

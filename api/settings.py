@@ -60,14 +60,8 @@ class Settings(BaseSettings):
     body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     """Largest request body, in bytes."""
 
-    page_rows: int = Field(default=50, ge=1, le=1000)
-    """Rows of a page where the caller does not say."""
-
-    page_rows_most: int = Field(default=500, ge=1, le=10_000)
-    """Most rows of a page."""
-
     query_seconds: float = Field(default=10.0, ge=0.1, le=600)
-    """A query that takes longer is given up."""
+    """A query of the database or of the records that takes longer is given up."""
 
     live_connections: int = Field(default=64, ge=1, le=10_000)
     """Most live streams at a time."""

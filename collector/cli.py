@@ -9,7 +9,7 @@ import click
 from collector.store import StoreError
 from collector.store.local import LocalRecordStore
 from sensor.output import FORMATS, Format, sink
-from sensor.terminal import CommandError
+from sensor.terminal import CommandError, warn
 
 
 @click.command(short_help="Ask the stored records in SQL.")
@@ -35,10 +35,13 @@ def query(select: str, folder: Path, output: Format, limit: int | None) -> None:
     try:
         store = LocalRecordStore(records)
         try:
-            rows = store.sql(select)
+            # One row more than is printed tells whether there are more.
+            rows = store.sql(select, first=None if limit is None else limit + 1)
         finally:
             store.close()
     except StoreError as error:
         raise CommandError(str(error)) from error
     out.write(rows if limit is None else rows.head(limit))
     out.close()
+    if limit is not None and rows.height > limit:
+        warn(f"there are more rows than the {limit:,} that --limit allows: raise it to see them")

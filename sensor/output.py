@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import click
 import polars as pl
 
-from sensor.terminal import CommandError
+from sensor.terminal import CommandError, warn
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
@@ -98,7 +98,7 @@ class Text:
         ):
             click.echo(str(frame))
         if self._total > self._held:
-            click.echo(f"… and {self._total - self._held:,} more rows; --limit {self._total} shows all")
+            warn(f"{self._held} of {self._total:,} rows are shown: --limit {self._total} shows all")
 
 
 class Binary:

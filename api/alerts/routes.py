@@ -55,7 +55,7 @@ def alerts(query: Annotated[AlertQuery, Query()], caller: Viewer, request: Reque
     A page holds its place while alerts come in: none is shown twice because another was put before it.
     """
     del caller
-    with provided.database.read(provided.settings.query_seconds) as session:
+    with provided.database.read() as session:
         rows, cursor = service.find(session, query)
         language = language_of(request)
         return AlertPage(items=[presentation.item(row, language) for row in rows], next=cursor)
@@ -65,7 +65,7 @@ def alerts(query: Annotated[AlertQuery, Query()], caller: Viewer, request: Reque
 def counts(caller: Viewer, provided: Provided) -> list[AlertCount]:
     """How many alerts there are, by severity and state."""
     del caller
-    with provided.database.read(provided.settings.query_seconds) as session:
+    with provided.database.read() as session:
         found = service.counts(session)
     return [AlertCount.model_validate({"severity": key[0], "state": key[1], "count": count}) for key, count in found.items()]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from api.alerts.filters import AnyOf, OneOf, Time
 from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
-from api.pages import CURSOR_CHARACTERS
+from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 
 Sort = Literal["rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count"]
 
@@ -51,7 +51,7 @@ class AlertQuery(BaseModel):
     """Order; with `-` the most first. The identifier breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
     """`next` of the page before; everything else must be asked as it was then."""
-    limit: int = Field(default=50, ge=1, le=500)
+    limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
     """Most alerts on the page."""
     language: Literal["en", "zh-CN"] | None = None
     """Language of the texts; without it, that of `Accept-Language`."""

@@ -29,6 +29,9 @@ Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process's write."""
 
+QUERY_SECONDS: Final = 10.0
+"""How long a session that reads may work where nothing else is set."""
+
 _PROGRESS_STEPS: Final = 20_000
 """SQLite steps between two looks at the clock of a limited query: well under a millisecond."""
 
@@ -68,9 +71,11 @@ class Database:
 
     Args:
         path: the SQLite file; made where it is missing, readable by its owner only.
+        query_seconds: how long a session that reads may work.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, query_seconds: float = QUERY_SECONDS) -> None:
+        self._query_seconds = query_seconds
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
         self.engine: Final = sa.create_engine(
@@ -89,13 +94,16 @@ class Database:
             command.upgrade(configuration, "head")
 
     @contextmanager
-    def read(self, limit_seconds: float | None = None) -> Generator[Session]:
-        """A session that sees one consistent state. A query past the limit ends with OperationalError."""
+    def read(self, *, unlimited: bool = False) -> Generator[Session]:
+        """A session that sees one consistent state.
+
+        A query past the limit ends with OperationalError; `unlimited` is for what must look at everything.
+        """
         with Session(self.engine) as session:
-            if limit_seconds is None:
+            if unlimited:
                 yield session
                 return
-            with _limited(session, limit_seconds):
+            with _limited(session, self._query_seconds):
                 yield session
 
     @contextmanager

@@ -33,4 +33,4 @@ def records(
 ) -> RecordPage:
     """Records of a table that match all conditions, the newest first unless another order is asked for."""
     del caller
-    return service.find(provided.records, table, query)
+    return service.find(provided.records, table, query, provided.settings.query_seconds)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.alerts.filters import Time
-from api.pages import CURSOR_CHARACTERS
+from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 
 
 class RecordQuery(BaseModel):
@@ -31,7 +31,7 @@ class RecordQuery(BaseModel):
     """Column to sort by; with `-` the most first. The record's identity breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
     """`next` of the page before; everything else must be asked as it was then."""
-    limit: int = Field(default=50, ge=1, le=500)
+    limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
     """Most records on the page."""
     language: Literal["en", "zh-CN"] | None = None
     """Language of problems; without it, that of `Accept-Language`."""
@@ -39,6 +39,8 @@ class RecordQuery(BaseModel):
 
 class RecordPage(BaseModel):
     """A page of records: one object per record, columns by name, `record` is its identity."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     items: list[dict[str, Any]] = Field(
         examples=[
@@ -55,7 +57,10 @@ class RecordPage(BaseModel):
             ]
         ]
     )
+    limited: bool = Field(examples=[True])
+    """Whether more records match than this page holds: whoever needs all of them asks on with `next`."""
     next: str | None = None
+    """`cursor` of the next page; null on the last."""
 
 
 class TableRecords(BaseModel):

@@ -10,7 +10,7 @@ from api.problems import Problem
 from api.records.schemas import AlertRecords, RecordPage, StoredTable, TableRecords
 from api.times import NANOSECONDS, iso, parse
 from collector.records import plain
-from collector.store import IDENTITY, Filter, Identity, Operator, Order, Query, QueryError, StoreError
+from collector.store import IDENTITY, Filter, Identity, Operator, Order, Query, QueryError, QueryTimeoutError, StoreError
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ _INTEGERS: Final = frozenset({"u8", "u16", "u32", "u64", "duration"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def find(store: RecordStore, table: str, asked: RecordQuery) -> RecordPage:
-    """One page of records. Raises Problem `table_unknown`, `query_invalid`, `records_missing`."""
+def find(store: RecordStore, table: str, asked: RecordQuery, seconds: float) -> RecordPage:
+    """One page of records. Raises Problem `table_unknown`, `query_invalid`, `query_too_long`, `records_missing`."""
     declared = TABLES.get(table)
     if declared is None:
         raise Problem("table_unknown", table=table[:50], tables=", ".join(TABLES))
@@ -58,14 +58,17 @@ def find(store: RecordStore, table: str, asked: RecordQuery) -> RecordPage:
         order=Order(column, descending=asked.sort.startswith("-")),
         limit=asked.limit,
         cursor=asked.cursor,
+        seconds=seconds,
     )
     try:
         page = store.query(query)
+    except QueryTimeoutError as error:
+        raise Problem("query_too_long", headers={"Retry-After": "5"}) from error
     except QueryError as error:
         raise Problem("query_invalid", reason=str(error)) from error
     except StoreError as error:
         raise Problem("records_missing", reason=str(error)) from error
-    return RecordPage(items=[_shown(row) for row in plain(page.rows)], next=page.cursor)
+    return RecordPage(items=[_shown(row) for row in plain(page.rows)], limited=page.cursor is not None, next=page.cursor)
 
 
 def of_identities(store: RecordStore, identities: Sequence[str]) -> AlertRecords:

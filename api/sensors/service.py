@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from api.problems import Problem
 from api.sensors.schemas import GapOutput, Health, PartHealth, SensorHealth
 from api.times import NANOSECONDS, iso
-from collector.store import Order, Query, StoreError
+from collector.store import Order, Query, QueryTimeoutError, StoreError
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -17,9 +17,12 @@ REPORTS: Final = 500
 
 
 def health(provided: Services) -> Health:
-    """How sensors and parts are doing. Raises Problem `records_missing` where the store cannot be read."""
+    """How sensors and parts are doing. Raises Problem `records_missing`, `query_too_long`."""
     try:
-        reports = provided.records.query(Query("sensor", order=Order("ts", descending=True), limit=REPORTS)).rows
+        query = Query("sensor", order=Order("ts", descending=True), limit=REPORTS, seconds=provided.settings.query_seconds)
+        reports = provided.records.query(query).rows
+    except QueryTimeoutError as error:
+        raise Problem("query_too_long", headers={"Retry-After": "5"}) from error
     except StoreError as error:
         raise Problem("records_missing", reason=str(error)) from error
     latest: dict[str, list[dict[str, Any]]] = {}

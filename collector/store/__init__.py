@@ -29,6 +29,7 @@ __all__ = [
     "Page",
     "Query",
     "QueryError",
+    "QueryTimeoutError",
     "RecordBatch",
     "RecordStore",
     "StoreError",
@@ -54,6 +55,10 @@ class StoreError(Exception):
 
 class QueryError(StoreError):
     """A question cannot be answered as it was put: unknown table or column, bad SQL, not a SELECT, out of time or memory."""
+
+
+class QueryTimeoutError(QueryError):
+    """A question took longer than the caller or the settings allow."""
 
 
 class Identity(NamedTuple):
@@ -123,6 +128,7 @@ class Query:
         order: how rows are sorted.
         limit: rows wanted, 1 to `PAGE_ROWS`.
         cursor: `Page.cursor` of the page before, with the rest of the question unchanged.
+        seconds: most time that the caller waits; the store's own bound holds too.
     """
 
     table: str
@@ -133,6 +139,7 @@ class Query:
     order: Order = Order()
     limit: int = 100
     cursor: str | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +190,10 @@ class RecordStore(Protocol):
         """
         ...
 
-    def sql(self, select: str, *, max_rows: int | None = None) -> pl.DataFrame:
+    def sql(self, select: str, *, max_rows: int | None = None, first: int | None = None) -> pl.DataFrame:
         """The answer to one SELECT over the tables. Column names with dots may be written with or without double quotes.
+
+        An answer of more than `max_rows` rows is refused; with `first`, so many rows are given however many there are.
 
         Raises:
             QueryError: it is not one SELECT, names something unknown, reaches for files, or takes more time or memory than the

@@ -136,7 +136,7 @@ class LocalRecordStore:
         until = None if query.until is None else nanoseconds(query.until) - 1
         files = self._catalog.files(query.table, since, until)
         statement, values = compile_query(query, f"({relation(self.folder, query.table, files)})")
-        found = self._sql.run(statement, values, query.limit + 1)
+        found = self._sql.run(statement, values, query.limit + 1, seconds=query.seconds)
         rows = found.head(query.limit)
         cursor = None
         if found.height > query.limit:
@@ -163,10 +163,10 @@ class LocalRecordStore:
                 found[key] = {"table": file.table, **record}
         return {identity: found[identity] for identity in asked if identity in found}
 
-    def sql(self, select: str, *, max_rows: int | None = None) -> pl.DataFrame:
+    def sql(self, select: str, *, max_rows: int | None = None, first: int | None = None) -> pl.DataFrame:
         """As `RecordStore.sql`."""
         self._show()
-        return self._sql.ask(select, min(max_rows or self.settings.query_rows, self.settings.query_rows))
+        return self._sql.ask(select, min(max_rows or self.settings.query_rows, self.settings.query_rows), first)
 
     def tables(self) -> Sequence[Stored]:
         """As `RecordStore.tables`."""

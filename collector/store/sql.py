@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import duckdb
 import polars as pl
 
-from collector.store import QueryError
+from collector.store import QueryError, QueryTimeoutError
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
@@ -70,17 +70,26 @@ class SqlSession:
         with self._turn:
             self._connection.execute(f'CREATE OR REPLACE VIEW "{table}" AS {relation}')
 
-    def ask(self, select: str, max_rows: int) -> pl.DataFrame:
-        """The answer to what a person asks. Raises QueryError."""
-        return self.run(self._checked(select), (), max_rows)
+    def ask(self, select: str, max_rows: int, first: int | None = None) -> pl.DataFrame:
+        """The answer to what a person asks, or its first rows. Raises QueryError."""
+        return self.run(self._checked(select), (), max_rows, first=first)
 
-    def run(self, statement: str, values: Sequence[object], max_rows: int) -> pl.DataFrame:
-        """The rows of a statement of our own making.
+    def run(
+        self,
+        statement: str,
+        values: Sequence[object],
+        max_rows: int,
+        *,
+        first: int | None = None,
+        seconds: float | None = None,
+    ) -> pl.DataFrame:
+        """The rows of a statement of our own making; with `first`, so many of them.
 
         Raises:
-            QueryError: it fails, takes too long or too much memory, or has more than `max_rows` rows.
+            QueryTimeoutError: it takes longer than `seconds`, or than the settings allow.
+            QueryError: it fails, takes too much memory, or has more than `max_rows` rows.
         """
-        seconds = self._settings.query_seconds
+        seconds = min(seconds or self._settings.query_seconds, self._settings.query_seconds)
         cursor = self._connection.cursor()
         timer = threading.Timer(seconds, cursor.interrupt)
         timer.start()
@@ -88,16 +97,19 @@ class SqlSession:
             reader = cast("Any", cursor.sql(statement, params=list(values) or None)).to_arrow_reader(FETCH_ROWS)
             names = _distinct([str(name) for name in reader.schema.names])
             parts, rows = [reader.schema.empty_table()], 0
-            for part in reader:
+            for fetched in reader:
+                part = fetched if first is None else fetched.slice(0, first - rows)
                 rows += int(part.num_rows)
                 if rows > max_rows:
                     raise QueryError(f"the answer has more than {max_rows:,} rows: add a LIMIT or a WHERE")
                 parts.append(part)
+                if first is not None and rows >= first:
+                    break
             from_arrow = cast("Any", pl.from_arrow)  # pyright: ignore[reportUnknownMemberType] - polars leaves pyarrow's types open
             frames: list[pl.DataFrame] = [from_arrow(part.rename_columns(names)) for part in parts]
             return _whole_numbers(pl.concat(frames, how="vertical"))
         except duckdb.InterruptException as error:
-            raise QueryError(
+            raise QueryTimeoutError(
                 f"the query took longer than {seconds:g} s: ask for less, or raise ICSIGHT_STORE_QUERY_SECONDS"
             ) from error
         except duckdb.OutOfMemoryException as error:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from collector.records import decode
+from collector.store import local
 from sensor.spool_format import BatchHeader
 from tests.api.alerts import upsert, with_related
 from tests.batches import EPOCH, START, encode, sample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.api.conftest import Running
 
 
@@ -57,6 +60,7 @@ def test_records_page_through_a_query_once_each(system_running: Running) -> None
         page = client.get("/api/records/modbus", params={"limit": 10, "sort": "ts", **more}).json()
         seen += [item["record"] for item in page["items"]]
         cursor = page["next"]
+        assert page["limited"] is (cursor is not None)
     assert seen == [identity(row) for row in range(25)]
 
 
@@ -102,6 +106,24 @@ def test_a_question_that_cannot_be_asked_is_refused_with_the_reason(system_runni
 def test_an_unknown_table_is_a_problem(system_running: Running) -> None:
     answer = system_running.signed_in().get("/api/records/catalog")
     assert (answer.status_code, answer.json()["code"]) == (404, "table_unknown")
+
+
+@pytest.mark.parametrize("path", ["/api/records/modbus", "/api/sensors"])
+def test_a_query_of_records_that_takes_too_long_is_given_up(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    served = start(query_seconds=0.2)
+    store(served, "modbus", dict(sample("modbus", 5)))
+    store(served, "sensor", dict(sample("sensor", 5)), sequence=1)
+    client = served.signed_in()
+    real = local.relation
+
+    def endless(*given: Any) -> str:
+        return f"SELECT held.* FROM ({real(*given)}) held, range(100000000000) t WHERE hash(t.range) = 7"
+
+    monkeypatch.setattr(local, "relation", endless)
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (503, "query_too_long")
 
 
 def test_a_time_range_holds_its_start_and_not_its_end(system_running: Running) -> None:

@@ -73,6 +73,28 @@ def test_a_limit_cuts_the_answer(data: Path) -> None:
     assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_who_gets_fewer_rows_than_there_are_is_told_so_on_standard_error(data: Path, output: str) -> None:
+    asked = ("query", "SELECT row FROM modbus", "--data", data, "--output", output)
+    cut = icsight(*asked, "--limit", "3")
+    assert cut.returncode == 0
+    assert cut.stderr.decode().splitlines() == [
+        "warning: there are more rows than the 3 that --limit allows: raise it to see them"
+    ]
+    assert icsight(*asked, "--limit", "2000").stderr == b""
+
+
+def test_a_table_that_stops_early_says_so_on_standard_error(data: Path) -> None:
+    done = icsight("query", "SELECT row FROM modbus", "--data", data)
+    assert done.stderr.decode() == "warning: 50 of 2,000 rows are shown: --limit 2000 shows all\n"
+    assert len(done.stdout.splitlines()) == 51
+
+
+def test_a_limit_is_enough_for_an_answer_of_any_length(data: Path) -> None:
+    done = icsight("query", "SELECT * FROM range(100000000)", "--data", data, "--output", "json", "--limit", "2")
+    assert (done.returncode, done.stdout.splitlines()) == (0, [b'{"range":0}', b'{"range":1}'])
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
