@@ -47,6 +47,8 @@ def plain(value: object) -> object:
             return value.hex()
         case list():
             return [plain(item) for item in cast("list[object]", value)[:SHOWN_ITEMS]]
+        case dict():
+            return {str(name): plain(item) for name, item in cast("dict[object, object]", value).items()}
         case None | bool() | int() | float() | str():
             return value
         case _:
@@ -61,5 +63,7 @@ def _shown(value: object) -> str:
             return str(int(value))
         case list():
             return ", ".join(_shown(item) for item in cast("list[object]", value))
+        case dict():
+            return " ".join(_shown(item) for item in cast("dict[object, object]", value).values())
         case _:
             return str(value)

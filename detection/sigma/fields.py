@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from sensor.drops import DROPS, LOSSES
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def field_of(table: str, name: str) -> Field:
     numbered = _NUMBERED.fullmatch(name)
     if numbered is not None and table == "modbus" and numbered[1] in _AT_ADDRESS and int(numbered[2]) <= 65_535:
         return _AT_ADDRESS[numbered[1]](int(numbered[2]))
+    if table == "sensor" and name.startswith(_DROPS):
+        raise ConditionError(f"unknown counter {name.removeprefix(_DROPS)}: one of {', '.join(DROPS)}")
     raise ConditionError(f"unknown field {name}: table {table} has no such column (`icsight fields {table}` lists them)")
 
 
@@ -140,6 +143,20 @@ _AT_ADDRESS: Final[Mapping[str, Callable[[int], Field]]] = {"modbus.value": _val
 _SPAN: Final = ("modbus.address", "modbus.quantity")
 _WRITTEN_SPAN: Final = ("modbus.access", *_SPAN, "modbus.write_address", "modbus.write_quantity")
 
+_DROPS: Final = "sensor.drops."
+
+
+def _dropped(names: tuple[str, ...]) -> pl.Expr:
+    """The sum of these counters; one that is not in the list is 0."""
+    counter = pl.element().struct
+    named = counter.field("name").cast(pl.String).is_in(names)
+    return pl.col("sensor.drops").list.eval(pl.when(named).then(counter.field("count")).otherwise(0)).list.sum()
+
+
+def _count(name: str, counters: tuple[str, ...], meaning: str) -> Field:
+    return replace(_derived(name, "u64", _dropped(counters), ("sensor.drops",), meaning), nullable=False)
+
+
 DERIVED: Final[Mapping[str, Mapping[str, Field]]] = {
     "modbus": {
         field.name: field
@@ -163,6 +180,13 @@ DERIVED: Final[Mapping[str, Mapping[str, Field]]] = {
                 "last address written, by whichever function",
             ),
         )
-    }
+    },
+    "sensor": {
+        field.name: field
+        for field in (
+            *(_count(f"{_DROPS}{name}", (name,), f"{meaning}, since the start") for name, meaning in DROPS.items()),
+            _count("sensor.lost", LOSSES, "what was on the wire and is not recorded because a bound of the sensor was reached"),
+        )
+    },
 }
 """Derived fields by table; `modbus.value[ADDRESS]` and `modbus.written[ADDRESS]` come on top of them."""

@@ -166,14 +166,15 @@ class Rule:
         """Fields that findings of one alert share: client, server and target.
 
         For a correlation what it groups by, for its windows may end at different times. A newcomer is a finding by itself, so
-        that several groups can be one alert: what is counted, client, server and target of what it groups by.
+        that several groups can be one alert: client and server, grouped by or counted, and target of what it groups by.
         """
         if self.correlation is None:
             return list(dict.fromkeys(("client.ip", "server.ip", *self.target)))
         group = list(self.correlation.group_by or [])
-        if not self.section.newcomers or self.counted is None:
+        if not self.section.newcomers:
             return group
-        return list(dict.fromkeys((self.counted, *(name for name in group if name in {"client.ip", "server.ip", *self.target}))))
+        counted = [name for name in ("client.ip", "server.ip") if name == self.counted]
+        return list(dict.fromkeys((*counted, *(name for name in group if name in {"client.ip", "server.ip", *self.target}))))
 
     @property
     def counted(self) -> str | None:

@@ -238,6 +238,35 @@ def test_a_condition_that_cannot_be_compiled_is_told_in_one_line(selection: Any,
     assert "\n" not in str(error.value)
 
 
+def sensor_states(*drops: dict[str, int]) -> pl.DataFrame:
+    counters = [[{"name": name, "count": count} for name, count in each.items()] for each in drops]
+    return rows("sensor", [{"ts": START + place * 10 * SECOND, "sensor.drops": each} for place, each in enumerate(counters)])
+
+
+@pytest.mark.parametrize(
+    ("selection", "places"),
+    [
+        ({"sensor.drops.modbus_pending_overflow|gt": 0}, [1, 2]),
+        ({"sensor.drops.modbus_pending_overflow": 0}, [0, 3]),
+        ({"sensor.drops.modbus_pending_overflow|gte": 40}, [2]),
+        ({"sensor.drops.network_other|gt": 8, "sensor.drops.modbus_pending_overflow": 3}, [1]),
+        ({"sensor.lost|gt": 0}, [1, 2]),
+        ({"sensor.lost": 43}, [2]),
+    ],
+    ids=str,
+)
+def test_a_counter_of_a_sensor_is_a_field_by_its_name(selection: Any, places: list[int]) -> None:
+    overflow = "modbus_pending_overflow"
+    frame = sensor_states({}, {"network_other": 9, overflow: 3}, {overflow: 40, "points_overflow": 3}, {"network_other": 5})
+    assert matching(selection, table="sensor", frame=frame) == places
+
+
+def test_a_counter_that_no_sensor_has_is_refused_and_the_known_ones_told() -> None:
+    with pytest.raises(ConditionError, match=r"unknown counter packets_lost: one of .*flow_evicted.*") as error:
+        matching({"sensor.drops.packets_lost|gt": 0}, table="sensor", frame=sensor_states())
+    assert "\n" not in str(error.value)
+
+
 def test_derived_fields_stand_in_the_documentation() -> None:
     document = (Path(__file__).parents[2] / "deploy/docs/rules.md").read_text(encoding="utf-8")
     for name in (*COMMON, *DERIVED["modbus"], "modbus.value[ADDRESS]", "modbus.written[ADDRESS]"):

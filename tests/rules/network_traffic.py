@@ -80,3 +80,14 @@ def packets_missing(fires: Capture, quiet: Capture) -> None:
             session.ask(ReadHoldingRegistersRequest(address=0, count=10))
             session.close()
             capture.wait(5)
+
+
+@scenario("sensor/records_lost")
+def records_lost(fires: Capture, quiet: Capture) -> None:
+    # A conversation holds 64 requests that wait for their answers; a scanner that waits for none sends more.
+    for capture, requests in ((fires, 100), (quiet, 60)):
+        session = capture.modbus(INTRUDER, PLC)
+        for address in range(requests):
+            session.request(ReadHoldingRegistersRequest(address=address, count=1))
+        capture.wait(20)
+        session.close()

@@ -1,0 +1,54 @@
+"""What a sensor counts of that which it did not use: the names in column `sensor.drops`.
+
+The packet core gives the names; a test holds them against its source. A counter that is 0 is not in the column.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DROPS: Final[Mapping[str, str]] = {
+    "packet_truncated": "packets too short for their headers",
+    "packet_malformed": "headers whose fields contradict one another",
+    "packet_nested": "packets nested too deep",
+    "link_unknown": "packets of a link type that is not known",
+    "network_other": "frames of a network protocol that is not looked at",
+    "transport_other": "packets of a transport protocol that is not looked at",
+    "fragments_seen": "fragments held or put together",
+    "fragments_evicted": "datagrams given up because too many were incomplete",
+    "fragments_expired": "datagrams that stayed incomplete",
+    "fragments_scattered": "datagrams given up because they came in too many pieces",
+    "fragments_refused": "fragments that break the rules, or that the snap length cut",
+    "stream_gap_bytes": "bytes of streams that were never seen",
+    "stream_buffer_full": "holes declared because a buffer was full",
+    "conversation_buffer_full": "holes declared because one conversation held its share of the buffers",
+    "segment_out_of_window": "segments far from the place where their stream is",
+    "segment_after_gap_bytes": "bytes that came after they had been given up",
+    "reset_out_of_window": "resets far from the place where their stream is",
+    "syn_ignored": "openings inside an established connection",
+    "flow_evicted": "conversations ended before their time to make room",
+    "datagram_cut": "datagrams that the snap length cut",
+    "modbus_skipped_bytes": "bytes skipped while looking for the next Modbus message",
+    "modbus_pending_overflow": "Modbus requests let go unanswered because too many waited",
+    "points_overflow": "points not recorded because the table of points was full",
+    "devices_overflow": "facts of devices not recorded because their table was full",
+    "violations_limited": "violations not recorded because a conversation made too many",
+    "neighbours_forgotten": "hardware addresses forgotten to make room",
+}
+"""Names of the counters, and what each counts."""
+
+LOSSES: Final = (
+    "fragments_evicted",
+    "stream_buffer_full",
+    "conversation_buffer_full",
+    "flow_evicted",
+    "modbus_pending_overflow",
+    "points_overflow",
+    "devices_overflow",
+    "violations_limited",
+    "neighbours_forgotten",
+)
+"""Counters that rise when a bound of the sensor bites, so that something that was on the wire is not in the records."""

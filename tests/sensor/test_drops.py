@@ -1,0 +1,24 @@
+"""The counters that rules can name are those that the packet core counts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from sensor.drops import DROPS, LOSSES
+
+CORE: Final = Path(__file__).resolve().parents[2] / "sensor" / "core" / "wire" / "src"
+
+NAMED: Final = re.compile(r'\(\s*"([a-z_]+)",\s*(?:self\.|limited\b)')
+"""A counter with its name, as `Counters::named` and the engine give them."""
+
+
+def test_the_counters_are_those_of_the_packet_core() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in sorted(CORE.rglob("*.rs"))]
+    named = {name for source in sources if "named(" in source for name in NAMED.findall(source)}
+    assert named == set(DROPS)
+
+
+def test_what_counts_as_lost_is_counted() -> None:
+    assert set(LOSSES) < set(DROPS)
