@@ -47,8 +47,10 @@ LOCAL_SENSOR: Final = "local"
 """Name of the sensor that reads captures on this machine, unless it is given another."""
 
 APPLICATIONS: Final = (
-    "modbus", "opcua", "http", "tls", "ssh", "dcerpc", "smb", "ftp", "telnet", "smtp", "dns", "ntp", "snmp", "dhcp", "tftp",
-    "rdp", "vnc", "s7comm", "enip", "dnp3", "iec104", "bacnet", "mms", "ntlm", "other",
+    "modbus", "opcua", "s7comm", "s7comm_plus", "mms", "iec104", "dnp3", "enip", "bacnet", "profinet_dcp", "profinet_rt",
+    "profinet_cm", "goose", "sv", "synchrophasor", "hart_ip", "fins", "slmp", "ads", "codesys", "srtp", "fox", "ethercat",
+    "powerlink", "knx", "mqtt", "opc_classic", "mrp", "ptp", "http", "tls", "ssh", "dcerpc", "smb", "ftp", "telnet", "smtp",
+    "dns", "mdns", "llmnr", "netbios_ns", "netbios_dgm", "ntp", "snmp", "dhcp", "tftp", "syslog", "ssdp", "rdp", "vnc", "lldp",
 )  # fmt: skip
 """Protocols that the sensor names, by content first and port second."""
 

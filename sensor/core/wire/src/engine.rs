@@ -16,7 +16,6 @@
 
 mod conversations;
 mod output;
-mod recognise;
 mod talk;
 mod tcp;
 

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use super::output::Output;
-use super::recognise;
 use super::talk::{self, Talk};
 use super::tcp;
 use crate::packet::{Address, Datagram, Segment, flags};
-use crate::protocol::modbus;
+use crate::protocol::Carrier;
+use crate::protocol::signature::registry;
 use crate::record::table::Transport;
 use crate::transport::{Class, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake};
 
@@ -336,7 +336,8 @@ fn reopening(flow: &Flow<Talk>, position: usize, segment: &Segment<'_>) -> Reope
 /// Which endpoint asks, when the opening was not seen: not the one with the well-known port, else the one with the higher port.
 fn likely_client(key: &FlowKey, sender: usize, is_stream: bool) -> usize {
     let [low, high] = key.endpoints.map(|endpoint| endpoint.port);
-    let is_known = |port: u16| port == modbus::PORT || recognise::by_port(port, is_stream).is_some();
+    let carrier = if is_stream { Carrier::Stream } else { Carrier::Datagram };
+    let is_known = |port: u16| registry().is_known(carrier, port);
     match (is_known(low), is_known(high)) {
         (true, false) => 1,
         (false, true) => 0,
@@ -346,7 +347,7 @@ fn likely_client(key: &FlowKey, sender: usize, is_stream: bool) -> usize {
 }
 
 fn class(flow: &Flow<Talk>) -> Class {
-    let is_industrial = flow.application.name.is_some_and(recognise::is_industrial);
+    let is_industrial = flow.application.name.is_some_and(|name| registry().is_industrial(name));
     match (flow.key.transport, flow.ending, flow.handshake) {
         (Transport::Udp, ..) => Class::Datagrams,
         (_, Some(_), _) => Class::Ended,

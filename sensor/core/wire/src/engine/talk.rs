@@ -1,9 +1,9 @@
 //! The application's part of a conversation: listening until the content tells the protocol, then speaking it.
 
 use super::output::{Output, Rule};
-use super::recognise;
 use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
+use crate::protocol::signature::registry;
 use crate::protocol::{Carrier, Context, Conversation, MESSAGE_BYTES, Probe, Side};
 use crate::record::table::{Application, FlowRow, Layer, Transport};
 use crate::record::{Party, PartyCache, PartyKey};
@@ -19,7 +19,7 @@ const PIECE_COST: usize = 64;
 /// The application's part of a conversation.
 pub(super) struct Talk {
     speech: Speech,
-    /// Protocol, as table `flow` names it.
+    /// Protocol, as table `flow` names it; while listening, the one that is possible so far.
     pub name: Option<Application>,
     party: PartyCache,
     community_id: Option<[u8; 30]>,
@@ -52,6 +52,8 @@ struct Piece {
 enum Verdict {
     Modbus(Framing, Option<Side>),
     Named(Application),
+    /// It may be this one: more bytes may say something else.
+    Likely(Application),
     Unsure,
 }
 
@@ -121,16 +123,10 @@ pub(super) fn party(flow: &mut Flow<Talk>, output: &mut Output) -> PartyKey {
 pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output) {
     let party = party(flow, output);
     let (client, server) = (flow.half(flow.client), flow.half(1 - flow.client));
-    let is_stream = flow.key.transport == Transport::Tcp;
-    let by_port =
-        |position: usize| flow.key.endpoints.get(position).and_then(|endpoint| recognise::by_port(endpoint.port, is_stream));
     let has_spoken = client.bytes + server.bytes > 0;
     let row = FlowRow {
         transport: flow.key.transport,
-        application: flow
-            .application
-            .name
-            .or_else(|| if has_spoken { by_port(1 - flow.client).or_else(|| by_port(flow.client)) } else { None }),
+        application: flow.application.name.or_else(|| if has_spoken { by_port(flow) } else { None }),
         bytes_out: client.bytes,
         bytes_in: server.bytes,
         packets_out: client.packets,
@@ -143,6 +139,21 @@ pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output)
     };
     output.records.flow.push(flow.first_ts, party, &row);
     output.cut_when_full();
+}
+
+/// The protocol that the ports tell: the server's, and the client's where it is not sure which of them that is.
+fn by_port(flow: &Flow<Talk>) -> Option<Application> {
+    let carrier = carrier(flow);
+    let named = |position: usize| registry().by_port(carrier, flow.key.endpoints.get(position)?.port);
+    let is_sure = flow.handshake != Handshake::Unseen;
+    named(1 - flow.client).or_else(|| if is_sure { None } else { named(flow.client) })
+}
+
+fn carrier(flow: &Flow<Talk>) -> Carrier {
+    match flow.key.transport {
+        Transport::Tcp => Carrier::Stream,
+        Transport::Udp => Carrier::Datagram,
+    }
 }
 
 /// Bytes in order, or a whole datagram, of the endpoint at `position`.
@@ -270,46 +281,50 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
     output.counters.held_bytes += piece.bytes.len() + PIECE_COST;
     pieces.push(piece);
     let is_datagram = flow.key.transport == Transport::Udp;
-    // What this direction has said since its last gap; and the last piece alone, for a conversation that was joined inside a message.
-    let since_gap = pieces.iter().rposition(|piece| piece.position == position && piece.is_after_gap).unwrap_or(0);
     let last = pieces.len() - 1;
-    let said: Vec<u8> = pieces
-        .iter()
-        .skip(if is_datagram { last } else { since_gap })
-        .filter(|piece| piece.position == position)
-        .flat_map(|piece| &piece.bytes)
-        .copied()
-        .collect();
+    // What this direction has said since its last gap; and the last piece alone, for a conversation that was joined inside a message.
+    let (since, said) = said_by(pieces, position, is_datagram);
+    let since = if is_datagram { 0 } else { since };
+    let (_, answered) = said_by(pieces, 1 - position, is_datagram);
     let newest = pieces.last().map(|piece| piece.bytes.clone()).unwrap_or_default();
     let joined = flow.handshake == Handshake::Unseen && !is_datagram && newest.len() < said.len();
-    let has_answer = pieces.iter().any(|piece| piece.position != position && !piece.bytes.is_empty());
     let (count, kept) = (pieces.len(), pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>());
-    match judge(flow, position, &said, has_answer) {
-        Verdict::Unsure if joined => match judge(flow, position, &newest, has_answer) {
-            Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, last, output),
-            Verdict::Named(application) => named(flow, application, output),
-            Verdict::Unsure if count >= LISTEN_PIECES || kept > LISTEN_BYTES => give_up(flow, output),
-            Verdict::Unsure => {}
-        },
-        Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, since_gap, output),
+    let (verdict, from) = match judge(flow, position, &said, &answered) {
+        Verdict::Unsure if joined => (judge(flow, position, &newest, &answered), last),
+        verdict => (verdict, since),
+    };
+    let is_enough = count >= LISTEN_PIECES || kept > LISTEN_BYTES || output.counters.held_bytes > output.limits.held_bytes;
+    match verdict {
+        Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, from, output),
         Verdict::Named(application) => named(flow, application, output),
-        Verdict::Unsure
-            if count >= LISTEN_PIECES || kept > LISTEN_BYTES || output.counters.held_bytes > output.limits.held_bytes =>
-        {
-            give_up(flow, output)
+        Verdict::Likely(application) => {
+            flow.application.name.get_or_insert(application);
+            // A datagram is whole: the next one says no more.
+            if is_datagram || is_enough {
+                give_up(flow, output);
+            }
         }
+        Verdict::Unsure if is_enough => give_up(flow, output),
         Verdict::Unsure => {}
     }
 }
 
-/// What these bytes of the endpoint at `position` are. Content goes before ports; `has_answer`: the other side has spoken too.
-fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], has_answer: bool) -> Verdict {
+/// What the endpoint at `position` has said: since its last gap in a stream, with the piece that this begins with; its last datagram.
+fn said_by(pieces: &[Piece], position: usize, is_datagram: bool) -> (usize, Vec<u8>) {
+    let is_first = |piece: &Piece| piece.position == position && (is_datagram || piece.is_after_gap);
+    let since = pieces.iter().rposition(is_first).unwrap_or(0);
+    let said = pieces.iter().skip(since).filter(|piece| piece.position == position).flat_map(|piece| &piece.bytes).copied();
+    (since, said.collect())
+}
+
+/// What these bytes of the endpoint at `position` are. Content goes before ports; `answered` is what the other side has said.
+fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], answered: &[u8]) -> Verdict {
     if said.is_empty() {
         return Verdict::Unsure;
     }
     let ports = flow.key.endpoints.map(|endpoint| endpoint.port);
-    let is_datagram = flow.key.transport == Transport::Udp;
-    let (probe, framing) = modbus::probe(side(flow.client, position), said, is_datagram);
+    let carrier = carrier(flow);
+    let (probe, framing) = modbus::probe(side(flow.client, position), said, carrier == Carrier::Datagram);
     if let Probe::Certain(seen) = probe {
         return Verdict::Modbus(framing, seen);
     }
@@ -322,14 +337,21 @@ fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], has_answer: bool) -> V
     {
         return Verdict::Modbus(framing, seen);
     }
-    let named = if is_datagram { recognise::datagram(said, ports) } else { recognise::stream(said) };
-    match (named, probe) {
-        (Some(application), _) => Verdict::Named(application),
-        (None, Probe::No) if is_own_port && has_header(said, flow.handshake) => Verdict::Modbus(Framing::Tcp, None),
-        (None, Probe::Possible(seen)) if is_own_port || (is_message || seen.is_some()) && has_answer => {
-            Verdict::Modbus(framing, seen)
+    let candidates = registry().look(carrier, said);
+    match (candidates.certain, probe) {
+        (Some(application), _) => return Verdict::Named(application),
+        (None, Probe::No) if is_own_port && has_header(said, flow.handshake) => {
+            return Verdict::Modbus(Framing::Tcp, None);
         }
-        _ => Verdict::Unsure,
+        (None, Probe::Possible(seen)) if is_own_port || (is_message || seen.is_some()) && !answered.is_empty() => {
+            return Verdict::Modbus(framing, seen);
+        }
+        _ => {}
+    }
+    let with_answer = || registry().with_answer(candidates, registry().look(carrier, answered));
+    match registry().with_port(candidates, carrier, ports).or_else(with_answer) {
+        Some(application) => Verdict::Likely(application),
+        None => Verdict::Unsure,
     }
 }
 
@@ -385,9 +407,9 @@ fn named(flow: &mut Flow<Talk>, application: Application, output: &mut Output) {
     leave(flow, Some(application), output);
 }
 
-/// Nobody recognises the conversation.
+/// Nobody is certain what the conversation is: it keeps the name that is possible, if there is one.
 fn give_up(flow: &mut Flow<Talk>, output: &mut Output) {
-    leave(flow, None, output);
+    leave(flow, flow.application.name, output);
 }
 
 fn leave(flow: &mut Flow<Talk>, application: Option<Application>, output: &mut Output) {

@@ -1,12 +1,13 @@
 //! Application protocols: bytes of a conversation in, records out. No I/O, no clock but the packets' own.
 //!
-//! A protocol says what it looks like (`probe`), and parses the conversations that are its own (`Conversation`). Adding one touches
-//! `Probe` candidates in `probe` and one variant where the engine keeps its conversations.
+//! A protocol that is parsed says what it looks like (`probe`), and parses the conversations that are its own (`Conversation`). Adding one
+//! touches `Probe` candidates in `probe` and one variant where the engine keeps its conversations. All others have a `signature`.
 
 use crate::record::{PartyKey, Records};
 
 pub mod modbus;
 pub mod opcua;
+pub mod signature;
 
 /// Which party sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +46,8 @@ pub enum Carrier {
     Stream,
     /// A UDP datagram, whole.
     Datagram,
+    /// An Ethernet frame.
+    Frame,
 }
 
 /// What a conversation may touch while it parses.

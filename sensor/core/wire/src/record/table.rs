@@ -9,6 +9,7 @@ use super::column::{
 };
 use super::party::{Common, Parties, PartyKey};
 use crate::choice;
+pub use crate::protocol::signature::Application;
 
 macro_rules! table {
     ($(#[$meta:meta])* $table:ident = $name:literal, row $row:ident $(<$lifetime:lifetime>)? {
@@ -90,16 +91,6 @@ pub trait Table {
 choice! {
     /// Transport protocol of a flow.
     pub enum Transport { Tcp = "tcp", Udp = "udp" }
-}
-
-choice! {
-    /// Application protocol of a flow.
-    pub enum Application {
-        Modbus = "modbus", Opcua = "opcua", Http = "http", Tls = "tls", Ssh = "ssh", Dcerpc = "dcerpc", Smb = "smb", Ftp = "ftp",
-        Telnet = "telnet", Smtp = "smtp", Dns = "dns", Ntp = "ntp", Snmp = "snmp", Dhcp = "dhcp", Tftp = "tftp", Rdp = "rdp",
-        Vnc = "vnc", S7comm = "s7comm", Enip = "enip", Dnp3 = "dnp3", Iec104 = "iec104", Bacnet = "bacnet", Mms = "mms",
-        Ntlm = "ntlm", Other = "other",
-    }
 }
 
 choice! {

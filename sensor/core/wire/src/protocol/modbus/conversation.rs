@@ -78,7 +78,8 @@ impl Modbus {
         Self {
             framing,
             encapsulation: match (carrier, framing) {
-                (Carrier::Datagram, _) => Encapsulation::Udp,
+                // Nobody sends Modbus in frames of its own; what comes whole is a datagram.
+                (Carrier::Datagram | Carrier::Frame, _) => Encapsulation::Udp,
                 (Carrier::Stream, Framing::Tcp) => Encapsulation::Tcp,
                 (Carrier::Stream, Framing::Rtu) => Encapsulation::RtuOverTcp,
             },
