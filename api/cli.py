@@ -65,3 +65,7 @@ def icsight() -> None:
 def main() -> NoReturn:
     """Entry point of the `icsight` command."""
     run(icsight)
+
+
+if __name__ == "__main__":
+    main()

@@ -106,7 +106,10 @@ function show(session) {
       list.take(item);
       if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
     },
-    reload: () => list.load(),
+    reload: () => {
+      list.load();
+      if (detail.id && !document.querySelector("dialog")) detail.open(detail.id);
+    },
     sensors: (health) => drawSensors(strip, health),
     state: connected,
     ended: () => setTimeout(start, 2000),
