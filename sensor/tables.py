@@ -93,7 +93,13 @@ MODBUS_EXCEPTIONS: Final = {
 """Exception codes (Modbus Application Protocol V1.1b3, 7; 7 from the earlier PI-MBUS-300)."""
 
 _FLOW = (
-    Column("network.transport", "choice", "transport protocol", nullable=False, values=("tcp", "udp")),
+    Column(
+        "network.transport",
+        "choice",
+        "transport protocol; ethernet: frames of a protocol without addresses of a network, client.ip and server.ip are null",
+        nullable=False,
+        values=("tcp", "udp", "ethernet"),
+    ),
     Column("network.application", "choice", "protocol by content first, port second; null: not known", values=APPLICATIONS),
     Column("flow.bytes_out", "u64", "payload bytes from client to server, retransmissions not counted", nullable=False),
     Column("flow.bytes_in", "u64", "payload bytes from server to client", nullable=False),
@@ -104,7 +110,7 @@ _FLOW = (
         "choice",
         "attempt: opening unanswered; refused: opening answered by reset; half_open: answered, handshake never completed; "
         "established: handshake seen; midstream: already running when first seen; one_sided: only one direction seen; "
-        "closed: ended in order; reset: ended by reset; expired: ended by silence; datagrams: UDP",
+        "closed: ended in order; reset: ended by reset; expired: ended by silence; datagrams: UDP, and frames of Ethernet",
         nullable=False,
         values=(
             "attempt", "refused", "half_open", "established", "midstream", "one_sided", "closed", "reset", "expired", "datagrams",
@@ -114,6 +120,7 @@ _FLOW = (
     Column("flow.gaps", "u32", "holes in the stream that were never filled", nullable=False),
     Column("flow.duration", "duration", "first to last packet so far", nullable=False),
     Column("flow.final", "bool", "true on the last row of a conversation, false on its state each minute", nullable=False),
+    Column("tls.server_name", "name", "server that the client of a TLS connection asks for (RFC 6066, 3)"),
 )  # fmt: skip
 
 _MODBUS = (

@@ -83,13 +83,16 @@ impl Engine {
         while is_whole {
             let Decoded { source_mac, destination_mac, vlan, source, destination, content } = self.decoder.reassembled();
             let meeting = Meeting { ts: packet.ts, source, destination, source_mac, destination_mac, vlan };
+            let mut is_used = true;
             // A tunnel in fragments may carry fragments.
             is_whole = matches!(content, Content::Reassembled);
             match content {
                 Content::Tcp(segment) => self.conversations.segment(&meeting, &segment, &mut self.output),
                 Content::Udp(datagram) => self.conversations.datagram(&meeting, &datagram, &mut self.output),
+                Content::Ethernet(frame) => is_used = self.conversations.frame(&meeting, &frame, &mut self.output),
                 _ => {}
             }
+            self.decoder.counters.other_network += u64::from(!is_used);
         }
         if self.decoder.has_anomalies() {
             self.anomalies(&meeting);
@@ -117,6 +120,10 @@ impl Engine {
                 let found = self.neighbours.neighbour(meeting.ts, meeting.vlan, meeting.source, message);
                 let party = Party { client_mac: message.mac.or(meeting.source_mac), ..link_party(meeting) };
                 self.observed(meeting.ts, party, &found);
+            }
+            Content::Ethernet(frame) => {
+                let is_used = self.conversations.frame(meeting, frame, &mut self.output);
+                self.decoder.counters.other_network += u64::from(!is_used);
             }
             Content::Reassembled | Content::None => {}
         }

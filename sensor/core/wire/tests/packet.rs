@@ -329,11 +329,21 @@ fn headers_that_contradict_themselves_are_anomalies() {
 }
 
 #[test]
+fn an_ethertype_that_is_no_network_layer_is_given_with_its_payload_behind_all_tags() {
+    let tagged = ethernet(0x8100, &[&[0x80, 0x05, 0x88, 0xb8][..], &[7; 46]].concat());
+    let mut decoder = Decoder::default();
+    let decoded = decoder.decode(&packet(LinkType::ETHERNET, &tagged));
+    let Content::Ethernet(frame) = decoded.content else { panic!("{:?}", decoded.content) };
+    assert_eq!((frame.ether_type, frame.payload, frame.missing, decoded.vlan), (0x88b8, &[7; 46][..], 0, Some(5)));
+}
+
+#[test]
 fn what_is_not_looked_at_is_counted_by_cause() {
     let mut decoder = Decoder::default();
     for (link, data) in [
         (LinkType(105), vec![0; 60]),
-        (LinkType::ETHERNET, ethernet(0x88cc, &[0; 50])),
+        // A bridge's spanning tree, in IEEE 802.3 framing.
+        (LinkType::ETHERNET, ethernet(0x0026, &[0x42; 50])),
         (LinkType::ETHERNET, ethernet(0x0800, &ip4(1, &[8; 40]))),
         (LinkType::ETHERNET, ethernet(0x0800, &[0x45; 10])),
     ] {

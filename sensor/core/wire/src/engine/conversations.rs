@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::output::Output;
 use super::talk::{self, Talk};
 use super::tcp;
-use crate::packet::{Address, Datagram, Segment, flags};
+use crate::packet::{Address, Datagram, Frame, Segment, flags};
 use crate::protocol::Carrier;
 use crate::protocol::signature::registry;
 use crate::record::table::Transport;
@@ -237,6 +237,32 @@ impl Conversations {
         self.settle(id, meeting.ts, output);
     }
 
+    /// Takes a frame in that carries no network layer. Returns whether it is of a known protocol; otherwise it makes no conversation.
+    pub fn frame(&mut self, meeting: &Meeting, frame: &Frame<'_>, output: &mut Output) -> bool {
+        let Some(application) = registry().frame(frame.ether_type, frame.payload) else {
+            return false;
+        };
+        // Cooked captures lack one of the addresses.
+        let (source, destination) = (meeting.source_mac.unwrap_or_default(), meeting.destination_mac.unwrap_or_default());
+        let (key, position) = FlowKey::ethernet(source, destination, frame.ether_type, application);
+        let id = match self.flows.find(&key) {
+            Some(id) => id,
+            None => {
+                let mut flow = Flow::new(key, position, meeting.ts, Talk::named(application));
+                let (sender, receiver) = flow.both_mut(position);
+                // A group address is whom the frame is for: nothing above it says so.
+                (sender.mac, receiver.mac) = (meeting.source_mac, meeting.destination_mac);
+                self.open(flow, output)
+            }
+        };
+        if let Some(flow) = self.flows.get_mut(id) {
+            tcp::meet(flow, position, meeting);
+            flow.half_mut(position).bytes += frame.payload.len() as u64 + frame.missing as u64;
+        }
+        self.settle(id, meeting.ts, output);
+        true
+    }
+
     /// What is to be done after each packet of a conversation.
     #[inline]
     fn settle(&mut self, id: FlowId, ts: i64, output: &mut Output) {
@@ -349,7 +375,7 @@ fn likely_client(key: &FlowKey, sender: usize, is_stream: bool) -> usize {
 fn class(flow: &Flow<Talk>) -> Class {
     let is_industrial = flow.application.name.is_some_and(|name| registry().is_industrial(name));
     match (flow.key.transport, flow.ending, flow.handshake) {
-        (Transport::Udp, ..) => Class::Datagrams,
+        (Transport::Udp | Transport::Ethernet, ..) => Class::Datagrams,
         (_, Some(_), _) => Class::Ended,
         (_, _, Handshake::Asked | Handshake::Answered) => Class::HalfOpen,
         _ if is_industrial => Class::Industrial,

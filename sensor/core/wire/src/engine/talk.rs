@@ -3,7 +3,7 @@
 use super::output::{Output, Rule};
 use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
-use crate::protocol::signature::registry;
+use crate::protocol::signature::{registry, tls};
 use crate::protocol::{Carrier, Context, Conversation, MESSAGE_BYTES, Probe, Side};
 use crate::record::table::{Application, FlowRow, Layer, Transport};
 use crate::record::{Party, PartyCache, PartyKey};
@@ -21,6 +21,8 @@ pub(super) struct Talk {
     speech: Speech,
     /// Protocol, as table `flow` names it; while listening, the one that is possible so far.
     pub name: Option<Application>,
+    /// Server that a TLS client asks for.
+    server_name: Option<Box<str>>,
     party: PartyCache,
     community_id: Option<[u8; 30]>,
     /// Whether its protocol's deadline is in the engine's queue.
@@ -62,6 +64,7 @@ impl Default for Talk {
         Self {
             speech: Speech::Listening(Vec::new()),
             name: None,
+            server_name: None,
             party: PartyCache::default(),
             community_id: None,
             has_deadline: false,
@@ -72,6 +75,11 @@ impl Default for Talk {
 }
 
 impl Talk {
+    /// That of a conversation whose protocol is known from its first frame and that nobody looks into.
+    pub fn named(application: Application) -> Self {
+        Self { speech: Speech::Other, name: Some(application), ..Self::default() }
+    }
+
     /// Whether anyone reads the bytes of the conversation.
     #[inline]
     pub fn is_read(&self) -> bool {
@@ -106,15 +114,16 @@ pub(super) fn party(flow: &mut Flow<Talk>, output: &mut Output) -> PartyKey {
         let [first, second] = key.endpoints;
         let ((client, client_half), (server, server_half)) =
             if *client == 0 { ((first, low), (second, high)) } else { ((second, high), (first, low)) };
+        let has_network = key.transport != Transport::Ethernet;
         Party {
-            client_ip: Some(client.address),
-            server_ip: Some(server.address),
-            client_port: Some(client.port),
-            server_port: Some(server.port),
+            client_ip: has_network.then_some(client.address),
+            server_ip: has_network.then_some(server.address),
+            client_port: has_network.then_some(client.port),
+            server_port: has_network.then_some(server.port),
             client_mac: client_half.mac,
             server_mac: server_half.mac,
             vlan: *vlan,
-            community_id: Some(*community_id.get_or_insert_with(|| key.community_id())),
+            community_id: has_network.then(|| *community_id.get_or_insert_with(|| key.community_id())),
         }
     })
 }
@@ -136,6 +145,7 @@ pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output)
         gaps: flow.gaps,
         duration: flow.last_ts.saturating_sub(flow.first_ts).max(0),
         is_final,
+        server_name: flow.application.server_name.as_deref(),
     };
     output.records.flow.push(flow.first_ts, party, &row);
     output.cut_when_full();
@@ -153,6 +163,7 @@ fn carrier(flow: &Flow<Talk>) -> Carrier {
     match flow.key.transport {
         Transport::Tcp => Carrier::Stream,
         Transport::Udp => Carrier::Datagram,
+        Transport::Ethernet => Carrier::Frame,
     }
 }
 
@@ -296,7 +307,19 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
     let is_enough = count >= LISTEN_PIECES || kept > LISTEN_BYTES || output.counters.held_bytes > output.limits.held_bytes;
     match verdict {
         Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, from, output),
-        Verdict::Named(application) => named(flow, application, output),
+        Verdict::Named(application) => {
+            let heard = if joined && from == last { &newest } else { &said };
+            match tls::server_name(heard) {
+                tls::ServerName::Named(name) => flow.application.server_name = Some(name.into()),
+                // The rest of the hello tells which server is asked for.
+                tls::ServerName::Unfinished if application == Application::Tls && !is_enough => {
+                    flow.application.name = Some(application);
+                    return;
+                }
+                _ => {}
+            }
+            named(flow, application, output);
+        }
         Verdict::Likely(application) => {
             flow.application.name.get_or_insert(application);
             // A datagram is whole: the next one says no more.

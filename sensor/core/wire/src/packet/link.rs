@@ -81,6 +81,17 @@ impl Display for LinkType {
     }
 }
 
+/// What an EtherType carries that is no network layer (IEEE 802.3, 3.2.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// EtherType, behind all tags.
+    pub ether_type: u16,
+    /// What follows it, padding included.
+    pub payload: &'a [u8],
+    /// Bytes that the snap length cut off the end.
+    pub missing: usize,
+}
+
 /// An ARP message for IPv4 over Ethernet (RFC 826).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArpMessage {
@@ -253,7 +264,7 @@ impl<'a> Walk<'_, 'a> {
                 Some(([0xaa, 0xaa, 0x03, _, _, _, t0, t1], rest)) => self.network(u16::from_be_bytes([t0, t1]), rest),
                 _ => self.other_network(),
             },
-            _ => self.other_network(),
+            ether_type => Content::Ethernet(Frame { ether_type, payload: data, missing: self.missing }),
         }
     }
 

@@ -23,7 +23,7 @@ mod transport;
 pub use address::Address;
 use defragment::Defragmenter;
 pub use defragment::{AGE_NS, DATAGRAMS, HELD_BYTES, PIECES};
-pub use link::{ArpMessage, LinkType, NeighbourMessage};
+pub use link::{ArpMessage, Frame, LinkType, NeighbourMessage};
 pub use transport::{Datagram, Segment, flags};
 
 use crate::record::table::Layer;
@@ -67,6 +67,8 @@ pub enum Content<'a> {
     Udp(Datagram<'a>),
     /// An ARP message.
     Arp(ArpMessage),
+    /// A payload of Ethernet that is neither IP nor ARP. Whoever does not use it counts it as `other_network`.
+    Ethernet(Frame<'a>),
     /// A neighbour solicitation or advertisement.
     Neighbour(NeighbourMessage),
     /// A datagram that is put together from fragments now; `Decoder::reassembled` says what it carries.

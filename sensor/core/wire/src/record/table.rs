@@ -89,8 +89,8 @@ pub trait Table {
 }
 
 choice! {
-    /// Transport protocol of a flow.
-    pub enum Transport { Tcp = "tcp", Udp = "udp" }
+    /// Transport protocol of a flow, or Ethernet where there is none above it.
+    pub enum Transport { Tcp = "tcp", Udp = "udp", Ethernet = "ethernet" }
 }
 
 choice! {
@@ -210,7 +210,7 @@ element! {
 
 table! {
     /// A conversation at its end, and its state each minute.
-    Flow = "flow", row FlowRow {
+    Flow = "flow", row FlowRow<'a> {
         transport: Choice<Transport> = "network.transport" required <- Transport,
         application: Choice<Application> = "network.application" nullable <- Option<Application>,
         bytes_out: Number<UInt64Type> = "flow.bytes_out" required <- u64,
@@ -222,6 +222,7 @@ table! {
         gaps: Number<UInt32Type> = "flow.gaps" required <- u32,
         duration: Number<DurationNanosecondType> = "flow.duration" required <- i64,
         is_final: Flags = "flow.final" required <- bool,
+        server_name: Names = "tls.server_name" nullable <- Option<&'a str>,
     }
 }
 

@@ -131,7 +131,7 @@ impl<A> Flow<A> {
         use crate::record::table::Transport;
         let [low, high] = &self.halves;
         let is_one_sided = low.packets == 0 || high.packets == 0;
-        if self.key.transport == Transport::Udp {
+        if self.key.transport != Transport::Tcp {
             return FlowState::Datagrams;
         }
         match (self.handshake, self.ending) {

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use crate::packet::Address;
 use crate::record::column::Word;
-use crate::record::table::Transport;
+use crate::record::table::{Application, Transport};
 
 /// An address and a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +19,8 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// Two endpoints in order, and the transport between them.
+/// Two endpoints in order, and the transport between them. On Ethernet the addresses are hardware addresses, and EtherType and protocol stand
+/// in place of the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
     /// The endpoints, the smaller one first.
@@ -39,6 +40,17 @@ impl FlowKey {
         }
     }
 
+    /// The key of frames of one protocol from one hardware address to another, and the position of `source` in it. The EtherType alone would
+    /// not do: PROFINET's cyclic data and its discovery share one.
+    #[inline]
+    pub fn ethernet(source: [u8; 6], destination: [u8; 6], ether_type: u16, application: Application) -> (Self, usize) {
+        let number = |[a, b, c, d, e, f]: [u8; 6]| Address(u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f])));
+        let (low, high, position) = if source <= destination { (source, destination, 0) } else { (destination, source, 1) };
+        let low = Endpoint { address: number(low), port: ether_type };
+        let high = Endpoint { address: number(high), port: u16::from(application.key()) };
+        (Self { endpoints: [low, high], transport: Transport::Ethernet }, position)
+    }
+
     /// Hash of the key.
     #[inline]
     pub fn hash_with(&self, hasher: &RandomState) -> u64 {
@@ -53,7 +65,7 @@ impl FlowKey {
         state.finish()
     }
 
-    /// Community ID v1 with seed 0 (<https://github.com/corelight/community-id-spec>): the same in Zeek, Suricata and Arkime.
+    /// Community ID v1 with seed 0; Ethernet has none (<https://github.com/corelight/community-id-spec>): the same in Zeek, Suricata and Arkime.
     pub fn community_id(&self) -> [u8; 30] {
         let mut hash = sha1_smol::Sha1::new();
         let [low, high] = self.endpoints;
@@ -96,6 +108,16 @@ mod tests {
         assert_eq!(id(here, there, Transport::Tcp), tcp);
         let udp = "1:d/FP5EW3wiY1vCndhwleRRKHowQ=";
         assert_eq!(id(([192, 168, 1, 52], 54_585), ([8, 8, 8, 8], 53), Transport::Udp), udp);
+    }
+
+    #[test]
+    fn frames_of_both_directions_have_one_key_and_those_of_another_protocol_another() {
+        let (one, two) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+        let (there, from) = FlowKey::ethernet(two, one, 0x8892, Application::ProfinetDcp);
+        let (back, to) = FlowKey::ethernet(one, two, 0x8892, Application::ProfinetDcp);
+        assert_eq!((there, from, to), (back, 1, 0));
+        assert_ne!(there, FlowKey::ethernet(two, one, 0x8892, Application::ProfinetRt).0);
+        assert_ne!(there, FlowKey::ethernet(two, one, 0x88b8, Application::ProfinetDcp).0);
     }
 
     #[test]
