@@ -321,7 +321,7 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
             named(flow, application, output);
         }
         Verdict::Likely(application) => {
-            flow.application.name.get_or_insert(application);
+            flow.application.name = Some(application);
             // A datagram is whole: the next one says no more.
             if is_datagram || is_enough {
                 give_up(flow, output);

@@ -21,18 +21,17 @@ const ABSTRACT_SYNTAX: &[u8] = &[0x28, 0xca, 0x22, 0x02, 0x01];
 
 /// A session that is opened or accepted for MMS; data of a session that may be; a connection to a selector that is no rack and slot.
 fn stream(data: &[u8]) -> Match {
-    tpkt::units(data)
-        .map(|unit| match unit {
+    tpkt::look(data, |unit| match unit {
             Unit::Data([0x0d | 0x0e, ..]) if contains(data, ABSTRACT_SYNTAX) => Match::Certain,
-            // Give tokens and data transfer, then user data of the presentation layer.
+            // Give tokens and data transfer, then user data of the presentation layer. MMS is what IEC 61850 and ICCP speak there.
             Unit::Data([0x0d | 0x0e, ..] | [0x01, 0x00, 0x01, 0x00, 0x61, ..]) => Match::Possible,
+            // Without a session, as some test tools send it: a unit of MMS itself (ISO 9506-2, 7.1) whose length fits.
+            Unit::Data([0xa0..=0xae, length @ 2..=0x7f, body @ ..]) => Match::possible_if(usize::from(*length) == body.len()),
             Unit::Connection(parameters) if !tpkt::is_remote_desktop(parameters) => {
                 Match::possible_if(tpkt::called_selector(parameters).is_some_and(|selector| matches!(selector, [0x00, _] | [_, _, _, _])))
             }
             _ => Match::No,
         })
-        .max()
-        .unwrap_or(Match::No)
 }
 
 #[cfg(test)]

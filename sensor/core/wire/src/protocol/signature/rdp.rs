@@ -18,15 +18,12 @@ pub static SIGNATURE: Signature = Signature {
 
 /// A connection with its cookie or negotiation, or the connect of the T.125 conference inside.
 fn stream(data: &[u8]) -> Match {
-    tpkt::units(data)
-        .map(|unit| match unit {
+    tpkt::look(data, |unit| match unit {
             Unit::Connection(parameters) if tpkt::is_remote_desktop(parameters) => Match::Certain,
             Unit::Data([0x7f, 0x65 | 0x66, ..]) => Match::Certain,
             Unit::Connection([]) => Match::Possible,
             _ => Match::No,
         })
-        .max()
-        .unwrap_or(Match::No)
 }
 
 #[cfg(test)]

@@ -17,16 +17,13 @@ pub static SIGNATURE: Signature = Signature {
 
 /// A header with one of the four kinds (job, acknowledgement, answer, user data) and its reserved bytes; or a connection to rack and slot.
 fn stream(data: &[u8]) -> Match {
-    tpkt::units(data)
-        .map(|unit| match unit {
+    tpkt::look(data, |unit| match unit {
             Unit::Data([0x32, 0x01 | 0x02 | 0x03 | 0x07, 0x00, 0x00, ..]) => Match::Certain,
             Unit::Connection(parameters) if !tpkt::is_remote_desktop(parameters) => {
                 Match::possible_if(tpkt::called_selector(parameters).is_some_and(tpkt::is_rack_and_slot))
             }
             _ => Match::No,
         })
-        .max()
-        .unwrap_or(Match::No)
 }
 
 #[cfg(test)]

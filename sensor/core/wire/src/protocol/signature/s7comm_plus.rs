@@ -18,16 +18,13 @@ pub static SIGNATURE: Signature = Signature {
 
 /// Identifier, protocol version, length; or a connection to one of its own selectors.
 fn stream(data: &[u8]) -> Match {
-    tpkt::units(data)
-        .map(|unit| match unit {
+    tpkt::look(data, |unit| match unit {
             Unit::Data([0x72, 0x01..=0x03 | 0xfe | 0xff, _, _, ..]) => Match::Certain,
             Unit::Connection(parameters) => {
                 Match::certain_if(tpkt::called_selector(parameters).is_some_and(|selector| selector.starts_with(b"SIMATIC-ROOT")))
             }
             _ => Match::No,
         })
-        .max()
-        .unwrap_or(Match::No)
 }
 
 #[cfg(test)]

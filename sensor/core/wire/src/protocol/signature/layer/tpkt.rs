@@ -1,6 +1,7 @@
 //! ISO transport over TCP: TPKT (RFC 1006, 6) and in it COTP (ISO 8073, 13), which S7 communication, MMS and RDP stand on.
 
 use super::field::be16;
+use crate::protocol::signature::Match;
 
 /// A transport protocol data unit.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub fn units(data: &[u8]) -> impl Iterator<Item = Unit<'_>> {
             _ => None,
         }
     })
+}
+
+/// What a stream says that consists of units: one that is certain decides, else the last one with content, for what a connection carries says
+/// more than its selectors.
+pub fn look(data: &[u8], unit: impl Fn(Unit<'_>) -> Match) -> Match {
+    units(data)
+        .filter(|found| *found != Unit::Data(&[]))
+        .map(unit)
+        .fold(Match::No, |sum, found| if sum == Match::Certain { sum } else { found })
 }
 
 /// The called transport selector of a connection (parameter 0xc2).
