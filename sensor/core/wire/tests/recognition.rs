@@ -182,6 +182,9 @@ fn what_a_connection_to_a_transport_selector_carries_is_told_by_its_data() {
     // The connection alone: what its selector says, on this port.
     assert_eq!(named(&dialogue(102, &[connect, confirm])), ["s7comm"]);
     assert_eq!(named(&dialogue(102, &[connect, confirm, plus])), ["s7comm_plus"]);
+    // MMS behind selectors that look like rack and slot, without a session.
+    let initiate = b"\x03\x00\x00\x0d\x02\xf0\x80\xa8\x04\x80\x02\x00\x1f";
+    assert_eq!(named(&dialogue(102, &[connect, confirm, initiate])), ["mms"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::talk::{self, Talk};
 use super::tcp;
 use crate::packet::{Address, Datagram, Frame, Segment, flags};
 use crate::protocol::Carrier;
-use crate::protocol::signature::registry;
+use crate::protocol::signature::{Application, registry};
 use crate::record::table::Transport;
 use crate::transport::{Class, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake};
 
@@ -373,7 +373,7 @@ fn likely_client(key: &FlowKey, sender: usize, is_stream: bool) -> usize {
 }
 
 fn class(flow: &Flow<Talk>) -> Class {
-    let is_industrial = flow.application.name.is_some_and(|name| registry().is_industrial(name));
+    let is_industrial = flow.application.name.is_some_and(Application::is_industrial);
     match (flow.key.transport, flow.ending, flow.handshake) {
         (Transport::Udp | Transport::Ethernet, ..) => Class::Datagrams,
         (_, Some(_), _) => Class::Ended,

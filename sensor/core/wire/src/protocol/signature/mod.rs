@@ -150,6 +150,16 @@ macro_rules! signatures {
             pub enum Application { $($application = $word),* }
         }
 
+        impl Application {
+            /// Whether it belongs to machines rather than to an office. Asked for each packet, so that no registry is in the way.
+            #[inline]
+            pub fn is_industrial(self) -> bool {
+                match self {
+                    $(Self::$application => $module::SIGNATURE.is_industrial),*
+                }
+            }
+        }
+
         /// All signatures, in the order of `Application`.
         pub static SIGNATURES: &[&Signature] = &[$(&$module::SIGNATURE),*];
     };

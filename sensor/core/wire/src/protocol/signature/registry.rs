@@ -114,16 +114,6 @@ impl Registry {
     pub fn is_known(&self, carrier: Carrier, port: u16) -> bool {
         transport(carrier).and_then(|position| self.ports.get(position)).is_some_and(|ports| ports.binary_search(&port).is_ok())
     }
-
-    /// Whether a protocol belongs to machines rather than to an office.
-    #[inline]
-    pub fn is_industrial(&self, application: Application) -> bool {
-        // The registry of all signatures is in the order of `Application`.
-        match self.signatures.get(application as usize) {
-            Some(signature) if signature.application == application => signature.is_industrial,
-            _ => self.signatures.iter().any(|signature| signature.application == application && signature.is_industrial),
-        }
-    }
 }
 
 /// Position of a carrier that has ports.
