@@ -20,7 +20,7 @@ from sensor.terminal import CommandError, warn
 @click.option("--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How rows are written.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Print at most N rows.")
 def query(select: str, folder: Path, output: Format, limit: int | None) -> None:
-    r"""Ask the stored records in SQL: one SELECT over the tables flow, modbus, point, device, violation and sensor.
+    r"""Ask the stored records in SQL: one SELECT over the record tables (flow, modbus, sensor and others).
 
     Names of columns may be written as they are, client.ip, or in double quotes. Each record also has sensor, epoch, sequence and
     row, which identify it. Durations are nanoseconds. `icsight fields` lists the tables and their columns.

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { number, t, time } from "./texts.js";
 
 /** Durations come in nanoseconds. */
-const DURATIONS = new Set(["flow.duration", "modbus.response_time", "sensor.clock_offset"]);
+const DURATIONS = new Set(["flow.duration", "modbus.response_time", "opcua.response_time", "sensor.clock_offset"]);
 
 /** Values of a list that are shown before the rest is left to the tooltip. */
 const VALUES = 8;

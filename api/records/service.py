@@ -29,6 +29,18 @@ FIRST_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "ts", "client.ip", "server.ip", "modbus.unit_id", "modbus.function", "modbus.address", "modbus.quantity", "modbus.values",
         "modbus.write_address", "modbus.write_values", "modbus.exception", "modbus.response_time",
     ),
+    "opcua": (
+        "ts", "client.ip", "server.ip", "opcua.message_type", "opcua.service", "opcua.security_mode", "opcua.user_name",
+        "opcua.status", "opcua.error", "opcua.operations", "opcua.response_time",
+    ),
+    "opcua_item": (
+        "ts", "client.ip", "server.ip", "opcua.kind", "opcua.node_id", "opcua.name", "opcua.attribute", "opcua.value",
+        "opcua.status",
+    ),
+    "pubsub": (
+        "ts", "client.ip", "server.ip", "pubsub.publisher_id", "pubsub.message_type", "pubsub.data_set_writer_id",
+        "pubsub.fields", "pubsub.values", "pubsub.status",
+    ),
     "point": ("ts", "client.ip", "server.ip", "point.id", "point.number", "point.access"),
     "device": ("ts", "device.ip", "device.mac", "device.attribute", "device.value", "device.source"),
     "violation": ("ts", "client.ip", "server.ip", "violation.kind", "violation.detail", "violation.clause", "violation.layer"),

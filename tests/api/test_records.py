@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.records.service import FIRST_COLUMNS
 from collector.records import decode
 from collector.store import local
 from sensor.spool_format import BatchHeader
+from sensor.tables import TABLES
 from tests.api.alerts import upsert, with_related
 from tests.batches import EPOCH, START, encode, sample
 
@@ -38,6 +42,24 @@ def test_an_alert_opens_on_its_exact_records(system_running: Running) -> None:
     assert [item["record"] for item in table["items"]] == wanted[:2]
     assert table["columns"][:4] == ["ts", "client.ip", "server.ip", "modbus.unit_id"]
     assert all(item["modbus.quantity"] == 4 for item in table["items"])
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+def test_an_alert_opens_on_records_of_any_table(system_running: Running, table: str) -> None:
+    store(system_running, table, dict(sample(table, 2)))
+    system_running.alerts(upsert(1, body={**upsert(1).body, "records": [identity(1)]}))
+    answer = system_running.signed_in("viewer").get(f"/api/alerts/{1:032x}/records")
+    (found,) = answer.json()["tables"]
+    assert (found["table"], [item["record"] for item in found["items"]]) == (table, [identity(1)])
+    assert set(FIRST_COLUMNS[table]) <= TABLES[table].schema.keys()
+
+
+def test_the_page_knows_which_columns_are_durations() -> None:
+    script = (files("api") / "console" / "records.js").read_text(encoding="utf-8")
+    listed = re.search(r"DURATIONS = new Set\(\[(.*?)\]\)", script, re.DOTALL)
+    declared = {column.name for table in TABLES.values() for column in table.columns if column.kind == "duration"}
+    assert listed is not None
+    assert set(re.findall(r'"([^"]+)"', listed[1])) == declared
 
 
 def test_what_is_related_to_an_alert_opens_on_its_own_records(system_running: Running) -> None:
