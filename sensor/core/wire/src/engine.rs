@@ -117,7 +117,7 @@ impl Engine {
                 self.observed(meeting.ts, party, &found);
             }
             Content::Neighbour(message) => {
-                let found = self.neighbours.neighbour(meeting.ts, meeting.vlan, meeting.source, message);
+                let found = self.neighbours.neighbour(meeting.ts, meeting.vlan, (meeting.source, meeting.destination), message);
                 let party = Party { client_mac: message.mac.or(meeting.source_mac), ..link_party(meeting) };
                 self.observed(meeting.ts, party, &found);
             }

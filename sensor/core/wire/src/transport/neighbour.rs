@@ -14,6 +14,10 @@ const NEIGHBOURS: usize = 16_384;
 const QUESTIONS: usize = 1_024;
 /// How long a question may wait for its answer, in nanoseconds.
 const ANSWER_NS: i64 = 5_000_000_000;
+/// How much later the same answer may come again: a mirror port shows a frame where it enters and where it leaves. In nanoseconds.
+const AGAIN_NS: i64 = 100_000_000;
+/// Hardware addresses that may answer one question: the owner's, and one that contradicts it.
+const ANSWERS: usize = 2;
 /// Time between two reports of a conflict about the same address, in nanoseconds.
 const CONFLICT_NS: i64 = 60_000_000_000;
 /// Announcements of one address within `STORM_NS` that are a storm. RFC 5227, 2.3 asks for two.
@@ -30,6 +34,32 @@ struct Neighbour {
     reported_ts: Option<i64>,
     announced_ts: i64,
     announcements: u32,
+}
+
+/// Somebody who wants to know the hardware address of a network address.
+struct Question {
+    ts: i64,
+    place: Place,
+    asker: Address,
+    /// Who has answered, and when first.
+    answers: [Option<([u8; 6], i64)>; ANSWERS],
+}
+
+impl Question {
+    /// Takes an answer in. False where this hardware address has answered before, or too many have.
+    fn answer(&mut self, ts: i64, mac: [u8; 6]) -> bool {
+        for slot in &mut self.answers {
+            match slot {
+                Some((known, first)) if *known == mac => return ts.saturating_sub(*first).saturating_abs() <= AGAIN_NS,
+                Some(_) => {}
+                None => {
+                    *slot = Some((mac, ts));
+                    return true;
+                }
+            }
+        }
+        false
+    }
 }
 
 /// Something that breaks the network's order.
@@ -50,7 +80,7 @@ pub struct Observation {
 pub struct Neighbours {
     known: HashMap<Place, Neighbour, FixedState>,
     order: VecDeque<Place>,
-    questions: VecDeque<(i64, Place)>,
+    questions: VecDeque<Question>,
     first_ts: Option<i64>,
     /// Addresses forgotten to make room.
     pub forgotten: u64,
@@ -61,7 +91,7 @@ impl Neighbours {
     pub fn bytes(&self) -> usize {
         self.known.len() * (size_of::<Place>() + size_of::<Neighbour>())
             + self.order.capacity() * size_of::<Place>()
-            + self.questions.capacity() * size_of::<(i64, Place)>()
+            + self.questions.capacity() * size_of::<Question>()
     }
 
     /// Takes an ARP message in; `frame_mac` is the sender of the frame.
@@ -86,10 +116,11 @@ impl Neighbours {
         }
         let is_announcement = message.sender == message.target;
         if message.is_reply {
-            if !is_announcement && !self.was_asked(ts, place) {
+            if !is_announcement && !self.was_asked(ts, place, message.target, Some(message.sender_mac)) {
                 let detail = format!(
-                    "expected a request for {} in the 5 s before, seen a reply by {} without",
+                    "expected a request for {} by {} in the 5 s before that is not answered yet, seen a reply by {} without",
                     message.sender,
+                    message.target,
                     mac_text(message.sender_mac)
                 );
                 found.push(Observation {
@@ -100,7 +131,7 @@ impl Neighbours {
                 });
             }
         } else if !is_announcement {
-            self.ask(ts, (vlan, message.target));
+            self.ask(ts, (vlan, message.target), message.sender);
         }
         // A probe has no sender yet (RFC 5227, 2.1.1).
         if message.sender != unspecified {
@@ -122,21 +153,28 @@ impl Neighbours {
         found
     }
 
-    /// Takes a neighbour solicitation or advertisement in; `source` is the sender of the packet.
-    pub fn neighbour(&mut self, ts: i64, vlan: Option<u16>, source: Address, message: &NeighbourMessage) -> Vec<Observation> {
+    /// Takes a neighbour solicitation or advertisement in; `ends` are the sender and the receiver of the packet.
+    pub fn neighbour(
+        &mut self,
+        ts: i64,
+        vlan: Option<u16>,
+        ends: (Address, Address),
+        message: &NeighbourMessage,
+    ) -> Vec<Observation> {
+        let (source, destination) = ends;
         let mut found = Vec::new();
         let place = (vlan, message.target);
         let speaker = if message.is_advertisement {
-            if message.is_solicited && !self.was_asked(ts, place) {
+            if message.is_solicited && !self.was_asked(ts, place, destination, message.mac) {
                 let detail = format!(
-                    "expected a solicitation for {} in the 5 s before, seen a solicited advertisement without",
+                    "expected a solicitation for {} by {destination} in the 5 s before that is not answered yet, seen a solicited advertisement without",
                     message.target
                 );
                 found.push(Observation { protocol: "ndp", kind: "ndp_advertisement_unasked", clause: "RFC 4861, 7.2.4", detail });
             }
             place
         } else {
-            self.ask(ts, place);
+            self.ask(ts, place, source);
             (vlan, source)
         };
         // Duplicate address detection comes from the unspecified address (RFC 4862, 5.4.2).
@@ -153,19 +191,23 @@ impl Neighbours {
         found
     }
 
-    fn ask(&mut self, ts: i64, place: Place) {
+    fn ask(&mut self, ts: i64, place: Place, asker: Address) {
         if self.questions.len() >= QUESTIONS {
             self.questions.pop_front();
         }
         self.first_ts.get_or_insert(ts);
-        self.questions.push_back((ts, place));
+        self.questions.push_back(Question { ts, place, asker, answers: [None; ANSWERS] });
     }
 
-    /// Whether this was asked for lately, or may have been before the capture began.
-    fn was_asked(&mut self, ts: i64, place: Place) -> bool {
+    /// Whether the receiver of an answer asked for it lately, or may have before the capture began. A question is answered once by a
+    /// hardware address: who says the same again and again wants to be believed against another.
+    fn was_asked(&mut self, ts: i64, place: Place, receiver: Address, mac: Option<[u8; 6]>) -> bool {
         let recent = |asked: i64| ts.saturating_sub(asked).saturating_abs() <= ANSWER_NS;
         let began = *self.first_ts.get_or_insert(ts);
-        recent(began) || self.questions.iter().rev().any(|(asked, question)| *question == place && recent(*asked))
+        let mut questions = self.questions.iter_mut().rev();
+        let fits = |question: &&mut Question| question.place == place && question.asker == receiver && recent(question.ts);
+        let is_answer = questions.find(fits).is_some_and(|question| mac.is_none_or(|mac| question.answer(ts, mac)));
+        is_answer || recent(began)
     }
 
     /// Remembers who speaks for an address; says so when somebody else did.
@@ -259,6 +301,47 @@ mod tests {
         assert!(kinds(&mut neighbours, 20 * SECOND, &message(false, 1, 1, 2)).is_empty());
         assert!(kinds(&mut neighbours, 21 * SECOND, &message(true, 2, 2, 1)).is_empty());
         assert_eq!(kinds(&mut neighbours, 30 * SECOND, &message(true, 2, 2, 1)), ["arp_reply_unasked"]);
+    }
+
+    #[test]
+    fn a_reply_to_another_than_who_asked_is_told() {
+        let mut neighbours = Neighbours::default();
+        kinds(&mut neighbours, 0, &message(false, 9, 9, 8));
+        assert!(kinds(&mut neighbours, 20 * SECOND, &message(false, 1, 1, 2)).is_empty());
+        assert_eq!(kinds(&mut neighbours, 21 * SECOND, &message(true, 2, 2, 3)), ["arp_reply_unasked"]);
+        assert!(kinds(&mut neighbours, 22 * SECOND, &message(true, 2, 2, 1)).is_empty());
+    }
+
+    #[test]
+    fn a_second_answer_by_another_is_a_conflict_and_each_repetition_is_unasked() {
+        let mut neighbours = Neighbours::default();
+        kinds(&mut neighbours, 0, &message(false, 9, 9, 8));
+        kinds(&mut neighbours, 20 * SECOND, &message(false, 1, 1, 2));
+        assert!(kinds(&mut neighbours, 20 * SECOND + 1_000, &message(true, 2, 2, 1)).is_empty());
+        // The same frame where it leaves the switch.
+        assert!(kinds(&mut neighbours, 20 * SECOND + 2_000, &message(true, 2, 2, 1)).is_empty());
+        assert_eq!(kinds(&mut neighbours, 21 * SECOND, &message(true, 2, 6, 1)), ["address_conflict"]);
+        assert_eq!(kinds(&mut neighbours, 22 * SECOND, &message(true, 2, 6, 1)), ["arp_reply_unasked"]);
+        assert_eq!(kinds(&mut neighbours, 23 * SECOND, &message(true, 2, 7, 1)), ["arp_reply_unasked"]);
+        // The next question may be answered anew.
+        kinds(&mut neighbours, 24 * SECOND, &message(false, 1, 1, 2));
+        assert!(kinds(&mut neighbours, 24 * SECOND + 1_000, &message(true, 2, 2, 1)).is_empty());
+    }
+
+    #[test]
+    fn an_advertisement_to_another_than_who_solicited_is_told() {
+        let mut neighbours = Neighbours::default();
+        let address = |last: u8| Address::v6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+        let ask =
+            |target| NeighbourMessage { is_advertisement: false, is_solicited: false, target, mac: Some([2, 0, 0, 0, 0, 1]) };
+        let tell =
+            |target| NeighbourMessage { is_advertisement: true, is_solicited: true, target, mac: Some([2, 0, 0, 0, 0, 2]) };
+        let group = address(0xff);
+        assert!(neighbours.neighbour(0, None, (address(1), group), &ask(address(9))).is_empty());
+        assert!(neighbours.neighbour(20 * SECOND, None, (address(1), group), &ask(address(2))).is_empty());
+        assert!(neighbours.neighbour(21 * SECOND, None, (address(2), address(1)), &tell(address(2))).is_empty());
+        let found = neighbours.neighbour(22 * SECOND, None, (address(2), address(3)), &tell(address(2)));
+        assert_eq!(found.iter().map(|each| each.kind).collect::<Vec<_>>(), ["ndp_advertisement_unasked"]);
     }
 
     #[test]
