@@ -1,7 +1,7 @@
 //! What message bodies say, one statement at a time.
 
 use super::*;
-use crate::protocol::opcua::binary::{DataValue, DiagnosticInfo, ExtensionObject, List, NodeId, Text, Variant};
+use crate::protocol::opcua::binary::{BuiltIn, DataValue, DiagnosticInfo, ExtensionObject, List, NodeId, Text, Variant};
 
 /// One decoded statement of a message body, in the order of the wire; borrowed from it. Results come in the order of their requests' items.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -200,6 +200,8 @@ pub enum Operand<'a> {
     },
     /// Call request: an argument of the latest method.
     Argument(Variant<'a>),
+    /// Call request: an argument that is a secret, as a password: its type alone.
+    SecretArgument(BuiltIn),
     /// Call response: the result of a method.
     CallResult {
         /// Its status.
