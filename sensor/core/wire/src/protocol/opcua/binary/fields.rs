@@ -2,10 +2,12 @@
 
 /// Declares a structure and reads it field by field, in the order in which they stand. Least length: the sum of its fields'.
 macro_rules! structure {
-    ($(#[$doc:meta])* pub struct $name:ident<$life:lifetime> { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident<$life:lifetime> {
+        $($(#[$field_doc:meta])* $field_vis:vis $field:ident: $type:ty,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct $name<$life> { $($(#[$field_doc])* pub $field: $type,)* }
+        $vis struct $name<$life> { $($(#[$field_doc])* $field_vis $field: $type,)* }
 
         impl<$life> $crate::protocol::opcua::binary::Decode<$life> for $name<$life> {
             const LEAST: usize = 0 $(+ <$type as $crate::protocol::opcua::binary::Decode<$life>>::LEAST)*;
@@ -17,10 +19,12 @@ macro_rules! structure {
             }
         }
     };
-    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_doc:meta])* $field_vis:vis $field:ident: $type:ty,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+        $vis struct $name { $($(#[$field_doc])* $field_vis $field: $type,)* }
 
         impl<'a> $crate::protocol::opcua::binary::Decode<'a> for $name {
             const LEAST: usize = 0 $(+ <$type as $crate::protocol::opcua::binary::Decode<'a>>::LEAST)*;

@@ -37,7 +37,7 @@ impl<T> std::fmt::Debug for List<'_, T> {
     }
 }
 
-impl<'a, T: Decode<'a>> List<'a, T> {
+impl<T> List<'_, T> {
     /// How many elements.
     pub fn len(&self) -> usize {
         self.count
@@ -47,7 +47,9 @@ impl<'a, T: Decode<'a>> List<'a, T> {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
+}
 
+impl<'a, T: Decode<'a>> List<'a, T> {
     /// The elements, decoded on the way.
     pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
         let mut reader = Reader::new(self.raw);

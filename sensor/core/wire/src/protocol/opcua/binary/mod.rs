@@ -12,6 +12,9 @@ mod fields;
 pub mod list;
 pub mod node_id;
 pub mod reader;
+mod standard_structure;
+pub mod structure;
+mod structure_text;
 pub mod text;
 mod value_text;
 pub mod variant;
@@ -24,6 +27,7 @@ pub(in crate::protocol::opcua) use fields::structure;
 pub use list::List;
 pub use node_id::{ExpandedNodeId, Guid, Identifier, LocalizedText, NodeId, QualifiedName};
 pub use reader::{Decode, Reader};
+pub use structure::{Definition, Definitions, OwnedNodeId};
 pub use variant::{Array, BuiltIn, Nested, Scalar, Variant};
 
 /// A String as it came: `None` is the null string, which differs from an empty one. Not checked to be UTF-8 (OPC 10000-6, 5.2.2.4).

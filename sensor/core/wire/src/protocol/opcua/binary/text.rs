@@ -55,6 +55,19 @@ impl<'s> Limited<'s> {
     pub fn is_full(&self) -> bool {
         self.full
     }
+
+    /// Where it stands, to `rewind` to.
+    pub fn mark(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back what was written since `mark`, of a text that is not full.
+    pub fn rewind(&mut self, mark: usize) {
+        if !self.full {
+            self.left = self.left.saturating_add(self.out.len().saturating_sub(mark));
+            self.out.truncate(mark);
+        }
+    }
 }
 
 impl Write for Limited<'_> {

@@ -1,19 +1,28 @@
 //! Text of values: what a person reads in a record.
 
-use std::fmt::Write;
+use std::fmt::{Result, Write};
 
+use super::structure::{Definition, Definitions};
+use super::structure_text::{Stop, write_structure};
 use super::text::{Limited, write_escaped, write_hex};
-use super::{Array, DataValue, DiagnosticInfo, Scalar, Text, Variant, date_time};
+use super::{Array, Body, DataValue, DiagnosticInfo, ExtensionObject, Reader, Scalar, Text, Variant, date_time};
 use crate::protocol::opcua::status;
 
 /// Values nested deeper than this are written as an ellipsis.
 const TEXT_DEPTH: u8 = 8;
+/// Dimensions of a shape that are written.
+const SHAPE_DIMENSIONS: usize = 8;
 
 impl Variant<'_> {
     /// Appends the value's text to `out`, at most `limit` bytes and an ellipsis. A string alone stands as it is; in an array strings are quoted.
-    /// A matrix is written as the array that it is on the wire: see `write_shape`.
+    /// A matrix is written as the array that it is on the wire: see `write_shape`. Structures are written by type and length.
     pub fn value_text(&self, out: &mut String, limit: usize) {
-        let _ = write_variant(self, &mut Limited::new(out, limit), 0, false);
+        let _ = Pen::new(out, limit, None).variant(self, false);
+    }
+
+    /// The same, with structures written as `{Name: value}` where `definitions` has them.
+    pub fn value_text_with(&self, out: &mut String, limit: usize, definitions: &Definitions) {
+        let _ = Pen::new(out, limit, Some(definitions)).variant(self, false);
     }
 
     /// Appends the lengths of an array, as `[3]` or `[2,3]`; nothing for a value alone.
@@ -23,139 +32,188 @@ impl Variant<'_> {
             let _ = write!(out, "[{}]", array.len());
             return;
         }
-        for (index, length) in array.dimensions().iter().enumerate() {
+        for (index, length) in array.dimensions().iter().take(SHAPE_DIMENSIONS).enumerate() {
             let _ = write!(out, "{}{length}", if index == 0 { '[' } else { ',' });
         }
-        out.push(']');
+        out.push_str(if array.dimensions().len() > SHAPE_DIMENSIONS { ",…]" } else { "]" });
     }
 }
 
 impl Scalar<'_> {
-    /// Appends the value's text to `out`, at most `limit` bytes and an ellipsis.
+    /// Appends the value's text to `out`, as `Variant::value_text` does.
     pub fn value_text(&self, out: &mut String, limit: usize) {
-        let _ = write_scalar(self, &mut Limited::new(out, limit), 0, false);
+        let _ = Pen::new(out, limit, None).scalar(self, false);
     }
 }
 
-fn write_variant(variant: &Variant<'_>, out: &mut Limited<'_>, depth: u8, quoted: bool) -> std::fmt::Result {
-    match variant {
-        Variant::Null => out.write_str("null"),
-        Variant::Scalar(scalar) => write_scalar(scalar, out, depth, quoted),
-        Variant::Array(array) => write_array(array, out, depth),
+impl ExtensionObject<'_> {
+    /// Appends the structure's text to `out`, as `Variant::value_text_with` does.
+    pub fn value_text_with(&self, out: &mut String, limit: usize, definitions: &Definitions) {
+        let _ = Pen::new(out, limit, Some(definitions)).extension_object(self);
     }
 }
 
-fn write_array(array: &Array<'_>, out: &mut Limited<'_>, depth: u8) -> std::fmt::Result {
-    out.write_char('[')?;
-    for (index, element) in array.iter().enumerate() {
-        if index > 0 {
-            out.write_str(", ")?;
-        }
-        write_scalar(&element, out, depth, true)?;
-    }
-    out.write_char(']')
+/// Writes values up to a limit.
+pub(super) struct Pen<'s, 'd> {
+    out: Limited<'s>,
+    depth: u8,
+    definitions: Option<&'d Definitions>,
 }
 
-fn write_scalar(scalar: &Scalar<'_>, out: &mut Limited<'_>, depth: u8, quoted: bool) -> std::fmt::Result {
-    match scalar {
-        Scalar::Boolean(value) => write!(out, "{value}"),
-        Scalar::SByte(value) => write!(out, "{value}"),
-        Scalar::Byte(value) => write!(out, "{value}"),
-        Scalar::Int16(value) => write!(out, "{value}"),
-        Scalar::UInt16(value) => write!(out, "{value}"),
-        Scalar::Int32(value) => write!(out, "{value}"),
-        Scalar::UInt32(value) => write!(out, "{value}"),
-        Scalar::Int64(value) => write!(out, "{value}"),
-        Scalar::UInt64(value) => write!(out, "{value}"),
-        // The debug form keeps very large and very small numbers short.
-        Scalar::Float(value) => write!(out, "{value:?}"),
-        Scalar::Double(value) => write!(out, "{value:?}"),
-        Scalar::String(value) | Scalar::XmlElement(value) => write_string(*value, out, quoted),
-        Scalar::DateTime(None) => out.write_str("null"),
-        Scalar::DateTime(Some(time)) => {
-            date_time::write_text(*time, out);
-            Ok(())
-        }
-        Scalar::Guid(value) => {
-            value.write_text(out);
-            Ok(())
-        }
-        Scalar::ByteString(None) | Scalar::Reserved(_, None) => out.write_str("null"),
-        Scalar::ByteString(Some(bytes)) | Scalar::Reserved(_, Some(bytes)) => {
-            out.write_str("0x")?;
-            write_hex(bytes, out);
-            Ok(())
-        }
-        Scalar::NodeId(value) => {
-            value.write_text(out);
-            Ok(())
-        }
-        Scalar::ExpandedNodeId(value) => {
-            value.write_text(out);
-            Ok(())
-        }
-        Scalar::StatusCode(value) => write_status(*value, out),
-        Scalar::QualifiedName(value) => {
-            value.write_text(out);
-            Ok(())
-        }
-        Scalar::LocalizedText(value) => write_string(value.text, out, quoted),
-        Scalar::ExtensionObject(value) => {
-            value.write_text(out);
-            Ok(())
-        }
-        Scalar::DataValue(_) | Scalar::Variant(_) | Scalar::DiagnosticInfo(_) if depth >= TEXT_DEPTH => out.write_char('…'),
-        Scalar::DataValue(nested) => write_data_value(&nested.get().unwrap_or_default(), out, depth.saturating_add(1)),
-        Scalar::Variant(nested) => write_variant(&nested.get().unwrap_or_default(), out, depth.saturating_add(1), true),
-        Scalar::DiagnosticInfo(nested) => write_diagnostic(&nested.get().unwrap_or_default(), out),
+impl Write for Pen<'_, '_> {
+    fn write_str(&mut self, text: &str) -> Result {
+        self.out.write_str(text)
     }
 }
 
-fn write_string(text: Text<'_>, out: &mut Limited<'_>, quoted: bool) -> std::fmt::Result {
-    match text {
-        None => out.write_str("null"),
-        Some(bytes) if quoted => {
-            out.write_char('"')?;
-            for part in bytes.split_inclusive(|byte| *byte == b'"') {
-                match part.split_last() {
-                    Some((b'"', plain)) => {
-                        write_escaped(plain, out);
-                        out.write_str("\\\"")?;
-                    }
-                    _ => write_escaped(part, out),
-                }
+impl<'s, 'd> Pen<'s, 'd> {
+    fn new(out: &'s mut String, limit: usize, definitions: Option<&'d Definitions>) -> Self {
+        Self { out: Limited::new(out, limit), depth: 0, definitions }
+    }
+
+    /// Writes a value; strings in quotes if it is part of another.
+    pub(super) fn variant(&mut self, variant: &Variant<'_>, quoted: bool) -> Result {
+        match variant {
+            Variant::Null => self.write_str("null"),
+            Variant::Scalar(scalar) => self.scalar(scalar, quoted),
+            Variant::Array(array) => self.array(array),
+        }
+    }
+
+    fn array(&mut self, array: &Array<'_>) -> Result {
+        self.write_char('[')?;
+        for (index, element) in array.iter().enumerate() {
+            if index > 0 {
+                self.write_str(", ")?;
             }
-            out.write_char('"')
+            self.scalar(&element, true)?;
         }
-        Some(bytes) => {
-            write_escaped(bytes, out);
-            Ok(())
+        self.write_char(']')
+    }
+
+    /// Writes a value alone.
+    pub(super) fn scalar(&mut self, scalar: &Scalar<'_>, quoted: bool) -> Result {
+        match scalar {
+            Scalar::Boolean(value) => write!(self, "{value}"),
+            Scalar::SByte(value) => write!(self, "{value}"),
+            Scalar::Byte(value) => write!(self, "{value}"),
+            Scalar::Int16(value) => write!(self, "{value}"),
+            Scalar::UInt16(value) => write!(self, "{value}"),
+            Scalar::Int32(value) => write!(self, "{value}"),
+            Scalar::UInt32(value) => write!(self, "{value}"),
+            Scalar::Int64(value) => write!(self, "{value}"),
+            Scalar::UInt64(value) => write!(self, "{value}"),
+            // The debug form keeps very large and very small numbers short.
+            Scalar::Float(value) => write!(self, "{value:?}"),
+            Scalar::Double(value) => write!(self, "{value:?}"),
+            Scalar::String(value) | Scalar::XmlElement(value) => self.string(*value, quoted),
+            Scalar::DateTime(None) => self.write_str("null"),
+            Scalar::DateTime(Some(time)) => {
+                date_time::write_text(*time, self);
+                Ok(())
+            }
+            Scalar::Guid(value) => {
+                value.write_text(self);
+                Ok(())
+            }
+            Scalar::ByteString(None) | Scalar::Reserved(_, None) => self.write_str("null"),
+            Scalar::ByteString(Some(bytes)) | Scalar::Reserved(_, Some(bytes)) => {
+                self.write_str("0x")?;
+                write_hex(bytes, self);
+                Ok(())
+            }
+            Scalar::NodeId(value) => {
+                value.write_text(self);
+                Ok(())
+            }
+            Scalar::ExpandedNodeId(value) => {
+                value.write_text(self);
+                Ok(())
+            }
+            Scalar::StatusCode(value) => self.status(*value),
+            Scalar::QualifiedName(value) => {
+                value.write_text(self);
+                Ok(())
+            }
+            Scalar::LocalizedText(value) => self.string(value.text, quoted),
+            Scalar::ExtensionObject(value) => self.deeper(|pen| pen.extension_object(value)),
+            Scalar::DataValue(nested) => self.deeper(|pen| pen.data_value(&nested.get().unwrap_or_default())),
+            Scalar::Variant(nested) => self.deeper(|pen| pen.variant(&nested.get().unwrap_or_default(), true)),
+            Scalar::DiagnosticInfo(nested) => self.diagnostic(&nested.get().unwrap_or_default()),
         }
     }
-}
 
-/// Writes a status code's name, with the code where the name does not say all (OPC 10000-4, 7.39).
-fn write_status(code: u32, out: &mut Limited<'_>) -> std::fmt::Result {
-    out.write_str(status::name(code))?;
-    if code & 0xFFFF != 0 || !status::is_named(code) { write!(out, " (0x{code:08x})") } else { Ok(()) }
-}
-
-fn write_data_value(value: &DataValue<'_>, out: &mut Limited<'_>, depth: u8) -> std::fmt::Result {
-    write_variant(&value.value.unwrap_or_default(), out, depth, true)?;
-    if value.status != 0 {
-        out.write_char(' ')?;
-        write_status(value.status, out)?;
-    }
-    Ok(())
-}
-
-fn write_diagnostic(value: &DiagnosticInfo<'_>, out: &mut Limited<'_>) -> std::fmt::Result {
-    write_string(value.additional_info, out, true)?;
-    match value.inner_status_code {
-        None => Ok(()),
-        Some(code) => {
-            out.write_char(' ')?;
-            write_status(code, out)
+    fn deeper(&mut self, write: impl FnOnce(&mut Self) -> Result) -> Result {
+        if self.depth >= TEXT_DEPTH {
+            return self.write_char('…');
         }
+        self.depth = self.depth.saturating_add(1);
+        let result = write(self);
+        self.depth = self.depth.saturating_sub(1);
+        result
+    }
+
+    fn string(&mut self, text: Text<'_>, quoted: bool) -> Result {
+        match text {
+            None => self.write_str("null"),
+            Some(bytes) if quoted => {
+                self.write_char('"')?;
+                for part in bytes.split_inclusive(|byte| *byte == b'"') {
+                    match part.split_last() {
+                        Some((b'"', plain)) => {
+                            write_escaped(plain, self);
+                            self.write_str("\\\"")?;
+                        }
+                        _ => write_escaped(part, self),
+                    }
+                }
+                self.write_char('"')
+            }
+            Some(bytes) => {
+                write_escaped(bytes, self);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a status code's name, with the code where the name does not say all (OPC 10000-4, 7.39).
+    fn status(&mut self, code: u32) -> Result {
+        self.write_str(status::name(code))?;
+        if code & 0xFFFF != 0 || !status::is_named(code) { write!(self, " (0x{code:08x})") } else { Ok(()) }
+    }
+
+    fn data_value(&mut self, value: &DataValue<'_>) -> Result {
+        self.variant(&value.value.unwrap_or_default(), true)?;
+        if value.status != 0 {
+            self.write_char(' ')?;
+            self.status(value.status)?;
+        }
+        Ok(())
+    }
+
+    fn diagnostic(&mut self, value: &DiagnosticInfo<'_>) -> Result {
+        self.string(value.additional_info, true)?;
+        match value.inner_status_code {
+            None => Ok(()),
+            Some(code) => {
+                self.write_char(' ')?;
+                self.status(code)
+            }
+        }
+    }
+
+    /// By its definition if there is one, and if the bytes are what it says; else by type and length.
+    fn extension_object(&mut self, object: &ExtensionObject<'_>) -> Result {
+        let known = self.definitions.and_then(|definitions| Some((definitions, definitions.of_encoding(&object.type_id)?)));
+        if let (Some((definitions, Definition::Structure(kind, fields))), Body::Binary(body)) = (known, object.body) {
+            let (mark, mut reader) = (self.out.mark(), Reader::new(body));
+            match write_structure(*kind, fields, &mut reader, self, definitions) {
+                Ok(()) if reader.left() == 0 => return Ok(()),
+                Err(Stop::Full) => return Err(std::fmt::Error),
+                Ok(()) | Err(Stop::Misfit) => self.out.rewind(mark),
+            }
+        }
+        object.write_text(self);
+        Ok(())
     }
 }
