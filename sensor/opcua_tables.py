@@ -16,7 +16,7 @@ SERVICES: Final = (
     "UnregisterNodes", "QueryFirst", "QueryNext", "Read", "HistoryRead", "Write", "HistoryUpdate", "Call",
     "CreateMonitoredItems", "ModifyMonitoredItems", "SetMonitoringMode", "SetTriggering", "DeleteMonitoredItems",
     "CreateSubscription", "ModifySubscription", "SetPublishingMode", "Publish", "Republish", "TransferSubscriptions",
-    "DeleteSubscriptions", "ServiceFault", "Other",
+    "DeleteSubscriptions", "ServiceFault", "SessionlessInvoke", "Other",
 )  # fmt: skip
 """Services (OPC 10000-4, 5). ServiceFault: an answer whose request was not seen; Other: a body with another type."""
 

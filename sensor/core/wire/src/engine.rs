@@ -211,7 +211,7 @@ impl Engine {
 
     /// Bytes held in buffers and tables.
     pub fn bytes_held(&mut self) -> usize {
-        let shared = self.output.shared.points.bytes() + self.output.shared.devices.bytes();
+        let shared = self.output.shared.bytes();
         self.conversations.bytes() + self.decoder.bytes() + self.neighbours.bytes() + self.output.records.bytes() + shared
     }
 

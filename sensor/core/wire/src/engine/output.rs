@@ -47,12 +47,14 @@ impl Output {
         }
     }
 
-    /// Cuts when the next message might not fit any more.
+    /// Cuts when the next message might not fit any more. Returns whether it did.
     #[inline]
-    pub fn cut_when_full(&mut self) {
-        if self.records.is_full() {
+    pub fn cut_when_full(&mut self) -> bool {
+        let is_full = self.records.is_full();
+        if is_full {
             self.cut();
         }
+        is_full
     }
 
     /// Cuts all tables.

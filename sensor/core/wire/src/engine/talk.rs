@@ -3,8 +3,9 @@
 use super::output::{Output, Rule};
 use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
+use crate::protocol::opcua::{self, Opcua};
 use crate::protocol::signature::{registry, tls};
-use crate::protocol::{Carrier, Context, Conversation, MESSAGE_BYTES, Probe, Side};
+use crate::protocol::{Carrier, Context, Conversation, Probe, Side};
 use crate::record::table::{Application, FlowRow, Layer, Transport};
 use crate::record::{Party, PartyCache, PartyKey};
 use crate::transport::{Flow, Handshake};
@@ -37,6 +38,7 @@ enum Speech {
     /// The protocol is not known yet.
     Listening(Vec<Piece>),
     Modbus(Box<Modbus>),
+    Opcua(Box<Opcua>),
     /// Not looked into.
     Other,
 }
@@ -53,6 +55,7 @@ struct Piece {
 /// What listening came to.
 enum Verdict {
     Modbus(Framing, Option<Side>),
+    Opcua(Option<Side>),
     Named(Application),
     /// It may be this one: more bytes may say something else.
     Likely(Application),
@@ -91,6 +94,7 @@ impl Talk {
     pub fn deadline(&self) -> Option<i64> {
         match &self.speech {
             Speech::Modbus(modbus) => modbus.deadline(),
+            Speech::Opcua(opcua) => opcua.deadline(),
             _ => None,
         }
     }
@@ -100,6 +104,7 @@ impl Talk {
         match &self.speech {
             Speech::Listening(pieces) => pieces.iter().map(|piece| piece.bytes.len() + PIECE_COST).sum(),
             Speech::Modbus(modbus) => size_of::<Modbus>() + modbus.bytes(),
+            Speech::Opcua(opcua) => opcua.bytes(),
             Speech::Other => 0,
         }
     }
@@ -171,7 +176,7 @@ fn carrier(flow: &Flow<Talk>) -> Carrier {
 #[inline]
 pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
     match flow.application.speech {
-        Speech::Modbus(_) => speak(flow, position, ts, data, output),
+        Speech::Modbus(_) | Speech::Opcua(_) => speak(flow, position, ts, data, output),
         Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: data.to_vec(), is_after_gap: false }, output),
         Speech::Other => {}
     }
@@ -181,9 +186,9 @@ pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8],
 pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, output: &mut Output) {
     flow.gaps = flow.gaps.saturating_add(1);
     match &mut flow.application.speech {
-        Speech::Modbus(_) => {
+        Speech::Modbus(_) | Speech::Opcua(_) => {
             forget_unused(flow, position, output);
-            with_modbus(flow, ts, output, |modbus, client, context| modbus.gap(side(client, position), lost, context));
+            with_parser(flow, ts, output, |parser, client, context| parser.gap(side(client, position), lost, context));
         }
         Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: Vec::new(), is_after_gap: true }, output),
         Speech::Other => {}
@@ -192,7 +197,8 @@ pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, o
 
 /// Wakes the protocol at packet time `now`.
 pub(super) fn expire(flow: &mut Flow<Talk>, now: i64, output: &mut Output) {
-    with_modbus(flow, now, output, |modbus, _, context| modbus.expire(now, context));
+    // What a cut made room for goes on at once.
+    while with_parser(flow, now, output, |parser, _, context| parser.expire(now, context)).is_some() && output.cut_when_full() {}
 }
 
 /// The conversation is over.
@@ -201,7 +207,7 @@ pub(super) fn close(flow: &mut Flow<Talk>, output: &mut Output) {
         give_up(flow, output);
     }
     let ts = flow.last_ts;
-    with_modbus(flow, ts, output, |modbus, _, context| modbus.close(context));
+    while with_parser(flow, ts, output, |parser, _, context| parser.close(context)).is_some() && output.cut_when_full() {}
     for position in [0, 1] {
         forget_unused(flow, position, output);
     }
@@ -217,30 +223,33 @@ fn forget_unused(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
     output.counters.held_bytes = output.counters.held_bytes.saturating_sub(unused.len());
 }
 
-/// Does something with the Modbus parser, where the conversation has one.
+/// Does something with the parser of the conversation's protocol, where it has one.
 #[inline]
-fn with_modbus<T>(
+fn with_parser<T>(
     flow: &mut Flow<Talk>,
     ts: i64,
     output: &mut Output,
-    action: impl FnOnce(&mut Modbus, usize, &mut Context<'_>) -> T,
+    action: impl FnOnce(&mut dyn Conversation, usize, &mut Context<'_>) -> T,
 ) -> Option<T> {
     let party = party(flow, output);
     let client = flow.client;
     let server = flow.key.endpoints.get(1 - client).map(|endpoint| endpoint.address).unwrap_or_default();
     let server_mac = flow.half(1 - client).mac;
-    let Speech::Modbus(modbus) = &mut flow.application.speech else {
-        return None;
+    let parser: &mut dyn Conversation = match &mut flow.application.speech {
+        Speech::Modbus(modbus) => &mut **modbus,
+        Speech::Opcua(opcua) => &mut **opcua,
+        Speech::Listening(_) | Speech::Other => return None,
     };
     let Output { records, shared, .. } = output;
-    Some(action(modbus, client, &mut Context { records, shared, party, server, server_mac, ts }))
+    Some(action(parser, client, &mut Context { records, shared, party, server, server_mac, ts }))
 }
 
 /// Gives bytes to the conversation's own protocol, behind those that it has not used yet.
 fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
     if flow.key.transport == Transport::Udp {
-        with_modbus(flow, ts, output, |modbus, client, context| modbus.datagram(side(client, position), data, context));
-        return output.cut_when_full();
+        with_parser(flow, ts, output, |parser, client, context| parser.datagram(side(client, position), data, context));
+        output.cut_when_full();
+        return;
     }
     if flow.half(position).unused.is_empty() {
         let used = parse(flow, position, ts, data, output);
@@ -259,10 +268,19 @@ fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
     }
     let left = flow.half(position).unused.len();
     let is_conversation_full = left > 0 && flow.held_bytes() > output.limits.conversation_bytes;
-    if left > MESSAGE_BYTES || is_conversation_full || left > 0 && output.counters.held_bytes > output.limits.held_bytes {
+    if left > message_bytes(flow) || is_conversation_full || left > 0 && output.counters.held_bytes > output.limits.held_bytes {
         output.counters.conversation_full += u64::from(is_conversation_full);
         output.counters.buffer_full += u64::from(!is_conversation_full);
         lose(flow, position, ts, left as u64, output);
+    }
+}
+
+/// Most bytes of an incomplete message that are held back for the conversation's protocol.
+fn message_bytes(flow: &Flow<Talk>) -> usize {
+    match &flow.application.speech {
+        Speech::Modbus(modbus) => modbus.message_bytes(),
+        Speech::Opcua(opcua) => opcua.message_bytes(),
+        Speech::Listening(_) | Speech::Other => 0,
     }
 }
 
@@ -271,11 +289,11 @@ fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
 fn parse(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) -> usize {
     let mut used = 0;
     while let Some(rest) = data.get(used..).filter(|rest| !rest.is_empty()) {
-        let count = with_modbus(flow, ts, output, |modbus, client, context| modbus.stream(side(client, position), rest, context))
+        let count = with_parser(flow, ts, output, |parser, client, context| parser.stream(side(client, position), rest, context))
             .unwrap_or(0);
         used += count.min(rest.len());
-        output.cut_when_full();
-        if count == 0 {
+        let has_cut = output.cut_when_full();
+        if count == 0 && !has_cut {
             break;
         }
     }
@@ -306,7 +324,8 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
     };
     let is_enough = count >= LISTEN_PIECES || kept > LISTEN_BYTES || output.counters.held_bytes > output.limits.held_bytes;
     match verdict {
-        Verdict::Modbus(framing, seen) => recognised(flow, position, framing, seen, from, output),
+        Verdict::Modbus(framing, seen) => recognised(flow, position, Found::Modbus(framing), seen, from, output),
+        Verdict::Opcua(seen) => recognised(flow, position, Found::Opcua, seen, from, output),
         Verdict::Named(application) => {
             let heard = if joined && from == last { &newest } else { &said };
             match tls::server_name(heard) {
@@ -360,6 +379,14 @@ fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], answered: &[u8]) -> Ve
     {
         return Verdict::Modbus(framing, seen);
     }
+    if carrier == Carrier::Stream {
+        match opcua::probe(said) {
+            Probe::Certain(seen) => return Verdict::Opcua(seen),
+            // The beginning of a header: nobody else begins so.
+            Probe::Possible(_) => return Verdict::Unsure,
+            Probe::No => {}
+        }
+    }
     let candidates = registry().look(carrier, said);
     match (candidates.certain, probe) {
         (Some(application), _) => return Verdict::Named(application),
@@ -388,28 +415,44 @@ fn has_header(said: &[u8], handshake: Handshake) -> bool {
     }
 }
 
-/// The conversation is Modbus: what was heard from piece `from` on is given to it.
-fn recognised(flow: &mut Flow<Talk>, position: usize, framing: Framing, seen: Option<Side>, from: usize, output: &mut Output) {
-    let is_datagram = flow.key.transport == Transport::Udp;
-    let carrier = if is_datagram { Carrier::Datagram } else { Carrier::Stream };
+/// A protocol that is parsed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Modbus(Framing),
+    Opcua,
+}
+
+/// The conversation is one of a protocol that is parsed: what was heard from piece `from` on is given to it.
+fn recognised(flow: &mut Flow<Talk>, position: usize, found: Found, seen: Option<Side>, from: usize, output: &mut Output) {
     let from_start = flow.handshake == Handshake::Done && flow.half(0).packets > 0 && flow.half(1).packets > 0;
-    let modbus = Modbus::new(framing, carrier, from_start);
-    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, Speech::Modbus(Box::new(modbus))) else {
+    let (speech, name, port) = match found {
+        Found::Modbus(framing) => {
+            let modbus = Modbus::new(framing, carrier(flow), from_start);
+            (Speech::Modbus(Box::new(modbus)), Application::Modbus, modbus::PORT)
+        }
+        Found::Opcua => (Speech::Opcua(Box::new(Opcua::new(from_start))), Application::Opcua, opcua::PORT),
+    };
+    let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, speech) else {
         return;
     };
     forget_pieces(&pieces, output);
-    flow.application.name = Some(Application::Modbus);
-    // Modbus' own port tells who answers, even where the server opened the connection; else whoever opened it asks, and where that
-    // was not seen, content tells.
-    let by_port = match flow.key.endpoints.map(|endpoint| endpoint.port) {
-        [modbus::PORT, other] if other != modbus::PORT => Some(1),
-        [other, modbus::PORT] if other != modbus::PORT => Some(0),
+    flow.application.name = Some(name);
+    // The protocol's own port tells who answers, even where the server opened the connection; else whoever opened it asks, and where that
+    // was not seen, content tells. OPC UA says it in its first message, and lets servers open connections (OPC 10000-6, 7.1.3).
+    let [low, high] = flow.key.endpoints.map(|endpoint| endpoint.port == port);
+    let by_port = match (low, high) {
+        (true, false) => Some(1),
+        (false, true) => Some(0),
         _ => None,
     };
     let by_content = seen
-        .filter(|_| flow.handshake == Handshake::Unseen)
+        .filter(|_| flow.handshake == Handshake::Unseen || found == Found::Opcua)
         .map(|seen| if seen == Side::Client { position } else { 1 - position });
-    let client = by_port.or(by_content).unwrap_or(flow.client);
+    let client = match found {
+        Found::Modbus(_) => by_port.or(by_content),
+        Found::Opcua => by_content.or(by_port),
+    }
+    .unwrap_or(flow.client);
     if client != flow.client {
         flow.client = client;
         flow.application.party.clear();
@@ -417,7 +460,7 @@ fn recognised(flow: &mut Flow<Talk>, position: usize, framing: Framing, seen: Op
     for (index, piece) in pieces.into_iter().enumerate() {
         if piece.is_after_gap {
             let ts = piece.ts;
-            with_modbus(flow, ts, output, |modbus, client, context| modbus.gap(side(client, piece.position), 0, context));
+            with_parser(flow, ts, output, |parser, client, context| parser.gap(side(client, piece.position), 0, context));
         } else if index >= from || piece.position != position {
             hear(flow, piece.position, piece.ts, &piece.bytes, output);
         }

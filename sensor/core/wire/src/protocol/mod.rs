@@ -71,10 +71,19 @@ pub struct Context<'a> {
 pub struct Shared {
     /// Last values of Modbus points.
     pub points: modbus::point::Points,
+    /// What is known of OPC UA servers: monitored items, names, last values.
+    pub opcua: opcua::Servers,
     /// What is known of devices.
     pub devices: crate::device::Devices,
     /// What was not used, or cut short, by cause.
     pub counters: Counters,
+}
+
+impl Shared {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.points.bytes() + self.opcua.bytes() + self.devices.bytes()
+    }
 }
 
 /// Counts of what the protocol parsers skipped or cut short: these go into table `sensor`, column `sensor.drops`.
@@ -90,16 +99,28 @@ pub struct Counters {
     pub violations_limited: u64,
     /// Device facts not recorded because the table of devices was full.
     pub devices_overflow: u64,
+    /// Bytes of OPC UA connections skipped while looking for the next message, or because a chunk was too long.
+    pub opcua_skipped_bytes: u64,
+    /// OPC UA requests that were let go without a response because a conversation had too many outstanding.
+    pub opcua_pending_overflow: u64,
+    /// OPC UA messages given up because too many of one side were incomplete at a time.
+    pub opcua_incomplete: u64,
+    /// Monitored items of OPC UA servers that were not taken in because there was no room: their notifications have no node.
+    pub opcua_monitored_overflow: u64,
 }
 
 impl Counters {
     /// Names and values of what was not used, in fixed order; violations are counted together with the engine's own.
-    pub fn named(&self) -> [(&'static str, u64); 4] {
+    pub fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("modbus_skipped_bytes", self.skipped_bytes),
             ("modbus_pending_overflow", self.pending_overflow),
             ("points_overflow", self.points_overflow),
             ("devices_overflow", self.devices_overflow),
+            ("opcua_skipped_bytes", self.opcua_skipped_bytes),
+            ("opcua_pending_overflow", self.opcua_pending_overflow),
+            ("opcua_incomplete", self.opcua_incomplete),
+            ("opcua_monitored_overflow", self.opcua_monitored_overflow),
         ]
     }
 }
@@ -107,7 +128,7 @@ impl Counters {
 /// A conversation of one protocol. One direction may never be seen; either may start in the middle.
 pub trait Conversation {
     /// In-order bytes of one side, from the first that was not consumed. Returns how many are consumed; the rest comes again with more
-    /// behind it, but never more than `MESSAGE_BYTES` unconsumed. `context.ts` is the time of the packet that brought the newest bytes.
+    /// behind it, but never more than `message_bytes` unconsumed. `context.ts` is the time of the packet that brought the newest bytes.
     /// Stops between messages when `context.records` is full: the engine cuts, and comes back with the rest at once.
     fn stream(&mut self, side: Side, data: &[u8], context: &mut Context<'_>) -> usize;
 
@@ -129,7 +150,13 @@ pub trait Conversation {
 
     /// Bytes held by this conversation, for the memory bound.
     fn bytes(&self) -> usize;
+
+    /// Most bytes of an incomplete message that the engine holds back for this protocol.
+    fn message_bytes(&self) -> usize {
+        MESSAGE_BYTES
+    }
 }
 
-/// Most bytes of an incomplete message that the engine holds back for a conversation: longer ones are the parser's to skip.
+/// Most bytes of an incomplete message that the engine holds back for a conversation, unless its protocol says otherwise: longer ones are the
+/// parser's to skip.
 pub const MESSAGE_BYTES: usize = 16 * 1024;

@@ -12,6 +12,7 @@ pub mod point;
 mod row;
 
 pub use conversation::Modbus;
+pub(in crate::protocol) use identity::learn_makers;
 
 use super::{Probe, Side};
 use frame::Framing;

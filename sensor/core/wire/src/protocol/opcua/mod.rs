@@ -1,5 +1,58 @@
-//! OPC UA: binary encoding of messages (OPC 10000-6) and the services that they carry (OPC 10000-4).
+//! OPC UA: binary encoding of messages (OPC 10000-6), the services that they carry (OPC 10000-4), and the rows that they become.
 
 pub mod binary;
+pub mod certificate;
+pub mod channel;
+mod check;
+pub mod chunk;
+mod conversation;
+mod identity;
+mod item;
+pub mod name;
+pub mod point;
+mod row;
 pub mod service;
+mod session;
 pub mod status;
+pub mod subscription;
+pub mod transport;
+mod violation;
+
+pub use conversation::Opcua;
+pub use transport::{PORT, probe};
+
+/// What the conversations of all OPC UA servers share.
+#[derive(Default)]
+pub struct Servers {
+    /// Monitored items.
+    pub subscriptions: subscription::Subscriptions,
+    /// Names of nodes.
+    pub names: name::NodeNames,
+    /// Last values of points.
+    pub points: point::Points,
+    /// Bytes of incomplete messages and outstanding requests that all conversations hold together.
+    pub held_bytes: usize,
+}
+
+impl Servers {
+    /// Bytes held, but for what the conversations count themselves.
+    pub fn bytes(&self) -> usize {
+        self.subscriptions.bytes() + self.names.bytes() + self.points.bytes()
+    }
+}
+
+impl super::Shared {
+    /// An item is monitored; counts it where there is no room for it.
+    fn monitored(
+        &mut self,
+        server: subscription::Server,
+        id: u32,
+        handle: u32,
+        session: Option<subscription::SessionKey>,
+        item: subscription::Monitored,
+    ) {
+        if !self.opcua.subscriptions.monitored(server, id, handle, session, item) {
+            self.counters.opcua_monitored_overflow += 1;
+        }
+    }
+}

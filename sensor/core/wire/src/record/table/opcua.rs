@@ -29,7 +29,7 @@ choice! {
         CreateSubscription = "CreateSubscription", ModifySubscription = "ModifySubscription",
         SetPublishingMode = "SetPublishingMode", Publish = "Publish", Republish = "Republish",
         TransferSubscriptions = "TransferSubscriptions", DeleteSubscriptions = "DeleteSubscriptions",
-        ServiceFault = "ServiceFault", Other = "Other",
+        ServiceFault = "ServiceFault", SessionlessInvoke = "SessionlessInvoke", Other = "Other",
     }
 }
 

@@ -1,0 +1,898 @@
+//! One OPC UA conversation: chunks become messages, requests wait for their responses, and both become one row.
+
+use std::collections::VecDeque;
+
+use super::binary::Text;
+use super::channel::{self, Channel, Content};
+use super::chunk::{Assembly, HELD_BYTES, Message};
+use super::identity;
+use super::item::{Room, plain};
+use super::row::{self, Body, Exchange, Facts, Head, Lent};
+use super::service::{self, Operand, Service};
+use super::session::Sessions;
+use super::subscription::Server;
+use super::transport::{self, Chunk, Framed, HEADER_BYTES, Offer, Part};
+use super::violation::{Broken, Budget};
+use crate::protocol::{Context, Conversation, Side};
+use crate::record::table::opcua::MessageType;
+use crate::record::table::{Attribute, Pairing};
+
+/// How long a request waits for its response, in packet time, unless its client says that it waits longer: a minute in nanoseconds.
+pub const RESPONSE_TIMEOUT_NS: i64 = 60_000_000_000;
+/// How long at most, whatever the client says; Publish requests wait for something to happen (OPC 10000-4, 5.14.5).
+pub const LONGEST_TIMEOUT_NS: i64 = 3_600_000_000_000;
+/// Requests that may wait for responses in one conversation; the oldest makes room.
+pub const PENDING: usize = 256;
+/// Given-up and answered requests that are remembered, to recognise late and second responses.
+const REMEMBERED: usize = 32;
+/// Bodies kept for use again, and the longest of these.
+const SPARES: usize = 8;
+const SPARE_BYTES: usize = 4_096;
+/// Longest text of an error, an URL or a URI.
+const TEXT_BYTES: usize = 4_096;
+/// Highest sequence number after which a sender may start anew, and below which it then does (OPC 10000-6, 6.7.2.4).
+const WRAP_FROM: u32 = u32::MAX - 1_024;
+const WRAP_BELOW: u32 = 1_024;
+/// Bytes of a message that a violation may show: its headers. Behind them may be a user's secret.
+const HEADERS: usize = 28;
+
+/// A request without its response.
+struct Pending {
+    message: Message,
+    deadline: i64,
+}
+
+/// What is known of one side.
+#[derive(Default)]
+struct Half {
+    messages: u64,
+    last_gap: Option<i64>,
+    first: i64,
+    /// The next bytes need not be at the start of a chunk.
+    is_lost: bool,
+    /// The next chunk need not be the first of its message.
+    is_inside: bool,
+    /// Bytes of a chunk that is too long to be held, still to come.
+    skip: usize,
+    /// Packet that brought the first byte of a chunk that is not complete.
+    partial: Option<i64>,
+    sequence: Option<u32>,
+    assembly: Assembly,
+    /// Chunks and bytes of a message that encryption hides, and the packet that brought its first byte.
+    hidden: Option<(u32, u32, i64)>,
+    offer: Option<Offer>,
+}
+
+/// What is left of a message because the tables were full.
+struct Parked {
+    request: Option<Message>,
+    response: Option<Message>,
+    certificates: [Vec<u8>; 2],
+    rows: u32,
+}
+
+/// An OPC UA conversation.
+pub struct Opcua {
+    from_start: bool,
+    server: Option<Server>,
+    channel: Channel,
+    client: Half,
+    service: Half,
+    pending: VecDeque<Pending>,
+    /// The opening of a channel that waits for its answer; encrypted or not, there is one at a time.
+    opening: Option<(Message, Vec<u8>, bool)>,
+    parked: Option<Parked>,
+    spare: Vec<Vec<u8>>,
+    over: VecDeque<u32>,
+    sessions: Sessions,
+    room: Room,
+    broken: Vec<Broken>,
+    budget: Budget,
+    is_introduced: bool,
+}
+
+impl Opcua {
+    /// A conversation. `from_start`: its beginning was seen, so that every response should have its request.
+    pub fn new(from_start: bool) -> Self {
+        let half = || Half { is_lost: !from_start, is_inside: !from_start, ..Half::default() };
+        Self {
+            from_start,
+            server: None,
+            channel: Channel::default(),
+            client: half(),
+            service: half(),
+            pending: VecDeque::new(),
+            opening: None,
+            parked: None,
+            spare: Vec::new(),
+            over: VecDeque::new(),
+            sessions: Sessions::default(),
+            room: Room::default(),
+            broken: Vec::new(),
+            budget: Budget::default(),
+            is_introduced: false,
+        }
+    }
+
+    fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.service,
+        }
+    }
+
+    fn violate(&mut self, kind: &'static str, clause: &'static str, detail: String, bytes: &[u8], context: &mut Context<'_>) {
+        let shown = bytes.get(..HEADERS).unwrap_or(bytes);
+        self.budget.violate(&Broken { kind, clause, detail }, shown, context);
+    }
+
+    /// One chunk of one side.
+    #[inline]
+    fn chunk(&mut self, side: Side, chunk: &Chunk<'_>, start: i64, context: &mut Context<'_>) {
+        if self.server.is_none() {
+            self.introduce(context);
+        }
+        let half = self.half(side);
+        if half.messages == 0 {
+            half.first = start;
+        }
+        half.messages += 1;
+        match chunk.kind {
+            MessageType::Message | MessageType::Close => self.symmetric(side, chunk, start, context),
+            MessageType::Open => self.asymmetric(side, chunk, start, context),
+            MessageType::Hello | MessageType::Acknowledge | MessageType::Error | MessageType::ReverseHello => {
+                self.transport(side, chunk, start, context);
+            }
+        }
+    }
+
+    #[cold]
+    fn introduce(&mut self, context: &mut Context<'_>) {
+        let port = context.records.parties.get(context.party).and_then(|party| party.server_port).unwrap_or_default();
+        let mut sha1 = sha1_smol::Sha1::new();
+        sha1.update(&context.server.0.to_be_bytes());
+        sha1.update(&port.to_be_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = sha1.digest().bytes();
+        self.server = Some(Server(u64::from_be_bytes([a, b, c, d, e, f, g, h])));
+    }
+
+    /// A message of the connection protocol.
+    #[cold]
+    fn transport(&mut self, side: Side, chunk: &Chunk<'_>, start: i64, context: &mut Context<'_>) {
+        let mut facts = Facts::default();
+        let bytes = chunk.bytes;
+        let result = match chunk.kind {
+            MessageType::Hello => transport::hello(chunk.body).map(|(offer, url)| {
+                if url.is_some_and(|url| url.len() > 4_096) {
+                    let detail = format!("expected a URL of at most 4096 bytes, seen {}", url.unwrap_or_default().len());
+                    self.violate("endpoint_url_length", "OPC 10000-6, 7.1.2.3", detail, bytes, context);
+                }
+                facts.endpoint_url = plain(url, TEXT_BYTES);
+                self.offered(side, offer, bytes, context);
+            }),
+            MessageType::Acknowledge => transport::acknowledge(chunk.body).map(|offer| self.offered(side, offer, bytes, context)),
+            MessageType::Error => transport::error(chunk.body).map(|(code, reason)| {
+                facts.error = Some(code);
+                facts.reason = plain(reason, TEXT_BYTES);
+            }),
+            _ => transport::reverse_hello(chunk.body).map(|(uri, url)| {
+                facts.application_uri = plain(uri, TEXT_BYTES);
+                facts.endpoint_url = plain(url, TEXT_BYTES);
+            }),
+        };
+        if let Err(fault) = result {
+            self.budget.violate(&Broken::encoding(&fault), bytes.get(..HEADERS).unwrap_or(bytes), context);
+        }
+        if chunk.kind == MessageType::Hello && self.half(side).messages > 1 && self.from_start {
+            let detail = "expected a hello as the first message of a connection, seen one later".to_owned();
+            self.violate("hello_order", "OPC 10000-6, 7.1.2.3", detail, bytes, context);
+        }
+        let head = self.lone(side, chunk.kind, start, 1, bytes.len());
+        row::push(&head, &facts, &self.channel, context);
+    }
+
+    fn offered(&mut self, side: Side, offer: Offer, bytes: &[u8], context: &mut Context<'_>) {
+        for (what, size) in [("receive", offer.receive_buffer), ("send", offer.send_buffer)] {
+            if size < 8_192 {
+                let detail = format!("expected a {what} buffer of at least 8192 bytes, seen {size}");
+                self.violate("buffer_size", "OPC 10000-6, 7.1.2.3", detail, bytes, context);
+            }
+        }
+        self.half(side).offer = Some(offer);
+    }
+
+    /// Head of a row that stands for one message alone.
+    fn lone(&self, side: Side, message_type: MessageType, ts: i64, chunks: u32, bytes: usize) -> Head {
+        Head {
+            ts,
+            message_type,
+            channel_id: None,
+            token_id: None,
+            sequence_number: None,
+            request_id: None,
+            chunks,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            response_time: None,
+            pairing: if side == Side::Client { Pairing::Request } else { Pairing::Response },
+            encrypted: false,
+        }
+    }
+
+    /// A chunk that opens or renews a channel.
+    #[cold]
+    fn asymmetric(&mut self, side: Side, chunk: &Chunk<'_>, start: i64, context: &mut Context<'_>) {
+        let open = match channel::asymmetric(chunk.body) {
+            Ok(open) => open,
+            Err(fault) => {
+                self.budget.violate(&Broken::encoding(&fault), chunk.bytes.get(..HEADER_BYTES).unwrap_or_default(), context);
+                let head = self.lone(side, chunk.kind, start, 1, chunk.bytes.len());
+                return row::push(&head, &Facts::default(), &self.channel, context);
+            }
+        };
+        if side == Side::Client || self.opening.is_none() {
+            self.channel.open(open.policy);
+        }
+        if open.channel_id != 0 {
+            self.channel.id = Some(open.channel_id);
+        }
+        let is_plain = channel::is_none(open.policy);
+        let (number, request_id, body) = channel::sequence(open.secured).filter(|_| is_plain).unwrap_or((0, 0, &[]));
+        if is_plain {
+            self.count(side, number, chunk, context);
+            let _ = service::decode(body, &mut |operand| match operand {
+                Operand::ChannelRequest(request) => self.channel.ask(request.security_mode),
+                Operand::ChannelToken(token) => self.channel.token(token.channel_id, token.token_id),
+                _ => {}
+            });
+        }
+        let held = &mut context.shared.opcua.held_bytes;
+        let mut message = Message {
+            kind: chunk.kind,
+            start,
+            end: context.ts,
+            channel_id: open.channel_id,
+            token_id: None,
+            sequence_number: number,
+            request_id,
+            chunks: 0,
+            bytes: 0,
+            body: Vec::new(),
+            is_cut: false,
+            is_rest: false,
+        };
+        message.add(body, chunk.bytes.len(), context.ts, held);
+        let certificate = open.certificate.unwrap_or_default().to_vec();
+        match side {
+            Side::Client => {
+                if let Some(before) = self.opening.replace((message, certificate, is_plain)) {
+                    self.opened(Some(before), None, context);
+                }
+            }
+            Side::Server => {
+                self.learn_server(context);
+                let opening = self.opening.take().filter(|(request, ..)| !is_plain || request.request_id == message.request_id);
+                self.opened(opening, Some((message, certificate, is_plain)), context);
+            }
+        }
+    }
+
+    /// Makes the row of an opening and its answer.
+    fn opened(
+        &mut self,
+        request: Option<(Message, Vec<u8>, bool)>,
+        response: Option<(Message, Vec<u8>, bool)>,
+        context: &mut Context<'_>,
+    ) {
+        let is_plain = request.as_ref().or(response.as_ref()).is_some_and(|(_, _, is_plain)| *is_plain);
+        let split = |half: Option<(Message, Vec<u8>, bool)>| {
+            half.map_or((None, Vec::new()), |(message, shown, _)| (Some(message), shown))
+        };
+        let ((request, client), (response, server)) = (split(request), split(response));
+        if is_plain {
+            let parked = Parked { request, response, certificates: [client, server], rows: 0 };
+            return self.exchange(parked, context);
+        }
+        let shown = |bytes: &[u8]| if bytes.is_empty() { None } else { super::certificate::facts(bytes) };
+        let facts = Facts {
+            service: Some(crate::record::table::opcua::ServiceName::OpenSecureChannel),
+            certificates: [shown(&client), shown(&server)],
+            ..Facts::default()
+        };
+        let mut head = head_of(request.as_ref(), response.as_ref());
+        (head.encrypted, head.sequence_number, head.request_id) = (true, None, None);
+        super::check::certificates(&facts.certificates, self.channel.policy.as_deref(), head.ts, &mut self.broken);
+        row::push(&head, &facts, &self.channel, context);
+        self.say(&[], context);
+        for message in [request, response].into_iter().flatten() {
+            self.release(message, context);
+        }
+    }
+
+    /// A chunk of a message, or the end of a channel.
+    #[inline]
+    fn symmetric(&mut self, side: Side, chunk: &Chunk<'_>, start: i64, context: &mut Context<'_>) {
+        let Some((head, secured)) = chunk.body.split_first_chunk::<8>() else {
+            return;
+        };
+        let [a, b, c, d, e, f, g, h] = *head;
+        let (channel_id, token_id) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        if self.channel.id != Some(channel_id) {
+            self.another_channel(channel_id, chunk, context);
+        }
+        if !self.channel.takes(token_id) {
+            let detail = format!("expected the channel's token or the one before it, seen {token_id}");
+            self.violate("token_id", "OPC 10000-4, 5.6.2.1", detail, chunk.bytes, context);
+        }
+        let is_final = chunk.part != Part::Continue;
+        let half = self.half(side);
+        let is_inside = std::mem::replace(&mut half.is_inside, !is_final);
+        let (is_first, is_whole) = (!is_inside, !is_inside && is_final);
+        match self.channel.content(secured, is_first, is_whole) {
+            Content::Plain(number, request_id, body) => {
+                self.count(side, number, chunk, context);
+                let is_known = self.half(side).assembly.has(request_id);
+                if chunk.part == Part::Abort {
+                    return self.abort(side, chunk, (channel_id, token_id, number, request_id), body, start, context);
+                }
+                let kind = chunk.kind;
+                if is_final && !is_known {
+                    return self.message(
+                        side,
+                        (kind, channel_id, token_id, number, request_id),
+                        body,
+                        chunk.bytes.len(),
+                        start,
+                        context,
+                    );
+                }
+                self.collect(side, (kind, channel_id, token_id, number, request_id), body, chunk, start, context);
+            }
+            content => self.hidden(side, chunk, (channel_id, token_id), start, content == Content::Hidden, context),
+        }
+    }
+
+    #[cold]
+    fn another_channel(&mut self, channel_id: u32, chunk: &Chunk<'_>, context: &mut Context<'_>) {
+        match self.channel.id {
+            Some(known) if known != 0 => {
+                let detail = format!("expected channel {known} as the connection carries it, seen {channel_id}");
+                self.violate("channel_id", "OPC 10000-6, 7.1.3", detail, chunk.bytes, context);
+                self.channel = Channel::default();
+                self.channel.id = Some(channel_id);
+            }
+            _ => self.channel.id = Some(channel_id),
+        }
+    }
+
+    /// Sequence numbers rise by one with each chunk of a side (OPC 10000-6, 6.7.2.4).
+    #[inline]
+    fn count(&mut self, side: Side, number: u32, chunk: &Chunk<'_>, context: &mut Context<'_>) {
+        let half = self.half(side);
+        let before = half.sequence.replace(number);
+        if let Some(before) = before
+            && number != before.wrapping_add(1)
+            && !(before >= WRAP_FROM && number < WRAP_BELOW)
+        {
+            let detail = format!("expected sequence number {}, seen {number}", before.wrapping_add(1));
+            self.violate("sequence_number", "OPC 10000-6, 6.7.2.4", detail, chunk.bytes, context);
+        }
+    }
+
+    /// Keeps a chunk until the last one of its message comes.
+    fn collect(
+        &mut self,
+        side: Side,
+        (kind, channel_id, token_id, sequence_number, request_id): (MessageType, u32, u32, u32, u32),
+        body: &[u8],
+        chunk: &Chunk<'_>,
+        start: i64,
+        context: &mut Context<'_>,
+    ) {
+        let half = self.half(side);
+        let mut message = half.assembly.take(request_id).unwrap_or_else(|| Message {
+            kind,
+            start,
+            end: start,
+            channel_id,
+            token_id: Some(token_id),
+            sequence_number,
+            request_id,
+            chunks: 0,
+            bytes: 0,
+            body: Vec::new(),
+            is_cut: false,
+            is_rest: channel::service_of(body).is_none() && half.last_gap.is_some(),
+        });
+        message.add(body, chunk.bytes.len(), context.ts, &mut context.shared.opcua.held_bytes);
+        if chunk.part == Part::Final {
+            self.check_limits(side, &message, context);
+            return self.whole(side, message, context);
+        }
+        if let Some(oldest) = self.half(side).assembly.keep(message) {
+            context.shared.counters.opcua_incomplete += 1;
+            self.incomplete(side, oldest, context);
+        }
+    }
+
+    /// A message that is longer than its receiver takes (OPC 10000-6, 7.1.2.3, 7.1.2.4).
+    fn check_limits(&mut self, side: Side, message: &Message, context: &mut Context<'_>) {
+        let Some(offer) = self.half(side.other()).offer else {
+            return;
+        };
+        if offer.chunks != 0 && message.chunks > offer.chunks {
+            let detail = format!("expected at most {} chunks as the receiver says, seen {}", offer.chunks, message.chunks);
+            self.violate("chunk_count", "OPC 10000-6, 7.1.2.4", detail, &[], context);
+        }
+        if offer.message_bytes != 0 && message.body.len() > offer.message_bytes as usize {
+            let detail =
+                format!("expected at most {} bytes as the receiver says, seen {}", offer.message_bytes, message.body.len());
+            self.violate("message_size", "OPC 10000-6, 7.1.2.4", detail, &[], context);
+        }
+    }
+
+    /// A message of one chunk.
+    #[inline]
+    fn message(
+        &mut self,
+        side: Side,
+        (kind, channel_id, token_id, sequence_number, request_id): (MessageType, u32, u32, u32, u32),
+        body: &[u8],
+        bytes: usize,
+        start: i64,
+        context: &mut Context<'_>,
+    ) {
+        let is_rest = self.half(side).last_gap.is_some() && channel::service_of(body).is_none();
+        let mut room = self.spare.pop().unwrap_or_default();
+        room.clear();
+        let mut message = Message {
+            kind,
+            start,
+            end: start,
+            channel_id,
+            token_id: Some(token_id),
+            sequence_number,
+            request_id,
+            chunks: 0,
+            bytes: 0,
+            body: room,
+            is_cut: false,
+            is_rest,
+        };
+        message.add(body, bytes, context.ts, &mut context.shared.opcua.held_bytes);
+        self.whole(side, message, context);
+    }
+
+    /// A message is whole.
+    #[inline]
+    fn whole(&mut self, side: Side, message: Message, context: &mut Context<'_>) {
+        if message.is_rest {
+            return self.incomplete(side, message, context);
+        }
+        match side {
+            Side::Client => self.request(message, context),
+            Side::Server => self.response(message, context),
+        }
+    }
+
+    /// A message whose beginning or end was not seen: its row without content.
+    #[cold]
+    fn incomplete(&mut self, side: Side, message: Message, context: &mut Context<'_>) {
+        let head = match side {
+            Side::Client => head_of(Some(&message), None),
+            Side::Server => head_of(None, Some(&message)),
+        };
+        row::push(&head, &Facts::default(), &self.channel, context);
+        self.release(message, context);
+    }
+
+    fn request(&mut self, message: Message, context: &mut Context<'_>) {
+        let service = channel::service_of(&message.body).map(|(service, _)| service);
+        // The end of a channel has no answer (OPC 10000-4, 5.6.3).
+        if message.kind == MessageType::Close {
+            return self.exchange(Parked::of(Some(message), None), context);
+        }
+        if self.pending.iter().any(|pending| pending.message.request_id == message.request_id) {
+            let detail = format!("expected a request that is not outstanding, seen {} again", message.request_id);
+            self.violate("request_id_reused", "OPC 10000-6, 6.7.2.4", detail, &[], context);
+        }
+        while self.pending.len() >= PENDING || (context.shared.opcua.held_bytes > HELD_BYTES && !self.pending.is_empty()) {
+            context.shared.counters.opcua_pending_overflow += 1;
+            self.give_up(context);
+        }
+        let longest = service == Some(Service::Publish);
+        let waits = if longest { LONGEST_TIMEOUT_NS } else { timeout(&message.body) };
+        let deadline = message.end.saturating_add(waits);
+        self.pending.push_back(Pending { message, deadline });
+    }
+
+    fn response(&mut self, message: Message, context: &mut Context<'_>) {
+        self.learn_server(context);
+        let found = self.pending.iter().position(|pending| pending.message.request_id == message.request_id);
+        let request = found.and_then(|at| self.pending.remove(at)).map(|pending| pending.message);
+        if request.is_none() {
+            self.unmatched(&message, context);
+        } else {
+            self.remember(message.request_id);
+        }
+        self.exchange(Parked::of(request, Some(message)), context);
+    }
+
+    /// A response whose request is not outstanding.
+    #[cold]
+    fn unmatched(&mut self, message: &Message, context: &mut Context<'_>) {
+        let now = context.ts;
+        let recently = |since: i64| now.saturating_sub(since) <= RESPONSE_TIMEOUT_NS;
+        // What was not captured explains an answer without its request: a beginning that was not seen, a gap, a side that is not seen.
+        let is_explained = self.client.messages == 0
+            || self.client.is_lost
+            || self.client.last_gap.is_some_and(recently)
+            || (!self.from_start && recently(self.client.first));
+        let is_second = self.over.contains(&message.request_id);
+        if is_second || !is_explained {
+            let id = message.request_id;
+            let detail = if is_second {
+                format!("expected one answer to request {id}, seen a second one")
+            } else {
+                format!("expected an outstanding request {id} to the answer, seen none")
+            };
+            self.violate("response_without_request", "OPC 10000-6, 6.7.2.4", detail, &[], context);
+        }
+    }
+
+    fn remember(&mut self, request_id: u32) {
+        if self.over.len() >= REMEMBERED {
+            self.over.pop_front();
+        }
+        self.over.push_back(request_id);
+    }
+
+    /// Makes the oldest outstanding request a row of its own.
+    fn give_up(&mut self, context: &mut Context<'_>) {
+        if let Some(pending) = self.pending.pop_front() {
+            self.exchange(Parked::of(Some(pending.message), None), context);
+        }
+    }
+
+    /// Makes the rows of an exchange; what the tables have no room for waits.
+    fn exchange(&mut self, work: Parked, context: &mut Context<'_>) {
+        let Parked { request, response, certificates, rows } = &work;
+        fn body(message: Option<&Message>) -> Option<Body<'_>> {
+            message.map(|message| Body { bytes: &message.body, is_cut: message.is_cut })
+        }
+        let [client, server] = certificates;
+        fn shown(bytes: &[u8]) -> Text<'_> {
+            (!bytes.is_empty()).then_some(bytes)
+        }
+        let exchange = Exchange {
+            head: head_of(request.as_ref(), response.as_ref()),
+            request: body(request.as_ref()),
+            response: body(response.as_ref()),
+            certificates: [shown(client), shown(server)],
+        };
+        let Self { channel, sessions, room, broken, server, .. } = self;
+        let mut lent = Lent { channel, sessions, room, server: server.unwrap_or_default(), broken };
+        match row::record(&exchange, *rows, &mut lent, context) {
+            Some(rows) => self.parked = Some(Parked { rows, ..work }),
+            None => {
+                if !self.broken.is_empty() {
+                    self.say(&work.headers(), context);
+                }
+                for message in [work.request, work.response].into_iter().flatten() {
+                    self.release(message, context);
+                }
+            }
+        }
+    }
+
+    /// Records the rules that were broken.
+    #[cold]
+    fn say(&mut self, bytes: &[u8], context: &mut Context<'_>) {
+        for broken in std::mem::take(&mut self.broken) {
+            self.budget.violate(&broken, bytes, context);
+        }
+    }
+
+    /// Goes on with what the tables had no room for. Returns whether nothing is left of it.
+    fn resume(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(work) = self.parked.take() {
+            self.exchange(work, context);
+        }
+        self.parked.is_none()
+    }
+
+    fn release(&mut self, message: Message, context: &mut Context<'_>) {
+        let held = &mut context.shared.opcua.held_bytes;
+        *held = held.saturating_sub(message.body.len());
+        let mut body = message.body;
+        if self.spare.len() < SPARES && body.capacity() <= SPARE_BYTES {
+            body.clear();
+            self.spare.push(body);
+        }
+    }
+
+    /// The sender gives a message up: status and reason are all that there is (OPC 10000-6, 6.7.3).
+    #[cold]
+    fn abort(
+        &mut self,
+        side: Side,
+        chunk: &Chunk<'_>,
+        (channel_id, token_id, number, request_id): (u32, u32, u32, u32),
+        body: &[u8],
+        start: i64,
+        context: &mut Context<'_>,
+    ) {
+        let before = self.half(side).assembly.take(request_id);
+        let request = match side {
+            Side::Client => None,
+            Side::Server => {
+                let found = self.pending.iter().position(|pending| pending.message.request_id == request_id);
+                found.and_then(|at| self.pending.remove(at)).map(|pending| pending.message)
+            }
+        };
+        let earlier =
+            [&before, &request].map(|message| message.as_ref().map_or((0, 0), |message| (message.chunks, message.bytes)));
+        let (chunks, bytes) = earlier.iter().fold((1_u32, chunk.bytes.len()), |(chunks, bytes), (more, size)| {
+            (chunks.saturating_add(*more), bytes.saturating_add(*size as usize))
+        });
+        let ts = request.as_ref().or(before.as_ref()).map_or(start, |message| message.start);
+        let mut head = self.lone(side, chunk.kind, ts, chunks, bytes);
+        (head.channel_id, head.token_id) = (Some(channel_id), Some(token_id));
+        (head.sequence_number, head.request_id) = (Some(number), Some(request_id));
+        let mut facts = Facts::default();
+        if let Some(request) = &request {
+            head.pairing = Pairing::Both;
+            head.response_time = Some(start.saturating_sub(request.end).max(0));
+            facts.service = channel::service_of(&request.body).map(|(service, _)| row::name_of(service));
+        }
+        match transport::error(body) {
+            Ok((code, reason)) => {
+                facts.error = Some(code);
+                facts.reason = plain(reason, TEXT_BYTES);
+            }
+            Err(fault) => self.budget.violate(&Broken::encoding(&fault), &[], context),
+        }
+        row::push(&head, &facts, &self.channel, context);
+        for message in [before, request].into_iter().flatten() {
+            self.release(message, context);
+        }
+    }
+
+    /// A chunk of which encryption shows the headers only: its message is a row of its own.
+    fn hidden(
+        &mut self,
+        side: Side,
+        chunk: &Chunk<'_>,
+        (channel_id, token_id): (u32, u32),
+        start: i64,
+        encrypted: bool,
+        context: &mut Context<'_>,
+    ) {
+        if side == Side::Server {
+            self.learn_server(context);
+        }
+        let half = self.half(side);
+        let size = u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX);
+        let (chunks, bytes, first) = half.hidden.take().unwrap_or((0, 0, start));
+        let (chunks, bytes) = (chunks.saturating_add(1), bytes.saturating_add(size));
+        if chunk.part == Part::Continue {
+            half.hidden = Some((chunks, bytes, first));
+            return;
+        }
+        let mut head = self.lone(side, chunk.kind, first, chunks, bytes as usize);
+        (head.channel_id, head.token_id, head.encrypted) = (Some(channel_id), Some(token_id), encrypted);
+        let service = (chunk.kind == MessageType::Close).then_some(crate::record::table::opcua::ServiceName::CloseSecureChannel);
+        row::push(&head, &Facts { service, ..Facts::default() }, &self.channel, context);
+    }
+
+    /// The server answers: it is one.
+    #[inline]
+    fn learn_server(&mut self, context: &mut Context<'_>) {
+        if !self.is_introduced {
+            self.is_introduced = true;
+            identity::learn(Side::Server, Attribute::Role, "opcua server", "traffic", context);
+            crate::protocol::modbus::learn_makers(context);
+        }
+    }
+
+    fn nonsense(&mut self, framed: Framed<'_>, data: &[u8], context: &mut Context<'_>) {
+        let (kind, detail) = match framed {
+            Framed::TooShort(kind, size) => {
+                ("message_size", format!("expected a {} message of more bytes, seen a size of {size}", kind.word()))
+            }
+            Framed::TooLong(kind, size) => (
+                "message_size",
+                format!("expected a {} chunk of at most {} bytes, seen {size}", kind.word(), transport::CHUNK_BYTES),
+            ),
+            _ => ("message_type", "expected a message type and a chunk type that are defined, seen others".to_owned()),
+        };
+        self.violate(kind, "OPC 10000-6, 7.1.2.2", detail, data.get(..HEADER_BYTES).unwrap_or(data), context);
+    }
+
+    /// Takes chunks from the start of the data. Returns how many bytes are used.
+    fn take(&mut self, side: Side, data: &[u8], start: &mut i64, context: &mut Context<'_>) -> usize {
+        let mut used = 0_usize;
+        while let Some(rest) = data.get(used..).filter(|rest| !rest.is_empty()) {
+            let half = self.half(side);
+            if half.skip > 0 {
+                let skipped = half.skip.min(rest.len());
+                half.skip -= skipped;
+                used += skipped;
+                context.shared.counters.opcua_skipped_bytes += skipped as u64;
+                continue;
+            }
+            if half.is_lost {
+                if transport::begins(rest) {
+                    half.is_lost = false;
+                } else if rest.len() >= HEADER_BYTES {
+                    // The last bytes may be the beginning of a header.
+                    let next = transport::resynchronise(rest).unwrap_or(rest.len() - 3);
+                    used += next;
+                    context.shared.counters.opcua_skipped_bytes += next as u64;
+                    continue;
+                } else {
+                    break;
+                }
+            }
+            match transport::frame(rest) {
+                Framed::Chunk(chunk) => {
+                    used += chunk.bytes.len();
+                    self.chunk(side, &chunk, *start, context);
+                    *start = context.ts;
+                    if self.parked.is_some() || context.records.is_full() {
+                        break;
+                    }
+                }
+                Framed::NeedMore => break,
+                Framed::TooLong(kind, size) => {
+                    self.nonsense(Framed::TooLong(kind, size), rest, context);
+                    let half = self.half(side);
+                    (half.skip, half.is_inside, half.sequence, half.last_gap) = (size, true, None, Some(context.ts));
+                }
+                framed => {
+                    self.nonsense(framed, rest, context);
+                    let half = self.half(side);
+                    (half.is_lost, half.is_inside, half.sequence, half.last_gap) = (true, true, None, Some(context.ts));
+                    used += 1;
+                    context.shared.counters.opcua_skipped_bytes += 1;
+                }
+            }
+        }
+        used.min(data.len())
+    }
+}
+
+impl Parked {
+    fn of(request: Option<Message>, response: Option<Message>) -> Self {
+        Self { request, response, certificates: [Vec::new(), Vec::new()], rows: 0 }
+    }
+
+    /// What a violation may show of the exchange: where it is, never what it says.
+    fn headers(&self) -> Vec<u8> {
+        let message = self.response.as_ref().or(self.request.as_ref());
+        message.and_then(|message| message.body.get(..4)).unwrap_or_default().to_vec()
+    }
+}
+
+/// How long the client of a request waits: its timeout hint within bounds.
+fn timeout(body: &[u8]) -> i64 {
+    let mut reader = super::binary::Reader::new(body);
+    let hint = reader.read::<super::binary::NodeId<'_>>().and_then(|_| reader.read::<service::RequestHeader<'_>>());
+    let milliseconds = hint.map_or(0, |header| i64::from(header.timeout_hint));
+    milliseconds.saturating_mul(1_000_000).clamp(RESPONSE_TIMEOUT_NS, LONGEST_TIMEOUT_NS)
+}
+
+/// What the transport knows of a request and its response.
+fn head_of(request: Option<&Message>, response: Option<&Message>) -> Head {
+    let first = request.or(response);
+    let response_time = match (request, response) {
+        (Some(request), Some(response)) => Some(response.start.saturating_sub(request.end).max(0)),
+        _ => None,
+    };
+    let sum = |field: fn(&Message) -> u32| request.map_or(0, field).saturating_add(response.map_or(0, field));
+    Head {
+        ts: first.map_or(0, |message| message.start),
+        message_type: first.map_or(MessageType::Message, |message| message.kind),
+        // The first request of a channel does not know its number yet.
+        channel_id: [request, response].into_iter().flatten().map(|message| message.channel_id).find(|id| *id != 0),
+        token_id: first.and_then(|message| message.token_id),
+        sequence_number: first.map(|message| message.sequence_number),
+        request_id: first.map(|message| message.request_id),
+        chunks: sum(|message| message.chunks),
+        bytes: sum(|message| message.bytes),
+        response_time,
+        pairing: match (request, response) {
+            (Some(_), Some(_)) => Pairing::Both,
+            (_, None) => Pairing::Request,
+            (None, Some(_)) => Pairing::Response,
+        },
+        encrypted: false,
+    }
+}
+
+impl Conversation for Opcua {
+    #[inline]
+    fn stream(&mut self, side: Side, data: &[u8], context: &mut Context<'_>) -> usize {
+        if self.parked.is_some() && !self.resume(context) {
+            return 0;
+        }
+        let mut start = self.half(side).partial.take().unwrap_or(context.ts);
+        let used = self.take(side, data, &mut start, context);
+        if used < data.len() {
+            self.half(side).partial = Some(start);
+        }
+        used
+    }
+
+    fn datagram(&mut self, _side: Side, _data: &[u8], _context: &mut Context<'_>) {}
+
+    fn gap(&mut self, side: Side, lost: u64, context: &mut Context<'_>) {
+        let now = context.ts;
+        let half = self.half(side);
+        let skipped = usize::try_from(lost).unwrap_or(usize::MAX);
+        if lost > 0 && half.skip >= skipped && half.skip > 0 {
+            // Lost inside of what is skipped anyway.
+            half.skip -= skipped;
+            return;
+        }
+        (half.is_lost, half.is_inside, half.last_gap, half.skip) = (true, true, Some(now), 0);
+        (half.sequence, half.hidden, half.partial) = (None, None, None);
+        for message in self.half(side).assembly.clear() {
+            self.incomplete(side, message, context);
+        }
+    }
+
+    #[inline]
+    fn deadline(&self) -> Option<i64> {
+        if self.parked.is_some() {
+            return Some(i64::MIN);
+        }
+        self.pending.front().map(|pending| pending.deadline)
+    }
+
+    fn expire(&mut self, now: i64, context: &mut Context<'_>) {
+        if !self.resume(context) {
+            return;
+        }
+        while self.parked.is_none() && self.pending.front().is_some_and(|pending| pending.deadline <= now) {
+            if let Some(pending) = self.pending.front() {
+                let request_id = pending.message.request_id;
+                self.remember(request_id);
+            }
+            self.give_up(context);
+        }
+    }
+
+    fn close(&mut self, context: &mut Context<'_>) {
+        if !self.resume(context) {
+            return;
+        }
+        if let Some(opening) = self.opening.take() {
+            self.opened(Some(opening), None, context);
+        }
+        for side in [Side::Client, Side::Server] {
+            for message in self.half(side).assembly.clear() {
+                self.incomplete(side, message, context);
+            }
+        }
+        while self.parked.is_none() && !self.pending.is_empty() && !context.records.is_full() {
+            self.give_up(context);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let requests = self.pending.iter().map(|pending| pending.message.body.capacity()).sum::<usize>();
+        size_of::<Self>()
+            + requests
+            + self.pending.capacity() * size_of::<Pending>()
+            + self.spare.iter().map(Vec::capacity).sum::<usize>()
+            + self.client.assembly.bytes()
+            + self.service.assembly.bytes()
+            + self.room.bytes()
+            + self.sessions.bytes()
+            + self.budget.bytes()
+    }
+
+    fn message_bytes(&self) -> usize {
+        transport::CHUNK_BYTES
+    }
+}
