@@ -238,6 +238,7 @@ impl Conversations {
     }
 
     /// Takes a frame in that carries no network layer. Returns whether it is of a known protocol; otherwise it makes no conversation.
+    #[inline(never)]
     pub fn frame(&mut self, meeting: &Meeting, frame: &Frame<'_>, output: &mut Output) -> bool {
         let Some(application) = registry().frame(frame.ether_type, frame.payload) else {
             return false;
