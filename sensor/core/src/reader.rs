@@ -66,11 +66,7 @@ impl Reader {
         first_sequence: u64,
         live: bool,
     ) -> PyResult<Self> {
-        if let Some(epoch) = &epoch
-            && (epoch.len() != 32 || !epoch.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        {
-            return Err(PyValueError::new_err(format!("epoch {epoch:?}: 32 hexadecimal digits are needed")));
-        }
+        let live_epoch = given_epoch(epoch)?;
         if path == "-" {
             wait_for_input(py)?;
         }
@@ -78,7 +74,7 @@ impl Reader {
         let is_live = live || source.epoch().is_none();
         let (epoch, first_sequence) = match source.epoch() {
             Some(hash) if !is_live => (hash.to_owned(), 0),
-            _ => (epoch.map_or_else(random_epoch, Ok)?, first_sequence),
+            _ => (live_epoch, first_sequence),
         };
         let identity = Identity { site, sensor, epoch: epoch.clone() };
         let settings = Settings { version: env!("CARGO_PKG_VERSION"), ..Settings::default() };
@@ -204,7 +200,8 @@ impl Work {
             engine.finish();
             self.is_done = true;
         } else if is_live {
-            if source.packets() == before {
+            // Packet time is not known before the first packet.
+            if source.packets() == before && before > 0 {
                 let silence = i64::try_from((now - self.heard_at).as_nanos()).unwrap_or(i64::MAX);
                 engine.advance(engine.latest().saturating_add(silence));
             }
@@ -233,6 +230,15 @@ fn wait_for_input(py: Python<'_>) -> PyResult<()> {
             return Ok(());
         }
     }
+}
+
+/// The epoch of a live source: the given one, or a random one. Raises ValueError.
+pub fn given_epoch(epoch: Option<String>) -> PyResult<String> {
+    let Some(epoch) = epoch else { return random_epoch() };
+    if epoch.len() != 32 || !epoch.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(PyValueError::new_err(format!("epoch {epoch:?}: 32 hexadecimal digits are needed")));
+    }
+    Ok(epoch)
 }
 
 fn random_epoch() -> PyResult<String> {

@@ -19,6 +19,8 @@ mod output;
 mod talk;
 mod tcp;
 
+use std::borrow::Cow;
+
 use crate::packet::{Anomaly, Content, Decoded, Decoder, Packet};
 use crate::record::table::{Layer, SensorRow};
 use crate::record::{Batch, Identity, Party};
@@ -36,6 +38,39 @@ pub struct Settings {
     pub limits: Limits,
     /// Version that table `sensor` tells.
     pub version: &'static str,
+    /// Whether another engine of the same sensor tells table `sensor` about this one (`Engine::state`).
+    pub is_silent: bool,
+}
+
+/// What an engine, or whatever else works for the same sensor, has counted since the start and holds now.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Packets taken in.
+    pub packets: u64,
+    /// Bytes on the wire of these packets.
+    pub bytes: u64,
+    /// Conversations held.
+    pub flows: u64,
+    /// Bytes held in buffers and tables.
+    pub memory: u64,
+    /// What was not used, by cause. Nothing that is 0.
+    pub drops: Vec<(Cow<'static, str>, u64)>,
+}
+
+impl State {
+    /// Adds another state to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.flows += other.flows;
+        self.memory += other.memory;
+        for (cause, count) in &other.drops {
+            match self.drops.iter_mut().find(|(known, _)| known == cause) {
+                Some((_, sum)) => *sum += count,
+                None => self.drops.push((cause.clone(), *count)),
+            }
+        }
+    }
 }
 
 /// Takes packets in and gives batches out.
@@ -45,8 +80,10 @@ pub struct Engine {
     neighbours: Neighbours,
     output: Output,
     version: &'static str,
+    is_silent: bool,
     packets: u64,
     bytes: u64,
+    elsewhere: State,
     reported: Option<i64>,
     /// Time of the last packet, or of the last `advance`.
     latest: i64,
@@ -61,8 +98,10 @@ impl Engine {
             neighbours: Neighbours::default(),
             output: Output::new(identity, first_sequence, settings.limits),
             version: settings.version,
+            is_silent: settings.is_silent,
             packets: 0,
             bytes: 0,
+            elsewhere: State::default(),
             reported: None,
             latest: 0,
         }
@@ -131,7 +170,7 @@ impl Engine {
 
     /// Nothing came and packet time is `ts` now (live sources).
     pub fn advance(&mut self, ts: i64) {
-        if self.packets > 0 && ts > self.latest {
+        if ts > self.latest {
             self.latest = ts;
             self.tick(ts);
         }
@@ -152,7 +191,7 @@ impl Engine {
         for id in self.conversations.flows.ids() {
             self.conversations.end(id, None, &mut self.output);
         }
-        if self.packets > 0 {
+        if self.reported.is_some() {
             self.report(self.output.clock);
         }
         self.output.cut();
@@ -185,21 +224,21 @@ impl Engine {
         }
     }
 
-    /// Adds the engine's own state to table `sensor`.
+    /// Adds a row to table `sensor`: the engine's own state, and what works for the same sensor elsewhere.
     #[inline(never)]
     fn report(&mut self, ts: i64) {
-        let counters = self.decoder.counters.named().into_iter().chain(self.output.counters.named());
-        let limited = self.output.violations_limited + self.output.shared.counters.violations_limited;
-        let others = [("violations_limited", limited), ("neighbours_forgotten", self.neighbours.forgotten)];
-        let drops: Vec<(&str, u64)> =
-            counters.chain(self.output.shared.counters.named()).chain(others).filter(|(_, count)| *count > 0).collect();
-        let memory = self.bytes_held();
+        if self.is_silent {
+            return;
+        }
+        let mut state = self.state();
+        state.add(&self.elsewhere);
+        let drops: Vec<(&str, u64)> = state.drops.iter().map(|(cause, count)| (cause.as_ref(), *count)).collect();
         let row = SensorRow {
-            packets: self.packets,
-            bytes: self.bytes,
+            packets: state.packets,
+            bytes: state.bytes,
             drops: Some(&drops),
-            flows: u32::try_from(self.conversations.flows.len()).unwrap_or(u32::MAX),
-            memory: memory as u64,
+            flows: u32::try_from(state.flows).unwrap_or(u32::MAX),
+            memory: state.memory,
             spool_depth: None,
             clock_offset: None,
             version: self.version,
@@ -207,6 +246,26 @@ impl Engine {
         let party = self.output.records.parties.add(Party::default());
         self.output.records.sensor.push(ts, party, &row);
         self.output.cut_when_full();
+    }
+
+    /// What this engine has counted and holds.
+    pub fn state(&mut self) -> State {
+        let counters = self.decoder.counters.named().into_iter().chain(self.output.counters.named());
+        let limited = self.output.violations_limited + self.output.shared.counters.violations_limited;
+        let others = [("violations_limited", limited), ("neighbours_forgotten", self.neighbours.forgotten)];
+        let all = counters.chain(self.output.shared.counters.named()).chain(others);
+        State {
+            packets: self.packets,
+            bytes: self.bytes,
+            flows: self.conversations.flows.len() as u64,
+            memory: self.bytes_held() as u64,
+            drops: all.filter(|(_, count)| *count > 0).map(|(cause, count)| (Cow::Borrowed(cause), count)).collect(),
+        }
+    }
+
+    /// What table `sensor` tells besides this engine's own state, from now on: that of other engines, what was lost before them.
+    pub fn set_elsewhere(&mut self, state: State) {
+        self.elsewhere = state;
     }
 
     /// Bytes held in buffers and tables.

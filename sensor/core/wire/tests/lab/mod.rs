@@ -117,7 +117,7 @@ impl Talk {
 }
 
 pub fn run_with(packets: &[(i64, Vec<u8>)], limits: Limits) -> Vec<Batch> {
-    let mut engine = Engine::new(Identity::default(), 0, Settings { limits, version: "test" });
+    let mut engine = Engine::new(Identity::default(), 0, Settings { limits, version: "test", ..Settings::default() });
     for (ts, data) in packets {
         engine.packet(&Packet { ts: *ts, link: LinkType::ETHERNET, original_length: data.len() as u32, data });
     }
