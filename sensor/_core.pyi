@@ -87,6 +87,61 @@ class Reader(Iterator[Batch]):
     def warnings(self) -> list[str]:
         """One line for each thing that could not be read (a truncated end, an unknown link type of one interface, …)."""
 
+class LiveReader(Iterator[Batch]):
+    """Captures from network interfaces and yields record batches in order of `sequence`.
+
+    Interfaces are opened at once, packets are worked on from the first batch that is asked for; the GIL is released while batches
+    are waited for. Nothing is ever sent. An interface that goes away is opened again when it returns; that, and packets that were
+    lost, is told in table `sensor` (`sensor.drops`): `capture_dropped:IF` packets for which the ring had no room,
+    `capture_frozen:IF` times that it was full, `interface_away:IF` times that the interface was gone or down.
+
+    Args:
+        interfaces: names of 1 to 16 interfaces.
+        site: name of the site, for the metadata.
+        sensor: name of the sensor, for the metadata.
+        epoch: epoch to use; None draws a random one.
+        first_sequence: sequence of the first batch of a source that goes on with an epoch.
+        bpf: which packets to let in, as in pcap-filter(7), compiled by the system's libpcap; None for all.
+        workers: threads that work on packets, 1 to 6; the kernel spreads conversations over them.
+        ring_bytes: memory for packets not yet worked on, for each worker and interface, 1 MiB to 1 GiB.
+
+    Raises:
+        CaptureError: the right CAP_NET_RAW is missing, an interface is not there, or the filter is wrong.
+        ValueError: a number is out of its bounds.
+    """
+
+    def __init__(
+        self,
+        interfaces: list[str],
+        *,
+        site: str = "",
+        sensor: str = "",
+        epoch: str | None = None,
+        first_sequence: int = 0,
+        bpf: str | None = None,
+        workers: int = 1,
+        ring_bytes: int = 33_554_432,
+    ) -> None: ...
+    def __iter__(self) -> LiveReader: ...
+    def __next__(self) -> Batch: ...
+    def stop(self) -> None:
+        """Take in no more packets; iteration ends once the records of those that have come are out. Safe from any thread."""
+    @property
+    def epoch(self) -> str:
+        """32 hexadecimal digits."""
+    @property
+    def format(self) -> str:
+        """The interfaces, as in "eth1, eth2"."""
+    @property
+    def packets(self) -> int:
+        """Packets taken in so far."""
+    @property
+    def losses(self) -> dict[str, int]:
+        """Packets lost and interfaces away since the start, by cause and interface, as in `sensor.drops`."""
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each thing that happened to an interface, at most 200; the rest is only counted."""
+
 def schema(table: str) -> list[tuple[str, str, bool]]:
     """The columns that the core builds for a table: (name, kind as in `sensor.tables.Kind`, nullable). Raises KeyError."""
 

@@ -11,6 +11,8 @@ use wire::record::table::Table;
 use wire::record::{Identity, Records};
 
 mod batch;
+pub mod live;
+mod live_reader;
 mod reader;
 pub mod source;
 
@@ -43,6 +45,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("CaptureError", module.py().get_type::<reader::CaptureError>())?;
     module.add_class::<batch::Batch>()?;
+    module.add_class::<live_reader::LiveReader>()?;
     module.add_class::<reader::Reader>()?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;
     module.add_function(wrap_pyfunction!(choices, module)?)
