@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "read": ("sensor.cli", "Print what a capture says, as records."),
     "rules": ("detection.cli", "Check, list and test detection rules."),
     "run": ("api.commands", "Run the whole system in one process."),
+    "sensor": ("sensor.edge", "Record what interfaces receive, on a gateway."),
     "serve": ("api.commands", "Serve the API and the console over stored data."),
 }
 """Subcommand → the module that holds it, and its line in the help."""
@@ -65,7 +66,3 @@ def icsight() -> None:
 def main() -> NoReturn:
     """Entry point of the `icsight` command."""
     run(icsight)
-
-
-if __name__ == "__main__":
-    main()

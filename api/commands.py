@@ -14,6 +14,7 @@ import click
 from pydantic import ValidationError
 
 from api.settings import Settings
+from sensor.edge import listening, live_options
 from sensor.terminal import EXIT_COULD_NOT, CommandError, warn
 
 if TYPE_CHECKING:
@@ -72,14 +73,15 @@ def serve(data: Path, **server: Any) -> None:
 
 
 @click.command()
-@click.option("--capture", required=True, metavar="FILE|-", help="Capture file, or - for a capture on standard input.")
+@click.option("--capture", metavar="FILE|-", help="Capture file, or - for a capture on standard input.")
+@live_options
 @_DATA
 @click.option("--site", "site_file", metavar="FILE", type=_FILE, help="Facts of the site (site.yml).")
 @click.option("--rules", "folders", metavar="PATH", multiple=True, type=_FILE, help="Rules; may be repeated.")
 @click.option("--exit-when-done", is_flag=True, help="End once the capture has ended and its alerts are stored.")
 @_server_options
 def run(
-    capture: str, data: Path, site_file: Path | None, folders: tuple[Path, ...], *, exit_when_done: bool, **server: Any
+    capture: str | None, data: Path, site_file: Path | None, folders: tuple[Path, ...], *, exit_when_done: bool, **options: Any
 ) -> None:
     """Run the whole system in one process."""
     from api import embedded, system  # noqa: PLC0415  needs all libraries; `--help` does not
@@ -91,11 +93,14 @@ def run(
     from sensor._core import CaptureError  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
 
-    settings = _settings(data, server)
+    source = listening(options) or capture
+    if source is None or (capture is not None and source is not capture):
+        raise CommandError("what is to be looked at? Give either --capture FILE or --interface IF.")
+    settings = _settings(data, options)
     stop = _until_signal()
     try:
         site = load_site(site_file) if site_file else Site()
-        with system.opened(settings) as services, embedded.embedded(services, capture, site, folders) as parts:
+        with system.opened(settings) as services, embedded.embedded(services, source, site, folders) as parts:
             failure = _run(services, parts, stop, exit_when_done=exit_when_done)
             left = parts.stop()
             if left:

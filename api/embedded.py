@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collector.stream import Gap as StreamGap
     from collector.stream import Position
     from detection.site import Site
+    from sensor.recorder import Listening
 
 ALERTS: Final = "alerts"
 
@@ -56,7 +57,9 @@ class Embedded:
         SpoolError, StreamError: a spool cannot be opened.
     """
 
-    def __init__(self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str, pipeline: Pipeline) -> None:
+    def __init__(
+        self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str | Listening, pipeline: Pipeline
+    ) -> None:
         self._services = services
         folder = services.settings.data
         self._records = LocalStream(folder / system.SPOOL, spools[0])
@@ -143,7 +146,7 @@ class Embedded:
 
 
 @contextmanager
-def embedded(services: Services, capture: str, site: Site, rules: Sequence[Path]) -> Generator[Embedded]:
+def embedded(services: Services, capture: str | Listening, site: Site, rules: Sequence[Path]) -> Generator[Embedded]:
     """The parts of a system on its data folder, not started yet. Raises as `Embedded` does."""
     folder = services.settings.data
     with ExitStack() as stack:

@@ -311,8 +311,7 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     ]
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
     target = {name: fields.get(name) for name in rule.target}
-    places = [name for value in target.values() for name in (value, f"{known.server}/{value}")]
-    criticality = max(site.critical.get(str(name), 0.0) for name in (known.server, *places)) or 1.0
+    criticality = max((site.critical.get(str(name), 0.0) for name in (known.server, *target.values())), default=0.0) or 1.0
     return Alert(
         id=known.id,
         # It rises with each finding, and once more when the alert becomes part of another.

@@ -10,17 +10,14 @@ A site file:
         - {days: [mon, tue, wed, thu, fri], from: "07:30", to: "18:00", timezone: Asia/Shanghai}
         - {start: 2026-11-20T08:00:00+08:00, end: 2026-11-20T20:00:00+08:00}
     ranges:
-      point_ranges: {"holding:100@1": [0, 4000], "10.0.0.20/holding:100@1": [0, 900]}
+      point_ranges: {"holding:100@1": [0, 4000]}
     critical: {"10.0.0.20": 2.0}
-
-A point is named alone, then it is meant at every server, or behind its server's address and a slash.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-import re
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -32,9 +29,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_ADDRESS_LIKE: Final = re.compile(r"\d+(\.\d+){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f.:]*", re.IGNORECASE)
-"""What is meant as an address, if it is one or not."""
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -100,13 +94,13 @@ class Site(BaseModel):
     site: str = ""
     """Name of the site."""
     lists: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, "tuple[str, ...]"])
-    """Lists that rules name: addresses, networks in CIDR notation, points (`place_of`), other texts."""
+    """Lists that rules name: addresses, networks in CIDR notation, point identifiers, other texts."""
     windows: dict[str, tuple[Window, ...]] = Field(default_factory=dict[str, "tuple[Window, ...]"])
     """Spans of time that rules name."""
     ranges: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict[str, "dict[str, tuple[float, float]]"])
-    """Ranges of values that rules name: point (`place_of`) → least and most."""
+    """Ranges of values that rules name: point identifier → least and most."""
     critical: dict[str, float] = Field(default_factory=dict[str, float])
-    """Devices and points that matter more (or less): address or point (`place_of`) → factor of the rank, else 1."""
+    """Devices and points that matter more (or less): address or point identifier → factor of the rank, else 1."""
 
     @field_validator("critical")
     @classmethod
@@ -114,7 +108,7 @@ class Site(BaseModel):
         for thing, factor in critical.items():
             if not 0 < factor <= 10:
                 raise ValueError(f"the factor of {thing} is {factor}; give one above 0 and up to 10")
-        return {normal_name(thing): factor for thing, factor in critical.items()}
+        return {normal_address(thing): factor for thing, factor in critical.items()}
 
     @field_validator("ranges")
     @classmethod
@@ -123,7 +117,7 @@ class Site(BaseModel):
             for point, (least, most) in points.items():
                 if not least <= most:
                     raise ValueError(f"{name}: the range of {point} is from {least} to {most}; give the least first")
-        return {name: {normal_name(point): span for point, span in points.items()} for name, points in ranges.items()}
+        return ranges
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Site:
@@ -153,26 +147,6 @@ def normal_address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return text
-
-
-def place_of(text: str) -> tuple[str | None, str]:
-    """The server and the point that a fact names: `192.0.2.40/holding:100@1`; None where the point is meant at every server.
-
-    Raises ValueError where what stands before the slash looks like an address and is none.
-    """
-    before, slash, point = text.partition("/")
-    if not slash or not _ADDRESS_LIKE.fullmatch(before):
-        return None, text
-    try:
-        return str(ipaddress.ip_address(before)), point
-    except ValueError as error:
-        raise ValueError(f"{text}: {before} is not an address") from error
-
-
-def normal_name(text: str) -> str:
-    """An address, or a point with or without its server, with addresses as records write them. Raises ValueError (`place_of`)."""
-    server, point = place_of(text)
-    return normal_address(point) if server is None else f"{server}/{point}"
 
 
 def load(path: Path | str) -> Site:

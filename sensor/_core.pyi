@@ -142,6 +142,18 @@ class LiveReader(Iterator[Batch]):
     def warnings(self) -> list[str]:
         """One line for each thing that happened to an interface, at most 200; the rest is only counted."""
 
+def drop_privileges(user_id: int | None = None, group_id: int | None = None) -> None:
+    """Keep CAP_NET_RAW and give up every other capability; become this user and group where both are given.
+
+    To be called before threads are started that are to capture. Raises OSError.
+    """
+
+def restrict_system_calls() -> None:
+    """Refuse all threads the system calls that a recording sensor has no use for: they fail with EPERM. There is no way back.
+
+    What stays possible: files, memory, threads, and packet sockets that only listen. Raises OSError.
+    """
+
 def schema(table: str) -> list[tuple[str, str, bool]]:
     """The columns that the core builds for a table: (name, kind as in `sensor.tables.Kind`, nullable). Raises KeyError."""
 

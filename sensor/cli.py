@@ -34,16 +34,14 @@ def read(captures: tuple[str, ...], table: str, condition: str | None, output: F
         raise CommandError(str(error)) from error
     out = sink(output, unlimited=limit is None)
     left = limit
-    failed = read_any = False
+    failed = False
     for capture in captures:
         try:
             left = _read_one(capture, table, keep, out, left)
-            read_any = True
         except CaptureError as error:
             say("error", str(error), "red")
             failed = True
-    if read_any:
-        out.close()
+    out.close()
     if failed:
         raise click.exceptions.Exit(EXIT_COULD_NOT)
 

@@ -132,8 +132,8 @@ export class AlertDetail {
       ),
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
-      section("records", this.records),
       alert.related.length ? section("related", this.findings(alert)) : null,
+      section("records", this.records),
       section("history", this.history),
     );
     if (this.shown !== alert.records.join()) fill(this.records, h("p", { class: "loading" }, t("page.loading")));
@@ -176,7 +176,7 @@ export class AlertDetail {
           {},
           h("span", { class: `pill sev-${finding.severity}` }, t(`severity.${finding.severity}`)),
           h("span", {}, finding.title),
-          h("span", { class: "when" }, finding.count === 1 ? t("detail.related.records.one") : t("detail.related.records", { count: number(finding.count) })),
+          h("span", { class: "when" }, t("detail.related.records", { count: number(finding.count) })),
         ),
         records,
       );

@@ -106,10 +106,7 @@ function show(session) {
       list.take(item);
       if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
     },
-    reload: () => {
-      list.load();
-      if (detail.id && !document.querySelector("dialog")) detail.open(detail.id);
-    },
+    reload: () => list.load(),
     sensors: (health) => drawSensors(strip, health),
     state: connected,
     ended: () => setTimeout(start, 2000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import polars as pl
 from sigma.conditions import (
     ConditionAND,
     ConditionFieldEqualsValueExpression,
@@ -15,11 +16,11 @@ from sigma.conditions import (
 from sigma.exceptions import SigmaError
 
 from detection.sigma.fields import ConditionError
-from detection.sigma.values import all_of, any_of, keyword_test, value_test
+from detection.sigma.values import any_of, keyword_test, value_test
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from detection.sigma.values import Binding, Bound
     from detection.site import Site
@@ -47,7 +48,7 @@ def compile_condition(table: str, condition: object, site: Site) -> Compiled:
         bind = _node(part, table, site, read)
         (costly if any(_is_costly(table, name) for name in read) else cheap).append(bind)
         columns |= read
-    return Compiled(table, all_of(cheap), all_of(costly) if costly else None, frozenset(columns))
+    return Compiled(table, _all_of(cheap), _all_of(costly) if costly else None, frozenset(columns))
 
 
 def _parts(node: object) -> list[object]:
@@ -73,7 +74,7 @@ def parsed(rule_detection: object) -> object:
 def _node(node: object, table: str, site: Site, columns: set[str]) -> Callable[[Binding], Bound]:
     match node:
         case ConditionAND():
-            return all_of([_node(part, table, site, columns) for part in node.args])
+            return _all_of([_node(part, table, site, columns) for part in node.args])
         case ConditionOR():
             return any_of([_node(part, table, site, columns) for part in node.args])
         case ConditionNOT():
@@ -93,3 +94,17 @@ def _node(node: object, table: str, site: Site, columns: set[str]) -> Callable[[
 
 def _not(bound: Bound) -> Bound:
     return not bound if isinstance(bound, bool) else ~bound
+
+
+def _all_of(parts: Sequence[Callable[[Binding], Bound]]) -> Callable[[Binding], Bound]:
+    def bind(binding: Binding) -> Bound:
+        exprs: list[pl.Expr] = []
+        for part in parts:
+            bound = part(binding)
+            if bound is False:
+                return False
+            if bound is not True:
+                exprs.append(bound)
+        return pl.all_horizontal(exprs) if len(exprs) > 1 else exprs[0] if exprs else True
+
+    return bind

@@ -32,7 +32,7 @@ from sigma.types import (
 )
 
 from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, Field, address_of, field_of
-from detection.site import normal_address, place_of
+from detection.site import normal_address
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
@@ -110,9 +110,8 @@ def value_test(table: str, name: str, value: object, site: Site) -> tuple[Callab
         case SigmaFieldReference():
             return _same(field, field_of(table, value.field), value)
         case SigmaString() if value.contains_placeholder():
-            # The site names points alone, or with their server.
-            columns = {"point.id", "server.ip"} if field.name in {"point.id", "point.number"} else set[str]()
-            return _site_test(field, value, site), field.columns | columns
+            columns = field.columns | ({"point.id"} if field.name == "point.number" else frozenset[str]())
+            return _site_test(field, value, site), columns
         case _:
             return field_test(field, value), field.columns
 
@@ -130,29 +129,17 @@ def keyword_test(table: str, value: object) -> tuple[Callable[[Binding], Bound],
 
 
 def any_of(parts: Sequence[Callable[[Binding], Bound]]) -> Callable[[Binding], Bound]:
-    """A test of which one part must pass."""
-    return _joined(parts, pl.any_horizontal, decisive=True)
-
-
-def all_of(parts: Sequence[Callable[[Binding], Bound]]) -> Callable[[Binding], Bound]:
-    """A test of which all parts must pass."""
-    return _joined(parts, pl.all_horizontal, decisive=False)
-
-
-def _joined(
-    parts: Sequence[Callable[[Binding], Bound]], join: Callable[[list[pl.Expr]], pl.Expr], *, decisive: bool
-) -> Callable[[Binding], Bound]:
-    """Parts as one test: the first that is `decisive` for a whole batch decides, those that are not for any row drop out."""
+    """A test that one of others must pass."""
 
     def bind(binding: Binding) -> Bound:
         exprs: list[pl.Expr] = []
         for part in parts:
             bound = part(binding)
-            if not isinstance(bound, bool):
+            if bound is True:
+                return True
+            if bound is not False:
                 exprs.append(bound)
-            elif bound is decisive:
-                return decisive
-        return join(exprs) if len(exprs) > 1 else exprs[0] if exprs else not decisive
+        return pl.any_horizontal(exprs) if len(exprs) > 1 else exprs[0] if exprs else False
 
     return bind
 
@@ -346,8 +333,6 @@ def _site_test(field: Field, value: SigmaString, site: Site) -> Callable[[Bindin
 
 def _in_list(field: Field, name: str, entries: Sequence[str]) -> Callable[[Binding], Bound]:
     try:
-        if field.name == "point.id":
-            return _in_points(field, entries)
         if field.kind in TEXTS:
             nets = [entry for entry in entries if "/" in entry] if field.name.endswith(".ip") else []
             words = {normal_address(entry).casefold() for entry in entries if entry not in nets}
@@ -361,35 +346,12 @@ def _in_list(field: Field, name: str, entries: Sequence[str]) -> Callable[[Bindi
     raise ConditionError(f"{field.name} holds {field.kind}, which no list of the site can name")
 
 
-def _in_points(field: Field, entries: Sequence[str]) -> Callable[[Binding], Bound]:
-    """Whether a point is listed, alone or with its server. Raises ValueError (`place_of`)."""
-    points: dict[str | None, set[str]] = {}
-    for entry in entries:
-        server, point = place_of(entry)
-        points.setdefault(server, set()).add(point.casefold())
-
-    def at(server: str | None) -> Callable[[Binding], Bound]:
-        wanted = points[server]
-        listed = text_test(field, TextTest(lambda text: text.casefold() in wanted))
-        return listed if server is None else all_of([_at_server(server), listed])
-
-    return any_of([at(server) for server in points])
-
-
-def _at_server(server: str) -> Callable[[Binding], Bound]:
-    return _by_values("server.ip", pl.col("server.ip"), TextTest(lambda text: text == server))
-
-
 def _in_range(binding: Binding, ranges: Mapping[str, tuple[float, float]]) -> Bound:
-    """Whether a point's value lies in its range; one without a range always does. A range at a server goes before one for all."""
-    there, servers = set(binding.distinct("point.id")), set(binding.distinct("server.ip"))
-    places = [(*place_of(name), span) for name, span in ranges.items()]
-    outside: list[pl.Expr] = []
-    for server, point, (least, most) in places:
-        if point not in there or server not in {None, *servers}:
-            continue
-        special = [other for other, same, _ in places if other is not None and same == point]
-        here = pl.col("server.ip") == server if server is not None else ~pl.col("server.ip").cast(pl.String).is_in(special)
-        number_outside = ~pl.col("point.number").is_between(least, most)
-        outside.append((pl.col("point.id") == point) & here.fill_null(value=server is None) & number_outside)
+    """Whether a point's value lies in its range; a point without a range always does."""
+    there = set(binding.distinct("point.id"))
+    outside = [
+        (pl.col("point.id") == point) & ~pl.col("point.number").is_between(least, most)
+        for point, (least, most) in ranges.items()
+        if point in there
+    ]
     return ~pl.any_horizontal(outside) if outside else True

@@ -290,20 +290,6 @@ def test_critical_devices_and_points_rank_higher(tmp_path: Path) -> None:
     assert critical.rank == pytest.approx(3 * plain.rank)
 
 
-@pytest.mark.parametrize(
-    ("factors", "factor"),
-    [({"10.0.0.9/1": 3.0}, 3.0), ({"1": 2.0, "10.0.0.9/1": 3.0}, 3.0), ({"10.0.0.8/1": 3.0}, 1.0)],
-    ids=str,
-)
-def test_a_target_at_its_server_ranks_higher(tmp_path: Path, factors: dict[str, float], factor: float) -> None:
-    document = rule("write", "low", {"selection": {"modbus.function_code": 6}})
-    plain, critical = (
-        next(iter(detect(one_rule(tmp_path, document, site=site), cuts([request(0, function=6)], [])).values()))
-        for site in (Site(), Site(critical=factors))
-    )
-    assert critical.rank == pytest.approx(factor * plain.rank)
-
-
 def test_state_of_rules_that_are_gone_or_have_changed_does_no_harm(tmp_path: Path) -> None:
     made = cuts(busy_day(3), [70])
     old, new = tmp_path / "old", tmp_path / "new"

@@ -11,6 +11,7 @@ use wire::record::table::Table;
 use wire::record::{Identity, Records};
 
 mod batch;
+mod confine;
 pub mod live;
 mod live_reader;
 mod reader;
@@ -47,6 +48,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<batch::Batch>()?;
     module.add_class::<live_reader::LiveReader>()?;
     module.add_class::<reader::Reader>()?;
+    module.add_function(wrap_pyfunction!(confine::drop_privileges, module)?)?;
+    module.add_function(wrap_pyfunction!(confine::restrict_system_calls, module)?)?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;
     module.add_function(wrap_pyfunction!(choices, module)?)
 }

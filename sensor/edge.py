@@ -1,0 +1,165 @@
+"""The command `icsight sensor run`: packets of interfaces into a spool, and nothing else; it loads no server's libraries."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import sys
+import threading
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from sensor import _core, recorder
+from sensor._core import CaptureError
+from sensor.recorder import Listening
+from sensor.spool import Spool, SpoolError, SpoolFull
+from sensor.tables import LOCAL_SENSOR
+from sensor.terminal import CommandError, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from sensor._core import LiveReader
+
+SPOOL: Final = "spool"
+"""Folder of the spool in a data folder, as `icsight run` has it."""
+
+WATCH_SECONDS: Final = 0.25
+"""How often warnings are looked for."""
+
+_LIVE_OPTIONS: Final = (
+    click.option("--interface", "interfaces", metavar="IF", multiple=True, help="Interface to listen to; may be repeated."),
+    click.option("--filter", "bpf", metavar="EXPR", help="Let only these packets in (pcap-filter(7)); needs libpcap."),
+    click.option(
+        "--workers", default=1, show_default=True, metavar="N", type=click.IntRange(1, 6),
+        help="Threads that work on packets; conversations are spread over them.",
+    ),
+    click.option(
+        "--ring", "ring_mib", default=32, show_default=True, metavar="MIB", type=click.IntRange(1, 1024),
+        help="Memory for packets not yet worked on, for each interface and worker.",
+    ),
+)  # fmt: skip
+
+
+def live_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that listens to interfaces; `listening` takes them."""
+    for option in reversed(_LIVE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def listening(options: dict[str, Any]) -> Listening | None:
+    """Take the values of `live_options` out of a command's options; None where no interface is named."""
+    values = {field.name: options.pop(field.name) for field in fields(Listening)}
+    return Listening(**values) if values["interfaces"] else None
+
+
+@click.group()
+def sensor() -> None:
+    """Record on a gateway."""
+
+
+@sensor.command()
+@click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
+@click.option("--name", default=LOCAL_SENSOR, show_default=True, metavar="NAME", help="Name of this sensor.")
+@click.option("--site", default="", metavar="NAME", help="Name of its site.")
+@click.option("--user", metavar="NAME", help="Become this user, who owns the data folder, and keep the right to capture only.")
+@click.option("--seccomp/--no-seccomp", default=True, show_default=True, help="Give up system calls that it has no use for.")
+@live_options
+def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **options: Any) -> None:
+    """Record what interfaces receive into the spool of a data folder. Nothing is ever sent on them."""
+    interfaces = listening(options)
+    if interfaces is None:
+        raise CommandError("what is to be listened to? Give --interface IF; `ip link` lists the interfaces.")
+    stop = _until_signal()
+    try:
+        # First of all, and before there are threads: whatever is opened from here on is opened with the rights of that user.
+        _become(user, data)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with Spool(data / SPOOL, sensor=name, site=site) as spool:
+            reader = recorder.listen(interfaces, spool)
+            if seccomp:
+                _core.restrict_system_calls()
+            click.echo(f"recording {reader.format} as {spool.identity.sensor} in {data}")
+            sys.stdout.flush()
+            _record(reader, spool, stop)
+    except (CaptureError, SpoolError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{error.filename or data}: {error.strerror or error}. Check who owns it, and --user.") from error
+
+
+def _record(reader: LiveReader, spool: Spool, stop: threading.Event) -> None:
+    """Spool all batches until `stop` is set."""
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(reader, stop, ended), name="watch")
+    watch.start()
+    batches = rows = 0
+    try:
+        for batch in reader:
+            recorder.keep(batch, reader.epoch, spool, stop, warn)
+            batches += 1
+            rows += batch.rows
+        spool.sync()
+    except SpoolFull as error:
+        raise CommandError(f"{error}; the last batches were not kept") from error
+    finally:
+        ended.set()
+        watch.join()
+    lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
+    click.echo(f"{reader.packets:,} packets, {lost:,} lost; {rows:,} records in {batches:,} batches")
+
+
+def _watch(reader: LiveReader, stop: threading.Event, ended: threading.Event) -> None:
+    """Pass the signal on, and say what happens to the interfaces."""
+    told = 0
+    while True:
+        is_over = ended.wait(WATCH_SECONDS)
+        warnings = reader.warnings
+        for line in warnings[told:]:
+            warn(line)
+        told = len(warnings)
+        if is_over:
+            return
+        if stop.is_set():
+            reader.stop()
+
+
+def _become(user: str | None, data: Path) -> None:
+    """Give up all rights but that to capture; become `user`. Raises CommandError."""
+    entry = None
+    if user is not None:
+        try:
+            entry = pwd.getpwnam(user)
+        except KeyError as error:
+            raise CommandError(f"{user}: there is no such user. Make one: useradd --system {user}") from error
+        if os.geteuid() == 0 and not data.exists():
+            data.mkdir(mode=0o700, parents=True)
+            os.chown(data, entry.pw_uid, entry.pw_gid)
+    try:
+        if entry is None:
+            _core.drop_privileges()
+        else:
+            _core.drop_privileges(entry.pw_uid, entry.pw_gid)
+    except OSError as error:
+        raise CommandError(f"{error}. Only root can become another user.") from error
+
+
+def _until_signal() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set. A second one ends the process at once: the spool is consistent at any moment."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop

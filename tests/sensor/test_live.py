@@ -1,0 +1,366 @@
+"""Capture from interfaces, in network name spaces: what is recorded, what survives, what is lost and said, what is never sent."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
+from scapy.packet import Raw
+from scapy.utils import wrpcap
+
+from collector.store import Query
+from collector.store.local import LocalRecordStore
+from sensor.cli import frame_of
+from sensor.spool import SpoolReader
+from tests.sensor.network import ROOT, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+ICSIGHT = Path(sys.executable).with_name("icsight")
+STOP_SECONDS = 5.0
+"""The longest that a sensor may take to stop."""
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest) -> Generator[Network]:
+    """A name space with a mirror port."""
+    try:
+        network = Network(f"icsight-{os.getpid()}")
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = f"network name spaces are not permitted here: {error}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    try:
+        network.connect()
+        yield network
+    finally:
+        network.close()
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five quiet minutes of the plant."""
+    capture = tmp_path_factory.mktemp("plant") / "plant.pcap"
+    command = [sys.executable, "-m", "tests.plant", "day", "--out", str(capture), "--hours", "0.08", "--scenario", "none"]
+    subprocess.run([*command, "--attacks", "none"], cwd=ROOT, check=True, capture_output=True)
+    return capture
+
+
+class Recording:
+    """A sensor at work."""
+
+    def __init__(self, network: Network, data: Path, *options: str, interfaces: tuple[str, ...] = ("mon0",)) -> None:
+        self.data = data
+        named = [word for name in interfaces for word in ("--interface", name)]
+        command = network.command(str(ICSIGHT), "sensor", "run", *named, "--data", str(data), *options)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("recording "), (line, self.process.stderr and self.process.stderr.read())
+
+    def stop(self) -> tuple[int, int, str]:
+        """Stop it; returns the packets taken in, the packets lost, and what was said on standard error."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=STOP_SECONDS * 4)
+        assert self.process.returncode == 0, err
+        assert time.monotonic() - began < STOP_SECONDS
+        found = re.search(r"([\d,]+) packets, ([\d,]+) lost", out)
+        assert found is not None, out
+        packets, lost = (int(number.replace(",", "")) for number in found.groups())
+        return packets, lost, err
+
+    def rows(self, table: str) -> pl.DataFrame:
+        """What is in the spool of one table."""
+        with SpoolReader(self.data / "spool") as spool:
+            batches = [batch for batch in spool.read(0) if batch.header.table == table]
+        frames = [pl.read_ipc_stream(io.BytesIO(batch.data)) for batch in batches]
+        return pl.concat(frames) if frames else pl.DataFrame()
+
+    def await_rows(self, table: str, seconds: float = 20) -> pl.DataFrame:
+        """The same, once there are any."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with contextlib.suppress(FileNotFoundError):
+                rows = self.rows(table)
+                if rows.height:
+                    return rows
+            time.sleep(0.1)
+        raise AssertionError(f"no row of {table} within {seconds} s")
+
+
+@contextlib.contextmanager
+def recording(network: Network, data: Path, *options: str, interfaces: tuple[str, ...] = ("mon0",)) -> Generator[Recording]:
+    sensor = Recording(network, data, *options, interfaces=interfaces)
+    try:
+        yield sensor
+    finally:
+        sensor.process.kill()
+        sensor.process.wait()
+
+
+def modbus_of(capture: Path) -> pl.DataFrame:
+    """What reading the file says."""
+    from sensor._core import Reader  # noqa: PLC0415
+
+    reader = Reader(str(capture))
+    return pl.concat([frame_of(batch, reader.epoch).drop("record") for batch in reader if batch.table == "modbus"])
+
+
+def comparable(rows: pl.DataFrame) -> list[str]:
+    """Rows without what depends on when they were sent."""
+    timeless = rows.drop("ts", "modbus.response_time").with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+    return sorted(json.dumps(row, default=str, sort_keys=True) for row in timeless.to_dicts())
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "3")])
+def test_an_interface_says_the_same_as_the_file_and_nothing_is_sent(
+    network: Network, plant: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with recording(network, tmp_path / "data", *options) as sensor:
+        sent = network.transmit(plant, "--pause", "0.002")
+        packets, lost, err = sensor.stop()
+        assert (packets, lost, err) == (sent, 0, "")
+        assert comparable(sensor.rows("modbus")) == comparable(modbus_of(plant))
+        told = sensor.rows("sensor").sort("sensor.packets").row(-1, named=True)
+        assert told["sensor.packets"] == sent
+    assert network.counted("mon0", "tx_packets") == 0
+    assert network.counted("mon0", "rx_packets") == sent
+
+
+def test_workers_share_conversations_in_one_run_of_whole_cuts(network: Network, plant: Path, tmp_path: Path) -> None:
+    with recording(network, tmp_path / "data", "--workers", "3") as sensor:
+        network.transmit(plant, "--pause", "0.01")
+        sensor.stop()
+        with SpoolReader(sensor.data / "spool") as spool:
+            headers = [batch.header for batch in spool.read(0)]
+    assert [header.sequence for header in headers] == list(range(len(headers)))
+    assert len({header.run for header in headers}) == 1
+    cuts: dict[int, list[Any]] = {}
+    for header in headers:
+        cuts.setdefault(header.cut, []).append(header)
+    assert any([header.table for header in cut].count("modbus") > 1 for cut in cuts.values()), "one worker did it all"
+    end = 0
+    for number, cut in sorted(cuts.items()):
+        assert [header.cut_last for header in cut] == [False] * (len(cut) - 1) + [True], number
+        assert {header.cut_start for header in cut} == {end}, number
+        end = cut[0].cut_end
+
+
+def test_the_whole_system_listens_too(network: Network, plant: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = network.command(str(ICSIGHT), "run", "--interface", "mon0", "--data", str(data), "--port", "0")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert "icsight is at" in process.stdout.readline()
+        time.sleep(0.5)
+        network.transmit(plant, "--pause", "0.002")
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_SECONDS * 2) == 0
+    finally:
+        process.kill()
+        process.wait()
+    store = LocalRecordStore(data / "records")
+    kept = store.query(Query("modbus", limit=10_000)).rows
+    store.close()
+    assert kept.height == modbus_of(plant).height
+
+
+def test_a_sensor_goes_on_where_it_was_stopped(network: Network, plant: Path, tmp_path: Path) -> None:
+    for times in (1, 2):
+        with recording(network, tmp_path / "data") as sensor:
+            network.transmit(plant, "--pause", "0.002")
+            sensor.stop()
+            assert sensor.rows("modbus").height == times * modbus_of(plant).height
+    with SpoolReader(tmp_path / "data" / "spool") as spool:
+        headers = [batch.header for batch in spool.read(0)]
+    assert [header.sequence for header in headers] == list(range(len(headers)))
+
+
+@pytest.mark.parametrize(("tags", "outermost"), [((Dot1Q(vlan=100),), 100), ((Dot1AD(vlan=7), Dot1Q(vlan=100)), 7)])
+def test_vlan_tags_are_put_back(network: Network, tmp_path: Path, tags: tuple[Any, ...], outermost: int) -> None:
+    question, answer = bytes.fromhex("000100000006010300640001"), bytes.fromhex("00010000000501030200ff")
+    frames: list[Any] = []
+    for sender, receiver, ports, sequence, payload in (
+        ("10.0.0.1", "10.0.0.2", (40_000, 502), 1, question),
+        ("10.0.0.2", "10.0.0.1", (502, 40_000), 1, answer),
+    ):
+        frame: Any = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+        for tag in tags:
+            frame /= tag.copy()
+        frame /= IP(src=sender, dst=receiver) / TCP(sport=ports[0], dport=ports[1], flags="PA", seq=sequence, ack=sequence)
+        frames.append(frame / Raw(payload))
+    wrpcap(str(tmp_path / "tagged.pcap"), frames)
+    with recording(network, tmp_path / "data") as sensor:
+        network.transmit(tmp_path / "tagged.pcap")
+        sensor.stop()
+        rows = sensor.rows("modbus")
+    assert rows["vlan"].to_list() == [outermost]
+    assert comparable(rows) == comparable(modbus_of(tmp_path / "tagged.pcap"))
+
+
+def test_an_interface_that_was_deleted_and_made_anew_is_listened_to_again(network: Network, plant: Path, tmp_path: Path) -> None:
+    with recording(network, tmp_path / "data") as sensor:
+        sent = network.transmit(plant, "--pause", "0.002")
+        network.shell("ip link delete mon0")
+        time.sleep(0.6)
+        network.connect()
+        time.sleep(0.6)
+        sent += network.transmit(plant, "--pause", "0.002")
+        packets, _, err = sensor.stop()
+        drops = {entry["name"]: entry["count"] for entry in sensor.rows("sensor")["sensor.drops"].to_list()[-1]}
+    assert packets == sent
+    assert drops["interface_away:mon0"] == 1
+    assert [line for line in err.splitlines() if "listening again" in line], err
+    assert len(err.splitlines()) == 2, err
+
+
+def test_an_interface_that_was_down_is_listened_to_again(network: Network, plant: Path, tmp_path: Path) -> None:
+    with recording(network, tmp_path / "data") as sensor:
+        network.shell("ip link set mon0 down")
+        time.sleep(0.6)
+        network.shell("ip link set mon0 up")
+        time.sleep(0.6)
+        sent = network.transmit(plant, "--pause", "0.002")
+        packets, _, _ = sensor.stop()
+    assert packets == sent
+
+
+def test_two_interfaces_are_one_sensor(network: Network, plant: Path, tmp_path: Path) -> None:
+    network.connect("mon1", "gen1")
+    with recording(network, tmp_path / "data", interfaces=("mon0", "mon1")) as sensor:
+        sent = network.transmit(plant, "--pause", "0.002")
+        sent += network.transmit(plant, "--pause", "0.002", interface="gen1")
+        packets, _, _ = sensor.stop()
+    assert packets == sent
+
+
+def test_a_filter_lets_in_what_it_names(network: Network, plant: Path, tmp_path: Path) -> None:
+    with recording(network, tmp_path / "data", "--filter", "tcp port 4711") as sensor:
+        network.transmit(plant)
+        packets, lost, _ = sensor.stop()
+    assert (packets, lost) == (0, 0)
+
+
+def test_the_state_is_told_every_ten_seconds_when_nothing_comes(network: Network, tmp_path: Path) -> None:
+    with recording(network, tmp_path / "data") as sensor:
+        rows = sensor.await_rows("sensor", 15)
+        assert rows["sensor.packets"].to_list() == [0]
+        sensor.stop()
+
+
+def test_what_a_sensor_that_stands_still_loses_is_counted(network: Network, plant: Path, tmp_path: Path) -> None:
+    with recording(network, tmp_path / "data", "--ring", "1") as sensor:
+        sensor.process.send_signal(signal.SIGSTOP)
+        sent = network.transmit(plant, "--times", "4")
+        sensor.process.send_signal(signal.SIGCONT)
+        packets, lost, _ = sensor.stop()
+        drops = {entry["name"]: entry["count"] for entry in sensor.rows("sensor")["sensor.drops"].to_list()[-1]}
+    assert lost > 0
+    assert packets + lost == sent
+    assert drops["capture_dropped:mon0"] == lost
+    assert drops["capture_frozen:mon0"] > 0
+
+
+def test_a_sensor_keeps_the_right_to_capture_and_no_other(network: Network, plant: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for folder in (tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    with recording(network, tmp_path / "data", "--user", "nobody") as sensor:
+        told = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{sensor.process.pid}/status").read_text().splitlines() if ":\t" in line
+        )
+        assert {int(told[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {1 << 13}, "CAP_NET_RAW"
+        assert told["NoNewPrivs"] == "1"
+        assert told["Seccomp"] == "2"
+        assert "0" not in told["Uid"].split()
+        # It can still open an interface anew.
+        network.shell("ip link delete mon0")
+        time.sleep(0.6)
+        network.connect()
+        time.sleep(0.6)
+        sent = network.transmit(plant, "--pause", "0.002")
+        packets, _, _ = sensor.stop()
+    assert packets == sent
+
+
+FORBIDDEN = {
+    "a connection": "import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM).connect(('127.0.0.1', 1))",
+    "a program": "os.execv('/bin/true', ['true'])",
+    "a process": "os.fork()",
+    "a child": "import subprocess; subprocess.run(['/bin/true'])",
+    "a packet": "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('lo', 0)); s.send(bytes(60))",
+    "a transmit ring": "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW).setsockopt(263, 13, bytes(28))",
+    "a trace": "import ctypes; r = ctypes.CDLL(None, use_errno=True).ptrace(0, 0, 0, 0)\n"
+    "if r < 0: raise OSError(ctypes.get_errno(), 'ptrace')",
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_a_restricted_sensor_is_refused(what: str) -> None:
+    script = (
+        "import errno, os\nfrom sensor import _core\n_core.restrict_system_calls()\n"
+        f"try:\n    exec({FORBIDDEN[what]!r})\n"
+        "except OSError as error:\n    print(errno.errorcode[error.errno])\nelse:\n    print('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("EPERM\n", 0), done.stderr
+
+
+def test_a_restricted_process_goes_on_with_its_own_work(tmp_path: Path) -> None:
+    script = (
+        "import threading, time, pathlib, sys\nfrom sensor import _core\n_core.restrict_system_calls()\n"
+        "import json, decimal, concurrent.futures\n"
+        "thread = threading.Thread(target=time.sleep, args=(0.01,)); thread.start(); thread.join()\n"
+        "folder = pathlib.Path(sys.argv[1]) / 'made'; folder.mkdir(); (folder / 'a').write_text('x')\n"
+        "(folder / 'a').rename(folder / 'b'); (folder / 'b').unlink(); folder.rmdir(); print('done')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "--interface"),
+        (("--interface", "missing0"), "There are: "),
+        (("--interface", "mon0", "--filter", "tcp prot 502"), "pcap-filter(7)"),
+        (("--interface", "mon0", "--filter", "vlan 100"), "VLAN tags"),
+        (("--interface", "mon0", "--user", "nobody-of-that-name"), "useradd"),
+    ],
+)
+def test_what_cannot_be_captured_is_said_in_one_line(
+    network: Network, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    command = network.command(str(ICSIGHT), "sensor", "run", "--data", str(tmp_path / "data"), *options)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_without_the_right_to_capture_it_says_which_is_missing(tmp_path: Path) -> None:
+    script = (
+        "from sensor import _core\nimport os\nif os.geteuid() == 0: os.setresuid(65534, 65534, 65534)\n"
+        "try:\n    _core.LiveReader(['lo'])\nexcept _core.CaptureError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "CAP_NET_RAW" in done.stdout, done.stderr
