@@ -245,7 +245,11 @@ fn node_management_tells_what_is_added_and_deleted() {
     assert_eq!((expanded(add.parent).as_str(), node(add.reference_type).as_str()), ("ns=2;s=Tank", "i=47"));
     assert_eq!((expanded(add.requested).as_str(), text(add.browse_name.name)), ("ns=2;s=Tank.Level", "Level"));
     assert_eq!((add.node_class, expanded(add.type_definition).as_str()), (2, "i=63"));
-    assert_eq!(add.attributes.type_id.standard_number(), Some(357));
+    let attributes = NodeAttributes::read(&add.attributes).unwrap().unwrap();
+    assert_eq!((text(attributes.common.display_name.text), attributes.common.specified), ("Level", 0x003F_FFFF));
+    let ClassAttributes::Variable(variable) = attributes.class else { panic!() };
+    assert_eq!((variable.value.number(), node(variable.data_type).as_str(), variable.value_rank), (Some(1.5), "i=11", -1));
+    assert_eq!((variable.access_level, variable.user_access_level), (3, 1));
     let [Operand::AddedNode(added)] = operands("add_nodes_response", 1)[..] else { panic!() };
     assert_eq!((added.status, node(added.node).as_str()), (0, "ns=2;s=Tank.Level"));
     let [Operand::AddReference(add)] = operands("add_references_request", 1)[..] else { panic!() };

@@ -11,6 +11,7 @@ pub mod history;
 pub mod kind;
 pub mod method;
 pub mod monitored_item;
+pub mod node_attributes;
 pub mod node_management;
 mod notification;
 pub mod operand;
@@ -33,6 +34,7 @@ pub use history::{HistoryAction, HistoryDetails, HistoryReadItem, HistoryUpdate,
 pub use kind::{Service, from_type_id};
 pub use method::{secret_arguments, secret_outputs};
 pub use monitored_item::{CreateMonitored, CreatedMonitored, ModifiedMonitored, ModifyMonitored, MonitoringParameters};
+pub use node_attributes::{ClassAttributes, CommonAttributes, MethodAttributes, NodeAttributes, VariableAttributes};
 pub use node_management::{AddNode, AddReference, AddedNode, DeleteNode, DeleteReference};
 pub use operand::Operand;
 pub use query::{ParsingResult, QueryDataDescription, QueryDataSet, QueryNodeType, QueryOptions};

@@ -16,7 +16,7 @@ structure! {
         pub browse_name: QualifiedName<'a>,
         /// Its class (OPC 10000-3, 8.29): 1 object, 2 variable, 4 method, 8 object type, 16 variable type, 32 reference type, 64 data type, 128 view.
         pub node_class: u32,
-        /// Its attributes.
+        /// Its attributes: `NodeAttributes::read` reads them.
         pub attributes: ExtensionObject<'a>,
         /// Its type.
         pub type_definition: ExpandedNodeId<'a>,
