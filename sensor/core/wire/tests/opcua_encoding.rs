@@ -152,6 +152,57 @@ fn what_is_irregular_is_told_and_read_on() {
 }
 
 #[test]
+fn a_data_value_has_the_parts_that_its_mask_says_in_their_order() {
+    let ticks = |seconds: i64| (116_444_736_000_000_000 + seconds * 10_000_000).to_le_bytes();
+    let parts: [(u8, Vec<u8>); 6] = [
+        (0x01, vec![3, 7]),
+        (0x02, vec![0, 0, 0x34, 0x80]),
+        (0x04, ticks(1).to_vec()),
+        (0x10, vec![11, 0]),
+        (0x08, ticks(2).to_vec()),
+        (0x20, vec![22, 0]),
+    ];
+    for mask in 0..0x40_u8 {
+        let there = |bit: u8| mask & bit != 0;
+        let mut bytes = vec![mask];
+        parts.iter().filter(|(bit, _)| there(*bit)).for_each(|(_, part)| bytes.extend(part));
+        let value: DataValue<'_> = read(&bytes);
+        assert_eq!(value.value.and_then(|value| value.number()), there(1).then_some(7.0));
+        assert_eq!(value.status, if there(2) { 0x8034_0000 } else { 0 });
+        assert_eq!(
+            (value.source_time, value.server_time),
+            (there(4).then_some(1_000_000_000), there(8).then_some(2_000_000_000))
+        );
+        let picoseconds = (if there(0x10) { 11 } else { 0 }, if there(0x20) { 22 } else { 0 });
+        assert_eq!((value.source_picoseconds, value.server_picoseconds), picoseconds);
+    }
+}
+
+#[test]
+fn diagnostics_have_the_parts_that_their_mask_says_in_their_order() {
+    let parts: [(u8, Vec<u8>); 6] = [
+        (0x01, vec![1, 0, 0, 0]),
+        (0x02, vec![2, 0, 0, 0]),
+        (0x08, vec![3, 0, 0, 0]),
+        (0x04, vec![4, 0, 0, 0]),
+        (0x10, string("why")),
+        (0x20, vec![0, 0, 0x34, 0x80]),
+    ];
+    for mask in 0..0x40_u8 {
+        let there = |bit: u8| mask & bit != 0;
+        let mut bytes = vec![mask | 0x40];
+        parts.iter().filter(|(bit, _)| there(*bit)).for_each(|(_, part)| bytes.extend(part));
+        bytes.extend([0x01, 9, 0, 0, 0]);
+        let diagnostic: DiagnosticInfo<'_> = read(&bytes);
+        assert_eq!((diagnostic.symbolic_id, diagnostic.namespace_uri), (there(1).then_some(1), there(2).then_some(2)));
+        assert_eq!((diagnostic.locale, diagnostic.localized_text), (there(8).then_some(3), there(4).then_some(4)));
+        assert_eq!(diagnostic.additional_info, there(0x10).then_some(&b"why"[..]));
+        assert_eq!(diagnostic.inner_status_code, there(0x20).then_some(0x8034_0000));
+        assert_eq!(diagnostic.inner().and_then(|inner| inner.symbolic_id), Some(9));
+    }
+}
+
+#[test]
 fn status_codes_have_names() {
     assert_eq!([0, 0x4000_0000, 0x8000_0000].map(status::name), ["Good", "Uncertain", "Bad"]);
     assert_eq!(
