@@ -69,7 +69,7 @@ test-full: test ## and what takes long: every capture through pyshark
 # The packet core has no unsafe code, so that the address sanitizer would find nothing and cost most of the speed.
 fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for each target
 	@$(CARGO) +nightly fuzz --version >/dev/null || { echo "error: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 2; }
-	@seeds=$$(mktemp -d); trap 'rm -rf "$$seeds"' EXIT; for target in capture packet engine; do \
+	@seeds=$$(mktemp -d); trap 'rm -rf "$$seeds"' EXIT; for target in capture packet engine opcua_message; do \
 		$(BIN)/python -m tests.fuzzing $$target $$seeds/$$target; \
 		(cd $(CORE) && $(CARGO) +nightly fuzz run --sanitizer none $$target $$seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1); \

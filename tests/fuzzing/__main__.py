@@ -2,7 +2,7 @@
 
 The captures are those under `ICSIGHT_CAPTURES`, or the rules' own where that is not set. What a seed looks like is what its
 target reads (`sensor/core/fuzz/fuzz_targets`): a capture's first bytes, a packet behind a byte for its link layer, or payloads
-of both sides behind two bytes each.
+of both sides behind two bytes each. The bodies of OPC UA messages are those that the core's own tests have.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ LINKS: Final = (0, 1, 12, 101, 108, 113, 228, 229, 276)
 
 MAGICS: Final = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}
 """First bytes of a pcap file, and the byte order that they tell."""
+
+
+OPCUA_BODIES: Final = Path(__file__).parents[2] / "sensor/core/wire/tests/opcua/messages.txt"
+"""Bodies of OPC UA messages: a name and hexadecimal digits in each line."""
 
 
 def captures() -> list[Path]:
@@ -83,11 +87,20 @@ def seeds(target: str, path: Path) -> Iterator[bytes]:
     yield b"".join(bytes([0 if to_server else 1, min(len(data), 255)]) + data[:255] for to_server, data in pieces)
 
 
+def opcua_bodies() -> set[bytes]:
+    """The seeds of target `opcua_message`."""
+    lines = OPCUA_BODIES.read_text().splitlines()
+    return {bytes.fromhex(line.split()[1]) for line in lines if not line.startswith("#")}
+
+
 def main() -> None:
     """Writes the seeds of one target into a folder."""
     target, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    distinct = sorted({seed for path in captures() for seed in seeds(target, path) if seed})
+    if target == "opcua_message":
+        distinct = sorted(opcua_bodies())
+    else:
+        distinct = sorted({seed for path in captures() for seed in seeds(target, path) if seed})
     for at, seed in enumerate(distinct):
         (folder / f"seed-{at:05}").write_bytes(seed)
     print(f"{target}: {len(distinct)} seeds")
