@@ -155,11 +155,12 @@ impl Channel {
 
     #[cold]
     fn infer<'a>(&mut self, secured: &'a [u8], is_first: bool, is_whole: bool) -> Content<'a> {
-        if !is_first {
+        let found = sequence(secured).filter(|(_, _, body)| service_of(body).is_some());
+        if found.is_none() && !is_first {
             return Content::Unknown;
         }
         self.is_inferred = true;
-        let Some((number, request, body)) = sequence(secured).filter(|(_, _, body)| service_of(body).is_some()) else {
+        let Some((number, request, body)) = found else {
             // Of random bytes one in a hundred million begins like a service.
             self.mode = Some(SecurityMode::SignAndEncrypt);
             return Content::Hidden;
