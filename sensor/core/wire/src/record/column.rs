@@ -6,7 +6,7 @@ use arrow_array::types::{ArrowPrimitiveType, Int32Type, UInt8Type, UInt16Type};
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray, StructArray, UInt8Array,
 };
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -36,25 +36,55 @@ pub trait Grow<V> {
     fn grow(&mut self, value: V);
 }
 
-/// Validity of a column: one byte a row while it grows, one bit a row in Arrow; nothing is built when every row is valid.
+/// Validity of a column while it grows: runs of valid and of null rows, so that a row like the one before costs an addition. Nothing is built
+/// when every row is valid.
 #[derive(Default)]
 struct Validity {
-    rows: Vec<bool>,
+    /// Ends of the runs in rows; the first is valid, and from there they alternate.
+    ends: Vec<usize>,
+    rows: usize,
     nulls: usize,
 }
 
 impl Validity {
+    /// Adds a row.
     #[inline]
     fn push(&mut self, valid: bool) {
-        self.rows.push(valid);
+        if valid == self.ends.len().is_multiple_of(2) {
+            self.rows += 1;
+        } else {
+            self.turn();
+        }
         self.nulls += usize::from(!valid);
     }
 
+    /// Adds so many valid rows.
+    fn extend_valid(&mut self, rows: usize) {
+        if rows > 0 {
+            self.push(true);
+            self.rows += rows - 1;
+        }
+    }
+
+    #[inline]
+    fn turn(&mut self) {
+        self.ends.push(self.rows);
+        self.rows += 1;
+    }
+
     fn finish(&mut self) -> Option<NullBuffer> {
-        let rows = std::mem::take(&mut self.rows);
-        self.rows.reserve(rows.len());
-        let nulls = std::mem::take(&mut self.nulls);
-        (nulls > 0).then(|| NullBuffer::new(BooleanBuffer::from(rows.as_slice())))
+        let (rows, nulls) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.nulls));
+        if nulls == 0 {
+            self.ends.clear();
+            return None;
+        }
+        let mut bits = BooleanBufferBuilder::new(rows);
+        let (mut valid, mut from) = (true, 0);
+        for end in self.ends.drain(..).chain([rows]) {
+            bits.append_n(end - from, valid);
+            (valid, from) = (!valid, end);
+        }
+        Some(NullBuffer::new(bits.finish()))
     }
 }
 
@@ -64,6 +94,14 @@ fn take<T>(values: &mut Vec<T>) -> Vec<T> {
     std::mem::replace(values, Vec::with_capacity(length))
 }
 
+/// Catches up with rows that were null, and for which nothing was added.
+#[inline]
+fn pad<T: Copy>(values: &mut Vec<T>, rows: usize, value: T) {
+    if values.len() < rows {
+        values.resize(rows, value);
+    }
+}
+
 /// Numbers that are always present.
 pub struct Number<T: Native> {
     values: Vec<T::Native>,
@@ -71,6 +109,7 @@ pub struct Number<T: Native> {
 
 /// Numbers that may be null.
 pub struct Optional<T: Native> {
+    /// A value for each row up to the last that is not null.
     values: Vec<T::Native>,
     validity: Validity,
 }
@@ -104,7 +143,10 @@ macro_rules! grow_numbers {
         impl Grow<Option<$native>> for Optional<arrow_array::types::$arrow> {
             #[inline]
             fn grow(&mut self, value: Option<$native>) {
-                self.values.push(value.unwrap_or_default());
+                if let Some(value) = value {
+                    pad(&mut self.values, self.validity.rows, Default::default());
+                    self.values.push(value);
+                }
                 self.validity.push(value.is_some());
             }
         }
@@ -138,6 +180,7 @@ impl<T: Native> Column for Optional<T> {
         T::KIND
     }
     fn finish(&mut self) -> ArrayRef {
+        pad(&mut self.values, self.validity.rows, Default::default());
         Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), self.validity.finish()))
     }
 }
@@ -172,7 +215,10 @@ pub struct Times {
 impl Grow<Option<i64>> for Times {
     #[inline]
     fn grow(&mut self, nanoseconds: Option<i64>) {
-        self.values.push(nanoseconds.unwrap_or_default());
+        if let Some(nanoseconds) = nanoseconds {
+            pad(&mut self.values, self.validity.rows, 0);
+            self.values.push(nanoseconds);
+        }
         self.validity.push(nanoseconds.is_some());
     }
 }
@@ -185,6 +231,7 @@ impl Column for Times {
         "timestamp"
     }
     fn finish(&mut self) -> ArrayRef {
+        pad(&mut self.values, self.validity.rows, 0);
         let array = arrow_array::TimestampNanosecondArray::new(take(&mut self.values).into(), self.validity.finish());
         Arc::new(array.with_timezone("UTC"))
     }
@@ -268,7 +315,10 @@ impl<W: Word> Grow<W> for Choice<W> {
 impl<W: Word> Grow<Option<W>> for Choice<W> {
     #[inline]
     fn grow(&mut self, word: Option<W>) {
-        self.keys.push(word.map_or(0, W::key));
+        if let Some(word) = word {
+            pad(&mut self.keys, self.validity.rows, 0);
+            self.keys.push(word.key());
+        }
         self.validity.push(word.is_some());
     }
 }
@@ -284,6 +334,7 @@ impl<W: Word> Column for Choice<W> {
         W::WORDS
     }
     fn finish(&mut self) -> ArrayRef {
+        pad(&mut self.keys, self.validity.rows, 0);
         let keys = UInt8Array::new(take(&mut self.keys).into(), self.validity.finish());
         let words: ArrayRef = Arc::new(StringArray::from_iter_values(W::WORDS));
         Arc::new(DictionaryArray::<UInt8Type>::new(keys, words))
@@ -366,6 +417,21 @@ impl Grow<Option<&str>> for Names {
     }
 }
 
+impl Names {
+    /// Adds a row for each of these keys; None is null.
+    pub fn extend_keys(&mut self, keys: impl ExactSizeIterator<Item = Option<i32>> + Clone) {
+        if keys.clone().all(|key| key.is_some()) {
+            self.validity.extend_valid(keys.len());
+            self.keys.extend(keys.flatten());
+            return;
+        }
+        for key in keys {
+            self.keys.push(key.unwrap_or(0));
+            self.validity.push(key.is_some());
+        }
+    }
+}
+
 fn text_at<'a>(offsets: &[i32], bytes: &'a [u8], key: i32) -> &'a [u8] {
     let at = usize::try_from(key).unwrap_or(usize::MAX - 1);
     match (offsets.get(at), offsets.get(at + 1)) {
@@ -401,6 +467,7 @@ impl Column for Names {
 
 /// Bytes with offsets: the ground of text, binary and lists.
 struct Runs<T> {
+    /// Ends of the rows up to the last that is not null, behind a 0.
     offsets: Vec<i32>,
     values: Vec<T>,
     validity: Validity,
@@ -413,14 +480,26 @@ impl<T> Default for Runs<T> {
 }
 
 impl<T> Runs<T> {
+    /// Ends a row. A null row must have no values.
     #[inline]
     fn close(&mut self, valid: bool) {
-        // A batch is cut at 8 MiB, so that the length fits.
-        self.offsets.push(i32::try_from(self.values.len()).unwrap_or(i32::MAX));
+        if valid {
+            self.catch_up();
+            // A batch is cut at 8 MiB, so that the length fits.
+            self.offsets.push(i32::try_from(self.values.len()).unwrap_or(i32::MAX));
+        }
         self.validity.push(valid);
     }
 
+    /// Null rows since the last that was not end where that did.
+    #[inline]
+    fn catch_up(&mut self) {
+        let end = self.offsets.last().copied().unwrap_or_default();
+        pad(&mut self.offsets, self.validity.rows + 1, end);
+    }
+
     fn finish(&mut self) -> (OffsetBuffer<i32>, Vec<T>, Option<NullBuffer>) {
+        self.catch_up();
         let offsets = take(&mut self.offsets);
         self.offsets.push(0);
         (OffsetBuffer::new(ScalarBuffer::from(offsets)), take(&mut self.values), self.validity.finish())
@@ -537,6 +616,15 @@ impl Grow<Words<'_>> for WordLists {
             Words::Numbers(numbers) => values.extend_from_slice(numbers),
         }
         self.runs.close(true);
+    }
+}
+
+impl WordLists {
+    /// The values of the last row that is not null.
+    #[inline]
+    pub fn last(&self) -> &[u16] {
+        let start = self.runs.offsets.iter().nth_back(1).copied().unwrap_or_default();
+        self.runs.values.get(start as usize..).unwrap_or_default()
     }
 }
 
@@ -663,5 +751,40 @@ impl<E: Element> Column for StructLists<E> {
         let elements = StructArray::new(fields.clone(), columns, None);
         let item = Arc::new(Field::new("item", DataType::Struct(fields), false));
         Arc::new(ListArray::new(item, offsets, Arc::new(elements), validity))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::cast::AsArray as _;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_come_back_as_they_went_in_wherever_the_nulls_are(rows in proptest::collection::vec(proptest::option::of(any::<u16>()), 0..80)) {
+            let mut numbers = Optional::<UInt16Type>::default();
+            let mut lists = WordLists::default();
+            // A column goes on after a cut.
+            for _ in 0..2 {
+                for row in &rows {
+                    numbers.grow(*row);
+                    let words: Vec<u16> = row.iter().flat_map(|value| (0..*value % 4).map(move |more| value ^ more)).collect();
+                    lists.grow(if row.is_some() { Words::Numbers(&words) } else { Words::None });
+                    if row.is_some() {
+                        prop_assert_eq!(lists.last(), words.as_slice());
+                    }
+                }
+                let array = numbers.finish();
+                prop_assert_eq!(array.as_primitive::<UInt16Type>().iter().collect::<Vec<_>>(), rows.clone());
+                let array = lists.finish();
+                prop_assert_eq!(array.len(), rows.len());
+                for (list, row) in array.as_list::<i32>().iter().zip(&rows) {
+                    let found = list.map(|list| list.as_primitive::<UInt16Type>().values().to_vec());
+                    let expected = row.map(|value| (0..value % 4).map(|more| value ^ more).collect::<Vec<u16>>());
+                    prop_assert_eq!(found, expected);
+                }
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, UInt16Array};
 use arrow_schema::{DataType, Field, TimeUnit};
 
-use super::column::{Column, Grow, Names, Timestamps};
+use super::column::{Column, Names, Timestamps};
 use crate::packet::Address;
 
 /// Who talks to whom: all common columns but the time.
@@ -163,12 +163,7 @@ impl Common {
                     text(party, &mut buffer).then(|| names.intern(&buffer))
                 })
                 .collect();
-            for row in &rows {
-                match keys.get(*row as usize).copied().flatten() {
-                    Some(key) => names.push_key(key),
-                    None => names.grow(None),
-                }
-            }
+            names.extend_keys(rows.iter().map(|row| keys.get(*row as usize).copied().flatten()));
             names.finish()
         };
         let port = |port: &dyn Fn(&Party) -> Option<u16>| -> ArrayRef {

@@ -8,9 +8,9 @@ use hashbrown::HashMap;
 
 use crate::packet::Address;
 use crate::protocol::Counters;
-use crate::record::column::{Name, Words};
-use crate::record::table::{PointAccess, PointProtocol, PointRow, Quality};
-use crate::record::{PartyKey, Records};
+use crate::record::PartyKey;
+use crate::record::column::Name;
+use crate::record::table::{Point, PointAccess, PointProtocol, PointRow, Quality};
 
 /// How long an unchanged value stays silent: a minute in nanoseconds.
 pub const REFRESH_NS: i64 = 60_000_000_000;
@@ -71,11 +71,19 @@ struct Page {
     /// Keys of the points' names, valid in `generation` of the point table.
     names: [i32; PAGE],
     generation: u64,
+    /// The range looked at last, and a time that none of its `shown` is older than.
+    looked_at: (usize, usize, i64),
 }
 
 impl Page {
     fn new() -> Box<Self> {
-        Box::new(Self { values: [0; PAGE], shown: [i64::MIN; PAGE], names: [-1; PAGE], generation: u64::MAX })
+        Box::new(Self {
+            values: [0; PAGE],
+            shown: [i64::MIN; PAGE],
+            names: [-1; PAGE],
+            generation: u64::MAX,
+            looked_at: (0, 0, i64::MIN),
+        })
     }
 }
 
@@ -83,8 +91,6 @@ impl Page {
 #[derive(Default)]
 pub struct Points {
     pages: HashMap<(Address, u8, Kind, u8), Box<Page>, FixedState>,
-    /// Room for the values of the message at hand.
-    unpacked: Vec<u16>,
 }
 
 impl Points {
@@ -93,12 +99,9 @@ impl Points {
         self.pages.len() * (size_of::<Page>() + 48)
     }
 
-    /// Takes values in and makes rows of those that are new or due.
-    pub fn update(&mut self, seen: &Seen, words: Words<'_>, records: &mut Records, counters: &mut Counters) {
-        let mut values = std::mem::take(&mut self.unpacked);
-        values.clear();
-        unpack(words, &mut values);
-        let mut rest = values.as_slice();
+    /// Takes values in and makes rows of those that are new or due. `generation` changes with each cut of the table.
+    pub fn update(&mut self, seen: &Seen, values: &[u16], generation: u64, table: &mut Point, counters: &mut Counters) {
+        let mut rest = values.get(..VALUES).unwrap_or(values);
         let mut start = usize::from(seen.start);
         while !rest.is_empty() && start < 0x1_0000 {
             let within = start % PAGE;
@@ -107,32 +110,37 @@ impl Points {
             let full = self.pages.len() >= PAGES;
             match self.pages.entry(key) {
                 hashbrown::hash_map::Entry::Vacant(_) if full => counters.points_overflow += now.len() as u64,
-                entry => entry.or_insert_with(Page::new).update(seen, start, within, now, records),
+                entry => entry.or_insert_with(Page::new).update(seen, start, within, now, generation, table),
             }
             rest = later;
             start += now.len();
         }
-        self.unpacked = values;
     }
 }
 
 impl Page {
     #[inline]
-    fn update(&mut self, seen: &Seen, start: usize, within: usize, now: &[u16], records: &mut Records) {
-        let range = within..within + now.len();
+    fn update(&mut self, seen: &Seen, start: usize, within: usize, now: &[u16], generation: u64, table: &mut Point) {
         let due = seen.ts.saturating_sub(REFRESH_NS);
-        // Folded without a branch, so that it runs over vectors.
-        let fresh =
-            self.shown.get(range.clone()).is_some_and(|shown| shown.iter().fold(true, |fresh, shown| fresh & (*shown > due)));
-        if fresh && self.values.get(range) == Some(now) {
+        let range = within..within + now.len();
+        let oldest = match self.looked_at {
+            (from, count, oldest) if (from, count) == (within, now.len()) && oldest > due => oldest,
+            _ => {
+                let shown = self.shown.get(range.clone()).unwrap_or_default();
+                let oldest = shown.iter().copied().min().unwrap_or(i64::MIN);
+                self.looked_at = (within, now.len(), oldest);
+                oldest
+            }
+        };
+        if oldest > due && self.values.get(range) == Some(now) {
             return;
         }
-        self.show(seen, start, within, now, records);
+        self.show(seen, start, within, now, generation, table);
     }
 
-    fn show(&mut self, seen: &Seen, start: usize, within: usize, now: &[u16], records: &mut Records) {
+    fn show(&mut self, seen: &Seen, start: usize, within: usize, now: &[u16], generation: u64, table: &mut Point) {
         let due = seen.ts.saturating_sub(REFRESH_NS);
-        let generation = records.cuts();
+        self.looked_at.2 = self.looked_at.2.min(seen.ts);
         if self.generation != generation {
             self.generation = generation;
             self.names = [-1; PAGE];
@@ -145,7 +153,7 @@ impl Page {
             *value = new;
             *shown = seen.ts;
             if *name < 0 {
-                *name = records.point.id.intern(&format!("{}:{}@{}", seen.kind.word(), start + offset, seen.unit));
+                *name = table.id.intern(&format!("{}:{}@{}", seen.kind.word(), start + offset, seen.unit));
             }
             let row = PointRow {
                 id: Name::Key(*name),
@@ -154,22 +162,7 @@ impl Page {
                 quality: Quality::Good,
                 protocol: PointProtocol::Modbus,
             };
-            records.point.push(seen.ts, seen.party, &row);
+            table.push(seen.ts, seen.party, &row);
         }
-    }
-}
-
-/// Words as numbers, at most `VALUES`.
-fn unpack(words: Words<'_>, room: &mut Vec<u16>) {
-    match words {
-        Words::None => {}
-        Words::Registers(bytes) => {
-            room.extend(bytes.as_chunks::<2>().0.iter().take(VALUES).map(|pair| u16::from_be_bytes(*pair)))
-        }
-        Words::Bits(bytes, count) => {
-            let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| u16::from(byte >> bit & 1)));
-            room.extend(bits.take(usize::from(count).min(VALUES)));
-        }
-        Words::Numbers(numbers) => room.extend(numbers.iter().take(VALUES)),
     }
 }

@@ -3,7 +3,8 @@
 use super::function::{self, DEVICE_IDENTIFICATION, ENCAPSULATED, EXCEPTION, UMAS};
 use super::point::{Kind, Seen};
 use crate::protocol::Context;
-use crate::record::column::Words;
+use crate::record::Records;
+use crate::record::column::{WordLists, Words};
 use crate::record::table::{Encapsulation, ModbusRow, Pairing, PointAccess};
 
 /// File records of one message at most: each sub-request takes seven bytes.
@@ -208,16 +209,20 @@ fn points(exchange: &Exchange<'_>, code: u8, row: &ModbusRow<'_>, context: &mut 
         6 | 16 => (Kind::Holding, PointAccess::Write),
         _ => return,
     };
-    let mut update = |start: Option<u16>, words: Words<'_>, access: PointAccess| {
-        if let Some(start) = start {
-            let (server, unit, ts, party) = (context.server, exchange.unit, exchange.ts, context.party);
-            let seen = Seen { server, unit, kind, start, access, ts, party };
-            context.shared.points.update(&seen, words, context.records, &mut context.shared.counters);
+    let Context { records, shared, server, party, .. } = context;
+    let generation = records.cuts();
+    let Records { modbus, point, .. } = &mut **records;
+    let mut update = |start: Option<u16>, words: Words<'_>, column: &WordLists, access: PointAccess| {
+        if let Some(start) = start
+            && words != Words::None
+        {
+            let seen = Seen { server: *server, unit: exchange.unit, kind, start, access, ts: exchange.ts, party: *party };
+            shared.points.update(&seen, column.last(), generation, point, &mut shared.counters);
         }
     };
-    update(row.address, row.values, access);
+    update(row.address, row.values, &modbus.values, access);
     if code == 23 {
-        update(row.write_address, row.write_values, PointAccess::Write);
+        update(row.write_address, row.write_values, &modbus.write_values, PointAccess::Write);
     }
 }
 
