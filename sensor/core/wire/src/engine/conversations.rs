@@ -249,7 +249,7 @@ impl Conversations {
         let id = match self.flows.find(&key) {
             Some(id) => id,
             None => {
-                let mut flow = Flow::new(key, position, meeting.ts, Talk::named(application));
+                let mut flow = Flow::new(key, position, meeting.ts, Talk::of_frames(application));
                 let (sender, receiver) = flow.both_mut(position);
                 // A group address is whom the frame is for: nothing above it says so.
                 (sender.mac, receiver.mac) = (meeting.source_mac, meeting.destination_mac);
@@ -259,6 +259,9 @@ impl Conversations {
         if let Some(flow) = self.flows.get_mut(id) {
             tcp::meet(flow, position, meeting);
             flow.half_mut(position).bytes += frame.payload.len() as u64 + frame.missing as u64;
+            if flow.application.is_read() && frame.missing == 0 {
+                talk::hear(flow, position, meeting.ts, frame.payload, output);
+            }
         }
         self.settle(id, meeting.ts, output);
         true

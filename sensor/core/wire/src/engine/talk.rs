@@ -3,6 +3,7 @@
 use super::output::{Output, Rule};
 use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
+use crate::protocol::opcua::pubsub::{self, PubSub};
 use crate::protocol::opcua::{self, Opcua};
 use crate::protocol::signature::{registry, tls};
 use crate::protocol::{Carrier, Context, Conversation, Probe, Side};
@@ -39,6 +40,7 @@ enum Speech {
     Listening(Vec<Piece>),
     Modbus(Box<Modbus>),
     Opcua(Box<Opcua>),
+    PubSub(Box<PubSub>),
     /// Not looked into.
     Other,
 }
@@ -56,6 +58,7 @@ struct Piece {
 enum Verdict {
     Modbus(Framing, Option<Side>),
     Opcua(Option<Side>),
+    PubSub,
     Named(Application),
     /// It may be this one: more bytes may say something else.
     Likely(Application),
@@ -78,9 +81,13 @@ impl Default for Talk {
 }
 
 impl Talk {
-    /// That of a conversation whose protocol is known from its first frame and that nobody looks into.
-    pub fn named(application: Application) -> Self {
-        Self { speech: Speech::Other, name: Some(application), ..Self::default() }
+    /// That of a conversation below the network layer, whose protocol is known from its first frame. Of these, PubSub is looked into.
+    pub fn of_frames(application: Application) -> Self {
+        let speech = match application {
+            Application::Opcua => Speech::PubSub(Box::new(PubSub::new(Carrier::Frame))),
+            _ => Speech::Other,
+        };
+        Self { speech, name: Some(application), ..Self::default() }
     }
 
     /// Whether anyone reads the bytes of the conversation.
@@ -105,6 +112,7 @@ impl Talk {
             Speech::Listening(pieces) => pieces.iter().map(|piece| piece.bytes.len() + PIECE_COST).sum(),
             Speech::Modbus(modbus) => size_of::<Modbus>() + modbus.bytes(),
             Speech::Opcua(opcua) => opcua.bytes(),
+            Speech::PubSub(pubsub) => pubsub.bytes(),
             Speech::Other => 0,
         }
     }
@@ -176,7 +184,7 @@ fn carrier(flow: &Flow<Talk>) -> Carrier {
 #[inline]
 pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
     match flow.application.speech {
-        Speech::Modbus(_) | Speech::Opcua(_) => speak(flow, position, ts, data, output),
+        Speech::Modbus(_) | Speech::Opcua(_) | Speech::PubSub(_) => speak(flow, position, ts, data, output),
         Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: data.to_vec(), is_after_gap: false }, output),
         Speech::Other => {}
     }
@@ -186,7 +194,7 @@ pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8],
 pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, output: &mut Output) {
     flow.gaps = flow.gaps.saturating_add(1);
     match &mut flow.application.speech {
-        Speech::Modbus(_) | Speech::Opcua(_) => {
+        Speech::Modbus(_) | Speech::Opcua(_) | Speech::PubSub(_) => {
             forget_unused(flow, position, output);
             with_parser(flow, ts, output, |parser, client, context| parser.gap(side(client, position), lost, context));
         }
@@ -238,6 +246,7 @@ fn with_parser<T>(
     let parser: &mut dyn Conversation = match &mut flow.application.speech {
         Speech::Modbus(modbus) => &mut **modbus,
         Speech::Opcua(opcua) => &mut **opcua,
+        Speech::PubSub(pubsub) => &mut **pubsub,
         Speech::Listening(_) | Speech::Other => return None,
     };
     let Output { records, shared, .. } = output;
@@ -246,7 +255,7 @@ fn with_parser<T>(
 
 /// Gives bytes to the conversation's own protocol, behind those that it has not used yet.
 fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
-    if flow.key.transport == Transport::Udp {
+    if flow.key.transport != Transport::Tcp {
         with_parser(flow, ts, output, |parser, client, context| parser.datagram(side(client, position), data, context));
         output.cut_when_full();
         return;
@@ -280,7 +289,7 @@ fn message_bytes(flow: &Flow<Talk>) -> usize {
     match &flow.application.speech {
         Speech::Modbus(modbus) => modbus.message_bytes(),
         Speech::Opcua(opcua) => opcua.message_bytes(),
-        Speech::Listening(_) | Speech::Other => 0,
+        Speech::PubSub(_) | Speech::Listening(_) | Speech::Other => 0,
     }
 }
 
@@ -326,6 +335,7 @@ fn listen(flow: &mut Flow<Talk>, piece: Piece, output: &mut Output) {
     match verdict {
         Verdict::Modbus(framing, seen) => recognised(flow, position, Found::Modbus(framing), seen, from, output),
         Verdict::Opcua(seen) => recognised(flow, position, Found::Opcua, seen, from, output),
+        Verdict::PubSub => recognised(flow, position, Found::PubSub, Some(Side::Client), from, output),
         Verdict::Named(application) => {
             let heard = if joined && from == last { &newest } else { &said };
             match tls::server_name(heard) {
@@ -386,6 +396,8 @@ fn judge(flow: &Flow<Talk>, position: usize, said: &[u8], answered: &[u8]) -> Ve
             Probe::Possible(_) => return Verdict::Unsure,
             Probe::No => {}
         }
+    } else if pubsub::probe(said, ports.contains(&opcua::PORT)) != Probe::No {
+        return Verdict::PubSub;
     }
     let candidates = registry().look(carrier, said);
     match (candidates.certain, probe) {
@@ -420,6 +432,7 @@ fn has_header(said: &[u8], handshake: Handshake) -> bool {
 enum Found {
     Modbus(Framing),
     Opcua,
+    PubSub,
 }
 
 /// The conversation is one of a protocol that is parsed: what was heard from piece `from` on is given to it.
@@ -431,6 +444,7 @@ fn recognised(flow: &mut Flow<Talk>, position: usize, found: Found, seen: Option
             (Speech::Modbus(Box::new(modbus)), Application::Modbus, modbus::PORT)
         }
         Found::Opcua => (Speech::Opcua(Box::new(Opcua::new(from_start))), Application::Opcua, opcua::PORT),
+        Found::PubSub => (Speech::PubSub(Box::new(PubSub::new(carrier(flow)))), Application::Opcua, opcua::PORT),
     };
     let Speech::Listening(pieces) = std::mem::replace(&mut flow.application.speech, speech) else {
         return;
@@ -450,7 +464,7 @@ fn recognised(flow: &mut Flow<Talk>, position: usize, found: Found, seen: Option
         .map(|seen| if seen == Side::Client { position } else { 1 - position });
     let client = match found {
         Found::Modbus(_) => by_port.or(by_content),
-        Found::Opcua => by_content.or(by_port),
+        Found::Opcua | Found::PubSub => by_content.or(by_port),
     }
     .unwrap_or(flow.client);
     if client != flow.client {

@@ -11,6 +11,7 @@ use wire::record::{Batch, Identity};
 use wire::transport::Limits;
 
 pub mod modbus;
+pub mod opcua;
 
 pub const MILLISECOND: i64 = 1_000_000;
 pub const SECOND: i64 = 1_000_000_000;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use super::binary::{DataValue, ExpandedNodeId, List, LocalizedText, NodeId, QualifiedName, Text, Variant};
+use super::binary::{DataValue, Definitions, ExpandedNodeId, List, LocalizedText, NodeId, QualifiedName, Text, Variant};
 use super::service::{EventFilter, RelativePathElement};
 use super::subscription::{Monitored, Server, SessionKey};
 use super::{point, status};
@@ -26,6 +26,8 @@ const NAME_BYTES: usize = 1_024;
 const LOOK: u32 = 32;
 /// Number of the attribute Value (OPC 10000-6, annex A.1).
 pub const VALUE: u32 = 13;
+/// Number of the attribute DataTypeDefinition.
+pub const DATA_TYPE_DEFINITION: u32 = 23;
 /// Numbers of the attributes BrowseName and DisplayName.
 const NAMES: [u32; 2] = [3, 4];
 
@@ -257,7 +259,8 @@ impl Items<'_, '_, '_, '_> {
         let variant = item.value.and_then(|value| value.value);
         let mut number = item.number;
         if let Some(variant) = variant {
-            write_value(&variant, &mut room.data_type, &mut room.value);
+            let structures = learned.structures.of(self.call.server, &variant);
+            write_value(&variant, structures, &mut room.data_type, &mut room.value);
             number = variant.number().filter(|number| number.is_finite());
         } else if let Some(word) = item.word {
             room.value.push_str(word);
@@ -389,7 +392,8 @@ impl Items<'_, '_, '_, '_> {
         let variant = item.value.and_then(|value| value.value);
         let mut number = None;
         if let Some(variant) = variant {
-            write_value(&variant, &mut room.data_type, &mut room.value);
+            let structures = self.context.shared.opcua.structures.of(self.call.server, &variant);
+            write_value(&variant, structures, &mut room.data_type, &mut room.value);
             number = variant.number().filter(|number| number.is_finite());
         } else if let Some(word) = item.word {
             room.value.push_str(word);
@@ -451,10 +455,13 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-fn write_value(variant: &Variant<'_>, data_type: &mut String, value: &mut String) {
+fn write_value(variant: &Variant<'_>, structures: Option<&Definitions>, data_type: &mut String, value: &mut String) {
     data_type.push_str(variant.type_name());
     variant.write_shape(data_type);
-    variant.value_text(value, VALUE_BYTES);
+    match structures {
+        Some(structures) => variant.value_text_with(value, VALUE_BYTES, structures),
+        None => variant.value_text(value, VALUE_BYTES),
+    }
 }
 
 /// Writes texts of values one behind the other, as many as there is room for.

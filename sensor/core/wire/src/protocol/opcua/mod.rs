@@ -10,10 +10,12 @@ mod identity;
 mod item;
 pub mod name;
 pub mod point;
+pub mod pubsub;
 mod row;
 pub mod service;
 mod session;
 pub mod status;
+pub mod structures;
 pub mod subscription;
 pub mod transport;
 mod violation;
@@ -28,6 +30,8 @@ pub struct Servers {
     pub subscriptions: subscription::Subscriptions,
     /// Names of nodes.
     pub names: name::NodeNames,
+    /// Definitions of structures.
+    pub structures: structures::Structures,
     /// Last values of points.
     pub points: point::Points,
     /// Bytes of incomplete messages and outstanding requests that all conversations hold together.
@@ -37,7 +41,7 @@ pub struct Servers {
 impl Servers {
     /// Bytes held, but for what the conversations count themselves.
     pub fn bytes(&self) -> usize {
-        self.subscriptions.bytes() + self.names.bytes() + self.points.bytes()
+        self.subscriptions.bytes() + self.structures.bytes() + self.names.bytes() + self.points.bytes()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use super::binary::{LocalizedText, NodeId, Text, Variant};
+use super::binary::{LocalizedText, NodeId, Scalar, Text, Variant};
 use super::certificate::{self, Facts as CertificateFacts};
 use super::channel::{Channel, service_of};
 use super::item::{self, Call, Item, Items, NameOf, Node, Room, plain, status_text};
@@ -23,6 +23,9 @@ use crate::record::table::opcua::{ItemKind, MessageType, OpcuaRow, ServiceName, 
 
 /// Longest name of a user, a URL or a URI that is kept.
 const TEXT_BYTES: usize = 512;
+
+/// Stands for an argument that is a secret.
+const SECRET: Variant<'static> = Variant::Scalar(Scalar::String(Some(b"(secret)")));
 
 /// A body of a call: a request or a response.
 #[derive(Clone, Copy, Debug)]
@@ -308,8 +311,11 @@ impl<'a> Asked<'a> {
                 let at = self.inputs.len();
                 self.add(Item { node: Node::of(method), object: Node::of(object), arguments: (at, at), ..Item::default() });
             }
-            Operand::Argument(argument) => {
-                self.inputs.push(argument);
+            Operand::Argument(_) | Operand::SecretArgument(_) => {
+                self.inputs.push(match operand {
+                    Operand::Argument(argument) => argument,
+                    _ => SECRET,
+                });
                 if let Some(item) = self.items.last_mut() {
                     item.arguments.1 = self.inputs.len();
                 }
@@ -511,6 +517,14 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             Operand::ReadResult(value) => {
                 let item = Item { value: Some(value), ..self.item() };
                 self.push(&item);
+                if let (
+                    Node::Plain(data_type),
+                    Some(item::DATA_TYPE_DEFINITION),
+                    Some(Variant::Scalar(Scalar::ExtensionObject(told))),
+                ) = (item.node, item.attribute, value.value)
+                {
+                    self.items.context.shared.opcua.structures.learn(server, &data_type, &told);
+                }
                 if let (Node::Plain(node), Some(item::VALUE), Some(value)) = (item.node, item.attribute, value.value)
                     && let Some(number @ 2256..=2264) = node.standard_number()
                 {
@@ -522,7 +536,14 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             | Operand::BrowseResult { status, .. }
             | Operand::PathResult { status }
             | Operand::HistoryResult { status, .. } => self.begin(status),
-            Operand::OutputArgument(value) => self.outputs.push(value),
+            Operand::OutputArgument(value) => {
+                let is_secret = match self.open.as_ref().map(|open| open.item.node) {
+                    Some(Node::Plain(method)) => service::secret_outputs(&method).contains(&self.outputs.len()),
+                    // Without its request a response does not say whose results these are: keys are ByteStrings (OPC 10000-6, 5.1.2).
+                    _ => value.built_in().0 == 15,
+                };
+                self.outputs.push(if is_secret { SECRET } else { value });
+            }
             Operand::Reference(reference) => self.within(|item| {
                 item.node = Node::expanded(reference.target);
                 item.name = NameOf::Display(reference.display_name, reference.browse_name);

@@ -1,4 +1,4 @@
-//! OPC UA connection protocol.
+//! OPC UA connection protocol, and UADP in Ethernet frames.
 
 use super::layer::field::le32;
 use super::{Application, Example, Match, Signature};
@@ -8,11 +8,14 @@ use crate::protocol::Carrier;
 pub static SIGNATURE: Signature = Signature {
     is_industrial: true,
     tcp_ports: &[4840],
+    ether_types: &[0xb62c],
     is_named_by_port: false,
     stream,
+    frame,
     examples: &[
         Example { carrier: Carrier::Stream, bytes: b"HELF\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00" },
         Example { carrier: Carrier::Stream, bytes: b"MSGC\x00\x20\x00\x00\x01\x00\x00\x00" },
+        Example { carrier: Carrier::Frame, bytes: b"\x71\x07\x01\x03\x00\x01\x0a\x00\x81\x03" },
     ],
     ..Signature::new(Application::Opcua, "OPC 10000-6, 7.1.2.2")
 };
@@ -29,6 +32,11 @@ fn stream(data: &[u8]) -> Match {
         Some(_) => Match::No,
         None => Match::possible_if(is_header),
     }
+}
+
+/// Version 1 of UADP, flags behind it (OPC 10000-14, 7.2.4.4.2).
+fn frame(data: &[u8]) -> Match {
+    Match::certain_if(data.first().is_some_and(|flags| flags & 0x0f == 1))
 }
 
 #[cfg(test)]
