@@ -33,12 +33,19 @@ DROPS: Final[Mapping[str, str]] = {
     "datagram_cut": "datagrams that the snap length cut",
     "modbus_skipped_bytes": "bytes skipped while looking for the next Modbus message",
     "modbus_pending_overflow": "Modbus requests let go unanswered because too many waited",
+    "opcua_skipped_bytes": "bytes skipped while looking for the next OPC UA message",
+    "opcua_pending_overflow": "OPC UA requests let go unanswered because too many waited",
+    "opcua_incomplete": "OPC UA messages given up because too many were incomplete",
+    "opcua_monitored_overflow": "monitored items of OPC UA servers not taken in for want of room",
     "points_overflow": "points not recorded because the table of points was full",
     "devices_overflow": "facts of devices not recorded because their table was full",
     "violations_limited": "violations not recorded because a conversation made too many",
     "neighbours_forgotten": "hardware addresses forgotten to make room",
+    "capture_dropped": "packets of an interface that were lost because the sensor was too slow",
+    "capture_frozen": "times that the ring of an interface was full",
+    "interface_away": "times that an interface was away",
 }
-"""Names of the counters, and what each counts."""
+"""Names of the counters, and what each counts. The last three stand in the column once for each interface, with its name behind a colon."""
 
 LOSSES: Final = (
     "fragments_evicted",
@@ -46,9 +53,13 @@ LOSSES: Final = (
     "conversation_buffer_full",
     "flow_evicted",
     "modbus_pending_overflow",
+    "opcua_pending_overflow",
+    "opcua_incomplete",
+    "opcua_monitored_overflow",
     "points_overflow",
     "devices_overflow",
     "violations_limited",
     "neighbours_forgotten",
+    "capture_dropped",
 )
 """Counters that rise when a bound of the sensor bites, so that something that was on the wire is not in the records."""

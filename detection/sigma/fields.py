@@ -147,9 +147,9 @@ _DROPS: Final = "sensor.drops."
 
 
 def _dropped(names: tuple[str, ...]) -> pl.Expr:
-    """The sum of these counters; one that is not in the list is 0."""
+    """The sum of these counters, of all interfaces where they are told by interface; one that is not in the list is 0."""
     counter = pl.element().struct
-    named = counter.field("name").cast(pl.String).is_in(names)
+    named = counter.field("name").cast(pl.String).str.split_exact(":", 1).struct.field("field_0").is_in(names)
     return pl.col("sensor.drops").list.eval(pl.when(named).then(counter.field("count")).otherwise(0)).list.sum()
 
 

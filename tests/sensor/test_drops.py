@@ -8,15 +8,16 @@ from typing import Final
 
 from sensor.drops import DROPS, LOSSES
 
-CORE: Final = Path(__file__).resolve().parents[2] / "sensor" / "core" / "wire" / "src"
+CORE: Final = Path(__file__).resolve().parents[2] / "sensor" / "core"
+SOURCES: Final = ("wire/src", "src/live")
 
-NAMED: Final = re.compile(r'\(\s*"([a-z_]+)",\s*(?:self\.|limited\b)')
-"""A counter with its name, as `Counters::named` and the engine give them."""
+NAMED: Final = re.compile(r'\(\s*"([a-z_]+)",\s*(?:self\.|limited\b|&port\.)')
+"""A counter with its name, as `Counters::named`, the engine and the live capture give them."""
 
 
 def test_the_counters_are_those_of_the_packet_core() -> None:
-    sources = [path.read_text(encoding="utf-8") for path in sorted(CORE.rglob("*.rs"))]
-    named = {name for source in sources if "named(" in source for name in NAMED.findall(source)}
+    sources = [path.read_text(encoding="utf-8") for folder in SOURCES for path in sorted((CORE / folder).rglob("*.rs"))]
+    named = {name for source in sources if "named(" in source or "fn losses(" in source for name in NAMED.findall(source)}
     assert named == set(DROPS)
 
 
