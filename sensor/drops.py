@@ -45,7 +45,10 @@ DROPS: Final[Mapping[str, str]] = {
     "capture_frozen": "times that the ring of an interface was full",
     "interface_away": "times that an interface was away",
 }
-"""Names of the counters, and what each counts. The last three stand in the column once for each interface, with its name behind a colon."""
+"""Names of the counters, and what each counts.
+
+The last three stand in the column once for each interface, with its name behind a colon.
+"""
 
 LOSSES: Final = (
     "fragments_evicted",

@@ -62,8 +62,8 @@ def pyshark_packets(capture: Path, loop: asyncio.AbstractEventLoop) -> Generator
     """The packets of a capture that carry Modbus, through pyshark."""
     packets = pyshark.FileCapture(str(capture), display_filter="mbtcp && modbus", keep_packets=False, eventloop=loop)
     yield cast("Iterable[Any]", packets)
-    # At the end of its output pyshark kills a tshark that may have ended meanwhile, and takes the exit status that it then misses for
-    # a crash. Whether all packets came is what the comparison tells.
+    # At the end of its output pyshark kills a tshark that may have ended meanwhile, and takes the exit status that it then
+    # misses for a crash. Whether all packets came is what the comparison tells.
     with suppress(TSharkCrashException):
         packets.close()
     packets._running_processes.clear()  # pyright: ignore[reportPrivateUsage]  # else it closes once more as it is deleted
