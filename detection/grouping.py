@@ -3,7 +3,9 @@
 Findings are one alert while they share rule, client, server and target and follow one another within the rule's window. Of
 alerts about the same client and server that begin within an hour of one another, the strongest tells the story: weaker findings
 that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it. Findings
-of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets.
+of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets; but of
+two that are as strong, one that says what was done tells the story of one that only says by whom, when, where or how it was
+answered, whichever came first.
 
 Everything is decided in the order in which findings become known (event, sequence, row): the same records give the same alerts
 to the byte, however they are grouped into steps.
@@ -154,12 +156,11 @@ class _Book:
     def _begin(self, session: Session) -> OpenAlert:
         """A new alert that takes weaker ones in, or a place at a stronger one."""
         moment = session.order[0]
-        level = self._level(session.rule.name)
         story = [
             self.held[name] for name in self._of_client.get(session.client, ()) if moment - self.held[name].first <= STORY_NS
         ]
-        parents = [alert for alert in story if self._tells(alert, session, level) and _one_story(alert, session)]
-        parent = max(parents, key=lambda alert: (self._level(alert.rule), -alert.first, alert.id), default=None)
+        parents = [alert for alert in story if self._tells(alert, session) and _one_story(alert, session)]
+        parent = max(parents, key=lambda alert: (self._strength(alert.rule), -alert.first, alert.id), default=None)
         record = session.records_first[0]
         begun = OpenAlert(
             id=hashlib.blake2b("\x1f".join((*session.cause, record)).encode(), digest_size=16).hexdigest(),
@@ -180,19 +181,30 @@ class _Book:
         self._enter(begun)
         if parent is None:
             for alert in story:
-                weaker = alert.raised and alert.parent is None and self._level(alert.rule) < level
-                if weaker and _one_story(begun, alert):
+                if alert.raised and alert.parent is None and self._takes_in(begun, moment, alert) and _one_story(begun, alert):
                     self._put(replace(alert, parent=begun.id))
                     own = Part(alert.count, *alert.seen, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
         return self.held[begun.id]
 
-    def _tells(self, alert: OpenAlert, session: Session, level: int) -> bool:
-        """Whether an alert is strong enough to tell a session of this level too."""
-        above = self._level(alert.rule) - level
+    def _tells(self, alert: OpenAlert, session: Session) -> bool:
+        """Whether an alert is strong enough to tell what a later session found too."""
+        level, act = self._strength(alert.rule)
+        others_level, others_act = self._strength(session.rule.name)
+        if not alert.raised or level < others_level:
+            return False
+        if level > others_level:
+            return True
         soon = session.order[0] - alert.first <= EQUAL_NS
-        equal = above == 0 and soon and alert.rule != session.rule.name and alert.server == session.server
-        return alert.raised and (above > 0 or (equal and _one_target(dict(alert.target), dict(session.target))))
+        return soon and act >= others_act and alert.rule != session.rule.name and _one_matter(alert, session)
+
+    def _takes_in(self, begun: OpenAlert, moment: int, alert: OpenAlert) -> bool:
+        """Whether an alert that begins at this moment is stronger than an earlier one."""
+        level, act = self._strength(begun.rule)
+        others_level, others_act = self._strength(alert.rule)
+        if level != others_level:
+            return level > others_level
+        return act > others_act and moment - alert.first <= EQUAL_NS and _one_matter(begun, alert)
 
     def _tell(self, parent: str | None, grown: Mapping[str, Part], moment: int) -> None:
         """Add findings to the alerts that they belong to, up to the strongest."""
@@ -213,8 +225,9 @@ class _Book:
         if alert.raised:
             self._of_client.setdefault(alert.client, []).append(alert.id)
 
-    def _level(self, rule: str) -> int:
-        return LEVELS.index(self._rules[rule].level)
+    def _strength(self, rule: str) -> tuple[int, bool]:
+        """Level, and whether the rule says what was done."""
+        return LEVELS.index(self._rules[rule].level), self._rules[rule].section.about == "act"
 
 
 def _one_story(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
@@ -224,9 +237,10 @@ def _one_story(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
     return strong.server in {None, weak.server}
 
 
-def _one_target(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether two targets can be the same: one names all that the other names, and nothing else there."""
-    return one.items() <= other.items() or other.items() <= one.items()
+def _one_matter(one: OpenAlert, other: OpenAlert | Session) -> bool:
+    """Whether two have the same server, and targets that can be the same: one names all that the other names, alike."""
+    mine, others = dict(one.target).items(), dict(other.target).items()
+    return one.server == other.server and (mine <= others or others <= mine)
 
 
 def _grown(known: OpenAlert, session: Session) -> OpenAlert:

@@ -114,6 +114,8 @@ def _alert_form(rule: Rule) -> Iterator[str]:
             yield f"names {name}, which release 19 does not have" + (f": write {newer[0]}" if newer else "")
     if not rule.section.test:
         yield "does not say in icsight.test which protocol stack made its test traffic"
+    if rule.section.about == "circumstances" and "client.ip" not in rule.cause:
+        yield "is about circumstances, but its alerts name no client whose acts could tell them: add client.ip to group-by"
     yield from _text_form(rule)
     for kind in ("fires", "quiet"):
         if test_capture(rule, kind) is None:

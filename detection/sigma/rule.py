@@ -6,7 +6,7 @@ import os
 import sysconfig
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -72,6 +72,11 @@ class Section(BaseModel):
     """How close findings of one cause must lie to be one alert."""
     target: tuple[str, ...] | None = None
     """Fields that, with client and server, name what the alert is about."""
+    about: Literal["act", "circumstances"] = "act"
+    """What a finding says: what was done, or only by whom, when, where or how it was answered.
+
+    Of alerts of one level about the same client, server and target those about acts tell the story.
+    """
     newcomers: bool = False
     """For value_count: only records that bring a value which their window did not have are findings."""
     test: str = ""

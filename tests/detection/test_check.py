@@ -70,6 +70,24 @@ def test_a_rule_that_lacks_a_part_is_refused(tmp_path: Path, path: Sequence[str]
     assert any(reason in text for text in written(tmp_path, document))
 
 
+def test_a_rule_about_who_did_something_must_name_a_client(tmp_path: Path) -> None:
+    event = rule("event", None, {"selection": {"modbus.function_code": 8}})
+    document = copied(tmp_path)
+    del document["detection"], document["logsource"]
+    document["correlation"] = correlation("event_count", ["event"], "60s", ["server.ip"], gte=1)
+    document["icsight"]["about"] = "circumstances"
+    assert any("add client.ip to group-by" in text for text in written(tmp_path, event, document))
+    document["correlation"]["group-by"] = ["server.ip", "client.ip"]
+    assert not any("add client.ip to group-by" in text for text in written(tmp_path, event, document))
+
+
+def test_a_rule_is_about_an_act_or_about_circumstances(tmp_path: Path) -> None:
+    document = copied(tmp_path)
+    document["icsight"]["about"] = "weather"
+    with pytest.raises(RuleError, match=r"icsight.about"):
+        written(tmp_path, document)
+
+
 @pytest.mark.parametrize("kind", ["fires", "quiet"])
 def test_a_rule_without_test_traffic_is_refused(tmp_path: Path, kind: str) -> None:
     document = copied(tmp_path)

@@ -46,6 +46,12 @@ def mixed_rules(folder: Path) -> list[Rule]:
             correlation=correlation("value_count", ["any"], "10m", ["server.ip", "modbus.address"], gte=2, field="client.ip"),
             icsight={"newcomers": True, "target": []},
         ),
+        rule(
+            "stranger",
+            "high",
+            {"selection": {"client.ip|endswith": ["1", "2"], "modbus.access": ["write", "diagnostic"]}},
+            icsight={"about": "circumstances", "target": []},
+        ),
         rule("both", "critical", correlation=correlation("temporal", ["write", "diagnostic"], "30s", PAIR)),
         rule("then", "high", correlation=correlation("temporal_ordered", ["sweep", "write"], "90s", PAIR)),
     )
@@ -205,6 +211,72 @@ def test_equal_alerts_about_different_things_stand_for_themselves(tmp_path: Path
     )
     found = detect(pipeline, cuts([request(0, function=6), second], [1])).values()
     assert [alert.part_of for alert in found] == [None, None], why
+
+
+def strangers(folder: Path) -> Pipeline:
+    """Two rules of one level, about acts at a unit and about who does anything at a server, and a weaker one."""
+    return one_rule(
+        folder,
+        rule("reset", "high", {"selection": {"modbus.function_code": 8}}),
+        rule(
+            "stranger",
+            "high",
+            {"selection": {"modbus.access": ["write", "diagnostic"]}},
+            icsight={"about": "circumstances", "target": []},
+        ),
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+    )
+
+
+@pytest.mark.parametrize("codes", [(6, 8, 6), (8, 6, 6)], ids=["who first", "what first"])
+@pytest.mark.parametrize("borders", [[], [1], [1, 2]], ids=str)
+def test_what_was_done_is_the_title_and_who_did_it_belongs_to_it(
+    tmp_path: Path, codes: tuple[int, ...], borders: list[int]
+) -> None:
+    made = cuts([request(moment, function=code) for moment, code in enumerate(codes)], borders)
+    (listed,) = [alert for alert in detect(strangers(tmp_path), made, through_text=True).values() if alert.part_of is None]
+    assert (listed.rule, listed.count) == ("reset", 1)
+    assert [(each["rule"], each["count"]) for each in listed.body["related"]] == [("stranger", 3), ("write", 2)]
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [
+        (request(601, function=8), "more than ten minutes later"),
+        (request(1, function=8, server="10.0.0.8"), "another server"),
+        (request(1, function=8, client="10.0.0.2"), "another client"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_who_did_something_else_stands_for_itself(tmp_path: Path, second: dict[str, Any], why: str) -> None:
+    found = detect(strangers(tmp_path), cuts([request(0, function=6), second], [1])).values()
+    listed = {(alert.rule, alert.client_ip, alert.server_ip) for alert in found if alert.part_of is None}
+    assert ("stranger", "10.0.0.1", "10.0.0.9") in listed, why
+    assert ("reset", second["client.ip"], second["server.ip"]) in listed, why
+
+
+def test_what_was_done_at_two_units_is_two_alerts_and_who_did_it_belongs_to_the_first(tmp_path: Path) -> None:
+    records = [request(0, function=6), *(request(unit, function=8, unit_id=unit) for unit in (1, 2))]
+    found = [alert for alert in detect(strangers(tmp_path), cuts(records, [1, 2])).values() if alert.part_of is None]
+    assert [(alert.rule, alert.body["target"]) for alert in found] == [("reset", {"modbus.unit_id": unit}) for unit in (1, 2)]
+    related = [[(each["rule"], each["count"]) for each in alert.body["related"]] for alert in found]
+    assert related == [[("stranger", 3), ("write", 1)], []]
+
+
+def test_circumstances_at_another_unit_stand_for_themselves(tmp_path: Path) -> None:
+    pipeline = one_rule(
+        tmp_path,
+        rule("reset", "high", {"selection": {"modbus.function_code": 8}}),
+        rule("late", "high", {"selection": {"modbus.function_code": 6}}, icsight={"about": "circumstances"}),
+    )
+    found = detect(pipeline, cuts([request(0, function=6, unit_id=1), request(1, function=8, unit_id=2)], [1])).values()
+    assert {alert.rule: alert.part_of for alert in found} == {"late": None, "reset": None}
+
+
+def test_who_did_it_tells_the_story_where_what_was_done_is_less_grave(tmp_path: Path) -> None:
+    found = detect(strangers(tmp_path), cuts([request(0, function=6), request(1, function=6)], [1])).values()
+    (listed,) = [alert for alert in found if alert.part_of is None]
+    assert (listed.rule, listed.body["related"][0]["rule"]) == ("stranger", "write")
 
 
 def test_a_new_client_at_eight_units_of_a_gateway_is_one_alert_that_counts_them(tmp_path: Path) -> None:

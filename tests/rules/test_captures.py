@@ -119,6 +119,17 @@ def test_clients_that_the_site_lists_do_not_name_are_told_when_they_read_and_wri
         assert {alert["client.ip"] for alert in alerts if rule in _rules([alert])} == {"10.0.0.9"}
 
 
+def test_a_stranger_s_scan_is_titled_by_the_scan_and_says_that_a_stranger_did_it(captures: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site.yml"
+    site.write_text(yaml.safe_dump({"lists": {"authorised_writers": ["192.168.1.1"], "modbus_clients": ["192.168.1.1"]}}))
+    alerts = _detect(captures / CHARACTERIZATION, "--site", str(site))
+    named = [alert for alert in alerts if alert["client.ip"] == "192.168.1.101"]
+    (sweep,) = [alert for alert in named if alert["rule"] == "address_sweep"]
+    assert sweep["count"] > 3_000
+    assert "read_by_unauthorised_client" in _rules([sweep])
+    assert len(named) <= 3
+
+
 def _detect(capture: Path, *options: str) -> Alerts:
     result = CliRunner().invoke(icsight, ["detect", str(capture), "--output", "json", *options], catch_exceptions=False)
     assert result.exit_code in {0, 1}, result.output
