@@ -85,6 +85,24 @@ fn a_lost_request_is_a_gap_and_the_next_exchange_is_paired() {
 }
 
 #[test]
+fn behind_a_lost_answer_requests_that_waited_come_before_their_answers() {
+    let mut talk = Talk::open(1, 1);
+    for transaction in 1..6 {
+        talk.poll(transaction, 2);
+    }
+    // The answers to transactions 2 and 4; the request of transaction 5 then waits for the latter until the end.
+    talk.packets.remove(3 + 2 * 3 + 1);
+    talk.packets.remove(3 + 2 + 1);
+    let batches = run(&talk.packets);
+    let mut found = exchanges(&batches);
+    found.sort();
+    assert_eq!(found, [(1, "both".into()), (2, "request".into()), (3, "both".into()), (4, "request".into()), (5, "both".into())]);
+    assert_eq!(flows(&batches)[0].2, 2);
+    assert_eq!(drops(&batches), [("stream_gap_bytes".into(), 2 * 13)]);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+}
+
+#[test]
 fn one_direction_alone_gives_its_requests() {
     let mut talk = Talk::open(1, 1);
     for transaction in 1..4 {

@@ -116,6 +116,23 @@ fn a_message_of_several_chunks_is_put_together_beside_another_one() {
 }
 
 #[test]
+fn behind_a_lost_answer_the_next_calls_are_whole() {
+    let mut talk = opened();
+    for number in 1..5_u32 {
+        talk.call(number, &[read(&["Tank.Level"]), values(&[f64::from(number)])]);
+    }
+    // The answer to the second one.
+    talk.packets.remove(talk.packets.len() - 5);
+    let batches = run(&talk.packets);
+    let mut found = calls(&batches).split_off(2);
+    found.sort();
+    assert_eq!(found, [both("Read"), both("Read"), both("Read"), ("Read".into(), "request".into(), 1)]);
+    let numbers: Vec<_> = items(&batches).into_iter().filter_map(|(_, _, number, _)| number).collect();
+    assert_eq!(numbers, [1.0, 3.0, 4.0]);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+}
+
+#[test]
 fn after_a_gap_the_next_message_is_found() {
     let mut talk = opened();
     talk.call(1, &[read(&["A"]), values(&[1.0])]);

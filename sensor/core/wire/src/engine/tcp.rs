@@ -117,8 +117,15 @@ pub(super) fn receive(
     }
     let start = if segment.flags & flags::SYN != 0 { segment.sequence.wrapping_add(1) } else { segment.sequence };
     if has_payload {
-        let arriving =
-            Arriving { ts, sequence: start, payload: segment.payload, missing: segment.missing, is_held_back, is_kept: is_read };
+        let arriving = Arriving {
+            ts,
+            sequence: start,
+            acknowledgment: is_acknowledging.then_some(segment.acknowledgment),
+            payload: segment.payload,
+            missing: segment.missing,
+            is_held_back,
+            is_kept: is_read,
+        };
         arrive(flow, position, &arriving, output);
     }
     if segment.flags & flags::FIN != 0 {
@@ -161,12 +168,11 @@ fn arrive(flow: &mut Flow<Talk>, position: usize, arriving: &Arriving<'_>, outpu
 /// What a segment released.
 #[inline(never)]
 fn follow(flow: &mut Flow<Talk>, position: usize, ts: i64, is_over_bound: bool, output: &mut Output) {
-    drain(flow, position, output);
+    drain(flow, output);
     if is_over_bound && flow.half(position).stream.is_waiting() {
         output.counters.buffer_full += 1;
         give_up_gap(flow, position, ts, output);
     }
-    drain(flow, 1 - position, output);
     if flow.held_bytes() > output.limits.conversation_bytes {
         output.counters.conversation_full += 1;
         for position in [position, 1 - position] {
@@ -178,70 +184,83 @@ fn follow(flow: &mut Flow<Talk>, position: usize, ts: i64, is_over_bound: bool, 
     finish(flow);
 }
 
-/// Gives on what is in order, unless it answers what the other side has not been seen to say.
-fn drain(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
-    let (half, other) = flow.both_mut(position);
-    let is_held_back = half.acknowledged.is_some_and(|acknowledged| other.stream.unseen(acknowledged).is_some());
-    if !is_held_back || !flow.application.is_read() {
-        drain_all(flow, position, output);
+/// Whether `position` has bytes ready, and whether they answer what the other side has not been seen to say.
+fn ready(flow: &Flow<Talk>, position: usize) -> Option<bool> {
+    let acknowledgment = flow.half(position).stream.peek()?;
+    let other = &flow.half(1 - position).stream;
+    let is_held_back = acknowledgment.is_some_and(|acknowledgment| other.unseen(acknowledgment).is_some());
+    Some(is_held_back && flow.application.is_read())
+}
+
+/// Gives on what is in order, each side's bytes behind those of the other side that they answer.
+fn drain(flow: &mut Flow<Talk>, output: &mut Output) {
+    // Each round uses something that waits, so that it ends.
+    while let Some(position) = [flow.client, 1 - flow.client].into_iter().find(|at| ready(flow, *at) == Some(false)) {
+        give_on(flow, position, output);
     }
 }
 
-fn drain_all(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
-    while let Some(ready) = flow.half_mut(position).stream.ready(&mut output.counters) {
-        let ts = flow.last_ts;
-        match ready {
-            Ready::Data(ts, bytes) => talk::hear(flow, position, ts, &bytes, output),
-            Ready::Gap(lost) => talk::lose(flow, position, ts, lost, output),
-            Ready::Unread => {}
-        }
-    }
-}
-
-/// What `position` sent up to `acknowledgment` is gone where it has not been seen.
-fn confirm_gap(flow: &mut Flow<Talk>, position: usize, acknowledgment: u32, ts: i64, output: &mut Output) {
-    // Each round declares one gap and uses what waits behind it, so that it ends.
-    while let Some(lost) = flow.half_mut(position).stream.skip_to_acknowledged(acknowledgment, &mut output.counters) {
-        talk::lose(flow, position, ts, lost, output);
-        drain_all(flow, position, output);
+/// Gives on the next bytes that `position` has ready.
+fn give_on(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
+    let ts = flow.last_ts;
+    match flow.half_mut(position).stream.ready(&mut output.counters) {
+        Some(Ready::Data(ts, bytes)) => talk::hear(flow, position, ts, &bytes, output),
+        Some(Ready::Gap(lost)) => talk::lose(flow, position, ts, lost, output),
+        Some(Ready::Unread) | None => {}
     }
 }
 
 /// Lets go what waited for the other side: what that side is known to have sent was not captured.
 pub(super) fn release(flow: &mut Flow<Talk>, ts: i64, output: &mut Output) {
-    for position in [0, 1] {
-        let (half, other) = flow.both_mut(position);
-        if other.stream.is_waiting()
-            && let Some(acknowledged) = other.acknowledged
-            && half.stream.unseen(acknowledged).is_some()
-        {
-            confirm_gap(flow, position, acknowledged, ts, output);
-        }
-    }
-    for position in [0, 1] {
-        drain(flow, position, output);
+    let [low, high] = &flow.halves;
+    let confirmed = [(0, high), (1, low)].map(|(at, other)| (at, other.acknowledged.filter(|_| other.stream.is_waiting())));
+    drain(flow, output);
+    // Each round declares one gap in front of a fixed place or uses something that waits, so that it ends.
+    while lose_confirmed(flow, confirmed, ts, output) || force(flow, output) {
+        drain(flow, output);
     }
     finish(flow);
+}
+
+/// Declares one gap lost in what an endpoint sent and the other one is known to have received. Returns whether there was one.
+fn lose_confirmed(flow: &mut Flow<Talk>, confirmed: [(usize, Option<u32>); 2], ts: i64, output: &mut Output) -> bool {
+    for (position, acknowledged) in confirmed {
+        if let Some(acknowledged) = acknowledged
+            && let Some(lost) = flow.half_mut(position).stream.skip_to_acknowledged(acknowledged, &mut output.counters)
+        {
+            talk::lose(flow, position, ts, lost, output);
+            return true;
+        }
+    }
+    false
+}
+
+/// Gives on bytes that are in order although they are held back, those of the client first. Each side waits for the other where a segment was
+/// captured only when it was sent again, or put together from segments of different times. Returns whether there were any.
+fn force(flow: &mut Flow<Talk>, output: &mut Output) -> bool {
+    let position = [flow.client, 1 - flow.client].into_iter().find(|at| ready(flow, *at).is_some());
+    if let Some(position) = position {
+        give_on(flow, position, output);
+    }
+    position.is_some()
 }
 
 /// Declares lost everything that something waits for.
 pub(super) fn give_up_gaps(flow: &mut Flow<Talk>, ts: i64, output: &mut Output) {
     release(flow, ts, output);
     for position in [flow.client, 1 - flow.client] {
-        drain_all(flow, position, output);
         while flow.half(position).stream.is_waiting() {
             give_up_gap(flow, position, ts, output);
         }
     }
-    finish(flow);
 }
 
-/// Declares lost what is missing in front of the first bytes that wait.
+/// Declares lost what is missing in front of the first bytes that wait. At least these do not wait any longer.
 fn give_up_gap(flow: &mut Flow<Talk>, position: usize, ts: i64, output: &mut Output) {
     if let Some(lost) = flow.half_mut(position).stream.skip_to_held(&mut output.counters) {
         talk::lose(flow, position, ts, lost, output);
     }
-    drain_all(flow, position, output);
+    release(flow, ts, output);
 }
 
 /// Notes which streams have come to their end.

@@ -41,6 +41,8 @@ pub(super) struct Segment {
     pub start: u32,
     /// Time of its packet.
     pub ts: i64,
+    /// What of the other side its sender had by then.
+    pub acknowledgment: Option<u32>,
     pub content: Content,
 }
 
@@ -60,7 +62,7 @@ impl Segment {
     /// Cuts off and returns what lies behind the first `at` bytes.
     fn split_off(&mut self, at: u32) -> Self {
         let content = self.content.split_off(at);
-        Self { start: self.end(), ts: self.ts, content }
+        Self { start: self.end(), ts: self.ts, acknowledgment: self.acknowledgment, content }
     }
 
     /// What is left behind the first `at` bytes.
@@ -109,9 +111,14 @@ impl Held {
         self.cost
     }
 
+    /// The first segment.
+    pub fn first(&self) -> Option<&Segment> {
+        self.segments.first()
+    }
+
     /// Where the first segment starts.
     pub fn start(&self) -> Option<u32> {
-        self.segments.first().map(|segment| segment.start)
+        self.first().map(|segment| segment.start)
     }
 
     /// Takes out the first segment.
@@ -171,7 +178,7 @@ mod tests {
     use super::*;
 
     fn segment(start: u32, bytes: &[u8]) -> Segment {
-        Segment { start, ts: 0, content: Content::Bytes(bytes.to_vec()) }
+        Segment { start, ts: 0, acknowledgment: None, content: Content::Bytes(bytes.to_vec()) }
     }
 
     fn bytes(held: &mut Held) -> Vec<(u32, Vec<u8>)> {

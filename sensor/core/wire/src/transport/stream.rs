@@ -5,7 +5,9 @@
 //!
 //! let (limits, mut counters) = (Limits::default(), Counters::default());
 //! let mut stream = Stream::default();
-//! let segment = |sequence, payload| Arriving { ts: 0, sequence, payload, missing: 0, is_held_back: false, is_kept: true };
+//! let segment = |sequence, payload| {
+//!     Arriving { ts: 0, sequence, acknowledgment: None, payload, missing: 0, is_held_back: false, is_kept: true }
+//! };
 //! assert!(matches!(stream.arrive(&segment(100, b"ab"), &limits, &mut counters), Arrival { in_order: Some(b"ab"), .. }));
 //! assert!(matches!(stream.arrive(&segment(104, b"ef"), &limits, &mut counters), Arrival { in_order: None, .. }));
 //! assert!(matches!(stream.arrive(&segment(102, b"cd"), &limits, &mut counters), Arrival { in_order: Some(b"cd"), .. }));
@@ -30,6 +32,8 @@ pub struct Arriving<'a> {
     pub ts: i64,
     /// Sequence number of the first byte of the payload.
     pub sequence: u32,
+    /// Sequence number of the other side up to which its sender had received everything; None where it does not say.
+    pub acknowledgment: Option<u32>,
     /// Payload.
     pub payload: &'a [u8],
     /// Bytes behind the payload that the snap length cut off.
@@ -220,8 +224,9 @@ impl Stream {
         }
         let content = if segment.is_kept { Content::Bytes(fresh.to_vec()) } else { Content::Unread(length(fresh)) };
         let before = self.held.cost();
-        let lost = Segment { start: start.wrapping_add(length(fresh)), ts: segment.ts, content: Content::Lost(missing) };
-        for part in [Segment { start, ts: segment.ts, content }, lost] {
+        let Arriving { ts, acknowledgment, .. } = *segment;
+        let lost = Segment { start: start.wrapping_add(length(fresh)), ts, acknowledgment, content: Content::Lost(missing) };
+        for part in [Segment { start, ts, acknowledgment, content }, lost] {
             let inserted = self.held.insert(part, limits.overlap);
             arrival.new_bytes += inserted.new_bytes;
             arrival.conflict = arrival.conflict.or(inserted.conflict);
@@ -232,6 +237,12 @@ impl Stream {
             || self.held.len() > limits.direction_segments
             || counters.held_bytes > limits.held_bytes;
         arrival
+    }
+
+    /// What the sender of the bytes that `ready` gives next had received of the other side by then; the outer None when nothing is ready.
+    #[inline]
+    pub fn peek(&self) -> Option<Option<u32>> {
+        self.held.first().filter(|first| distance(self.next, first.start) <= 0).map(|first| first.acknowledgment)
     }
 
     /// The next bytes in order that waited. To be called until it gives none after `arrive` or a skip.
