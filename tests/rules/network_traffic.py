@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Raw
 
+from tests.rules.controller import request_bytes
 from tests.rules.wire import CRAFTED, ENGINEER, HMI, INTRUDER, PLC, Host, scenario
 
 if TYPE_CHECKING:
@@ -91,3 +95,53 @@ def records_lost(fires: Capture, quiet: Capture) -> None:
             session.request(ReadHoldingRegistersRequest(address=address, count=1))
         capture.wait(20)
         session.close()
+
+
+@scenario("network/data_after_close", stack=CRAFTED)
+def data_after_close(fires: Capture, quiet: Capture) -> None:
+    for capture, is_forged in ((fires, True), (quiet, False)):
+        session = capture.modbus(HMI, PLC)
+        session.ask(ReadHoldingRegistersRequest(address=0, count=10))
+        capture.wait(1)
+        last = session.encode(ReadHoldingRegistersRequest(address=0, count=10))
+        session.connection.send(last)
+        session.connection.packet(from_client=True, flags="FA")
+        # The client has nothing more to say; the server may still answer, and the client may repeat what it sent before.
+        session.connection.receive(session.controller.answer(last))
+        place = session.connection.sent[True] - len(last) - 1
+        session.connection.packet(from_client=True, flags="PA", data=last, sequence=place)
+        session.connection.packet(from_client=False, flags="FA")
+        session.connection.packet(from_client=True, flags="A")
+        if is_forged:
+            session.exchange_pdu(b"\x06\x00\x07\x03\xe8", None)
+
+
+@scenario("network/evading_fragments", stack=CRAFTED)
+def evading_fragments(fires: Capture, quiet: Capture) -> None:
+    segment = TCP(sport=44_000, dport=502, seq=1_000, ack=1, flags="PA", window=8192)
+    request = request_bytes(ReadHoldingRegistersRequest(address=0, count=10, dev_id=1, transaction_id=1))
+    datagram = IP(src=INTRUDER.ip, dst=PLC.ip, id=7, ttl=64) / segment / Raw(request)
+    for capture, cut in ((fires, 8), (quiet, 24)):
+        payload = bytes(datagram)[20:]
+        for place, piece in ((0, payload[:cut]), (cut, payload[cut:])):
+            header = IP(src=INTRUDER.ip, dst=PLC.ip, id=7, ttl=64, proto=6, flags="MF" if place == 0 else 0, frag=place // 8)
+            capture.put(Ether(src=INTRUDER.mac, dst=PLC.mac) / header / Raw(piece))
+
+
+@scenario("network/forged_neighbour_message", stack=CRAFTED)
+def forged_neighbour_message(fires: Capture, quiet: Capture) -> None:
+    for capture, sender in ((fires, INTRUDER), (quiet, PLC)):
+        capture.arp_request(HMI, PLC.ip)
+        reply = ARP(op=2, hwsrc=PLC.mac, psrc=PLC.ip, hwdst=HMI.mac, pdst=HMI.ip)
+        capture.put(Ether(src=sender.mac, dst=HMI.mac) / reply)
+
+
+@scenario("network/malformed_headers", stack=CRAFTED)
+def malformed_headers(fires: Capture, quiet: Capture) -> None:
+    # A header of 15 words is the longest that there can be, but the segment must hold it.
+    for capture, options in ((fires, b""), (quiet, bytes(40))):
+        segment = TCP(sport=44_000, dport=502, seq=1_000, flags="S", window=8192, dataofs=15)
+        packet = Ether(src=INTRUDER.mac, dst=PLC.mac) / IP(src=INTRUDER.ip, dst=PLC.ip, ttl=64) / segment
+        capture.put(packet / Raw(options) if options else packet)
+        capture.wait(1)
+        capture.connect(HMI, PLC).open()

@@ -94,6 +94,18 @@ def unsolicited_response(fires: Capture, quiet: Capture) -> None:
     _poll(session, 2)
 
 
+@scenario("modbus/transaction_reused", stack=CRAFTED)
+def transaction_reused(fires: Capture, quiet: Capture) -> None:
+    for capture, value in ((fires, 1_000), (quiet, 100)):
+        session = capture.modbus(HMI, PLC)
+        _poll(session, 3)
+        session.exchange_pdu(b"\x06\x00\x07\x00\x64", None)
+        # The same request once more is a client that was not answered in time.
+        session.connection.send(session.frame(b"\x06\x00\x07" + value.to_bytes(2, "big")))
+        session.connection.receive(session.frame(b"\x06\x00\x07\x00\x64"))
+        _poll(session, 2)
+
+
 @scenario("modbus/two_different_answers", stack=CRAFTED)
 def two_different_answers(fires: Capture, quiet: Capture) -> None:
     for capture, second in ((fires, b"\x03\x04\x00\x0a\x00\x0a"), (quiet, None)):
