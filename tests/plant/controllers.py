@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
+from pymodbus.pdu.device import ModbusControlBlock
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simcore import SimCore
 
 from tests.plant.process import DAY_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Container, Coroutine, Iterable
 
     from tests.plant.frames import Host
     from tests.plant.process import Process
@@ -60,6 +61,17 @@ def crafted_bytes(pdu: bytes, transaction: int, unit: int, *, protocol: int = 0,
     return struct.pack("!HHHB", transaction, protocol, stated, unit) + pdu
 
 
+def decoded(data: bytes) -> ModbusPDU | None:
+    """A request as pymodbus' server understands it; None for a function that it does not know."""
+    return _SERVER.decoder.decode(data[7:])
+
+
+def answer_bytes(response: ModbusPDU, data: bytes) -> bytes:
+    """What pymodbus' server sends as response to the request with these bytes."""
+    response.transaction_id, response.dev_id = int.from_bytes(data[:2], "big"), data[6]
+    return _SERVER.buildFrame(response)
+
+
 def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """The result of a coroutine that never waits: pymodbus' data store is one."""
     try:
@@ -75,6 +87,53 @@ class Distortion(NamedTuple):
     tag: str
     """Attack that such answers belong to."""
     change: Callable[[list[int]], list[int]]
+
+
+class Units:
+    """Units behind pymodbus' codecs and data store: what its server answers to a request.
+
+    Args:
+        numbers: their unit identifiers.
+        coils: coils and discrete inputs that a unit has, from address 0.
+        registers: holding and input registers that a unit has, from address 0.
+        value: of each register at first.
+        present: units that answer, where more are stored; pymodbus answers diagnostics from unit 0 alone.
+    """
+
+    def __init__(
+        self, numbers: Iterable[int], *, coils: int, registers: int, value: int = 0, present: Iterable[int] | None = None
+    ) -> None:
+        numbers = tuple(numbers)
+        self._store = SimCore([_unit(number, coils, registers, value) for number in numbers])
+        self._present = frozenset(numbers if present is None else present)
+        # pymodbus counts for the whole process.
+        ModbusControlBlock().reset()
+
+    def answer(self, data: bytes) -> bytes:
+        """The answer to one request: exception 1 to a function that pymodbus does not know, 11 for a unit that is not there."""
+        return answer_bytes(self.response(data, decoded(data), self._present), data)
+
+    def response(self, data: bytes, request: ModbusPDU | None, present: Container[int]) -> ModbusPDU:
+        """What a request, decoded, is answered while these units are present."""
+        if request is None:
+            return ExceptionResponse(data[7], ExcCodes.ILLEGAL_FUNCTION)
+        if data[6] not in present:
+            return ExceptionResponse(data[7], ExcCodes.GATEWAY_NO_RESPONSE)
+        request.transaction_id = int.from_bytes(data[:2], "big")
+        return self.obey(request, data[6])
+
+    def obey(self, request: ModbusPDU, unit: int) -> ModbusPDU:
+        """Let one unit do what a request wants."""
+        request.dev_id = unit
+        return finished(request.datastore_update(self._store, unit))  # pyright: ignore[reportArgumentType] - as its server does
+
+    def values(self, unit: int, function: int, address: int, count: int) -> list[int]:
+        """Values of the table that a function reads."""
+        return finished(self._store.async_getValues(unit, function, address, count))
+
+    def set(self, unit: int, function: int, address: int, values: list[int] | list[bool]) -> None:
+        """Set values of the table that a function reads or writes."""
+        finished(self._store.async_setValues(unit, function, address, values))
 
 
 class Controller:
@@ -96,17 +155,16 @@ class Controller:
         self.distortion: Distortion | None = None
         """What it does to its measured values in answers."""
         self._seen = dict.fromkeys(processes, 0)
-        self._store = SimCore([_unit(number) for number in processes])
+        self._units = Units(processes, coils=COILS, registers=REGISTERS)
         for unit, process in processes.items():
-            self._set(unit, 16, SETPOINTS_AT, list(process.SETPOINTS))
+            self._units.set(unit, 16, SETPOINTS_AT, list(process.SETPOINTS))
 
     def answer(self, data: bytes, now_ns: int) -> bytes:
         """The answer to one request at a time; empty where none is due.
 
         A function that pymodbus does not know is refused, as its own server does.
         """
-        transaction, unit, function = int.from_bytes(data[:2], "big"), data[6], data[7]
-        request = _SERVER.decoder.decode(data[7:])
+        unit, function, request = data[6], data[7], decoded(data)
         if function == DIAGNOSTICS and data[9] in {RESTART, LISTEN_ONLY}:
             was_listening = now_ns < self.listening_until
             self.listening_until = now_ns + WATCHDOG_NS if data[9] == LISTEN_ONLY else 0
@@ -114,24 +172,17 @@ class Controller:
                 return b""
         if now_ns < self.listening_until:
             return b""
-        response: ModbusPDU
-        if request is None:
-            response = ExceptionResponse(function, ExcCodes.ILLEGAL_FUNCTION)
-        elif unit == BROADCAST and function in WRITES:
+        if request is not None and unit == BROADCAST and function in WRITES:
             for each in self.processes:
-                request.dev_id = each
-                finished(request.datastore_update(self._store, each))  # pyright: ignore[reportArgumentType] - as its server does
+                self._units.obey(request, each)
             return b""
-        elif unit not in self.processes or unit in self.silent:
-            response = ExceptionResponse(function, ExcCodes.GATEWAY_NO_RESPONSE)
-        else:
+        present = self.processes.keys() - self.silent
+        if request is not None and unit in present:
             self._go_on(unit, now_ns)
-            request.dev_id, request.transaction_id = unit, transaction
-            response = finished(request.datastore_update(self._store, unit))  # pyright: ignore[reportArgumentType] - as its server does
-            if self.distortion is not None and data[7:12] == _READ_VALUES:
-                response.registers = self.distortion.change(list(response.registers))
-        response.transaction_id, response.dev_id = transaction, unit
-        return _SERVER.buildFrame(response)
+        response = self._units.response(data, request, present)
+        if self.distortion is not None and data[7:12] == _READ_VALUES and unit in present:
+            response.registers = self.distortion.change(list(response.registers))
+        return answer_bytes(response, data)
 
     def tag(self, data: bytes) -> str:
         """The attack that the answer to a request belongs to, or nothing."""
@@ -139,13 +190,11 @@ class Controller:
 
     def lost(self, data: bytes) -> bytes:
         """The gateway's answer to a request that its serial line lost: exception 11, target device failed to respond."""
-        response = ExceptionResponse(data[7], ExcCodes.GATEWAY_NO_RESPONSE)
-        response.transaction_id, response.dev_id = int.from_bytes(data[:2], "big"), data[6]
-        return _SERVER.buildFrame(response)
+        return answer_bytes(ExceptionResponse(data[7], ExcCodes.GATEWAY_NO_RESPONSE), data)
 
     def setpoints(self, unit: int) -> list[int]:
         """The three set-points of a unit now."""
-        return finished(self._store.async_getValues(unit, 3, SETPOINTS_AT, 3))
+        return self._units.values(unit, 3, SETPOINTS_AT, 3)
 
     def _go_on(self, unit: int, now_ns: int) -> None:
         """Bring the unit's process to the present."""
@@ -156,17 +205,13 @@ class Controller:
         self._seen[unit] = now_ns
         process.step(seconds, now_ns / 1e9 % DAY_SECONDS, self.setpoints(unit))
         values, coils = process.registers(), process.coils()
-        self._set(unit, 16, VALUES_AT, values)
-        self._set(unit, 4, VALUES_AT, values)
-        self._set(unit, 15, 0, coils)
-        self._set(unit, 2, 0, coils)
-
-    def _set(self, unit: int, function: int, address: int, values: list[int] | list[bool]) -> None:
-        """Values of the table that a function reads or writes."""
-        finished(self._store.async_setValues(unit, function, address, values))
+        self._units.set(unit, 16, VALUES_AT, values)
+        self._units.set(unit, 4, VALUES_AT, values)
+        self._units.set(unit, 15, 0, coils)
+        self._units.set(unit, 2, 0, coils)
 
 
-def _unit(number: int) -> SimDevice:
-    bits = SimData(0, count=COILS, values=False, datatype=DataType.BITS)
-    registers = SimData(0, count=REGISTERS, values=0, datatype=DataType.REGISTERS)
-    return SimDevice(number, simdata=([bits], [bits], [registers], [registers]))
+def _unit(number: int, coils: int, registers: int, value: int) -> SimDevice:
+    bits = SimData(0, count=coils, values=False, datatype=DataType.BITS)
+    words = SimData(0, count=registers, values=value, datatype=DataType.REGISTERS)
+    return SimDevice(number, simdata=([bits], [bits], [words], [words]))

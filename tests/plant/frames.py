@@ -30,6 +30,8 @@ RELAY_NS: Final = 60_000
 HOPS: Final = 64
 """Hop limit of a frame that no router has passed on."""
 
+DONT_FRAGMENT: Final = 0x4000
+
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
 
@@ -101,9 +103,20 @@ class Middle(NamedTuple):
 
 
 class Talk:
-    """One TCP connection between two hosts."""
+    """One TCP connection between two hosts.
 
-    def __init__(self, wire: Wire, client: Host, server: Host, client_port: int, server_port: int = MODBUS_PORT) -> None:
+    Args:
+        wire: where its frames go.
+        client: who opens it.
+        server: who accepts it.
+        client_port: from where it is opened.
+        server_port: where to.
+        numbered: whether each datagram has an identification of its own and must not be fragmented, as most stacks send them.
+    """
+
+    def __init__(
+        self, wire: Wire, client: Host, server: Host, client_port: int, server_port: int = MODBUS_PORT, *, numbered: bool = True
+    ) -> None:
         self.wire = wire
         self.client = client
         self.server = server
@@ -119,7 +132,8 @@ class Talk:
             True: server.mac_bytes + client.mac_bytes + b"\x08\x00",
             False: client.mac_bytes + server.mac_bytes + b"\x08\x00",
         }
-        self._identification = client_port
+        self._numbered = numbered
+        self._identification = client_port if numbered else 1
         self.middle: Middle | None = None
 
     def frame(
@@ -133,8 +147,10 @@ class Talk:
         segment = struct.pack("!HHIIBBHHH", *ports, place, acknowledged, 0x50, flags, 8_192, 0, 0) + payload
         pseudo = addresses + struct.pack("!HH", 6, len(segment))
         segment = segment[:16] + struct.pack("!H", checksum(pseudo + segment)) + segment[18:]
-        self._identification = (self._identification + 1) & 0xFFFF
-        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), self._identification, 0x4000, hops, 6, 0) + addresses
+        if self._numbered:
+            self._identification = (self._identification + 1) & 0xFFFF
+        fragmenting = DONT_FRAGMENT if self._numbered else 0
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), self._identification, fragmenting, hops, 6, 0) + addresses
         ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
         return self._links[from_client] + ip + segment
 

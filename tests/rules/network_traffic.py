@@ -9,7 +9,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
-from tests.rules.controller import request_bytes
+from tests.plant.controllers import request_bytes
 from tests.rules.wire import CRAFTED, ENGINEER, HMI, INTRUDER, PLC, Host, scenario
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def data_after_close(fires: Capture, quiet: Capture) -> None:
 @scenario("network/evading_fragments", stack=CRAFTED)
 def evading_fragments(fires: Capture, quiet: Capture) -> None:
     segment = TCP(sport=44_000, dport=502, seq=1_000, ack=1, flags="PA", window=8192)
-    request = request_bytes(ReadHoldingRegistersRequest(address=0, count=10, dev_id=1, transaction_id=1))
+    request = request_bytes(ReadHoldingRegistersRequest(address=0, count=10), 1, 1)
     datagram = IP(src=INTRUDER.ip, dst=PLC.ip, id=7, ttl=64) / segment / Raw(request)
     for capture, cut in ((fires, 8), (quiet, 24)):
         payload = bytes(datagram)[20:]

@@ -8,8 +8,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ExceptionResponse
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
-from tests.rules.controller import Controller
-from tests.rules.wire import GATEWAY, HMI, INTRUDER, PLC, scenario
+from tests.rules.wire import GATEWAY, HMI, INTRUDER, PLC, controllers, scenario
 
 if TYPE_CHECKING:
     from tests.rules.wire import Capture, Session
@@ -52,7 +51,7 @@ def illegal_address_exceptions(fires: Capture, quiet: Capture) -> None:
 @scenario("modbus/unit_identifier_sweep")
 def unit_identifier_sweep(fires: Capture, quiet: Capture) -> None:
     for capture, units in ((fires, range(1, 61)), (quiet, range(1, 32))):
-        session = capture.modbus(INTRUDER, GATEWAY, Controller(units=tuple(range(1, 32))))
+        session = capture.modbus(INTRUDER, GATEWAY, controllers(units=tuple(range(1, 32))))
         for unit in units:
             data = session.encode(ReadHoldingRegistersRequest(address=0, count=1), unit=unit)
             session.connection.send(data)
@@ -64,7 +63,7 @@ def unit_identifier_sweep(fires: Capture, quiet: Capture) -> None:
 @scenario("modbus/gateway_exceptions_for_many_units")
 def gateway_exceptions_for_many_units(fires: Capture, quiet: Capture) -> None:
     for capture, last in ((fires, 14), (quiet, 8)):
-        session = capture.modbus(INTRUDER, GATEWAY, Controller(units=(1, 2, 3)))
+        session = capture.modbus(INTRUDER, GATEWAY, controllers(units=(1, 2, 3)))
         for unit in range(1, last + 1):
             session.ask(ReadHoldingRegistersRequest(address=0, count=1), unit=unit)
             capture.wait(1)
@@ -73,7 +72,7 @@ def gateway_exceptions_for_many_units(fires: Capture, quiet: Capture) -> None:
 @scenario("modbus/gateway_target_lost")
 def gateway_target_lost(fires: Capture, quiet: Capture) -> None:
     for capture, polls in ((fires, 14), (quiet, 8)):
-        session = capture.modbus(HMI, GATEWAY, Controller(units=(1, 2)))
+        session = capture.modbus(HMI, GATEWAY, controllers(units=(1, 2)))
         for _ in range(polls):
             session.ask(ReadHoldingRegistersRequest(address=0, count=10), unit=1)
             session.ask(ReadHoldingRegistersRequest(address=0, count=10), unit=7)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
-from scapy.packet import Raw
 from scapy.utils import PcapWriter
 
-from tests.rules.controller import STACK, Controller, request_bytes
+from tests.plant.controllers import Units, crafted_bytes, request_bytes
+from tests.plant.frames import ACK, FIN, PSH, RST, SYN, Host, Talk, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,19 +25,16 @@ START: Final = 1_772_438_400
 PLAIN_BYTES: Final = 20_000
 """A longer capture is stored gzipped."""
 
+STACK: Final = "pymodbus 3.16"
+"""The stack whose codecs and data store make the traffic."""
+
 CRAFTED: Final = "scapy"
 """Stack of traffic that no honest stack sends."""
 
+_FLAGS: Final = {"F": FIN, "S": SYN, "R": RST, "P": PSH, "A": ACK}
+
 _TICK: Final = 2_000
 """Microseconds between two packets that follow each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A machine on the wire."""
-
-    ip: str
-    mac: str
 
 
 HMI: Final = Host("10.20.1.10", "02:00:00:00:01:10")
@@ -83,6 +79,12 @@ def scenario(rule: str, stack: str = STACK) -> Callable[[Callable[[Capture, Capt
     return register
 
 
+def controllers(units: tuple[int, ...] = (1,)) -> Units:
+    """A Modbus TCP server with some units of 256 coils and 512 registers."""
+    stored = [number for number in (0, *units) if number != 0 or 0 in units or len(units) == 1]
+    return Units(stored, coils=256, registers=512, value=250, present=units)
+
+
 class Capture:
     """Packets with their times."""
 
@@ -95,7 +97,7 @@ class Capture:
         """Let time pass."""
         self.clock += round(seconds * 1_000_000)
 
-    def put(self, packet: Packet) -> None:
+    def put(self, packet: Packet | bytes) -> None:
         """Add a packet at the present time."""
         self._packets.append((self.clock, bytes(packet)))
         self.clock += _TICK
@@ -107,11 +109,11 @@ class Capture:
             self._port += 1
         return Connection(self, client, server, client_port, port)
 
-    def modbus(self, client: Host, server: Host, controller: Controller | None = None, *, port: int = 502) -> Session:
+    def modbus(self, client: Host, server: Host, controller: Units | None = None, *, port: int = 502) -> Session:
         """A Modbus client's connection to a controller, opened with the TCP handshake."""
         connection = self.connect(client, server, port)
         connection.open()
-        return Session(connection, controller or Controller())
+        return Session(connection, controller or controllers())
 
     def arp(self, sender: Host, claimed_ip: str, receiver: Host) -> None:
         """An ARP reply in which `sender` says that it has `claimed_ip`."""
@@ -133,27 +135,20 @@ class Capture:
         return buffer.getvalue()
 
 
-@dataclass
 class Connection:
     """One TCP connection, packet by packet."""
 
-    capture: Capture
-    client: Host
-    server: Host
-    client_port: int
-    server_port: int
-    sent: dict[bool, int] = field(default_factory=lambda: {True: 1_000, False: 900_000})
-    """Next sequence number by side: True for the client."""
+    def __init__(self, capture: Capture, client: Host, server: Host, client_port: int, server_port: int) -> None:
+        self.capture = capture
+        self._talk = Talk(Wire(), client, server, client_port, server_port, numbered=False)
+        self.sent = self._talk.sequence
+        """Next sequence number by side: True for the client."""
+        self.sent.update({True: 1_000, False: 900_000})
 
     def packet(self, from_client: bool, flags: str, data: bytes = b"", *, sequence: int | None = None) -> None:
         """One segment of a side; with `sequence` it stands elsewhere than at the end of what the side has sent."""
-        source, target = (self.client, self.server) if from_client else (self.server, self.client)
-        ports = (self.client_port, self.server_port) if from_client else (self.server_port, self.client_port)
-        place = self.sent[from_client] if sequence is None else sequence
-        acknowledged = self.sent[not from_client] if "A" in flags else 0
-        segment = TCP(sport=ports[0], dport=ports[1], seq=place, ack=acknowledged, flags=flags, window=8192)
-        packet = Ether(src=source.mac, dst=target.mac) / IP(src=source.ip, dst=target.ip, ttl=64) / segment
-        self.capture.put(packet / Raw(data) if data else packet)
+        bits = sum(_FLAGS[letter] for letter in flags)
+        self.capture.put(self._talk.frame(from_client, bits, data, sequence=sequence))
         if sequence is None:
             self.sent[from_client] += len(data) + ("S" in flags) + ("F" in flags)
 
@@ -181,7 +176,7 @@ class Connection:
 class Session:
     """A Modbus client at one connection, with transaction identifiers that count up."""
 
-    def __init__(self, connection: Connection, controller: Controller) -> None:
+    def __init__(self, connection: Connection, controller: Units) -> None:
         self.connection = connection
         self.controller = controller
         self._transaction = 0
@@ -189,8 +184,7 @@ class Session:
     def encode(self, request: ModbusPDU, unit: int = 1) -> bytes:
         """The bytes of a request to a unit with the next transaction identifier."""
         self._transaction = (self._transaction + 1) & 0xFFFF
-        request.transaction_id, request.dev_id = self._transaction, unit
-        return request_bytes(request)
+        return request_bytes(request, self._transaction, unit)
 
     def ask(self, request: ModbusPDU, unit: int = 1) -> None:
         """A request and the controller's answer."""
@@ -204,9 +198,7 @@ class Session:
 
     def frame(self, pdu: bytes, unit: int = 1, *, protocol: int = 0, length: int | None = None) -> bytes:
         """Bytes of a crafted message under the present transaction identifier; `length` overrides the header's."""
-        size = len(pdu) + 1 if length is None else length
-        head = (self._transaction.to_bytes(2, "big"), protocol.to_bytes(2, "big"), size.to_bytes(2, "big"), bytes((unit,)))
-        return b"".join(head) + pdu
+        return crafted_bytes(pdu, self._transaction, unit, protocol=protocol, length=length)
 
     def exchange_pdu(self, request: bytes, response: bytes | None, unit: int = 1) -> None:
         """A crafted request and, unless None, a crafted response under the next transaction identifier."""

@@ -12,8 +12,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
-from tests.rules.controller import Controller
-from tests.rules.wire import ENGINEER, GATEWAY, HISTORIAN, HMI, INTRUDER, PLC, Host, scenario
+from tests.rules.wire import ENGINEER, GATEWAY, HISTORIAN, HMI, INTRUDER, PLC, Host, controllers, scenario
 
 if TYPE_CHECKING:
     from tests.rules.wire import Capture
@@ -48,10 +47,10 @@ def second_client_writes_to_unit(fires: Capture, quiet: Capture) -> None:
 
 @scenario("modbus/broadcast_write")
 def broadcast_write(fires: Capture, quiet: Capture) -> None:
-    session = fires.modbus(INTRUDER, GATEWAY, Controller(units=(1, 2, 3)))
+    session = fires.modbus(INTRUDER, GATEWAY, controllers(units=(1, 2, 3)))
     session.ask(ReadCoilsRequest(address=0, count=8), unit=2)
     session.request(WriteSingleCoilRequest(address=3, bits=[True]), unit=0)
-    capture_end = quiet.modbus(HMI, GATEWAY, Controller(units=(1, 2, 3)))
+    capture_end = quiet.modbus(HMI, GATEWAY, controllers(units=(1, 2, 3)))
     for unit in (1, 2, 3):
         capture_end.ask(WriteSingleCoilRequest(address=3, bits=[True]), unit=unit)
 
@@ -135,7 +134,7 @@ def read_by_unauthorised_client(fires: Capture, quiet: Capture) -> None:
 @scenario("modbus/second_client_for_unit")
 def second_client_for_unit(fires: Capture, quiet: Capture) -> None:
     for capture, second_unit in ((fires, 1), (quiet, 2)):
-        controller = Controller(units=(1, 2))
+        controller = controllers(units=(1, 2))
         hmi, historian = capture.modbus(HMI, GATEWAY, controller), capture.modbus(HISTORIAN, GATEWAY, controller)
         for _ in range(3):
             hmi.ask(ReadHoldingRegistersRequest(address=0, count=10), unit=1)
