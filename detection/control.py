@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from collector.stream import BatchHeader, Outgoing, Position
+from collector.stream import Position
+from detection.publish import Publisher
 from detection.site import Site
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Control:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._epoch = secrets.token_hex(16)
+        self._publisher = Publisher(stream, SENSOR, secrets.token_hex(16), "control")
 
     def sites(self) -> list[Effective]:
         """All versions of the site's facts so far, in the order in which they took effect. Raises StreamError."""
@@ -74,20 +75,7 @@ class Control:
         buffer = io.BytesIO()
         frame = pl.DataFrame([row]).with_columns(pl.col("ts").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
         frame.write_ipc_stream(buffer, compression="lz4")
-        highest = self._stream.highest(SENSOR, self._epoch)
-        sequence = 0 if highest is None else highest + 1
-        header = BatchHeader(
-            sensor=SENSOR,
-            epoch=self._epoch,
-            sequence=sequence,
-            table="control",
-            rows=1,
-            site=effective.site.site,
-            cut=sequence,
-            cut_start=now,
-            cut_end=now,
-        )
-        self._stream.publish([Outgoing(header, buffer.getvalue())])
+        self._publisher.publish(buffer.getvalue(), 1, effective.site.site, (now, now))
 
 
 def later(one: Position, other: Position) -> Position:

@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Final
 
 from collector.records import Undecodable, decode
 from collector.store import RecordBatch
-from collector.stream import BatchHeader, DamagedBatch, Outgoing, Position
+from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
 from detection.control import Effective, at, later
 from detection.pipeline import Pipeline, State
+from detection.publish import Publisher
 from detection.site import Site
 
 if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
-    from collector.stream import Consumer, Run, Stream
+    from collector.stream import BatchHeader, Consumer, Run, Stream
     from detection.control import Control
 
 CONSUMER: Final = "detection"
@@ -234,20 +235,9 @@ class Worker:
         self.counters.limited = self._state.limited
         if not upserts:
             return
-        highest = self._alerts.highest(SENSOR, self._epoch)
-        sequence = 0 if highest is None else highest + 1
-        header = BatchHeader(
-            sensor=SENSOR,
-            epoch=self._epoch,
-            sequence=sequence,
-            table="alert",
-            rows=len(upserts),
-            site=self._pipeline.site.site,
-            cut=sequence,
-            cut_start=upserts[0].first_seen,
-            cut_end=max(alert.last_seen for alert in upserts),
-        )
-        self._alerts.publish([Outgoing(header, encode_alerts(upserts))])
+        times = upserts[0].first_seen, max(alert.last_seen for alert in upserts)
+        publisher = Publisher(self._alerts, SENSOR, self._epoch, "alert")
+        publisher.publish(encode_alerts(upserts), len(upserts), self._pipeline.site.site, times)
         self.counters.alerts += len(upserts)
 
     def _restore(self) -> tuple[Position, State, str]:
