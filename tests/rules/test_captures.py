@@ -35,6 +35,24 @@ ORDINARY: Final = (
 )
 """Polling and engineering traffic without an attack."""
 
+OPCUA: Final = "opcua/cisagov+icsnpp-opcua-binary"
+
+OPCUA_ORDINARY: Final = (
+    f"{OPCUA}/pcaps",
+    f"{OPCUA}/tests/traces",
+    "opcua/KiwiMiri+opcua-security-research/pcaps",
+    "opcua/node-opcua+node-opcua",
+)
+"""Folders of OPC UA clients' ordinary work: open62541, asyncua, node-opcua, FreeOpcUa."""
+
+OPCUA_WEAK: Final = {
+    "open62541_client-server_mainloop.pcap": "opcua_password_in_clear",
+    "open62541_client-server_encrypted.pcap": "opcua_deprecated_policy",
+    "python_opcua-client-server_minimal.pcap": "opcua_anonymous_sign_in",
+    "OpcUaConversation1.pcapng": "opcua_better_security_not_used",
+}
+"""Captures of weak security → what it is told as, below high."""
+
 DIAGNOSTICS: Final = {
     "force_listen_only_mode",
     "restart_communications",
@@ -87,6 +105,18 @@ Alerts = list[dict[str, Any]]
 def test_ordinary_traffic_raises_nothing_high(captures: Path, capture: str) -> None:
     high = [alert for alert in _detect(captures / capture) if alert["severity"] in {"high", "critical"}]
     assert [(alert["title"], alert["summary"]) for alert in high] == []
+
+
+@pytest.mark.parametrize("folder", OPCUA_ORDINARY)
+def test_ordinary_opcua_clients_raise_nothing_high(captures: Path, folder: str) -> None:
+    files = sorted((captures / folder).rglob("*.pcap*"))
+    assert files
+    for capture in files:
+        alerts = _detect(capture)
+        high = [alert for alert in alerts if alert["severity"] in {"high", "critical"}]
+        assert [(alert["title"], alert["summary"]) for alert in high] == [], capture.name
+        if capture.name in OPCUA_WEAK:
+            assert OPCUA_WEAK[capture.name] in _rules(alerts), capture.name
 
 
 @pytest.mark.parametrize("capture", WRITTEN_TO_FIRE)

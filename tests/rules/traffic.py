@@ -9,13 +9,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from tests.rules import diagnostics_traffic, network_traffic, sweeps_traffic, violations_traffic, writes_traffic
+from tests.rules import (
+    diagnostics_traffic,
+    network_traffic,
+    opcua_security_traffic,
+    opcua_traffic,
+    sweeps_traffic,
+    violations_traffic,
+    writes_traffic,
+)
 from tests.rules.wire import SCENARIOS
 
 RULES: Final = Path(__file__).resolve().parents[2] / "rules"
 """Folder of the rules."""
 
-MODULES: Final = (diagnostics_traffic, network_traffic, sweeps_traffic, violations_traffic, writes_traffic)
+MODULES: Final = (
+    diagnostics_traffic,
+    network_traffic,
+    opcua_security_traffic,
+    opcua_traffic,
+    sweeps_traffic,
+    violations_traffic,
+    writes_traffic,
+)
 """The modules whose import registers the scenarios."""
 
 
