@@ -1,6 +1,7 @@
 """Attacks on the plant. pymodbus encodes what a stack sends; scapy and raw bytes make what no honest stack does.
 
-Here are those that change something; `probes` has those that look, `deceptions` those that make values lie. `ATTACKS` names all.
+Here are those that change something; `probes` has those that look, `deceptions` those that make values lie, `opcua.attacks`
+those on OPC UA. `ATTACKS` names all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from tests.plant import deceptions, probes
 from tests.plant.clients import SECOND
 from tests.plant.controllers import SETPOINTS_AT, crafted_bytes, request_bytes
 from tests.plant.frames import ACK, HOP_NS, PSH, Host, Talk
+from tests.plant.opcua import attacks as opcua
+from tests.plant.opcua.works import BOILER_SERVER, HISTORIAN, SCADA
 from tests.plant.plant import BOILER, DISTRIBUTION, GATEWAY, HMI, INTAKE, INTRUDER, OUTSIDE, TREATMENT, Plant
 
 if TYPE_CHECKING:
@@ -183,6 +186,15 @@ ATTACKS: Final[dict[str, Attack]] = {
     "file_write": Attack("T0843", (INTRUDER, BOILER), file_write),
     "overlapping_segments": Attack("T0836", (INTRUDER, BOILER), overlapping_segments),
     "outside_client": Attack("T0883", (OUTSIDE, DISTRIBUTION), probes.outside_client),
+    "opcua_browse_sweep": Attack("T0861", (INTRUDER, SCADA), opcua.browse_sweep),
+    "opcua_new_session_write": Attack("T1692.001", (INTRUDER, SCADA), opcua.new_session_write),
+    "opcua_method_call": Attack("T0871", (INTRUDER, SCADA), opcua.method_call),
+    "opcua_channel_flood": Attack("T0814", (INTRUDER, SCADA), opcua.channel_flood),
+    "opcua_session_flood": Attack("T0814", (INTRUDER, SCADA), opcua.session_flood),
+    "opcua_nested_value": Attack("T0866", (INTRUDER, SCADA), opcua.nested_value),
+    "opcua_downgrade": Attack("T0830", (HISTORIAN, BOILER_SERVER), opcua.downgrade),
+    "opcua_sign_in_guessing": Attack("T0859", (INTRUDER, BOILER_SERVER), opcua.sign_in_guessing),
+    "opcua_history_theft": Attack("T0811", (INTRUDER, SCADA), opcua.history_theft),
 }
 """Attacks by name."""
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 OPENING: Final = (
     "address_sweep",
     "set_point_write",
+    "opcua_new_session_write",
     "umas_stop",
+    "opcua_session_flood",
     "listen_only",
     "arp_spoofing",
     "unit_sweep",

@@ -1,4 +1,4 @@
-"""The plant: hosts, controllers, and the clients that poll them, on a simulated clock.
+"""The plant: hosts, controllers, OPC UA servers, and the clients that poll them, on a simulated clock.
 
 Whatever happens is a generator that does something at a time and yields when it goes on, so that polls, people and attacks
 interleave as on a real wire.
@@ -19,6 +19,7 @@ from scapy.layers.ntp import NTPHeader
 from tests.plant.clients import PAUSE_NS, SECOND, Poller, Session
 from tests.plant.controllers import SETPOINTS_AT, VALUES, VALUES_AT, Controller
 from tests.plant.frames import HOP_NS, Host, Packet, Wire
+from tests.plant.opcua.works import Works
 from tests.plant.process import BoilerHouse, Distribution, Intake, Meters, Treatment
 
 if TYPE_CHECKING:
@@ -86,8 +87,12 @@ class Plant:
         self.controllers = self._controllers()
         self.hmi = {name: Session(self, HMI, controller) for name, controller in self.controllers.items()}
         self.pollers = self._pollers(pace)
+        self.opcua = Works(self, pace)
+        """Its OPC UA servers."""
         self.happen(start, self._resolve)
         self.happen(start + 5 * SECOND, self._keep_time)
+        self.happen(start + SECOND, self.opcua.watch)
+        self.happen(start + 2 * SECOND, self.opcua.archive)
         for number, poller in enumerate(self.pollers.values()):
             self.happen(start + number * 150_000_000, poller.run)
 

@@ -10,10 +10,13 @@ import struct
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
+import polars as pl
 import pytest
+from click.testing import CliRunner
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.pdu.bit_message import (
     ReadCoilsRequest,
@@ -35,24 +38,41 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from detection import attack
+from detection.cli import detect
+from sensor._core import Reader
 from tests.plant import deceptions
 from tests.plant.attacks import ATTACKS
 from tests.plant.clients import FIRST_PIECE_BYTES
 from tests.plant.controllers import Controller, request_bytes
-from tests.plant.day import START, Truth, day
+from tests.plant.day import PACE, START, Truth, day
 from tests.plant.frames import Host
+from tests.plant.opcua.works import BOILER_SERVER, MES, PUBLISH_SECONDS, SCADA, SEGMENT_BYTES
 from tests.plant.plant import ENGINEER, HMI, INTRUDER, OUTSIDE, Plant
 from tests.plant.process import BoilerHouse, Meters
 from tests.plant.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pymodbus.pdu import ModbusPDU
 
 FOREIGN = f"(ip.src == {INTRUDER.ip} || ip.dst == {INTRUDER.ip} || ip.src == {OUTSIDE.ip} || ip.dst == {OUTSIDE.ip})"
 """What tshark finds with a host that does not belong here."""
+
+SITE = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "site.yml"
+
+OPCUA_TOLD = {
+    "opcua_browse_sweep": "opcua_browse_sweep",
+    "opcua_new_session_write": "opcua_write_by_unauthorised_client",
+    "opcua_method_call": "opcua_method_call_by_unlisted_client",
+    "opcua_channel_flood": "opcua_secure_channel_flood",
+    "opcua_session_flood": "opcua_session_flood",
+    "opcua_nested_value": "opcua_nested_value_bomb",
+    "opcua_downgrade": "opcua_downgrade_to_none",
+    "opcua_sign_in_guessing": "opcua_sign_in_guessing",
+    "opcua_history_theft": "opcua_history_theft",
+}
+"""Attack on OPC UA → the rule that tells it."""
 
 BAD_CHECKSUM = " || ".join(f"{layer}.checksum.status == 0" for layer in ("ip", "tcp", "udp"))
 
@@ -97,11 +117,14 @@ def test_tshark_reads_every_message_of_a_plant_without_attacks_and_doubts_none(t
         capture, "tcp.analysis.retransmission || tcp.analysis.spurious_retransmission || tcp.analysis.fast_retransmission"
     )
     pieces = tshark(capture, f"tcp.len == {FIRST_PIECE_BYTES} && ip.src == {ENGINEER.ip}")
-    left = [number for number in tshark(capture, "tcp.len > 0 && !modbus") if number not in pieces]
+    first = f"tcp.len == {SEGMENT_BYTES}"  # of an OPC UA message in two segments; tshark names it at the second
+    left = [number for number in tshark(capture, f"tcp.len > 0 && !modbus && !opcua && !({first})") if number not in pieces]
     assert left == again, "a failing cable's retransmissions, and nothing else"
     assert again
     assert pieces, "an engineer's tool sends a request in two segments"
     assert len(tshark(capture, "modbus")) > 15_000
+    assert len(tshark(capture, f"opcua && ip.addr == {SCADA.ip}")) > 2 * 3_600 / (PUBLISH_SECONDS * PACE)
+    assert len(tshark(capture, f"opcua && ip.addr == {BOILER_SERVER.ip}")) > 2 * 55
     assert len(tshark(capture, "ntp.flags.mode == 3")) == len(tshark(capture, "ntp.flags.mode == 4")) > 0
 
 
@@ -112,7 +135,16 @@ def test_tshark_reads_every_message_of_a_plant_under_attack_but_those_that_are_m
     meant = {
         number
         for each in truth
-        if each.name in {"function_sweep", "overlapping_segments", "umas_stop", "umas_download", "flood", "malformed_messages"}
+        if each.name
+        in {
+            "function_sweep",
+            "overlapping_segments",
+            "umas_stop",
+            "umas_download",
+            "flood",
+            "malformed_messages",
+            "opcua_nested_value",
+        }
         for number in each.packets
     }
     assert {int(number) for number in tshark(capture, "_ws.malformed || tcp.analysis.lost_segment")} <= meant
@@ -139,7 +171,7 @@ def test_the_truth_holds_all_packets_of_strangers_and_besides_only_what_insiders
 ) -> None:
     capture, truth = hour
     strangers = {int(number) for number in tshark(capture, f"{FOREIGN} || eth.addr == {INTRUDER.mac}")}
-    inside = {"forged_command", "replayed_values", "covert_channel"}
+    inside = {"forged_command", "replayed_values", "covert_channel", "opcua_downgrade"}
     assert strangers == {number for each in truth if each.name not in inside for number in each.packets}
     (forged,) = (each for each in truth if each.name == "forged_command")
     written = tshark(capture, "modbus.func_code == 6 && mbtcp.trans_id == 0xbeef")
@@ -194,6 +226,42 @@ def test_a_controller_that_replays_values_tells_the_same_again_and_again(hour: t
 def test_the_covert_channel_carries_its_message_in_the_lowest_bits_of_the_turbidity(hour: tuple[Path, list[Truth]]) -> None:
     bits = "".join(str(each.values[2] & 1) for each in answers(*hour, "covert_channel"))
     assert int(bits, 2).to_bytes(len(bits) // 8, "big") == deceptions.MESSAGE
+
+
+def test_the_rules_name_each_attack_on_opcua_and_nothing_worse_of_its_regular_clients(hour: tuple[Path, list[Truth]]) -> None:
+    capture, truth = hour
+    done = CliRunner().invoke(
+        detect, [str(capture), "--site", "deploy/demo/site.yml", "--output", "json"], catch_exceptions=False
+    )
+    alerts = [json.loads(line) for line in done.stdout.splitlines()]
+    told = {
+        (name, each["client.ip"], each["server.ip"])
+        for each in alerts
+        for name in (each["rule"], *(related["rule"] for related in each["related"]))
+    }
+    assert (
+        {name for name in ATTACKS if name.startswith("opcua_")}
+        == OPCUA_TOLD.keys()
+        == {each.name for each in truth if each.name.startswith("opcua_")}
+    )
+    for name, rule in OPCUA_TOLD.items():
+        client, server = ATTACKS[name].hosts
+        assert (rule, client.ip, server.ip) in told, name
+    regular = [each for each in alerts if each["client.ip"] == MES.ip]
+    assert {each["rule"] for each in regular} <= {"opcua_anonymous_sign_in"}
+
+
+def test_the_historian_and_its_server_hide_what_they_say_and_the_mes_does_not(hour: tuple[Path, list[Truth]]) -> None:
+    calls = pl.concat([pl.DataFrame(batch) for batch in Reader(str(hour[0])) if batch.table == "opcua"])
+    messages = calls.filter(pl.col("opcua.message_type") == "message")
+    hidden = messages.filter(pl.col("opcua.encrypted"))
+    assert set(hidden["server.ip"].to_list()) == {BOILER_SERVER.ip}
+    assert hidden["opcua.service"].null_count() == hidden.height > 100
+    watched = messages.filter(pl.col("client.ip") == MES.ip)
+    assert set(watched["opcua.service"].to_list()) == {
+        "CreateSession", "ActivateSession", "CreateSubscription", "CreateMonitoredItems", "Publish", "Write",
+    }  # fmt: skip
+    assert set(watched["opcua.status"].to_list()) == {"Good"}
 
 
 def test_a_raised_set_point_opens_the_safety_valve() -> None:

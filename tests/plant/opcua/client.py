@@ -90,11 +90,12 @@ class Client:
         return struct_to_binary(request)
 
     def ask(self, request: Any, *, answered: bool = True) -> Any:
-        """A request and, unless nobody answers, its response."""
+        """A request and its response; None where the server takes no notice of it."""
         self.line.send(self.channel.ask(self.encode(request)))
+        if not answered:
+            return None
         response = self.server.answer(request, self.line.now())
-        if answered:
-            self.line.receive(self.channel.message(False, struct_to_binary(response), self.channel.request))
+        self.line.receive(self.channel.message(False, struct_to_binary(response), self.channel.request))
         return response
 
     def leave(self, *, close_session: bool = True) -> None:
