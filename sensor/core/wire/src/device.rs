@@ -3,15 +3,37 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::packet::Address;
 use crate::protocol::Counters;
+use crate::protocol::identity::SOURCES;
 use crate::record::table::{Attribute, DeviceRow};
 use crate::record::{PartyKey, Records, mac_text};
 
 /// Facts that may be held.
 pub const FACTS: usize = 65_536;
+
+/// How far a value of these sources is to be trusted where sources differ (`Source::confidence` tells it for the others). A card's maker is
+/// often not the device's.
+const CONFIDENCE: [(&str, f64); 9] = [
+    ("arp", 0.9),
+    ("mac address", 0.5),
+    ("modbus fc 17", 0.8),
+    ("modbus fc 43/14", 0.9),
+    ("modbus umas", 0.9),
+    ("ndp", 0.9),
+    ("opcua application description", 0.8),
+    ("opcua build info", 0.9),
+    ("traffic", 1.0),
+];
+
+/// How far a value of this source is to be trusted where sources differ, from 0 to 1; 0.5 for one that nobody knows.
+pub fn confidence(source: &str) -> f64 {
+    let parsed = CONFIDENCE.iter().find(|(name, _)| *name == source).map(|(_, confidence)| *confidence);
+    let read = || SOURCES.iter().find(|known| known.name == source).map(|known| known.confidence);
+    parsed.or_else(read).unwrap_or(0.5)
+}
 
 /// The device that a fact is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,16 +44,21 @@ pub struct Device {
     pub ip: Option<Address>,
 }
 
-/// Facts seen so far, by device, attribute and source: a hash of the value.
+/// What facts are told apart by: device, attribute, source, and the value's hash where a device says several things at a time, else 0.
+type Key = (Device, Attribute, &'static str, u64);
+
+/// Facts seen so far: a hash of the value.
 #[derive(Default)]
 pub struct Devices {
-    facts: HashMap<(Device, Attribute, &'static str), u64, FixedState>,
+    facts: HashMap<Key, u64, FixedState>,
+    /// Hardware addresses whose makers have been looked up.
+    met: HashSet<[u8; 6], FixedState>,
 }
 
 impl Devices {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.facts.len() * 72
+        self.facts.len() * (size_of::<Key>() + size_of::<u64>() + 1) + self.met.len() * 7
     }
 
     /// Takes a fact in and makes a row of it, unless it is known.
@@ -47,8 +74,9 @@ impl Devices {
         counters: &mut Counters,
     ) {
         let hash = FixedState::default().hash_one(value);
+        let is_plural = SOURCES.iter().any(|known| known.is_plural && known.name == source);
         let full = self.facts.len() >= FACTS;
-        let known = match self.facts.entry((device, attribute, source)) {
+        let known = match self.facts.entry((device, attribute, source, if is_plural { hash } else { 0 })) {
             hashbrown::hash_map::Entry::Occupied(mut known) => {
                 let same = *known.get() == hash;
                 known.insert(hash);
@@ -67,6 +95,26 @@ impl Devices {
             return;
         }
         let (mac, ip) = (device.mac.map(mac_text), device.ip.map(|ip| ip.to_string()));
-        records.device.push(ts, party, &DeviceRow { mac: mac.as_deref(), ip: ip.as_deref(), attribute, value, source });
+        let confidence = confidence(source);
+        records.device.push(
+            ts,
+            party,
+            &DeviceRow { mac: mac.as_deref(), ip: ip.as_deref(), attribute, value, source, confidence },
+        );
+    }
+
+    /// Takes a hardware address in and makes a row of who made the network card, by the prefixes that the IEEE assigns. The card may be a
+    /// router's.
+    pub fn meet(&mut self, mac: [u8; 6], at: (i64, PartyKey), records: &mut Records, counters: &mut Counters) {
+        let [first, ..] = mac;
+        // Locally administered addresses (the second bit) and groups (the first) are nobody's.
+        if first & 3 != 0 || self.met.len() >= FACTS || !self.met.insert(mac) {
+            return;
+        }
+        let text: String = mac.iter().map(|byte| format!("{byte:02X}")).collect();
+        if let Some(maker) = oui_data::lookup(&text) {
+            let device = Device { mac: Some(mac), ip: None };
+            self.learn(device, Attribute::Vendor, maker.organization(), "mac address", at, records, counters);
+        }
     }
 }

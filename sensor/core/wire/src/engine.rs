@@ -21,8 +21,9 @@ mod tcp;
 
 use std::borrow::Cow;
 
+use crate::device::Device;
 use crate::packet::{Anomaly, Content, Decoded, Decoder, Packet};
-use crate::record::table::{Layer, SensorRow};
+use crate::record::table::{Attribute, Layer, SensorRow};
 use crate::record::{Batch, Identity, Party};
 use crate::transport::{Limits, Neighbours, Observation};
 use conversations::{Conversations, Meeting};
@@ -154,11 +155,17 @@ impl Engine {
                     ..Party::default()
                 };
                 self.observed(meeting.ts, party, &found);
+                self.announced(meeting.ts, party, (message.sender_mac, message.sender), "arp");
             }
             Content::Neighbour(message) => {
                 let found = self.neighbours.neighbour(meeting.ts, meeting.vlan, (meeting.source, meeting.destination), message);
                 let party = Party { client_mac: message.mac.or(meeting.source_mac), ..link_party(meeting) };
                 self.observed(meeting.ts, party, &found);
+                if let Some(mac) = message.mac {
+                    // A solicitation tells its sender's address, an advertisement its target's (RFC 4861, 4.3 and 4.4).
+                    let address = if message.is_advertisement { message.target } else { meeting.source };
+                    self.announced(meeting.ts, party, (mac, address), "ndp");
+                }
             }
             Content::Ethernet(frame) => {
                 let is_used = self.conversations.frame(meeting, frame, &mut self.output);
@@ -286,6 +293,20 @@ impl Engine {
         for Observation { protocol, kind, clause, detail } in found {
             self.violation(ts, party, &Rule { layer: Layer::Link, protocol, kind, clause }, detail, &[]);
         }
+    }
+
+    /// A hardware address says which network address is its own.
+    fn announced(&mut self, ts: i64, party: Party, (mac, ip): ([u8; 6], crate::packet::Address), source: &'static str) {
+        // A probe for an address that is not taken yet (RFC 5227, 1.1), or for its duplicates (RFC 4862, 5.4.2).
+        if ip.is_unspecified() || mac == [0; 6] {
+            return;
+        }
+        let Output { records, shared, .. } = &mut self.output;
+        let at = (ts, records.parties.add(party));
+        let device = Device { mac: Some(mac), ip: Some(ip) };
+        shared.devices.meet(mac, at, records, &mut shared.counters);
+        shared.devices.learn(device, Attribute::Address, &ip.to_string(), source, at, records, &mut shared.counters);
+        self.output.cut_when_full();
     }
 
     fn violation(&mut self, ts: i64, party: Party, rule: &Rule, detail: &str, bytes: &[u8]) {

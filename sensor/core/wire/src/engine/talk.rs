@@ -1,13 +1,15 @@
 //! The application's part of a conversation: listening until the content tells the protocol, then speaking it.
 
 use super::output::{Output, Rule};
+use crate::device::Device;
+use crate::protocol::identity::{self, Facts};
 use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
 use crate::protocol::opcua::pubsub::{self, PubSub};
 use crate::protocol::opcua::{self, Opcua};
 use crate::protocol::signature::{registry, tls};
 use crate::protocol::{Carrier, Context, Conversation, Probe, Side};
-use crate::record::table::{Application, FlowRow, Layer, Transport};
+use crate::record::table::{Application, Attribute, FlowRow, Layer, Transport};
 use crate::record::{Party, PartyCache, PartyKey};
 use crate::transport::{Flow, Handshake};
 
@@ -41,8 +43,19 @@ enum Speech {
     Modbus(Box<Modbus>),
     Opcua(Box<Opcua>),
     PubSub(Box<PubSub>),
+    /// Named, and still listened to for what the parties say of themselves.
+    Introducing(Box<Introduction>),
     /// Not looked into.
     Other,
+}
+
+/// What was heard of a conversation whose protocol tells who the parties are.
+#[derive(Default)]
+struct Introduction {
+    /// First bytes of each direction of a stream, without holes.
+    heard: [Vec<u8>; 2],
+    /// Pieces so far.
+    count: usize,
 }
 
 /// What was heard while listening.
@@ -81,10 +94,12 @@ impl Default for Talk {
 }
 
 impl Talk {
-    /// That of a conversation below the network layer, whose protocol is known from its first frame. Of these, PubSub is looked into.
+    /// That of a conversation below the network layer, whose protocol is known from its first frame. Of these, PubSub is looked into, and others
+    /// for what the parties say of themselves.
     pub fn of_frames(application: Application) -> Self {
         let speech = match application {
             Application::Opcua => Speech::PubSub(Box::new(PubSub::new(Carrier::Frame))),
+            _ if identity::is_read(application, Carrier::Frame) => Speech::Introducing(Box::default()),
             _ => Speech::Other,
         };
         Self { speech, name: Some(application), ..Self::default() }
@@ -113,6 +128,9 @@ impl Talk {
             Speech::Modbus(modbus) => size_of::<Modbus>() + modbus.bytes(),
             Speech::Opcua(opcua) => opcua.bytes(),
             Speech::PubSub(pubsub) => pubsub.bytes(),
+            Speech::Introducing(introduction) => {
+                size_of::<Introduction>() + introduction.heard.iter().map(Vec::len).sum::<usize>()
+            }
             Speech::Other => 0,
         }
     }
@@ -144,6 +162,10 @@ pub(super) fn party(flow: &mut Flow<Talk>, output: &mut Output) -> PartyKey {
 /// Adds the conversation's state to table `flow`.
 pub(super) fn report(flow: &mut Flow<Talk>, is_final: bool, output: &mut Output) {
     let party = party(flow, output);
+    let Output { records, shared, .. } = output;
+    for mac in flow.halves.iter().filter_map(|half| half.mac) {
+        shared.devices.meet(mac, (flow.first_ts, party), records, &mut shared.counters);
+    }
     let (client, server) = (flow.half(flow.client), flow.half(1 - flow.client));
     let has_spoken = client.bytes + server.bytes > 0;
     let row = FlowRow {
@@ -186,6 +208,7 @@ pub(super) fn hear(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8],
     match flow.application.speech {
         Speech::Modbus(_) | Speech::Opcua(_) | Speech::PubSub(_) => speak(flow, position, ts, data, output),
         Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: data.to_vec(), is_after_gap: false }, output),
+        Speech::Introducing(_) => introduce(flow, position, ts, data, output),
         Speech::Other => {}
     }
 }
@@ -199,6 +222,7 @@ pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, o
             with_parser(flow, ts, output, |parser, client, context| parser.gap(side(client, position), lost, context));
         }
         Speech::Listening(_) => listen(flow, Piece { position, ts, bytes: Vec::new(), is_after_gap: true }, output),
+        Speech::Introducing(_) => forget_introduction(flow, output),
         Speech::Other => {}
     }
 }
@@ -214,6 +238,7 @@ pub(super) fn close(flow: &mut Flow<Talk>, output: &mut Output) {
     if matches!(flow.application.speech, Speech::Listening(_)) {
         give_up(flow, output);
     }
+    forget_introduction(flow, output);
     let ts = flow.last_ts;
     while with_parser(flow, ts, output, |parser, _, context| parser.close(context)).is_some() && output.cut_when_full() {}
     for position in [0, 1] {
@@ -247,7 +272,7 @@ fn with_parser<T>(
         Speech::Modbus(modbus) => &mut **modbus,
         Speech::Opcua(opcua) => &mut **opcua,
         Speech::PubSub(pubsub) => &mut **pubsub,
-        Speech::Listening(_) | Speech::Other => return None,
+        Speech::Listening(_) | Speech::Introducing(_) | Speech::Other => return None,
     };
     let Output { records, shared, .. } = output;
     Some(action(parser, client, &mut Context { records, shared, party, server, server_mac, ts }))
@@ -289,7 +314,7 @@ fn message_bytes(flow: &Flow<Talk>) -> usize {
     match &flow.application.speech {
         Speech::Modbus(modbus) => modbus.message_bytes(),
         Speech::Opcua(opcua) => opcua.message_bytes(),
-        Speech::PubSub(_) | Speech::Listening(_) | Speech::Other => 0,
+        Speech::PubSub(_) | Speech::Listening(_) | Speech::Introducing(_) | Speech::Other => 0,
     }
 }
 
@@ -497,9 +522,6 @@ fn leave(flow: &mut Flow<Talk>, application: Option<Application>, output: &mut O
         return;
     };
     forget_pieces(&pieces, output);
-    for half in &mut flow.halves {
-        half.stream.discard(&mut output.counters);
-    }
     let server_port = flow.key.endpoints.get(1 - flow.client).map_or(0, |endpoint| endpoint.port);
     if server_port == modbus::PORT
         && let Some(first) = pieces.iter().find(|piece| !piece.bytes.is_empty())
@@ -511,6 +533,87 @@ fn leave(flow: &mut Flow<Talk>, application: Option<Application>, output: &mut O
         let party = party(flow, output);
         output.violation(first.ts, party, &rule, &detail, &first.bytes);
     }
+    if application.is_some_and(|application| identity::is_read(application, carrier(flow))) {
+        flow.application.speech = Speech::Introducing(Box::default());
+        for piece in pieces {
+            // What is behind a hole does not begin a direction.
+            if piece.is_after_gap {
+                forget_introduction(flow, output);
+            } else {
+                introduce(flow, piece.position, piece.ts, &piece.bytes, output);
+            }
+        }
+    } else {
+        discard(flow, output);
+    }
+}
+
+/// Nobody reads the conversation any more.
+fn discard(flow: &mut Flow<Talk>, output: &mut Output) {
+    for half in &mut flow.halves {
+        half.stream.discard(&mut output.counters);
+    }
+}
+
+/// Shows what was heard to the sources of the conversation's protocol, until there has been enough.
+#[inline(never)]
+fn introduce(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
+    let carrier = carrier(flow);
+    let Speech::Introducing(introduction) = &mut flow.application.speech else {
+        return;
+    };
+    introduction.count = introduction.count.saturating_add(1);
+    let count = introduction.count;
+    if carrier != Carrier::Stream {
+        learn(flow, position, ts, data, output);
+        // Frames that are read are rare ones.
+        if carrier == Carrier::Datagram && count >= identity::DATAGRAMS {
+            forget_introduction(flow, output);
+        }
+        return;
+    }
+    let [low, high] = &mut introduction.heard;
+    let heard = if position == 0 { &mut *low } else { &mut *high };
+    let taken = data.get(..data.len().min(identity::STREAM_BYTES.saturating_sub(heard.len()))).unwrap_or_default();
+    heard.extend_from_slice(taken);
+    output.counters.held_bytes += taken.len();
+    let said = if taken.is_empty() { Vec::new() } else { heard.clone() };
+    let is_heard = [low, high].iter().all(|heard| heard.len() >= identity::STREAM_BYTES);
+    learn(flow, position, ts, &said, output);
+    if is_heard || count >= identity::STREAM_PIECES || output.counters.held_bytes > output.limits.held_bytes {
+        forget_introduction(flow, output);
+    }
+}
+
+/// What was heard is let go, and nobody reads the conversation any more.
+fn forget_introduction(flow: &mut Flow<Talk>, output: &mut Output) {
+    let Speech::Introducing(introduction) = &flow.application.speech else {
+        return;
+    };
+    let held: usize = introduction.heard.iter().map(Vec::len).sum();
+    output.counters.held_bytes = output.counters.held_bytes.saturating_sub(held);
+    flow.application.speech = Speech::Other;
+    discard(flow, output);
+}
+
+/// Records what the endpoint at `position` says of itself or of others in these bytes: the first of its stream, a datagram, or a frame.
+fn learn(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
+    let Some(application) = flow.application.name.filter(|_| !data.is_empty()) else {
+        return;
+    };
+    let at = (ts, party(flow, output));
+    let has_network = flow.key.transport != Transport::Ethernet;
+    let ip = flow.key.endpoints.get(position).map(|endpoint| endpoint.address).filter(|_| has_network);
+    let sender = Device { mac: flow.half(position).mac, ip: ip.filter(|ip| !ip.is_unspecified()) };
+    let Output { records, shared, .. } = output;
+    for source in identity::sources(application, carrier(flow)) {
+        let mut learn = |about: Option<Device>, attribute: Attribute, value: &str| {
+            let device = about.unwrap_or(sender);
+            shared.devices.learn(device, attribute, value, source.name, at, records, &mut shared.counters);
+        };
+        (source.read)(data, &mut Facts::new(&mut learn));
+    }
+    output.cut_when_full();
 }
 
 fn forget_pieces(pieces: &[Piece], output: &mut Output) {

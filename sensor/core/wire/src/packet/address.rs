@@ -20,6 +20,11 @@ impl Address {
         Self(u128::from_be_bytes(bytes))
     }
 
+    /// Whether it is nobody's: all zeros, of either version.
+    pub const fn is_unspecified(self) -> bool {
+        matches!(self.0, 0 | 0xffff_0000_0000)
+    }
+
     /// The four bytes of an IPv4 address.
     pub const fn octets_v4(self) -> Option<[u8; 4]> {
         if self.0 >> 32 == 0xffff { Some((self.0 as u32).to_be_bytes()) } else { None }

@@ -5,6 +5,7 @@
 
 use crate::record::{PartyKey, Records};
 
+pub mod identity;
 pub mod modbus;
 pub mod opcua;
 pub mod signature;

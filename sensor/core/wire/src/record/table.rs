@@ -161,7 +161,7 @@ choice! {
     /// What was learned about a device.
     pub enum Attribute {
         Vendor = "vendor", Product = "product", Version = "version", Serial = "serial", Name = "name", Role = "role",
-        Protocol = "protocol", Os = "os",
+        Protocol = "protocol", Os = "os", Address = "address", Fingerprint = "fingerprint",
     }
 }
 
@@ -275,6 +275,7 @@ table! {
         attribute: Choice<Attribute> = "device.attribute" required <- Attribute,
         value: Names = "device.value" required <- &'a str,
         source: Names = "device.source" required <- &'a str,
+        confidence: Number<Float64Type> = "device.confidence" required <- f64,
     }
 }
 

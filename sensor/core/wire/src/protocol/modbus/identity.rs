@@ -55,19 +55,10 @@ pub fn learn_server_id(answer: &[u8], context: &mut Context<'_>) {
 /// Records who made the network cards of both parties, by the prefixes that the IEEE assigns. The card may be a router's.
 pub fn learn_makers(context: &mut Context<'_>) {
     let macs = context.records.parties.get(context.party).map_or([None; 2], |party| [party.client_mac, party.server_mac]);
+    let at = (context.ts, context.party);
+    let shared = &mut context.shared;
     for mac in macs.into_iter().flatten() {
-        let [first, ..] = mac;
-        let text: String = mac.iter().map(|byte| format!("{byte:02X}")).collect();
-        // Locally administered addresses (the second bit) and groups (the first) are nobody's.
-        if first & 3 != 0 {
-            continue;
-        }
-        let Some(maker) = oui_data::lookup(&text) else { continue };
-        let device = crate::device::Device { mac: Some(mac), ip: None };
-        let at = (context.ts, context.party);
-        let shared = &mut context.shared;
-        let name = maker.organization();
-        shared.devices.learn(device, Attribute::Vendor, name, "mac address", at, context.records, &mut shared.counters);
+        shared.devices.meet(mac, at, context.records, &mut shared.counters);
     }
 }
 

@@ -27,7 +27,7 @@
 //! assert_eq!(registry.by_port(Carrier::Stream, 1911), Some(Application::Fox));
 //! ```
 
-mod layer;
+pub(in crate::protocol) mod layer;
 mod registry;
 
 pub use registry::{Candidates, Registry, registry};
@@ -217,4 +217,5 @@ signatures! {
     rdp: Rdp = "rdp",
     vnc: Vnc = "vnc",
     lldp: Lldp = "lldp",
+    cdp: Cdp = "cdp",
 }

@@ -4,4 +4,5 @@ pub mod dns;
 pub mod field;
 pub mod netbios;
 pub mod rpc;
+pub mod tls;
 pub mod tpkt;
