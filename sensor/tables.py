@@ -50,7 +50,8 @@ APPLICATIONS: Final = (
     "modbus", "opcua", "s7comm", "s7comm_plus", "mms", "iec104", "dnp3", "enip", "bacnet", "profinet_dcp", "profinet_rt",
     "profinet_cm", "goose", "sv", "synchrophasor", "hart_ip", "fins", "slmp", "ads", "codesys", "srtp", "fox", "ethercat",
     "powerlink", "knx", "mqtt", "opc_classic", "mrp", "ptp", "http", "tls", "ssh", "dcerpc", "smb", "ftp", "telnet", "smtp",
-    "dns", "mdns", "llmnr", "netbios_ns", "netbios_dgm", "ntp", "snmp", "dhcp", "tftp", "syslog", "ssdp", "rdp", "vnc", "lldp", "cdp",
+    "dns", "mdns", "llmnr", "netbios_ns", "netbios_dgm", "ntp", "snmp", "dhcp", "tftp", "syslog", "ssdp", "rdp", "vnc", "lldp",
+    "cdp",
 )  # fmt: skip
 """Protocols that the sensor names, by content first and port second."""
 
@@ -211,16 +212,16 @@ _DEVICE = (
     Column(
         "device.source",
         "name",
-        "where it was seen: modbus fc 17, modbus fc 43/14, opcua build info, opcua application description, mac address, traffic, arp, "
-        "ndp, lldp, cdp, profinet dcp, enip list identity, s7 szl, bacnet, dhcp, dhcpv6, http, ftp, ssh, telnet, tls certificate, "
-        "tls handshake, mdns, netbios name, netbios datagram, snmp",
+        "where it was seen: modbus fc 17, modbus fc 43/14, modbus umas, opcua build info, opcua application description, "
+        "mac address, traffic, arp, ndp, lldp, cdp, profinet dcp, enip list identity, s7 szl, bacnet, dhcp, dhcpv6, http, ftp, "
+        "ssh, telnet, tls certificate, tls handshake, mdns, netbios name, netbios datagram, snmp",
         nullable=False,
     ),
     Column(
         "device.confidence",
         "f64",
-        "how far a value of this source is to be trusted where sources differ, from 0 to 1: 0.9 what a device answers when it is asked who "
-        "it is, 0.8 what it announces, 0.6 what software says in passing, 0.5 the maker of the network card, 0.4 a conclusion",
+        "how far a value of this source is to be trusted where sources differ, from 0 to 1: 0.9 what a device answers when it is "
+        "asked who it is, 0.8 what it announces, 0.6 what software says in passing, 0.5 the card's maker, 0.4 a conclusion",
         nullable=False,
     ),
 )

@@ -44,7 +44,8 @@ pub struct Device {
     pub ip: Option<Address>,
 }
 
-/// What facts are told apart by: device, attribute, source, and the value's hash where a device says several things at a time, else 0.
+/// What facts are told apart by: device, attribute, source, and the value's hash where a device says several things at a time, as a host with
+/// several programs does, else 0.
 type Key = (Device, Attribute, &'static str, u64);
 
 /// Facts seen so far: a hash of the value.
@@ -74,7 +75,7 @@ impl Devices {
         counters: &mut Counters,
     ) {
         let hash = FixedState::default().hash_one(value);
-        let is_plural = SOURCES.iter().any(|known| known.is_plural && known.name == source);
+        let is_plural = attribute == Attribute::Address || SOURCES.iter().any(|known| known.name == source);
         let full = self.facts.len() >= FACTS;
         let known = match self.facts.entry((device, attribute, source, if is_plural { hash } else { 0 })) {
             hashbrown::hash_map::Entry::Occupied(mut known) => {
@@ -107,8 +108,8 @@ impl Devices {
     /// router's.
     pub fn meet(&mut self, mac: [u8; 6], at: (i64, PartyKey), records: &mut Records, counters: &mut Counters) {
         let [first, ..] = mac;
-        // Locally administered addresses (the second bit) and groups (the first) are nobody's.
-        if first & 3 != 0 || self.met.len() >= FACTS || !self.met.insert(mac) {
+        // Locally administered addresses (the second bit), groups (the first) and zeros, as loopback has them, are nobody's.
+        if first & 3 != 0 || mac == [0; 6] || self.met.len() >= FACTS || !self.met.insert(mac) {
             return;
         }
         let text: String = mac.iter().map(|byte| format!("{byte:02X}")).collect();

@@ -604,7 +604,7 @@ fn learn(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
     let at = (ts, party(flow, output));
     let has_network = flow.key.transport != Transport::Ethernet;
     let ip = flow.key.endpoints.get(position).map(|endpoint| endpoint.address).filter(|_| has_network);
-    let sender = Device { mac: flow.half(position).mac, ip: ip.filter(|ip| !ip.is_unspecified()) };
+    let sender = Device { mac: flow.half(position).mac.filter(|mac| *mac != [0; 6]), ip: ip.filter(|ip| !ip.is_unspecified()) };
     let Output { records, shared, .. } = output;
     for source in identity::sources(application, carrier(flow)) {
         let mut learn = |about: Option<Device>, attribute: Attribute, value: &str| {

@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "bacnet",
     confidence: 0.9,
     clause: "ANSI/ASHRAE 135, 6.2, 12.11, 15.5, 15.7, 16.10, 20.2 and J.2",
-    is_plural: false,
     read,
 };
 
@@ -101,7 +100,7 @@ fn announced(mut elements: &[u8], facts: &mut Facts<'_>) {
         return;
     };
     if let Some(instance) = device(object.content).filter(|_| object.tag == 12 && vendor.tag == 2) {
-        facts.say(Attribute::Serial, format!("device {instance}").as_bytes());
+        facts.say(Attribute::Address, format!("bacnet device {instance}").as_bytes());
         if let Some(name) = maker::bacnet(number(vendor.content)) {
             facts.say(Attribute::Vendor, name.as_bytes());
         }
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_device_announces_and_answers_of_itself() {
-        assert_eq!(told(&SOURCE, I_AM), ["serial=device 1234", "vendor=BACnet Stack at SourceForge"]);
+        assert_eq!(told(&SOURCE, I_AM), ["address=bacnet device 1234", "vendor=BACnet Stack at SourceForge"]);
         assert_eq!(told(&SOURCE, READ), ["product=ABC"]);
         // An error consumes its property: what follows belongs to the next one.
         assert!(told(&SOURCE, READ_MANY).starts_with(&["vendor=AB".to_owned()]));
@@ -180,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_passed_on_is_about_its_sender_and_another_network_s_says_nothing() {
         let forwarded = [&b"\x81\x04\x00\x1f\x0a\x00\x00\x09\xba\xc0"[..], &I_AM[4..]].concat();
-        assert_eq!(told(&SOURCE, &forwarded)[0], "10.0.0.9 serial=device 1234");
+        assert_eq!(told(&SOURCE, &forwarded)[0], "10.0.0.9 address=bacnet device 1234");
         let mut routed = I_AM.to_vec();
         routed[5] |= 0x08;
         assert!(told(&SOURCE, &routed).is_empty());

@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "cdp",
     confidence: 0.8,
     clause: "Cisco Discovery Protocol, version 2, frame format",
-    is_plural: false,
     read,
 };
 

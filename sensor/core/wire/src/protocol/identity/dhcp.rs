@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "dhcp",
     confidence: 0.8,
     clause: "RFC 2131, 2; RFC 2132, 3.5, 3.14, 9.6, 9.8 and 9.13; RFC 4702, 2",
-    is_plural: false,
     read,
 };
 

@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "dhcpv6",
     confidence: 0.8,
     clause: "RFC 8415, 8, 21.1 and 21.16; RFC 4704, 4",
-    is_plural: false,
     read,
 };
 
@@ -34,6 +33,7 @@ fn read(data: &[u8], facts: &mut Facts<'_>) {
             // Flags, then labels.
             (39, [_, labels @ ..]) => facts.say(Attribute::Name, name(labels).as_bytes()),
             // Enterprise number, then classes with their length.
+            (16, [_, _, _, _, _, _, class @ ..]) if class.starts_with(b"MSFT ") => facts.say(Attribute::Os, b"Windows"),
             (16, [_, _, _, _, _, _, class @ ..]) => facts.say(Attribute::Product, class),
             _ => {}
         }

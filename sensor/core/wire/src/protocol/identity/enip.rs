@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "enip list identity",
     confidence: 0.9,
     clause: "CIP Networks Library volume 2, 2-4.2; volume 1, 5A-2.2",
-    is_plural: false,
     read,
 };
 

@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "ftp",
     confidence: 0.6,
     clause: "RFC 959, 4.2 and 5.4",
-    is_plural: false,
     read,
 };
 

@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "http",
     confidence: 0.6,
     clause: "RFC 9110, 10.2.4 and 11.6.1",
-    is_plural: true,
     read,
 };
 

@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "lldp",
     confidence: 0.8,
     clause: "IEEE 802.1AB, 8.5; ANSI/TIA-1057, 10.2; IEC 61158-6-10, 4.12",
-    is_plural: false,
     read,
 };
 

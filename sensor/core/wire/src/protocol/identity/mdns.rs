@@ -14,7 +14,6 @@ pub static SOURCE: Source = Source {
     name: "mdns",
     confidence: 0.8,
     clause: "RFC 6762, 6 and 18; RFC 6763, 6; RFC 1035, 3.3.2 and 4.1",
-    is_plural: false,
     read,
 };
 

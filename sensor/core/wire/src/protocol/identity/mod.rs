@@ -49,8 +49,6 @@ pub struct Source {
     pub confidence: f64,
     /// Document and clause.
     pub clause: &'static str,
-    /// Whether a device may say several different things by it at a time, as a host with several programs does: each is a fact of its own.
-    pub is_plural: bool,
     /// What it reads.
     pub read: Read,
 }

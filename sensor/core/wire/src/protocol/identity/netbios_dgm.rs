@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "netbios datagram",
     confidence: 0.8,
     clause: "RFC 1002, 4.4.2",
-    is_plural: false,
     read,
 };
 

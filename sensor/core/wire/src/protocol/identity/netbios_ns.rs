@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "netbios name",
     confidence: 0.8,
     clause: "RFC 1002, 4.2.2, 4.2.4 and 4.2.18; RFC 1001, 14.1",
-    is_plural: false,
     read,
 };
 

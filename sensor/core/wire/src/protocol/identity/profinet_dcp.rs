@@ -13,7 +13,6 @@ pub static SOURCE: Source = Source {
     name: "profinet dcp",
     confidence: 0.9,
     clause: "IEC 61158-6-10, 4.3",
-    is_plural: false,
     read,
 };
 

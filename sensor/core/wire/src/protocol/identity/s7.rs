@@ -14,7 +14,6 @@ pub static SOURCE: Source = Source {
     name: "s7 szl",
     confidence: 0.9,
     clause: "Siemens System Software for S7-300/400, System and Standard Functions, 33.5 (W#16#xy11) and 33.9 (W#16#xy1C)",
-    is_plural: false,
     read,
 };
 

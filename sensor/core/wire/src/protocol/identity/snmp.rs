@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "snmp",
     confidence: 0.9,
     clause: "RFC 3416, 3; RFC 3418, 2; RFC 6933, 3; X.690, 8",
-    is_plural: false,
     read,
 };
 

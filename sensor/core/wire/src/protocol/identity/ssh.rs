@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "ssh",
     confidence: 0.6,
     clause: "RFC 4253, 4.2",
-    is_plural: true,
     read,
 };
 

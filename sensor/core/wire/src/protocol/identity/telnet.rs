@@ -12,7 +12,6 @@ pub static SOURCE: Source = Source {
     name: "telnet",
     confidence: 0.6,
     clause: "RFC 854, Telnet command structure",
-    is_plural: false,
     read,
 };
 

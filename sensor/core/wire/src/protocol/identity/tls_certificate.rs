@@ -16,7 +16,6 @@ pub static SOURCE: Source = Source {
     name: "tls certificate",
     confidence: 0.7,
     clause: "RFC 5246, 7.4.2; RFC 5280, 4.1.2.6",
-    is_plural: true,
     read,
 };
 

@@ -15,7 +15,6 @@ pub static SOURCE: Source = Source {
     name: "tls handshake",
     confidence: 0.4,
     clause: "RFC 8446, 4.1.2, 4.1.3 and 4.2; RFC 8422, 5.1; RFC 8701, 2",
-    is_plural: true,
     read,
 };
 

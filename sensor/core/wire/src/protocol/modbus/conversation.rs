@@ -185,6 +185,9 @@ impl Modbus {
             bytes: pending.bytes.saturating_add(u32::try_from(adu.bytes.len()).unwrap_or(u32::MAX)),
         };
         row::record(&exchange, context);
+        if let [function::UMAS, _, identity::UMAS_IDENTIFY, ..] = pending.pdu.as_slice() {
+            identity::learn_umas(adu.pdu, context);
+        }
         self.learn(code, adu.pdu, context);
         remember(&mut self.answered, (mark, hash(adu.pdu)));
         self.reuse(pending.pdu);

@@ -52,6 +52,26 @@ pub fn learn_server_id(answer: &[u8], context: &mut Context<'_>) {
     }
 }
 
+/// Function of UMAS that asks a controller for its identity.
+pub const UMAS_IDENTIFY: u8 = 0x02;
+/// Where the length of the controller's type stands in the answer: behind function, pairing key, success, and 22 bytes of versions and states.
+const UMAS_TYPE: usize = 25;
+
+/// Records the controller's type of an answer to an UMAS identification (no public specification; Schneider controllers answer so, as in
+/// nmap's script modicon-info).
+pub fn learn_umas(answer: &[u8], context: &mut Context<'_>) {
+    if let Some(text) = umas_type(answer) {
+        learn(Attribute::Product, text, "modbus umas", context);
+    }
+}
+
+fn umas_type(answer: &[u8]) -> Option<&str> {
+    let [90, _, 0xfe, ..] = answer else { return None };
+    let (length, text) = answer.get(UMAS_TYPE..)?.split_first()?;
+    let text = std::str::from_utf8(text.get(..usize::from(*length))?).ok()?.trim();
+    Some(text).filter(|text| !text.is_empty() && text.chars().all(|letter| !letter.is_control()))
+}
+
 /// Records who made the network cards of both parties, by the prefixes that the IEEE assigns. The card may be a router's.
 pub fn learn_makers(context: &mut Context<'_>) {
     let macs = context.records.parties.get(context.party).map_or([None; 2], |party| [party.client_mac, party.server_mac]);
@@ -67,4 +87,17 @@ pub fn learn(attribute: Attribute, value: &str, source: &'static str, context: &
     let device = crate::device::Device { mac: context.server_mac, ip: Some(context.server) };
     let shared = &mut context.shared;
     shared.devices.learn(device, attribute, value, source, (context.ts, context.party), context.records, &mut shared.counters);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_s_type_is_read_from_its_umas_identification() {
+        let answer = b"\x5a\x00\xfe\x10\xff\x5a\x01\x01\x00\x00\x00\x70\x02\x00\x00\x27\x00\x09\x00\x08\x00\x00\x00\x00\x00\x0e140 CPU 311 10\x01\x01";
+        assert_eq!(umas_type(answer), Some("140 CPU 311 10"));
+        assert_eq!(umas_type(&answer[..38]), None);
+        assert_eq!(umas_type(b"\x5a\x00\xfd\x10"), None);
+    }
 }
