@@ -20,6 +20,9 @@ from typing import Final
 PACKETS: Final = 4_000_000
 """Packets of the capture."""
 
+OPCUA_PACKETS: Final = 1_000_000
+"""Packets of the OPC UA capture, most of which hold twenty values."""
+
 SMALL: Final = {"tshark": 400_000, "scapy": 20_000, "pyshark": 5_000}
 """Packets that slow peers get."""
 
@@ -31,6 +34,12 @@ TSHARK_FIELDS: Final = (
     "modbus.reference_num", "modbus.word_cnt", "modbus.regval_uint16",
 )  # fmt: skip
 """The ten fields that tshark is asked for."""
+
+TSHARK_OPCUA_FIELDS: Final = (
+    "frame.time_epoch", "ip.src", "ip.dst", "tcp.srcport", "opcua.transport.type", "opcua.transport.scid", "opcua.security.rqid",
+    "opcua.servicenodeid.numeric", "opcua.nodeid.string", "opcua.Double",
+)  # fmt: skip
+"""Those that it is asked for of OPC UA."""
 
 
 TAIL_BYTES: Final = 4_096
@@ -70,27 +79,40 @@ def measure(name: str, packets: int, command: list[str]) -> Figure:
     return Figure(name, packets, seconds, time.monotonic() - start, usage.ru_maxrss / 1024, last)
 
 
-def subject(name: str, capture: Path, packets: int) -> Figure:
+def subject(name: str, capture: Path, packets: int, title: str = "") -> Figure:
     """Measure one of `subjects.py`."""
-    return measure(name, packets, [sys.executable, "-m", "tests.benchmarks.subjects", name, str(capture)])
+    return measure(title or name, packets, [sys.executable, "-m", "tests.benchmarks.subjects", name, str(capture)])
 
 
-def generate(folder: Path, packets: int) -> Path:
+def generate(folder: Path, packets: int, protocol: str = "modbus") -> Path:
     """The generated capture of so many packets; made once in this folder."""
-    path = folder / f"modbus-{packets}.pcap"
+    path = folder / f"{protocol}-{packets}.pcap"
+    module = "tests.benchmarks.generate" + ("_opcua" if protocol == "opcua" else "")
     if not path.exists():
         print(f"generating {packets:,} packets …", file=sys.stderr)
-        subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.generate", "--packets", str(packets), "--out", f"{path}.part"], check=True
-        )
+        subprocess.run([sys.executable, "-m", module, "--packets", str(packets), "--out", f"{path}.part"], check=True)
         Path(f"{path}.part").rename(path)
     return path
 
 
-def tshark(capture: Path, packets: int) -> Figure:
-    """Measure tshark printing ten fields of each Modbus message."""
-    fields = [argument for name in TSHARK_FIELDS for argument in ("-e", name)]
-    return measure("tshark, 10 fields", packets, ["tshark", "-r", str(capture), "-Y", "modbus", "-T", "fields", *fields])
+def tshark(capture: Path, packets: int, protocol: str = "modbus") -> Figure:
+    """Measure tshark printing ten fields of each message of a protocol."""
+    names, title = {
+        "modbus": (TSHARK_FIELDS, "tshark, 10 fields"),
+        "opcua": (TSHARK_OPCUA_FIELDS, "tshark, 10 fields, OPC UA"),
+    }[protocol]
+    fields = [argument for name in names for argument in ("-e", name)]
+    return measure(title, packets, ["tshark", "-r", str(capture), "-Y", protocol, "-T", "fields", *fields])
+
+
+def opcua(folder: Path) -> tuple[Figure, Figure]:
+    """Measure the packet core on the generated OPC UA capture, and tshark on a smaller one."""
+    whole = generate(folder, OPCUA_PACKETS, "opcua")
+    small = generate(folder, SMALL["tshark"], "opcua")
+    return (
+        subject("records", whole, OPCUA_PACKETS, "OPC UA capture -> Arrow lz4"),
+        tshark(small, SMALL["tshark"], "opcua"),
+    )
 
 
 def suricata(capture: Path, packets: int, folder: Path) -> Figure:
@@ -143,6 +165,10 @@ def main() -> None:
     print(f"\nrecords: {counts['rows']:,} rows, {counts['bytes'] / 1e6:.0f} MB of Arrow; alerts: {detected.output}")
     print(f"capture to alerts: {counts['rows'] / detected.cpu_seconds:,.0f} records a CPU second (limit 500,000)")
     print(f"capture to Arrow: {written.rate / peer.rate:.0f} x tshark (limit 180)")
+    ours, theirs = opcua(folder)
+    print(f"\n{table([ours, theirs], theirs)}")
+    made = json.loads(ours.output)
+    print(f"OPC UA: {made['rows']:,} rows, {made['bytes'] / 1e6:.0f} MB of Arrow; {ours.rate / theirs.rate:.0f} x tshark\n")
     memory = [subject("records", captures[packets], packets) for packets in MEMORY_PACKETS]
     print("memory: " + ", ".join(f"{figure.resident_mib:.0f} MiB at {figure.packets / 1e6:.0f} M packets" for figure in memory))
 

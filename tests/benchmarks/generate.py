@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 CONNECTIONS: Final = 50
@@ -38,16 +40,114 @@ def little(values: NDArray[Any], size: int) -> NDArray[np.uint8]:
     return values.astype(f"<u{size}").view(np.uint8).reshape(len(values), size)
 
 
-class Plant:
-    """What goes on between two chunks: values, sequence numbers, transaction identifiers."""
+class Connections:
+    """Fifty connections over which a client asks and its server answers, in step: their sequence numbers and packets."""
+
+    port = 502
+    """Port of the servers."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
-        self.values = self.random.integers(100, 4_000, (CONNECTIONS, REGISTERS))
-        self.quantity = self.random.integers(10, REGISTERS, CONNECTIONS)
+        self.round = 0
+
+    def begin(self) -> None:
+        """Draw the sequence numbers at which the connections begin."""
         self.client_seq = self.random.integers(0, 2**32, CONNECTIONS)
         self.server_seq = self.random.integers(0, 2**32, CONNECTIONS)
-        self.round = 0
+
+    def handshakes(self) -> NDArray[np.uint8]:
+        """The opening of each connection, three packets each, in the second before the first poll."""
+        owner = np.repeat(np.arange(CONNECTIONS), 3)
+        before_client, before_server = (self.client_seq - 1) % 2**32, (self.server_seq - 1) % 2**32
+        start = START_NS - 1_000_000_000 + np.arange(CONNECTIONS) * (POLL_NS // CONNECTIONS)
+        head = _heads(
+            owner,
+            forward=np.tile([True, False, True], CONNECTIONS),
+            times=(start[:, None] + np.array([0, 200_000, 400_000])).ravel(),
+            sequence=np.stack([before_client, before_server, self.client_seq], axis=1).ravel(),
+            acknowledged=np.stack([np.zeros_like(self.client_seq), self.client_seq, self.server_seq], axis=1).ravel(),
+            flags=np.tile([SYN, SYN | ACK, ACK], CONNECTIONS),
+            sizes=np.zeros(len(owner), np.int64),
+            sums=np.zeros(len(owner), np.int64),
+            port=self.port,
+        )
+        return head.ravel()
+
+    def packets(
+        self, connection: NDArray[Any], payloads: tuple[NDArray[np.uint8], NDArray[np.uint8]], sizes: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        """The rounds before `round` as packet records: request, response and acknowledgment of each row.
+
+        Requests and responses are rows of even width, of which `sizes` says how much is sent.
+        """
+        count = len(connection)
+        rounds = count // CONNECTIONS
+        sent, answered = (self._sequence(sizes[:, side], start) for side, start in ((0, self.client_seq), (1, self.server_seq)))
+        sequence = np.stack([sent, answered, sent + sizes[:, 0]], axis=1)
+        acknowledged = np.stack([answered, sent + sizes[:, 0], answered + sizes[:, 1]], axis=1)
+        last = slice(-CONNECTIONS, None)
+        self.client_seq = (sent[last] + sizes[last, 0]) % 2**32
+        self.server_seq = (answered[last] + sizes[last, 1]) % 2**32
+
+        start = self.times(rounds)
+        times = (start[:, None] + np.array([0, 300_000, 500_000])).ravel()
+        flat_sizes = sizes.ravel()
+        flags = np.where(flat_sizes > 0, PSH | ACK, ACK)
+        sums = np.zeros((count, 3), np.int64)
+        for side, payload in enumerate(payloads):
+            used = np.arange(payload.shape[1], dtype=np.int64) < sizes[:, side : side + 1]
+            sums[:, side] = _sums(np.where(used, payload, 0))
+        head = _heads(
+            np.repeat(connection, 3),
+            forward=np.tile([True, False, True], count),
+            times=times,
+            sequence=sequence.ravel(),
+            acknowledged=acknowledged.ravel(),
+            flags=flags,
+            sizes=flat_sizes,
+            sums=sums.ravel(),
+            port=self.port,
+        )
+
+        offsets = np.concatenate([[0], np.cumsum(flat_sizes + HEADER)])
+        out = np.zeros(offsets[-1], np.uint8)
+        out[offsets[:-1, None] + np.arange(HEADER)] = head
+        for side, payload in enumerate(payloads):
+            row = np.repeat(np.arange(count), sizes[:, side])
+            column = np.arange(len(row)) - np.repeat(np.cumsum(sizes[:, side]) - sizes[:, side], sizes[:, side])
+            out[offsets[row * 3 + side] + HEADER + column] = payload[row, column]
+        return out
+
+    def _sequence(self, sizes: NDArray[Any], start: NDArray[Any]) -> NDArray[Any]:
+        """Sequence number of each message: what its connection sent before."""
+        by_round = sizes.reshape(-1, CONNECTIONS)
+        before = np.cumsum(by_round, axis=0) - by_round
+        return (before + start).ravel() % 2**32
+
+    def times(self, rounds: int) -> NDArray[np.int64]:
+        """When the requests of so many rounds before `round` are sent, nanoseconds since 1970."""
+        step = np.repeat(np.arange(self.round - rounds, self.round, dtype=np.int64), CONNECTIONS)
+        return START_NS + step * POLL_NS + np.tile(np.arange(CONNECTIONS), rounds) * (POLL_NS // CONNECTIONS)
+
+    def chunks(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
+        """Packet records without end, with how many they are."""
+        yield self.handshakes(), CONNECTIONS * 3
+        while True:
+            yield self.chunk(), ROUNDS * CONNECTIONS * 3
+
+    def chunk(self) -> NDArray[np.uint8]:
+        """ROUNDS exchanges of each connection as packet records."""
+        raise NotImplementedError
+
+
+class Plant(Connections):
+    """What goes on between two chunks: values and transaction identifiers."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.values = self.random.integers(100, 4_000, (CONNECTIONS, REGISTERS))
+        self.quantity = self.random.integers(10, REGISTERS, CONNECTIONS)
+        self.begin()
 
     def chunk(self) -> NDArray[np.uint8]:
         """ROUNDS polls of each connection as packet records."""
@@ -90,70 +190,7 @@ class Plant:
 
         sizes = np.stack([request_bytes, response_bytes, np.zeros(count, np.int64)], axis=1)
         self.round += ROUNDS
-        return self._packets(connection, (request, response), sizes)
-
-    def handshakes(self) -> NDArray[np.uint8]:
-        """The opening of each connection, three packets each, in the second before the first poll."""
-        owner = np.repeat(np.arange(CONNECTIONS), 3)
-        before_client, before_server = (self.client_seq - 1) % 2**32, (self.server_seq - 1) % 2**32
-        start = START_NS - 1_000_000_000 + np.arange(CONNECTIONS) * (POLL_NS // CONNECTIONS)
-        head = _heads(
-            owner,
-            forward=np.tile([True, False, True], CONNECTIONS),
-            times=(start[:, None] + np.array([0, 200_000, 400_000])).ravel(),
-            sequence=np.stack([before_client, before_server, self.client_seq], axis=1).ravel(),
-            acknowledged=np.stack([np.zeros_like(self.client_seq), self.client_seq, self.server_seq], axis=1).ravel(),
-            flags=np.tile([SYN, SYN | ACK, ACK], CONNECTIONS),
-            sizes=np.zeros(len(owner), np.int64),
-            sums=np.zeros(len(owner), np.int64),
-        )
-        return head.ravel()
-
-    def _packets(
-        self, connection: NDArray[Any], payloads: tuple[NDArray[np.uint8], NDArray[np.uint8]], sizes: NDArray[np.int64]
-    ) -> NDArray[np.uint8]:
-        count = len(connection)
-        sent, answered = (self._sequence(sizes[:, side], start) for side, start in ((0, self.client_seq), (1, self.server_seq)))
-        sequence = np.stack([sent, answered, sent + sizes[:, 0]], axis=1)
-        acknowledged = np.stack([answered, sent + sizes[:, 0], answered + sizes[:, 1]], axis=1)
-        last = slice(-CONNECTIONS, None)
-        self.client_seq = (sent[last] + sizes[last, 0]) % 2**32
-        self.server_seq = (answered[last] + sizes[last, 1]) % 2**32
-
-        first_round = self.round - ROUNDS
-        step = np.repeat(np.arange(first_round, first_round + ROUNDS, dtype=np.int64), CONNECTIONS)
-        start = START_NS + step * POLL_NS + connection * (POLL_NS // CONNECTIONS)
-        times = (start[:, None] + np.array([0, 300_000, 500_000])).ravel()
-        flat_sizes = sizes.ravel()
-        flags = np.where(flat_sizes > 0, PSH | ACK, ACK)
-        sums = np.zeros((count, 3), np.int64)
-        for side, payload in enumerate(payloads):
-            used = np.arange(payload.shape[1], dtype=np.int64) < sizes[:, side : side + 1]
-            sums[:, side] = _sums(np.where(used, payload, 0))
-        head = _heads(
-            np.repeat(connection, 3),
-            forward=np.tile([True, False, True], count),
-            times=times,
-            sequence=sequence.ravel(),
-            acknowledged=acknowledged.ravel(),
-            flags=flags,
-            sizes=flat_sizes,
-            sums=sums.ravel(),
-        )
-
-        offsets = np.concatenate([[0], np.cumsum(flat_sizes + HEADER)])
-        out = np.zeros(offsets[-1], np.uint8)
-        out[offsets[:-1, None] + np.arange(HEADER)] = head
-        for side, payload in enumerate(payloads):
-            row = np.repeat(np.arange(count), sizes[:, side])
-            column = np.arange(len(row)) - np.repeat(np.cumsum(sizes[:, side]) - sizes[:, side], sizes[:, side])
-            out[offsets[row * 3 + side] + HEADER + column] = payload[row, column]
-        return out
-
-    def _sequence(self, sizes: NDArray[Any], start: NDArray[Any]) -> NDArray[Any]:
-        """Sequence number of each message: what its connection sent before."""
-        before = np.cumsum(sizes.reshape(ROUNDS, CONNECTIONS), axis=0) - sizes.reshape(ROUNDS, CONNECTIONS)
-        return (before + start).ravel() % 2**32
+        return self.packets(connection, (request, response), sizes)
 
 
 def _heads(
@@ -166,6 +203,7 @@ def _heads(
     flags: NDArray[Any],
     sizes: NDArray[Any],
     sums: NDArray[Any],
+    port: int,
 ) -> NDArray[np.uint8]:
     """Everything before the payload, one row a packet.
 
@@ -189,7 +227,7 @@ def _heads(
     head[:, 39] = 6
     head[:, 42:46], head[:, 46:50] = source, target
     head[:, 40:42] = _checksums(_sums(head[:, 30:50]))
-    ports = np.stack([40_000 + owner, np.full(count, 502)], axis=1)
+    ports = np.stack([40_000 + owner, np.full(count, port)], axis=1)
     ports = np.where(forward[:, None], ports, ports[:, ::-1])
     head[:, 50:52], head[:, 52:54] = big(ports[:, 0], 2), big(ports[:, 1], 2)
     head[:, 54:58], head[:, 58:62] = big(sequence % 2**32, 4), big(acknowledged % 2**32, 4)
@@ -213,20 +251,18 @@ def _checksums(sums: NDArray[np.int64]) -> NDArray[np.uint8]:
     return big(~sums & 0xFFFF, 2)
 
 
-def write(out: Path, packets: int, seed: int) -> None:
+def write(out: Path, packets: int, connections: Connections) -> None:
     """Write a capture of exactly so many packets; memory holds one chunk at a time."""
-    plant = Plant(seed)
     left = packets
     with out.open("wb") as file:
         file.write(
             bytes.fromhex("4d3cb2a1020004000000000000000000") + (262_144).to_bytes(4, "little") + (1).to_bytes(4, "little")
         )
-        chunk, held = plant.handshakes(), CONNECTIONS * 3
-        while left > 0:
+        for chunk, held in connections.chunks():
             file.write((chunk if left >= held else chunk[: _end(chunk, left)]).tobytes())
             left -= held
-            if left > 0:
-                chunk, held = plant.chunk(), ROUNDS * CONNECTIONS * 3
+            if left <= 0:
+                return
 
 
 def _end(chunk: NDArray[np.uint8], packets: int) -> int:
@@ -244,4 +280,4 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    write(arguments.out, arguments.packets, arguments.seed)
+    write(arguments.out, arguments.packets, Plant(arguments.seed))

@@ -39,7 +39,8 @@ class Client:
         self.application = application
         self.channel = Channel(server.channel_number(), **security)
         self.token: Any = ua.NodeId()
-        self._handle = 0
+        self.handle = 0
+        """Handle of the last request."""
 
     def connect(self) -> None:
         """Hello and a secure channel."""
@@ -82,10 +83,10 @@ class Client:
 
     def encode(self, request: Any) -> bytes:
         """The body of a request with its header filled in."""
-        self._handle += 1
+        self.handle += 1
         request.RequestHeader.AuthenticationToken = self.token
         request.RequestHeader.Timestamp = ua.win_epoch_to_datetime(file_time(self.line.now()))
-        request.RequestHeader.RequestHandle = self._handle
+        request.RequestHeader.RequestHandle = self.handle
         request.RequestHeader.TimeoutHint = 4_000
         return struct_to_binary(request)
 
