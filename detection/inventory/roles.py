@@ -183,6 +183,11 @@ def _clients(conversations: pl.DataFrame, requests: pl.DataFrame, reasons: Mappi
         .group_by(device="client")
         .agg(servers=pl.col("server").n_unique(), application=pl.col("application").unique().sort().str.join(", "))
     )
+    opcua = (
+        conversations.filter(pl.col("client").is_not_null() & (pl.col("application") == "opcua"))
+        .group_by(device="client")
+        .agg(servers=pl.col("server").n_unique())
+    )
     operators = clients.filter(polls & ~tools & (~is_slow | (pl.col("written") > 0)))
     keepers = clients.filter(polls & ~tools & is_slow & (pl.col("written") == 0))
     writers = clients.filter(~polls & ~tools & (pl.col("written") > 0))
@@ -192,6 +197,7 @@ def _clients(conversations: pl.DataFrame, requests: pl.DataFrame, reasons: Mappi
         _role(clients.filter(tools), "engineering_station", 0.8, reasons["tool"], "tools", "tooled"),
         _role(writers, "engineering_station", 0.5, reasons["writer"], "written"),
         _role(others, "control_client", 0.4, reasons["client"], "servers", "application"),
+        _role(opcua, "opcua_client", 0.4, reasons["client"], "servers", pl.lit("OPC UA")),
     ]
 
 

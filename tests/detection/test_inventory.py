@@ -16,12 +16,13 @@ from detection.inventory import COLUMNS, inventory
 from sensor.tables import TABLES
 from tests.plant import plant
 from tests.plant.day import day
+from tests.plant.opcua import works
 
 if TYPE_CHECKING:
     from typing import Any
 
 KNOWN: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "known_devices.json").read_text())
-"""Capture → what is known of its devices by another tool: of each the address, and attribute → value."""
+"""Capture → what another tool tells of its devices: an address, attribute → value, perhaps all hardware addresses and a role."""
 
 ROLES: Final = {
     plant.HMI: "hmi",
@@ -32,6 +33,9 @@ ROLES: Final = {
     plant.DISTRIBUTION: "plc",
     plant.BOILER: "plc",
     plant.GATEWAY: "gateway",
+    works.SCADA: "opcua_server",
+    works.BOILER_SERVER: "opcua_server",
+    works.MES: "opcua_client",
 }
 """What the hosts of the virtual plant are for."""
 
@@ -78,6 +82,7 @@ def test_known_devices_of_real_captures_are_found(captures: Path, capture: str) 
         assert device is not None, known["address"]
         said = {(each["attribute"], each["value"]) for each in device["attributes"]}
         assert set(known["attributes"].items()) <= said
+        assert known.get("macs", device["macs"]) == device["macs"]
         assert known.get("role") in {None, *(role["role"] for role in device["roles"] or [])}
 
 
