@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sensor import recorder
@@ -23,24 +24,32 @@ class Capture:
     A file is read from its beginning each time: its epoch is a hash of its content, so the spool knows what it has had. Standard
     input and interfaces are live sources: they go on with the spool's epoch behind the last batch.
 
+    Packets are kept in the ring `packets` (folder, quota in bytes), those of a file too: so that there is one way to evidence for all
+    sources, which still holds once the file has been moved, and packed files need no unpacking to be looked into. What an earlier
+    reading of the same file has left in the ring makes room first.
+
     Raises:
         CaptureError: the capture cannot be read.
+        OSError: the ring's folder cannot be used.
     """
 
-    def __init__(self, source: str | recorder.Listening, spool: Spool, services: Services) -> None:
+    def __init__(
+        self, source: str | recorder.Listening, spool: Spool, services: Services, packets: tuple[str, int] | None = None
+    ) -> None:
         self._spool = spool
         self._services = services
         identity = spool.identity
         self._reader: recorder.Source
         if isinstance(source, recorder.Listening):
-            self._reader = recorder.listen(source, spool)
+            self._reader = recorder.listen(replace(source, packets=packets), spool)
         elif source == STANDARD_INPUT:
             first = recorder.next_sequence(spool)
             self._reader = Reader(
-                source, site=identity.site, sensor=identity.sensor, epoch=identity.epoch, first_sequence=first, live=True
-            )
+                source, site=identity.site, sensor=identity.sensor, epoch=identity.epoch, first_sequence=first, live=True,
+                packets=packets,
+            )  # fmt: skip
         else:
-            self._reader = Reader(source, site=identity.site, sensor=identity.sensor)
+            self._reader = Reader(source, site=identity.site, sensor=identity.sensor, packets=packets)
         self._told = 0
         self._counting = threading.Lock()
         kind = self._reader.format

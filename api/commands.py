@@ -14,7 +14,7 @@ import click
 from pydantic import ValidationError
 
 from api.settings import Settings
-from sensor.edge import listening, live_options
+from sensor.edge import listening, live_options, packets_of
 from sensor.terminal import EXIT_COULD_NOT, CommandError, warn
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def run(
     from sensor._core import CaptureError  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
 
+    packets = packets_of(data, options)
     source = listening(options) or capture
     if source is None or (capture is not None and source is not capture):
         raise CommandError("what is to be looked at? Give either --capture FILE or --interface IF.")
@@ -100,7 +101,7 @@ def run(
     stop = _until_signal()
     try:
         site = load_site(site_file) if site_file else Site()
-        with system.opened(settings) as services, embedded.embedded(services, source, site, folders) as parts:
+        with system.opened(settings) as services, embedded.embedded(services, source, site, folders, packets) as parts:
             failure = _run(services, parts, stop, exit_when_done=exit_when_done)
             left = parts.stop()
             if left:

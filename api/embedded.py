@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from api import system
@@ -16,6 +17,7 @@ from api.alerts.consumer import AlertConsumer
 from api.alerts.upserts import position as alerts_position
 from api.capture import PART as CAPTURE
 from api.capture import Capture
+from api.evidence.pins import Pinner, Pins
 from api.parts import Parts
 from api.status import Gap
 from collector.dead_letters import DeadLetters
@@ -33,7 +35,6 @@ from sensor.tables import LOCAL_SENSOR
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
-    from pathlib import Path
 
     from api.services import Services
     from collector.stream import Gap as StreamGap
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from sensor.recorder import Listening
 
 ALERTS: Final = "alerts"
+
+PINS: Final = "pins"
 
 STOP_SECONDS: Final = 2.5
 """How long the parts get to end; each leaves a consistent state at any moment, so that none is waited for longer."""
@@ -58,19 +61,22 @@ class Embedded:
     """
 
     def __init__(
-        self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str | Listening, pipeline: Pipeline
-    ) -> None:
+        self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str | Listening, pipeline: Pipeline,
+        packets: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self._services = services
         folder = services.settings.data
         self._records = LocalStream(folder / system.SPOOL, spools[0])
         self._alerts = LocalStream(folder / system.ALERTS, spools[1])
-        self._capture = Capture(capture, spools[0], services)
+        self._capture = Capture(capture, spools[0], services, packets)
         self._writer = Writer(
             self._records, services.records, DeadLetters(folder / system.DEAD_LETTERS), on_gap=self._gap, on_failure=self._failure
         )
-        control = Control(LocalStream(folder / system.CONTROL, spools[2]))
+        downwards = LocalStream(folder / system.CONTROL, spools[2])
+        control = Control(downwards)
         self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json", control)
-        self._consumer = AlertConsumer(self._alerts, services)
+        self._pinner = None if packets is None else Pinner(downwards, Path(packets[0]), packets[1], spools[0].identity.sensor)
+        self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
         self._parts = Parts(services.status)
         self._counted = Counters()
         self._counting = threading.Lock()
@@ -88,6 +94,8 @@ class Embedded:
         self._parts.start(ALERTS, self._consumer.run)
         self._parts.start(DETECTION, self._worker.run)
         self._parts.start(STORE, self._writer.run)
+        if self._pinner is not None:
+            self._parts.start(PINS, self._pinner.run)
         self._parts.start(CAPTURE, self._capture.run)
 
     def wait(self, timeout_seconds: float) -> None:
@@ -105,7 +113,10 @@ class Embedded:
         if waiting.get(STORE) or waiting.get(DETECTION):
             return False
         # Detection is done with the records only now: what it said before is in the stream of alerts.
-        return _behind(self._alerts.end(), self._alerts_position()) == 0
+        if _behind(self._alerts.end(), self._alerts_position()):
+            return False
+        # Nothing more will come into the ring: what is to be pinned can be pinned now.
+        return self._pinner is None or self._pinner.settled()
 
     def end(self) -> None:
         """Ask all parts to end."""
@@ -146,7 +157,9 @@ class Embedded:
 
 
 @contextmanager
-def embedded(services: Services, capture: str | Listening, site: Site, rules: Sequence[Path]) -> Generator[Embedded]:
+def embedded(
+    services: Services, capture: str | Listening, site: Site, rules: Sequence[Path], packets: tuple[str, int] | None = None
+) -> Generator[Embedded]:
     """The parts of a system on its data folder, not started yet. Raises as `Embedded` does."""
     folder = services.settings.data
     with ExitStack() as stack:
@@ -154,7 +167,7 @@ def embedded(services: Services, capture: str | Listening, site: Site, rules: Se
         records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
         alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
         control = stack.enter_context(Spool(folder / system.CONTROL, sensor=CONTROL_SENSOR, site=site.site))
-        yield Embedded(services, (records, alerts, control), capture, Pipeline(site, rules))
+        yield Embedded(services, (records, alerts, control), capture, Pipeline(site, rules), packets)
 
 
 def _behind(end: Position, at: Position | None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ import polars as pl
 from collector.stream import Position
 from detection.publish import Publisher
 from detection.site import Site
+from sensor.packets import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,9 @@ SENSOR: Final = "control"
 
 SITE: Final = "site"
 """Kind of a record that holds the site's facts."""
+
+PIN: Final = "pin"
+"""Kind of a record that asks the sensors to pin the packets of an alert (`sensor.packets.Statement`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Control:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._publisher = Publisher(stream, SENSOR, secrets.token_hex(16), "control")
+        self._turn = threading.Lock()
 
     def sites(self) -> list[Effective]:
         """All versions of the site's facts so far, in the order in which they took effect. Raises StreamError."""
@@ -64,18 +70,30 @@ class Control:
 
     def publish(self, effective: Effective) -> None:
         """Write down that a version holds from a place on; durable on return. Raises StreamError."""
+        content = json.dumps(effective.site.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False)
+        self._publish(SITE, effective.site.version, effective.position, content, effective.site.site)
+
+    def pin(self, statement: Statement) -> None:
+        """Ask the sensors to pin the packets of an alert; durable on return. Raises StreamError."""
+        self._publish(PIN, statement.alert or "", Position(), statement.to_json(), "")
+
+    def _publish(self, kind: str, version: str, position: Position, content: str, site: str) -> None:
+        with self._turn:
+            self._append(kind, version, position, content, site)
+
+    def _append(self, kind: str, version: str, position: Position, content: str, site: str) -> None:
         now = time.time_ns()
-        row = {
-            "ts": now,
-            "kind": SITE,
-            "version": effective.site.version,
-            "position": effective.position.to_json(),
-            "content": json.dumps(effective.site.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False),
-        }
+        row = {"ts": now, "kind": kind, "version": version, "position": position.to_json(), "content": content}
         buffer = io.BytesIO()
         frame = pl.DataFrame([row]).with_columns(pl.col("ts").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
         frame.write_ipc_stream(buffer, compression="lz4")
-        self._publisher.publish(buffer.getvalue(), 1, effective.site.site, (now, now))
+        self._publisher.publish(buffer.getvalue(), 1, site, (now, now))
+
+
+def pins_of(data: bytes) -> list[tuple[int, Statement]]:
+    """What a batch of control records asks to be pinned, and when it was asked, nanoseconds since 1970. Raises ValueError."""
+    rows = pl.read_ipc_stream(io.BytesIO(data)).with_columns(pl.col("ts").cast(pl.Int64)).iter_rows(named=True)
+    return [(row["ts"], Statement.from_json(row["content"])) for row in rows if row["kind"] == PIN]
 
 
 def later(one: Position, other: Position) -> Position:

@@ -49,9 +49,11 @@ class Reader(Iterator[Batch]):
         epoch: epoch to use for a live source; None draws a random one. A file's epoch is the hash of its content.
         first_sequence: sequence of the first batch of a live source that goes on with an epoch.
         live: cut at least every 500 ms of wall time. Always so for "-".
+        packets: folder and quota in bytes of a ring in which the packets are kept; None keeps none.
 
     Raises:
         CaptureError: nothing can be read.
+        OSError: the folder of the ring cannot be used.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Reader(Iterator[Batch]):
         epoch: str | None = None,
         first_sequence: int = 0,
         live: bool = False,
+        packets: tuple[str, int] | None = None,
     ) -> None: ...
     def __iter__(self) -> Reader: ...
     def __next__(self) -> Batch: ...
@@ -104,6 +107,8 @@ class LiveReader(Iterator[Batch]):
         bpf: which packets to let in, as in pcap-filter(7), compiled by the system's libpcap; None for all.
         workers: threads that work on packets, 1 to 6; the kernel spreads conversations over them.
         ring_bytes: memory for packets not yet worked on, for each worker and interface, 1 MiB to 1 GiB.
+        packets: folder and quota in bytes of a ring in which the packets are kept; None keeps none. Packets for which the disk is
+            too slow are counted as `packets_not_kept`.
 
     Raises:
         CaptureError: the right CAP_NET_RAW is missing, an interface is not there, or the filter is wrong.
@@ -121,6 +126,7 @@ class LiveReader(Iterator[Batch]):
         bpf: str | None = None,
         workers: int = 1,
         ring_bytes: int = 33_554_432,
+        packets: tuple[str, int] | None = None,
     ) -> None: ...
     def __iter__(self) -> LiveReader: ...
     def __next__(self) -> Batch: ...
@@ -141,6 +147,55 @@ class LiveReader(Iterator[Batch]):
     @property
     def warnings(self) -> list[str]:
         """One line for each thing that happened to an interface, at most 200; the rest is only counted."""
+
+class Evidence:
+    """Packets out of rings."""
+
+    @property
+    def file(self) -> bytes:
+        """The packets as a pcapng file with times in nanoseconds."""
+    @property
+    def packets(self) -> int:
+        """Number of packets."""
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Time of the first and of the last packet, nanoseconds since 1970; None where there is none."""
+    @property
+    def limited(self) -> bool:
+        """Whether there are more packets than the limit allows."""
+    @property
+    def parts(self) -> list[tuple[str, int, str, int]]:
+        """Segments that packets were taken from: file, bytes, SHA-256 of these bytes, packets taken."""
+
+def evidence(
+    folders: list[tuple[str, int, int]],
+    *,
+    start: int,
+    end: int,
+    flows: list[str] = ...,
+    pairs: list[tuple[str, str | None]] = ...,
+    limit_bytes: int,
+    mask_values: bool = False,
+    comment: str = "",
+) -> Evidence:
+    """The packets of some conversations, in order of time.
+
+    A packet that an earlier folder has too is taken once.
+
+    Args:
+        folders: folders of segments, each with the earliest and the latest time that is asked of it.
+        start: earliest time, nanoseconds since 1970.
+        end: latest time.
+        flows: Community IDs of conversations.
+        pairs: two addresses, or one and None for any other. With no flows and no pairs: all packets.
+        limit_bytes: most bytes of packets.
+        mask_values: zeros in place of bytes that carry values; checksums of what was changed become zero.
+        comment: comment of the file's section.
+
+    Raises:
+        OSError: a folder cannot be read.
+        ValueError: an address is none.
+    """
 
 def drop_privileges(user_id: int | None = None, group_id: int | None = None) -> None:
     """Keep CAP_NET_RAW and give up every other capability; become this user and group where both are given.

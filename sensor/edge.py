@@ -7,7 +7,7 @@ import pwd
 import signal
 import sys
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ import click
 
 from sensor import _core, recorder
 from sensor._core import CaptureError
+from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
 from sensor.recorder import Listening
 from sensor.spool import Spool, SpoolError, SpoolFull
 from sensor.tables import LOCAL_SENSOR
@@ -32,12 +33,24 @@ SPOOL: Final = "spool"
 WATCH_SECONDS: Final = 0.25
 """How often warnings are looked for."""
 
+
+def _quota(context: click.Context, option: click.Parameter, quota_mib: int) -> int:
+    del context, option
+    if 0 < quota_mib < QUOTA_MIB_LEAST:
+        raise click.BadParameter(f"{quota_mib} is too small for a ring: give 0 for none, or at least {QUOTA_MIB_LEAST}")
+    return quota_mib
+
+
 _LIVE_OPTIONS: Final = (
     click.option("--interface", "interfaces", metavar="IF", multiple=True, help="Interface to listen to; may be repeated."),
     click.option("--filter", "bpf", metavar="EXPR", help="Let only these packets in (pcap-filter(7)); needs libpcap."),
     click.option(
         "--workers", default=1, show_default=True, metavar="N", type=click.IntRange(1, 6),
         help="Threads that work on packets; conversations are spread over them.",
+    ),
+    click.option(
+        "--packets-quota", "quota_mib", default=QUOTA_MIB, show_default=True, metavar="MIB", callback=_quota, type=click.IntRange(min=0),
+        help="Most that packets kept as evidence take on disk; 0 keeps none.",
     ),
     click.option(
         "--ring", "ring_mib", default=32, show_default=True, metavar="MIB", type=click.IntRange(1, 1024),
@@ -55,8 +68,14 @@ def live_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def listening(options: dict[str, Any]) -> Listening | None:
     """Take the values of `live_options` out of a command's options; None where no interface is named."""
-    values = {field.name: options.pop(field.name) for field in fields(Listening)}
+    values = {field.name: options.pop(field.name) for field in fields(Listening) if field.name in options}
     return Listening(**values) if values["interfaces"] else None
+
+
+def packets_of(data: Path, options: dict[str, Any]) -> tuple[str, int] | None:
+    """Take the ring's quota out of a command's options: folder of the ring in a data folder, and bytes; None for no ring."""
+    quota_mib = options.pop("quota_mib")
+    return (str(data / PACKETS), quota_mib * MIB) if quota_mib else None
 
 
 @click.group()
@@ -73,6 +92,7 @@ def sensor() -> None:
 @live_options
 def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **options: Any) -> None:
     """Record what interfaces receive into the spool of a data folder. Nothing is ever sent on them."""
+    packets = packets_of(data, options)
     interfaces = listening(options)
     if interfaces is None:
         raise CommandError("what is to be listened to? Give --interface IF; `ip link` lists the interfaces.")
@@ -82,7 +102,7 @@ def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **
         _become(user, data)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with Spool(data / SPOOL, sensor=name, site=site) as spool:
-            reader = recorder.listen(interfaces, spool)
+            reader = recorder.listen(replace(interfaces, packets=packets), spool)
             if seccomp:
                 _core.restrict_system_calls()
             click.echo(f"recording {reader.format} as {spool.identity.sensor} in {data}")

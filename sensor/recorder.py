@@ -30,12 +30,14 @@ class Listening:
         bpf: filter expression (pcap-filter(7)), or None.
         workers: threads that work on packets, 1 to 6.
         ring_mib: memory for packets not yet worked on, for each interface and worker, in MiB.
+        packets: folder and quota in bytes of the ring in which packets are kept as evidence, or None.
     """
 
     interfaces: tuple[str, ...]
     bpf: str | None = None
     workers: int = 1
     ring_mib: int = 32
+    packets: tuple[str, int] | None = None
 
 
 class Source(Protocol):
@@ -103,5 +105,5 @@ def listen(to: Listening, spool: Spool) -> LiveReader:
     identity = spool.identity
     return LiveReader(
         list(to.interfaces), site=identity.site, sensor=identity.sensor, epoch=identity.epoch,
-        first_sequence=next_sequence(spool), bpf=to.bpf, workers=to.workers, ring_bytes=to.ring_mib * MIB,
+        first_sequence=next_sequence(spool), bpf=to.bpf, workers=to.workers, ring_bytes=to.ring_mib * MIB, packets=to.packets,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from detection.alerts import decode_alerts
 if TYPE_CHECKING:
     import threading
 
+    from api.evidence.pins import Pins
     from api.services import Services
     from collector.stream import Consumer, Stream
 
@@ -25,10 +26,11 @@ PART: Final = "alerts"
 
 
 class AlertConsumer:
-    """Applies the stream of alerts to the database."""
+    """Applies the stream of alerts to the database, and asks for the packets of each to be pinned."""
 
-    def __init__(self, stream: Stream, services: Services) -> None:
+    def __init__(self, stream: Stream, services: Services, pins: Pins | None = None) -> None:
         self._stream = stream
+        self._pins = pins
         self._services = services
 
     def run(self, stop: threading.Event) -> None:
@@ -65,6 +67,9 @@ class AlertConsumer:
                 self._services.metrics.gaps.labels(PART).inc()
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
         revisions = [upsert for delivery in deliveries for upsert in decode_alerts(delivery.data)]
+        if self._pins is not None:
+            # Before the position is stored: after a crash it is asked for once more, which changes nothing.
+            self._pins.ask(revisions)
         with self._services.database.write() as session:
             applied = upserts.apply(session, revisions)
             upserts.stand(session, consumer.position)

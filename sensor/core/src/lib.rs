@@ -12,8 +12,10 @@ use wire::record::{Identity, Records};
 
 mod batch;
 mod confine;
+mod evidence;
 pub mod live;
 mod live_reader;
+pub mod packets;
 mod reader;
 pub mod source;
 
@@ -46,10 +48,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("CaptureError", module.py().get_type::<reader::CaptureError>())?;
     module.add_class::<batch::Batch>()?;
+    module.add_class::<evidence::Evidence>()?;
     module.add_class::<live_reader::LiveReader>()?;
     module.add_class::<reader::Reader>()?;
     module.add_function(wrap_pyfunction!(confine::drop_privileges, module)?)?;
     module.add_function(wrap_pyfunction!(confine::restrict_system_calls, module)?)?;
+    module.add_function(wrap_pyfunction!(evidence::evidence, module)?)?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;
     module.add_function(wrap_pyfunction!(choices, module)?)
 }

@@ -1,5 +1,6 @@
 //! A live capture for Python: batches come out, the GIL is released while they are waited for.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -8,7 +9,7 @@ use wire::record::Identity;
 
 use crate::batch::Batch;
 use crate::live::{INTERFACES, Live, Next, RING_BYTES, Settings, Shared, WORKERS};
-use crate::reader::{CaptureError, given_epoch};
+use crate::reader::{CaptureError, given_epoch, opened};
 use crate::source::PATIENCE;
 
 /// Captures from interfaces and yields record batches in order of `sequence`.
@@ -25,7 +26,7 @@ impl LiveReader {
     #[new]
     #[pyo3(signature = (
         interfaces, *, site = String::new(), sensor = String::new(), epoch = None, first_sequence = 0, bpf = None, workers = 1,
-        ring_bytes = RING_BYTES
+        ring_bytes = RING_BYTES, packets = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
@@ -38,6 +39,7 @@ impl LiveReader {
         bpf: Option<String>,
         workers: usize,
         ring_bytes: usize,
+        packets: Option<(PathBuf, u64)>,
     ) -> PyResult<Self> {
         if interfaces.is_empty() || interfaces.len() > INTERFACES {
             return Err(PyValueError::new_err(format!("{} interfaces: 1 to {INTERFACES} are possible", interfaces.len())));
@@ -47,8 +49,10 @@ impl LiveReader {
         }
         let epoch = given_epoch(epoch)?;
         let format = interfaces.join(", ");
+        let ring = opened(py, packets, &sensor, &epoch, workers, false)?;
         let identity = Identity { site, sensor, epoch: epoch.clone() };
-        let settings = Settings { interfaces, filter: bpf, workers, ring_bytes, version: env!("CARGO_PKG_VERSION") };
+        let settings =
+            Settings { interfaces, filter: bpf, workers, ring_bytes, version: env!("CARGO_PKG_VERSION"), packets: ring };
         let live =
             py.detach(|| Live::open(&identity, first_sequence, &settings)).map_err(|error| CaptureError::new_err(error.0))?;
         let shared = live.shared();

@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wire::engine::{Engine, Settings};
+use wire::engine::{Engine, Settings, State};
 use wire::record::Identity;
 
 use crate::batch::Batch;
+use crate::packets::tap::Tap;
+use crate::packets::{QUOTA_BYTES_LEAST, ring::Ring};
 use crate::source::{PATIENCE, Progress, Source};
 
 create_exception!(
@@ -45,6 +48,8 @@ pub struct Reader {
 struct Work {
     source: Source,
     engine: Engine,
+    /// Where packets are kept as evidence.
+    tap: Option<Tap>,
     batches: VecDeque<wire::record::Batch>,
     is_live: bool,
     is_done: bool,
@@ -56,7 +61,8 @@ struct Work {
 #[pymethods]
 impl Reader {
     #[new]
-    #[pyo3(signature = (path, *, site = String::new(), sensor = String::new(), epoch = None, first_sequence = 0, live = false))]
+    #[pyo3(signature = (path, *, site = String::new(), sensor = String::new(), epoch = None, first_sequence = 0, live = false, packets = None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         py: Python<'_>,
         path: &str,
@@ -65,6 +71,7 @@ impl Reader {
         epoch: Option<String>,
         first_sequence: u64,
         live: bool,
+        packets: Option<(PathBuf, u64)>,
     ) -> PyResult<Self> {
         let live_epoch = given_epoch(epoch)?;
         if path == "-" {
@@ -76,11 +83,13 @@ impl Reader {
             Some(hash) if !is_live => (hash.to_owned(), 0),
             _ => (live_epoch, first_sequence),
         };
+        let ring = opened(py, packets, &sensor, &epoch, 1, !is_live)?;
+        let tap = ring.map(|ring| Tap::new(ring, true)).transpose()?;
         let identity = Identity { site, sensor, epoch: epoch.clone() };
         let settings = Settings { version: env!("CARGO_PKG_VERSION"), ..Settings::default() };
         let (format, size, now) = (source.format().to_owned(), source.size(), Instant::now());
         let engine = Engine::new(identity, first_sequence, settings);
-        let work = Work { source, engine, batches: VecDeque::new(), is_live, is_done: false, cut_at: now, heard_at: now };
+        let work = Work { source, engine, tap, batches: VecDeque::new(), is_live, is_done: false, cut_at: now, heard_at: now };
         Ok(Self {
             work: Mutex::new(work),
             warnings: Mutex::new(Vec::new()),
@@ -186,17 +195,27 @@ impl Reader {
 
 impl Work {
     fn take_in(&mut self, stopped: &AtomicBool) {
-        let Self { source, engine, is_live, cut_at, .. } = self;
+        let Self { source, engine, tap, is_live, cut_at, .. } = self;
         let (is_live, due) = (*is_live, *cut_at + CUT);
         let before = source.packets();
         let deadline = Instant::now() + PATIENCE;
         let progress = source.read(PACKETS, Some(deadline), |packet| {
             engine.packet(packet);
+            if let Some(tap) = tap {
+                tap.packet(packet);
+            }
             !(engine.has_batches() || stopped.load(Ordering::Relaxed) || is_live && Instant::now() >= due)
         });
+        if let Some(tap) = tap {
+            tap.flush();
+        }
         let now = Instant::now();
         let is_over = progress == Progress::End || stopped.load(Ordering::Relaxed);
         if is_over {
+            if let Some(tap) = tap {
+                tap.finish();
+            }
+            tell_lost(engine, tap.as_ref());
             engine.finish();
             self.is_done = true;
         } else if is_live {
@@ -207,12 +226,37 @@ impl Work {
             }
             self.heard_at = now;
             if now >= due {
+                tell_lost(engine, tap.as_ref());
                 engine.cut();
                 *cut_at = now;
             }
         }
         self.batches.extend(engine.take_batches());
     }
+}
+
+/// Tells table `sensor` of packets that were not kept.
+fn tell_lost(engine: &mut Engine, tap: Option<&Tap>) {
+    if let Some(lost) = tap.map(Tap::lost).filter(|lost| *lost > 0) {
+        engine.set_elsewhere(State { drops: vec![("packets_not_kept".into(), lost)], ..State::default() });
+    }
+}
+
+/// The ring in a folder, with a quota of so many bytes. Raises ValueError, OSError.
+pub fn opened(
+    py: Python<'_>,
+    packets: Option<(PathBuf, u64)>,
+    sensor: &str,
+    epoch: &str,
+    workers: usize,
+    anew: bool,
+) -> PyResult<Option<Arc<Ring>>> {
+    let Some((folder, quota)) = packets else { return Ok(None) };
+    if quota < QUOTA_BYTES_LEAST {
+        return Err(PyValueError::new_err(format!("a quota of {quota} bytes for packets: {QUOTA_BYTES_LEAST} is the least")));
+    }
+    let ring = py.detach(|| Ring::open(&folder, quota, sensor, epoch, workers, anew));
+    Ok(Some(Arc::new(ring.map_err(|error| PyOSError::new_err(format!("{}: {error}", folder.display())))?)))
 }
 
 /// Waits for standard input to have something, so that a capture's header is not waited for with signals unheard.

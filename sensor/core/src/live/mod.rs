@@ -26,6 +26,8 @@ use std::time::Duration;
 use wire::engine::{Engine, State};
 use wire::record::{Batch, Identity};
 
+use crate::packets::ring::Ring;
+use crate::packets::tap::Tap;
 use merge::Merge;
 use port::Port;
 use socket::Socket;
@@ -44,7 +46,7 @@ const ROUNDS: usize = 4;
 const WARNINGS: usize = 200;
 
 /// What to listen to, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Names of the interfaces.
     pub interfaces: Vec<String>,
@@ -56,6 +58,8 @@ pub struct Settings {
     pub ring_bytes: usize,
     /// Version that table `sensor` tells.
     pub version: &'static str,
+    /// Where packets are kept as evidence.
+    pub packets: Option<Arc<Ring>>,
 }
 
 /// Why nothing can be captured: one line that says what to do.
@@ -83,6 +87,7 @@ pub struct Shared {
     stopped: AtomicBool,
     working: AtomicUsize,
     states: Vec<Mutex<State>>,
+    kept: Option<Arc<Ring>>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -127,9 +132,11 @@ impl Live {
             stopped: AtomicBool::new(false),
             working: AtomicUsize::new(workers),
             states: (0..workers).map(|_| Mutex::default()).collect(),
+            kept: settings.packets.clone(),
             warnings: Mutex::default(),
         });
         let watch = Watch::new(socket, &shared);
+        let kept = &settings.packets;
         let mut parts = Vec::new();
         let mut idle = Vec::new();
         for number in 0..workers {
@@ -137,7 +144,9 @@ impl Live {
             let settings =
                 wire::engine::Settings { version: settings.version, is_silent: number > 0, ..wire::engine::Settings::default() };
             let engine = Engine::new(identity.clone(), first_sequence, settings);
-            idle.push(Worker { number, engine, parts: sender, shared: Arc::clone(&shared) });
+            let tap = kept.as_ref().map(|ring| Tap::new(Arc::clone(ring), false)).transpose();
+            let tap = tap.map_err(|error| LiveError(format!("{label}: no thread for packets: {error}")))?;
+            idle.push(Worker { number, engine, tap, parts: sender, shared: Arc::clone(&shared) });
             parts.push(receiver);
         }
         Ok(Self {
@@ -253,7 +262,8 @@ impl Shared {
             [("capture_dropped", &port.dropped), ("capture_frozen", &port.frozen), ("interface_away", &port.away)]
                 .map(|(cause, count)| (Cow::Owned(format!("{cause}:{}", port.name)), count.load(Ordering::Relaxed)))
         };
-        self.ports.iter().flat_map(told).filter(|(_, count)| *count > 0).collect()
+        let kept = self.kept.iter().map(|ring| (Cow::Borrowed("packets_not_kept"), ring.lost()));
+        self.ports.iter().flat_map(told).chain(kept).filter(|(_, count)| *count > 0).collect()
     }
 
     fn warn(&self, line: String) {

@@ -13,6 +13,7 @@ use wire::record::Batch;
 use super::Shared;
 use super::port::Port;
 use super::ring::{RETIRE_MS, Ring};
+use crate::packets::tap::Tap;
 
 /// Longest time between two cuts.
 const CUT: Duration = Duration::from_millis(500);
@@ -46,6 +47,8 @@ pub struct Worker {
     pub number: usize,
     /// Its engine.
     pub engine: Engine,
+    /// Where packets are kept as evidence.
+    pub tap: Option<Tap>,
     /// Where its parts go.
     pub parts: SyncSender<Part>,
     /// What it shares.
@@ -96,6 +99,9 @@ impl Worker {
             while round < shared.round.load(Ordering::Relaxed) {
                 round += 1;
                 due = Instant::now() + CUT;
+                if let Some(tap) = &mut self.tap {
+                    tap.flush();
+                }
                 self.tell();
                 self.engine.cut();
                 if self.parts.send(Part::Cut(self.engine.take_batches())).is_err() {
@@ -107,6 +113,9 @@ impl Worker {
     }
 
     fn finish(mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.finish();
+        }
         if self.number == 0 {
             let until = Instant::now() + OTHERS;
             while self.shared.working() > 1 && Instant::now() < until {
@@ -148,7 +157,11 @@ impl Worker {
                     is_wrong_clock = true;
                     ts = now;
                 }
-                self.engine.packet(&Packet { ts, link: port.link, original_length: frame.original_length, data: frame.data });
+                let packet = Packet { ts, link: port.link, original_length: frame.original_length, data: frame.data };
+                self.engine.packet(&packet);
+                if let Some(tap) = &mut self.tap {
+                    tap.packet(&packet);
+                }
             }
             drop(block);
             // Full tables: all workers cut.

@@ -1,0 +1,1 @@
+"""The packets behind alerts: handed out, and pinned before they are overwritten."""

@@ -1,0 +1,25 @@
+"""Which packets an alert rests on: those between its addresses, from shortly before its first record to shortly after its last."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sensor.packets import Statement
+
+SECONDS: Final = 1_000_000_000
+"""Nanoseconds of a second."""
+
+BEFORE_NS: Final = 5 * SECONDS
+"""What came just before: the opening of the connection, as a rule."""
+
+AFTER_NS: Final = 10 * SECONDS
+"""What comes after the time of a record, which is that of its first packet: the answer, and what follows."""
+
+
+def statement_of(alert: str, client_ip: str | None, server_ip: str | None, seen: tuple[int, int]) -> Statement | None:
+    """The packets of an alert, first and last seen then; None for an alert that names no address."""
+    one, other = (client_ip, server_ip) if client_ip is not None else (server_ip, None)
+    if one is None:
+        return None
+    first, last = seen
+    return Statement(first - BEFORE_NS, last + AFTER_NS, pairs=((one, other),), alert=alert)

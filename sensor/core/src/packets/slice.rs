@@ -1,0 +1,273 @@
+//! Packets out of rings: those of some conversations, in a span of time, as a pcapng file.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use hashbrown::HashSet;
+use wire::packet::{Address, LinkType, Packet};
+
+use super::block::{self, Block};
+use super::index::{Conversation, Index, Kind, Pair, Summary};
+use super::{INDEX, mask, ring};
+
+/// Bytes that are read at a time: what lies close together is read once.
+const WINDOW_BYTES: usize = 256 * 1024;
+/// Bytes at the start of a segment in which its interfaces are described first.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Which packets.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Community IDs of conversations.
+    pub flows: Vec<String>,
+    /// Two addresses, what runs between them; or one, with None for any other.
+    pub pairs: Vec<(Address, Option<Address>)>,
+    /// Earliest time, nanoseconds since 1970.
+    pub from: i64,
+    /// Latest time.
+    pub to: i64,
+    /// Most bytes of packets.
+    pub limit: usize,
+    /// Whether bytes that carry values become zeros (`mask`).
+    pub masks: bool,
+}
+
+/// A segment that packets were taken from.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// File.
+    pub path: PathBuf,
+    /// What it holds; of an open segment, what it held then.
+    pub summary: Summary,
+    /// Packets that were taken from it.
+    pub packets: u64,
+}
+
+/// What a query found.
+#[derive(Debug, Default)]
+pub struct Slice {
+    /// The pcapng file.
+    pub file: Vec<u8>,
+    /// Number of packets.
+    pub packets: u64,
+    /// Time of the first and of the last packet.
+    pub span: Option<(i64, i64)>,
+    /// Where they came from, in order.
+    pub parts: Vec<Part>,
+    /// Whether there are more than the limit allows.
+    pub is_limited: bool,
+}
+
+/// A packet found.
+struct Found {
+    ts: i64,
+    link: LinkType,
+    original_length: u32,
+    start: usize,
+    length: usize,
+}
+
+#[derive(Default)]
+struct Collected {
+    found: Vec<Found>,
+    data: Vec<u8>,
+    parts: Vec<Part>,
+    is_limited: bool,
+    /// Packets of the folders before, which are not taken again: time and hash of the data.
+    seen: HashSet<(i64, [u8; 16])>,
+}
+
+impl Collected {
+    fn hashes(&self) -> HashSet<(i64, [u8; 16])> {
+        let data = |found: &Found| self.data.get(found.start..found.start + found.length).unwrap_or_default();
+        self.found.iter().map(|found| (found.ts, hash(data(found)))).collect()
+    }
+}
+
+fn hash(data: &[u8]) -> [u8; 16] {
+    blake3::hash(data).as_bytes().first_chunk::<16>().copied().unwrap_or_default()
+}
+
+/// The packets that a query names, in order of time. Each folder is asked for its own span: (folder, from, to), within the query's.
+///
+/// # Errors
+/// A folder cannot be read. A segment that is removed meanwhile, or damaged, is passed over.
+pub fn slice(folders: &[(PathBuf, i64, i64)], query: &Query, comment: &str) -> io::Result<Slice> {
+    let mut all = Collected::default();
+    for (number, (folder, from, to)) in folders.iter().enumerate() {
+        if number > 0 {
+            all.seen = all.hashes();
+        }
+        let span = (query.from.max(*from), query.to.min(*to));
+        for path in ring::segments(folder)? {
+            if all.is_limited {
+                break;
+            }
+            // What has been removed meanwhile is no longer there.
+            drop(collect(&path, span, query, &mut all));
+        }
+    }
+    let Collected { mut found, mut data, parts, is_limited, .. } = all;
+    // The sort is stable: packets of one time stay in the order in which they came.
+    found.sort_by_key(|found| found.ts);
+    let mut file = Vec::with_capacity(data.len() + found.len() * block::PACKET_BYTES + 4096);
+    block::section(&mut file, comment);
+    let mut links: Vec<LinkType> = Vec::new();
+    for found in &found {
+        if !links.contains(&found.link) {
+            links.push(found.link);
+            block::interface(&mut file, found.link);
+        }
+    }
+    let mut blanker = mask::Mask::default();
+    for Found { ts, link, original_length, start, length } in &found {
+        let Some(data) = data.get_mut(*start..start + length) else { continue };
+        if query.masks {
+            blanker.packet(*ts, *link, *original_length, data);
+        }
+        let interface = links.iter().position(|known| known == link).unwrap_or_default() as u32;
+        block::packet(&mut file, interface, &Packet { ts: *ts, link: *link, original_length: *original_length, data });
+    }
+    let span = found.first().zip(found.last()).map(|(first, last)| (first.ts, last.ts));
+    Ok(Slice { file, packets: found.len() as u64, span, parts, is_limited })
+}
+
+fn open(path: &Path) -> io::Result<Index> {
+    Index::open(&path.with_extension(INDEX)).or_else(|_| ring::scan(path))
+}
+
+fn collect(path: &Path, span: (i64, i64), query: &Query, all: &mut Collected) -> io::Result<()> {
+    let index = open(path)?;
+    let (from, to) = span;
+    if index.summary.packets == 0 || index.summary.last < from || index.summary.first > to {
+        return Ok(());
+    }
+    let takes_all = query.flows.is_empty() && query.pairs.is_empty();
+    let wanted: Vec<&Conversation> = index.conversations.iter().filter(|known| takes_all || query.names(known)).collect();
+    // Fragments have no ports: those between the same addresses belong to it.
+    let between: Vec<_> = wanted.iter().map(|known| known.pair.endpoints.map(|endpoint| endpoint.address)).collect();
+    let portless = |known: &&Conversation| {
+        known.pair.kind == Kind::Other && between.contains(&known.pair.endpoints.map(|endpoint| endpoint.address))
+    };
+    let mut places = Vec::new();
+    for known in wanted.iter().copied().chain(index.conversations.iter().filter(portless)) {
+        if known.last >= from && known.first <= to {
+            index.places(known, &mut places)?;
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut segment = Window { file: File::open(path)?, start: 0, bytes: Vec::new(), end: index.summary.bytes };
+    let mut links = segment.links(places.iter().copied().min().unwrap_or_default())?;
+    let before = all.found.len();
+    for place in places {
+        match segment.block(place)? {
+            Some(Block::Packet { interface, ts, original_length, data }) if (from..=to).contains(&ts) => {
+                if !all.seen.is_empty() && all.seen.contains(&(ts, hash(data))) {
+                    continue;
+                }
+                if all.data.len() + data.len() > query.limit {
+                    all.is_limited = true;
+                    break;
+                }
+                let start = all.data.len();
+                all.data.extend_from_slice(data);
+                let length = data.len();
+                if links.get(interface as usize).is_none() {
+                    // An interface that was described in the midst of the segment.
+                    links = segment.links(place)?;
+                }
+                let Some(&link) = links.get(interface as usize) else { continue };
+                all.found.push(Found { ts, link, original_length, start, length });
+            }
+            _ => {}
+        }
+    }
+    let packets = (all.found.len() - before) as u64;
+    if packets > 0 {
+        all.parts.push(Part { path: path.to_owned(), summary: index.summary, packets });
+    }
+    Ok(())
+}
+
+impl Query {
+    fn names(&self, known: &Conversation) -> bool {
+        let Pair { endpoints: [low, high], .. } = known.pair;
+        let is_between = |(one, other): &(Address, Option<Address>)| match other {
+            Some(other) => (low.address, high.address) == (*one, *other) || (low.address, high.address) == (*other, *one),
+            None => low.address == *one || high.address == *one,
+        };
+        self.flows.iter().any(|flow| flow.as_bytes() == known.community_id) || self.pairs.iter().any(is_between)
+    }
+}
+
+/// A segment, read through a window.
+struct Window {
+    file: File,
+    start: u64,
+    bytes: Vec<u8>,
+    end: u64,
+}
+
+impl Window {
+    /// The block at a place; None where there is no whole one.
+    fn block(&mut self, place: u64) -> io::Result<Option<Block<'_>>> {
+        let mut needed = WINDOW_BYTES;
+        loop {
+            let at = place.checked_sub(self.start).and_then(|at| usize::try_from(at).ok()).filter(|at| *at < self.bytes.len());
+            let is_whole = at.and_then(|at| self.bytes.get(at..)).and_then(block::read).is_some();
+            if is_whole {
+                break;
+            }
+            if needed > wire::capture::BLOCK_BYTES {
+                return Ok(None);
+            }
+            self.load(place, needed)?;
+            needed *= 8;
+        }
+        let at = usize::try_from(place - self.start).unwrap_or(usize::MAX);
+        Ok(self.bytes.get(at..).and_then(block::read).map(|(block, _)| block))
+    }
+
+    fn load(&mut self, place: u64, length: usize) -> io::Result<()> {
+        let length = usize::try_from(self.end.saturating_sub(place)).unwrap_or(usize::MAX).min(length);
+        self.bytes.resize(length, 0);
+        self.start = place;
+        if let Err(error) = self.file.read_exact_at(&mut self.bytes, place) {
+            self.bytes.clear();
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Link types of the interfaces that are described before a place.
+    fn links(&mut self, until: u64) -> io::Result<Vec<LinkType>> {
+        let (mut links, mut place) = (Vec::new(), 0);
+        self.load(0, HEAD_BYTES)?;
+        while place < until {
+            let at = place.saturating_sub(self.start) as usize;
+            let Some((block, length)) = self.bytes.get(at..).and_then(block::read) else {
+                if self.start == place {
+                    // Longer than what was loaded: once more, with room for the longest packet.
+                    self.load(place, wire::capture::RECORD_BYTES + WINDOW_BYTES)?;
+                    if self.bytes.get(..).and_then(block::read).is_none() {
+                        break;
+                    }
+                } else {
+                    self.load(place, WINDOW_BYTES)?;
+                }
+                continue;
+            };
+            if let Block::Interface(link) = block {
+                links.push(link);
+            }
+            place += length as u64;
+        }
+        Ok(links)
+    }
+}

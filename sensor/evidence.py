@@ -1,0 +1,94 @@
+"""The command `icsight evidence`: the packets that a statement rests on, with a manifest; it needs no server's libraries."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sensor import packets
+from sensor.edge import SPOOL
+from sensor.packets import ALWAYS, MIB, PACKETS, Asked, EvidenceError, Statement
+from sensor.tables import LOCAL_SENSOR
+from sensor.terminal import CommandError, warn
+
+NANOSECONDS: Final = 1_000_000_000
+
+
+@click.command()
+@click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
+@click.option("--alert", metavar="ID", help="Packets of an alert.")
+@click.option("--flow", "flows", metavar="COMMUNITY_ID", multiple=True, help="Packets of a conversation; may be repeated.")
+@click.option("--from", "start", metavar="TIME", help="Packets from this time on (ISO 8601, UTC unless it says otherwise).")
+@click.option("--to", "end", metavar="TIME", help="Packets up to this time.")
+@click.option("--mask-values", is_flag=True, help="Zeros in place of all that carries values, to show the packets to others.")
+@click.option(
+    "--limit", "limit_mib", default=64, show_default=True, metavar="MIB", type=click.IntRange(1, 1024), help="Most packets."
+)
+@click.option(
+    "-o", "--output", required=True, metavar="FILE.pcapng", type=click.Path(dir_okay=False, path_type=Path),
+    help="The file; its manifest is put beside it, FILE.json.",
+)  # fmt: skip
+def evidence(
+    data: Path, alert: str | None, flows: tuple[str, ...], start: str | None, end: str | None, *, mask_values: bool,
+    limit_mib: int, output: Path,
+) -> None:  # fmt: skip
+    """Write the packets that a statement rests on, and a manifest that says where they come from."""
+    ring = data / PACKETS
+    if alert is None and not flows and start is None and end is None:
+        raise CommandError("which packets? Give --alert ID, --flow COMMUNITY_ID, or --from and --to.")
+    if not ring.is_dir():
+        raise CommandError(f"{data}: no packets are kept here. `icsight run` keeps them unless --packets-quota is 0.")
+    if output.suffix == ".json":
+        raise CommandError(f"{output}: that name is the manifest's; end it in .pcapng")
+    try:
+        statement = _statement(ring, alert, flows, start, end)
+        asked = Asked(getpass.getuser(), time.time_ns(), _sensor(data), mask_values, limit_mib * MIB)
+        found = packets.take(ring, statement, asked)
+        output.write_bytes(found.file)
+        manifest = output.with_suffix(".json")
+        manifest.write_text(json.dumps(found.manifest, indent=1) + "\n", encoding="utf-8")
+    except EvidenceError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{error.filename or output}: cannot be written ({error.strerror or error})") from error
+    if found.manifest["limited"]:
+        warn(f"there are more packets than {limit_mib} MiB: raise --limit, or ask for a shorter time")
+    click.echo(f"{found.manifest['packets']:,} packets in {output}, manifest in {manifest}")
+
+
+def _statement(ring: Path, alert: str | None, flows: tuple[str, ...], start: str | None, end: str | None) -> Statement:
+    """What is asked for: what is pinned of an alert says which addresses and when; the other options narrow it."""
+    first = ALWAYS[0] if start is None else _moment(start)
+    last = ALWAYS[1] if end is None else _moment(end)
+    if alert is None:
+        return Statement(first, last, flows)
+    known = packets.pinned(ring, alert)
+    if known is None:
+        raise CommandError(f"nothing is pinned of an alert {alert}. Ask for its conversation (--flow) or its time (--from, --to).")
+    return Statement(max(first, known.start), min(last, known.end), flows or known.flows, () if flows else known.pairs, alert)
+
+
+def _sensor(data: Path) -> str:
+    """Name of the sensor whose data folder this is."""
+    try:
+        return str(json.loads((data / SPOOL / "identity.json").read_bytes())["sensor"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # A ring can be read without the spool beside it.
+        return LOCAL_SENSOR
+
+
+def _moment(text: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"{text!r} is no time: write 2026-11-23T08:00:00Z") from error
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    seconds = int(found.replace(microsecond=0).timestamp())
+    return seconds * NANOSECONDS + found.microsecond * 1000
