@@ -16,6 +16,7 @@ from api import openapi, probes, problems
 from api.alerts.routes import router as alerts
 from api.audit.routes import router as audit
 from api.database import Database
+from api.evidence.routes import router as evidence
 from api.live.routes import router as live
 from api.records.routes import router as records
 from api.security.attempts import Attempts
@@ -59,7 +60,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (probes.router, users, alerts, records, sensors, live, audit, texts):
+    for router in (probes.router, users, alerts, evidence, records, sensors, live, audit, texts):
         app.include_router(router)
     _console(app)
     problems.install(app)

@@ -26,6 +26,8 @@ CODES: Final[Mapping[str, int]] = {
     "body_too_large": 413,
     "cross_site": 403,
     "cursor_invalid": 422,
+    "evidence_gone": 404,
+    "evidence_unreadable": 503,
     "forbidden": 403,
     "host_unknown": 421,
     "input_invalid": 422,

@@ -70,7 +70,9 @@ def _statement(ring: Path, alert: str | None, flows: tuple[str, ...], start: str
         return Statement(first, last, flows)
     known = packets.pinned(ring, alert)
     if known is None:
-        raise CommandError(f"nothing is pinned of an alert {alert}. Ask for its conversation (--flow) or its time (--from, --to).")
+        raise CommandError(
+            f"nothing is pinned of an alert {alert}. Ask for its conversation (--flow) or its time (--from, --to)."
+        )
     return Statement(max(first, known.start), min(last, known.end), flows or known.flows, () if flows else known.pairs, alert)
 
 

@@ -77,9 +77,7 @@ class Statement:
 
     def to_json(self) -> str:
         """The statement as text."""
-        return json.dumps(
-            {"start": self.start, "end": self.end, "flows": self.flows, "pairs": self.pairs, "alert": self.alert}
-        )
+        return json.dumps({"start": self.start, "end": self.end, "flows": self.flows, "pairs": self.pairs, "alert": self.alert})
 
     @classmethod
     def from_json(cls, text: str) -> Statement:
@@ -227,10 +225,19 @@ def _manifest(ring: Path, found: _core.Evidence, statement: Statement, asked: As
         "bytes": len(found.file),
         "sha256": hashlib.sha256(found.file).hexdigest(),
         "segments": [
-            {"file": _below(ring, Path(path)), "bytes": size, "sha256": digest, "packets": packets}
+            {"file": _below(ring, Path(path)), "bytes": size, "sha256": digest, "packets": packets, **_origin(Path(path))}
             for path, size, digest, packets in found.parts
         ],
     }
+
+
+def _origin(path: Path) -> dict[str, Any]:
+    """The segments from which pinned packets were copied, as its own manifest says."""
+    try:
+        manifest = cast("Mapping[str, Any]", json.loads(path.with_suffix(".json").read_bytes()))
+        return {"pinned_at": manifest["asked_at"], "copied_from": manifest["segments"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _below(ring: Path, path: Path) -> str:

@@ -133,6 +133,7 @@ export class AlertDetail {
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
       alert.related.length ? section("related", this.findings(alert)) : null,
+      this.session.role === "viewer" ? null : section("evidence", evidence(alert.id)),
       section("records", this.records),
       section("history", this.history),
     );
@@ -215,6 +216,18 @@ export class AlertDetail {
       ),
     );
   }
+}
+
+/** Links to the packets of an alert. @param {string} id */
+function evidence(id) {
+  const path = `/api/alerts/${encodeURIComponent(id)}/evidence`;
+  const link = (/** @type {string} */ key, /** @type {string} */ href) => h("li", {}, h("a", { href, target: "_blank", rel: "noreferrer" }, t(`detail.evidence.${key}`)));
+  return h(
+    "div",
+    {},
+    h("ul", { class: "tags" }, link("file", path), link("masked", `${path}?mask_values=true`), link("manifest", `${path}/manifest`)),
+    h("p", { class: "hint" }, t("detail.evidence.hint")),
+  );
 }
 
 /** @param {Alert} alert */

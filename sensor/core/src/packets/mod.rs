@@ -10,8 +10,6 @@ pub mod mask;
 pub mod ring;
 pub mod slice;
 pub mod tap;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 /// Bytes of a segment and its index, where the quota allows.

@@ -1,0 +1,83 @@
+"""`/api/alerts/{id}/evidence`: the packets behind an alert."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from api.alerts import service as alerts
+from api.audit import service as audit
+from api.evidence.statement import statement_of
+from api.openapi import problems
+from api.problems import Problem
+from api.security.access import Operator
+from api.services import Services, services
+from sensor import packets
+from sensor.packets import PACKETS, Asked, Evidence, EvidenceError, NoPackets
+from sensor.tables import LOCAL_SENSOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+router = APIRouter(prefix="/api/alerts", tags=["alerts"])
+
+MEDIA_TYPE = "application/vnd.tcpdump.pcap"
+
+Provided = Annotated[Services, Depends(services)]
+AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
+MaskValues = Annotated[bool, Query(description="Zeros in place of all that carries values, to show the packets to others.")]
+
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The packets as a pcapng file, its SHA-256 in X-Content-SHA256",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_CODES = ("signed_out", "forbidden", "alert_unknown", "evidence_gone", "evidence_unreadable")
+
+
+@router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
+def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> Response:  # noqa: FBT002  a query parameter
+    """The packets between the alert's addresses, from shortly before it was first seen to shortly after it was last seen.
+
+    At most 64 MiB; the file's comment and the audit trail say who asked. Pinned packets are given out when the ring has let go of theirs.
+    """
+    found = _take(alert_id, caller.actor, provided, mask_values=mask_values)
+    headers = {
+        "Content-Disposition": f'attachment; filename="alert-{alert_id}.pcapng"',
+        "Cache-Control": "no-store",
+        "X-Content-SHA256": str(found.manifest["sha256"]),
+    }
+    return Response(found.file, media_type=MEDIA_TYPE, headers=headers)
+
+
+@router.get("/{alert_id}/evidence/manifest", responses=problems(*_CODES))
+def manifest(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> dict[str, Any]:  # noqa: FBT002
+    """Where the packets of an alert come from: the hash of a file made now, and of the segments of the ring, sensor, who asked, when."""
+    return json.loads(json.dumps(_take(alert_id, caller.actor, provided, mask_values=mask_values).manifest))
+
+
+def _take(alert_id: str, actor: audit.Actor, provided: Services, *, mask_values: bool) -> Evidence:
+    """The evidence of an alert, and an entry in the audit trail. Raises Problem."""
+    with provided.database.read() as session:
+        alert = alerts.get(session, alert_id)
+        statement = statement_of(alert.id, alert.client_ip, alert.server_ip, (alert.first_seen, alert.last_seen))
+    if statement is None:
+        raise Problem("evidence_gone", id=alert_id)
+    try:
+        ring = provided.settings.data / PACKETS
+        found = packets.take(ring, statement, Asked(actor.name, time.time_ns(), LOCAL_SENSOR, mask_values))
+    except NoPackets as error:
+        raise Problem("evidence_gone", id=alert_id) from error
+    except EvidenceError as error:
+        raise Problem("evidence_unreadable", reason=str(error)) from error
+    with provided.database.write() as session:
+        audit.record(session, actor, "evidence.take", alert_id, _told(found.manifest))
+    return found
+
+
+def _told(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: manifest[name] for name in ("sha256", "bytes", "packets", "from", "to", "masked", "limited")}
