@@ -24,8 +24,8 @@ class Capture:
     A file is read from its beginning each time: its epoch is a hash of its content, so the spool knows what it has had. Standard
     input and interfaces are live sources: they go on with the spool's epoch behind the last batch.
 
-    Packets are kept in the ring `packets` (folder, quota in bytes), those of a file too: so that there is one way to evidence for all
-    sources, which still holds once the file has been moved, and packed files need no unpacking to be looked into. What an earlier
+    Packets are kept in the ring `packets` (folder, quota in bytes), those of a file too: so there is one way to evidence for all
+    sources, it still holds once the file has been moved, and packed files need no unpacking to be looked into. What an earlier
     reading of the same file has left in the ring makes room first.
 
     Raises:

@@ -49,8 +49,8 @@ _LIVE_OPTIONS: Final = (
         help="Threads that work on packets; conversations are spread over them.",
     ),
     click.option(
-        "--packets-quota", "quota_mib", default=QUOTA_MIB, show_default=True, metavar="MIB", callback=_quota, type=click.IntRange(min=0),
-        help="Most that packets kept as evidence take on disk; 0 keeps none.",
+        "--packets-quota", "quota_mib", default=QUOTA_MIB, show_default=True, metavar="MIB", type=click.IntRange(min=0),
+        callback=_quota, help="Most that packets kept as evidence take on disk; 0 keeps none.",
     ),
     click.option(
         "--ring", "ring_mib", default=32, show_default=True, metavar="MIB", type=click.IntRange(1, 1024),

@@ -7,7 +7,7 @@ import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -34,20 +34,17 @@ NANOSECONDS: Final = 1_000_000_000
     "-o", "--output", required=True, metavar="FILE.pcapng", type=click.Path(dir_okay=False, path_type=Path),
     help="The file; its manifest is put beside it, FILE.json.",
 )  # fmt: skip
-def evidence(
-    data: Path, alert: str | None, flows: tuple[str, ...], start: str | None, end: str | None, *, mask_values: bool,
-    limit_mib: int, output: Path,
-) -> None:  # fmt: skip
+def evidence(data: Path, output: Path, *, mask_values: bool, limit_mib: int, **asked_for: Any) -> None:
     """Write the packets that a statement rests on, and a manifest that says where they come from."""
     ring = data / PACKETS
-    if alert is None and not flows and start is None and end is None:
+    if not any(asked_for.values()):
         raise CommandError("which packets? Give --alert ID, --flow COMMUNITY_ID, or --from and --to.")
     if not ring.is_dir():
         raise CommandError(f"{data}: no packets are kept here. `icsight run` keeps them unless --packets-quota is 0.")
     if output.suffix == ".json":
         raise CommandError(f"{output}: that name is the manifest's; end it in .pcapng")
     try:
-        statement = _statement(ring, alert, flows, start, end)
+        statement = _statement(ring, **asked_for)
         asked = Asked(getpass.getuser(), time.time_ns(), _sensor(data), mask_values, limit_mib * MIB)
         found = packets.take(ring, statement, asked)
         output.write_bytes(found.file)

@@ -1,7 +1,7 @@
-"""Packets as evidence: slices of the ring on disk, each with a manifest, and those of alerts pinned before the ring overwrites them.
+"""Packets as evidence: slices of the ring on disk, each with a manifest; those of alerts are pinned before they are overwritten.
 
-The packet core writes the ring (`sensor/core/src/packets`): segments in pcapng, the oldest of which make room. A pin is a copy of the
-packets of one alert, in a folder of its own under `pinned/`, so that an alert costs what its packets cost and not whole segments.
+The packet core writes the ring (`sensor/core/src/packets`): segments in pcapng, the oldest of which make room. A pin is a copy of
+the packets of one alert, in a folder of its own under `pinned/`: an alert costs what its packets cost and not whole segments.
 """
 
 from __future__ import annotations

@@ -40,10 +40,11 @@ _CODES = ("signed_out", "forbidden", "alert_unknown", "evidence_gone", "evidence
 
 
 @router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
-def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> Response:  # noqa: FBT002  a query parameter
+def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> Response:
     """The packets between the alert's addresses, from shortly before it was first seen to shortly after it was last seen.
 
-    At most 64 MiB; the file's comment and the audit trail say who asked. Pinned packets are given out when the ring has let go of theirs.
+    At most 64 MiB; the file's comment and the audit trail say who asked.
+    What the ring has let go of is given out as far as it is pinned.
     """
     found = _take(alert_id, caller.actor, provided, mask_values=mask_values)
     headers = {
@@ -55,8 +56,8 @@ def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_value
 
 
 @router.get("/{alert_id}/evidence/manifest", responses=problems(*_CODES))
-def manifest(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> dict[str, Any]:  # noqa: FBT002
-    """Where the packets of an alert come from: the hash of a file made now, and of the segments of the ring, sensor, who asked, when."""
+def manifest(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> dict[str, Any]:
+    """Where the packets of an alert come from: hashes of a file made now and of the ring's segments, sensor, who asked, when."""
     return json.loads(json.dumps(_take(alert_id, caller.actor, provided, mask_values=mask_values).manifest))
 
 

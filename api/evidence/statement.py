@@ -1,4 +1,4 @@
-"""Which packets an alert rests on: those between its addresses, from shortly before its first record to shortly after its last."""
+"""Which packets an alert rests on: those between its addresses, from just before its first record to just after its last."""
 
 from __future__ import annotations
 

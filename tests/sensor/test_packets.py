@@ -15,16 +15,16 @@ import time
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, TCP, UDP, fragment
+from scapy.layers.inet import IP, TCP, UDP, fragment  # pyright: ignore[reportUnknownVariableType]  has no types
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
-from scapy.utils import RawPcapNgReader, wrpcap
+from scapy.utils import RawPcapNgReader
 
 from sensor import packets
 from sensor._core import Reader, evidence
@@ -49,7 +49,7 @@ def kept(folder: Path, capture: Path, quota: int = QUOTA) -> Path:
 
 def found(ring: Path, *, limit_bytes: int = FAR, **asked: Any) -> list[tuple[int, bytes]]:
     """Times and bytes of the packets that a query finds."""
-    query = {"start": ALWAYS[0], "end": ALWAYS[1], **asked}
+    query: dict[str, Any] = {"start": ALWAYS[0], "end": ALWAYS[1], **asked}
     return content(evidence([(str(ring), *ALWAYS)], limit_bytes=limit_bytes, **query).file)
 
 
@@ -82,7 +82,7 @@ def frame(flow: int, size: int, *, udp: bool = False, back: bool = False) -> byt
 def flow_of(flow: int, *, udp: bool = False) -> str:
     """Its Community ID, as records say it."""
     seed = bytes(2) + bytes([10, 0, 0, 1, 10, 0, 1, 2, 17 if udp else 6, 0])
-    digest = hashlib.sha1(seed + (2000 + flow).to_bytes(2, "big") + (502).to_bytes(2, "big")).digest()  # noqa: S324
+    digest = hashlib.sha1(seed + (2000 + flow).to_bytes(2, "big") + (502).to_bytes(2, "big")).digest()
     return "1:" + b64encode(digest).decode()
 
 
@@ -113,7 +113,7 @@ def test_what_was_written_comes_back_by_conversation_and_time_in_order(
 
 def test_what_has_no_ports_is_found_by_its_addresses_and_fragments_with_their_conversation(tmp_path: Path) -> None:
     datagram = IP(src="10.0.0.1", dst="10.0.1.2", id=7) / UDP(sport=2001, dport=502) / Raw(bytes(3000))
-    pieces = [bytes(Ether() / piece) for piece in fragment(datagram, 1000)]
+    pieces = [bytes(Ether() / piece) for piece in cast("list[Packet]", fragment(datagram, 1000))]
     arp = bytes(Ether() / ARP(psrc="10.0.0.1", pdst="10.0.0.9"))
     frames = [(10 + number, data) for number, data in enumerate([*pieces, arp, b"\xff" * 20])]
     ring = kept(tmp_path / "ring", wrote(tmp_path / "made.pcap", frames))
@@ -172,7 +172,7 @@ def test_a_kill_while_writing_leaves_whole_packets(tmp_path: Path, seed: int) ->
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    last = sorted(ring.glob("*.pcapng"))[-1]
+    last = max(ring.glob("*.pcapng"))
     with last.open("ab") as file:
         # What a power cut leaves of a block.
         file.write(b"\x06\x00\x00\x00\x40\x00\x00\x00half")
@@ -258,7 +258,9 @@ SAID = {
     "two messages": Ether() / IP(src="10.0.0.1", dst="10.0.1.2") / TCP(dport=502) / Raw(
         b"\x00\x01\x00\x00\x00\x0b\x01\x03\x08" + SECRET + b"\x00\x02\x00\x00\x00\x0b\x01\x03\x08" + SECRET
     ),
-    "split message": Ether() / IP(src="10.0.0.1", dst="10.0.1.2") / TCP(dport=502) / Raw(b"\x00\x01\x00\x00\x00\xf0\x01\x10" + SECRET),
+    "split message": Ether() / IP(src="10.0.0.1", dst="10.0.1.2") / TCP(dport=502) / Raw(
+        b"\x00\x01\x00\x00\x00\xf0\x01\x10" + SECRET
+    ),
     "opc ua": Ether() / IP(src="10.0.0.1", dst="10.0.1.2") / TCP(dport=4840) / Raw(
         b"MSGF" + (32).to_bytes(4, "little") + bytes(range(1, 17)) + SECRET
     ),

@@ -48,8 +48,8 @@ pub fn section(out: &mut Vec<u8>, comment: &str) {
         out.extend_from_slice(&0x1a2b_3c4d_u32.to_le_bytes());
         out.extend_from_slice(&[1, 0, 0, 0]);
         out.extend_from_slice(&u64::MAX.to_le_bytes());
-        let cut = comment.floor_char_boundary(COMMENT_BYTES);
-        add_option(out, option::COMMENT, comment.get(..cut).unwrap_or_default().as_bytes());
+        let cut = (0..=COMMENT_BYTES.min(comment.len())).rev().find(|cut| comment.is_char_boundary(*cut));
+        add_option(out, option::COMMENT, comment.get(..cut.unwrap_or_default()).unwrap_or_default().as_bytes());
         add_option(out, option::APPLICATION, concat!("icsight ", env!("CARGO_PKG_VERSION")).as_bytes());
         out.extend_from_slice(&[0; 4]);
     });
@@ -95,7 +95,7 @@ pub fn packet(out: &mut Vec<u8>, interface: u32, packet: &Packet<'_>) {
 pub fn read(bytes: &[u8]) -> Option<(Block<'_>, usize)> {
     let kind = word(bytes, 0)?;
     let length = word(bytes, 4)? as usize;
-    if !(12..=BLOCK_BYTES).contains(&length) || length % 4 != 0 || word(bytes, length - 4)? as usize != length {
+    if !(12..=BLOCK_BYTES).contains(&length) || !length.is_multiple_of(4) || word(bytes, length - 4)? as usize != length {
         return None;
     }
     let block = match kind {

@@ -91,7 +91,10 @@ fn zero(data: &mut [u8], from: usize) {
 
 /// Blanks the values of an application's payload.
 fn blank(payload: &mut [u8]) {
-    if !(modbus(payload, false) && modbus(payload, true)) && !opcua(payload) {
+    let is_modbus = modbus(payload, false);
+    if is_modbus {
+        modbus(payload, true);
+    } else if !opcua(payload) {
         payload.fill(0);
     }
 }
