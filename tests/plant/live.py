@@ -23,7 +23,7 @@ OPENING: Final = (
     "set_point_write",
     "opcua_new_session_write",
     "umas_stop",
-    "opcua_session_flood",
+    "opcua_sign_in_guessing",
     "listen_only",
     "arp_spoofing",
     "unit_sweep",
