@@ -83,7 +83,8 @@ def test_known_devices_of_real_captures_are_found(captures: Path, capture: str) 
         said = {(each["attribute"], each["value"]) for each in device["attributes"]}
         assert set(known["attributes"].items()) <= said
         assert known.get("macs", device["macs"]) == device["macs"]
-        assert known.get("role") in {None, *(role["role"] for role in device["roles"] or [])}
+        roles: list[dict[str, Any]] = device["roles"] or []
+        assert known.get("role") in {None, *(role["role"] for role in roles)}
 
 
 def records(flows: list[dict[str, Any]], facts: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:

@@ -205,3 +205,46 @@ fn a_client_s_own_port_names_nothing_where_its_opening_was_seen() {
     let talk = [segment(false, 2_404, 0x10, (10, 20), &[]), segment(false, 2_404, 0x18, (10, 20), unknown)];
     assert_eq!(named(&[frames, talk].concat()), [""]);
 }
+
+/// Attribute, value and source of each row of table `device` that is about the party at this address.
+fn told(batches: &[Batch], ip: &str) -> Vec<Vec<String>> {
+    let batches = batches.iter().filter(|batch| batch.table == "device");
+    let rows = batches.flat_map(|batch| (0..batch.records.num_rows()).map(|row| (&batch.records, row)));
+    let columns = ["device.attribute", "device.value", "device.source"];
+    rows.filter(|(records, row)| text(records, "device.ip", *row) == ip)
+        .map(|(records, row)| columns.iter().map(|column| text(records, column, row)).collect())
+        .collect()
+}
+
+#[test]
+fn what_a_server_says_of_itself_is_heard_behind_the_request_that_names_the_protocol() {
+    let request = b"GET / HTTP/1.1\r\nHost: plc\r\n\r\n";
+    let (head, rest) = b"HTTP/1.1 200 OK\r\nServer: Controller/2.1\r\nContent-Length: 0\r\n\r\n".split_at(30);
+    let batches = run(&dialogue(8_080, &[request, head, b"", rest]));
+    assert_eq!(told(&batches, "10.0.0.2"), [["product", "Controller/2.1", "http"]]);
+    assert!(told(&batches, "10.0.0.1").is_empty());
+}
+
+#[test]
+fn what_is_said_behind_a_hole_or_too_late_is_not_heard() {
+    let request = b"GET / HTTP/1.1\r\nHost: plc\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nServer: Controller/2.1\r\n\r\n";
+    let mut frames = dialogue(8_080, &[request, b"X", b"", answer]);
+    // The answer's first byte was not captured, and the client acknowledges it.
+    frames.remove(4);
+    frames.push(segment(true, 8_080, 0x10, (100 + request.len() as u32, 201 + answer.len() as u32), &[]));
+    assert!(told(&run(&frames), "10.0.0.2").is_empty());
+    let mut late: Vec<&[u8]> = vec![request, b"HTTP/1.1 200 OK\r\n"];
+    late.extend([&b"y"[..], b"X-Other: 1\r\n"].repeat(40));
+    late.extend([&b"y"[..], b"Server: Controller/2.1\r\n"]);
+    assert!(told(&run(&dialogue(8_080, &late)), "10.0.0.2").is_empty());
+    late.drain(2..82);
+    assert_eq!(told(&run(&dialogue(8_080, &late)), "10.0.0.2").len(), 1);
+}
+
+#[test]
+fn who_answers_for_an_address_is_a_fact_once() {
+    let answer = [&b"\x00\x01\x08\x00\x06\x04\x00\x02"[..], &DEVICE, &[10, 0, 0, 2], &CONTROLLER, &[10, 0, 0, 1]].concat();
+    let frames = vec![frame(DEVICE, CONTROLLER, 0x0806, &answer); 3];
+    assert_eq!(told(&run(&frames), "10.0.0.2"), [["address", "10.0.0.2", "arp"]]);
+}

@@ -572,14 +572,21 @@ fn introduce(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], outpu
         }
         return;
     }
-    let [low, high] = &mut introduction.heard;
-    let heard = if position == 0 { &mut *low } else { &mut *high };
+    // Taken out while it is shown, so that it need not be copied.
+    let mut heard = introduction.heard.get_mut(position).map(std::mem::take).unwrap_or_default();
     let taken = data.get(..data.len().min(identity::STREAM_BYTES.saturating_sub(heard.len()))).unwrap_or_default();
-    heard.extend_from_slice(taken);
     output.counters.held_bytes += taken.len();
-    let said = if taken.is_empty() { Vec::new() } else { heard.clone() };
-    let is_heard = [low, high].iter().all(|heard| heard.len() >= identity::STREAM_BYTES);
-    learn(flow, position, ts, &said, output);
+    if !taken.is_empty() {
+        heard.extend_from_slice(taken);
+        learn(flow, position, ts, &heard, output);
+    }
+    let Speech::Introducing(introduction) = &mut flow.application.speech else {
+        return;
+    };
+    if let Some(place) = introduction.heard.get_mut(position) {
+        *place = heard;
+    }
+    let is_heard = introduction.heard.iter().all(|heard| heard.len() >= identity::STREAM_BYTES);
     if is_heard || count >= identity::STREAM_PIECES || output.counters.held_bytes > output.limits.held_bytes {
         forget_introduction(flow, output);
     }
