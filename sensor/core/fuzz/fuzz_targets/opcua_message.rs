@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
     let mut statements = 0_usize;
     let (decoded, result) = decode(data, &mut |operand| {
         statements += 1;
-        match operand {
+        match *operand {
             Operand::ReadResult(value) | Operand::HistoryValue(value) | Operand::DataChange { value, .. } => {
                 let value = value.value.unwrap_or_default();
                 if let Variant::Scalar(wire::protocol::opcua::binary::Scalar::ExtensionObject(object)) = value {

@@ -19,7 +19,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 /// Decodes a body that must be whole and regular.
 fn whole<'a>(body: &'a [u8]) -> (Decoded<'a>, Vec<Operand<'a>>) {
     let mut operands = Vec::new();
-    let (decoded, result) = decode(body, &mut |operand| operands.push(operand));
+    let (decoded, result) = decode(body, &mut |operand| operands.push(*operand));
     assert_eq!(result, Ok(body.len()));
     assert_eq!(decoded.irregular, None);
     (decoded, operands)

@@ -32,7 +32,7 @@ const BAD: u32 = 0x8034_0000;
 fn statements(name: &str) -> (Decoded<'static>, Vec<Operand<'static>>) {
     let body = &MESSAGES[name];
     let mut operands = Vec::new();
-    let (decoded, result) = decode(body, &mut |operand| operands.push(operand));
+    let (decoded, result) = decode(body, &mut |operand| operands.push(*operand));
     assert_eq!((result, decoded.irregular), (Ok(body.len()), None), "{name}");
     (decoded, operands)
 }
@@ -643,7 +643,7 @@ fn a_call_without_a_session_is_decoded_by_what_stands_inside() {
     let mut body = bytes("01001f3e01000000ffffffffffffffff0100000002000000656e77020000");
     body.extend(&MESSAGES["read_request"][4..]);
     let mut operands = Vec::new();
-    let (decoded, result) = decode(&body, &mut |operand| operands.push(operand));
+    let (decoded, result) = decode(&body, &mut |operand| operands.push(*operand));
     assert_eq!((decoded.service, result), (Some(Service::SessionlessInvoke), Ok(body.len())));
     assert_eq!(decoded.request.unwrap().request_handle, 7);
     assert!(matches!(
@@ -658,7 +658,7 @@ fn any_body_cut_anywhere_tells_what_came_before_and_names_a_clause() {
         let (_, all) = statements(name);
         for length in 0..body.len() {
             let mut operands = Vec::new();
-            let (_, result) = decode(&body[..length], &mut |operand| operands.push(operand));
+            let (_, result) = decode(&body[..length], &mut |operand| operands.push(*operand));
             let fault = result.expect_err(name);
             assert!(fault.at <= length && fault.clause.starts_with("OPC 10000-"), "{name}: {fault:?}");
             assert!(operands.len() <= all.len(), "{name}");

@@ -244,6 +244,7 @@ pub struct Flags {
 }
 
 impl Grow<bool> for Flags {
+    #[inline]
     fn grow(&mut self, value: bool) {
         self.values.push(value);
     }
@@ -344,17 +345,39 @@ impl<W: Word> Column for Choice<W> {
 /// Text that repeats: each distinct text is kept once between two cuts.
 #[derive(Default)]
 pub struct Names {
+    /// A key for each row up to the last that is not null.
     keys: Vec<i32>,
     validity: Validity,
     index: HashTable<i32>,
     offsets: Vec<i32>,
     bytes: Vec<u8>,
     hasher: FixedState,
+    /// For each key, the one that came behind it last: pollers ask for the same things in the same order, and most rows are like the one before.
+    successors: Vec<i32>,
+    /// The key that `intern` gave last.
+    latest: i32,
 }
 
 impl Names {
     /// The key of this text until the next cut.
+    #[inline]
     pub fn intern(&mut self, text: &str) -> i32 {
+        let expected = self.successors.get(self.latest as usize).copied();
+        match expected.filter(|key| text_at(&self.offsets, &self.bytes, *key) == text.as_bytes()) {
+            Some(key) => self.latest = key,
+            None => {
+                let key = self.find(text);
+                if let Some(successor) = self.successors.get_mut(self.latest as usize) {
+                    *successor = key;
+                }
+                self.latest = key;
+            }
+        }
+        self.latest
+    }
+
+    #[inline(never)]
+    fn find(&mut self, text: &str) -> i32 {
         if self.offsets.is_empty() {
             self.offsets.push(0);
         }
@@ -367,12 +390,14 @@ impl Names {
         bytes.extend_from_slice(text.as_bytes());
         offsets.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         index.insert_unique(hash, key, |&key| hasher.hash_one(text_at(offsets, bytes, key)));
+        self.successors.push(key);
         key
     }
 
     /// Adds a row by the key that `intern` gave since the last cut.
     #[inline]
     pub fn push_key(&mut self, key: i32) {
+        pad(&mut self.keys, self.validity.rows, 0);
         self.keys.push(key);
         self.validity.push(true);
     }
@@ -399,6 +424,7 @@ impl Grow<Name<'_>> for Names {
 }
 
 impl Grow<&str> for Names {
+    #[inline]
     fn grow(&mut self, text: &str) {
         let key = self.intern(text);
         self.push_key(key);
@@ -406,13 +432,11 @@ impl Grow<&str> for Names {
 }
 
 impl Grow<Option<&str>> for Names {
+    #[inline]
     fn grow(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.grow(text),
-            None => {
-                self.keys.push(0);
-                self.validity.push(false);
-            }
+            None => self.validity.push(false),
         }
     }
 }
@@ -420,6 +444,7 @@ impl Grow<Option<&str>> for Names {
 impl Names {
     /// Adds a row for each of these keys; None is null.
     pub fn extend_keys(&mut self, keys: impl ExactSizeIterator<Item = Option<i32>> + Clone) {
+        pad(&mut self.keys, self.validity.rows, 0);
         if keys.clone().all(|key| key.is_some()) {
             self.validity.extend_valid(keys.len());
             self.keys.extend(keys.flatten());
@@ -455,6 +480,9 @@ impl Column for Names {
             self.offsets.push(0);
         }
         self.index.clear();
+        self.successors.clear();
+        self.latest = 0;
+        pad(&mut self.keys, self.validity.rows, 0);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(take(&mut self.offsets)));
         let bytes = Buffer::from_vec(take(&mut self.bytes));
         let keys = PrimitiveArray::<Int32Type>::new(take(&mut self.keys).into(), self.validity.finish());
@@ -520,6 +548,7 @@ impl Grow<&str> for Texts {
 }
 
 impl Grow<Option<&str>> for Texts {
+    #[inline]
     fn grow(&mut self, text: Option<&str>) {
         self.runs.values.extend_from_slice(text.unwrap_or_default().as_bytes());
         self.runs.close(text.is_some());
@@ -663,7 +692,11 @@ pub struct TextLists {
 }
 
 impl Grow<Option<TextList<'_>>> for TextLists {
+    #[inline]
     fn grow(&mut self, list: Option<TextList<'_>>) {
+        if list.is_none() {
+            return self.runs.close(false);
+        }
         let mut start = 0;
         for &end in list.map_or(&[][..], |list| list.ends) {
             self.texts.grow(list.and_then(|list| list.text.get(start..end)).unwrap_or_default());

@@ -239,7 +239,7 @@ impl Opcua {
         let (number, request_id, body) = channel::sequence(open.secured).filter(|_| is_plain).unwrap_or((0, 0, &[]));
         if is_plain {
             self.count(side, number, chunk, context);
-            let _ = service::decode(body, &mut |operand| match operand {
+            let _ = service::decode(body, &mut |operand| match *operand {
                 Operand::ChannelRequest(request) => self.channel.ask(request.security_mode),
                 Operand::ChannelToken(token) => self.channel.token(token.channel_id, token.token_id),
                 _ => {}

@@ -2,19 +2,22 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
 use super::binary::{DataValue, Definitions, ExpandedNodeId, List, LocalizedText, NodeId, QualifiedName, Text, Variant};
+use super::name::NodeNames;
+use super::point::Points;
 use super::service::{EventFilter, RelativePathElement};
+use super::structures::Structures;
 use super::subscription::{Monitored, Server, SessionKey};
-use super::{point, status};
-use crate::protocol::Context;
+use super::{Servers, point, status};
+use crate::protocol::{Context, Counters, Shared};
 use crate::record::column::TextList;
 use crate::record::table::PointAccess;
 use crate::record::table::opcua::{ItemKind, NodeAttribute, OpcuaItemRow, ServiceName};
+use crate::record::{PartyKey, Records};
 
 /// Longest text of a value that is kept.
 pub const VALUE_BYTES: usize = 1_024;
@@ -236,6 +239,21 @@ impl Items<'_, '_, '_, '_> {
 
     /// An item with its result. `inputs` and `outputs` are the arguments of the message's items.
     pub fn push(&mut self, item: &Item<'_>, inputs: &[Variant<'_>], outputs: Option<&[Variant<'_>]>) {
+        self.push_with(item, item.value.as_ref(), inputs, outputs);
+    }
+
+    /// An item with the value that was asked for.
+    pub fn push_value(&mut self, item: &Item<'_>, value: &DataValue<'_>) {
+        self.push_with(item, Some(value), &[], None);
+    }
+
+    fn push_with(
+        &mut self,
+        item: &Item<'_>,
+        value: Option<&DataValue<'_>>,
+        inputs: &[Variant<'_>],
+        outputs: Option<&[Variant<'_>]>,
+    ) {
         if !self.takes() {
             return;
         }
@@ -256,16 +274,16 @@ impl Items<'_, '_, '_, '_> {
             }
             _ => {}
         }
-        let variant = item.value.and_then(|value| value.value);
+        let variant = value.and_then(|value| value.value.as_ref());
         let mut number = item.number;
         if let Some(variant) = variant {
-            let structures = learned.structures.of(self.call.server, &variant);
-            write_value(&variant, structures, &mut room.data_type, &mut room.value);
+            let structures = learned.structures.of(self.call.server, variant);
+            write_value(variant, structures, &mut room.data_type, &mut room.value);
             number = variant.number().filter(|number| number.is_finite());
         } else if let Some(word) = item.word {
             room.value.push_str(word);
         }
-        let value_status = item.value.map(|value| value.status);
+        let value_status = value.map(|value| value.status);
         let code = item.status.or(value_status);
         if let (Some(attribute), Some(hash), Some(Variant::Scalar(_))) = (item.attribute, hash, variant)
             && NAMES.contains(&attribute)
@@ -323,8 +341,8 @@ impl Items<'_, '_, '_, '_> {
                 .then_some(TextList { text: &room.arguments, ends: &room.argument_ends }),
             results: outputs.map(|_| TextList { text: &room.results, ends: &room.result_ends }),
             status: code.map(|code| status_text(code, &mut room.status)),
-            source_time: item.value.and_then(|value| value.source_time),
-            server_time: item.value.and_then(|value| value.server_time),
+            source_time: value.and_then(|value| value.source_time),
+            server_time: value.and_then(|value| value.server_time),
             subscription_id: item.subscription_id,
             monitored_item_id: item.monitored_item_id,
             client_handle: item.client_handle,
@@ -340,15 +358,38 @@ impl Items<'_, '_, '_, '_> {
     pub fn push_monitored(&mut self, item: &Item<'_>) {
         let known = match (item.subscription_id, item.monitored_item_id) {
             (Some(id), Some(item_id)) if !self.is_full => {
-                let subscriptions = &self.context.shared.opcua.subscriptions;
-                subscriptions.node(self.call.server, id, item_id).cloned()
+                self.context.shared.opcua.subscriptions.node(self.call.server, id, item_id).is_some()
             }
-            _ => None,
+            _ => false,
         };
-        match known {
-            Some(known) => self.push_known(&known, item, false, None),
-            None => self.push(item, &[], None),
+        if !known {
+            return self.push(item, &[], None);
         }
+        if !self.takes() {
+            return;
+        }
+        let Shared { opcua, counters, .. } = &mut *self.context.shared;
+        let Servers { subscriptions, names, structures, points, .. } = opcua;
+        let known = item.subscription_id.zip(item.monitored_item_id);
+        let known = known.and_then(|(id, item_id)| subscriptions.node(self.call.server, id, item_id));
+        let told = Told {
+            item_id: item.monitored_item_id,
+            subscription_id: item.subscription_id,
+            client_handle: item.client_handle,
+            word: item.word,
+            status: item.status,
+            ..Told::default()
+        };
+        let to = To {
+            call: &self.call,
+            party: self.context.party,
+            records: self.context.records,
+            names,
+            structures,
+            points,
+            counters,
+        };
+        push_known(known, &told, self.room, to);
     }
 
     /// A notification of a monitored item: a value, or the fields of an event.
@@ -356,99 +397,121 @@ impl Items<'_, '_, '_, '_> {
         &mut self,
         subscription: Option<u32>,
         handle: u32,
-        value: Option<DataValue<'_>>,
+        value: Option<&DataValue<'_>>,
         fields: Option<List<'_, Variant<'_>>>,
     ) {
-        let found = subscription.filter(|_| !self.is_full).and_then(|id| {
-            let subscriptions = &self.context.shared.opcua.subscriptions;
-            let (item, is_foreign) = subscriptions.item(self.call.server, id, handle, self.call.session_key)?;
-            Some((item.clone(), is_foreign || !item.is_confirmed))
-        });
-        let item = Item { value, subscription_id: subscription, client_handle: Some(handle), ..Item::default() };
-        match found {
-            Some((known, is_inferred)) => self.push_known(&known, &item, is_inferred, fields),
-            None => {
-                let unknown = Monitored {
-                    node: Arc::from(""),
-                    hash: 0,
-                    attribute: 0,
-                    is_part: true,
-                    item_id: None,
-                    fields: None,
-                    is_confirmed: false,
-                };
-                self.push_known(&unknown, &item, false, fields);
-            }
-        }
-    }
-
-    fn push_known(&mut self, known: &Monitored, item: &Item<'_>, inferred: bool, fields: Option<List<'_, Variant<'_>>>) {
         if !self.takes() {
             return;
         }
-        self.room.clear();
-        let room = &mut *self.room;
-        let is_known = !known.node.is_empty();
-        let variant = item.value.and_then(|value| value.value);
-        let mut number = None;
-        if let Some(variant) = variant {
-            let structures = self.context.shared.opcua.structures.of(self.call.server, &variant);
-            write_value(&variant, structures, &mut room.data_type, &mut room.value);
-            number = variant.number().filter(|number| number.is_finite());
-        } else if let Some(word) = item.word {
-            room.value.push_str(word);
-        }
-        let status = item.value.map(|value| value.status);
-        let code = item.status.or(status);
-        if let (true, VALUE, false, Some(number), ItemKind::Notify) =
-            (is_known, known.attribute, known.is_part, number, self.call.kind)
-        {
-            let seen = point::Seen {
-                server: self.call.server,
-                hash: known.hash,
-                node: &known.node,
-                number,
-                access: PointAccess::Notify,
-                status: status.unwrap_or_default(),
-                ts: self.call.ts,
-                party: self.context.party,
-            };
-            let shared = &mut *self.context.shared;
-            shared.opcua.points.update(&seen, self.context.records, &mut shared.counters);
-        }
-        let mut severity = None;
-        if let Some(fields) = fields {
-            severity = write_event(fields, known.fields.as_deref(), room);
-        }
-        let learned = &self.context.shared.opcua;
-        let row = OpcuaItemRow {
-            kind: self.call.kind,
-            service: self.call.service,
-            session: self.call.session,
-            request_id: self.call.request_id,
-            node_id: is_known.then_some(&*known.node),
-            object_id: None,
-            attribute: is_known.then(|| NodeAttribute::of(known.attribute)),
-            index_range: None,
-            name: if is_known { learned.names.get(self.call.server, known.hash) } else { None },
-            data_type: some(&room.data_type),
-            value: (variant.is_some() || item.word.is_some()).then_some(&*room.value),
-            number: number.or(item.number),
-            arguments: fields.map(|_| TextList { text: &room.arguments, ends: &room.argument_ends }),
-            results: None,
-            status: code.map(|code| status_text(code, &mut room.status)),
-            source_time: item.value.and_then(|value| value.source_time),
-            server_time: item.value.and_then(|value| value.server_time),
-            subscription_id: item.subscription_id,
-            monitored_item_id: item.monitored_item_id.or(known.item_id),
-            client_handle: item.client_handle,
-            event_source: some(&room.source),
-            event_severity: severity,
-            event_message: some(&room.message),
-            inferred,
+        let Shared { opcua, counters, .. } = &mut *self.context.shared;
+        let Servers { subscriptions, names, structures, points, .. } = opcua;
+        let found = subscription.and_then(|id| subscriptions.item(self.call.server, id, handle, self.call.session_key));
+        let told = Told {
+            value,
+            fields,
+            subscription_id: subscription,
+            client_handle: Some(handle),
+            inferred: found.is_some_and(|(known, is_foreign)| is_foreign || !known.is_confirmed),
+            ..Told::default()
         };
-        self.context.records.opcua_item.push(self.call.ts, self.context.party, &row);
+        let to = To {
+            call: &self.call,
+            party: self.context.party,
+            records: self.context.records,
+            names,
+            structures,
+            points,
+            counters,
+        };
+        push_known(found.map(|(known, _)| known), &told, self.room, to);
     }
+}
+
+/// What a message says of a monitored item.
+#[derive(Default)]
+struct Told<'a> {
+    value: Option<&'a DataValue<'a>>,
+    fields: Option<List<'a, Variant<'a>>>,
+    word: Option<&'a str>,
+    status: Option<u32>,
+    subscription_id: Option<u32>,
+    item_id: Option<u32>,
+    client_handle: Option<u32>,
+    inferred: bool,
+}
+
+/// Where the row of a monitored item goes.
+struct To<'t, 'm> {
+    call: &'t Call<'m>,
+    party: PartyKey,
+    records: &'t mut Records,
+    names: &'t NodeNames,
+    structures: &'t Structures,
+    points: &'t mut Points,
+    counters: &'t mut Counters,
+}
+
+/// Adds the row of a monitored item, by the node that it was created with if that was seen.
+fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: To<'_, '_>) {
+    room.clear();
+    let To { call, party, records, names, structures, points, counters } = to;
+    let variant = told.value.and_then(|value| value.value.as_ref());
+    let mut number = None;
+    if let Some(variant) = variant {
+        write_value(variant, structures.of(call.server, variant), &mut room.data_type, &mut room.value);
+        number = variant.number().filter(|number| number.is_finite());
+    } else if let Some(word) = told.word {
+        room.value.push_str(word);
+    }
+    let status = told.value.map(|value| value.status);
+    let code = told.status.or(status);
+    let known = known.filter(|known| !known.node.is_empty());
+    if let (Some(Monitored { node, hash, attribute: VALUE, is_part: false, .. }), Some(number), ItemKind::Notify) =
+        (known, number, call.kind)
+    {
+        let seen = point::Seen {
+            server: call.server,
+            hash: *hash,
+            node,
+            number,
+            access: PointAccess::Notify,
+            status: status.unwrap_or_default(),
+            ts: call.ts,
+            party,
+        };
+        points.update(&seen, records, counters);
+    }
+    let mut severity = None;
+    if let Some(fields) = told.fields {
+        severity = write_event(fields, known.and_then(|known| known.fields.as_deref()), room);
+    }
+    let row = OpcuaItemRow {
+        kind: call.kind,
+        service: call.service,
+        session: call.session,
+        request_id: call.request_id,
+        node_id: known.map(|known| &*known.node),
+        object_id: None,
+        attribute: known.map(|known| NodeAttribute::of(known.attribute)),
+        index_range: None,
+        name: known.and_then(|known| names.get(call.server, known.hash)),
+        data_type: some(&room.data_type),
+        value: (variant.is_some() || told.word.is_some()).then_some(&*room.value),
+        number,
+        arguments: told.fields.map(|_| TextList { text: &room.arguments, ends: &room.argument_ends }),
+        results: None,
+        status: code.map(|code| status_text(code, &mut room.status)),
+        source_time: told.value.and_then(|value| value.source_time),
+        server_time: told.value.and_then(|value| value.server_time),
+        subscription_id: told.subscription_id,
+        monitored_item_id: told.item_id.or(known.and_then(|known| known.item_id)),
+        client_handle: told.client_handle,
+        event_source: some(&room.source),
+        event_severity: severity,
+        event_message: some(&room.message),
+        inferred: told.inferred,
+    };
+    records.opcua_item.push(call.ts, party, &row);
 }
 
 fn some(text: &str) -> Option<&str> {

@@ -24,6 +24,9 @@ use crate::record::table::opcua::{ItemKind, MessageType, OpcuaRow, ServiceName, 
 /// Longest name of a user, a URL or a URI that is kept.
 const TEXT_BYTES: usize = 512;
 
+/// Items of a request that there is room for from the first on: most have no more.
+const ITEMS: usize = 16;
+
 /// Stands for an argument that is a secret.
 const SECRET: Variant<'static> = Variant::Scalar(Scalar::String(Some(b"(secret)")));
 
@@ -277,12 +280,16 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    #[inline]
     fn add(&mut self, item: Item<'a>) {
+        if self.items.is_empty() {
+            self.items.reserve(ITEMS);
+        }
         self.items.push(item);
     }
 
-    fn take(&mut self, operand: Operand<'a>, facts: &mut Facts<'a>) {
-        match operand {
+    fn take(&mut self, operand: &Operand<'a>, facts: &mut Facts<'a>) {
+        match *operand {
             Operand::ReadItem(read) => self.add(Item {
                 node: Node::of(read.node),
                 attribute: Some(read.attribute),
@@ -312,7 +319,7 @@ impl<'a> Asked<'a> {
                 self.add(Item { node: Node::of(method), object: Node::of(object), arguments: (at, at), ..Item::default() });
             }
             Operand::Argument(_) | Operand::SecretArgument(_) => {
-                self.inputs.push(match operand {
+                self.inputs.push(match *operand {
                     Operand::Argument(argument) => argument,
                     _ => SECRET,
                 });
@@ -510,13 +517,21 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
         self.push(&item);
     }
 
-    fn take(&mut self, operand: Operand<'m>) {
+    fn take(&mut self, operand: &Operand<'m>) {
         let is_good = |status: u32| !status::is_bad(status);
         let (server, session) = (self.items.call.server, self.items.call.session_key);
-        match operand {
-            Operand::ReadResult(value) => {
-                let item = Item { value: Some(value), ..self.item() };
-                self.push(&item);
+        match *operand {
+            Operand::ReadResult(ref value) => {
+                let unasked;
+                let item = match self.asked.items.get(self.next) {
+                    Some(item) => item,
+                    None => {
+                        unasked = Item::default();
+                        &unasked
+                    }
+                };
+                self.next += 1;
+                self.items.push_value(item, value);
                 if let (
                     Node::Plain(data_type),
                     Some(item::DATA_TYPE_DEFINITION),
@@ -608,7 +623,9 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                 self.items.context.shared.opcua.subscriptions.created(server, created.subscription_id, session);
             }
             Operand::Publish { subscription_id, .. } => self.notified = Some(subscription_id),
-            Operand::DataChange { client_handle, value } => self.items.notify(self.notified, client_handle, Some(value), None),
+            Operand::DataChange { client_handle, ref value } => {
+                self.items.notify(self.notified, client_handle, Some(value), None)
+            }
             Operand::Event { client_handle, fields } => self.items.notify(self.notified, client_handle, None, Some(fields)),
             Operand::StatusChange { status, .. } => {
                 let item = Item { subscription_id: self.notified, status: Some(status), ..Item::default() };
@@ -709,7 +726,7 @@ fn learn(asked: &Asked<'_>, response: Option<Body<'_>>, service: Option<Service>
     if let (Some(body), Some(Service::CreateSession | Service::GetEndpoints)) = (response, service) {
         let mut server = None;
         let _ = service::decode(body.bytes, &mut |operand| {
-            if let (None, Operand::Endpoint(endpoint)) = (&server, operand) {
+            if let (None, Operand::Endpoint(endpoint)) = (&server, *operand) {
                 server = Some(endpoint.server);
             }
         });

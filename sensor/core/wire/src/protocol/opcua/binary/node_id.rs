@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::number_text::write_integer;
 use super::text::{write_escaped, write_hex};
 use super::{Decode, Fault, FaultKind, Reader, Text};
 
@@ -77,10 +78,15 @@ impl<'a> NodeId<'a> {
     /// Writes `i=85`, `ns=2;s=Tank.Level`, `g=…`, `b=` with base64 as OPC 10000-6, 5.1.12 has it; strings are escaped where they are not UTF-8.
     pub fn write_text(&self, out: &mut dyn Write) {
         if self.namespace != 0 {
-            let _ = write!(out, "ns={};", self.namespace);
+            let _ = out.write_str("ns=");
+            let _ = write_integer(false, u64::from(self.namespace), out);
+            let _ = out.write_str(";");
         }
         match self.identifier {
-            Identifier::Numeric(number) => drop(write!(out, "i={number}")),
+            Identifier::Numeric(number) => {
+                let _ = out.write_str("i=");
+                let _ = write_integer(false, u64::from(number), out);
+            }
             Identifier::String(bytes) => {
                 let _ = out.write_str("s=");
                 write_escaped(bytes, out);

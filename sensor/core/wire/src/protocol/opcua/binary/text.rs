@@ -5,6 +5,11 @@ use std::fmt::Write;
 /// Writes bytes as text. A backslash is doubled; control characters and bytes that are no UTF-8 become `\x` and two digits: nothing is lost, and
 /// no line breaks come from the wire.
 pub fn write_escaped(bytes: &[u8], out: &mut dyn Write) {
+    let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'[' | b']'..=b'~'));
+    if is_plain && let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = out.write_str(text);
+        return;
+    }
     for chunk in bytes.utf8_chunks() {
         let mut rest = chunk.valid();
         while let Some(at) = rest.find(|c: char| c == '\\' || c.is_control()) {

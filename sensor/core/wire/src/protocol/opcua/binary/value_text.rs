@@ -2,6 +2,7 @@
 
 use std::fmt::{Result, Write};
 
+use super::number_text::{write_double, write_float, write_integer};
 use super::structure::{Definition, Definitions};
 use super::structure_text::{Stop, write_structure};
 use super::text::{Limited, write_escaped, write_hex};
@@ -94,18 +95,17 @@ impl<'s, 'd> Pen<'s, 'd> {
     /// Writes a value alone.
     pub(super) fn scalar(&mut self, scalar: &Scalar<'_>, quoted: bool) -> Result {
         match scalar {
-            Scalar::Boolean(value) => write!(self, "{value}"),
-            Scalar::SByte(value) => write!(self, "{value}"),
-            Scalar::Byte(value) => write!(self, "{value}"),
-            Scalar::Int16(value) => write!(self, "{value}"),
-            Scalar::UInt16(value) => write!(self, "{value}"),
-            Scalar::Int32(value) => write!(self, "{value}"),
-            Scalar::UInt32(value) => write!(self, "{value}"),
-            Scalar::Int64(value) => write!(self, "{value}"),
-            Scalar::UInt64(value) => write!(self, "{value}"),
-            // The debug form keeps very large and very small numbers short.
-            Scalar::Float(value) => write!(self, "{value:?}"),
-            Scalar::Double(value) => write!(self, "{value:?}"),
+            Scalar::Boolean(value) => self.write_str(if *value { "true" } else { "false" }),
+            Scalar::SByte(value) => write_integer(*value < 0, u64::from(value.unsigned_abs()), self),
+            Scalar::Byte(value) => write_integer(false, u64::from(*value), self),
+            Scalar::Int16(value) => write_integer(*value < 0, u64::from(value.unsigned_abs()), self),
+            Scalar::UInt16(value) => write_integer(false, u64::from(*value), self),
+            Scalar::Int32(value) => write_integer(*value < 0, u64::from(value.unsigned_abs()), self),
+            Scalar::UInt32(value) => write_integer(false, u64::from(*value), self),
+            Scalar::Int64(value) => write_integer(*value < 0, value.unsigned_abs(), self),
+            Scalar::UInt64(value) => write_integer(false, *value, self),
+            Scalar::Float(value) => write_float(*value, self),
+            Scalar::Double(value) => write_double(*value, self),
             Scalar::String(value) | Scalar::XmlElement(value) => self.string(*value, quoted),
             Scalar::DateTime(None) => self.write_str("null"),
             Scalar::DateTime(Some(time)) => {

@@ -68,14 +68,15 @@ pub struct Decoded<'a> {
 
 /// Where statements go, and how many items they are about.
 struct Out<'a, 'e> {
-    each: &'e mut dyn FnMut(Operand<'a>),
+    each: &'e mut dyn FnMut(&Operand<'a>),
     operations: u32,
 }
 
 impl<'a> Out<'a, '_> {
     /// Says something that is no item of its own.
+    #[inline]
     fn say(&mut self, operand: Operand<'a>) {
-        (self.each)(operand);
+        (self.each)(&operand);
     }
 
     /// Says what the whole message is about.
@@ -116,7 +117,7 @@ impl<'a> Out<'a, '_> {
 /// Decodes a whole message body: what follows the sequence header (OPC 10000-6, 6.7.2.5) of all chunks, without padding and signature. Calls `each`
 /// for every statement. A fault ends it; what came before stands. Returns the number of bytes used: those of the body, or fewer, and then it says
 /// so as irregular too.
-pub fn decode<'a>(body: &'a [u8], each: &mut dyn FnMut(Operand<'a>)) -> (Decoded<'a>, Result<usize, Fault>) {
+pub fn decode<'a>(body: &'a [u8], each: &mut dyn FnMut(&Operand<'a>)) -> (Decoded<'a>, Result<usize, Fault>) {
     let mut reader = Reader::new(body);
     let mut out = Out { each, operations: 0 };
     let mut decoded = Decoded {
