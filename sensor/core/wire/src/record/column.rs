@@ -342,6 +342,14 @@ impl<W: Word> Column for Choice<W> {
     }
 }
 
+/// A text that is expected, and where its bytes are.
+#[derive(Clone, Copy)]
+struct Successor {
+    key: i32,
+    start: i32,
+    end: i32,
+}
+
 /// Text that repeats: each distinct text is kept once between two cuts.
 #[derive(Default)]
 pub struct Names {
@@ -353,7 +361,7 @@ pub struct Names {
     bytes: Vec<u8>,
     hasher: FixedState,
     /// For each key, the one that came behind it last: pollers ask for the same things in the same order, and most rows are like the one before.
-    successors: Vec<i32>,
+    successors: Vec<Successor>,
     /// The key that `intern` gave last.
     latest: i32,
 }
@@ -362,18 +370,24 @@ impl Names {
     /// The key of this text until the next cut.
     #[inline]
     pub fn intern(&mut self, text: &str) -> i32 {
-        let expected = self.successors.get(self.latest as usize).copied();
-        match expected.filter(|key| text_at(&self.offsets, &self.bytes, *key) == text.as_bytes()) {
-            Some(key) => self.latest = key,
-            None => {
-                let key = self.find(text);
-                if let Some(successor) = self.successors.get_mut(self.latest as usize) {
-                    *successor = key;
-                }
-                self.latest = key;
-            }
+        if let Some(Successor { key, start, end }) = self.successors.get(self.latest as usize)
+            && self.bytes.get(*start as usize..*end as usize) == Some(text.as_bytes())
+        {
+            self.latest = *key;
+            return *key;
         }
-        self.latest
+        let key = self.find(text);
+        let expected = self.successor(key);
+        if let Some(successor) = self.successors.get_mut(self.latest as usize) {
+            *successor = expected;
+        }
+        self.latest = key;
+        key
+    }
+
+    fn successor(&self, key: i32) -> Successor {
+        let at = |key: i32| self.offsets.get(key as usize).copied().unwrap_or_default();
+        Successor { key, start: at(key), end: at(key.saturating_add(1)) }
     }
 
     #[inline(never)]
@@ -390,7 +404,8 @@ impl Names {
         bytes.extend_from_slice(text.as_bytes());
         offsets.push(i32::try_from(bytes.len()).unwrap_or(i32::MAX));
         index.insert_unique(hash, key, |&key| hasher.hash_one(text_at(offsets, bytes, key)));
-        self.successors.push(key);
+        let own = self.successor(key);
+        self.successors.push(own);
         key
     }
 

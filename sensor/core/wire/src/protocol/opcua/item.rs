@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use super::binary::{DataValue, Definitions, ExpandedNodeId, List, LocalizedText, NodeId, QualifiedName, Text, Variant};
+use super::binary::{DataValue, Definitions, ExpandedNodeId, List, LocalizedText, NodeId, QualifiedName, Scalar, Text, Variant};
+use super::known_text::Numbers;
 use super::name::NodeNames;
 use super::point::Points;
 use super::service::{EventFilter, RelativePathElement};
@@ -259,11 +260,23 @@ impl Items<'_, '_, '_, '_> {
         }
         self.room.clear();
         let room = &mut *self.room;
-        let has_node = item.node.write(&mut room.node);
-        limit(&mut room.node, NAME_BYTES);
+        let known = match &item.node {
+            Node::Plain(node) => self.context.shared.opcua.node_texts.text(node),
+            _ => None,
+        };
+        let (has_node, hash) = match known {
+            Some((text, hash)) => {
+                room.node.push_str(text);
+                (true, Some(hash))
+            }
+            None => {
+                let has_node = item.node.write(&mut room.node);
+                limit(&mut room.node, NAME_BYTES);
+                (has_node, item.node.hash())
+            }
+        };
         let has_object = item.object.write(&mut room.object);
         limit(&mut room.object, NAME_BYTES);
-        let hash = item.node.hash();
         item.name.write(&mut room.name);
         limit(&mut room.name, NAME_BYTES);
         let learned = &mut self.context.shared.opcua;
@@ -278,7 +291,7 @@ impl Items<'_, '_, '_, '_> {
         let mut number = item.number;
         if let Some(variant) = variant {
             let structures = learned.structures.of(self.call.server, variant);
-            write_value(variant, structures, &mut room.data_type, &mut room.value);
+            write_value(variant, structures, &mut learned.number_texts, room);
             number = variant.number().filter(|number| number.is_finite());
         } else if let Some(word) = item.word {
             room.value.push_str(word);
@@ -369,7 +382,7 @@ impl Items<'_, '_, '_, '_> {
             return;
         }
         let Shared { opcua, counters, .. } = &mut *self.context.shared;
-        let Servers { subscriptions, names, structures, points, .. } = opcua;
+        let Servers { subscriptions, names, structures, points, number_texts, .. } = opcua;
         let known = item.subscription_id.zip(item.monitored_item_id);
         let known = known.and_then(|(id, item_id)| subscriptions.node(self.call.server, id, item_id));
         let told = Told {
@@ -387,6 +400,7 @@ impl Items<'_, '_, '_, '_> {
             names,
             structures,
             points,
+            number_texts,
             counters,
         };
         push_known(known, &told, self.room, to);
@@ -404,7 +418,7 @@ impl Items<'_, '_, '_, '_> {
             return;
         }
         let Shared { opcua, counters, .. } = &mut *self.context.shared;
-        let Servers { subscriptions, names, structures, points, .. } = opcua;
+        let Servers { subscriptions, names, structures, points, number_texts, .. } = opcua;
         let found = subscription.and_then(|id| subscriptions.item(self.call.server, id, handle, self.call.session_key));
         let told = Told {
             value,
@@ -421,6 +435,7 @@ impl Items<'_, '_, '_, '_> {
             names,
             structures,
             points,
+            number_texts,
             counters,
         };
         push_known(found.map(|(known, _)| known), &told, self.room, to);
@@ -448,17 +463,18 @@ struct To<'t, 'm> {
     names: &'t NodeNames,
     structures: &'t Structures,
     points: &'t mut Points,
+    number_texts: &'t mut Numbers,
     counters: &'t mut Counters,
 }
 
 /// Adds the row of a monitored item, by the node that it was created with if that was seen.
 fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: To<'_, '_>) {
     room.clear();
-    let To { call, party, records, names, structures, points, counters } = to;
+    let To { call, party, records, names, structures, points, number_texts, counters } = to;
     let variant = told.value.and_then(|value| value.value.as_ref());
     let mut number = None;
     if let Some(variant) = variant {
-        write_value(variant, structures.of(call.server, variant), &mut room.data_type, &mut room.value);
+        write_value(variant, structures.of(call.server, variant), number_texts, room);
         number = variant.number().filter(|number| number.is_finite());
     } else if let Some(word) = told.word {
         room.value.push_str(word);
@@ -518,13 +534,16 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-fn write_value(variant: &Variant<'_>, structures: Option<&Definitions>, data_type: &mut String, value: &mut String) {
+fn write_value(variant: &Variant<'_>, structures: Option<&Definitions>, numbers: &mut Numbers, room: &mut Room) {
+    let Room { data_type, value, .. } = room;
     data_type.push_str(variant.type_name());
-    variant.write_shape(data_type);
-    match structures {
-        Some(structures) => variant.value_text_with(value, VALUE_BYTES, structures),
-        None => variant.value_text(value, VALUE_BYTES),
+    match (variant, structures) {
+        (Variant::Scalar(Scalar::Double(number)), _) => numbers.write_double(*number, value),
+        (Variant::Scalar(Scalar::Float(number)), _) => numbers.write_float(*number, value),
+        (_, Some(structures)) => variant.value_text_with(value, VALUE_BYTES, structures),
+        (_, None) => variant.value_text(value, VALUE_BYTES),
     }
+    variant.write_shape(data_type);
 }
 
 /// Writes texts of values one behind the other, as many as there is room for.

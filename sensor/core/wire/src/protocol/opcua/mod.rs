@@ -8,6 +8,7 @@ pub mod chunk;
 mod conversation;
 mod identity;
 mod item;
+mod known_text;
 pub mod name;
 pub mod point;
 pub mod pubsub;
@@ -34,6 +35,10 @@ pub struct Servers {
     pub structures: structures::Structures,
     /// Last values of points.
     pub points: point::Points,
+    /// Texts of nodes.
+    pub node_texts: known_text::Nodes,
+    /// Texts of numbers.
+    pub number_texts: known_text::Numbers,
     /// Bytes of incomplete messages and outstanding requests that all conversations hold together.
     pub held_bytes: usize,
 }
@@ -41,7 +46,8 @@ pub struct Servers {
 impl Servers {
     /// Bytes held, but for what the conversations count themselves.
     pub fn bytes(&self) -> usize {
-        self.subscriptions.bytes() + self.structures.bytes() + self.names.bytes() + self.points.bytes()
+        let texts = self.node_texts.bytes() + self.number_texts.bytes();
+        self.subscriptions.bytes() + self.structures.bytes() + self.names.bytes() + self.points.bytes() + texts
     }
 }
 

@@ -11,7 +11,7 @@ pub mod fault;
 mod fields;
 pub mod list;
 pub mod node_id;
-mod number_text;
+pub mod number_text;
 pub mod reader;
 mod standard_structure;
 pub mod structure;

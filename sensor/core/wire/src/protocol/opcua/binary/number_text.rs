@@ -2,9 +2,10 @@
 
 use std::fmt::{Result, Write};
 
-/// Decimal places that are tried: a Double has fifteen digits that no other decimal of as many shares, a Float six.
-const DOUBLE: (u32, f64) = (6, 1e9);
-const FLOATS: [(u32, f64); 2] = [(4, 1e2), (2, 1e4)];
+/// Bounds below which a Double of six places has at most fifteen digits, and a Float of four or two places at most six: so many digits no other
+/// decimal of as many shares.
+const DOUBLE_BOUND: f64 = 1e9;
+const FLOAT_BOUNDS: [f64; 2] = [1e2, 1e4];
 /// Below, the debug form writes an exponent.
 const LEAST: f64 = 1e-4;
 
@@ -23,8 +24,8 @@ pub fn write_integer(is_negative: bool, mut magnitude: u64, out: &mut dyn Write)
 
 /// Writes a Double as its debug form, which keeps very large and very small numbers short.
 pub fn write_double(value: f64, out: &mut dyn Write) -> Result {
-    match decimal(value, DOUBLE, |found| found == value.abs()) {
-        Some(found) => write_decimal(value < 0.0, found, out),
+    match decimal::<6>(value, DOUBLE_BOUND, |found| found == value.abs()) {
+        Some(found) => write_decimal::<6>(value < 0.0, found, out),
         None => write!(out, "{value:?}"),
     }
 }
@@ -32,27 +33,31 @@ pub fn write_double(value: f64, out: &mut dyn Write) -> Result {
 /// The same of a Float.
 pub fn write_float(value: f32, out: &mut dyn Write) -> Result {
     let is_same = |found: f64| found as f32 == value.abs();
-    match FLOATS.iter().find_map(|places| decimal(f64::from(value), *places, is_same)) {
-        Some(found) => write_decimal(value < 0.0, found, out),
-        None => write!(out, "{value:?}"),
+    let [first, second] = FLOAT_BOUNDS;
+    if let Some(found) = decimal::<4>(f64::from(value), first, is_same) {
+        write_decimal::<4>(value < 0.0, found, out)
+    } else if let Some(found) = decimal::<2>(f64::from(value), second, is_same) {
+        write_decimal::<2>(value < 0.0, found, out)
+    } else {
+        write!(out, "{value:?}")
     }
 }
 
 /// The number as an integer of so many decimal places, if it is one below the bound: it then has so few digits that no shorter decimal, and no
 /// other one as short, is read as the same number.
-fn decimal(value: f64, (places, bound): (u32, f64), is_same: impl Fn(f64) -> bool) -> Option<(u64, u32)> {
+fn decimal<const PLACES: u32>(value: f64, bound: f64, is_same: impl Fn(f64) -> bool) -> Option<u64> {
     let magnitude = value.abs();
     if !(magnitude >= LEAST && magnitude < bound) {
         return None;
     }
-    let scale = 10_f64.powi(places.cast_signed());
+    let scale = const { 10_u64.pow(PLACES) } as f64;
     let scaled = (magnitude * scale + 0.5) as u64;
-    is_same(scaled as f64 / scale).then_some((scaled, places))
+    is_same(scaled as f64 / scale).then_some(scaled)
 }
 
-fn write_decimal(is_negative: bool, (scaled, mut places): (u64, u32), out: &mut dyn Write) -> Result {
-    let scale = 10_u64.pow(places);
-    let (mut whole, mut fraction) = (scaled / scale, scaled % scale);
+fn write_decimal<const PLACES: u32>(is_negative: bool, scaled: u64, out: &mut dyn Write) -> Result {
+    let scale = const { 10_u64.pow(PLACES) };
+    let (mut whole, mut fraction, mut places) = (scaled / scale, scaled % scale, PLACES);
     while places > 1 && fraction.is_multiple_of(10) {
         fraction /= 10;
         places -= 1;
