@@ -187,6 +187,27 @@ def test_a_kill_while_writing_leaves_whole_packets(tmp_path: Path, seed: int) ->
     assert all(path.with_suffix(".index").exists() for path in ring.glob("*.pcapng"))
 
 
+def test_a_disk_that_takes_no_more_costs_packets_that_are_counted_and_no_records(tmp_path: Path) -> None:
+    frames = [(10**18 + number * 10**7, frame(number % 9, 700)) for number in range(9_000)]
+    capture = wrote(tmp_path / "made.pcap", frames)
+    code = (
+        "import json, resource, sys; import polars as pl; from sensor._core import Reader\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "batches = list(Reader(sys.argv[1], packets=(sys.argv[2], int(sys.argv[3]))))\n"
+        "state = [pl.DataFrame(batch) for batch in batches if batch.table == 'sensor'][-1].row(-1, named=True)\n"
+        "print(json.dumps([state['sensor.packets'], {each['name']: each['count'] for each in state['sensor.drops']}]))"
+    )
+    ring = tmp_path / "ring"
+    command_line = [sys.executable, "-c", code, str(capture), str(ring), str(QUOTA)]
+    out = subprocess.run(command_line, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    taken, drops = json.loads(out)
+    held = found(ring)
+    assert taken == len(frames)
+    assert 0 < len(held) < len(frames)
+    assert held == [each for each in frames if each in set(held)]
+    assert drops["packets_not_kept"] >= len(frames) - len(held)
+
+
 def test_a_damaged_index_or_segment_costs_no_more_than_itself(tmp_path: Path) -> None:
     frames = [(1000 + number, frame(number % 9, 1400)) for number in range(8_000)]
     ring = kept(tmp_path / "ring", wrote(tmp_path / "made.pcap", frames))
