@@ -25,6 +25,7 @@ from scapy.utils import wrpcap
 from collector.store import Query
 from collector.store.local import LocalRecordStore
 from sensor.cli import frame_of
+from sensor.packets import ALWAYS, PACKETS, Asked, Statement, take
 from sensor.spool import SpoolReader
 from tests.sensor.network import ROOT, Network
 
@@ -161,6 +162,17 @@ def test_workers_share_conversations_in_one_run_of_whole_cuts(network: Network, 
         assert [header.cut_last for header in cut] == [False] * (len(cut) - 1) + [True], number
         assert {header.cut_start for header in cut} == {end}, number
         end = cut[0].cut_end
+
+
+def test_the_packets_are_kept_by_all_workers(network: Network, plant: Path, tmp_path: Path) -> None:
+    with recording(network, tmp_path, "--workers", "2", "--packets-quota", "64") as sensor:
+        network.transmit(plant)
+        sensor.await_rows("modbus")
+        packets, lost, _ = sensor.stop()
+    ring = tmp_path / PACKETS
+    held = take(ring, Statement(*ALWAYS), Asked("tester", 0, "local"))
+    assert held.manifest["packets"] + lost == packets
+    assert len(list(ring.glob("*.index"))) == len(list(ring.glob("*.pcapng"))) == 2
 
 
 def test_the_whole_system_listens_too(network: Network, plant: Path, tmp_path: Path) -> None:
