@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, Literal
 
 from sigma.conditions import ConditionFieldEqualsValueExpression, ConditionItem
 from sigma.rule import SigmaRule
@@ -25,6 +27,9 @@ from sensor.tables import TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+
+_HAN: Final = re.compile(r"[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def _alert_form(rule: Rule) -> Iterator[str]:
     """What a rule that raises alerts must have."""
     if rule.name != rule.path.stem:
         yield f"stands in {rule.path.name}: name the file {rule.name}.yml"
-    if not rule.sigma.falsepositives:
+    if not any(text.strip() for text in rule.sigma.falsepositives):
         yield "names no false positives: say which harmless events a person will meet"
     if not rule.sigma.references:
         yield "names no references"
@@ -131,14 +136,22 @@ def _text_form(rule: Rule) -> Iterator[str]:
         for part in ("title", "summary", "expected", "observed"):
             if not getattr(texts, part).strip():
                 yield f"has no {part} in {language}"
+            elif language == "zh-CN" and part in {"title", "summary"} and not _HAN.search(getattr(texts, part)):
+                yield f"has a {part} in {language} that is not Chinese"
+        if "{" not in texts.summary:
+            yield f"has a summary in {language} that names nothing: say who did what to what, as in {{client.ip}}"
         if not texts.next_steps:
             yield f"has no next steps in {language}"
 
 
 def _condition(rule: Rule) -> Iterator[str]:
-    """Conditions that can never hold."""
+    """Conditions that can never hold, and selections that no condition uses."""
     if not isinstance(rule.sigma, SigmaRule) or rule.table is None or rule.table not in TABLES:
         return
+    words = set(re.findall(r"[\w*]+", " ".join(rule.sigma.detection.condition)))
+    for name in rule.sigma.detection.detections:
+        if "them" not in words and not any(fnmatchcase(name, word) for word in words):
+            yield f"has a selection that its condition does not use: {name}"
     try:
         yield from never(rule.table, parsed(rule.sigma.detection))
     except ConditionError as error:

@@ -161,6 +161,26 @@ def test_a_condition_that_cannot_hold_is_refused(tmp_path: Path, selection: Any,
 
 
 @pytest.mark.parametrize(
+    ("language", "summary", "reason"),
+    [("en", "Something happened.", "names nothing"), ("zh-CN", "{client.ip} wrote.", "not Chinese")],
+)
+def test_a_summary_that_tells_a_person_nothing_is_refused(tmp_path: Path, language: str, summary: str, reason: str) -> None:
+    document = copied(tmp_path)
+    document["icsight"]["texts"][language]["summary"] = summary
+    assert any(reason in text for text in written(tmp_path, document))
+
+
+def test_false_positives_that_say_nothing_are_refused(tmp_path: Path) -> None:
+    assert any("false positives" in text for text in written(tmp_path, {**copied(tmp_path), "falsepositives": [""]}))
+
+
+def test_a_selection_that_no_condition_uses_is_refused(tmp_path: Path) -> None:
+    document = copied(tmp_path)
+    document["detection"]["other"] = {"modbus.nowhere": 1}
+    assert any("does not use: other" in text for text in written(tmp_path, document))
+
+
+@pytest.mark.parametrize(
     "selection",
     [
         {"modbus.address|gt": 9, "modbus.address|lt": 11},
