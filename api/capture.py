@@ -29,8 +29,7 @@ class Capture:
     reading of the same file has left in the ring makes room first.
 
     Raises:
-        CaptureError: the capture cannot be read.
-        OSError: the ring's folder cannot be used.
+        CaptureError: the capture cannot be read, or the ring's folder cannot be used.
     """
 
     def __init__(

@@ -52,8 +52,7 @@ class Reader(Iterator[Batch]):
         packets: folder and quota in bytes of a ring in which the packets are kept; None keeps none.
 
     Raises:
-        CaptureError: nothing can be read.
-        OSError: the folder of the ring cannot be used.
+        CaptureError: nothing can be read, or the folder of the ring cannot be used.
     """
 
     def __init__(

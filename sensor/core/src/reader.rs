@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wire::engine::{Engine, Settings, State};
@@ -242,7 +242,7 @@ fn tell_lost(engine: &mut Engine, tap: Option<&Tap>) {
     }
 }
 
-/// The ring in a folder, with a quota of so many bytes. Raises ValueError, OSError.
+/// The ring in a folder, with a quota of so many bytes. Raises ValueError, CaptureError.
 pub fn opened(
     py: Python<'_>,
     packets: Option<(PathBuf, u64)>,
@@ -256,7 +256,12 @@ pub fn opened(
         return Err(PyValueError::new_err(format!("a quota of {quota} bytes for packets: {QUOTA_BYTES_LEAST} is the least")));
     }
     let ring = py.detach(|| Ring::open(&folder, quota, sensor, epoch, workers, anew));
-    Ok(Some(Arc::new(ring.map_err(|error| PyOSError::new_err(format!("{}: {error}", folder.display())))?)))
+    Ok(Some(Arc::new(ring.map_err(|error| {
+        let folder = folder.display();
+        CaptureError::new_err(format!(
+            "{folder}: packets cannot be kept here: {error}. Check who owns it, or keep none: --packets-quota 0."
+        ))
+    })?)))
 }
 
 /// Waits for standard input to have something, so that a capture's header is not waited for with signals unheard.
