@@ -41,6 +41,7 @@ DROPS: Final[Mapping[str, str]] = {
     "devices_overflow": "facts of devices not recorded because their table was full",
     "violations_limited": "violations not recorded because a conversation made too many",
     "neighbours_forgotten": "hardware addresses forgotten to make room",
+    "packets_not_kept": "packets that are in the records and not in the ring of packets",
     "capture_dropped": "packets of an interface that were lost because the sensor was too slow",
     "capture_frozen": "times that the ring of an interface was full",
     "interface_away": "times that an interface was away",
