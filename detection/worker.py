@@ -144,6 +144,8 @@ class Worker:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StreamError where a stream cannot be used."""
         with self._records.subscribe(CONSUMER, self._position) as consumer:
+            # Where the end came between checkpoint and commit, nothing new might ever come to commit it with.
+            consumer.commit(self._position)
             while not stop.is_set():
                 worked = self._work(consumer, POLL_SECONDS)
                 if self._dirty and self._is_due(idle=not worked):

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,20 @@ def test_what_waits_for_the_rest_of_its_cut_is_read_again_after_a_restart(tmp_pa
     position = json.loads(json.loads((tmp_path / "detection.json").read_text())["position"])
     assert position["offsets"] == {"0": 1}, "the batch whose cut is not complete comes again"
     assert loop.counters.batches == 0, "what was complete does not"
+
+
+def test_an_end_between_checkpoint_and_commit_is_made_good(tmp_path: Path) -> None:
+    prepared(tmp_path, 1)
+    with Spool(tmp_path / "alerts", sensor="detection") as alerts:
+        worker(tmp_path, alerts).drain()
+        (tmp_path / "spool" / "positions" / "detection.json").unlink()
+        stopped = threading.Event()
+        stopped.set()
+        worker(tmp_path, alerts).run(stopped)
+        records = LocalStream(tmp_path / "spool")
+        with records.subscribe("detection") as standing:
+            assert standing.position is not None
+            assert standing.position.offsets == records.end().offsets
 
 
 def test_a_new_checkpoint_is_durable_before_the_first_alert(tmp_path: Path) -> None:
