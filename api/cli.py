@@ -13,6 +13,7 @@ from sensor.terminal import CommandError, run
 COMMANDS: Final = {
     "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),
+    "evaluate": ("detection.evaluation.cli", "Measure detection on captures with labels."),
     "evidence": ("sensor.evidence", "Write the packets that a statement rests on."),
     "fields": ("sensor.cli", "Print the record tables and their columns."),
     "query": ("collector.cli", "Ask the stored records in SQL."),

@@ -1,0 +1,256 @@
+"""Detection over one capture, and what the figures need of it: when each alert was known, when its records were, who talked.
+
+A capture file is cut into batches of many minutes, so that detection of it says nothing about how soon an alert would have come
+live. While an event lasts and shortly after, its records are therefore handed on in slices of seconds, each when its last packet
+has been seen; the pipeline promises the same alerts for any slices.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import polars as pl
+
+from collector.store import RecordBatch
+from detection.captures import detect
+from detection.grouping import LAST_RECORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from detection.alerts import Alert
+    from detection.pipeline import Pipeline, State
+
+SECOND: Final = 1_000_000_000
+
+IDLE_SECONDS: Final = 60
+"""A capture with no record for longer counts for so long only: files that were joined have gaps of years."""
+
+SLICES: Final = 120
+"""Slices of an event, at most; none is shorter than a second."""
+
+CONVERSATIONS: Final = 100_000
+"""Pairs of addresses that are remembered of a capture; more count as these."""
+
+_DURATIONS: Final = {"flow": "flow.duration", "modbus": "modbus.response_time", "opcua": "opcua.response_time"}
+"""Table → how long after `ts` a row could be known."""
+
+Moments = tuple[tuple[int, int], ...]
+"""Spans of time in which records lie: most are of one record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An alert as the figures see it. Times are nanoseconds since 1970."""
+
+    id: str
+    rule: str
+    severity: str
+    rank: float
+    techniques: frozenset[str]
+    told: frozenset[str]
+    """Its techniques, and those of related rules that it tells."""
+    hosts: frozenset[str]
+    """Its client, its server, and addresses in what it is about."""
+    first: int
+    """Time of its first record."""
+    moments: Moments
+    """When its records were, those of its related findings included."""
+    known: int
+    """Packet clock when the alert was first told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What detection said of a capture, and the capture's own measures."""
+
+    sightings: tuple[Sighting, ...]
+    start: int
+    """Time of the first record, nanoseconds since 1970; 0 without records."""
+    end: int
+    """Time of the last record."""
+    active_seconds: float
+    """How long something was heard: gaps count for `IDLE_SECONDS` at most."""
+    records: int
+    conversations: frozenset[tuple[str, str]]
+    """Pairs of addresses, in order of text."""
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class Observer:
+    """A pipeline that is looked at while it works: the same `site` and `step`, and what was seen.
+
+    Args:
+        pipeline: detection.
+        slices: times at which a cut is cut again, rising, nanoseconds since 1970; None: everywhere.
+    """
+
+    pipeline: Pipeline
+    slices: Sequence[int] | None = ()
+    known: dict[str, int] = field(default_factory=dict[str, int])
+    times: dict[int, np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=dict[int, np.ndarray[Any, np.dtype[np.int64]]])
+    """Times of records by sequence of their batch."""
+    heard: list[pl.Series] = field(default_factory=list[pl.Series])
+    conversations: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    records: int = 0
+    _sequence: int = 0
+    _cut: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked of the pipeline."""
+        return getattr(self.pipeline, name)
+
+    def step(self, state: State, batches: Sequence[RecordBatch]) -> tuple[State, list[Alert]]:
+        """As `Pipeline.step`."""
+        upserts: list[Alert] = []
+        for end, piece in self._pieces(batches):
+            state, grown = self.pipeline.step(state, piece)
+            upserts += grown
+            for alert in grown:
+                self.known.setdefault(alert.id, end)
+        return state, upserts
+
+    def _pieces(self, batches: Sequence[RecordBatch]) -> Iterator[tuple[int, list[RecordBatch]]]:
+        """The cut in slices with their ends, their batches numbered anew."""
+        header = batches[-1].header
+        clocks = [_known(batch) for batch in batches]
+        after = self._after(min((int(known[0]) for known in clocks if len(known)), default=header.cut_end), header.cut_end)
+        ends = [*after, header.cut_end]
+        parts: list[list[RecordBatch]] = [[] for _ in ends]
+        for batch, known in zip(batches, clocks, strict=True):
+            self._hear(batch)
+            self.heard.append((known // SECOND).unique())
+            # A row is known at the first end that is not before it.
+            places: np.ndarray[Any, np.dtype[np.intp]] = np.searchsorted(np.asarray(after, dtype=np.int64), known.to_numpy())
+            bounds = np.searchsorted(places, np.arange(len(ends) + 1))
+            for part, first, last in zip(parts, bounds[:-1], bounds[1:], strict=True):
+                if last > first:
+                    part.append(RecordBatch(batch.header, batch.rows.slice(int(first), int(last - first))))
+        start = header.cut_start
+        for end, part in zip(ends, parts, strict=True):
+            if part:
+                self._cut += 1
+                yield end, [self._renumbered(batch, start, end, last=batch is part[-1]) for batch in part]
+                start = end
+
+    def _after(self, start: int, end: int) -> Sequence[int]:
+        """The times at which a cut of this span is cut again."""
+        if self.slices is None:
+            return slices_of([(start, end)], 0)
+        return self.slices[bisect_right(self.slices, start) : bisect_right(self.slices, end)]
+
+    def _renumbered(self, batch: RecordBatch, start: int, end: int, *, last: bool) -> RecordBatch:
+        number = self._sequence
+        self._sequence += 1
+        self.times[number] = batch.rows["ts"].cast(pl.Int64).to_numpy()
+        place = {"cut": self._cut, "cut_start": start, "cut_end": end, "cut_last": last}
+        return RecordBatch(replace(batch.header, sequence=number, rows=batch.rows.height, **place), batch.rows)
+
+    def _hear(self, batch: RecordBatch) -> None:
+        self.records += batch.rows.height
+        if "client.ip" in batch.rows.columns and len(self.conversations) < CONVERSATIONS:
+            pairs = batch.rows.select(pl.col("client.ip", "server.ip").cast(pl.String())).drop_nulls().unique()
+            self.conversations.update((min(pair), max(pair)) for pair in cast("list[tuple[str, str]]", pairs.rows()))
+
+    def moment(self, identity: str) -> int | None:
+        """Time of a record by its identity `sensor/epoch/sequence/row`; None where it was not seen."""
+        _, _, rest = identity.partition("/")
+        _, sequence, row = rest.rsplit("/", 2) if rest.count("/") == 2 else ("", "", "")
+        times = self.times.get(int(sequence)) if sequence.isdigit() else None
+        return int(times[int(row)]) if times is not None and row.isdigit() and int(row) < len(times) else None
+
+
+def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = ()) -> Observation:
+    """Run detection over a capture; `slices` as in `Observer`. Raises CaptureError."""
+    observer = Observer(pipeline, slices)
+    alerts, warnings = detect(str(capture), cast("Pipeline", observer))
+    heard = pl.concat(observer.heard).unique().sort() if observer.heard else pl.Series(dtype=pl.Int64())
+    times = [array for array in observer.times.values() if len(array)]
+    return Observation(
+        # What became part of a stronger alert is told there.
+        sightings=tuple(_sighting(observer, alert) for alert in alerts if alert.part_of is None),
+        start=min((int(array.min()) for array in times), default=0),
+        end=max((int(array.max()) for array in times), default=0),
+        active_seconds=active_seconds(heard.to_list()),
+        records=observer.records,
+        conversations=frozenset(observer.conversations),
+        warnings=tuple(warnings),
+    )
+
+
+def active_seconds(seconds: Sequence[int]) -> float:
+    """How long something was heard, given the seconds in which something was, rising."""
+    return float(sum(min(later - earlier, IDLE_SECONDS) for earlier, later in itertools.pairwise(seconds)))
+
+
+def slices_of(spans: Iterable[tuple[int, int]], after_seconds: float) -> list[int]:
+    """Times at which cuts are cut again so that delays from these events are known to a second or a 120th of the event."""
+    times: set[int] = set()
+    for start, end in spans:
+        last = end + int(after_seconds * SECOND)
+        step = max(SECOND, (last - start) // SLICES)
+        times.update(range(start, last + step, step))
+    return sorted(times)
+
+
+def _known(batch: RecordBatch) -> pl.Series:
+    """When each row could be known, rising: rows stand in the order in which the packet core told them."""
+    known = pl.col("ts").cast(pl.Int64)
+    column = _DURATIONS.get(batch.header.table)
+    if column is not None and column in batch.rows.columns:
+        known += pl.col(column).cast(pl.Int64).fill_null(0)
+    # A row that came late is not known before those that stand ahead of it.
+    return batch.rows.select(known.clip(batch.header.cut_start, batch.header.cut_end).cum_max())["ts"]
+
+
+def _sighting(observer: Observer, alert: Alert) -> Sighting:
+    spans = _moments(observer, cast("Sequence[str]", alert.body.get("records", ())), alert.count)
+    for each in cast("Sequence[dict[str, Any]]", alert.body.get("related", ())):
+        named = cast("Sequence[str]", each.get("records", ()))
+        # Of related findings only the first records are named.
+        counted = int(each["count"]) <= len(named)
+        spans |= _moments(observer, named, len(named)) if counted else {(int(each["first_seen"]), int(each["last_seen"]))}
+    if not spans:
+        spans = {(alert.first_seen, alert.last_seen)}
+    techniques = frozenset(cast("Sequence[str]", alert.body.get("techniques", ())))
+    rules = observer.pipeline.detector.rules
+    told = (rules[each["rule"]].techniques for each in alert.body.get("related", ()) if each["rule"] in rules)
+    target = cast("dict[str, Any]", alert.body.get("target", {}))
+    hosts = {alert.client_ip, alert.server_ip, *(str(value) for value in target.values() if _is_address(value))}
+    return Sighting(
+        id=alert.id,
+        rule=alert.rule,
+        severity=alert.severity,
+        rank=alert.rank,
+        techniques=techniques,
+        told=techniques.union(*told),
+        hosts=frozenset(host for host in hosts if host),
+        first=min(first for first, _ in spans),
+        moments=tuple(sorted(spans)),
+        known=observer.known.get(alert.id, alert.last_seen),
+    )
+
+
+def _moments(observer: Observer, named: Sequence[str], count: int) -> set[tuple[int, int]]:
+    """When the records of an alert were: each that it names, and the span in which lie those that it only counts."""
+    moments = [moment for identity in named if (moment := observer.moment(identity)) is not None]
+    spans = {(moment, moment) for moment in moments}
+    if count > len(named) and len(moments) > LAST_RECORDS:
+        around = moments[-LAST_RECORDS - 1], moments[-LAST_RECORDS]
+        spans.add((min(around), max(around)))
+    return spans
+
+
+def _is_address(value: object) -> bool:
+    try:
+        ipaddress.ip_address(str(value))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""What is evaluated: detection for the site of a capture, with all rules or without those for some kinds of attack."""
+
+from __future__ import annotations
+
+import fnmatch
+from copy import copy
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import yaml
+
+from detection.evaluation.events import any_technique
+from detection.pipeline import Pipeline
+from detection.sigma.rule import load as load_rules
+from detection.sigma.rule import rules_folder
+from detection.site import Site
+from detection.site import load as load_site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from detection.evaluation.datasets import Case
+    from detection.sigma.rule import Rule
+
+ALL: Final = "all"
+"""Instead of a kind: every rule is written for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Which rules are written for a kind of attack."""
+
+    techniques: tuple[str, ...]
+    """Rules that name one of these."""
+    rules: tuple[str, ...]
+    """Rules of these names; patterns are allowed."""
+
+    def holds(self, rule: Rule) -> bool:
+        """Whether the rule is written for it."""
+        named = any(fnmatch.fnmatchcase(rule.name, pattern) for pattern in self.rules)
+        return named or any_technique(rule.techniques, self.techniques)
+
+
+@cache
+def kinds() -> Mapping[str, Written]:
+    """Kinds of attacks with the rules that are written for them (`kinds.yml`)."""
+    content: Any = yaml.safe_load(files("detection.evaluation").joinpath("kinds.yml").read_text(encoding="utf-8"))
+    found = {
+        str(kind): Written(tuple(entry.get("techniques", ())), tuple(entry.get("rules", ())))
+        for kind, entry in content["kinds"].items()
+    }
+    return {**found, ALL: Written((), ("*",))}
+
+
+class Subject:
+    """Detection as it is evaluated.
+
+    Args:
+        folders: rule files or folders; none means the shipped ones.
+        without: kinds of attacks whose rules are switched off.
+
+    Raises:
+        RuleError: a rule cannot be loaded.
+    """
+
+    def __init__(self, folders: Sequence[Path] = (), without: Sequence[str] = ()) -> None:
+        self.rules = load_rules(folders or [rules_folder()])
+        self.without = tuple(without)
+
+    def leaving_out(self, kind: str) -> Self:
+        """The same without the rules written for one more kind."""
+        other = copy(self)
+        other.without = (*self.without, kind)
+        return other
+
+    @property
+    def silent(self) -> list[str]:
+        """Names of the rules that are switched off."""
+        off = [kinds()[kind] for kind in self.without]
+        return sorted(rule.name for rule in self.rules if rule.alerts and any(written.holds(rule) for written in off))
+
+    def pipeline(self, case: Case) -> Pipeline:
+        """Detection for a capture. Raises SiteError where its site file cannot be used."""
+        site = Site() if case.site is None else load_site(case.site)
+        silent = set(self.silent)
+        # A rule that is switched off may still feed correlations that are written for something else.
+        return Pipeline.of([rule.feeding() if rule.name in silent else rule for rule in self.rules], site)
