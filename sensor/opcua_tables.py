@@ -56,13 +56,23 @@ CALL: Final = (
     ),
     Column("opcua.service", "choice", "service; null where encryption hides it, and for hello to reverse_hello", values=SERVICES),
     Column("opcua.channel_id", "u32", "secure channel"),
-    Column("opcua.token_id", "u32", "security token of the request; of the response where the request was not seen"),
+    Column(
+        "opcua.token_id",
+        "u32",
+        "security token of the request; of the response where the request was not seen; the one that an opening gives",
+    ),
     Column("opcua.sequence_number", "u32", "sequence number of the first chunk; null where encryption hides it"),
     Column("opcua.request_id", "u32", "number of the request on its channel; null where encryption hides it"),
     Column("opcua.request_handle", "u32", "number that the client gave the call"),
     Column("opcua.session", "name", "hash of the server's address and the authentication token, 16 hexadecimal digits"),
     Column("opcua.security_policy", "name", "security policy of the channel: what follows # in its URI, as in Basic256Sha256"),
     Column("opcua.security_mode", "choice", "security mode of the channel", values=SECURITY_MODES),
+    Column(
+        "opcua.channel_request",
+        "choice",
+        "what an opening asks for: a new channel, or a new token for a channel that there is",
+        values=("issue", "renew"),
+    ),
     Column("opcua.encrypted", "bool", "whether encryption hides the content", nullable=False),
     Column(
         "opcua.inferred",
@@ -85,7 +95,9 @@ CALL: Final = (
     Column("opcua.subscription_id", "u32", "subscription that the call is about, where it is about one"),
     Column("opcua.status", "name", "result of the service, as in Good or BadSessionIdInvalid"),
     Column("opcua.error", "name", "status code of an error message or of an abort chunk"),
-    Column("opcua.reason", "text", "text that came with it"),
+    Column(
+        "opcua.reason", "text", "text that came with it; diagnostics of the call, then of its operands by their number from 0"
+    ),
     Column("opcua.operations", "u32", "operands of the call"),
     Column("opcua.chunks", "u32", "message chunks of the request and the response", nullable=False),
     Column("opcua.bytes", "u32", "bytes of these", nullable=False),
@@ -121,11 +133,24 @@ ITEM: Final = (
     Column("opcua.index_range", "name", "part of an array"),
     Column("opcua.name", "name", "browse or display name if it was seen; URL of an endpoint or URI of a server"),
     Column("opcua.data_type", "name", "type of the value, with dimensions if it is an array: Double, Int32[3], Float[2,3]"),
-    Column("opcua.value", "text", "the value as text, cut at 1,024 bytes"),
+    Column(
+        "opcua.value",
+        "text",
+        "the value as text, cut at 1,024 bytes; of what has no value a word for what is done. HistoryRead: one row has what "
+        "is asked for, as in raw 2026-11-24T06:00:00Z/2026-11-24T07:00:00Z, others what is found",
+    ),
     Column("opcua.number", "f64", "the value where it is one number or a Boolean"),
-    Column("opcua.arguments", "list<text>", "input arguments of a method; fields of an event that have no column of their own"),
+    Column(
+        "opcua.arguments",
+        "list<text>",
+        "input arguments of a method; fields of an event that have no column of their own; what HistoryUpdate deletes",
+    ),
     Column("opcua.results", "list<text>", "output arguments of a method"),
-    Column("opcua.status", "name", "result of the operation; of a value: its quality"),
+    Column(
+        "opcua.status",
+        "name",
+        "result of the operation; of a value its quality and what its code says beside, as in Good+Overflow: values were lost",
+    ),
     Column("opcua.source_time", "timestamp", "time that the source gave the value"),
     Column("opcua.server_time", "timestamp", "time that the server gave the value"),
     Column("opcua.subscription_id", "u32", "subscription"),
@@ -148,10 +173,20 @@ PUBSUB: Final = (
     Column(
         "pubsub.message_type",
         "choice",
-        "kind of data set message; of network message where none can be read",
+        "kind of data set message; of network message where none can be read. chunk: its message is not whole",
         nullable=False,
         values=(
-            "key_frame", "delta_frame", "event", "keep_alive", "chunk", "discovery_request", "discovery_response", "encrypted",
+            "key_frame", "delta_frame", "event", "keep_alive", "chunk", "discovery_request", "discovery_response", "action",
+            "encrypted", "other",
+        ),
+    ),
+    Column(
+        "pubsub.discovery",
+        "choice",
+        "what a discovery message asks for or announces",
+        values=(
+            "publisher_endpoints", "data_set_metadata", "data_set_writer_configuration", "writer_group_configuration",
+            "connection_configuration", "application_information", "action_responder", "action_metadata", "find_applications",
             "other",
         ),
     ),
@@ -160,9 +195,10 @@ PUBSUB: Final = (
     Column("pubsub.writer_group_id", "u16", "writer group"),
     Column("pubsub.group_version", "u32", "version of the group's configuration"),
     Column("pubsub.network_message_number", "u16", "number of the network message within its publishing interval"),
-    Column("pubsub.sequence_number", "u16", "sequence number of the network message"),
+    Column("pubsub.sequence_number", "u16", "sequence number of the network message, or of the announcement"),
     Column("pubsub.data_set_writer_id", "u16", "writer of the data set"),
     Column("pubsub.data_set_sequence", "u16", "sequence number of the data set message"),
+    Column("pubsub.name", "name", "name of the data set, where its metadata was seen; of the writer group that is announced"),
     Column("pubsub.major_version", "u32", "major version of the data set's configuration"),
     Column("pubsub.minor_version", "u32", "minor version of the data set's configuration"),
     Column("pubsub.security_mode", "choice", "security of the network message", nullable=False, values=SECURITY_MODES),
@@ -171,13 +207,20 @@ PUBSUB: Final = (
     Column(
         "pubsub.field_encoding",
         "choice",
-        "how the fields are written; raw fields need the publisher's configuration",
+        "how the fields are written; raw fields are read where the metadata of the data set was seen",
         values=("variant", "raw", "data_value"),
     ),
     Column("pubsub.fields", "u16", "number of fields"),
-    Column("pubsub.values", "list<text>", "field=value; the field is its position from 0"),
+    Column(
+        "pubsub.values",
+        "list<text>",
+        "field=value; the field is its name where the metadata of the data set was seen, else its position from 0; in announcements "
+        "field=type, writer=data set, publisher=connection, or endpoints",
+    ),
+    Column("pubsub.promoted", "list<text>", "promoted fields: values that the header repeats, in clear"),
     Column("pubsub.status", "name", "status of the data set"),
     Column("pubsub.timestamp", "timestamp", "time that the publisher gave the data set, else the network message"),
+    Column("pubsub.chunks", "u32", "network messages that carried it", nullable=False),
     Column("pubsub.bytes", "u32", "bytes of the data set message; of the network message where none can be read", nullable=False),
 )  # fmt: skip
 """Columns of table `pubsub` (OPC 10000-14, 7.2.4)."""

@@ -192,6 +192,7 @@ _POINT = (
         "publisher/writer/field for PubSub",
         nullable=False,
     ),
+    Column("point.name", "name", "name of an OPC UA node or of a PubSub field, if it was seen"),
     Column("point.number", "f64", "the value", nullable=False),
     Column("point.access", "choice", "how it was seen", nullable=False, values=("read", "write", "notify")),
     Column("point.quality", "choice", "quality that the protocol tells", nullable=False, values=("good", "uncertain", "bad")),

@@ -108,11 +108,20 @@ pub struct Counters {
     pub opcua_incomplete: u64,
     /// Monitored items of OPC UA servers that were not taken in because there was no room: their notifications have no node.
     pub opcua_monitored_overflow: u64,
+    /// PubSub messages of which not all chunks came.
+    pub pubsub_incomplete: u64,
+    /// Data set messages whose raw fields were not decoded, because the metadata of their data set was not seen or does not fit.
+    pub pubsub_raw_fields: u64,
+    /// PubSub messages of which only headers are decoded: actions, reserved types, announcements of applications and actions, and data set
+    /// messages that only a configuration tells apart.
+    pub pubsub_not_decoded: u64,
+    /// Metadata of data sets that was not taken in because there was no room.
+    pub pubsub_metadata_overflow: u64,
 }
 
 impl Counters {
     /// Names and values of what was not used, in fixed order; violations are counted together with the engine's own.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 12] {
         [
             ("modbus_skipped_bytes", self.skipped_bytes),
             ("modbus_pending_overflow", self.pending_overflow),
@@ -122,6 +131,10 @@ impl Counters {
             ("opcua_pending_overflow", self.opcua_pending_overflow),
             ("opcua_incomplete", self.opcua_incomplete),
             ("opcua_monitored_overflow", self.opcua_monitored_overflow),
+            ("pubsub_incomplete", self.pubsub_incomplete),
+            ("pubsub_raw_fields", self.pubsub_raw_fields),
+            ("pubsub_not_decoded", self.pubsub_not_decoded),
+            ("pubsub_metadata_overflow", self.pubsub_metadata_overflow),
         ]
     }
 }

@@ -260,6 +260,7 @@ table! {
     /// An observed value of a process point: when it changes, and once a minute.
     Point = "point", row PointRow<'a> {
         id: Names = "point.id" required <- Name<'a>,
+        name: Names = "point.name" nullable <- Option<&'a str>,
         number: Number<Float64Type> = "point.number" required <- f64,
         access: Choice<PointAccess> = "point.access" required <- PointAccess,
         quality: Choice<Quality> = "point.quality" required <- Quality,

@@ -12,6 +12,7 @@ use wire::transport::Limits;
 
 pub mod modbus;
 pub mod opcua;
+pub mod pubsub;
 
 pub const MILLISECOND: i64 = 1_000_000;
 pub const SECOND: i64 = 1_000_000_000;
@@ -142,6 +143,18 @@ pub fn word(batch: &RecordBatch, column: &str, row: usize) -> String {
     }
     if let Some(words) = column.as_dictionary_opt::<UInt8Type>() {
         return words.values().as_string::<i32>().value(words.key(row).unwrap()).into();
+    }
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return texts.value(row).into();
+    }
+    if let Some(flags) = column.as_boolean_opt() {
+        return flags.value(row).to_string();
+    }
+    if let Some(numbers) = column.as_primitive_opt::<UInt16Type>() {
+        return numbers.value(row).to_string();
+    }
+    if let Some(numbers) = column.as_primitive_opt::<UInt32Type>() {
+        return numbers.value(row).to_string();
     }
     let words = column.as_dictionary::<Int32Type>();
     words.values().as_string::<i32>().value(words.key(row).unwrap()).into()

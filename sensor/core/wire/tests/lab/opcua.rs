@@ -167,3 +167,66 @@ impl Talk {
         self.answer(ACK, &message(number, number, answer));
     }
 }
+
+/// Gives an item another handle; the server's number of it is 100 more than its first one.
+pub fn rename(session: u16, subscription: u32, item: u32, handle: u32) -> [Vec<u8>; 2] {
+    let mut ask = request(763, session);
+    ask.extend(subscription.to_le_bytes());
+    ask.extend([2, 0, 0, 0, 1, 0, 0, 0]);
+    ask.extend(item.to_le_bytes());
+    ask.extend(handle.to_le_bytes());
+    ask.extend([0; 8]);
+    ask.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+    let mut answer = response(766, 0);
+    answer.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+    answer.extend([0; 12]);
+    answer.extend([0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    [ask, answer]
+}
+
+/// Deletes an item.
+pub fn delete(session: u16, subscription: u32, item: u32) -> [Vec<u8>; 2] {
+    let mut ask = request(781, session);
+    ask.extend(subscription.to_le_bytes());
+    ask.extend([1, 0, 0, 0]);
+    ask.extend(item.to_le_bytes());
+    let mut answer = response(784, 0);
+    answer.extend([1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    [ask, answer]
+}
+
+/// Asks for a notification again; the answer has one value of a handle.
+pub fn republish(session: u16, subscription: u32, handle: u32, number: f64) -> [Vec<u8>; 2] {
+    let mut ask = request(832, session);
+    ask.extend(subscription.to_le_bytes());
+    ask.extend([1, 0, 0, 0]);
+    let [_, published] = publish(session, subscription, handle, number);
+    let head = response(829, 0).len();
+    // Without subscription, available numbers and more in front, results and diagnostics behind.
+    let message = &published[head + 9..published.len() - 8];
+    [ask, [&response(835, 0)[..], message].concat()]
+}
+
+/// Activates a session as nobody.
+pub fn activate(session: u16) -> [Vec<u8>; 2] {
+    let mut ask = request(467, session);
+    // Signature, software certificates, locales.
+    ask.extend([0xff; 16]);
+    ask.extend([1, 0, 0x41, 1, 1, 13, 0, 0, 0, 9, 0, 0, 0]);
+    ask.extend(b"anonymous");
+    ask.extend([0xff; 8]);
+    let mut answer = response(470, 0);
+    answer.extend([0xff; 12]);
+    [ask, answer]
+}
+
+/// The end of a chunk that opens a channel: under a policy all behind it is ciphertext.
+pub fn open(policy: &str) -> Vec<u8> {
+    let mut bytes = b"OPNF\0\0\0\0".to_vec();
+    bytes.extend([7, 0, 0, 0]);
+    bytes.extend(text(&format!("http://opcfoundation.org/UA/SecurityPolicy#{policy}")));
+    bytes.extend([0xff; 8]);
+    bytes.extend([0xa5; 64]);
+    bytes[4] = bytes.len() as u8;
+    bytes
+}

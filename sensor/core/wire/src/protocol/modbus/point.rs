@@ -156,6 +156,7 @@ impl Page {
                 *name = table.id.intern(&format!("{}:{}@{}", seen.kind.word(), start + offset, seen.unit));
             }
             let row = PointRow {
+                name: None,
                 id: Name::Key(*name),
                 number: f64::from(new),
                 access: seen.access,

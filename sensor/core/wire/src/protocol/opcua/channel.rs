@@ -128,6 +128,13 @@ impl Channel {
         }
     }
 
+    /// Whether sequence numbers may start anew before they are used up, as under policies that are not known: all but those with elliptic
+    /// curves or authenticated encryption, which count from 0 to the end (OPC 10000-6, 6.7.2.4; OPC 10000-7, 6.6).
+    pub fn is_legacy(&self) -> bool {
+        let is_new = |policy: &str| policy.starts_with("ECC_") || policy.ends_with("_AesGcm") || policy.ends_with("_ChaChaPoly");
+        !self.policy.as_deref().is_some_and(is_new)
+    }
+
     /// Whether a token may be used now: always, where none was seen.
     pub fn takes(&self, token_id: u32) -> bool {
         let [newest, before] = self.tokens;

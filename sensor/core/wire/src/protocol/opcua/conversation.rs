@@ -14,7 +14,7 @@ use super::subscription::Server;
 use super::transport::{self, Chunk, Framed, HEADER_BYTES, Offer, Part};
 use super::violation::{Broken, Budget};
 use crate::protocol::{Context, Conversation, Side};
-use crate::record::table::opcua::MessageType;
+use crate::record::table::opcua::{ChannelRequestType, MessageType};
 use crate::record::table::{Attribute, Pairing};
 
 /// How long a request waits for its response, in packet time, unless its client says that it waits longer: a minute in nanoseconds.
@@ -198,6 +198,15 @@ impl Opcua {
                 self.violate("buffer_size", "OPC 10000-6, 7.1.2.3", detail, bytes, context);
             }
         }
+        let asked = self.client.offer.filter(|_| side == Side::Server);
+        for (what, most, size) in asked.into_iter().flat_map(|asked| {
+            [("receive", asked.send_buffer, offer.receive_buffer), ("send", asked.receive_buffer, offer.send_buffer)]
+        }) {
+            if size > most {
+                let detail = format!("expected a {what} buffer of at most {most} bytes as the client asks for, seen {size}");
+                self.violate("buffer_size", "OPC 10000-6, 7.1.2.4", detail, bytes, context);
+            }
+        }
         self.half(side).offer = Some(offer);
     }
 
@@ -244,6 +253,11 @@ impl Opcua {
                 Operand::ChannelToken(token) => self.channel.token(token.channel_id, token.token_id),
                 _ => {}
             });
+        }
+        if !is_plain {
+            // Encryption hides the number that this chunk takes.
+            let half = self.half(side);
+            half.sequence = half.sequence.filter(|number| *number < WRAP_FROM).map(|number| number.wrapping_add(1));
         }
         let held = &mut context.shared.opcua.held_bytes;
         let mut message = Message {
@@ -293,8 +307,14 @@ impl Opcua {
             return self.exchange(parked, context);
         }
         let shown = |bytes: &[u8]| if bytes.is_empty() { None } else { super::certificate::facts(bytes) };
+        // Only a channel that there is has a number before it is opened (OPC 10000-6, 6.7.2.3).
+        let asks = |request: &Message| match request.channel_id {
+            0 => ChannelRequestType::Issue,
+            _ => ChannelRequestType::Renew,
+        };
         let facts = Facts {
             service: Some(crate::record::table::opcua::ServiceName::OpenSecureChannel),
+            channel_request: request.as_ref().map(asks),
             certificates: [shown(&client), shown(&server)],
             ..Facts::default()
         };
@@ -322,6 +342,16 @@ impl Opcua {
         if !self.channel.takes(token_id) {
             let detail = format!("expected the channel's token or the one before it, seen {token_id}");
             self.violate("token_id", "OPC 10000-4, 5.6.2.1", detail, chunk.bytes, context);
+        }
+        if let Some(offer) = self.half(side.other()).offer
+            && chunk.bytes.len() > offer.receive_buffer as usize
+        {
+            let detail = format!(
+                "expected a chunk of at most {} bytes as the receiver says, seen {}",
+                offer.receive_buffer,
+                chunk.bytes.len()
+            );
+            self.violate("chunk_size", "OPC 10000-6, 7.1.2.3", detail, chunk.bytes, context);
         }
         let is_final = chunk.part != Part::Continue;
         let half = self.half(side);
@@ -371,7 +401,7 @@ impl Opcua {
         let before = half.sequence.replace(number);
         if let Some(before) = before
             && number != before.wrapping_add(1)
-            && !(before >= WRAP_FROM && number < WRAP_BELOW)
+            && !(before >= WRAP_FROM && number < WRAP_BELOW && self.channel.is_legacy())
         {
             let detail = format!("expected sequence number {}, seen {number}", before.wrapping_add(1));
             self.violate("sequence_number", "OPC 10000-6, 6.7.2.4", detail, chunk.bytes, context);
@@ -459,6 +489,7 @@ impl Opcua {
             is_rest,
         };
         message.add(body, bytes, context.ts, &mut context.shared.opcua.held_bytes);
+        self.check_limits(side, &message, context);
         self.whole(side, message, context);
     }
 

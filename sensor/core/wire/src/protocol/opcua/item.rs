@@ -319,6 +319,7 @@ impl Items<'_, '_, '_, '_> {
                     server: self.call.server,
                     hash,
                     node: &room.node,
+                    name: learned.names.get(self.call.server, hash),
                     number,
                     access,
                     status,
@@ -406,6 +407,27 @@ impl Items<'_, '_, '_, '_> {
         push_known(known, &told, self.room, to);
     }
 
+    /// An event of a history, of the node that it is of.
+    #[cold]
+    pub fn event(&mut self, source: Option<&Monitored>, fields: List<'_, Variant<'_>>) {
+        if !self.takes() {
+            return;
+        }
+        let Shared { opcua, counters, .. } = &mut *self.context.shared;
+        let Servers { names, structures, points, number_texts, .. } = opcua;
+        let to = To {
+            call: &self.call,
+            party: self.context.party,
+            records: self.context.records,
+            names,
+            structures,
+            points,
+            number_texts,
+            counters,
+        };
+        push_known(source, &Told { fields: Some(fields), ..Told::default() }, self.room, to);
+    }
+
     /// A notification of a monitored item: a value, or the fields of an event.
     pub fn notify(
         &mut self,
@@ -489,6 +511,7 @@ fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: T
             server: call.server,
             hash: *hash,
             node,
+            name: names.get(call.server, *hash),
             number,
             access: PointAccess::Notify,
             status: status.unwrap_or_default(),
@@ -594,13 +617,22 @@ fn limit(text: &mut String, most: usize) {
     }
 }
 
-/// Name of a status code; eight digits for one that the specification does not name.
+/// Name of a status code; eight digits for one that the specification does not name. What a value's code says beside its name follows behind `+`:
+/// `Good+Overflow` where values were lost before it (OPC 10000-4, 7.39.1).
 pub fn status_text(code: u32, room: &mut String) -> &str {
-    if code == 0 || status::is_named(code) {
+    let is_named = code == 0 || status::is_named(code);
+    if is_named && code & status::DETAILS == 0 {
         return status::name(code);
     }
     room.clear();
-    let _ = write!(room, "0x{code:08X}");
+    match is_named {
+        true => room.push_str(status::name(code)),
+        false => drop(write!(room, "0x{code:08X}")),
+    }
+    for detail in status::details(code) {
+        room.push('+');
+        room.push_str(detail);
+    }
     room
 }
 

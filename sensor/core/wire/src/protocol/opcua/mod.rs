@@ -6,6 +6,8 @@ pub mod channel;
 mod check;
 pub mod chunk;
 mod conversation;
+mod diagnostics;
+mod history;
 mod identity;
 mod item;
 mod known_text;
@@ -33,6 +35,8 @@ pub struct Servers {
     pub names: name::NodeNames,
     /// Definitions of structures.
     pub structures: structures::Structures,
+    /// What the fields of PubSub data sets are.
+    pub data_sets: pubsub::metadata::DataSets,
     /// Last values of points.
     pub points: point::Points,
     /// Texts of nodes.
@@ -47,7 +51,12 @@ impl Servers {
     /// Bytes held, but for what the conversations count themselves.
     pub fn bytes(&self) -> usize {
         let texts = self.node_texts.bytes() + self.number_texts.bytes();
-        self.subscriptions.bytes() + self.structures.bytes() + self.names.bytes() + self.points.bytes() + texts
+        self.subscriptions.bytes()
+            + self.structures.bytes()
+            + self.names.bytes()
+            + self.points.bytes()
+            + self.data_sets.bytes()
+            + texts
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Seen<'a> {
     pub hash: u64,
     /// The node, as text.
     pub node: &'a str,
+    /// The node's name, if it was seen.
+    pub name: Option<&'a str>,
     /// The value.
     pub number: f64,
     /// How it was seen.
@@ -82,6 +84,7 @@ impl Points {
         }
         let row = PointRow {
             id: Name::Text(seen.node),
+            name: seen.name,
             number: seen.number,
             access: seen.access,
             quality,

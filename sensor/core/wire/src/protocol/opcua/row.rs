@@ -6,26 +6,30 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use super::binary::{LocalizedText, NodeId, Scalar, Text, Variant};
+use super::binary::{DiagnosticInfo, List, LocalizedText, NodeId, Scalar, Text, Variant, is_dictionary};
 use super::certificate::{self, Facts as CertificateFacts};
 use super::channel::{Channel, service_of};
 use super::item::{self, Call, Item, Items, NameOf, Node, Room, plain, status_text};
 use super::service::{
-    self, CreateMonitored, Decoded, EndpointDescription, HistoryAction, MonitoringFilter, Operand, Service, UserTokenKind,
+    self, CreateMonitored, Decoded, EndpointDescription, HistoryAction, HistoryDetails, MonitoringFilter, Operand, Service,
+    UserTokenKind,
 };
 use super::session::{SessionName, Sessions};
 use super::subscription::{Monitored, Server, SessionKey, field_names};
 use super::violation::Broken;
-use super::{identity, status};
+use super::{diagnostics, history, identity, status};
 use crate::protocol::{Context, Side};
 use crate::record::table::Pairing;
-use crate::record::table::opcua::{ItemKind, MessageType, OpcuaRow, ServiceName, UserToken};
+use crate::record::table::opcua::{ChannelRequestType, ItemKind, MessageType, OpcuaRow, ServiceName, UserToken};
 
 /// Longest name of a user, a URL or a URI that is kept.
 const TEXT_BYTES: usize = 512;
 
 /// Items of a request that there is room for from the first on: most have no more.
 const ITEMS: usize = 16;
+
+/// Reference from an encoding to its description in a data type dictionary (OPC 10000-5, annex D).
+const HAS_DESCRIPTION: u32 = 39;
 
 /// Stands for an argument that is a secret.
 const SECRET: Variant<'static> = Variant::Scalar(Scalar::String(Some(b"(secret)")));
@@ -75,6 +79,10 @@ pub struct Facts<'a> {
     pub request_handle: Option<u32>,
     /// Session.
     pub session: Option<SessionName>,
+    /// What an opening asks for.
+    pub channel_request: Option<ChannelRequestType>,
+    /// Token that an opening gives.
+    pub token_id: Option<u32>,
     /// How the user says who it is.
     pub user_token: Option<UserToken>,
     /// The user.
@@ -162,6 +170,9 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
         notified: facts.subscription_id,
         created: None,
         certificate: None,
+        given_token: None,
+        diagnostics: Vec::new(),
+        source: None,
     };
     let response = exchange.response.map(|body| {
         let (decoded, result) = service::decode(body.bytes, &mut |operand| answers.take(operand));
@@ -169,12 +180,16 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
     });
     let result = response.as_ref().and_then(|(_, decoded, _)| decoded.response).map(|header| header.service_result);
     answers.finish(result, response.is_some());
-    let Answers { items, next, token, notified, created, certificate, .. } = answers;
+    let Answers { items, next, token, notified, created, certificate, given_token, diagnostics, .. } = answers;
     let (rows, is_full) = (items.rows, items.is_full);
     if is_full {
         return Some(rows);
     }
     facts.status = result;
+    facts.token_id = given_token;
+    if let Some(header) = response.as_ref().and_then(|(_, decoded, _)| decoded.response) {
+        facts.reason = diagnostics::text(&header, &diagnostics).map(Cow::Owned);
+    }
     facts.service = service.map(name_of).or((request.is_some() || response.is_some()).then_some(ServiceName::Other));
     facts.subscription_id = created.or(notified).or(facts.subscription_id);
     if let Some(token) = token {
@@ -225,13 +240,14 @@ pub fn push(head: &Head, facts: &Facts<'_>, channel: &Channel, context: &mut Con
         message_type: head.message_type,
         service: facts.service,
         channel_id: head.channel_id,
-        token_id: head.token_id,
+        token_id: head.token_id.or(facts.token_id),
         sequence_number: head.sequence_number,
         request_id: head.request_id,
         request_handle: facts.request_handle,
         session: facts.session.as_ref().map(SessionName::text),
         security_policy: if is_transport { None } else { channel.policy.as_deref() },
         security_mode: if is_transport { None } else { channel.mode },
+        channel_request: facts.channel_request,
         encrypted: head.encrypted,
         inferred: !is_transport && channel.is_inferred,
         user_token: facts.user_token,
@@ -273,6 +289,12 @@ struct Asked<'a> {
     inputs: Vec<Variant<'a>>,
     /// Values of a history update: which item they are of.
     updates: Vec<Item<'a>>,
+    /// What history is asked for, as text; fields of events where it is these.
+    range: String,
+    event_fields: Option<Arc<[Box<str>]>>,
+    /// Events of a history update, and the nodes that they are of.
+    sources: Vec<Monitored>,
+    events: Vec<(usize, List<'a, Variant<'a>>)>,
     certificate: Text<'a>,
     application: Option<service::ApplicationDescription<'a>>,
     deletes_subscriptions: bool,
@@ -306,8 +328,33 @@ impl<'a> Asked<'a> {
             Operand::HistoryReadItem(read) => {
                 self.add(Item { node: Node::of(read.node), index_range: read.index_range, ..Item::default() });
             }
+            Operand::HistoryOptions { details, release, .. } => {
+                self.range = history::range(&details, release);
+                if let HistoryDetails::Event(events) = details {
+                    self.event_fields = Some(field_names(events.filter.select));
+                }
+            }
             Operand::HistoryUpdate(update) => {
-                self.add(Item { node: Node::of(update.node), word: Some(action(&update.action)), ..Item::default() });
+                let at = self.inputs.len();
+                self.inputs.extend(history::deleted(&update.action));
+                let arguments = (at, self.inputs.len());
+                let item = Item { node: Node::of(update.node), word: Some(action(&update.action)), arguments, ..Item::default() };
+                if let HistoryAction::Event(_, filter) = update.action {
+                    self.sources.push(Monitored { fields: Some(field_names(filter.select)), ..monitored(&item, None, true) });
+                }
+                self.add(item);
+            }
+            Operand::HistoryEvent { fields } => {
+                if let Some(source) = self.sources.len().checked_sub(1) {
+                    self.events.push((source, fields));
+                }
+            }
+            Operand::ChannelRequest(request) => {
+                facts.channel_request = match request.request_type {
+                    0 => Some(ChannelRequestType::Issue),
+                    1 => Some(ChannelRequestType::Renew),
+                    _ => None,
+                };
             }
             Operand::HistoryValue(value) => {
                 if let Some(update) = self.items.last() {
@@ -471,6 +518,10 @@ struct Answers<'m, 'q, 'r, 'c, 'd> {
     notified: Option<u32>,
     created: Option<u32>,
     certificate: Text<'m>,
+    given_token: Option<u32>,
+    diagnostics: Vec<(usize, DiagnosticInfo<'m>)>,
+    /// What the events of the open history are of.
+    source: Option<Monitored>,
 }
 
 impl<'m> Answers<'m, '_, '_, '_, '_> {
@@ -502,6 +553,33 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
         self.close();
         let item = Item { status: Some(status), ..self.item() };
         self.open = Some(Open { item, rows: 0 });
+    }
+
+    /// A history: what was asked for is a row of its own, what was found are others.
+    #[cold]
+    fn begin_history(&mut self, status: u32) {
+        self.begin(status);
+        let (asked, Some(open)) = (self.asked, &mut self.open) else { return };
+        open.rows += 1;
+        let item = open.item;
+        self.items.push(&Item { word: Some(&asked.range), ..item }, &[], None);
+        self.source =
+            asked.event_fields.as_ref().map(|fields| Monitored { fields: Some(fields.clone()), ..monitored(&item, None, true) });
+    }
+
+    /// The description of an encoding in a data type dictionary is browsed, from either end.
+    #[cold]
+    fn describe(&mut self, reference: &service::Reference<'_>) {
+        let (server, learned) = (self.items.call.server, &mut self.items.context.shared.opcua);
+        let Some(Node::Plain(browsed)) = self.open.as_ref().map(|open| open.item.object) else { return };
+        if reference.is_forward {
+            let name = plain(reference.browse_name.name, TEXT_BYTES).unwrap_or_default();
+            learned.structures.describe(server, &browsed, &name);
+        } else if let Some(name) = learned.names.get(server, item::hash(&browsed)) {
+            // The name may have its namespace in front.
+            let name = name.split_once(':').filter(|(number, _)| number.parse::<u16>().is_ok()).map_or(name, |(_, name)| name);
+            learned.structures.describe(server, &reference.target.node, name);
+        }
     }
 
     /// A row of the open item.
@@ -540,6 +618,11 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                 {
                     self.items.context.shared.opcua.structures.learn(server, &data_type, &told);
                 }
+                if let (Some(item::VALUE), Some(Variant::Scalar(Scalar::ByteString(Some(bytes))))) = (item.attribute, value.value)
+                    && is_dictionary(bytes)
+                {
+                    self.items.context.shared.opcua.structures.learn_dictionary(server, bytes);
+                }
                 if let (Node::Plain(node), Some(item::VALUE), Some(value)) = (item.node, item.attribute, value.value)
                     && let Some(number @ 2256..=2264) = node.standard_number()
                 {
@@ -547,10 +630,10 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                 }
             }
             Operand::Status(status) => self.status(status),
-            Operand::CallResult { status }
-            | Operand::BrowseResult { status, .. }
-            | Operand::PathResult { status }
-            | Operand::HistoryResult { status, .. } => self.begin(status),
+            Operand::CallResult { status } | Operand::BrowseResult { status, .. } | Operand::PathResult { status } => {
+                self.begin(status)
+            }
+            Operand::HistoryResult { status, .. } => self.begin_history(status),
             Operand::OutputArgument(value) => {
                 let is_secret = match self.open.as_ref().map(|open| open.item.node) {
                     Some(Node::Plain(method)) => service::secret_outputs(&method).contains(&self.outputs.len()),
@@ -559,24 +642,27 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                 };
                 self.outputs.push(if is_secret { SECRET } else { value });
             }
-            Operand::Reference(reference) => self.within(|item| {
-                item.node = Node::expanded(reference.target);
-                item.name = NameOf::Display(reference.display_name, reference.browse_name);
-                item.word = Some(node_class(reference.node_class));
-            }),
+            Operand::Reference(reference) => {
+                if reference.reference_type.standard_number() == Some(HAS_DESCRIPTION) {
+                    self.describe(&reference);
+                }
+                self.within(|item| {
+                    item.node = Node::expanded(reference.target);
+                    item.name = NameOf::Display(reference.display_name, reference.browse_name);
+                    item.word = Some(node_class(reference.node_class));
+                });
+            }
             Operand::PathTarget(target) => self.within(|item| item.node = Node::expanded(target.target)),
             Operand::HistoryValue(value) => self.within(|item| (item.value, item.status) = (Some(value), None)),
-            Operand::HistoryEvent { fields } => {
-                let values: Vec<Variant<'m>> = fields.iter().collect();
-                let mut item = match &mut self.open {
-                    Some(open) => {
-                        open.rows += 1;
-                        open.item
-                    }
-                    None => Item::default(),
-                };
-                item.arguments = (0, values.len());
-                self.items.push(&item, &values, None);
+            Operand::HistoryEvent { fields } => self.items.event(self.source.as_ref(), fields),
+            Operand::HistoryModification(info) => {
+                let text = history::modification(&info);
+                let item = self.open.as_ref().map_or_else(Item::default, |open| open.item);
+                self.items.push(&Item { word: Some(&text), status: None, ..item }, &[], None);
+            }
+            Operand::ChannelToken(token) => self.given_token = Some(token.token_id),
+            Operand::Diagnostic { index, diagnostic } if self.diagnostics.len() < diagnostics::OPERANDS => {
+                self.diagnostics.push((index, diagnostic));
             }
             Operand::HistoryUpdateResult { status } => {
                 let item = Item { status: Some(status), ..self.item() };
@@ -699,9 +785,10 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
         self.close();
         let failed = result.filter(|status| status::is_bad(*status));
         let unanswered = self.asked.items.get(self.next..).unwrap_or_default();
+        let range = (!self.asked.range.is_empty()).then_some(&*self.asked.range);
         if !matches!(self.service, Some(Service::Publish)) {
             for item in unanswered {
-                let item = Item { status: failed, ..*item };
+                let item = Item { status: failed, word: item.word.or(range), ..*item };
                 match item.monitored_item_id {
                     Some(_) => self.items.push_monitored(&item),
                     None => self.items.push(&item, &self.asked.inputs, None),
@@ -710,6 +797,9 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
         }
         for update in &self.asked.updates {
             self.items.push(update, &[], None);
+        }
+        for (source, fields) in &self.asked.events {
+            self.items.event(self.asked.sources.get(*source), *fields);
         }
         if let (Some(subscription), false, true) = (self.notified, self.removed.is_empty(), has_response && !self.items.is_full) {
             let server = self.items.call.server;
@@ -762,16 +852,12 @@ fn endpoint_text(endpoint: &EndpointDescription<'_>) -> String {
 }
 
 fn action(action: &HistoryAction<'_>) -> &'static str {
-    let perform = |kind: u32| match kind {
-        1 => "insert",
-        2 => "replace",
-        3 => "update",
-        4 => "remove",
-        _ => "other",
-    };
     match action {
-        HistoryAction::Data(kind) | HistoryAction::StructureData(kind) | HistoryAction::Event(kind, _) => perform(*kind),
-        HistoryAction::DeleteRawModified { .. } => "delete_raw_modified",
+        HistoryAction::Data(kind) | HistoryAction::StructureData(kind) | HistoryAction::Event(kind, _) => {
+            history::update_word(*kind)
+        }
+        HistoryAction::DeleteRawModified { is_modified: true, .. } => "delete_modified",
+        HistoryAction::DeleteRawModified { .. } => "delete_raw",
         HistoryAction::DeleteAtTime(_) => "delete_at_time",
         HistoryAction::DeleteEvent(_) => "delete_event",
     }

@@ -18,6 +18,27 @@ pub fn name(code: u32) -> &'static str {
     })
 }
 
+/// Bits that say more of a value than its code: that its structure or its meaning changed, and, of type DataValue (0x400), overflow and limits.
+pub const DETAILS: u32 = 0xC780;
+
+/// Words for these bits (OPC 10000-4, 7.39.1).
+pub fn details(code: u32) -> impl Iterator<Item = &'static str> {
+    let of_value = code & 0x0C00 == 0x0400;
+    let limits = match code & 0x0300 {
+        0x0100 if of_value => "Low",
+        0x0200 if of_value => "High",
+        0x0300 if of_value => "Constant",
+        _ => "",
+    };
+    let words = [
+        if code & 0x8000 != 0 { "StructureChanged" } else { "" },
+        if code & 0x4000 != 0 { "SemanticsChanged" } else { "" },
+        if of_value && code & 0x0080 != 0 { "Overflow" } else { "" },
+        limits,
+    ];
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
 /// Whether the specification names a status code.
 pub fn is_named(code: u32) -> bool {
     named(code).is_some()

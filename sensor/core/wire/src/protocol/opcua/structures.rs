@@ -34,6 +34,20 @@ impl Structures {
         }
     }
 
+    /// A server told the types of a data type dictionary.
+    pub fn learn_dictionary(&mut self, server: Server, xml: &[u8]) {
+        if self.told.len() < SERVERS || self.told.contains_key(&server) {
+            self.told.entry(server).or_default().learn_dictionary(xml);
+        }
+    }
+
+    /// A server told which type of a dictionary an encoding is of.
+    pub fn describe(&mut self, server: Server, encoding: &NodeId<'_>, name: &str) {
+        if self.told.len() < SERVERS || self.told.contains_key(&server) {
+            self.told.entry(server).or_default().describe(encoding, name);
+        }
+    }
+
     /// The definitions that a value of this server may need.
     pub fn of(&self, server: Server, value: &Variant<'_>) -> Option<&Definitions> {
         STRUCTURED.contains(&value.built_in().0).then(|| self.told.get(&server).unwrap_or(&self.standard))

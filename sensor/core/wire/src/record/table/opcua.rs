@@ -118,8 +118,25 @@ choice! {
     /// Kind of a PubSub message (OPC 10000-14, 7.2.4.4.2, 7.2.4.5.4).
     pub enum PubSubMessage {
         KeyFrame = "key_frame", DeltaFrame = "delta_frame", Event = "event", KeepAlive = "keep_alive", Chunk = "chunk",
-        DiscoveryRequest = "discovery_request", DiscoveryResponse = "discovery_response", Encrypted = "encrypted", Other = "other",
+        DiscoveryRequest = "discovery_request", DiscoveryResponse = "discovery_response", Action = "action",
+        Encrypted = "encrypted", Other = "other",
     }
+}
+
+choice! {
+    /// What a discovery message is about (OPC 10000-14, 7.2.4.6).
+    pub enum Discovery {
+        PublisherEndpoints = "publisher_endpoints", DataSetMetaData = "data_set_metadata",
+        DataSetWriterConfiguration = "data_set_writer_configuration", WriterGroupConfiguration = "writer_group_configuration",
+        ConnectionConfiguration = "connection_configuration", ApplicationInformation = "application_information",
+        ActionResponder = "action_responder", ActionMetaData = "action_metadata", FindApplications = "find_applications",
+        Other = "other",
+    }
+}
+
+choice! {
+    /// What an OpenSecureChannel request asks for (OPC 10000-4, 5.6.2.2).
+    pub enum ChannelRequestType { Issue = "issue", Renew = "renew" }
 }
 
 choice! {
@@ -140,6 +157,7 @@ table! {
         session: Names = "opcua.session" nullable <- Option<&'a str>,
         security_policy: Names = "opcua.security_policy" nullable <- Option<&'a str>,
         security_mode: Choice<SecurityMode> = "opcua.security_mode" nullable <- Option<SecurityMode>,
+        channel_request: Choice<ChannelRequestType> = "opcua.channel_request" nullable <- Option<ChannelRequestType>,
         encrypted: Flags = "opcua.encrypted" required <- bool,
         inferred: Flags = "opcua.inferred" required <- bool,
         user_token: Choice<UserToken> = "opcua.user_token" nullable <- Option<UserToken>,
@@ -208,6 +226,7 @@ table! {
     PubSub = "pubsub", row PubSubRow<'a> {
         transport: Choice<PubSubTransport> = "pubsub.transport" required <- PubSubTransport,
         message_type: Choice<PubSubMessage> = "pubsub.message_type" required <- PubSubMessage,
+        discovery: Choice<Discovery> = "pubsub.discovery" nullable <- Option<Discovery>,
         publisher_id: Names = "pubsub.publisher_id" nullable <- Option<&'a str>,
         data_set_class_id: Names = "pubsub.data_set_class_id" nullable <- Option<&'a str>,
         writer_group_id: Optional<UInt16Type> = "pubsub.writer_group_id" nullable <- Option<u16>,
@@ -216,6 +235,7 @@ table! {
         sequence_number: Optional<UInt16Type> = "pubsub.sequence_number" nullable <- Option<u16>,
         data_set_writer_id: Optional<UInt16Type> = "pubsub.data_set_writer_id" nullable <- Option<u16>,
         data_set_sequence: Optional<UInt16Type> = "pubsub.data_set_sequence" nullable <- Option<u16>,
+        name: Names = "pubsub.name" nullable <- Option<&'a str>,
         major_version: Optional<UInt32Type> = "pubsub.major_version" nullable <- Option<u32>,
         minor_version: Optional<UInt32Type> = "pubsub.minor_version" nullable <- Option<u32>,
         security_mode: Choice<SecurityMode> = "pubsub.security_mode" required <- SecurityMode,
@@ -224,8 +244,10 @@ table! {
         field_encoding: Choice<FieldEncoding> = "pubsub.field_encoding" nullable <- Option<FieldEncoding>,
         fields: Optional<UInt16Type> = "pubsub.fields" nullable <- Option<u16>,
         values: TextLists = "pubsub.values" nullable <- Option<TextList<'a>>,
+        promoted: TextLists = "pubsub.promoted" nullable <- Option<TextList<'a>>,
         status: Names = "pubsub.status" nullable <- Option<&'a str>,
         timestamp: Times = "pubsub.timestamp" nullable <- Option<i64>,
+        chunks: Number<UInt32Type> = "pubsub.chunks" required <- u32,
         bytes: Number<UInt32Type> = "pubsub.bytes" required <- u32,
     }
 }

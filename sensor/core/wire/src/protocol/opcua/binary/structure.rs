@@ -1,4 +1,5 @@
-//! Definitions of structures and enumerations, as servers tell them in the DataTypeDefinition attribute (OPC 10000-3, 8.48 to 8.52).
+//! Definitions of structures and enumerations, as servers tell them: in the DataTypeDefinition attribute (OPC 10000-3, 8.48 to 8.52) and in data
+//! type dictionaries.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -11,6 +12,8 @@ use super::{
 pub const DEFINITIONS: usize = 1_024;
 /// Fields that are kept of one definition, at most.
 pub const FIELDS: usize = 512;
+/// Dimensions that are kept of a field, at most.
+pub const DIMENSIONS: usize = 8;
 /// Bytes that are kept of a name, at most.
 pub const NAME_BYTES: usize = 256;
 
@@ -83,6 +86,10 @@ pub struct Field {
     pub data_type: OwnedNodeId,
     /// −1 a value alone, 1 an array, more a matrix of so many dimensions.
     pub value_rank: i32,
+    /// Most elements of each dimension; 0 is no limit. Not asked but where fields are padded (OPC 10000-14, 7.2.4.5.11).
+    pub dimensions: Box<[u32]>,
+    /// Most bytes of a String or ByteString; 0 is no limit.
+    pub max_string_length: u32,
     /// In a structure with optional fields: whether it may be missing. In one with subtypes: whether it may be of a subtype.
     pub is_optional: bool,
 }
@@ -117,7 +124,8 @@ structure! {
     }
 }
 
-fn owned_name(name: Text<'_>) -> Box<str> {
+/// A name as it is kept.
+pub(in crate::protocol::opcua) fn owned_name(name: Text<'_>) -> Box<str> {
     let name = name.unwrap_or_default();
     let mut text = String::new();
     super::text::write_escaped(name.get(..NAME_BYTES).unwrap_or(name), &mut text);
@@ -141,7 +149,8 @@ impl Definition {
         }
     }
 
-    fn read_structure<'a>(reader: &mut Reader<'a>) -> Result<(Self, NodeId<'a>), Fault> {
+    /// Reads a StructureDefinition: the definition, and the NodeId of its binary encoding.
+    pub(in crate::protocol::opcua) fn read_structure<'a>(reader: &mut Reader<'a>) -> Result<(Self, NodeId<'a>), Fault> {
         let encoding = NodeId::decode(reader)?;
         NodeId::decode(reader)?;
         let kind = match reader.u32()? {
@@ -158,12 +167,15 @@ impl Definition {
             name: owned_name(field.name),
             data_type: OwnedNodeId::from(&field.data_type),
             value_rank: field.value_rank,
+            dimensions: field.array_dimensions.iter().take(DIMENSIONS).collect(),
+            max_string_length: field.max_string_length,
             is_optional: field.is_optional,
         });
         Ok((Self::Structure(kind, fields.collect()), encoding))
     }
 
-    fn read_enumeration(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+    /// Reads an EnumDefinition.
+    pub(in crate::protocol::opcua) fn read_enumeration(reader: &mut Reader<'_>) -> Result<Self, Fault> {
         let fields: List<'_, EnumFieldOnWire<'_>> = reader.list()?;
         few(&fields, reader)?;
         Ok(Self::Enumeration(fields.iter().map(|field| (field.value, owned_name(field.name))).collect()))
@@ -175,10 +187,17 @@ impl Definition {
             name: (*name).into(),
             data_type: OwnedNodeId::from(&NodeId::standard(*data_type)),
             value_rank: *value_rank,
+            dimensions: Box::default(),
+            max_string_length: 0,
             is_optional: false,
         });
         Self::Structure(StructureKind::Plain, fields.collect())
     }
+}
+
+/// The node that stands for a type which is known by its name in a data type dictionary: of the last namespace, which no server has.
+pub(super) fn described(name: &[u8]) -> NodeId<'_> {
+    NodeId { namespace: u16::MAX, identifier: Identifier::String(name) }
 }
 
 /// Definitions known of one server: those of the specification that values often have, and those that it told.
@@ -211,7 +230,29 @@ impl Definitions {
         }
     }
 
-    fn insert(&mut self, data_type: &NodeId<'_>, encoding: &NodeId<'_>, definition: Definition) -> bool {
+    /// Keeps the types of a data type dictionary (OPC 10000-3, annex C). Returns how many. Their encodings are told by `describe`.
+    pub fn learn_dictionary(&mut self, xml: &[u8]) -> usize {
+        let types = super::dictionary::types(xml);
+        types.into_iter().filter(|(name, _)| !name.is_empty()).fold(0, |count, (name, definition)| {
+            count + usize::from(self.insert(&described(name.as_bytes()), &NodeId::standard(0), definition))
+        })
+    }
+
+    /// Keeps that an encoding is described by the type of this name in a data type dictionary, whichever is told first.
+    pub fn describe(&mut self, encoding: &NodeId<'_>, name: &str) {
+        let is_known = self.data_type_of_encoding.contains_key(&OwnedNodeId::from(encoding));
+        if encoding.namespace != 0 && !is_known && self.data_type_of_encoding.len() < DEFINITIONS && name.len() <= NAME_BYTES {
+            self.data_type_of_encoding.insert(encoding.into(), OwnedNodeId::from(&described(name.as_bytes())));
+        }
+    }
+
+    /// Keeps a definition of a data type with the NodeId of its encoding. Returns whether there was room.
+    pub(in crate::protocol::opcua) fn insert(
+        &mut self,
+        data_type: &NodeId<'_>,
+        encoding: &NodeId<'_>,
+        definition: Definition,
+    ) -> bool {
         let data_type = OwnedNodeId::from(data_type);
         if self.by_data_type.len() >= DEFINITIONS && !self.by_data_type.contains_key(&data_type) {
             return false;

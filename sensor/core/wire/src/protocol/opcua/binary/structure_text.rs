@@ -3,9 +3,22 @@
 use std::fmt::Write;
 
 use super::structure::{Definition, Definitions, Field, StructureKind};
+use super::structure_size as size;
 use super::value_text::Pen;
 use super::variant::BuiltIn;
 use super::{Decode, Fault, List, NodeId, Reader, Scalar, Variant};
+
+/// Clause of padded fields.
+const PADDED: &str = "OPC 10000-14, 7.2.4.5.11";
+
+/// How the fields of structures stand.
+#[derive(Clone, Copy)]
+pub(super) struct Layout<'d> {
+    /// What data types are.
+    pub definitions: &'d Definitions,
+    /// Whether each field takes as many bytes as it may at most, where there is a most: raw fields of PubSub.
+    pub is_padded: bool,
+}
 
 /// Why a text ends early.
 pub(super) enum Stop {
@@ -28,7 +41,7 @@ impl From<std::fmt::Error> for Stop {
 }
 
 /// Built-in type in which a value of a data type of the OPC UA namespace stands, if it is a simple one (OPC 10000-5, 12).
-fn simple(data_type: u32) -> Option<BuiltIn> {
+pub(super) fn simple(data_type: u32) -> Option<BuiltIn> {
     Some(BuiltIn(match data_type {
         1..=21 | 23 | 25 => u8::try_from(data_type).ok()?,
         // BaseDataType, Number, Integer, UInteger: a Variant says which.
@@ -66,9 +79,9 @@ pub(super) fn write_structure(
     fields: &[Field],
     reader: &mut Reader<'_>,
     pen: &mut Pen<'_, '_>,
-    definitions: &Definitions,
+    layout: Layout<'_>,
 ) -> Result<(), Stop> {
-    reader.deeper(|reader| Ok(fields_of(kind, fields, reader, pen, definitions)))?
+    reader.deeper(|reader| Ok(fields_of(kind, fields, reader, pen, layout)))?
 }
 
 fn fields_of(
@@ -76,7 +89,7 @@ fn fields_of(
     fields: &[Field],
     reader: &mut Reader<'_>,
     pen: &mut Pen<'_, '_>,
-    definitions: &Definitions,
+    layout: Layout<'_>,
 ) -> Result<(), Stop> {
     pen.write_char('{')?;
     match kind {
@@ -85,7 +98,7 @@ fn fields_of(
             if let Some(index) = number.checked_sub(1) {
                 let field = usize::try_from(index).ok().and_then(|index| fields.get(index));
                 let field = field.ok_or(Stop::Misfit)?;
-                write_field(field, kind == StructureKind::SubtypedUnion, reader, pen, definitions)?;
+                write_field(field, kind == StructureKind::SubtypedUnion, reader, pen, layout)?;
             }
         }
         StructureKind::Plain | StructureKind::Subtyped | StructureKind::OptionalFields => {
@@ -96,6 +109,9 @@ fn fields_of(
                     let there = mask & 1 != 0;
                     mask >>= 1;
                     if !there {
+                        if layout.is_padded {
+                            reader.take(size::of_field(field, layout.definitions).ok_or(Stop::Misfit)?, PADDED)?;
+                        }
                         continue;
                     }
                 }
@@ -103,7 +119,7 @@ fn fields_of(
                     pen.write_str(", ")?;
                 }
                 first = false;
-                write_field(field, kind == StructureKind::Subtyped, reader, pen, definitions)?;
+                write_field(field, kind == StructureKind::Subtyped, reader, pen, layout)?;
             }
             if mask != 0 {
                 return Err(Stop::Misfit);
@@ -118,16 +134,38 @@ fn write_field(
     subtyped: bool,
     reader: &mut Reader<'_>,
     pen: &mut Pen<'_, '_>,
-    definitions: &Definitions,
+    layout: Layout<'_>,
 ) -> Result<(), Stop> {
     pen.write_str(&field.name)?;
     pen.write_str(": ")?;
+    match size::of_field(field, layout.definitions).filter(|_| layout.is_padded) {
+        Some(size) => {
+            let mut inner = Reader::new(reader.take(size, PADDED)?);
+            write_content(field, subtyped, &mut inner, pen, layout)
+        }
+        None => write_content(field, subtyped, reader, pen, layout),
+    }
+}
+
+/// Writes a field without its name.
+pub(super) fn write_content(
+    field: &Field,
+    subtyped: bool,
+    reader: &mut Reader<'_>,
+    pen: &mut Pen<'_, '_>,
+    layout: Layout<'_>,
+) -> Result<(), Stop> {
     let count = match field.value_rank {
-        -1 => return write_value(field, subtyped, reader, pen, definitions),
+        -1 => return write_value(field, subtyped, reader, pen, layout),
         1 => reader.array_length(1)?,
         2.. => {
             let dimensions: List<'_, i32> = reader.list()?;
             let mut lengths = dimensions.iter().map(|length| usize::try_from(length).unwrap_or(0));
+            // The rows of a matrix that is smaller than it may be are padded one by one.
+            let most = field.dimensions.iter().filter_map(|most| i32::try_from(*most).ok());
+            if layout.is_padded && !dimensions.iter().eq(most) {
+                return Err(Stop::Misfit);
+            }
             let count = if dimensions.is_empty() { Some(0) } else { lengths.try_fold(1, usize::checked_mul) };
             let count = count.filter(|count| *count <= reader.left());
             count.ok_or(Stop::Misfit)?
@@ -140,7 +178,7 @@ fn write_field(
         if index > 0 {
             pen.write_str(", ")?;
         }
-        write_value(field, subtyped, reader, pen, definitions)?;
+        write_value(field, subtyped, reader, pen, layout)?;
     }
     Ok(pen.write_char(']')?)
 }
@@ -150,13 +188,27 @@ fn write_value(
     subtyped: bool,
     reader: &mut Reader<'_>,
     pen: &mut Pen<'_, '_>,
-    definitions: &Definitions,
+    layout: Layout<'_>,
+) -> Result<(), Stop> {
+    if let Some(size) = size::of_value(field, layout.definitions).filter(|_| layout.is_padded) {
+        let mut inner = Reader::new(reader.take(size, PADDED)?);
+        return write_one(field, subtyped, &mut inner, pen, layout);
+    }
+    write_one(field, subtyped, reader, pen, layout)
+}
+
+fn write_one(
+    field: &Field,
+    subtyped: bool,
+    reader: &mut Reader<'_>,
+    pen: &mut Pen<'_, '_>,
+    layout: Layout<'_>,
 ) -> Result<(), Stop> {
     let data_type = field.data_type.borrow();
-    match definitions.of_data_type(&data_type) {
+    match layout.definitions.of_data_type(&data_type) {
         Some(Definition::Structure(..)) if subtyped && field.is_optional => write_built_in(BuiltIn(22), reader, pen),
         _ if subtyped && field.is_optional => write_built_in(subtyped_simple(&data_type), reader, pen),
-        Some(Definition::Structure(kind, fields)) => write_structure(*kind, fields, reader, pen, definitions),
+        Some(Definition::Structure(kind, fields)) => write_structure(*kind, fields, reader, pen, layout),
         Some(Definition::Enumeration(names)) => {
             let value = i64::from(reader.i32()?);
             match names.iter().find(|(number, _)| *number == value) {

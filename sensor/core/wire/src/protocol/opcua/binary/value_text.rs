@@ -3,8 +3,8 @@
 use std::fmt::{Result, Write};
 
 use super::number_text::{write_double, write_float, write_integer};
-use super::structure::{Definition, Definitions};
-use super::structure_text::{Stop, write_structure};
+use super::structure::{Definition, Definitions, Field};
+use super::structure_text::{Layout, Stop, write_content, write_structure};
 use super::text::{Limited, write_escaped, write_hex};
 use super::{Array, Body, DataValue, DiagnosticInfo, ExtensionObject, Reader, Scalar, Text, Variant, date_time};
 use crate::protocol::opcua::status;
@@ -51,6 +51,33 @@ impl ExtensionObject<'_> {
     /// Appends the structure's text to `out`, as `Variant::value_text_with` does.
     pub fn value_text_with(&self, out: &mut String, limit: usize, definitions: &Definitions) {
         let _ = Pen::new(out, limit, Some(definitions)).extension_object(self);
+    }
+}
+
+/// Appends the text of a raw field, at most `limit` bytes and an ellipsis: a value without its type, padded to what its field may hold at most
+/// (OPC 10000-14, 7.2.4.5.11). The reader then stands behind it. False where the bytes are not what the field says; nothing is appended then.
+pub(in crate::protocol::opcua) fn raw_text(
+    field: &Field,
+    reader: &mut Reader<'_>,
+    out: &mut String,
+    limit: usize,
+    definitions: &Definitions,
+) -> bool {
+    let (mark, layout) = (out.len(), Layout { definitions, is_padded: true });
+    let mut pen = Pen::new(out, limit, Some(definitions));
+    let size = super::structure_size::of_field(field, definitions);
+    let written = match size.map(|size| reader.take(size, "OPC 10000-14, 7.2.4.5.11")) {
+        Some(Ok(slot)) => write_content(field, false, &mut Reader::new(slot), &mut pen, layout),
+        Some(Err(_)) => Err(Stop::Misfit),
+        None => write_content(field, false, reader, &mut pen, layout),
+    };
+    match (written, size) {
+        (Ok(()), _) | (Err(Stop::Full), Some(_)) => true,
+        // Where the field ends is not known.
+        (Err(Stop::Full), None) | (Err(Stop::Misfit), _) => {
+            out.truncate(mark);
+            false
+        }
     }
 }
 
@@ -207,7 +234,8 @@ impl<'s, 'd> Pen<'s, 'd> {
         let known = self.definitions.and_then(|definitions| Some((definitions, definitions.of_encoding(&object.type_id)?)));
         if let (Some((definitions, Definition::Structure(kind, fields))), Body::Binary(body)) = (known, object.body) {
             let (mark, mut reader) = (self.out.mark(), Reader::new(body));
-            match write_structure(*kind, fields, &mut reader, self, definitions) {
+            let layout = Layout { definitions, is_padded: false };
+            match write_structure(*kind, fields, &mut reader, self, layout) {
                 Ok(()) if reader.left() == 0 => return Ok(()),
                 Err(Stop::Full) => return Err(std::fmt::Error),
                 Ok(()) | Err(Stop::Misfit) => self.out.rewind(mark),

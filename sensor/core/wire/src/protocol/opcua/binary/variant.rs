@@ -149,7 +149,7 @@ pub enum Scalar<'a> {
 
 impl<'a> Scalar<'a> {
     /// Reads a value of a type other than Null.
-    pub(super) fn decode(kind: BuiltIn, reader: &mut Reader<'a>) -> Result<Self, Fault> {
+    pub(in crate::protocol::opcua) fn decode(kind: BuiltIn, reader: &mut Reader<'a>) -> Result<Self, Fault> {
         Ok(match kind.0 {
             1 => Self::Boolean(reader.boolean()?),
             2 => Self::SByte(reader.i8()?),

@@ -24,12 +24,12 @@ pub enum PublisherId<'a> {
 pub enum Kind {
     /// Data set messages.
     DataSets,
-    /// A part of a data set message.
-    Chunk,
     /// A question about publishers.
     DiscoveryRequest,
     /// Its answer, or an announcement.
     DiscoveryResponse,
+    /// An action that is asked for, or its result (OPC 10000-14, 7.2.4.5.9): its header is not decoded.
+    Action,
     /// A type that is reserved.
     Other,
 }
@@ -45,13 +45,13 @@ pub struct Security {
     pub token_id: u32,
 }
 
-/// Headers of a network message, and its payload.
+/// What the headers of a network message say but for its publisher.
 #[derive(Clone, Copy, Debug)]
-pub struct NetworkMessage<'a> {
+pub struct Header {
     /// What it carries.
     pub kind: Kind,
-    /// Who publishes.
-    pub publisher: Option<PublisherId<'a>>,
+    /// Whether it is a part of that only.
+    pub is_chunk: bool,
     /// Class of the data sets.
     pub class: Option<Guid>,
     /// Writer group.
@@ -64,12 +64,23 @@ pub struct NetworkMessage<'a> {
     pub sequence: Option<u16>,
     /// Whether the payload header says how many data set messages there are.
     pub has_payload_header: bool,
-    /// Writers of the data sets, two bytes each.
-    pub writers: &'a [u8],
     /// Time, nanoseconds since 1970.
     pub timestamp: Option<i64>,
     /// Security.
     pub security: Option<Security>,
+}
+
+/// A network message.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkMessage<'a> {
+    /// Its headers.
+    pub header: Header,
+    /// Who publishes.
+    pub publisher: Option<PublisherId<'a>>,
+    /// Writers of the data sets, two bytes each.
+    pub writers: &'a [u8],
+    /// Promoted fields: Variants, one behind the other.
+    pub promoted: &'a [u8],
     /// The payload, without footer and signature.
     pub payload: &'a [u8],
 }
@@ -84,11 +95,12 @@ impl<'a> NetworkMessage<'a> {
         }
         let more = if flags & 0x80 != 0 { reader.u8()? } else { 0 };
         let most = if more & 0x80 != 0 { reader.u8()? } else { 0 };
-        let kind = match (most & 0x01 != 0, most >> 2 & 7) {
-            (true, 0) => Kind::Chunk,
-            (false, 0) => Kind::DataSets,
-            (_, 1) => Kind::DiscoveryRequest,
-            (_, 2) => Kind::DiscoveryResponse,
+        let is_chunk = most & 0x01 != 0;
+        let kind = match most >> 2 & 7 {
+            _ if most & 0x20 != 0 => Kind::Action,
+            0 => Kind::DataSets,
+            1 => Kind::DiscoveryRequest,
+            2 => Kind::DiscoveryResponse,
             _ => Kind::Other,
         };
         let publisher = if flags & 0x10 != 0 { Some(publisher(more & 7, &mut reader)?) } else { None };
@@ -99,22 +111,25 @@ impl<'a> NetworkMessage<'a> {
         let number = if group_flags & 4 != 0 { Some(reader.u16()?) } else { None };
         let sequence = if group_flags & 8 != 0 { Some(reader.u16()?) } else { None };
         let has_payload_header = flags & 0x40 != 0;
-        let writers = match kind {
-            Kind::DataSets if has_payload_header => {
+        let writers = match (has_payload_header, is_chunk) {
+            (false, _) => &[],
+            // A chunk is of one data set message, and names its writer alone (7.2.4.4.4).
+            (true, true) => reader.take(2, NETWORK)?,
+            (true, false) => {
                 let count = usize::from(reader.u8()?);
                 reader.take(count.saturating_mul(2), NETWORK)?
             }
-            Kind::Chunk if has_payload_header => reader.take(2, NETWORK)?,
-            _ => &[],
         };
         let timestamp = if more & 0x20 != 0 { reader.date_time()? } else { None };
         if more & 0x40 != 0 {
             reader.u16()?;
         }
-        if most & 0x02 != 0 {
+        let promoted = if most & 0x02 != 0 {
             let size = usize::from(reader.u16()?);
-            reader.take(size, NETWORK)?;
-        }
+            reader.take(size, NETWORK)?
+        } else {
+            &[]
+        };
         let (mut security, mut trailer) = (None, 0_usize);
         if more & 0x10 != 0 {
             let flags = reader.u8()?;
@@ -132,27 +147,16 @@ impl<'a> NetworkMessage<'a> {
             return Err(reader.fault(FaultKind::Truncated, NETWORK));
         };
         let payload = reader.take(length, NETWORK)?;
-        Ok(Self {
-            kind,
-            publisher,
-            class,
-            group,
-            group_version,
-            number,
-            sequence,
-            has_payload_header,
-            writers,
-            timestamp,
-            security,
-            payload,
-        })
+        let header =
+            Header { kind, is_chunk, class, group, group_version, number, sequence, has_payload_header, timestamp, security };
+        Ok(Self { header, publisher, writers, promoted, payload })
     }
 
     /// The data set messages with their writers. None where the payload does not say where they end.
     pub fn data_sets(&self) -> Option<Vec<(Option<u16>, &'a [u8])>> {
         let writers = self.writers.as_chunks::<2>().0;
         match writers {
-            [] if !self.has_payload_header => Some(vec![(None, self.payload)]),
+            [] if !self.header.has_payload_header => Some(vec![(None, self.payload)]),
             [] => Some(Vec::new()),
             [writer] => Some(vec![(Some(u16::from_le_bytes(*writer)), self.payload)]),
             several => {
@@ -191,6 +195,10 @@ pub enum DataSetKind {
     Event,
     /// Nothing new.
     KeepAlive,
+    /// An action that is asked for.
+    ActionRequest,
+    /// Its result.
+    ActionResponse,
     /// A type that is reserved.
     Other,
 }
@@ -229,9 +237,11 @@ pub struct DataSet {
     pub fields: Option<u16>,
 }
 
-/// Reads a data set message. Calls `each` with the position of a field and its value.
-pub fn data_set<'a>(data: &'a [u8], each: &mut dyn FnMut(u16, DataValue<'a>)) -> Result<(DataSet, usize), Fault> {
-    let mut reader = Reader::new(data);
+/// A field of a data set message: where it stands in its data set, and its value.
+pub type Field<'a> = (u16, DataValue<'a>);
+
+/// Reads the header of a data set message, and leaves the reader behind it.
+pub fn data_set<'a>(reader: &mut Reader<'a>) -> Result<DataSet, Fault> {
     let flags = reader.u8()?;
     let more = if flags & 0x80 != 0 { reader.u8()? } else { 0 };
     let encoding = match flags >> 1 & 3 {
@@ -245,6 +255,8 @@ pub fn data_set<'a>(data: &'a [u8], each: &mut dyn FnMut(u16, DataValue<'a>)) ->
         1 => DataSetKind::DeltaFrame,
         2 => DataSetKind::Event,
         3 => DataSetKind::KeepAlive,
+        4 => DataSetKind::ActionRequest,
+        5 => DataSetKind::ActionResponse,
         _ => DataSetKind::Other,
     };
     let sequence = if flags & 0x08 != 0 { Some(reader.u16()?) } else { None };
@@ -255,21 +267,34 @@ pub fn data_set<'a>(data: &'a [u8], each: &mut dyn FnMut(u16, DataValue<'a>)) ->
     let status = if flags & 0x10 != 0 { Some(reader.u16()?) } else { None };
     let major = if flags & 0x20 != 0 { Some(reader.u32()?) } else { None };
     let minor = if flags & 0x40 != 0 { Some(reader.u32()?) } else { None };
-    let mut set = DataSet { valid: flags & 1 != 0, kind, encoding, sequence, timestamp, status, major, minor, fields: None };
-    let is_readable = encoding != Encoding::Raw && !matches!(kind, DataSetKind::KeepAlive | DataSetKind::Other);
-    if is_readable {
-        let count = reader.u16()?;
-        set.fields = Some(count);
-        for position in 0..count {
-            let position = if kind == DataSetKind::DeltaFrame { reader.u16()? } else { position };
-            let value = match encoding {
-                Encoding::DataValue => DataValue::decode(&mut reader)?,
-                _ => DataValue { value: Some(Variant::decode(&mut reader)?), ..DataValue::default() },
-            };
-            each(position, value);
-        }
+    Ok(DataSet { valid: flags & 1 != 0, kind, encoding, sequence, timestamp, status, major, minor, fields: None })
+}
+
+impl DataSet {
+    /// Whether its fields say themselves what they are.
+    pub fn is_readable(&self) -> bool {
+        self.encoding != Encoding::Raw && self.has_fields()
     }
-    Ok((set, if is_readable { reader.left() } else { 0 }))
+
+    /// Whether fields follow.
+    pub fn has_fields(&self) -> bool {
+        matches!(self.kind, DataSetKind::KeyFrame | DataSetKind::DeltaFrame | DataSetKind::Event)
+    }
+
+    /// Reads the fields behind a header that `is_readable`. Calls `each` with them in order.
+    pub fn read<'a>(&mut self, reader: &mut Reader<'a>, each: &mut dyn FnMut(Field<'a>)) -> Result<(), Fault> {
+        let count = reader.u16()?;
+        self.fields = Some(count);
+        for position in 0..count {
+            let position = if self.kind == DataSetKind::DeltaFrame { reader.u16()? } else { position };
+            let value = match self.encoding {
+                Encoding::DataValue => DataValue::decode(reader)?,
+                _ => DataValue { value: Some(Variant::decode(reader)?), ..DataValue::default() },
+            };
+            each((position, value));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -281,16 +306,16 @@ mod tests {
         // Publisher 7 (Byte), group 3, payload header of two writers; the first has an Int32, the second is a keep-alive.
         let message = [0x71, 7, 0x01, 3, 0, 2, 10, 0, 11, 0, 8, 0, 2, 0, 0x01, 1, 0, 6, 0x2a, 0, 0, 0, 0x81, 3];
         let network = NetworkMessage::decode(&message).unwrap();
-        assert_eq!((network.publisher, network.group, network.kind), (Some(PublisherId::Number(7)), Some(3), Kind::DataSets));
+        assert_eq!((network.publisher, network.header.group), (Some(PublisherId::Number(7)), Some(3)));
+        assert_eq!((network.header.kind, network.header.is_chunk), (Kind::DataSets, false));
         let sets = network.data_sets().unwrap();
         assert_eq!(sets.iter().map(|(writer, data)| (*writer, data.len())).collect::<Vec<_>>(), [(Some(10), 8), (Some(11), 2)]);
-        let mut values = Vec::new();
-        let (first, left) = data_set(sets[0].1, &mut |at, value| values.push((at, value.value.unwrap().number()))).unwrap();
-        assert_eq!(
-            (first.kind, first.valid, first.fields, left, values),
-            (DataSetKind::KeyFrame, true, Some(1), 0, vec![(0, Some(42.0))])
-        );
-        assert_eq!(data_set(sets[1].1, &mut |_, _| {}).unwrap().0.kind, DataSetKind::KeepAlive);
+        let (mut values, mut reader) = (Vec::new(), Reader::new(sets[0].1));
+        let mut first = data_set(&mut reader).unwrap();
+        first.read(&mut reader, &mut |(at, value)| values.push((at, value.value.unwrap().number()))).unwrap();
+        assert_eq!((first.kind, first.valid, first.fields), (DataSetKind::KeyFrame, true, Some(1)));
+        assert_eq!((reader.left(), values), (0, vec![(0, Some(42.0))]));
+        assert_eq!(data_set(&mut Reader::new(sets[1].1)).unwrap().kind, DataSetKind::KeepAlive);
     }
 
     #[test]
@@ -298,7 +323,7 @@ mod tests {
         let message = [&[0x91, 0x10, 7, 0x01, 5, 0, 0, 0, 0][..], &[1, 2, 3], &[9; 32]].concat();
         let network = NetworkMessage::decode(&message).unwrap();
         assert_eq!(network.payload, [1, 2, 3]);
-        assert_eq!(network.security, Some(Security { signed: true, encrypted: false, token_id: 5 }));
+        assert_eq!(network.header.security, Some(Security { signed: true, encrypted: false, token_id: 5 }));
         assert!(NetworkMessage::decode(&message[..30]).is_err());
     }
 }

@@ -1,28 +1,32 @@
 //! OPC UA PubSub: UADP messages over UDP and Ethernet become rows of table `pubsub`, and their numbers points (OPC 10000-14, 7.2.4, 7.3).
 
+pub mod announcement;
+pub mod chunk;
 pub mod message;
+pub mod metadata;
+mod row;
 
 use std::fmt::Write as _;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::binary::{DataValue, text};
-use super::point;
+use super::binary::{Reader, text};
 use super::subscription::Server;
 use super::violation::{Broken, Budget};
 use crate::protocol::{Carrier, Context, Conversation, Probe, Side};
-use crate::record::column::TextList;
-use crate::record::table::PointAccess;
-use crate::record::table::opcua::{FieldEncoding, PubSubMessage, PubSubRow, PubSubTransport, SecurityMode};
-use message::{DataSet, DataSetKind, Encoding, Kind, NetworkMessage, PublisherId, Security};
+use crate::record::table::opcua::{PubSubMessage, PubSubTransport};
+use announcement::{Announcement, Told};
+use chunk::{Incomplete, Incompletes, Then};
+use message::{DataSet, Header, Kind, NetworkMessage, PublisherId};
+use row::{Facts, Texts};
 
 /// EtherType of UADP in Ethernet frames (OPC 10000-14, 7.3.3).
 pub const ETHER_TYPE: u16 = 0xb62c;
-/// Longest text of a field, of all fields of a row, and of a publisher.
-const FIELD_BYTES: usize = 256;
-const FIELDS_BYTES: usize = 4_096;
+/// Longest text of a publisher.
 const PUBLISHER_BYTES: usize = 256;
+/// Bytes of a network message that a violation may show.
+const SHOWN: usize = 64;
 
 /// What a datagram looks like. Away from its own port it must be consistent to the last byte, with a publisher and readable fields: one flag byte
 /// is no proof.
@@ -33,25 +37,48 @@ pub fn probe(data: &[u8], is_own_port: bool) -> Probe {
     if is_own_port {
         return Probe::Certain(Some(Side::Client));
     }
-    let is_consistent = |data: &[u8]| matches!(message::data_set(data, &mut |_, _| {}), Ok((set, 0)) if set.fields.is_some_and(|fields| fields > 0));
-    let sets = network.data_sets().unwrap_or_default();
-    let is_certain = network.kind == Kind::DataSets
-        && network.security.is_none()
-        && network.publisher.is_some()
-        && network.group.is_some()
-        && network.has_payload_header
-        && !sets.is_empty()
-        && sets.iter().all(|(_, data)| is_consistent(data));
+    let NetworkMessage { header, publisher, payload, .. } = network;
+    if header.is_chunk || header.security.is_some() || publisher.is_none() {
+        return Probe::No;
+    }
+    let is_certain = match header.kind {
+        Kind::DataSets => {
+            let sets = network.data_sets().unwrap_or_default();
+            let is_told = header.group.is_some() && header.has_payload_header && !sets.is_empty();
+            is_told && sets.iter().all(|(_, data)| is_consistent(data))
+        }
+        Kind::DiscoveryResponse => {
+            matches!(
+                announcement::announcement(payload),
+                Ok(Announcement { told: Told::MetaData(..) | Told::Writers(..), left: 0, .. })
+            )
+        }
+        _ => false,
+    };
     if is_certain { Probe::Certain(Some(Side::Client)) } else { Probe::No }
+}
+
+fn is_consistent(data: &[u8]) -> bool {
+    let mut reader = Reader::new(data);
+    let Ok(mut set) = message::data_set(&mut reader) else { return false };
+    set.is_readable() && set.read(&mut reader, &mut |_| {}).is_ok() && set.fields != Some(0) && reader.left() == 0
 }
 
 /// A publisher's conversation.
 pub struct PubSub {
     transport: PubSubTransport,
     publisher: String,
-    values: String,
-    ends: Vec<usize>,
+    texts: Texts,
+    incomplete: Incompletes,
     budget: Budget,
+}
+
+/// What is said of the network message or messages that carried something.
+#[derive(Clone, Copy)]
+struct Carried {
+    header: Header,
+    chunks: u32,
+    bytes: usize,
 }
 
 impl PubSub {
@@ -60,133 +87,190 @@ impl PubSub {
         Self {
             transport: if carrier == Carrier::Frame { PubSubTransport::Ethernet } else { PubSubTransport::Udp },
             publisher: String::new(),
-            values: String::new(),
-            ends: Vec::new(),
+            texts: Texts::default(),
+            incomplete: Incompletes::default(),
             budget: Budget::default(),
         }
     }
 
-    fn data_sets(&mut self, network: &NetworkMessage<'_>, data: &[u8], context: &mut Context<'_>) {
-        if network.security.is_some_and(|security| security.encrypted) {
-            return self.push(network, PubSubMessage::Encrypted, None, None, data.len(), context);
-        }
+    /// The publisher as data sets and points know it.
+    fn server(&self) -> Server {
+        Server(FixedState::default().hash_one(self.publisher.as_str()))
+    }
+
+    fn violate(&mut self, broken: &Broken, data: &[u8], context: &mut Context<'_>) {
+        self.budget.violate(broken, data.get(..SHOWN).unwrap_or(data), context);
+    }
+
+    /// A row of something whose content is not decoded.
+    fn plain(&mut self, carried: &Carried, message_type: PubSubMessage, writer: Option<u16>, context: &mut Context<'_>) {
+        let facts = Facts { writer, ..Facts::of(message_type, carried.bytes) };
+        self.push(carried, &facts, context);
+    }
+
+    fn push(&self, carried: &Carried, facts: &Facts<'_>, context: &mut Context<'_>) {
+        let publisher = (!self.publisher.is_empty()).then_some(&*self.publisher);
+        row::push(self.transport, publisher, (&carried.header, carried.chunks), facts, &self.texts, context);
+    }
+
+    fn data_sets(&mut self, network: &NetworkMessage<'_>, carried: &Carried, data: &[u8], context: &mut Context<'_>) {
         let Some(sets) = network.data_sets() else {
             let detail = "expected data set messages of the sizes that the payload tells, seen others".to_owned();
-            let broken = Broken { kind: "payload_sizes", clause: "OPC 10000-14, 7.2.4.5.2", detail };
-            self.budget.violate(&broken, data, context);
-            return self.push(network, PubSubMessage::Other, None, None, data.len(), context);
+            let broken = Broken { kind: "payload_sizes", clause: "OPC 10000-14, 7.2.4.5.3", detail };
+            self.violate(&broken, data, context);
+            return self.plain(carried, PubSubMessage::Other, None, context);
         };
         for (writer, set) in sets {
-            self.data_set(network, writer, set, context);
+            self.data_set(carried, writer, set, context);
         }
     }
 
-    fn data_set(&mut self, network: &NetworkMessage<'_>, writer: Option<u16>, data: &[u8], context: &mut Context<'_>) {
-        self.values.clear();
-        self.ends.clear();
-        let Self { values, ends, publisher, .. } = self;
-        let shared = &mut *context.shared;
-        let (records, points, counters, ts, party) =
-            (&mut *context.records, &mut shared.opcua.points, &mut shared.counters, context.ts, context.party);
-        let server = Server(FixedState::default().hash_one(publisher.as_str()));
-        let result = message::data_set(data, &mut |position, value: DataValue<'_>| {
-            if values.len() < FIELDS_BYTES {
-                let _ = write!(values, "{position}=");
-                value.value.unwrap_or_default().value_text(values, FIELD_BYTES);
-                ends.push(values.len());
-            }
-            let number = value.value.and_then(|value| value.number()).filter(|number| number.is_finite());
-            if let Some(number) = number {
-                let node = format!("{publisher}/{}/{position}", writer.unwrap_or_default());
-                let hash = FixedState::default().hash_one((writer, position));
-                let seen = point::Seen {
-                    server,
-                    hash,
-                    node: &node,
-                    number,
-                    access: PointAccess::Notify,
-                    status: value.status,
-                    ts,
-                    party,
-                };
-                points.update(&seen, records, counters);
-            }
-        });
-        match result {
-            Ok((set, left)) => {
-                // Short Ethernet frames are filled up with zeros (IEEE 802.3, 4.2.3.3).
-                let rest = data.get(data.len().saturating_sub(left)..).unwrap_or_default();
-                let is_padding = self.transport == PubSubTransport::Ethernet && rest.iter().all(|byte| *byte == 0);
-                if left > 0 && !is_padding {
-                    let detail = format!("expected the end of the data set message behind its fields, seen {left} bytes more");
-                    let broken = Broken { kind: "data_set_length", clause: "OPC 10000-14, 7.2.4.5.4", detail };
-                    self.budget.violate(&broken, data, context);
+    /// A data set message; without a payload header others may follow, where its fields say where it ends.
+    fn data_set(&mut self, carried: &Carried, writer: Option<u16>, data: &[u8], context: &mut Context<'_>) {
+        let mut rest = data;
+        loop {
+            let mut reader = Reader::new(rest);
+            let read = message::data_set(&mut reader)
+                .and_then(|mut set| self.fields(&mut set, writer, &mut reader, context).map(|()| set));
+            let set = match read {
+                Ok(set) => set,
+                Err(fault) => {
+                    // Without a payload header the configuration alone says where messages end.
+                    if carried.header.has_payload_header {
+                        self.violate(&Broken::encoding(&fault), rest, context);
+                    } else {
+                        context.shared.counters.pubsub_not_decoded += 1;
+                    }
+                    self.texts.clear();
+                    let sized = Carried { bytes: rest.len(), ..*carried };
+                    return self.plain(&sized, PubSubMessage::Other, writer, context);
                 }
-                let kind = match set.kind {
-                    DataSetKind::KeyFrame => PubSubMessage::KeyFrame,
-                    DataSetKind::DeltaFrame => PubSubMessage::DeltaFrame,
-                    DataSetKind::Event => PubSubMessage::Event,
-                    DataSetKind::KeepAlive => PubSubMessage::KeepAlive,
-                    DataSetKind::Other => PubSubMessage::Other,
-                };
-                self.push(network, kind, writer, Some(&set), data.len(), context);
+            };
+            let left = reader.left();
+            let behind = rest.get(rest.len().saturating_sub(left)..).unwrap_or_default();
+            // Data set messages are padded with zeros to their configured size (7.2.4.5.5), short Ethernet frames to theirs.
+            let is_padding = behind.iter().all(|byte| *byte == 0);
+            let follows = !is_padding && !carried.header.has_payload_header && set.is_readable();
+            let used = if follows { rest.len().saturating_sub(left) } else { rest.len() };
+            self.row(carried, writer, &set, used, context);
+            if follows {
+                rest = behind;
+                continue;
             }
-            Err(fault) => {
-                // Without a payload header the configuration alone says where messages end.
-                if network.has_payload_header {
-                    self.budget.violate(&Broken::encoding(&fault), data, context);
-                }
-                self.push(network, PubSubMessage::Other, writer, None, data.len(), context);
+            if !is_padding {
+                let detail = format!("expected the end of the data set message behind its fields, seen {left} bytes more");
+                self.violate(&Broken { kind: "data_set_length", clause: "OPC 10000-14, 7.2.4.5.4", detail }, data, context);
             }
+            return;
         }
     }
 
-    fn push(
+    /// Reads the fields of a data set message as far as they can be read.
+    fn fields(
         &mut self,
-        network: &NetworkMessage<'_>,
-        message_type: PubSubMessage,
+        set: &mut DataSet,
         writer: Option<u16>,
-        set: Option<&DataSet>,
-        bytes: usize,
+        reader: &mut Reader<'_>,
         context: &mut Context<'_>,
-    ) {
-        let mut class = String::new();
-        if let Some(guid) = network.class {
-            guid.write_text(&mut class);
+    ) -> Result<(), super::binary::Fault> {
+        self.texts.clear();
+        let server = self.server();
+        let mut out = row::Fields { texts: &mut self.texts, publisher: &self.publisher, server, writer, context };
+        if set.is_readable() {
+            return out.read(set, reader);
         }
-        let mut room = String::new();
-        let row = PubSubRow {
-            transport: self.transport,
-            message_type,
-            publisher_id: network.publisher.is_some().then_some(&*self.publisher),
-            data_set_class_id: network.class.is_some().then_some(&*class),
-            writer_group_id: network.group,
-            group_version: network.group_version,
-            network_message_number: network.number,
-            sequence_number: network.sequence,
-            data_set_writer_id: writer,
-            data_set_sequence: set.and_then(|set| set.sequence),
-            major_version: set.and_then(|set| set.major),
-            minor_version: set.and_then(|set| set.minor),
-            security_mode: match network.security {
-                Some(Security { encrypted: true, .. }) => SecurityMode::SignAndEncrypt,
-                Some(Security { signed: true, .. }) => SecurityMode::Sign,
-                _ => SecurityMode::None,
-            },
-            security_token_id: network.security.map(|security| security.token_id),
-            valid: set.is_some_and(|set| set.valid),
-            field_encoding: set.map(|set| match set.encoding {
-                Encoding::Variant => FieldEncoding::Variant,
-                Encoding::Raw => FieldEncoding::Raw,
-                Encoding::DataValue => FieldEncoding::DataValue,
-            }),
-            fields: set.and_then(|set| set.fields),
-            values: set.and_then(|set| set.fields).map(|_| TextList { text: &self.values, ends: &self.ends }),
-            status: set.and_then(|set| set.status).map(|code| super::item::status_text(u32::from(code) << 16, &mut room)),
-            timestamp: set.and_then(|set| set.timestamp).or(network.timestamp),
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        if set.has_fields() && !out.raw(set, reader) {
+            context.shared.counters.pubsub_raw_fields += 1;
+        }
+        if !set.has_fields() && set.kind != message::DataSetKind::KeepAlive {
+            context.shared.counters.pubsub_not_decoded += 1;
+        }
+        // What is not read is not wrong.
+        reader.take(reader.left(), "")?;
+        Ok(())
+    }
+
+    fn row(&mut self, carried: &Carried, writer: Option<u16>, set: &DataSet, bytes: usize, context: &mut Context<'_>) {
+        let facts = Facts { writer, set: Some(set), ..Facts::of(row::kind(set.kind), bytes) };
+        self.push(carried, &facts, context);
+    }
+
+    fn discovery(&mut self, carried: &Carried, payload: &[u8], context: &mut Context<'_>) {
+        let (message_type, read) = match carried.header.kind {
+            Kind::DiscoveryRequest => (PubSubMessage::DiscoveryRequest, announcement::probe(payload)),
+            _ => (PubSubMessage::DiscoveryResponse, announcement::announcement(payload)),
         };
-        context.records.pubsub.push(context.ts, context.party, &row);
+        let told = match read {
+            Ok(told) => told,
+            Err(fault) => {
+                self.violate(&Broken::encoding(&fault), payload, context);
+                return self.plain(carried, message_type, None, context);
+            }
+        };
+        if let Told::MetaData(writer, metadata) = &told.told {
+            let server = self.server();
+            if !context.shared.opcua.data_sets.learn(server, *writer, metadata) {
+                context.shared.counters.pubsub_metadata_overflow += 1;
+            }
+        }
+        if told.told == Told::Nothing && told.left > 0 {
+            context.shared.counters.pubsub_not_decoded += 1;
+        }
+        self.texts.tell(&told.told);
+        let facts = Facts { told: Some(&told), ..Facts::of(message_type, carried.bytes) };
+        self.push(carried, &facts, context);
+    }
+
+    fn chunk(&mut self, network: &NetworkMessage<'_>, carried: &Carried, data: &[u8], context: &mut Context<'_>) {
+        let writer = network.writers.first_chunk::<2>().map(|writer| u16::from_le_bytes(*writer));
+        let chunk = match chunk::chunk(network.payload) {
+            Ok(chunk) => chunk,
+            Err(fault) => {
+                self.violate(&Broken::encoding(&fault), data, context);
+                return self.plain(carried, PubSubMessage::Chunk, writer, context);
+            }
+        };
+        let (now, mut lost) = (context.ts, Vec::new());
+        let held = &mut context.shared.opcua.held_bytes;
+        let whose = (&network.header, self.publisher.as_str(), writer);
+        let then = self.incomplete.take(whose, &chunk, now, held, &mut |message| lost.push(message));
+        for message in lost {
+            self.lost(message, context);
+        }
+        match then {
+            Then::Wait => {}
+            Then::Misfit => {
+                let (end, total) = (chunk.offset.saturating_add(chunk.data.len()), chunk.total);
+                let detail =
+                    format!("expected a chunk within a message of {total} bytes that is held, seen {} to {end}", chunk.offset);
+                self.violate(&Broken { kind: "chunk_offset", clause: "OPC 10000-14, 7.2.4.4.4", detail }, data, context);
+                self.plain(carried, PubSubMessage::Chunk, writer, context);
+            }
+            Then::Whole(message, bytes) => {
+                let carried = Carried { header: message.header, chunks: message.chunks, bytes: bytes.len() };
+                match message.header.kind {
+                    Kind::DataSets => self.data_set(&carried, writer, &bytes, context),
+                    _ => self.discovery(&carried, &bytes, context),
+                }
+            }
+        }
+    }
+
+    /// A row of a message whose rest did not come.
+    #[cold]
+    fn lost(&mut self, message: Incomplete, context: &mut Context<'_>) {
+        context.shared.counters.pubsub_incomplete += 1;
+        self.texts.clear();
+        let carried = Carried { header: message.header, chunks: message.chunks, bytes: message.bytes };
+        let publisher = std::mem::replace(&mut self.publisher, message.publisher);
+        self.plain(&carried, PubSubMessage::Chunk, message.writer, context);
+        self.publisher = publisher;
+    }
+
+    fn give_up(&mut self, until: i64, context: &mut Context<'_>) {
+        while let Some(message) = self.incomplete.give_up(until, &mut context.shared.opcua.held_bytes) {
+            self.lost(message, context);
+        }
     }
 }
 
@@ -198,7 +282,7 @@ impl Conversation for PubSub {
     fn datagram(&mut self, _side: Side, data: &[u8], context: &mut Context<'_>) {
         let network = match NetworkMessage::decode(data) {
             Ok(network) => network,
-            Err(fault) => return self.budget.violate(&Broken::encoding(&fault), data, context),
+            Err(fault) => return self.violate(&Broken::encoding(&fault), data, context),
         };
         self.publisher.clear();
         match network.publisher {
@@ -209,28 +293,43 @@ impl Conversation for PubSub {
             }
             None => {}
         }
-        let size = data.len();
-        match network.kind {
-            Kind::DataSets => self.data_sets(&network, data, context),
-            Kind::Chunk => self.push(&network, PubSubMessage::Chunk, None, None, size, context),
-            Kind::DiscoveryRequest => self.push(&network, PubSubMessage::DiscoveryRequest, None, None, size, context),
-            Kind::DiscoveryResponse => self.push(&network, PubSubMessage::DiscoveryResponse, None, None, size, context),
-            Kind::Other => self.push(&network, PubSubMessage::Other, None, None, size, context),
+        let carried = Carried { header: network.header, chunks: 1, bytes: data.len() };
+        self.texts.clear();
+        self.texts.promote(network.promoted);
+        let NetworkMessage { header, payload, .. } = network;
+        match header.kind {
+            _ if header.security.is_some_and(|security| security.encrypted) => {
+                self.plain(&carried, PubSubMessage::Encrypted, None, context);
+            }
+            Kind::DataSets | Kind::DiscoveryResponse if header.is_chunk => self.chunk(&network, &carried, data, context),
+            Kind::DataSets => self.data_sets(&network, &carried, data, context),
+            Kind::DiscoveryRequest | Kind::DiscoveryResponse => self.discovery(&carried, payload, context),
+            Kind::Action => {
+                context.shared.counters.pubsub_not_decoded += 1;
+                self.plain(&carried, PubSubMessage::Action, None, context);
+            }
+            Kind::Other => {
+                context.shared.counters.pubsub_not_decoded += 1;
+                self.plain(&carried, PubSubMessage::Other, None, context);
+            }
         }
     }
 
     fn gap(&mut self, _side: Side, _lost: u64, _context: &mut Context<'_>) {}
 
     fn deadline(&self) -> Option<i64> {
-        None
+        self.incomplete.deadline()
     }
 
-    fn expire(&mut self, _now: i64, _context: &mut Context<'_>) {}
+    fn expire(&mut self, now: i64, context: &mut Context<'_>) {
+        self.give_up(now.saturating_sub(chunk::WAIT_NS), context);
+    }
 
-    fn close(&mut self, _context: &mut Context<'_>) {}
+    fn close(&mut self, context: &mut Context<'_>) {
+        self.give_up(i64::MAX, context);
+    }
 
     fn bytes(&self) -> usize {
-        let texts = self.publisher.capacity() + self.values.capacity() + self.ends.capacity() * size_of::<usize>();
-        size_of::<Self>() + texts + self.budget.bytes()
+        size_of::<Self>() + self.publisher.capacity() + self.texts.bytes() + self.budget.bytes() + self.incomplete.bytes()
     }
 }

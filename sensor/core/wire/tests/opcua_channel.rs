@@ -1,0 +1,253 @@
+//! The connection protocol and secure channels through the whole engine: reverse connect, sequence numbers, limits, diagnostics, items that are
+//! known from elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod lab;
+
+use lab::opcua::*;
+use lab::{ACK, Talk, run, violations, word};
+use wire::record::Batch;
+
+fn words(batches: &[Batch], table: &str, names: &[&str]) -> Vec<Vec<String>> {
+    lab::rows(batches, table, |batch, row| names.iter().map(|name| word(batch, name, row)).collect())
+}
+
+fn connected() -> Talk {
+    let mut talk = Talk::new(1, 1);
+    talk.port = 48_010;
+    talk.ask(lab::SYN, &[]);
+    talk.answer(lab::SYN | ACK, &[]);
+    talk.ask(ACK, &[]);
+    talk
+}
+
+fn opened() -> Talk {
+    let mut talk = connected();
+    talk.ask(ACK, &hello());
+    talk.answer(ACK, &acknowledge());
+    talk
+}
+
+/// A hello or an acknowledgement with these buffers and limits: receive, send, message, chunks.
+fn offer(kind: &[u8; 3], offers: [u32; 4]) -> Vec<u8> {
+    let mut bytes = [kind.as_slice(), b"F\0\0\0\0\0\0\0\0"].concat();
+    offers.iter().for_each(|offer| bytes.extend(offer.to_le_bytes()));
+    if kind == b"HEL" {
+        bytes.extend(text("opc.tcp://10.0.0.2"));
+    }
+    bytes[4] = bytes.len() as u8;
+    bytes
+}
+
+#[test]
+fn a_server_that_connects_to_its_client_is_the_server() {
+    let mut talk = connected();
+    let mut reverse = b"RHEF\0\0\0\0".to_vec();
+    reverse.extend([text("urn:plant:server"), text("opc.tcp://plant:4840")].concat());
+    reverse[4] = reverse.len() as u8;
+    talk.ask(ACK, &reverse);
+    talk.answer(ACK, &hello());
+    talk.ask(ACK, &acknowledge());
+    talk.answer(ACK, &message(1, 1, &read(&["A"])));
+    talk.ask(ACK, &message(1, 1, &values(&[1.5])));
+    let batches = run(&talk.packets);
+    let found = words(&batches, "opcua", &["opcua.message_type", "opcua.pairing", "server.ip", "opcua.application_uri"]);
+    let row = |kind: &str, pairing: &str, uri: &str| vec![kind.to_owned(), pairing.into(), "10.0.0.1".into(), uri.into()];
+    let expected = [
+        row("reverse_hello", "response", "urn:plant:server"),
+        row("hello", "request", "null"),
+        row("acknowledge", "response", "null"),
+        row("message", "both", "null"),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(words(&batches, "opcua", &["opcua.endpoint_url"])[0], ["opc.tcp://plant:4840"]);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+}
+
+/// Reads with these sequence numbers on a channel under a policy; violations.
+fn numbered(policy: &str, numbers: &[u32]) -> Vec<String> {
+    let mut talk = opened();
+    if policy != "None" {
+        talk.ask(ACK, &open(policy));
+        talk.answer(ACK, &open(policy));
+    }
+    let signature: &[u8] = if policy == "None" { &[] } else { &[9; 32] };
+    for (request, number) in (1..).zip(numbers) {
+        talk.ask(ACK, &message(*number, request, &[&read(&["A"])[..], signature].concat()));
+        talk.answer(ACK, &message(request, request, &[&values(&[1.0])[..], signature].concat()));
+    }
+    let batches = run(&talk.packets);
+    let inferred = words(&batches, "opcua", &["opcua.service", "opcua.inferred"]);
+    assert!(inferred.contains(&vec!["Read".into(), "true".into()]), "{inferred:?}");
+    violations(&batches)
+}
+
+#[test]
+fn sequence_numbers_start_anew_where_the_policy_lets_them() {
+    let max = u32::MAX;
+    let wrong = ["sequence_number"];
+    assert!(numbered("None", &[max - 1_000, 5]).is_empty());
+    assert!(numbered("Basic256Sha256", &[max - 1_024, 1_023]).is_empty());
+    assert_eq!(numbered("Basic256Sha256", &[max - 1_025, 1]), wrong);
+    assert_eq!(numbered("Basic256Sha256", &[max - 10, 1_024]), wrong);
+    assert!(numbered("ECC_nistP256", &[max - 1, max, 0, 1]).is_empty());
+    assert_eq!(numbered("ECC_nistP256", &[max - 10, 1]), wrong);
+    assert_eq!(numbered("None", &[7, 9]), wrong);
+    assert_eq!(numbered("None", &[7, 7]), wrong);
+}
+
+#[test]
+fn a_renewal_that_encryption_hides_takes_a_number_too() {
+    let signed = |number: u32, body: &[u8]| message(number, number, &[body, &[9; 32]].concat());
+    for (next, expected) in [(4, &[][..]), (5, &["sequence_number"][..])] {
+        let mut talk = opened();
+        talk.ask(ACK, &open("Basic256Sha256"));
+        talk.answer(ACK, &open("Basic256Sha256"));
+        talk.ask(ACK, &signed(2, &read(&["A"])));
+        talk.answer(ACK, &signed(2, &values(&[1.0])));
+        talk.ask(ACK, &open("Basic256Sha256"));
+        talk.answer(ACK, &open("Basic256Sha256"));
+        talk.ask(ACK, &signed(next, &read(&["A"])));
+        talk.answer(ACK, &message(4, next, &[&values(&[1.0])[..], &[9; 32]].concat()));
+        let batches = run(&talk.packets);
+        assert_eq!(violations(&batches), expected);
+        let openings = words(&batches, "opcua", &["opcua.message_type", "opcua.channel_request"]);
+        assert_eq!(openings.iter().filter(|row| row[0] == "open" && row[1] == "renew").count(), 2);
+    }
+}
+
+#[test]
+fn what_a_receiver_does_not_take_is_told() {
+    let mut talk = connected();
+    talk.ask(ACK, &offer(b"HEL", [8_192, 8_192, 10_000, 2]));
+    talk.answer(ACK, &offer(b"ACK", [8_192, 8_192, 0, 0]));
+    let body = values(&vec![1.0; 900]);
+    talk.ask(ACK, &message(1, 1, &read(&["A"])));
+    talk.answer(ACK, &chunk(b'F', 1, 1, &body));
+    talk.ask(ACK, &message(2, 2, &read(&["A"])));
+    for (at, part) in (2..).zip([&body[..3_000], &body[3_000..6_000], &body[6_000..]]) {
+        talk.answer(ACK, &chunk(if part.len() == 3_000 { b'C' } else { b'F' }, at, 2, part));
+    }
+    talk.ask(ACK, &message(3, 3, &read(&["A"])));
+    let long = values(&vec![1.0; 1_100]);
+    for (at, part) in (5..).zip([&long[..6_000], &long[6_000..]]) {
+        talk.answer(ACK, &chunk(if part.len() == 6_000 { b'C' } else { b'F' }, at, 3, part));
+    }
+    let batches = run(&talk.packets);
+    let found = words(&batches, "violation", &["violation.kind", "violation.clause"]);
+    let of_protocol: Vec<_> = found.iter().filter(|row| row[0] != "result_count").map(|row| row.join(" ")).collect();
+    let expected = ["chunk_size OPC 10000-6, 7.1.2.3", "chunk_count OPC 10000-6, 7.1.2.4", "message_size OPC 10000-6, 7.1.2.4"];
+    assert_eq!(of_protocol, expected);
+}
+
+#[test]
+fn an_acknowledgement_that_asks_for_more_than_the_hello_is_told() {
+    let mut talk = connected();
+    talk.ask(ACK, &offer(b"HEL", [8_192, 65_536, 0, 0]));
+    talk.answer(ACK, &offer(b"ACK", [65_536, 8_193, 0, 0]));
+    assert_eq!(violations(&run(&talk.packets)), ["buffer_size"]);
+    let mut talk = connected();
+    talk.ask(ACK, &offer(b"HEL", [8_191, 65_536, 0, 0]));
+    assert_eq!(violations(&run(&talk.packets)), ["buffer_size"]);
+}
+
+#[test]
+fn diagnostics_are_told_with_their_texts() {
+    let mut answer = response(634, 0);
+    answer.truncate(answer.len() - 8);
+    // Of the service: text 1 of the table, and an inner status.
+    answer.extend([0x24, 1, 0, 0, 0, 0, 0, 0x34, 0x80]);
+    answer.extend([2, 0, 0, 0]);
+    answer.extend([text("Odd"), text("no such tank")].concat());
+    answer.extend([0, 0, 0]);
+    // One bad value, and diagnostics of it: symbol 0, additional text, inner diagnostics with text 1.
+    answer.extend([1, 0, 0, 0, 2, 0, 0, 0x34, 0x80]);
+    answer.extend([1, 0, 0, 0, 0x51, 0, 0, 0, 0]);
+    answer.extend(text("line 3"));
+    answer.extend([0x04, 1, 0, 0, 0]);
+    let mut talk = opened();
+    talk.call(1, &[read(&["A"]), answer]);
+    let batches = run(&talk.packets);
+    let found = words(&batches, "opcua", &["opcua.reason", "opcua.status", "opcua.request_handle", "opcua.timeout_hint"]);
+    let reason = "no such tank BadNodeIdUnknown; 0: Odd, line 3 < no such tank";
+    assert_eq!(found[2], [reason, "Good", "9", "10000"]);
+    assert_eq!(words(&batches, "opcua_item", &["opcua.status"]), [["BadNodeIdUnknown"]]);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+}
+
+#[test]
+fn subscriptions_that_number_their_items_alike_are_told_apart() {
+    let mut talk = opened();
+    talk.call(1, &create_subscription(1, 5));
+    talk.call(2, &create_subscription(1, 6));
+    talk.call(3, &monitor(1, 5, "A", 33));
+    talk.call(4, &monitor(1, 6, "B", 33));
+    talk.call(5, &publish(1, 5, 33, 1.0));
+    talk.call(6, &publish(1, 6, 33, 2.0));
+    talk.call(7, &republish(1, 5, 33, 3.0));
+    talk.call(8, &rename(1, 5, 133, 44));
+    talk.call(9, &publish(1, 5, 44, 4.0));
+    talk.call(10, &delete(1, 5, 133));
+    talk.call(11, &publish(1, 5, 44, 5.0));
+    let batches = run(&talk.packets);
+    let found = words(&batches, "opcua_item", &["opcua.service", "opcua.node_id", "opcua.value", "opcua.client_handle"]);
+    let found: Vec<_> = found.into_iter().filter(|row| row[0].contains("ublish")).map(|row| row.join(" ")).collect();
+    let expected = [
+        "Publish ns=2;s=A 1.0 33",
+        "Publish ns=2;s=B 2.0 33",
+        "Republish ns=2;s=A 3.0 33",
+        "Publish ns=2;s=A 4.0 44",
+        // Deleted: the handle alone.
+        "Publish null 5.0 44",
+    ];
+    assert_eq!(found, expected);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+}
+
+#[test]
+fn a_session_goes_on_over_another_channel() {
+    let mut first = opened();
+    first.call(1, &create_subscription(1, 5));
+    first.call(2, &monitor(1, 5, "A", 33));
+    first.close();
+    let mut second = Talk::new(77, 77);
+    (second.port, second.ts) = (48_010, first.ts);
+    second.call(1, &activate(1));
+    second.call(2, &publish(1, 5, 33, 2.5));
+    let moved = second.packets.into_iter().map(|(ts, mut frame)| {
+        let at = if frame[29] == lab::CLIENT.0 { 34 } else { 36 };
+        frame[at + 1] = frame[at + 1].wrapping_add(1);
+        (ts, frame)
+    });
+    let packets: Vec<_> = first.packets.into_iter().chain(moved).collect();
+    let batches = run(&packets);
+    let calls = words(&batches, "opcua", &["opcua.service", "opcua.session", "opcua.user_token"]);
+    let of = |service: &str| calls.iter().find(|row| row[0] == service).unwrap();
+    assert_eq!(of("ActivateSession")[2], "anonymous");
+    assert_eq!(of("ActivateSession")[1], of("CreateMonitoredItems")[1]);
+    let items = words(&batches, "opcua_item", &["opcua.kind", "opcua.node_id", "opcua.inferred"]);
+    assert!(items.contains(&vec!["notify".into(), "ns=2;s=A".into(), "false".into()]), "{items:?}");
+}
+
+#[test]
+fn a_value_says_that_others_were_lost_before_it() {
+    let mut answer = response(634, 0);
+    answer.extend([3, 0, 0, 0]);
+    for status in [0x480_u32, 0x4000_0300 | 0x400, 0x8000_8000] {
+        answer.extend([3, 3, 9]);
+        answer.extend(status.to_le_bytes());
+    }
+    answer.extend([0xff; 4]);
+    let mut talk = opened();
+    talk.call(1, &[read(&["A", "B", "C"]), answer]);
+    let batches = run(&talk.packets);
+    let found: Vec<_> = words(&batches, "opcua_item", &["opcua.status"]).concat();
+    assert_eq!(found, ["Good+Overflow", "Uncertain+Constant", "Bad+StructureChanged"]);
+}
