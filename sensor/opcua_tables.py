@@ -214,8 +214,8 @@ PUBSUB: Final = (
     Column(
         "pubsub.values",
         "list<text>",
-        "field=value; the field is its name where the metadata of the data set was seen, else its position from 0; in announcements "
-        "field=type, writer=data set, publisher=connection, or endpoints",
+        "field=value; the field is its name where the metadata of the data set was seen, else its position from 0; "
+        "of announcements field=type, writer=data set, publisher=connection, or endpoints",
     ),
     Column("pubsub.promoted", "list<text>", "promoted fields: values that the header repeats, in clear"),
     Column("pubsub.status", "name", "status of the data set"),

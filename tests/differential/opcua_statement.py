@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from sensor._core import Reader
+from tests.differential.opcua_value import node, of_row, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,8 +33,15 @@ ONE_STATUS_EACH = frozenset(
 """Services whose results are one row and one status each."""
 
 
+VALUES = frozenset({"Read", "Write", "Publish", "Republish"})
+"""Services whose values are rows one by one."""
+
+TARGETS = frozenset({"translate"})
+"""Kinds of operands whose node is the server's answer."""
+
+
 class Statement(NamedTuple):
-    """Something that a message says. `what`: message, result, node, object, reference, status."""
+    """Something that a message says. `what`: message, result, node, object, reference, target, status, value."""
 
     what: str
     sender: str
@@ -86,6 +93,12 @@ def _of_item(row: dict[str, Any]) -> Iterator[Statement]:
         yield Statement("object", client, service, number, row["opcua.object_id"])
     if kind == "browse" and row["opcua.node_id"] is not None:
         yield Statement("reference", server, service, number, row["opcua.node_id"])
+    if service in VALUES and row["opcua.data_type"] is not None:
+        yield Statement(
+            "value", client if service == "Write" else server, service, number, of_row(row["opcua.data_type"], row["opcua.value"])
+        )
+    if kind in TARGETS and row["opcua.node_id"] is not None:
+        yield Statement("target", server, service, number, row["opcua.node_id"])
     if service in ONE_STATUS_EACH and row["opcua.status"] is not None:
         yield Statement("status", server, service, number, row["opcua.status"])
 
@@ -150,12 +163,16 @@ def _of_message(message: ET.Element, sender: str) -> Iterator[Statement]:
     for what, owner, label in NODES:
         for item in message.iter("field"):
             if (item.get("show") or "").endswith(f": {owner}"):
-                yield from (
-                    Statement(what, sender, service, request_id, _node(node)) for node in item if node.get("show") == label
-                )
+                named = [field for field in item if field.get("show") == label]
+                yield from (Statement(what, sender, service, request_id, node(field)) for field in named)
     for element in _labelled(message, "NodeId: ExpandedNodeId"):
         if service in {"Browse", "BrowseNext"}:
-            yield Statement("reference", sender, service, request_id, _node(element))
+            yield Statement("reference", sender, service, request_id, node(element))
+    if service in VALUES:
+        for value in values_of(message):
+            yield Statement("value", sender, service, request_id, value)
+    for element in _labelled(message, "TargetId: ExpandedNodeId"):
+        yield Statement("target", sender, service, request_id, node(element))
     if service in ONE_STATUS_EACH and full and full.endswith("Response"):
         for status in _results(message):
             yield Statement("status", sender, service, request_id, status)
@@ -174,21 +191,3 @@ def _results(message: ET.Element) -> Iterator[str]:
             status = next((field.get("showname", "") for field in own if field.get("name") in names), "[Good]")
             yield status.split("[")[-1].rstrip("]")
         return
-
-
-def _node(element: ET.Element) -> str | None:
-    """A node as our records write it."""
-    found = {field.get("name", ""): field.get("show", "") for field in element.iter("field")}
-    namespace = int(found.get("opcua.nodeid.nsindex", "0"))
-    uri = found.get("opcua.expandednodeid.NamespaceUri") or found.get("opcua.NamespaceUri")
-    server = found.get("opcua.expandednodeid.ServerIndex")
-    prefix = "" if server in {None, "0"} else f"svr={server};"
-    prefix += f"nsu={uri};" if uri else "" if namespace == 0 else f"ns={namespace};"
-    if "opcua.nodeid.string" in found:
-        return f"{prefix}s={found['opcua.nodeid.string']}"
-    if "opcua.nodeid.guid" in found:
-        return f"{prefix}g={found['opcua.nodeid.guid']}"
-    if "opcua.nodeid.bytestring" in found:
-        return f"{prefix}b={base64.b64encode(bytes.fromhex(found['opcua.nodeid.bytestring'].replace(':', ''))).decode()}"
-    number = found.get("opcua.nodeid.numeric")
-    return None if number == "0" and not prefix else f"{prefix}i={number}"

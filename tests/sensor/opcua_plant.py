@@ -58,6 +58,8 @@ class Tap:
 
     wire: Wire = field(default_factory=Wire)
     ports: int = 50_000
+    streams: dict[tuple[int, bool], bytearray] = field(default_factory=dict)
+    """What passed by client port and side, True the client's."""
 
     async def listen(self, to: int) -> asyncio.Server:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,6 +76,7 @@ class Tap:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(1_400):
                 (talk.send if from_client else talk.receive)(time.time_ns(), data)
+                self.streams.setdefault((talk.client_port, from_client), bytearray()).extend(data)
                 writer.write(data)
                 await writer.drain()
         writer.close()
