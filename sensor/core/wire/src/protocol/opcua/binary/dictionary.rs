@@ -200,3 +200,66 @@ fn standard(name: &str) -> Option<u32> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Body, Definitions, ExtensionObject, Identifier};
+    use super::*;
+
+    const HEAD: &str = r#"<opc:TypeDictionary xmlns:opc="http://opcfoundation.org/BinarySchema/" xmlns:ua="http://opcfoundation.org/UA/"
+        xmlns:tns="urn:plant" DefaultByteOrder="LittleEndian" TargetNamespace="urn:plant">"#;
+
+    /// Text of a structure of the type `Recipe` of a dictionary.
+    fn text(types: &str, body: &[u8]) -> String {
+        let xml = format!("{HEAD}{types}</opc:TypeDictionary>");
+        assert!(looks_like_one(xml.as_bytes()));
+        let encoding = NodeId { namespace: 2, identifier: Identifier::Numeric(5) };
+        let mut definitions = Definitions::default();
+        // The reference to the description may be seen before the dictionary.
+        definitions.describe(&encoding, "Recipe");
+        definitions.learn_dictionary(xml.as_bytes());
+        let mut out = String::new();
+        ExtensionObject { type_id: encoding, body: Body::Binary(body) }.value_text_with(&mut out, 200, &definitions);
+        out
+    }
+
+    #[test]
+    fn fields_arrays_and_enumerations_are_told() {
+        let types = r#"<opc:EnumeratedType Name="Mode" LengthInBits="32">
+              <opc:EnumeratedValue Name="Off" Value="0"/><opc:EnumeratedValue Name="On" Value="1"/></opc:EnumeratedType>
+            <opc:StructuredType Name="Recipe" BaseType="ua:ExtensionObject"><opc:Documentation>mixes</opc:Documentation>
+              <opc:Field Name="Mode" TypeName="tns:Mode"/><opc:Field Name="NoOfLevels" TypeName="opc:Int32"/>
+              <opc:Field Name="Levels" TypeName="opc:Byte" LengthField="NoOfLevels"/><opc:Field Name="Span" TypeName="ua:Range"/>
+            </opc:StructuredType>"#;
+        let body = [&[1, 0, 0, 0, 2, 0, 0, 0, 7, 8][..], &1.0_f64.to_le_bytes(), &2.0_f64.to_le_bytes()].concat();
+        assert_eq!(text(types, &body), "{Mode: On (1), Levels: [7, 8], Span: {Low: 1.0, High: 2.0}}");
+        assert_eq!(text(types, &body[1..]), "ns=2;i=5 (25 bytes)");
+    }
+
+    #[test]
+    fn optional_fields_and_unions_are_told() {
+        let optional = r#"<opc:StructuredType Name="Recipe"><opc:Field Name="ASpecified" TypeName="opc:Bit"/>
+              <opc:Field Name="BSpecified" TypeName="opc:Bit"/><opc:Field Name="Reserved1" TypeName="opc:Bit" Length="30"/>
+              <opc:Field Name="A" TypeName="opc:Byte" SwitchField="ASpecified"/><opc:Field Name="C" TypeName="opc:Byte"/>
+              <opc:Field Name="B" TypeName="opc:Byte" SwitchField="BSpecified"/></opc:StructuredType>"#;
+        assert_eq!(text(optional, &[2, 0, 0, 0, 7, 8]), "{C: 7, B: 8}");
+        // Bits that are not in the order of the fields, and a mask of another length.
+        let swapped = optional.replace("SwitchField=\"ASpecified\"", "SwitchField=\"BSpecified\"");
+        assert_eq!(text(&swapped, &[2, 0, 0, 0, 7, 8]), "ns=2;i=5 (6 bytes)");
+        assert_eq!(text(&optional.replace("\"30\"", "\"6\""), &[2, 0, 0, 0, 7, 8]), "ns=2;i=5 (6 bytes)");
+        let union = r#"<opc:StructuredType Name="Recipe"><opc:Field Name="SwitchField" TypeName="opc:UInt32"/>
+              <opc:Field Name="A" TypeName="opc:Byte" SwitchField="SwitchField" SwitchValue="1"/>
+              <opc:Field Name="B" TypeName="opc:UInt16" SwitchField="SwitchField" SwitchValue="2"/></opc:StructuredType>"#;
+        assert_eq!(text(union, &[2, 0, 0, 0, 7, 0]), "{B: 7}");
+    }
+
+    #[test]
+    fn what_is_no_dictionary_says_nothing() {
+        let entities = format!(r#"<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>{HEAD}</opc:TypeDictionary>"#);
+        let many = format!("{HEAD}{}</opc:TypeDictionary>", "<opc:Import/>".repeat(70_000));
+        for xml in ["<TypeDictionary/>", "<opc:TypeDictionary", "\u{0}", &entities, &many] {
+            assert!(types(xml.as_bytes()).is_empty(), "{}", &xml[..xml.len().min(40)]);
+        }
+        assert!(!looks_like_one(b"<html/>") && !looks_like_one(b"TypeDictionary") && !looks_like_one(&[0xff; 600]));
+    }
+}
