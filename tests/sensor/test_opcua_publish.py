@@ -137,6 +137,7 @@ def test_every_notified_value_is_an_operand_under_its_node(
     assert {status for value, status in told if value is None} == {0x80310000}
     assert set(expected) == set(names)
     assert found == expected
+    print(f"{len(told):,} notified values compared, 0 missing, 0 wrong")
 
 
 def test_every_change_that_the_client_was_notified_of_is_a_value_of_its_point(
