@@ -1,4 +1,4 @@
-"""`python -m tests.plant`: a day of the plant as a capture with its ground truth, or the plant live on standard output."""
+"""`python -m tests.plant`: a day of the plant as a capture with its truth, days as a data set, or the plant live as a capture."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.plant.attacks import ATTACKS
 from tests.plant.day import day
+from tests.plant.days import SETS, folder_of, make
 from tests.plant.live import live
-from tests.plant.scenarios import SCENARIOS
+from tests.plant.scenarios import DAY_SCENARIOS, SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,11 @@ def main() -> None:
     made.add_argument("--hours", type=float, default=24.0)
     made.add_argument("--scenario", default="all", help=f"all, none, or of {', '.join(SCENARIOS)}")
     made.add_argument("--attacks", default="all", help=f"all, none, or of {', '.join(ATTACKS)}")
+    many = commands.add_parser("days", help="whole days with and without attacks, as a data set for icsight evaluate")
+    many.add_argument("--set", dest="chosen", default="development", choices=list(SETS))
+    many.add_argument("--out", type=Path, help="the folder; without it the one that ICSIGHT_PLANT_DAYS names")
+    many.add_argument("--only", nargs="+", metavar="DAY", help="only these days")
+    many.add_argument("--jobs", type=int, default=1, help="days that are made at the same time")
     now = commands.add_parser("live", help="packets as they happen, as a capture on standard output")
     now.add_argument("--out", default="-", choices=["-"])
     now.add_argument("--seed", type=int, default=1)
@@ -35,7 +41,13 @@ def main() -> None:
     if arguments.command == "live":
         live(sys.stdout.buffer, seed=arguments.seed, speed=arguments.speed)
         return
-    names = {"scenario_names": _chosen(arguments.scenario, SCENARIOS), "attack_names": _chosen(arguments.attacks, ATTACKS)}
+    if arguments.command == "days":
+        make(arguments.chosen, arguments.out or folder_of(arguments.chosen), arguments.only, arguments.jobs)
+        return
+    names = {
+        "scenario_names": _chosen(arguments.scenario, SCENARIOS, DAY_SCENARIOS),
+        "attack_names": _chosen(arguments.attacks, ATTACKS),
+    }
     with arguments.out.open("wb") as out:
         packets, truth = day(out, seed=arguments.seed, hours=arguments.hours, **names)
     if arguments.truth is not None:
@@ -43,13 +55,13 @@ def main() -> None:
     print(f"{packets:,} packets, {len(truth)} attacks")
 
 
-def _chosen(names: str, known: Iterable[str]) -> list[str]:
-    """The names of a list on the command line: all, none, or some separated by commas."""
+def _chosen(names: str, known: Iterable[str], besides: Iterable[str] = ()) -> list[str]:
+    """The names of a list on the command line: all, none, or some separated by commas; all does not mean those besides."""
     known = list(known)
     chosen = {"all": known, "none": []}.get(names, names.split(","))
-    unknown = sorted(set(chosen) - set(known))
+    unknown = sorted(set(chosen) - {*known, *besides})
     if unknown:
-        raise SystemExit(f"error: {', '.join(unknown)} is not among {', '.join(known)}")
+        raise SystemExit(f"error: {', '.join(unknown)} is not among {', '.join((*known, *besides))}")
     return chosen
 
 

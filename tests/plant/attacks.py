@@ -46,7 +46,8 @@ def set_point_write(plant: Plant, now: int) -> Iterator[int]:
     session = plant.session(INTRUDER, "boiler")
     now = session.ask(now, ReadHoldingRegistersRequest(address=SETPOINTS_AT, count=3)) + SECOND
     yield now
-    now = session.ask(now, WriteSingleRegisterRequest(address=SETPOINTS_AT, registers=[1_350])) + SECOND
+    value = int(plant.vary(1_350, 900, 2_000))
+    now = session.ask(now, WriteSingleRegisterRequest(address=SETPOINTS_AT, registers=[value])) + SECOND
     yield now
     session.close(now)
 
@@ -57,15 +58,17 @@ def forged_command(plant: Plant, now: int) -> Iterator[int]:
     Whoever sits between the two rewrites sequence numbers from then on, so that neither side notices.
     """
     session = plant.hmi["treatment"]
-    request = WriteSingleRegisterRequest(address=SETPOINTS_AT + 1, registers=[900])
+    value = int(plant.vary(900, 70, 900))
+    request = WriteSingleRegisterRequest(address=SETPOINTS_AT + 1, registers=[value])
     yield session.exchange(now, request_bytes(request, 0xBEEF, 1))
 
 
 def coil_toggling(plant: Plant, now: int) -> Iterator[int]:
     """A pump's coil is switched on and off again and again."""
     session = plant.session(INTRUDER, "distribution")
-    for number in range(150):
-        now = session.ask(now, WriteSingleCoilRequest(address=0, bits=[number % 2 == 0])) + SECOND // 5
+    pause = int(plant.vary(SECOND / 5, SECOND / 20, 10 * SECOND))
+    for number in range(int(plant.vary(150, 20, 300))):
+        now = session.ask(now, WriteSingleCoilRequest(address=0, bits=[number % 2 == 0])) + pause
         yield now
     session.close(now)
 
@@ -130,7 +133,7 @@ def broadcast_write(plant: Plant, now: int) -> Iterator[int]:
 def file_write(plant: Plant, now: int) -> Iterator[int]:
     """A program is put into the boiler controller's file records."""
     session = plant.session(INTRUDER, "boiler")
-    for number in range(12):
+    for number in range(int(plant.vary(12, 3, 60))):
         record = FileRecord(file_number=4, record_number=number, record_data=b"\x4d\x5a\x90\x00")
         now = session.ask(now, WriteFileRecordRequest(records=[record])) + SECOND // 30
         yield now

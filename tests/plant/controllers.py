@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymodbus.constants import ExcCodes
@@ -33,12 +34,16 @@ SETPOINTS_AT: Final = 100
 REGISTERS: Final = 512
 COILS: Final = 64
 
+SCAN_NS: Final = 100_000_000
+"""A controller's scan cycle: values that are asked for sooner after the last are the same."""
+
 WATCHDOG_NS: Final = 60_000_000_000
 """How long a controller obeys an order to listen only: then its watchdog restarts it."""
 
 _READ_VALUES: Final = struct.pack("!BHH", 3, VALUES_AT, VALUES)
 
 BROADCAST: Final = 0
+READS: Final = frozenset({1, 2, 3, 4})
 WRITES: Final = frozenset({5, 6, 15, 16, 22})
 DIAGNOSTICS: Final = 8
 RESTART, LISTEN_ONLY = 1, 4
@@ -63,7 +68,13 @@ def crafted_bytes(pdu: bytes, transaction: int, unit: int, *, protocol: int = 0,
 
 def decoded(data: bytes) -> ModbusPDU | None:
     """A request as pymodbus' server understands it; None for a function that it does not know."""
-    return _SERVER.decoder.decode(data[7:])
+    return _read(data[7:]) if data[7] in READS else _SERVER.decoder.decode(data[7:])
+
+
+@lru_cache(maxsize=1_024)
+def _read(pdu: bytes) -> ModbusPDU | None:
+    """A read, which is the same each time: its answer is made anew and does not change it."""
+    return _SERVER.decoder.decode(pdu)
 
 
 def answer_bytes(response: ModbusPDU, data: bytes) -> bytes:
@@ -148,6 +159,8 @@ class Controller:
         """Units that do not answer their gateway now."""
         self.noise = 0.0
         """Share of requests that a serial line behind a gateway loses."""
+        self.away_until = 0
+        """Until when it is not on the network at all."""
         self.stopped_until = 0
         """Until when the program stands: values freeze."""
         self.listening_until = 0
@@ -199,9 +212,10 @@ class Controller:
     def _go_on(self, unit: int, now_ns: int) -> None:
         """Bring the unit's process to the present."""
         process = self.processes[unit]
-        seconds = min(60.0, (now_ns - self._seen[unit]) / 1e9) if self._seen[unit] else 1.0
-        if seconds <= 0 or now_ns < self.stopped_until:
+        passed = now_ns - self._seen[unit]
+        if passed < SCAN_NS or now_ns < self.stopped_until:
             return
+        seconds = min(60.0, passed / 1e9) if self._seen[unit] else 1.0
         self._seen[unit] = now_ns
         process.step(seconds, now_ns / 1e9 % DAY_SECONDS, self.setpoints(unit))
         values, coils = process.registers(), process.coils()

@@ -57,10 +57,15 @@ def day(
         scenarios.schedule(plant, name, START + int(span * WORK_SHARE) * number // (len(scenario_names) + 1))
     for number, name in enumerate(attack_names, 1):
         attacks.schedule(plant, name, START + span * number // (len(attack_names) + 1))
+    return record(plant, out, START + span)
+
+
+def record(plant: Plant, out: BinaryIO, until: int) -> tuple[int, list[Truth]]:
+    """Write what happens in a plant from now to then; returns how many packets, and the attacks in order of their beginning."""
     truth: dict[str, Truth] = {}
     count = 0
     out.write(pcap_header())
-    for packet in plant.run(START + span):
+    for packet in plant.run(until):
         count += 1
         out.write(pcap_record(packet))
         if packet.tag:

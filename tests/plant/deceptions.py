@@ -41,7 +41,7 @@ def altered_answers(plant: Plant, now: int) -> Iterator[int]:
     session = plant.hmi["distribution"]
     talk, now = session.opened(now)
     talk.middle = Middle(INTRUDER, plant.wire.tag, _with_steady_pressure)
-    for _ in range(0, MIDDLE_SECONDS, CLAIM_SECONDS):
+    for _ in range(0, int(plant.vary(MIDDLE_SECONDS, 20, 600)), CLAIM_SECONDS):
         now = claim(plant, now, DISTRIBUTION, INTRUDER.mac, HMI)
         now = claim(plant, now, HMI, INTRUDER.mac, DISTRIBUTION) + CLAIM_SECONDS * SECOND
         yield now
@@ -75,7 +75,7 @@ def replayed_values(plant: Plant, now: int) -> Iterator[int]:
         return next(again, values)
 
     controller.distortion = Distortion(tag, replay)
-    yield now + (RECORDED_SECONDS + REPLAYED_SECONDS) * SECOND
+    yield now + int((RECORDED_SECONDS + plant.vary(REPLAYED_SECONDS, 120, 1_800)) * SECOND)
     controller.distortion = None
 
 

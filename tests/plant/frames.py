@@ -15,6 +15,7 @@ import heapq
 import ipaddress
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -34,6 +35,20 @@ DONT_FRAGMENT: Final = 0x4000
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
+# Parts of a frame, each packed once: a day has ten million of them.
+_PORTS: Final = struct.Struct("!HH")
+_SEGMENT: Final = struct.Struct("!IIBBH")
+_CHECKED: Final = struct.Struct("!HH")
+_PSEUDO: Final = struct.Struct("!HH")
+_DATAGRAM: Final = struct.Struct("!BBHHHBB")
+_CHECK: Final = struct.Struct("!H")
+_RECORD: Final = struct.Struct("<IIII")
+
+
+@cache
+def _packed(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -45,7 +60,7 @@ class Host:
     @property
     def ip_bytes(self) -> bytes:
         """The address as it stands in a packet."""
-        return ipaddress.ip_address(self.ip).packed
+        return _packed(self.ip)
 
     @property
     def mac_bytes(self) -> bytes:
@@ -84,12 +99,9 @@ class Wire:
 
 def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    number = int.from_bytes(data + b"\0" if len(data) % 2 else data, "big")
+    # 65,536 is 1 modulo 65,535, so that the remainder is the sum of the words with its carries; 0 is only the sum of nothing.
+    return 0xFFFF - (number % 0xFFFF or (0xFFFF if number else 0))
 
 
 class Middle(NamedTuple):
@@ -128,6 +140,7 @@ class Talk:
             True: client.ip_bytes + server.ip_bytes,
             False: server.ip_bytes + client.ip_bytes,
         }
+        self._ports = {True: _PORTS.pack(client_port, server_port), False: _PORTS.pack(server_port, client_port)}
         self._links = {
             True: server.mac_bytes + client.mac_bytes + b"\x08\x00",
             False: client.mac_bytes + server.mac_bytes + b"\x08\x00",
@@ -140,19 +153,27 @@ class Talk:
         self, from_client: bool, flags: int, payload: bytes = b"", *, sequence: int | None = None, hops: int = HOPS
     ) -> bytes:
         """A segment of one side at its present place, or at another."""
-        ports = (self.client_port, self.server_port) if from_client else (self.server_port, self.client_port)
         place = self.sequence[from_client] if sequence is None else sequence
         acknowledged = self.sequence[not from_client] if flags & ACK else 0
         addresses = self._addresses[from_client]
-        segment = struct.pack("!HHIIBBHHH", *ports, place, acknowledged, 0x50, flags, 8_192, 0, 0) + payload
-        pseudo = addresses + struct.pack("!HH", 6, len(segment))
-        segment = segment[:16] + struct.pack("!H", checksum(pseudo + segment)) + segment[18:]
+        head = self._ports[from_client] + _SEGMENT.pack(place, acknowledged, 0x50, flags, 8_192)
+        length = 20 + len(payload)
+        check = checksum(b"".join((addresses, _PSEUDO.pack(6, length), head, payload)))
         if self._numbered:
             self._identification = (self._identification + 1) & 0xFFFF
         fragmenting = DONT_FRAGMENT if self._numbered else 0
-        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), self._identification, fragmenting, hops, 6, 0) + addresses
-        ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-        return self._links[from_client] + ip + segment
+        ip = _DATAGRAM.pack(0x45, 0, 20 + length, self._identification, fragmenting, hops, 6)
+        return b"".join(
+            (
+                self._links[from_client],
+                ip,
+                _CHECK.pack(checksum(ip + addresses)),
+                addresses,
+                head,
+                _CHECKED.pack(check, 0),
+                payload,
+            )
+        )
 
     def segment(self, ts: int, from_client: bool, flags: int, payload: bytes = b"", tag: str = "") -> None:
         """Put a segment on the wire and move its side on."""
@@ -215,4 +236,4 @@ def pcap_header() -> bytes:
 def pcap_record(packet: Packet) -> bytes:
     """A packet as a record of a capture."""
     seconds, nanoseconds = divmod(packet.ts, 1_000_000_000)
-    return struct.pack("<IIII", seconds, nanoseconds, len(packet.frame), len(packet.frame)) + packet.frame
+    return _RECORD.pack(seconds, nanoseconds, len(packet.frame), len(packet.frame)) + packet.frame

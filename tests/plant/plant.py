@@ -7,6 +7,8 @@ interleave as on a real wire.
 from __future__ import annotations
 
 import heapq
+import math
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -61,6 +63,32 @@ HMI_SECONDS, GATEWAY_SECONDS, HISTORIAN_SECONDS = 2.0, 10.0, 60.0
 """Polling periods of a lively plant."""
 
 
+def of_works(name: str, number: int) -> str:
+    """The name of a controller of the works of that number; those of the first go by their names alone."""
+    return name if number == 1 else f"{name} {number}"
+
+
+def at_works(host: Host, number: int) -> Host:
+    """The host that stands in the works of that number where this one stands in the first: works 2 is at 10.21.2.0/24."""
+    if number == 1:
+        return host
+    return Host(
+        f"10.21.{number}.{host.ip.rpartition('.')[2]}",
+        f"{host.mac[:9]}{0x10 + (number >> 8):02x}:{number & 255:02x}{host.mac[-3:]}",
+    )
+
+
+@cache
+def _resolved(asking: Host, host: Host) -> tuple[bytes, bytes]:
+    """The question for a host's hardware address, and its answer."""
+    question = ARP(op=1, hwsrc=asking.mac, psrc=asking.ip, pdst=host.ip)
+    answer = ARP(op=2, hwsrc=host.mac, psrc=host.ip, hwdst=asking.mac, pdst=asking.ip)
+    return (
+        bytes(Ether(src=asking.mac, dst="ff:ff:ff:ff:ff:ff") / question),
+        bytes(Ether(src=host.mac, dst=asking.mac) / answer),
+    )
+
+
 class _Event(NamedTuple):
     at: int
     order: int
@@ -75,15 +103,19 @@ class Plant:
         start: nanoseconds since 1970.
         seed: the same seed gives the same packets.
         pace: factor of the HMI's polling periods; 1 is a lively plant, 3 a day within 300,000 transactions.
+        works: how many water works with their boiler houses it has: five controllers each, all asked by one HMI.
+        varied: whether attacks take other sizes, values and speeds with each seed.
     """
 
-    def __init__(self, start: int, seed: int, pace: float = 1.0) -> None:
+    def __init__(self, start: int, seed: int, pace: float = 1.0, works: int = 1, *, varied: bool = False) -> None:
         self.random = np.random.default_rng(seed)
         self.wire = Wire()
         self.start = start
         self._events: list[_Event] = []
         self._order = 0
         self._port = 49_152
+        self._variation = np.random.default_rng([seed, 1]) if varied else None
+        self._works = works
         self.controllers = self._controllers()
         self.hmi = {name: Session(self, HMI, controller) for name, controller in self.controllers.items()}
         self.pollers = self._pollers(pace)
@@ -100,6 +132,12 @@ class Plant:
         """A client port that is free."""
         self._port = 49_152 if self._port >= 65_000 else self._port + 1
         return self._port
+
+    def vary(self, usual: float, least: float, most: float) -> float:
+        """A size or speed of an attack: the usual one, or one drawn between two bounds, small ones as often as large ones."""
+        if self._variation is None:
+            return usual
+        return math.exp(float(self._variation.uniform(math.log(least), math.log(most))))
 
     def session(self, client: Host, name: str) -> Session:
         """A new client of a controller."""
@@ -127,23 +165,30 @@ class Plant:
         heapq.heappush(self._events, _Event(moment, self._order, tag, steps))
 
     def _controllers(self) -> dict[str, Controller]:
-        """Four controllers, and a gateway with serial units."""
+        """Four controllers, and a gateway with serial units, for each of the works."""
 
         def noise() -> np.random.Generator:
             return np.random.default_rng(int(self.random.integers(0, 2**63)))
 
-        intake = Intake(noise())
-        treatment = Treatment(noise(), intake)
-        meters = {unit: Meters(noise(), 1_000.0 * unit) for unit in SERIAL_UNITS}
-        gateway = Controller(GATEWAY, {**meters}, response_ns=45_000_000)
-        gateway.noise = SERIAL_NOISE
-        return {
-            "intake": Controller(INTAKE, {1: intake}),
-            "treatment": Controller(TREATMENT, {1: treatment}),
-            "distribution": Controller(DISTRIBUTION, {1: Distribution(noise(), treatment)}),
-            "boiler": Controller(BOILER, {1: BoilerHouse(noise())}, response_ns=8_000_000),
-            "gateway": gateway,
-        }
+        found: dict[str, Controller] = {}
+        for number in range(1, self._works + 1):
+            intake = Intake(noise())
+            treatment = Treatment(noise(), intake)
+            meters = {unit: Meters(noise(), 1_000.0 * unit) for unit in SERIAL_UNITS}
+            gateway = Controller(at_works(GATEWAY, number), {**meters}, response_ns=45_000_000)
+            gateway.noise = SERIAL_NOISE
+            found |= {
+                of_works("intake", number): Controller(at_works(INTAKE, number), {1: intake}),
+                of_works("treatment", number): Controller(at_works(TREATMENT, number), {1: treatment}),
+                of_works("distribution", number): Controller(
+                    at_works(DISTRIBUTION, number), {1: Distribution(noise(), treatment)}
+                ),
+                of_works("boiler", number): Controller(
+                    at_works(BOILER, number), {1: BoilerHouse(noise())}, response_ns=8_000_000
+                ),
+                of_works("gateway", number): gateway,
+            }
+        return found
 
     def _pollers(self, pace: float) -> dict[str, Poller]:
         """The HMI asks everybody, the historian those whose values are kept."""
@@ -159,23 +204,26 @@ class Plant:
         ]
         pollers = {
             name: Poller(session, meters, GATEWAY_SECONDS * pace)
-            if name == "gateway"
+            if name.startswith("gateway")
             else Poller(session, process, HMI_SECONDS * pace)
             for name, session in self.hmi.items()
         }
-        for name in ("treatment", "boiler"):
+        for name in (of_works(name, number) for number in range(1, self._works + 1) for name in ("treatment", "boiler")):
             pollers[f"historian {name}"] = Poller(self.session(HISTORIAN, name), [(values, 1)], HISTORIAN_SECONDS)
         return pollers
+
+    def announce(self, now: int, host: Host) -> None:
+        """A host that has just started tells everybody its hardware address, as it is the first to ask for its own."""
+        question = ARP(op=1, hwsrc=host.mac, psrc=host.ip, pdst=host.ip)
+        self.wire.put(now, bytes(Ether(src=host.mac, dst="ff:ff:ff:ff:ff:ff") / question))
 
     def _resolve(self, now: int) -> Iterator[int]:
         """The HMI asks for each controller's hardware address, as hosts do every few minutes."""
         while True:
-            for controller in self.controllers.values():
-                host = controller.host
-                question = ARP(op=1, hwsrc=HMI.mac, psrc=HMI.ip, pdst=host.ip)
-                answer = ARP(op=2, hwsrc=host.mac, psrc=host.ip, hwdst=HMI.mac, pdst=HMI.ip)
-                self.wire.put(now, bytes(Ether(src=HMI.mac, dst="ff:ff:ff:ff:ff:ff") / question))
-                self.wire.put(now + HOP_NS, bytes(Ether(src=host.mac, dst=HMI.mac) / answer))
+            for host in [each.host for each in self.controllers.values() if now >= each.away_until]:
+                question, answer = _resolved(HMI, host)
+                self.wire.put(now, question)
+                self.wire.put(now + HOP_NS, answer)
                 now += PAUSE_NS
             now += ARP_SECONDS * SECOND
             yield now
@@ -183,8 +231,7 @@ class Plant:
     def _keep_time(self, now: int) -> Iterator[int]:
         """Each controller asks the historian for the time: the plant's UDP."""
         while True:
-            for controller in self.controllers.values():
-                host = controller.host
+            for host in [each.host for each in self.controllers.values() if now >= each.away_until]:
                 asked, answered = (at / SECOND + NTP_ERA_SECONDS for at in (now, now + HOP_NS))
                 # Every time is given: scapy would fill in the machine's own.
                 question = NTPHeader(mode=3, stratum=3, poll=10, ref=0, orig=0, recv=0, sent=asked)

@@ -24,11 +24,17 @@ STEP: Final = 30_000_000
 """Between two probes of a scan, in nanoseconds."""
 
 
+def step(plant: Plant) -> int:
+    """Between two probes of a scan, where attacks vary: from 5 ms to 5 s."""
+    return int(plant.vary(STEP, SECOND / 200, 5 * SECOND))
+
+
 def address_sweep(plant: Plant, now: int) -> Iterator[int]:
     """Holding registers are read one by one, past the last."""
     session = plant.session(INTRUDER, "treatment")
-    for address in range(0, 600, 4):
-        now = session.ask(now, ReadHoldingRegistersRequest(address=address, count=1)) + STEP
+    pause, stride = step(plant), int(plant.vary(4, 1, 12))
+    for address in range(0, 600, stride):
+        now = session.ask(now, ReadHoldingRegistersRequest(address=address, count=1)) + pause
         yield now
     session.close(now)
 
@@ -36,8 +42,9 @@ def address_sweep(plant: Plant, now: int) -> Iterator[int]:
 def function_sweep(plant: Plant, now: int) -> Iterator[int]:
     """Every function code is tried."""
     session = plant.session(INTRUDER, "intake")
-    for code in range(1, 40):
-        now = session.repeat(now, b"\0\0\0\x06\x01" + bytes((code,)) + b"\0\0\0\1") + STEP
+    pause, last = step(plant), int(plant.vary(40, 20, 127))
+    for code in range(1, last):
+        now = session.repeat(now, b"\0\0\0\x06\x01" + bytes((code,)) + b"\0\0\0\1") + pause
         yield now
     session.close(now)
 
@@ -45,15 +52,21 @@ def function_sweep(plant: Plant, now: int) -> Iterator[int]:
 def unit_sweep(plant: Plant, now: int) -> Iterator[int]:
     """All unit identifiers behind the gateway are asked."""
     session = plant.session(INTRUDER, "gateway")
-    for unit in range(1, 80):
-        now = session.ask(now, ReadHoldingRegistersRequest(address=0, count=1), unit) + STEP
+    pause, last = step(plant), int(plant.vary(80, 30, 247))
+    for unit in range(1, last):
+        now = session.ask(now, ReadHoldingRegistersRequest(address=0, count=1), unit) + pause
         yield now
     session.close(now)
 
 
+SERVICES: Final = (80, 102, 443, 502, 2_404, 4_840, 20_000, 44_818)
+"""Ports that a scan tries in any case."""
+
+
 def port_scan(plant: Plant, now: int) -> Iterator[int]:
     """One controller's ports are tried without completing a connection."""
-    for port in (*range(20, 60), 80, 102, 443, 502, 2_404, 4_840, 20_000, 44_818):
+    pause, last = step(plant), int(plant.vary(60, 40, 400))
+    for port in (*range(20, last), *(each for each in SERVICES if each >= last)):
         talk = Talk(plant.wire, INTRUDER, TREATMENT, plant.port(), port)
         talk.segment(now, True, SYN)
         if port == 502:
@@ -61,17 +74,18 @@ def port_scan(plant: Plant, now: int) -> Iterator[int]:
             talk.segment(now + 2 * HOP_NS, True, RST)
         else:
             talk.segment(now + HOP_NS, False, RST | ACK)
-        now += STEP
+        now += pause
         yield now
 
 
 def half_open(plant: Plant, now: int) -> Iterator[int]:
     """Connections are begun and never completed until the boiler's controller has no socket left."""
-    for _ in range(40):
+    pause, count = int(plant.vary(STEP, SECOND / 200, SECOND)), int(plant.vary(40, 25, 200))
+    for _ in range(count):
         talk = Talk(plant.wire, INTRUDER, BOILER, plant.port())
         talk.segment(now, True, SYN)
         talk.segment(now + HOP_NS, False, SYN | ACK)
-        now += STEP
+        now += pause
         yield now
 
 
@@ -89,15 +103,16 @@ def identification(plant: Plant, now: int) -> Iterator[int]:
 def outside_client(plant: Plant, now: int) -> Iterator[int]:
     """A public address reads a controller."""
     session = plant.session(OUTSIDE, "distribution")
-    for _ in range(5):
-        now = session.ask(now, ReadHoldingRegistersRequest(address=0, count=10)) + SECOND
+    pause = int(plant.vary(SECOND, SECOND / 5, 30 * SECOND))
+    for _ in range(int(plant.vary(5, 2, 40))):
+        now = session.ask(now, ReadHoldingRegistersRequest(address=0, count=10)) + pause
         yield now
     session.close(now)
 
 
 def arp_spoofing(plant: Plant, now: int) -> Iterator[int]:
     """The intruder tells the HMI that it is a controller, and the controller that it is the HMI."""
-    for _ in range(10):
+    for _ in range(int(plant.vary(10, 3, 60))):
         now = claim(plant, now, TREATMENT, INTRUDER.mac, HMI)
         now = claim(plant, now, HMI, INTRUDER.mac, TREATMENT) + SECOND
         yield now
@@ -148,7 +163,7 @@ def flood(plant: Plant, now: int) -> Iterator[int]:
     usual, gateway.response_ns = gateway.response_ns, 700_000_000
     talk = Talk(plant.wire, INTRUDER, GATEWAY, plant.port())
     now = talk.open(now)
-    for transaction in range(3_000):
+    for transaction in range(int(plant.vary(3_000, 1_000, 9_000))):
         talk.send(now, request_bytes(ReadCoilsRequest(address=0, count=8), transaction, 1))
         now += 1_000_000
         if transaction % 10 == 9:

@@ -1,14 +1,23 @@
 """What happens in a plant without any attack: operators trim, shifts change, engineers work, devices restart, cables fail."""
 
+# asyncua's own types are incomplete.
+# pyright: reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from asyncua import ua
+from pymodbus.pdu.bit_message import ReadCoilsRequest
+from pymodbus.pdu.mei_message import ReadDeviceInformationRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteMultipleRegistersRequest, WriteSingleRegisterRequest
 
 from tests.plant.clients import SECOND
-from tests.plant.controllers import SETPOINTS_AT
-from tests.plant.plant import ENGINEER, Plant
+from tests.plant.controllers import COILS, REGISTERS, SETPOINTS_AT
+from tests.plant.frames import Host
+from tests.plant.opcua.server import STATIONS, node, standard
+from tests.plant.opcua.works import SCADA
+from tests.plant.plant import ENGINEER, HISTORIAN, Plant
 from tests.plant.process import DAY_SECONDS
 
 if TYPE_CHECKING:
@@ -77,6 +86,74 @@ def failing_cable(plant: Plant, now: int) -> Iterator[int]:
     gateway.silent.discard(4)
 
 
+def backup_reads(plant: Plant, now: int) -> Iterator[int]:
+    """The historian copies every controller's whole map, block by block, one controller after the other."""
+    for name, controller in plant.controllers.items():
+        session = plant.session(HISTORIAN, name)
+        for unit in controller.processes:
+            for address in range(0, REGISTERS, 64):
+                now = session.ask(now, ReadHoldingRegistersRequest(address=address, count=64), unit) + SECOND // 5
+                yield now
+            now = session.ask(now, ReadCoilsRequest(address=0, count=COILS), unit) + SECOND // 5
+            yield now
+        now = session.close(now) + SECOND
+
+
+def planned_set_points(plant: Plant, now: int) -> Iterator[int]:
+    """Before the evening peak the operators fill the tower and the tank, from the HMI, and go back later."""
+    for towers, tanks, pause_seconds in ((340, 340, 5_400), (300, 320, 0)):
+        for name, value in (("distribution", towers), ("treatment", tanks)):
+            address = SETPOINTS_AT + (1 if name == "distribution" else 0)
+            now = plant.hmi[name].ask(now, WriteSingleRegisterRequest(address=address, registers=[value])) + 20 * SECOND
+            yield now
+        now += pause_seconds * SECOND
+        yield now
+
+
+def engineer_looks(plant: Plant, now: int) -> Iterator[int]:
+    """An engineer asks controllers who they are and looks at values in the control system's OPC UA server."""
+    for name in ("boiler", "intake"):
+        session = plant.session(ENGINEER, name)
+        now = session.ask(now, ReadDeviceInformationRequest(read_code=1, object_id=0)) + 5 * SECOND
+        yield now
+        now = session.ask(now, ReadHoldingRegistersRequest(address=0, count=20)) + 20 * SECOND
+        yield now
+        session.close(now)
+    line, client = plant.opcua.client(ENGINEER, SCADA, now, "UaExpert")
+    client.start()
+    for start in (standard(ua.ObjectIds.ObjectsFolder), *(node(station) for station in STATIONS)):
+        client.browse(start)
+        line.wait(line.clock + 4 * SECOND)
+        yield line.clock
+    for _ in range(10):
+        client.read(["Boiler.Pressure", "Boiler.Temperature", "Boiler.Setpoint"])
+        line.wait(line.clock + 15 * SECOND)
+        yield line.clock
+    client.leave()
+    line.close()
+
+
+def serial_line_down(plant: Plant, now: int) -> Iterator[int]:
+    """Two meters behind the gateway are without power for an hour."""
+    gateway = plant.controllers["gateway"]
+    gateway.silent |= {2, 3}
+    yield now + 3_600 * SECOND
+    gateway.silent -= {2, 3}
+
+
+def controller_replaced(plant: Plant, now: int) -> Iterator[int]:
+    """The intake's controller dies, and one with another hardware address takes its place, its address and its program."""
+    controller, poller = plant.controllers["intake"], plant.pollers["intake"]
+    poller.paused_until = now + 1_500 * SECOND
+    poller.session.broken(now, from_client=True)
+    now += 1_480 * SECOND
+    controller.away_until = now
+    yield now
+    controller.host = Host(controller.host.ip, f"{controller.host.mac[:-2]}a{controller.host.mac[-1]}")
+    plant.announce(now, controller.host)
+    yield now + SECOND
+
+
 SCENARIOS: Final[dict[str, Callable[[Plant, int], Iterator[int]]]] = {
     "normal_day": normal_day,
     "shift_change": shift_change,
@@ -84,9 +161,18 @@ SCENARIOS: Final[dict[str, Callable[[Plant, int], Iterator[int]]]] = {
     "reboot": reboot,
     "failing_cable": failing_cable,
 }
-"""All scenarios by name; without any the plant is only polled."""
+"""Scenarios by name, each within minutes; without any the plant is only polled."""
+
+DAY_SCENARIOS: Final[dict[str, Callable[[Plant, int], Iterator[int]]]] = {
+    "backup_reads": backup_reads,
+    "planned_set_points": planned_set_points,
+    "engineer_looks": engineer_looks,
+    "serial_line_down": serial_line_down,
+    "controller_replaced": controller_replaced,
+}
+"""Scenarios that take up to hours, by name."""
 
 
 def schedule(plant: Plant, name: str, moment: int) -> None:
     """Let a scenario happen at a time."""
-    plant.happen(moment, lambda now: SCENARIOS[name](plant, now))
+    plant.happen(moment, lambda now: (SCENARIOS | DAY_SCENARIOS)[name](plant, now))

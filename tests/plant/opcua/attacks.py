@@ -84,7 +84,7 @@ def method_call(plant: Plant, now: int) -> Iterator[int]:
 
 def channel_flood(plant: Plant, now: int) -> Iterator[int]:
     """Secure channels are opened and left open, until the server has none left."""
-    for _ in range(90):
+    for _ in range(int(plant.vary(90, 50, 200))):
         line, client = _stranger(plant, SCADA, now)
         client.connect()
         now = line.clock + STEP
@@ -95,7 +95,7 @@ def session_flood(plant: Plant, now: int) -> Iterator[int]:
     """Sessions are created and never used."""
     line, client = _stranger(plant, SCADA, now)
     client.connect()
-    for _ in range(60):
+    for _ in range(int(plant.vary(60, 40, 150))):
         client.sign_in()
         line.wait(line.clock + STEP)
         yield line.clock
@@ -131,7 +131,7 @@ def sign_in_guessing(plant: Plant, now: int) -> Iterator[int]:
     client.connect()
     client.sign_in("engineer", GUESSES[0])
     for password in (*GUESSES[1:], USERS["engineer"]):
-        line.wait(line.clock + 2 * SECOND)
+        line.wait(line.clock + int(plant.vary(2 * SECOND, SECOND / 2, 8 * SECOND)))
         yield line.clock
         client.activate("engineer", password)
     client.leave()
