@@ -4,8 +4,8 @@
     icsight evaluate /var/tmp/plant-days
 
 One normal day and one day under attack are of a plant with 200 controllers and have ten million records, the others are of the
-small plant and have less than one million. Nothing of it is in the repository: the same seed and the same source make the same
-bytes, so that a day is made once and found again.
+small plant and have less than one million. Two more, one of each plant, are there to learn from what is normal. Nothing of it is
+in the repository: the same seed and the same source make the same bytes, so that a day is made once and found again.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ BY_DAY: Final = ("planned_work", "planned_work", "engineer_looks", "engineer_loo
 AT_ANY_HOUR: Final = ("reboot", "failing_cable", "serial_line_down", "reboot")
 """What happens at any hour. Not each day has all of it."""
 
+LEARNED_HOURS: Final = 6.0
+"""What is learned of the large plant; of the small one it is a day."""
+
 SHIFT_HOURS: Final = (0.1, 8.0, 16.0)
 """When shifts change."""
 
@@ -63,12 +66,15 @@ class Day:
     attacked: bool = False
     large: bool = False
     hours: float = DAY_HOURS
+    learned: bool = False
+    """Whether it is only there to learn from what is normal on the others of its plant."""
 
 
 def _days(seed: int) -> tuple[Day, ...]:
     normal = [Day(f"normal-{number}", seed + number, large=number == 7) for number in range(1, 8)]
     attacked = [Day(f"attacked-{number}", seed + 10 + number, attacked=True, large=number == 7) for number in range(1, 8)]
-    return (*normal, *attacked)
+    lessons = Day("learned", seed, learned=True), Day("learned-large", seed + 50, large=True, hours=LEARNED_HOURS, learned=True)
+    return (*lessons, *normal, *attacked)
 
 
 SETS: Final = {"development": _days(20_100), "evaluation": _days(70_900)}
@@ -169,7 +175,9 @@ def _write_data_set(chosen: str, folder: Path, days: list[Day]) -> None:
             "labels": {"reader": "plant", "file": "{stem}.jsonl"},
             "judgements": judgements if day.attacked else {},
         }
+        | {"learn": [_capture(lesson, folder).name for lesson in days if lesson.learned and lesson.large == day.large]}
         for day in days
+        if not day.learned
     ]
     content = {
         "name": f"plant_{chosen}",

@@ -25,15 +25,21 @@ if TYPE_CHECKING:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Days of minutes."""
-    few = (Day("normal", 1, hours=0.05), Day("attacked", 2, attacked=True, hours=1.2), Day("large", 3, large=True, hours=0.01))
+    few = (
+        Day("learned", 4, hours=0.05, learned=True),
+        Day("normal", 1, hours=0.05),
+        Day("attacked", 2, attacked=True, hours=1.2),
+        Day("large", 3, large=True, hours=0.01),
+    )
     monkeypatch.setitem(days.SETS, "development", few)
 
 
 @pytest.mark.parametrize("chosen", list(SETS))
 def test_each_set_has_seven_normal_days_and_seven_with_at_least_forty_attacks_of_twenty_kinds(chosen: str) -> None:
     found = SETS[chosen]
-    assert [sum(day.attacked == attacked for day in found) for attacked in (False, True)] == [7, 7]
-    assert [day.name for day in found if day.large] == ["normal-7", "attacked-7"]
+    measured = [day for day in found if not day.learned]
+    assert [sum(day.attacked == attacked for day in measured) for attacked in (False, True)] == [7, 7]
+    assert [day.name for day in measured if day.large] == ["normal-7", "attacked-7"]
     kinds = [kind for day in found for kind in kinds_of(day, found)]
     assert len(kinds) >= 40
     assert set(kinds) == set(attacks.ATTACKS)
@@ -42,7 +48,7 @@ def test_each_set_has_seven_normal_days_and_seven_with_at_least_forty_attacks_of
 
 def test_seeds_for_evaluation_are_those_of_no_day_for_development() -> None:
     seeds = [day.seed for found in SETS.values() for day in found]
-    assert len(seeds) == len(set(seeds)) == 28
+    assert len(seeds) == len(set(seeds)) == 32
 
 
 @pytest.mark.parametrize("chosen", list(SETS))
@@ -59,11 +65,14 @@ def test_what_is_planned_is_known_lies_in_the_day_and_is_over_before_the_next_at
 def test_days_are_made_once_and_are_a_data_set_with_a_judgement_of_each_attack(tmp_path: Path, short: None) -> None:
     make("development", tmp_path)
     made = {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.pcap")}
-    assert len(made) == 3
+    assert len(made) == 4
     make("development", tmp_path)
     assert {file.name: file.stat().st_mtime_ns for file in tmp_path.glob("*.pcap")} == made
     cases = {case.capture.name.split("-")[0]: case for case in load(tmp_path)}
+    assert cases.keys() == {"normal", "attacked", "large"}
     assert cases["normal"].events(0, 0) == []
+    assert [lesson.name.split("-")[0] for lesson in cases["normal"].learn] == ["learned"]
+    assert cases["large"].learn == ()
     (event, *_) = cases["attacked"].events(0, 0)
     assert event.kind in attacks.ATTACKS
     assert event.shown == "records"
