@@ -1,11 +1,10 @@
 //! The parties of a record: the columns that every table starts with.
 
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, UInt16Array};
+use arrow_array::ArrayRef;
+use arrow_array::types::UInt16Type;
 use arrow_schema::{DataType, Field, TimeUnit};
 
-use super::column::{Column, Names, Timestamps};
+use super::column::{Column, Names, Optional, Timestamps};
 use crate::packet::Address;
 
 /// Who talks to whom: all common columns but the time.
@@ -104,20 +103,40 @@ impl Parties {
 #[derive(Default)]
 pub struct Common {
     ts: Timestamps,
-    parties: Vec<PartyKey>,
+    /// Parties, each with the number of rows that it has one behind the other.
+    parties: Vec<(PartyKey, u32)>,
+    rows: usize,
 }
 
 impl Common {
-    /// Adds a row.
+    /// Adds a row. Returns its number.
     #[inline]
-    pub fn push(&mut self, ts: i64, party: PartyKey) {
+    pub fn push(&mut self, ts: i64, party: PartyKey) -> usize {
         self.ts.push(ts);
-        self.parties.push(party);
+        match self.parties.last_mut() {
+            Some((latest, count)) if *latest == party => *count += 1,
+            _ => self.parties.push((party, 1)),
+        }
+        self.rows += 1;
+        self.rows - 1
+    }
+
+    /// Adds so many rows of one time.
+    #[inline]
+    pub fn extend(&mut self, count: usize, ts: i64, party: PartyKey) {
+        self.ts.extend(count, ts);
+        // A batch is cut at 65,536 rows, so that the number fits.
+        let rows = u32::try_from(count).unwrap_or(u32::MAX);
+        match self.parties.last_mut() {
+            Some((latest, count)) if *latest == party => *count += rows,
+            _ => self.parties.push((party, rows)),
+        }
+        self.rows += count;
     }
 
     /// Number of rows.
     pub(super) fn rows(&self) -> usize {
-        self.parties.len()
+        self.rows
     }
 
     /// Names, kinds, types and nullability of the common columns.
@@ -139,11 +158,12 @@ impl Common {
 
     /// Takes the rows out as arrays in the order of `fields`.
     pub(super) fn finish(&mut self, parties: &Parties) -> Vec<ArrayRef> {
+        let rows = std::mem::take(&mut self.rows);
         // Only parties of this table's rows go into its dictionaries, in order of their first row.
         let mut local = vec![u32::MAX; parties.len()];
         let mut used: Vec<&Party> = Vec::new();
-        let mut rows: Vec<u32> = Vec::with_capacity(self.parties.len());
-        for key in self.parties.drain(..) {
+        let mut runs: Vec<(u32, u32)> = Vec::with_capacity(self.parties.len());
+        for (key, count) in self.parties.drain(..) {
             let (Some(slot), Some(party)) = (local.get_mut(key.0 as usize), parties.parties.get(key.0 as usize)) else {
                 continue;
             };
@@ -151,7 +171,7 @@ impl Common {
                 *slot = u32::try_from(used.len()).unwrap_or(u32::MAX);
                 used.push(party);
             }
-            rows.push(*slot);
+            runs.push((*slot, count));
         }
         let name = |text: &dyn Fn(&Party, &mut String) -> bool| -> ArrayRef {
             let mut names = Names::default();
@@ -163,17 +183,16 @@ impl Common {
                     text(party, &mut buffer).then(|| names.intern(&buffer))
                 })
                 .collect();
-            names.extend_keys(rows.iter().map(|row| keys.get(*row as usize).copied().flatten()));
-            names.finish()
+            names.reserve(rows);
+            spread(&runs, &keys, |row, count, key| names.extend(row, count, key));
+            names.finish(rows)
         };
         let port = |port: &dyn Fn(&Party) -> Option<u16>| -> ArrayRef {
             let ports: Vec<Option<u16>> = used.iter().map(|party| port(party)).collect();
-            if ports.iter().all(Option::is_some) {
-                let ports: Vec<u16> = ports.into_iter().flatten().collect();
-                let values: Vec<u16> = rows.iter().map(|row| ports.get(*row as usize).copied().unwrap_or_default()).collect();
-                return Arc::new(UInt16Array::new(values.into(), None));
-            }
-            Arc::new(rows.iter().map(|row| ports.get(*row as usize).copied().flatten()).collect::<UInt16Array>())
+            let mut numbers = Optional::<UInt16Type>::default();
+            numbers.reserve(rows);
+            spread(&runs, &ports, |row, count, port| numbers.extend(row, count, port));
+            numbers.finish(rows)
         };
         vec![
             self.ts.finish(),
@@ -190,6 +209,18 @@ impl Common {
                 id.is_some()
             }),
         ]
+    }
+}
+
+/// Gives what is known of each party to all rows that it has: their first, how many, and the value.
+fn spread<T: Copy>(runs: &[(u32, u32)], values: &[Option<T>], mut extend: impl FnMut(usize, usize, T)) {
+    let mut row = 0;
+    for (slot, count) in runs {
+        let count = *count as usize;
+        if let Some(value) = values.get(*slot as usize).copied().flatten() {
+            extend(row, count, value);
+        }
+        row += count;
     }
 }
 

@@ -32,8 +32,8 @@ macro_rules! table {
             /// Adds a row.
             #[inline]
             pub fn push(&mut self, ts: i64, party: PartyKey, row: &$row) {
-                self.common.push(ts, party);
-                $(self.$column.grow(row.$column);)*
+                let at = self.common.push(ts, party);
+                $(self.$column.grow(at, row.$column);)*
             }
         }
 
@@ -51,8 +51,9 @@ macro_rules! table {
                 vec![$(($column_name, table!(@nullable $nullable), &self.$column as &dyn Column)),*]
             }
             fn finish(&mut self, parties: &Parties) -> Vec<ArrayRef> {
+                let rows = self.common.rows();
                 let mut arrays = self.common.finish(parties);
-                $(arrays.push(self.$column.finish());)*
+                $(arrays.push(self.$column.finish(rows));)*
                 arrays
             }
         }
@@ -183,9 +184,9 @@ macro_rules! element {
             fn columns(&mut self) -> Vec<(&'static str, &mut dyn Column)> {
                 vec![$((stringify!($column), &mut self.$column as &mut dyn Column)),*]
             }
-            fn push(&mut self, item: Self::Item<'_>) {
+            fn push(&mut self, row: usize, item: Self::Item<'_>) {
                 let ($($column),*) = item;
-                $(self.$column.grow($column);)*
+                $(self.$column.grow(row, $column);)*
             }
         }
     };
