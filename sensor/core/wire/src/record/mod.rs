@@ -43,6 +43,9 @@ pub const BATCH_BYTES: usize = 8 * 1024 * 1024;
 const PACKET_ROWS: usize = 2_048;
 const PACKET_BYTES: usize = 512 * 1024;
 
+/// Bytes that an encoded row takes as a rule: room for them is made at once.
+const IPC_ROW_BYTES: usize = 16;
+
 /// Where batches come from.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -80,7 +83,8 @@ impl Batch {
     /// Arrow refuses to write the batch.
     pub fn ipc(&self) -> Result<Vec<u8>, ArrowError> {
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &self.records.schema(), options)?;
+        let room = Vec::with_capacity(self.records.num_rows() * IPC_ROW_BYTES);
+        let mut writer = StreamWriter::try_new_with_options(room, &self.records.schema(), options)?;
         writer.write(&self.records)?;
         writer.finish()?;
         writer.into_inner()

@@ -7,10 +7,10 @@ use super::status;
 use super::violation::Broken;
 
 /// A message of an exchange: whether its end is missing, what it is, and where decoding ended.
-pub type Half<'a> = Option<(bool, Decoded<'a>, Option<Fault>)>;
+pub type Half<'d, 'a> = Option<(bool, &'d Decoded<'a>, Option<Fault>)>;
 
 /// Checks a request and its response. `counts`: items asked for, results seen.
-pub fn exchange(halves: &[Half<'_>; 2], counts: (usize, usize), broken: &mut Vec<Broken>) {
+pub fn exchange(halves: &[Half<'_, '_>; 2], counts: (usize, usize), broken: &mut Vec<Broken>) {
     for (is_cut, decoded, fault) in halves.iter().flatten() {
         let is_expected = |fault: &Fault| *is_cut && fault.kind == FaultKind::Truncated;
         for fault in decoded.irregular.iter().chain(fault.iter().filter(|fault| !is_expected(fault))) {

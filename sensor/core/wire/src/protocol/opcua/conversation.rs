@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use super::binary::Text;
 use super::channel::{self, Channel, Content};
 use super::chunk::{Assembly, HELD_BYTES, Message};
+use super::exchange::{self, Body, Exchange, Lent};
 use super::identity;
-use super::item::{Room, plain};
-use super::row::{self, Body, Exchange, Facts, Head, Lent};
+use super::item_text::{Room, plain};
+use super::poll::PollId;
+use super::row::{self, Facts, Head};
 use super::service::{self, Operand, Service};
+use super::service_name::name_of;
 use super::session::Sessions;
 use super::subscription::Server;
 use super::transport::{self, Chunk, Framed, HEADER_BYTES, Offer, Part};
@@ -86,6 +89,7 @@ pub struct Opcua {
     over: VecDeque<u32>,
     sessions: Sessions,
     room: Room,
+    poll: PollId,
     broken: Vec<Broken>,
     budget: Budget,
     is_introduced: bool,
@@ -108,6 +112,7 @@ impl Opcua {
             over: VecDeque::new(),
             sessions: Sessions::default(),
             room: Room::default(),
+            poll: PollId::default(),
             broken: Vec::new(),
             budget: Budget::default(),
             is_introduced: false,
@@ -600,9 +605,9 @@ impl Opcua {
             response: body(response.as_ref()),
             certificates: [shown(client), shown(server)],
         };
-        let Self { channel, sessions, room, broken, server, .. } = self;
-        let mut lent = Lent { channel, sessions, room, server: server.unwrap_or_default(), broken };
-        match row::record(&exchange, *rows, &mut lent, context) {
+        let Self { channel, sessions, room, poll, broken, server, .. } = self;
+        let mut lent = Lent { channel, sessions, room, server: server.unwrap_or_default(), poll, broken };
+        match exchange::record(&exchange, *rows, &mut lent, context) {
             Some(rows) => self.parked = Some(Parked { rows, ..work }),
             None => {
                 if !self.broken.is_empty() {
@@ -673,7 +678,7 @@ impl Opcua {
         if let Some(request) = &request {
             head.pairing = Pairing::Both;
             head.response_time = Some(start.saturating_sub(request.end).max(0));
-            facts.service = channel::service_of(&request.body).map(|(service, _)| row::name_of(service));
+            facts.service = channel::service_of(&request.body).map(|(service, _)| name_of(service));
         }
         match transport::error(body) {
             Ok((code, reason)) => {

@@ -1,7 +1,7 @@
 //! What OPC UA tells of devices: applications describe themselves, and servers their builds.
 
 use super::binary::{Body, Decode, LocalizedText, Reader, Scalar, Text, Variant};
-use super::item::plain;
+use super::item_text::plain;
 use super::service::ApplicationDescription;
 use crate::device::Device;
 use crate::protocol::{Context, Side};

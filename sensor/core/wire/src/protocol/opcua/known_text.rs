@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 use super::binary::{NodeId, OwnedNodeId, number_text};
-use super::item;
+use super::node;
 
 /// Numbers whose texts are held.
 const NUMBERS: usize = 1_024;
@@ -102,7 +102,7 @@ impl Nodes {
 
     #[inline(never)]
     fn find(&mut self, node: &NodeId<'_>) -> Option<u32> {
-        let hash = item::hash(node);
+        let hash = node::hash(node);
         let is_it = |at: &u32| self.all.get(*at as usize).is_some_and(|known| known.node.borrow() == *node);
         let at = match self.index.find(hash, is_it) {
             Some(at) => *at,
@@ -160,7 +160,7 @@ mod tests {
             for node in [NodeId { namespace: 1, identifier: Identifier::Numeric(number) }, text] {
                 let mut expected = String::new();
                 node.write_text(&mut expected);
-                assert_eq!(nodes.text(&node), Some((&*expected, item::hash(&node))));
+                assert_eq!(nodes.text(&node), Some((&*expected, node::hash(&node))));
             }
             assert!(nodes.all.len() <= NODES);
         }

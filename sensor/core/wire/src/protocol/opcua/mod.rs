@@ -1,5 +1,7 @@
 //! OPC UA: binary encoding of messages (OPC 10000-6), the services that they carry (OPC 10000-4), and the rows that they become.
 
+mod answers;
+mod asked;
 pub mod binary;
 pub mod certificate;
 pub mod channel;
@@ -7,15 +9,22 @@ mod check;
 pub mod chunk;
 mod conversation;
 mod diagnostics;
+mod exchange;
 mod history;
 mod identity;
 mod item;
+mod item_text;
 mod known_text;
+mod monitored_row;
 pub mod name;
+mod node;
+mod number_row;
 pub mod point;
+pub mod poll;
 pub mod pubsub;
 mod row;
 pub mod service;
+mod service_name;
 mod session;
 pub mod status;
 pub mod structures;
@@ -39,6 +48,8 @@ pub struct Servers {
     pub data_sets: pubsub::metadata::DataSets,
     /// Last values of points.
     pub points: point::Points,
+    /// Reads that come again and again.
+    pub polls: poll::Polls,
     /// Texts of nodes.
     pub node_texts: known_text::Nodes,
     /// Texts of numbers.
@@ -55,6 +66,7 @@ impl Servers {
             + self.structures.bytes()
             + self.names.bytes()
             + self.points.bytes()
+            + self.polls.bytes()
             + self.data_sets.bytes()
             + texts
     }

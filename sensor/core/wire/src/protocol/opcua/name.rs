@@ -17,6 +17,7 @@ const NAME_COST: usize = 48;
 pub struct NodeNames {
     names: HashMap<(Server, u64), Box<str>, FixedState>,
     text_bytes: usize,
+    changes: u64,
     /// Names that were not taken in because there was no room.
     pub overflow: u64,
 }
@@ -25,6 +26,18 @@ impl NodeNames {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.text_bytes + self.names.capacity() * NAME_COST
+    }
+
+    /// Whether no name is known.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Number of changes so far: what was looked up holds while it stands.
+    #[inline]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// A node has this name.
@@ -36,12 +49,14 @@ impl NodeNames {
             if **known != *name {
                 self.text_bytes = (self.text_bytes + name.len()).saturating_sub(known.len());
                 *known = name.into();
+                self.changes += 1;
             }
         } else if self.names.len() >= NAMES {
             self.overflow += 1;
         } else {
             self.text_bytes += name.len();
             self.names.insert((server, node), name.into());
+            self.changes += 1;
         }
     }
 

@@ -1,9 +1,11 @@
 //! Last values of OPC UA points: a value is a row when it changes, and once a minute.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
+use std::hash::BuildHasher;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use super::name::NodeNames;
 use super::subscription::Server;
 use crate::protocol::Counters;
 use crate::record::column::Name;
@@ -14,6 +16,9 @@ use crate::record::{PartyKey, Records};
 pub const REFRESH_NS: i64 = 60_000_000_000;
 /// Points that may be held in all.
 pub const POINTS: usize = 524_288;
+
+/// What the text of a number takes, an estimate.
+const TEXT_COST: usize = 32;
 
 /// A value that was seen.
 #[derive(Clone, Copy, Debug)]
@@ -38,58 +43,148 @@ pub struct Seen<'a> {
     pub party: PartyKey,
 }
 
-#[derive(Clone, Copy)]
-struct Last {
+/// What was seen of a point.
+pub struct Last {
+    server: Server,
+    hash: u64,
+    /// The point that came behind it last: pollers ask for the same points in the same order.
+    next: u32,
     number: f64,
     quality: Quality,
+    /// Time of its last row; `i64::MIN` where there was none.
     shown: i64,
+    /// The value whose text is held: type, 0 where there is none, and bits.
+    kind: u8,
+    bits: u64,
+    text: String,
+    /// Key of the node's name in the rows of operands, and the numbers of cuts and of changes of names behind which it was looked up.
+    name: Option<i32>,
+    named: (u64, u64),
 }
 
-/// Last values of all points.
+impl Last {
+    /// Text of a number, by its type and bits; `write` is asked where it is not the text of the last one.
+    #[inline]
+    pub fn text(&mut self, (kind, bits): (u8, u64), write: impl FnOnce(&mut String)) -> &str {
+        if (self.kind, self.bits) != (kind, bits) {
+            (self.kind, self.bits) = (kind, bits);
+            self.text.clear();
+            write(&mut self.text);
+        }
+        &self.text
+    }
+
+    /// Key of the node's name in the rows of operands.
+    #[inline]
+    pub fn name(&mut self, names: &NodeNames, records: &mut Records) -> Option<i32> {
+        if names.is_empty() {
+            return None;
+        }
+        let now = (records.cuts(), names.changes());
+        if self.named != now {
+            self.named = now;
+            self.name = names.get(self.server, self.hash).map(|name| records.opcua_item.name.intern(name));
+        }
+        self.name
+    }
+
+    /// Takes a value in. Returns whether it is a row, because it is new or due.
+    #[inline]
+    pub fn show(&mut self, number: f64, quality: Quality, ts: i64) -> bool {
+        let is_fresh = self.shown > ts.saturating_sub(REFRESH_NS);
+        if is_fresh && self.number == number && self.quality == quality {
+            return false;
+        }
+        (self.number, self.quality, self.shown) = (number, quality, ts);
+        true
+    }
+}
+
+/// Quality that a status code means: its two highest bits are its severity (OPC 10000-4, 7.39.1).
+#[inline]
+pub fn quality(status: u32) -> Quality {
+    match status >> 30 {
+        0 => Quality::Good,
+        1 => Quality::Uncertain,
+        _ => Quality::Bad,
+    }
+}
+
+/// What was seen of all points.
 #[derive(Default)]
 pub struct Points {
-    last: HashMap<(Server, u64), Last, FixedState>,
+    all: Vec<Last>,
+    index: HashTable<u32>,
+    latest: u32,
 }
 
 impl Points {
-    /// Bytes held.
+    /// Bytes held, an estimate.
     pub fn bytes(&self) -> usize {
-        self.last.capacity() * size_of::<((Server, u64), Last)>()
+        self.all.capacity() * size_of::<Last>() + self.all.len() * TEXT_COST + self.index.capacity() * size_of::<u32>()
+    }
+
+    /// Whether there is no room for another point.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.all.len() >= POINTS
+    }
+
+    /// What was seen of a point; nothing yet, where it is new. None: there is no room for it.
+    #[inline]
+    pub fn of(&mut self, server: Server, hash: u64) -> Option<&mut Last> {
+        let is_it = |at: &u32| self.all.get(*at as usize).is_some_and(|last| last.hash == hash && last.server == server);
+        let expected = self.all.get(self.latest as usize).map(|last| last.next);
+        let at = match expected.filter(is_it) {
+            Some(at) => at,
+            None => self.find(server, hash)?,
+        };
+        self.latest = at;
+        self.all.get_mut(at as usize)
+    }
+
+    #[inline(never)]
+    fn find(&mut self, server: Server, hash: u64) -> Option<u32> {
+        let key = |last: &Last| FixedState::default().hash_one((last.server, last.hash));
+        let wanted = FixedState::default().hash_one((server, hash));
+        let Self { all, index, .. } = self;
+        let is_it = |at: &u32| all.get(*at as usize).is_some_and(|last| last.hash == hash && last.server == server);
+        let at = match index.find(wanted, is_it) {
+            Some(at) => *at,
+            None if all.len() >= POINTS => return None,
+            None => {
+                let at = u32::try_from(all.len()).unwrap_or(u32::MAX);
+                let (number, quality, shown) = (f64::NAN, Quality::Good, i64::MIN);
+                let (kind, bits, text, name, named) = (0, 0, String::new(), None, (u64::MAX, 0));
+                all.push(Last { server, hash, next: at, number, quality, shown, kind, bits, text, name, named });
+                index.insert_unique(wanted, at, |at| all.get(*at as usize).map_or(0, key));
+                at
+            }
+        };
+        if let Some(latest) = all.get_mut(self.latest as usize) {
+            latest.next = at;
+        }
+        Some(at)
     }
 
     /// Takes a value in and makes a row of it if it is new or due.
     pub fn update(&mut self, seen: &Seen<'_>, records: &mut Records, counters: &mut Counters) {
-        // The two highest bits of a status code are its severity (OPC 10000-4, 7.39.1).
-        let quality = match seen.status >> 30 {
-            0 => Quality::Good,
-            1 => Quality::Uncertain,
-            _ => Quality::Bad,
-        };
-        let now = Last { number: seen.number, quality, shown: seen.ts };
-        let is_full = self.last.len() >= POINTS;
-        match self.last.entry((seen.server, seen.hash)) {
-            Entry::Occupied(mut known) => {
-                let before = known.get_mut();
-                let is_fresh = before.shown > seen.ts.saturating_sub(REFRESH_NS);
-                if is_fresh && before.number == seen.number && before.quality == quality {
-                    return;
+        let quality = quality(seen.status);
+        match self.of(seen.server, seen.hash) {
+            None => counters.points_overflow += 1,
+            Some(last) => {
+                if last.show(seen.number, quality, seen.ts) {
+                    push(seen, Name::Text(seen.node), records);
                 }
-                *before = now;
             }
-            Entry::Vacant(_) if is_full => {
-                counters.points_overflow += 1;
-                return;
-            }
-            Entry::Vacant(new) => drop(new.insert(now)),
         }
-        let row = PointRow {
-            id: Name::Text(seen.node),
-            name: seen.name,
-            number: seen.number,
-            access: seen.access,
-            quality,
-            protocol: PointProtocol::Opcua,
-        };
-        records.point.push(seen.ts, seen.party, &row);
     }
+}
+
+/// Adds a row of a point.
+#[inline]
+pub fn push(seen: &Seen<'_>, id: Name<'_>, records: &mut Records) {
+    let Seen { name, number, access, status, .. } = *seen;
+    let row = PointRow { id, name, number, access, quality: quality(status), protocol: PointProtocol::Opcua };
+    records.point.push(seen.ts, seen.party, &row);
 }

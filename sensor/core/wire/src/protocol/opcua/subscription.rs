@@ -9,6 +9,8 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use super::binary::List;
+use super::item::Item;
+use super::node::{Keys, Node};
 use super::service::SimpleAttributeOperand;
 
 /// Monitored items that may be held in all.
@@ -20,7 +22,7 @@ const NODE_BYTES: usize = 512;
 /// Fields of an event that are named.
 const EVENT_FIELDS: usize = 64;
 /// What an item costs beside its texts.
-const ITEM_COST: usize = 96;
+const ITEM_COST: usize = 128;
 
 /// A server: a hash of its address and port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,6 +39,8 @@ pub struct Monitored {
     pub node: Arc<str>,
     /// Hash of its node, for names and points.
     pub hash: u64,
+    /// Keys of its text.
+    pub keys: Keys,
     /// Its attribute.
     pub attribute: u32,
     /// Whether a part of an array is monitored.
@@ -47,6 +51,26 @@ pub struct Monitored {
     pub fields: Option<Arc<[Box<str>]>>,
     /// Whether the server was seen to create it.
     pub is_confirmed: bool,
+}
+
+impl Monitored {
+    /// The item that a request creates.
+    pub fn of(item: &Item<'_>, item_id: Option<u32>, is_confirmed: bool) -> Self {
+        let mut node = String::new();
+        if let Node::Plain(id) = &item.node {
+            id.write_text(&mut node);
+        }
+        Self {
+            node: Arc::from(node),
+            hash: item.node.hash().unwrap_or_default(),
+            keys: Keys::default(),
+            attribute: item.attribute.unwrap_or_default(),
+            is_part: !item.index_range.unwrap_or_default().is_empty(),
+            item_id,
+            fields: item.filter.map(|filter| field_names(filter.select)),
+            is_confirmed,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -153,10 +177,10 @@ impl Subscriptions {
     }
 
     /// The item of a handle, and whether its subscription belongs to another session than this as far as is known.
-    pub fn item(&self, server: Server, id: u32, handle: u32, session: Option<SessionKey>) -> Option<(&Monitored, bool)> {
-        let subscription = self.all.get(&(server, id))?;
+    pub fn item(&mut self, server: Server, id: u32, handle: u32, session: Option<SessionKey>) -> Option<(&mut Monitored, bool)> {
+        let subscription = self.all.get_mut(&(server, id))?;
         let is_foreign = matches!((subscription.session, session), (Some(owner), Some(user)) if owner != user);
-        Some((subscription.items.get(&handle)?, is_foreign))
+        Some((subscription.items.get_mut(&handle)?, is_foreign))
     }
 
     /// The node of an item by the server's number, as text.
@@ -189,6 +213,7 @@ mod tests {
         Monitored {
             node: node.into(),
             hash: 7,
+            keys: Keys::default(),
             attribute: 13,
             is_part: false,
             item_id: Some(item_id),
@@ -197,8 +222,8 @@ mod tests {
         }
     }
 
-    fn node(all: &Subscriptions, id: u32, handle: u32) -> Option<&str> {
-        all.item(HERE, id, handle, None).map(|(item, _)| &*item.node)
+    fn node(all: &mut Subscriptions, id: u32, handle: u32) -> Option<String> {
+        all.item(HERE, id, handle, None).map(|(item, _)| item.node.to_string())
     }
 
     #[test]
@@ -208,19 +233,19 @@ mod tests {
         all.created(HERE, 5, one);
         all.monitored(HERE, 5, 10, one, item("i=1", 100));
         all.monitored(HERE, 5, 11, one, item("i=2", 101));
-        assert_eq!(node(&all, 5, 10), Some("i=1"));
+        assert_eq!(node(&mut all, 5, 10), Some("i=1".to_owned()));
         assert!(all.item(HERE, 5, 10, other).unwrap().1);
         all.transferred(HERE, 5, other);
         assert!(!all.item(HERE, 5, 10, other).unwrap().1);
         all.renamed(HERE, 5, 101, 12);
-        assert_eq!([11, 12].map(|handle| node(&all, 5, handle)), [None, Some("i=2")]);
+        assert_eq!([11, 12].map(|handle| node(&mut all, 5, handle)), [None, Some("i=2".to_owned())]);
         all.removed(HERE, 5, &HashSet::from_iter([100]));
-        assert_eq!([10, 12].map(|handle| node(&all, 5, handle)), [None, Some("i=2")]);
+        assert_eq!([10, 12].map(|handle| node(&mut all, 5, handle)), [None, Some("i=2".to_owned())]);
         assert_eq!(all.item(Server(2), 5, 12, None).map(|_| ()), None);
         all.ended(HERE, SessionKey(1));
-        assert_eq!(node(&all, 5, 12), Some("i=2"));
+        assert_eq!(node(&mut all, 5, 12), Some("i=2".to_owned()));
         all.ended(HERE, SessionKey(2));
-        assert_eq!(node(&all, 5, 12), None);
+        assert_eq!(node(&mut all, 5, 12), None);
         assert_eq!((all.items, all.text_bytes), (0, 0));
     }
 

@@ -5,6 +5,10 @@
 use super::*;
 use crate::record::column::{TextList, TextLists, Times};
 
+mod number;
+
+pub use number::{NumberRow, NumberRun};
+
 choice! {
     /// Message of the connection protocol or of a secure channel (OPC 10000-6, 7.1.2.2, 6.7.2).
     pub enum MessageType {
@@ -196,19 +200,19 @@ table! {
     OpcuaItem = "opcua_item", row OpcuaItemRow<'a> {
         kind: Choice<ItemKind> = "opcua.kind" required <- ItemKind,
         service: Choice<ServiceName> = "opcua.service" required <- ServiceName,
-        session: Names = "opcua.session" nullable <- Option<&'a str>,
+        session: Names = "opcua.session" nullable <- Option<Name<'a>>,
         request_id: Optional<UInt32Type> = "opcua.request_id" nullable <- Option<u32>,
-        node_id: Names = "opcua.node_id" nullable <- Option<&'a str>,
+        node_id: Names = "opcua.node_id" nullable <- Option<Name<'a>>,
         object_id: Names = "opcua.object_id" nullable <- Option<&'a str>,
         attribute: Choice<NodeAttribute> = "opcua.attribute" nullable <- Option<NodeAttribute>,
         index_range: Names = "opcua.index_range" nullable <- Option<&'a str>,
-        name: Names = "opcua.name" nullable <- Option<&'a str>,
-        data_type: Names = "opcua.data_type" nullable <- Option<&'a str>,
+        name: Names = "opcua.name" nullable <- Option<Name<'a>>,
+        data_type: Names = "opcua.data_type" nullable <- Option<Name<'a>>,
         value: Texts = "opcua.value" nullable <- Option<&'a str>,
         number: Optional<Float64Type> = "opcua.number" nullable <- Option<f64>,
         arguments: TextLists = "opcua.arguments" nullable <- Option<TextList<'a>>,
         results: TextLists = "opcua.results" nullable <- Option<TextList<'a>>,
-        status: Names = "opcua.status" nullable <- Option<&'a str>,
+        status: Names = "opcua.status" nullable <- Option<Name<'a>>,
         source_time: Times = "opcua.source_time" nullable <- Option<i64>,
         server_time: Times = "opcua.server_time" nullable <- Option<i64>,
         subscription_id: Optional<UInt32Type> = "opcua.subscription_id" nullable <- Option<u32>,

@@ -29,7 +29,13 @@ impl<'a> Decode<'a> for DataValue<'a> {
         if mask & 0xC0 != 0 {
             reader.note(FaultKind::ReservedBits, CLAUSE);
         }
-        let value = if mask & 0x01 != 0 { Some(reader.deeper(Variant::decode)?) } else { None };
+        let value = if mask & 0x01 == 0 {
+            None
+        } else if let Some(double) = Variant::double(reader) {
+            Some(double)
+        } else {
+            Some(reader.deeper(Variant::decode)?)
+        };
         let status = if mask & 0x02 != 0 { reader.status_code()? } else { 0 };
         let source_time = if mask & 0x04 != 0 { reader.date_time()? } else { None };
         let source_picoseconds = if mask & 0x10 != 0 { reader.u16()? } else { 0 };

@@ -89,6 +89,24 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// The next bytes, if there are so many; the place stays.
+    #[inline]
+    pub(super) fn peek<const N: usize>(&self) -> Option<&'a [u8; N]> {
+        self.data.get(self.at..).and_then(<[u8]>::first_chunk::<N>)
+    }
+
+    /// Goes behind bytes that were peeked at.
+    #[inline]
+    pub(super) fn skip(&mut self, count: usize) {
+        self.at = self.at.saturating_add(count).min(self.data.len());
+    }
+
+    /// Whether what is nested one deeper is followed.
+    #[inline]
+    pub(super) fn may_go_deeper(&self) -> bool {
+        self.depth < DEPTH
+    }
+
     /// A Boolean: any byte but 0 is true, other than 1 is irregular (OPC 10000-6, 5.2.2.1).
     pub fn boolean(&mut self) -> Result<bool, Fault> {
         let [byte] = self.fixed(BOOLEAN)?;
@@ -226,7 +244,7 @@ impl<'a> Reader<'a> {
 
     /// Reads what is nested one deeper.
     pub fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
-        if self.depth >= DEPTH {
+        if !self.may_go_deeper() {
             return Err(self.fault(FaultKind::TooDeep, NESTING));
         }
         self.depth = self.depth.saturating_add(1);

@@ -302,7 +302,23 @@ pub enum Variant<'a> {
     Array(Array<'a>),
 }
 
+/// Type of a Double.
+const DOUBLE: u8 = 11;
+
 impl<'a> Variant<'a> {
+    /// Reads what is nested one deeper and is a Double, as most values of a plant are: in one look at its bytes.
+    #[inline]
+    pub(super) fn double(reader: &mut Reader<'a>) -> Option<Self> {
+        match reader.peek::<9>()? {
+            [DOUBLE, bits @ ..] if reader.may_go_deeper() => {
+                let number = f64::from_le_bytes(*bits);
+                reader.skip(9);
+                Some(Self::Scalar(Scalar::Double(number)))
+            }
+            _ => None,
+        }
+    }
+
     /// Type of the value or of its elements.
     pub fn built_in(&self) -> BuiltIn {
         match self {

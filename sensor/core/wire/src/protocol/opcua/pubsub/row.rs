@@ -12,7 +12,7 @@ use crate::protocol::opcua::binary::{
     BuiltIn, Decode, Definitions, Fault, Field, NodeId, Reader, Scalar, Text, Variant, raw_text, text,
 };
 use crate::protocol::opcua::subscription::Server;
-use crate::protocol::opcua::{item, point};
+use crate::protocol::opcua::{item_text, point};
 use crate::record::column::TextList;
 use crate::record::table::PointAccess;
 use crate::record::table::opcua::{FieldEncoding, PubSubMessage, PubSubRow, PubSubTransport, SecurityMode};
@@ -376,7 +376,7 @@ pub(super) fn push(
             .or(metadata(told).map(|told| u16::try_from(told.fields.len()).unwrap_or(u16::MAX))),
         values: has_values.then_some(TextList { text: &texts.values, ends: &texts.ends }),
         promoted: (!texts.promoted_ends.is_empty()).then_some(TextList { text: &texts.promoted, ends: &texts.promoted_ends }),
-        status: status.map(|code| item::status_text(code, &mut room)),
+        status: status.map(|code| item_text::status_text(code, &mut room)),
         timestamp: set.and_then(|set| set.timestamp).or(header.timestamp),
         chunks,
         bytes: u32::try_from(facts.bytes).unwrap_or(u32::MAX),

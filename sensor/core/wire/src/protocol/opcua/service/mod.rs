@@ -138,6 +138,20 @@ pub fn decode<'a>(body: &'a [u8], each: &mut dyn FnMut(&Operand<'a>)) -> (Decode
     (decoded, result.map(|()| reader.position()))
 }
 
+/// What the header of a request says, and what follows it. None: it is no request, or its header breaks a rule.
+pub fn request_header(body: &[u8]) -> Option<(Decoded<'_>, &[u8])> {
+    let mut reader = Reader::new(body);
+    let type_id = reader.read().ok()?;
+    let (service, is_response) = kind::from_node_id(&type_id)?;
+    if is_response || service == Service::SessionlessInvoke {
+        return None;
+    }
+    let request = Some(reader.read().ok()?);
+    let (service, irregular) = (Some(service), reader.irregular());
+    let decoded = Decoded { type_id, service, is_response, request, response: None, operations: 0, irregular };
+    Some((decoded, body.get(reader.position()..)?))
+}
+
 fn message<'a>(reader: &mut Reader<'a>, decoded: &mut Decoded<'a>, out: &mut Out<'a, '_>) -> Result<(), Fault> {
     decoded.type_id = reader.read()?;
     let Some((service, is_response)) = kind::from_node_id(&decoded.type_id) else {
