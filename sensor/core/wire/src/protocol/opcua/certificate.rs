@@ -32,12 +32,12 @@ pub struct Facts {
 }
 
 /// The facts of the first certificate in these bytes; those of its issuers may follow it. None where there is nothing.
-pub fn facts(bytes: &[u8]) -> Option<Facts> {
+pub fn facts(bytes: &[u8]) -> Option<Box<Facts>> {
     if bytes.is_empty() {
         return None;
     }
     let first = first(bytes);
-    let mut facts = Facts::default();
+    let mut facts = Box::<Facts>::default();
     text::write_hex(&sha1_smol::Sha1::from(first).digest().bytes(), &mut facts.thumbprint);
     if first.len() > MOST_BYTES {
         return Some(facts);

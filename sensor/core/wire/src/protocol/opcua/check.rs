@@ -79,7 +79,7 @@ pub fn secret_in_clear() -> Broken {
 }
 
 /// Checks the certificates of client and server at the time at which they are shown.
-pub fn certificates(shown: &[Option<Facts>; 2], policy: Option<&str>, ts: i64, broken: &mut Vec<Broken>) {
+pub fn certificates(shown: &[Option<Box<Facts>>; 2], policy: Option<&str>, ts: i64, broken: &mut Vec<Broken>) {
     for (whose, facts) in ["client", "server"].into_iter().zip(shown) {
         let Some(facts) = facts else { continue };
         let is_early = facts.not_before.is_some_and(|from| ts < from);

@@ -57,7 +57,7 @@ pub struct Facts<'a> {
     /// The application that calls.
     pub application_uri: Option<Cow<'a, str>>,
     /// Certificates of client and server.
-    pub certificates: [Option<CertificateFacts>; 2],
+    pub certificates: [Option<Box<CertificateFacts>>; 2],
     /// Endpoint.
     pub endpoint_url: Option<Cow<'a, str>>,
     /// Milliseconds that the client waits.
@@ -78,8 +78,8 @@ pub struct Facts<'a> {
 pub fn push(head: &Head, facts: &Facts<'_>, channel: &Channel, context: &mut Context<'_>) {
     let (mut status_room, mut error_room) = (String::new(), String::new());
     let [client, server] = &facts.certificates;
-    fn text(facts: &Option<CertificateFacts>, field: fn(&CertificateFacts) -> Option<&str>) -> Option<&str> {
-        facts.as_ref().and_then(field)
+    fn text(facts: &Option<Box<CertificateFacts>>, field: fn(&CertificateFacts) -> Option<&str>) -> Option<&str> {
+        facts.as_deref().and_then(field)
     }
     let is_transport = matches!(
         head.message_type,

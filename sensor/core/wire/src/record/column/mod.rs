@@ -42,10 +42,11 @@ pub trait Grow<V> {
     fn grow(&mut self, row: usize, value: V);
 }
 
-/// Takes a vector out of its place and leaves an empty one of the same capacity class behind.
+/// Takes a vector out of its place and leaves an empty one behind that has room for as many values and some more: batches differ a little, and a
+/// vector that is too small by one value is copied into one of twice the size.
 fn take<T>(values: &mut Vec<T>) -> Vec<T> {
     let length = values.len();
-    std::mem::replace(values, Vec::with_capacity(length))
+    std::mem::replace(values, Vec::with_capacity(length + length / 8))
 }
 
 /// Catches up with rows that were null, and for which nothing was added.
