@@ -140,6 +140,17 @@ class LiveReader(Iterator[Batch]):
     @property
     def packets(self) -> int:
         """Packets taken in so far."""
+    def tell(self, *, spool_depth: int, bytes_written: int, drops: dict[str, int]) -> None:
+        """Tell table `sensor`, from the next cut on, what has been counted behind the capture: safe from any thread.
+
+        Args:
+            spool_depth: batches in the spool not yet shipped.
+            bytes_written: bytes written to the disk; what the ring of packets has written is added.
+            drops: what was dropped or refused, by cause.
+        """
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that the ring of packets has written to the disk."""
     @property
     def losses(self) -> dict[str, int]:
         """Packets lost and interfaces away since the start, by cause and interface, as in `sensor.drops`."""
@@ -206,6 +217,22 @@ def restrict_system_calls() -> None:
     """Refuse all threads the system calls that a recording sensor has no use for: they fail with EPERM. There is no way back.
 
     What stays possible: files, memory, threads, and packet sockets that only listen. Raises OSError.
+    """
+
+def without(data: bytes, column: str, values: list[str], unless: str | None = None) -> tuple[bytes, int]:
+    """The rows of a batch whose `column` holds none of `values`, and how many these are.
+
+    A row that holds no value stays, and so does one that holds any value in the column `unless`. The numbers of the rows that
+    are left are in the last column, `icsight.row` (u32); metadata and types are those of the batch.
+
+    Args:
+        data: an Arrow IPC stream.
+        column: a choice, or a flag with the values "true" and "false".
+        values: words.
+        unless: another column, or None.
+
+    Raises:
+        ValueError: the bytes are no such batch.
     """
 
 def schema(table: str) -> list[tuple[str, str, bool]]:

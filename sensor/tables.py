@@ -250,6 +250,11 @@ _SENSOR = (
     Column("sensor.memory", "u64", "bytes held now in the packet core's buffers and tables", nullable=False),
     Column("sensor.spool_depth", "u64", "batches in the spool not yet shipped; null for a capture file"),
     Column("sensor.clock_offset", "duration", "sensor clock minus packet clock; null for a capture file"),
+    Column(
+        "sensor.bytes_written",
+        "u64",
+        "bytes written to the disk since the start, by the spool and the ring of packets; null for a capture file",
+    ),
     Column("sensor.version", "name", "version of the packet core", nullable=False),
 )
 

@@ -18,6 +18,7 @@ mod live_reader;
 pub mod packets;
 mod reader;
 pub mod source;
+mod thinning;
 
 /// The columns that the core builds for a table: name, kind, nullable.
 #[pyfunction]
@@ -54,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(confine::drop_privileges, module)?)?;
     module.add_function(wrap_pyfunction!(confine::restrict_system_calls, module)?)?;
     module.add_function(wrap_pyfunction!(evidence::evidence, module)?)?;
+    module.add_function(wrap_pyfunction!(thinning::without, module)?)?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;
     module.add_function(wrap_pyfunction!(choices, module)?)
 }

@@ -1,10 +1,12 @@
 //! A live capture for Python: batches come out, the GIL is released while they are waited for.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use wire::engine::State;
 use wire::record::Identity;
 
 use crate::batch::Batch;
@@ -80,6 +82,24 @@ impl LiveReader {
     /// Take in no more packets; iteration ends once the records of those that have come are out. Safe from any thread.
     fn stop(&self) {
         self.shared.stop();
+    }
+
+    /// Tell table `sensor` what has been counted behind the capture; safe from any thread.
+    #[pyo3(signature = (*, spool_depth, bytes_written, drops))]
+    fn tell(&self, spool_depth: u64, bytes_written: u64, drops: std::collections::BTreeMap<String, u64>) {
+        let drops = drops.into_iter().filter(|(_, count)| *count > 0);
+        self.shared.tell(State {
+            spool_depth: Some(spool_depth),
+            bytes_written: Some(bytes_written),
+            drops: drops.map(|(cause, count)| (Cow::Owned(cause), count)).collect(),
+            ..State::default()
+        });
+    }
+
+    /// Bytes that the ring of packets has written to the disk.
+    #[getter]
+    fn kept_bytes(&self) -> u64 {
+        self.shared.kept_bytes()
     }
 
     /// 32 hexadecimal digits.

@@ -113,6 +113,7 @@ mod tests {
                 memory: 0,
                 spool_depth: None,
                 clock_offset: None,
+                bytes_written: None,
                 version: "0",
             };
             records.sensor.push(clock, party, &row);

@@ -88,6 +88,7 @@ pub struct Shared {
     working: AtomicUsize,
     states: Vec<Mutex<State>>,
     kept: Option<Arc<Ring>>,
+    told: Mutex<State>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -133,6 +134,7 @@ impl Live {
             working: AtomicUsize::new(workers),
             states: (0..workers).map(|_| Mutex::default()).collect(),
             kept: settings.packets.clone(),
+            told: Mutex::default(),
             warnings: Mutex::default(),
         });
         let watch = Watch::new(socket, &shared);
@@ -264,6 +266,25 @@ impl Shared {
         };
         let kept = self.kept.iter().map(|ring| (Cow::Borrowed("packets_not_kept"), ring.lost()));
         self.ports.iter().flat_map(told).chain(kept).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Tells table `sensor`, from the next cut on, what whoever takes the batches has counted.
+    pub fn tell(&self, state: State) {
+        *lock(&self.told) = state;
+    }
+
+    /// What the taker of the batches has counted, and what the ring of packets has written.
+    fn told(&self) -> State {
+        let mut told = lock(&self.told).clone();
+        if let (Some(written), Some(ring)) = (&mut told.bytes_written, &self.kept) {
+            *written += ring.written();
+        }
+        told
+    }
+
+    /// Bytes that the ring of packets has written.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |ring| ring.written())
     }
 
     fn warn(&self, line: String) {

@@ -199,6 +199,9 @@ impl Worker {
         } else {
             let mut elsewhere = self.shared.states();
             elsewhere.add(&State { drops: self.shared.losses(), ..State::default() });
+            elsewhere.add(&self.shared.told());
+            let clock = self.engine.clock();
+            elsewhere.clock_offset = (clock > 0).then(|| system_ns().saturating_sub(clock));
             self.engine.set_elsewhere(elsewhere);
         }
     }

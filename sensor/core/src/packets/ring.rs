@@ -32,6 +32,8 @@ pub struct Ring {
     lost: AtomicU64,
     /// Segments removed to make room.
     removed: AtomicU64,
+    /// Bytes written.
+    written: AtomicU64,
 }
 
 struct State {
@@ -90,6 +92,7 @@ impl Ring {
             state: Mutex::new(state),
             lost: AtomicU64::new(0),
             removed: AtomicU64::new(0),
+            written: AtomicU64::new(0),
         };
         ring.make_room(&mut ring.state(), 0);
         Ok(ring)
@@ -105,8 +108,9 @@ impl Ring {
         let path = self.folder.join(format!("{:012}-{}.{SEGMENT}", state.next, self.epoch));
         state.next += 1;
         let begun = Segment::create(&path, &self.comment, links);
-        if begun.is_ok() {
+        if let Ok(segment) = &begun {
             state.open += 1;
+            self.count_written(segment.length);
         } else {
             // The disk is full of something else: the ring gives way.
             drop(fs::remove_file(&path));
@@ -122,6 +126,7 @@ impl Ring {
         let index = index.finish(length, hash.finalize().into());
         // Without an index it is only slower to read.
         drop(write_index(&path, &index));
+        self.count_written(bytes_of(&path.with_extension(INDEX)));
         self.closed(path);
     }
 
@@ -181,6 +186,16 @@ impl Ring {
     /// Segments removed to make room.
     pub fn removed(&self) -> u64 {
         self.removed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written since it was opened, segments and their indexes.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that were written.
+    pub fn count_written(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -68,6 +68,8 @@ impl Writer {
         block::interface(&mut bytes, link);
         if segment.write(&bytes).is_err() {
             self.give_up();
+        } else {
+            self.ring.count_written(bytes.len() as u64);
         }
     }
 
@@ -122,7 +124,9 @@ impl Writer {
     fn write(&mut self, blocks: &[u8]) -> bool {
         let Some(segment) = &mut self.segment else { return false };
         let is_written = blocks.is_empty() || segment.write(blocks).is_ok();
-        if !is_written {
+        if is_written {
+            self.ring.count_written(blocks.len() as u64);
+        } else {
             self.give_up();
         }
         is_written

@@ -56,6 +56,12 @@ pub struct State {
     pub memory: u64,
     /// What was not used, by cause. Nothing that is 0.
     pub drops: Vec<(Cow<'static, str>, u64)>,
+    /// Batches in the spool that have not been shipped.
+    pub spool_depth: Option<u64>,
+    /// The system's clock minus the packet clock, nanoseconds.
+    pub clock_offset: Option<i64>,
+    /// Bytes written to the disk.
+    pub bytes_written: Option<u64>,
 }
 
 impl State {
@@ -65,6 +71,10 @@ impl State {
         self.bytes += other.bytes;
         self.flows += other.flows;
         self.memory += other.memory;
+        // One of all tells these.
+        self.spool_depth = self.spool_depth.or(other.spool_depth);
+        self.clock_offset = self.clock_offset.or(other.clock_offset);
+        self.bytes_written = self.bytes_written.or(other.bytes_written);
         for (cause, count) in &other.drops {
             match self.drops.iter_mut().find(|(known, _)| known == cause) {
                 Some((_, sum)) => *sum += count,
@@ -175,9 +185,10 @@ impl Engine {
         }
     }
 
-    /// Nothing came and packet time is `ts` now (live sources).
+    /// Nothing came and packet time is `ts` now (live sources). Where it is far behind, the clock has been set back, and time goes on
+    /// from there.
     pub fn advance(&mut self, ts: i64) {
-        if ts > self.latest {
+        if ts > self.latest || self.latest.saturating_sub(ts) > SENSOR_NS {
             self.latest = ts;
             self.tick(ts);
         }
@@ -215,6 +226,11 @@ impl Engine {
         self.output.has_batches()
     }
 
+    /// The packet clock: highest packet time so far, nanoseconds since 1970; 0 before the first packet.
+    pub fn clock(&self) -> i64 {
+        self.output.clock
+    }
+
     /// Packets taken in.
     pub fn packets(&self) -> u64 {
         self.packets
@@ -246,8 +262,9 @@ impl Engine {
             drops: Some(&drops),
             flows: u32::try_from(state.flows).unwrap_or(u32::MAX),
             memory: state.memory,
-            spool_depth: None,
-            clock_offset: None,
+            spool_depth: state.spool_depth,
+            clock_offset: state.clock_offset,
+            bytes_written: state.bytes_written,
             version: self.version,
         };
         let party = self.output.records.parties.add(Party::default());
@@ -267,6 +284,7 @@ impl Engine {
             flows: self.conversations.flows.len() as u64,
             memory: self.bytes_held() as u64,
             drops: all.filter(|(_, count)| *count > 0).map(|(cause, count)| (Cow::Borrowed(cause), count)).collect(),
+            ..State::default()
         }
     }
 

@@ -12,7 +12,8 @@ mod lab;
 
 use lab::*;
 use proptest::prelude::*;
-use wire::record::Batch;
+use wire::engine::{Engine, Settings};
+use wire::record::{Batch, Identity};
 use wire::transport::{Limits, Overlap};
 
 #[test]
@@ -348,6 +349,25 @@ fn a_clock_that_jumps_years_ahead_and_back_ends_in_time() {
     let batches = run(&talk.packets);
     assert_eq!(exchanges(&batches), both([1]));
     assert!(rows(&batches, "sensor", |_, _| ()).len() < 10);
+}
+
+#[test]
+fn a_clock_that_is_set_back_while_nothing_comes_is_followed() {
+    const DAY: i64 = 86_400_000_000_000;
+    let mut engine = Engine::new(Identity::default(), 0, Settings::default());
+    let rows = |engine: &mut Engine, from: i64| {
+        for second in 0..=30 {
+            engine.advance(from + second * 1_000_000_000);
+        }
+        engine.cut();
+        let batches = engine.take_batches();
+        batches.iter().filter(|batch| batch.table == "sensor").map(|batch| batch.records.num_rows()).sum::<usize>()
+    };
+    assert_eq!(rows(&mut engine, 10 * DAY), 3);
+    // The first row at once, then one each ten seconds; the packet clock stays where it was.
+    assert_eq!(rows(&mut engine, 9 * DAY), 4);
+    assert_eq!(engine.clock(), 10 * DAY + 30_000_000_000);
+    assert_eq!(rows(&mut engine, 400 * DAY), 4);
 }
 
 #[test]

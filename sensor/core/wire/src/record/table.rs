@@ -303,6 +303,7 @@ table! {
         memory: Number<UInt64Type> = "sensor.memory" required <- u64,
         spool_depth: Optional<UInt64Type> = "sensor.spool_depth" nullable <- Option<u64>,
         clock_offset: Optional<DurationNanosecondType> = "sensor.clock_offset" nullable <- Option<i64>,
+        bytes_written: Optional<UInt64Type> = "sensor.bytes_written" nullable <- Option<u64>,
         version: Names = "sensor.version" required <- &'a str,
     }
 }
