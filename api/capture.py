@@ -62,13 +62,14 @@ class Capture:
     def run(self, stop: threading.Event) -> None:
         """Spool all batches until the capture ends or `stop` is set. Raises CaptureError, SpoolError."""
         threading.Thread(target=self._end_with, args=(stop,), name="capture-stop", daemon=True).start()
+        keeper = recorder.Recorder(self._reader, self._spool, stop, self._tell)
         for number, batch in enumerate(self._reader, 1):
-            if recorder.keep(batch, self._reader.epoch, self._spool, stop, self._full):
+            if keeper.keep(batch):
                 self._services.metrics.batches.labels(batch.table).inc()
                 self._services.metrics.records.labels(batch.table).inc(batch.rows)
             self.observe()
             self._services.status.tell(PART, batches=number)
-        self._spool.sync()
+        keeper.finish()
         self.observe()
 
     def observe(self) -> None:
@@ -83,5 +84,5 @@ class Capture:
         stop.wait()
         self._reader.stop()
 
-    def _full(self, reason: str) -> None:
-        self._services.status.tell(PART, detail=reason)
+    def _tell(self, line: str) -> None:
+        self._services.status.tell(PART, detail=line)

@@ -11,6 +11,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from collector.store import RecordBatch
 from sensor.output import printable
+from sensor.spool_format import ROW
 from sensor.tables import SCHEMA_VERSION, TABLES
 
 if TYPE_CHECKING:
@@ -34,12 +35,16 @@ class Undecodable(ValueError):  # noqa: N818 - named for what the batch is
 def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     """The rows of a batch in the columns of its table, in the table's order; columns that the table does not know follow.
 
+    A batch that has lost all its rows for want of room gives none.
+
     Raises:
         Undecodable: unknown table, newer schema, damaged bytes, a column of another type, or not as many rows as announced.
     """
     table = TABLES.get(header.table)
     if table is None:
         raise Undecodable(f"table {header.table!r} is not known")
+    if header.dropped and not header.rows:
+        return RecordBatch(header, pl.DataFrame(schema=table.schema))
     try:
         _check_metadata(header, data)
         frame = pl.read_ipc_stream(io.BytesIO(data))
@@ -60,10 +65,20 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
             raise Undecodable(f"column {column.name} has nulls")
     if missing:
         frame = frame.with_columns(missing)
-    extra = [name for name in frame.columns if name not in table.schema]
+    numbers = _numbers(header, frame)
+    extra = [name for name in frame.columns if name not in table.schema and name != ROW]
     if reserved := [name for name in extra if name in IDENTITY_TYPES]:
         raise Undecodable(f"column {reserved[0]} is the store's own")
-    return RecordBatch(header, frame.select(*table.schema, *extra))
+    return RecordBatch(header, frame.select(*table.schema, *extra), numbers)
+
+
+def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:
+    """The numbers of the rows that are left of a batch; None where it is whole. Raises Undecodable."""
+    if not header.dropped:
+        return None
+    if frame.schema.get(ROW) != pl.UInt32():
+        raise Undecodable(f"{header.dropped} rows were dropped from it, and the numbers of the others are not in column {ROW}")
+    return frame.get_column(ROW)
 
 
 def identified(batch: RecordBatch) -> pl.DataFrame:
@@ -73,7 +88,7 @@ def identified(batch: RecordBatch) -> pl.DataFrame:
         pl.lit(header.sensor).alias("sensor"),
         pl.lit(header.epoch).alias("epoch"),
         pl.lit(header.sequence, dtype=pl.Int64).alias("sequence"),
-        pl.int_range(pl.len(), dtype=pl.Int32).alias("row"),
+        batch.row.cast(pl.Int32).alias("row"),
     )
 
 

@@ -42,6 +42,7 @@ class WriterCounters:
         batches: batches stored.
         rows: rows stored.
         repeated: batches that were stored already.
+        dropped: rows of these batches that their sensors had dropped for want of room.
         dead_letters: batches that could not be decoded or were damaged.
         gaps: times that batches were missing.
         missing: batches missing.
@@ -51,6 +52,7 @@ class WriterCounters:
     batches: int = 0
     rows: int = 0
     repeated: int = 0
+    dropped: int = 0
     dead_letters: int = 0
     gaps: int = 0
     missing: int = 0
@@ -152,6 +154,7 @@ class Writer:
                 self._report(delivery.gap)
                 size += len(delivery.data)
                 rows += delivery.header.rows
+                self.counters.dropped += delivery.header.dropped
                 self._decode(delivery, batches)
         if moved:
             appended = self._store.append(batches, consumer=CONSUMER, position=consumer.position)

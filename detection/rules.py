@@ -134,7 +134,7 @@ class RuleDetector:
         frame = frame.select(
             pl.max_horizontal(end.dt.epoch("ns"), pl.lit(batch.header.cut_start)).alias("event"),
             pl.lit(batch.header.sequence, pl.Int64).alias("sequence"),
-            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+            batch.row.cast(pl.Int64).alias("row"),
             pl.col("ts").dt.epoch("ns").alias(SEEN),
             *(field_of(batch.header.table, name).expr.alias(name) for name in wanted),
         )

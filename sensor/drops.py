@@ -1,6 +1,6 @@
 """What a sensor counts of that which it did not use: the names in column `sensor.drops`.
 
-The packet core gives the names; a test holds them against its source. A counter that is 0 is not in the column.
+The packet core and the recorder give the names; a test holds them against their source. A counter that is 0 is not in the column.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ DROPS: Final[Mapping[str, str]] = {
     "violations_limited": "violations not recorded because a conversation made too many",
     "neighbours_forgotten": "hardware addresses forgotten to make room",
     "packets_not_kept": "packets that are in the records and not in the ring of packets",
+    "spool_values": "bulk values dropped from the spool for want of room",
+    "spool_reads": "reads dropped from the spool for want of room",
+    "spool_records": "records of any kind dropped from the spool for want of room, the oldest first",
+    "spool_expired": "records removed from the spool because of their age",
+    "spool_waits": "times that the spool took nothing for a while, because the disk was full, read-only or failing",
+    "control_refused": "requests from outside that could not be followed",
     "capture_dropped": "packets of an interface that were lost because the sensor was too slow",
     "capture_frozen": "times that the ring of an interface was full",
     "interface_away": "times that an interface was away",
@@ -62,6 +68,9 @@ LOSSES: Final = (
     "devices_overflow",
     "violations_limited",
     "neighbours_forgotten",
+    "spool_values",
+    "spool_reads",
+    "spool_records",
     "capture_dropped",
 )
 """Counters that rise when a bound of the sensor bites, so that something that was on the wire is not in the records."""

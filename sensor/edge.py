@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from sensor import _core, recorder
+from sensor import _core
 from sensor._core import CaptureError
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
-from sensor.recorder import Listening
-from sensor.spool import Spool, SpoolError, SpoolFull
+from sensor.recorder import Listening, Recorder, listen
+from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
 from sensor.tables import LOCAL_SENSOR
 from sensor.terminal import CommandError, warn
 
@@ -32,6 +32,29 @@ SPOOL: Final = "spool"
 
 WATCH_SECONDS: Final = 0.25
 """How often warnings are looked for."""
+
+
+SPOOL_MIB: Final = 4096
+"""Most that the records of a gateway take on disk, where nothing else is said."""
+
+SPOOL_MIB_LEAST: Final = 1
+
+SYNC_SECONDS: Final = 5.0
+"""How often a gateway puts records on the disk."""
+
+SEGMENTS: Final = 64
+"""Segments that share a gateway's quota, where it is not very small or large: one is what is thinned or removed at once."""
+
+DAY_SECONDS: Final = 24 * 60 * 60
+
+
+def spool_settings(quota_mib: int, age_days: float | None, sync_seconds: float) -> SpoolSettings:
+    """The spool of a gateway that is left alone: it never stops recording for want of room."""
+    quota_bytes = quota_mib * MIB
+    return SpoolSettings(
+        sync_seconds=sync_seconds, segment_bytes=max(64 * 1024, min(quota_bytes // SEGMENTS, 8 * MIB)), quota_bytes=quota_bytes,
+        retention_bytes=quota_bytes, age_seconds=(age_days or 0) * DAY_SECONDS, overflow="least_valuable",
+    )  # fmt: skip
 
 
 def _quota(context: click.Context, option: click.Parameter, quota_mib: int) -> int:
@@ -88,10 +111,36 @@ def sensor() -> None:
 @click.option("--name", default=LOCAL_SENSOR, show_default=True, metavar="NAME", help="Name of this sensor.")
 @click.option("--site", default="", metavar="NAME", help="Name of its site.")
 @click.option("--user", metavar="NAME", help="Become this user, who owns the data folder, and keep the right to capture only.")
+@click.option(
+    "--spool-quota",
+    "spool_mib",
+    default=SPOOL_MIB,
+    show_default=True,
+    metavar="MIB",
+    type=click.IntRange(SPOOL_MIB_LEAST),
+    help="Most that records take on disk; at this the least valuable go, the oldest first.",
+)
+@click.option(
+    "--spool-age",
+    "age_days",
+    metavar="DAYS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Remove records that are older, whatever they are worth; days in which it ran.",
+)
+@click.option(
+    "--sync",
+    "sync_seconds",
+    default=SYNC_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(0, 60),
+    help="How often records are put on the disk: what a power cut may cost; less often wears flash less.",
+)
 @click.option("--seccomp/--no-seccomp", default=True, show_default=True, help="Give up system calls that it has no use for.")
 @live_options
 def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **options: Any) -> None:
     """Record what interfaces receive into the spool of a data folder. Nothing is ever sent on them."""
+    settings = spool_settings(options.pop("spool_mib"), options.pop("age_days"), options.pop("sync_seconds"))
     packets = packets_of(data, options)
     interfaces = listening(options)
     if interfaces is None:
@@ -101,8 +150,8 @@ def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **
         # First of all, and before there are threads: whatever is opened from here on is opened with the rights of that user.
         _become(user, data)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with Spool(data / SPOOL, sensor=name, site=site) as spool:
-            reader = recorder.listen(replace(interfaces, packets=packets), spool)
+        with Spool(data / SPOOL, sensor=name, site=site, settings=settings) as spool:
+            reader = listen(replace(interfaces, packets=packets), spool)
             if seccomp:
                 _core.restrict_system_calls()
             click.echo(f"recording {reader.format} as {spool.identity.sensor} in {data}")
@@ -116,23 +165,36 @@ def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **
 
 def _record(reader: LiveReader, spool: Spool, stop: threading.Event) -> None:
     """Spool all batches until `stop` is set."""
+    recorder = Recorder(reader, spool, stop, warn)
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(reader, stop, ended), name="watch")
     watch.start()
     batches = rows = 0
     try:
         for batch in reader:
-            recorder.keep(batch, reader.epoch, spool, stop, warn)
+            recorder.keep(batch)
             batches += 1
             rows += batch.rows
-        spool.sync()
-    except SpoolFull as error:
+        recorder.finish()
+    except (SpoolFull, SpoolUnwritable) as error:
         raise CommandError(f"{error}; the last batches were not kept") from error
     finally:
         ended.set()
         watch.join()
     lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
     click.echo(f"{reader.packets:,} packets, {lost:,} lost; {rows:,} records in {batches:,} batches")
+    click.echo(_written(spool.bytes_written, reader.kept_bytes, rows))
+
+
+def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:
+    """How much went to the disk, in one line: as the sensor counts it, and as the system does."""
+    told = f"{spool_bytes:,} bytes written to the spool ({spool_bytes / max(1, rows):,.0f} a record), {ring_bytes:,} to the ring"
+    try:
+        account = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+        return f"{told}; {int(account['write_bytes']):,} in all as the system counts them"
+    except (OSError, ValueError, KeyError):
+        # Not every system keeps this account.
+        return told
 
 
 def _watch(reader: LiveReader, stop: threading.Event, ended: threading.Event) -> None:

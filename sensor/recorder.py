@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor._core import LiveReader
-from sensor.spool import BatchHeader, Spool, SpoolFull
+from sensor.spool import BatchHeader, Spool, SpoolError, SpoolFull, SpoolUnwritable
 
 if TYPE_CHECKING:
     import threading
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 RETRY_SECONDS: Final = 0.5
 """How long to wait for room in a full spool before trying again."""
 
-
 MIB: Final = 1024 * 1024
+
+UNSYNCED_BYTES: Final = 16 * MIB
+"""Most bytes of batches that wait for their turn to be put on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +81,102 @@ def next_sequence(spool: Spool) -> int:
     return 0 if held is None else held + 1
 
 
-def keep(batch: Batch, epoch: str, spool: Spool, stop: threading.Event, when_full: Callable[[str], None]) -> bool:
-    """Append a batch to the spool; whether it has not had it before.
+class Recorder:
+    """Puts the batches of a source into a spool.
 
-    Waits while the spool is full, so that a file loses nothing and a live source is held back.
+    While the spool takes nothing it waits, so that a file loses nothing and a live source is held back: what the rings of
+    interfaces then have no room for, the kernel counts. What has been appended and is not on the disk yet is kept here, too: a
+    disk that failed and came back gets it again.
 
-    Raises SpoolFull where it is still full when `stop` is set, SpoolError where the spool cannot be written.
+    Args:
+        source: where batches come from.
+        spool: where they go.
+        stop: waiting ends when this is set.
+        say: is called with one line when the spool begins to take nothing, and with another when it takes batches again.
     """
-    identity = spool.identity
-    header = BatchHeader(
-        identity.sensor, epoch, batch.sequence, batch.table, batch.rows, identity.site,
-        batch.cut, batch.cut_start, batch.cut_end, batch.cut_last,
-    )  # fmt: skip
-    data = batch.ipc()
-    while True:
-        try:
-            return spool.append(header, data) is not None
-        except SpoolFull as error:
-            when_full(str(error))
-            if stop.wait(RETRY_SECONDS):
-                raise
+
+    def __init__(self, source: Source, spool: Spool, stop: threading.Event, say: Callable[[str], None]) -> None:
+        self.waits = 0
+        """Times that the spool began to take nothing."""
+        self.refused_requests = 0
+        """Requests from outside that could not be followed (`sensor.control`)."""
+        self._source = source
+        self._spool = spool
+        self._stop = stop
+        self._say = say
+        # A file on a disk that has failed is read again another time; packets come once.
+        self._patience: tuple[type[SpoolError], ...] = (
+            (SpoolFull, SpoolUnwritable) if isinstance(source, LiveReader) else (SpoolFull,)
+        )
+        self._unsynced: list[tuple[BatchHeader, bytes]] = []
+        self._unsynced_bytes = 0
+
+    def keep(self, batch: Batch) -> bool:
+        """Append a batch; whether the spool has not had it before.
+
+        Raises SpoolError where the spool cannot be written and waiting does not help, or still not when `stop` is set.
+        """
+        identity = self._spool.identity
+        header = BatchHeader(
+            identity.sensor, self._source.epoch, batch.sequence, batch.table, batch.rows, identity.site,
+            batch.cut, batch.cut_start, batch.cut_end, batch.cut_last,
+        )  # fmt: skip
+        self._unsynced.append((header, batch.ipc()))
+        self._unsynced_bytes += len(self._unsynced[-1][1])
+        is_new = self._insist(lambda: self._append(self._unsynced[-1:])) > 0
+        if self._unsynced_bytes > UNSYNCED_BYTES:
+            self._insist(self._spool.sync)
+        if self._spool.acknowledged == self._spool.next_number:
+            self._unsynced.clear()
+            self._unsynced_bytes = 0
+        self.tell()
+        return is_new
+
+    def finish(self) -> None:
+        """Put all on the disk. Raises SpoolError."""
+        self._insist(self._spool.sync)
+        self._unsynced.clear()
+
+    def tell(self) -> None:
+        """Tell table `sensor` how the spool is."""
+        if isinstance(self._source, LiveReader):
+            spool, room = self._spool, self._spool.room
+            drops = {
+                "spool_values": room.values, "spool_reads": room.reads, "spool_records": room.records,
+                "spool_expired": room.expired, "spool_waits": self.waits, "control_refused": self.refused_requests,
+            }  # fmt: skip
+            self._source.tell(spool_depth=spool.depth, bytes_written=spool.bytes_written, drops=drops)
+
+    def _append(self, batches: list[tuple[BatchHeader, bytes]]) -> int:
+        """Append batches; how many were new."""
+        return sum(self._spool.append(header, data) is not None for header, data in batches)
+
+    def _insist(self, action: Callable[[], int]) -> int:
+        """Do what the spool refuses again until it does it."""
+        since = None
+        is_last = False
+        while True:
+            try:
+                done = action()
+            except self._patience as error:
+                if since is None:
+                    since = time.monotonic()
+                    self.waits += 1
+                    self._say(str(error))
+                if is_last:
+                    raise
+                is_last = self._stop.wait(RETRY_SECONDS)
+                # What was taken back is appended again, in its order; what the spool still has it passes over.
+                action = self._again
+            else:
+                if since is not None:
+                    self._say(f"{self._spool.folder}: recording again after {time.monotonic() - since:.0f} s")
+                return done
+
+    def _again(self) -> int:
+        new = self._append(self._unsynced)
+        self._spool.sync()
+        return new
 
 
 def listen(to: Listening, spool: Spool) -> LiveReader:

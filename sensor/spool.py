@@ -8,6 +8,8 @@ lets readers see it. With the policy "cut" (the default) the last batch of a cut
 and readers see whole cuts. Because readers see only what is on the disk, nothing that a reader has worked on can be taken back
 by a power cut.
 
+What happens at the limits of size and age is `sensor.spool_room`'s.
+
 After a crash at any byte a spool opens at the last whole batch. Bytes behind it that were never acknowledged are cut off; bytes
 that were acknowledged and are damaged are left in place, counted, and reported to each reader that comes by.
 """
@@ -33,25 +35,28 @@ from sensor.spool_format import (
     SpoolError,
     SpoolFull,
     SpoolLocked,
+    SpoolUnwritable,
     encode_frame,
     encode_head,
     encode_mark,
     segment_path,
-    segments,
 )
+from sensor.spool_packing import Packer
 from sensor.spool_reader import SpoolReader, announce, read_mark
-from sensor.spool_recovery import Recovered, recover
+from sensor.spool_recovery import recover
+from sensor.spool_room import AGE_PARTS, Room, RoomCounters, SpoolClock, boottime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = [
     "BatchHeader", "DamagedFrame", "Identity", "SequenceGap", "Spool", "SpoolCounters", "SpoolError", "SpoolFull", "SpoolLocked",
-    "SpoolReader", "SpoolSettings", "SpooledBatch",
+    "SpoolReader", "SpoolSettings", "SpoolUnwritable", "SpooledBatch",
 ]  # fmt: skip
 
 SyncPolicy = Literal["cut", "batch", "explicit"]
-Overflow = Literal["refuse", "drop_oldest"]
+Overflow = Literal["refuse", "least_valuable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +66,38 @@ class SpoolSettings:
     Attributes:
         sync: when batches are put on the disk: "cut" with the last batch of each cut, "batch" with each batch, "explicit" by
             `Spool.sync` only.
+        sync_seconds: with "cut", at least so long after the time before: a power cut costs at most this, and a flash card has
+            that much less to write.
         segment_bytes: a segment that has reached this size is followed by a new one; 64 KiB to 1 GiB.
-        quota_bytes: most bytes of all segments; at least two segments.
+        quota_bytes: most bytes of all segments; at least two of them, with "least_valuable" eight.
         retention_bytes: segments that all consumers have released are removed, oldest first, while the spool is larger than this.
+        age_seconds: what is older goes, whatever it is, released or not; 0 for no bound. Time in which the spool is not open does
+            not count.
         overflow: what an append does at the quota when no segment is released: "refuse" it, so that nothing acknowledged is
-            lost, or "drop_oldest", so that the newest is kept; either is counted.
+            lost, or drop what is "least_valuable", so that recording goes on for ever; either is counted.
     """
 
     sync: SyncPolicy = "cut"
+    sync_seconds: float = 0
     segment_bytes: int = 64 * 1024 * 1024
     quota_bytes: int = 64 * 1024 * 1024 * 1024
     retention_bytes: int = 8 * 1024 * 1024 * 1024
+    age_seconds: float = 0
     overflow: Overflow = "refuse"
 
     def __post_init__(self) -> None:
         if not 64 * 1024 <= self.segment_bytes <= 1024**3:
             raise ValueError(f"segment_bytes is {self.segment_bytes}: it must lie between 64 KiB and 1 GiB")
-        if self.quota_bytes < 2 * self.segment_bytes:
-            raise ValueError(f"quota_bytes is {self.quota_bytes}: it must be at least two segments ({2 * self.segment_bytes})")
+        least = self.segment_bytes * (2 if self.overflow == "refuse" else 8)
+        if self.quota_bytes < least:
+            raise ValueError(f"quota_bytes is {self.quota_bytes}: with these segments it must be at least {least}")
+        if self.sync_seconds < 0 or self.age_seconds < 0:
+            raise ValueError(f"{self.sync_seconds} and {self.age_seconds} seconds: neither may be negative")
+
+    @property
+    def short_bytes(self) -> int:
+        """With so many bytes of segments the work that makes room begins."""
+        return self.quota_bytes - max(2 * self.segment_bytes, self.quota_bytes // 16)
 
 
 @dataclass(slots=True)
@@ -90,8 +109,8 @@ class SpoolCounters:
         bytes: bytes appended, headers counted.
         repeated: batches that were already held and not appended again.
         syncs: disk flushes.
-        refused: batches refused because there was no room.
-        dropped_batches: batches removed unread at the quota.
+        refused: appends that came to nothing: there was no room, or the disk took nothing.
+        written: bytes written to the disk, beside what `RoomCounters.written` counts.
         torn_bytes: bytes of an unfinished, never acknowledged end that were cut off at opening.
         damaged: places in the last segment at opening where acknowledged bytes are damaged or missing.
     """
@@ -101,7 +120,7 @@ class SpoolCounters:
     repeated: int = 0
     syncs: int = 0
     refused: int = 0
-    dropped_batches: int = 0
+    written: int = 0
     torn_bytes: int = 0
     damaged: int = 0
 
@@ -124,19 +143,26 @@ class Spool:
         sensor: name of the sensor; "" takes the one that the spool was created with.
         site: name of the site; "" takes the one that the spool was created with.
         settings: policies and bounds.
+        seconds: the clock by which ages and `sync_seconds` are told; one that nobody sets.
 
     Raises:
         SpoolLocked: another process, or another `Spool` of this one, writes here.
         SpoolError: the spool belongs to another sensor, is of a newer version, or cannot be opened.
     """
 
-    def __init__(self, folder: Path | str, *, sensor: str = "", site: str = "", settings: SpoolSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, *, sensor: str = "", site: str = "", settings: SpoolSettings | None = None,
+        seconds: Callable[[], float] = boottime,
+    ) -> None:  # fmt: skip
         self.folder: Final = Path(folder)
         self.settings: Final = settings or SpoolSettings()
         self.counters: Final = SpoolCounters()
         self._closed = False
         self._turn = threading.RLock()
-        self._released = 0
+        self._seconds: Final = seconds
+        self._synced_at = seconds()
+        self._packer: Final = Packer()
+        self._is_broken = False
         self._file = -1
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -158,10 +184,17 @@ class Spool:
         Raises:
             SequenceGap: the run's next batch is another one (a new run starts with 0). Nothing was appended.
             SpoolFull: no room. Nothing of the batch was kept, what came before stays, and the spool can be used on.
-            SpoolError: the disk failed; what was not synced is given up.
+            SpoolUnwritable: the disk takes nothing; what was not synced is given up.
         """
         with self._turn:
-            return self._append(header, data)
+            try:
+                return self._append(header, data)
+            except OSError as error:
+                self._packer.forget()
+                raise self._failed(error) from error
+            except SpoolFull:
+                self._packer.forget()
+                raise
 
     def _append(self, header: BatchHeader, data: bytes | memoryview) -> int | None:
         self._check_open()
@@ -174,29 +207,35 @@ class Spool:
             raise SequenceGap(
                 f"{self.folder}: batch {header.sequence} of {header.sensor}/{header.epoch} does not follow: {expected} comes next"
             )
-        if state.offset >= self.settings.segment_bytes:
+        self._repair()
+        self._relieve(len(data))
+        if state.offset >= self.settings.segment_bytes or self._is_old():
             self._roll()
-        frame = encode_frame(state.number, self._durable.offset, header, data)
-        size = len(frame) + memoryview(data).nbytes
+        packed = self._packer.pack(header.table, data, state.offset)
+        frame = encode_frame(state.number, self._durable.offset, self._clock.now(), header, packed)
+        size = len(frame) + len(packed.data)
         self._make_room(size)
-        self._write(frame, data)
+        self._write(frame, packed.data)
         number = state.number
         state.number += 1
         state.offset += size
         state.runs[header.run] = header.sequence
-        self._bytes += size
+        self._room.bytes += size
         self.counters.batches += 1
         self.counters.bytes += size
-        if self.settings.sync == "batch" or (self.settings.sync == "cut" and header.cut_last):
+        if self.settings.sync == "batch" or (self.settings.sync == "cut" and header.cut_last and self._is_due()):
             self.sync()
         return number
+
+    def _is_due(self) -> bool:
+        return self._seconds() - self._synced_at >= self.settings.sync_seconds
 
     def sync(self) -> int:
         """Put everything appended on the disk, show it to readers, and return the number of the next batch.
 
         Raises:
             SpoolFull: the disk is full. Everything since the last `sync` is taken back.
-            SpoolError: the disk failed. Everything since the last `sync` is taken back.
+            SpoolUnwritable: the disk failed. Everything since the last `sync` is taken back.
         """
         with self._turn:
             return self._sync()
@@ -210,9 +249,11 @@ class Spool:
             os.fdatasync(self._file)
         except OSError as error:
             # The kernel may have dropped the pages that it could not write, and a second call would then succeed without them.
+            self.counters.refused += 1
             self._fall_back()
             raise disk_error(self.folder, error) from error
         self.counters.syncs += 1
+        self._synced_at = self._seconds()
         self._publish()
         return state.number
 
@@ -226,9 +267,34 @@ class Spool:
         return self._state.number
 
     @property
+    def acknowledged(self) -> int:
+        """Number behind the last batch that `sync` has put on the disk."""
+        return self._durable.number
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all segments."""
-        return self._bytes
+        return self._room.bytes
+
+    @property
+    def depth(self) -> int:
+        """Batches that are held and that no consumer has released."""
+        return self._state.number - max(self._room.released, self._room.firsts[0])
+
+    @property
+    def room(self) -> RoomCounters:
+        """What made room since the spool was opened."""
+        return self._room.counters
+
+    @property
+    def removed_rows(self) -> int:
+        """Rows of all segments that were removed unreleased since the spool was created, with those dropped from them before."""
+        return self._room.removed_rows
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes written to the disk since the spool was opened."""
+        return self.counters.written + self._room.counters.written
 
     @property
     def runs(self) -> dict[Run, int]:
@@ -242,11 +308,15 @@ class Spool:
         """
         with self._turn:
             self._check_open()
-            self._released = max(self._released, min(number, self._durable.number))
-            before = self._bytes
-            while self._bytes > self.settings.retention_bytes and self._remove_oldest(self._released):
-                pass
-            return before - self._bytes
+            room = self._room
+            room.released = max(room.released, min(number, self._durable.number))
+            before = room.bytes
+            try:
+                while room.bytes > self.settings.retention_bytes and room.remove_released():
+                    pass
+            except OSError as error:
+                raise disk_error(self.folder, error) from error
+            return before - room.bytes
 
     def close(self) -> None:
         """Sync and let go of the spool. Calling it again does nothing."""
@@ -256,6 +326,7 @@ class Spool:
             try:
                 self.sync()
             finally:
+                self._room.close()
                 self._release_files()
 
     def __enter__(self) -> Self:
@@ -271,27 +342,42 @@ class Spool:
         recovered = recover(self.folder, read_mark(self.folder))
         self.counters.torn_bytes = recovered.torn_bytes
         self.counters.damaged = recovered.damaged
+        self._clock = SpoolClock(recovered.clock, self._seconds)
         self._state = _State(recovered.number, recovered.segment, recovered.offset, dict(recovered.runs))
-        self._durable = _State(self._state.number, self._state.segment, self._state.offset)
+        self._durable = _State(self._state.number, self._state.segment, self._state.offset, dict(recovered.runs))
+        self._begun_at = recovered.begun
+        if not recovered.fresh and not recovered.lost:
+            self._reopen()
+        settings = self.settings
+        self._room = Room(self.folder, least_valuable=settings.overflow == "least_valuable", reserve_bytes=settings.segment_bytes)
         if recovered.lost:
             # Batches that readers have seen are gone: their sequences must not be given to other records.
             self.identity = new_epoch(self.folder, self.identity)
         if recovered.fresh or recovered.lost:
             self._create_segment()
-        else:
-            self._file = os.open(segment_path(self.folder, recovered.segment), os.O_RDWR | os.O_CLOEXEC)
-            self._cut_tail(recovered)
-        self._bytes = sum(segment_path(self.folder, first).stat().st_size for first in segments(self.folder))
         self._publish()
 
-    def _cut_tail(self, recovered: Recovered) -> None:
-        os.ftruncate(self._file, recovered.offset)
-        os.fsync(self._file)
+    def _reopen(self) -> None:
+        """Open the last segment and cut off what is not acknowledged. Raises OSError, SpoolError."""
+        path = segment_path(self.folder, self._durable.segment)
+        if path.stat().st_size < self._durable.offset:
+            raise SpoolError(f"{path}: acknowledged batches are missing at its end: start again")
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.ftruncate(file, self._durable.offset)
+            os.fsync(file)
+        except BaseException:
+            os.close(file)
+            raise
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = file
 
     def _create_segment(self) -> None:
         """Start the segment of the next number. It appears whole or not at all."""
         state = self._state
-        head = encode_head(SegmentHead(state.number, state.runs))
+        self._begun_at = self._clock.now()
+        head = encode_head(SegmentHead(state.number, state.runs, self._begun_at))
         path = segment_path(self.folder, state.number)
         draft = path.with_suffix(".draft")
         file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -308,6 +394,9 @@ class Spool:
         if self._file >= 0:
             os.close(self._file)
         self._file = file
+        self._packer.forget()
+        self.counters.written += len(head)
+        self._room.begun(state.number, len(head))
         state.segment, state.offset = state.number, len(head)
 
     # Writing
@@ -321,24 +410,31 @@ class Spool:
                 # cuts it off.
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._file, self._state.offset)
-                if error.errno in FULL and self._give_way():
+                if error.errno in FULL and self._room.give_way():
                     continue
-                self.counters.refused += 1
-                raise disk_error(self.folder, error) from error
+                raise
             else:
+                self.counters.written += len(frame) + len(data)
                 return
 
     def _roll(self) -> None:
         """Acknowledge the segment and go on in a new one."""
         self.sync()
-        before = self._bytes
-        try:
-            self._create_segment()
-        except OSError as error:
-            self.counters.refused += 1
-            raise disk_error(self.folder, error) from error
-        self._bytes = before + self._state.offset
+        while True:
+            try:
+                self._create_segment()
+            except OSError as error:
+                if error.errno in FULL and self._room.give_way():
+                    continue
+                raise
+            else:
+                break
         self._publish()
+
+    def _is_old(self) -> bool:
+        """Whether the segment spans as much time as one may, so that what is too old can go."""
+        span = self.settings.age_seconds * 1000 / AGE_PARTS
+        return 0 < span <= self._clock.now() - self._begun_at and self._state.number > self._state.segment
 
     def _publish(self) -> None:
         """Remember the state as acknowledged and let readers see up to it."""
@@ -349,7 +445,7 @@ class Spool:
         try:
             file = os.open(self.folder / "mark", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.pwrite(file, encode_mark(mark), 0)
+                self.counters.written += os.pwrite(file, encode_mark(mark), 0)
             finally:
                 os.close(file)
         except OSError as error:
@@ -357,46 +453,48 @@ class Spool:
         announce(self.folder)
 
     def _fall_back(self) -> None:
-        """Take back what was appended since the last `sync`."""
+        """Take back what was appended since the last `sync`. The segment is opened anew before the next append."""
         durable = self._durable
-        self._bytes -= self._state.offset - durable.offset
+        if self._state.segment == durable.segment:
+            self._room.bytes -= self._state.offset - durable.offset
         self._state = _State(durable.number, durable.segment, durable.offset, dict(durable.runs))
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._file, durable.offset)
+        self._packer.forget()
+        self._is_broken = True
+
+    def _failed(self, error: OSError) -> SpoolError:
+        """What a failed system call means; a disk that is not just full may have lost all that was not flushed."""
+        self.counters.refused += 1
+        meaning = disk_error(self.folder, error)
+        if isinstance(meaning, SpoolUnwritable):
+            self._fall_back()
+        return meaning
+
+    def _repair(self) -> None:
+        """After a failure, open the segment anew: the disk may be another one, or have come back."""
+        if self._is_broken:
+            self._reopen()
+            self._is_broken = False
 
     # Room
 
+    def _relieve(self, size: int) -> None:
+        """Remove what is too old, and work ahead where room is getting short."""
+        if self.settings.age_seconds:
+            self._room.expire(self._clock.now() - int(self.settings.age_seconds * 1000))
+        while self._room.used > self.settings.short_bytes and self._room.remove_released():
+            pass
+        if self._room.used > self.settings.short_bytes:
+            self._room.work(size)
+
     def _make_room(self, size: int) -> None:
-        """Remove segments until `size` more bytes fit the quota. Raises SpoolFull."""
-        while self._bytes + size > self.settings.quota_bytes:
-            if not self._give_way():
+        """Make room until `size` more bytes fit the quota. Raises SpoolFull."""
+        while self._room.used + size > self.settings.quota_bytes:
+            if not self._room.give_way():
                 self.counters.refused += 1
                 raise SpoolFull(
                     f"{self.folder}: the spool has reached its quota of {self.settings.quota_bytes} bytes and its consumers "
                     "still need all of it: let them catch up, or raise the quota"
                 )
-
-    def _give_way(self) -> bool:
-        """Remove the oldest segment that the policy lets go; False where there is none."""
-        if self._remove_oldest(self._released):
-            return True
-        if self.settings.overflow != "drop_oldest":
-            return False
-        dropped = self._remove_oldest(self._durable.number)
-        self.counters.dropped_batches += dropped
-        return dropped > 0
-
-    def _remove_oldest(self, before: int) -> int:
-        """Remove the oldest segment if all its batches lie before `before`; returns how many they were, 0 where it stays."""
-        firsts = segments(self.folder)
-        if len(firsts) < 2 or firsts[1] > before:
-            return 0
-        path = segment_path(self.folder, firsts[0])
-        size = path.stat().st_size
-        path.unlink()
-        sync_folder(self.folder)
-        self._bytes -= size
-        return firsts[1] - firsts[0]
 
     def _check_open(self) -> None:
         if self._closed:

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from sensor.spool_format import FORMAT_VERSION, SpoolError, SpoolFull, SpoolLocked
+from sensor.spool_format import FORMAT_VERSION, SpoolError, SpoolFull, SpoolLocked, SpoolUnwritable, check_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +46,7 @@ def disk_error(folder: Path, error: OSError) -> SpoolError:
     """What a failed system call means for the spool in `folder`, in one line."""
     if error.errno in FULL:
         return SpoolFull(f"{folder}: the disk is full: free some space; the records on it are safe")
-    return SpoolError(
-        f"{folder}: the disk failed ({error.strerror}): check the device, then start again; what was acknowledged is kept"
-    )
+    return SpoolUnwritable(f"{folder}: the disk failed ({error.strerror}): check the device; what was acknowledged is kept")
 
 
 def take_lock(folder: Path) -> int:
@@ -76,10 +74,7 @@ def read_identity(folder: Path, sensor: str, site: str) -> Identity:
         return _write_identity(folder, Identity(sensor, site, secrets.token_hex(16)))
     except (ValueError, KeyError, TypeError) as error:
         raise SpoolError(f"{path}: not the identity of a spool ({error}): restore it, or use a new folder") from error
-    if version > FORMAT_VERSION:
-        raise SpoolError(
-            f"{path}: written by a newer version (format {version}, this one reads {FORMAT_VERSION}): update icsight"
-        )
+    check_version(version, path)
     if (sensor or identity.sensor, site or identity.site) != (identity.sensor, identity.site):
         raise SpoolError(
             f"{folder}: the spool belongs to sensor {identity.sensor!r} of site {identity.site!r}, "
@@ -94,18 +89,22 @@ def new_epoch(folder: Path, identity: Identity) -> Identity:
 
 
 def _write_identity(folder: Path, identity: Identity) -> Identity:
-    path = folder / "identity.json"
-    draft = folder / "identity.draft"
     content = {"version": FORMAT_VERSION, "sensor": identity.sensor, "site": identity.site, "epoch": identity.epoch}
+    replace_file(folder / "identity.json", json.dumps(content, ensure_ascii=False).encode())
+    return identity
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file in place whole or not at all, on the disk on return. Raises OSError."""
+    draft = path.with_suffix(".draft")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        write_whole(file, [json.dumps(content, ensure_ascii=False).encode()], 0)
+        write_whole(file, [content], 0)
         os.fsync(file)
     finally:
         os.close(file)
     draft.replace(path)
-    sync_folder(folder)
-    return identity
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,11 +5,16 @@ A spool is a folder:
     identity.json                  sensor, site, and the epoch of the live source
     lock                           held by the one writer
     mark                           how far readers may read: all before it is on the disk
+    removed.json                   rows of the segments that were removed before they had been released
+    reserve                        room that is kept free for thinning a segment (sensor.spool_room)
     00000000000000000000.segment   frames, the name is the number of the first; the next segment starts where this one ends
 
 A segment starts with a head (the runs that the spool held when the segment began, so that opening a spool reads one segment only)
 and goes on with frames. A frame is a header with its own checksum and the batch's bytes with theirs, so that a damaged batch is
-still known by name, and the frames behind it can be found again.
+still known by name, and the frames behind it can be found again. Small batches are packed (sensor.spool_packing).
+
+A segment that has been thinned for room has the same frames, each with fewer rows and with the number of those that were dropped;
+a frame without any rows has no bytes behind its header. So numbers, sequences and cuts stay without gaps.
 
 Checksums are CRC-32 (ISO-HDLC) from zlib: it finds every error burst of up to 32 bits and all but one in 2^32 of the rest, as
 CRC-32C does, and it is the one that the standard library computes in compiled code, without the interpreter lock.
@@ -27,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FORMAT_VERSION: Final = 1
-"""Version of the layout below. A spool of a newer version is refused and not touched."""
+FORMAT_VERSION: Final = 2
+"""Version of the layout below. A spool of another version is refused and not touched."""
 
 PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of one batch. The packet core cuts at 8 MiB; a single huge row may pass that."""
@@ -40,9 +45,9 @@ Run = tuple[str, str]
 """A run of batches that is numbered by itself: (sensor, epoch)."""
 
 FRAME_MAGIC: Final = b"ICSB"
-_FRAME: Final = struct.Struct("<4sIHIIQQIQQqqBBBBB")
+_FRAME: Final = struct.Struct("<4sIHIIQQIIQQQqqIBBBBBB")
 # magic, checksum of all that follows in the header, header bytes, payload bytes, payload checksum, number, sequence, rows,
-# synced, cut, cut_start, cut_end, cut_last, lengths of sensor, site, epoch, table
+# dropped, clock, synced, cut, cut_start, cut_end, base, packing, cut_last, lengths of the four names
 _CHECKED_FROM: Final = 8
 FRAME_BYTES: Final = _FRAME.size
 """Bytes of a frame's fixed part; the four names follow it, then the payload."""
@@ -65,13 +70,20 @@ class SpoolFull(SpoolError):  # noqa: N818 - a state of the spool, named as one
     """There is no room for the batch: the quota or the disk is used up. Nothing of the batch was kept."""
 
 
+class SpoolUnwritable(SpoolError):  # noqa: N818 - a state of the spool, named as one
+    """The disk takes nothing: it is read-only, or it fails. What was not synced is given up; trying again may help."""
+
+
 class SequenceGap(SpoolError):  # noqa: N818 - named for what it reports
     """A batch does not follow the one before it in its run."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHeader:
-    """What is known of a batch without reading it. Same meaning as `sensor.tables.METADATA`."""
+    """What is known of a batch without reading it. Same meaning as `sensor.tables.METADATA`.
+
+    `dropped` rows were in the batch and have been removed for want of room; `rows` are left.
+    """
 
     sensor: str
     epoch: str
@@ -83,6 +95,7 @@ class BatchHeader:
     cut_start: int = 0
     cut_end: int = 0
     cut_last: bool = True
+    dropped: int = 0
 
     @property
     def run(self) -> Run:
@@ -92,7 +105,11 @@ class BatchHeader:
 
 @dataclass(frozen=True, slots=True)
 class SpooledBatch:
-    """A batch in a spool: its number there (from 0, in order of arrival over all runs), its header, its bytes."""
+    """A batch in a spool: its number there (from 0, in order of arrival over all runs), its header, its bytes.
+
+    A batch all of whose rows have been dropped (`header.dropped`) has no bytes. One that has lost some has its rows' numbers in
+    column `ROW`.
+    """
 
     number: int
     header: BatchHeader
@@ -117,7 +134,11 @@ class DamagedFrame(SpoolError):  # noqa: N818 - named for what it reports
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame's header as it was read: where the frame lies and what it holds."""
+    """A frame's header as it was read: where the frame lies and what it holds.
+
+    `clock` is the spool's clock when it was appended (milliseconds, `sensor.spool_room`); `packing` and `base` say how its bytes
+    are packed (`sensor.spool_packing`).
+    """
 
     offset: int
     header_bytes: int
@@ -125,6 +146,9 @@ class Frame:
     payload_checksum: int
     number: int
     synced: int
+    clock: int
+    packing: int
+    base: int
     header: BatchHeader
 
     @property
@@ -138,8 +162,21 @@ class Frame:
         return self.offset + self.header_bytes + self.payload_bytes
 
 
-def encode_frame(number: int, synced: int, header: BatchHeader, data: bytes | memoryview) -> bytes:
-    """The header of a frame around `data`; `synced` is how far the segment was on the disk before this frame was written.
+ROW: Final = "icsight.row"
+"""Column of a batch that has lost rows: the numbers of those that are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The bytes of a batch as they lie in a segment: `packing` says how, `base` is the offset of the frame that they lean on."""
+
+    data: bytes | memoryview
+    packing: int = 0
+    base: int = 0
+
+
+def encode_frame(number: int, synced: int, clock: int, header: BatchHeader, packed: Packed) -> bytes:
+    """The header of a frame around packed bytes; `synced` is how far the segment was on the disk before this frame was written.
 
     Raises:
         SpoolError: a name or the batch is too long.
@@ -147,12 +184,13 @@ def encode_frame(number: int, synced: int, header: BatchHeader, data: bytes | me
     names = [name.encode() for name in (header.sensor, header.site, header.epoch, header.table)]
     if max(map(len, names)) > NAME_BYTES:
         raise SpoolError(f"a name in {header!r} is longer than {NAME_BYTES} bytes: use a shorter sensor or site name")
-    size = memoryview(data).nbytes
+    size = memoryview(packed.data).nbytes
     if size > PAYLOAD_BYTES:
         raise SpoolError(f"a batch of table {header.table} has {size} bytes, more than the {PAYLOAD_BYTES} that a spool takes")
     fixed = _FRAME.pack(
-        FRAME_MAGIC, 0, FRAME_BYTES + sum(map(len, names)), size, zlib.crc32(data), number, header.sequence, header.rows, synced,
-        header.cut, header.cut_start, header.cut_end, header.cut_last, *map(len, names),
+        FRAME_MAGIC, 0, FRAME_BYTES + sum(map(len, names)), size, zlib.crc32(packed.data), number, header.sequence, header.rows,
+        header.dropped, clock, synced, header.cut, header.cut_start, header.cut_end, packed.base, packed.packing, header.cut_last,
+        *map(len, names),
     )  # fmt: skip
     checked = fixed[_CHECKED_FROM:] + b"".join(names)
     return FRAME_MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
@@ -171,10 +209,14 @@ def decode_frame(data: bytes | memoryview, offset: int) -> Frame | None:
         number,
         sequence,
         rows,
+        dropped,
+        clock,
         synced,
         cut,
         start,
         end,
+        base,
+        packing,
         last,
         *lengths,
     ) = _FRAME.unpack_from(data)
@@ -187,8 +229,8 @@ def decode_frame(data: bytes | memoryview, offset: int) -> Frame | None:
         names.append(bytes(data[at : at + length]).decode(errors="replace"))
         at += length
     sensor, site, epoch, table = names
-    header = BatchHeader(sensor, epoch, sequence, table, rows, site, cut, start, end, bool(last))
-    return Frame(offset, header_bytes, payload_bytes, payload_checksum, number, synced, header)
+    header = BatchHeader(sensor, epoch, sequence, table, rows, site, cut, start, end, bool(last), dropped)
+    return Frame(offset, header_bytes, payload_bytes, payload_checksum, number, synced, clock, packing, base, header)
 
 
 HEADER_BYTES: Final = FRAME_BYTES + 4 * NAME_BYTES
@@ -197,15 +239,25 @@ HEADER_BYTES: Final = FRAME_BYTES + 4 * NAME_BYTES
 
 @dataclass(frozen=True, slots=True)
 class SegmentHead:
-    """The start of a segment: number of its first batch, and the highest sequence of each run in all segments before it."""
+    """The start of a segment.
+
+    Attributes:
+        first: number of its first batch.
+        runs: highest sequence of each run in all segments before it.
+        clock: the spool's clock when it began, milliseconds.
+        thinned: how many classes of value have been dropped from it (`sensor.value`).
+    """
 
     first: int
     runs: Mapping[Run, int]
+    clock: int = 0
+    thinned: int = 0
 
 
 def encode_head(head: SegmentHead) -> bytes:
     """The bytes a segment starts with."""
-    body = json.dumps({"first": head.first, "runs": [[*run, highest] for run, highest in head.runs.items()]}).encode()
+    runs = [[*run, highest] for run, highest in head.runs.items()]
+    body = json.dumps({"first": head.first, "runs": runs, "clock": head.clock, "thinned": head.thinned}).encode()
     return _HEAD.pack(_HEAD_MAGIC, FORMAT_VERSION, len(body), zlib.crc32(body)) + body
 
 
@@ -213,7 +265,7 @@ def decode_head(data: bytes, path: Path) -> tuple[SegmentHead, int] | None:
     """The head that starts `data` and its length, or None where it is not whole.
 
     Raises:
-        SpoolError: the segment was written by a newer version.
+        SpoolError: the segment was written by another version.
     """
     if len(data) < _HEAD.size:
         return None
@@ -221,15 +273,25 @@ def decode_head(data: bytes, path: Path) -> tuple[SegmentHead, int] | None:
     body = data[_HEAD.size : _HEAD.size + size]
     if magic != _HEAD_MAGIC:
         return None
-    if version > FORMAT_VERSION:
-        raise SpoolError(
-            f"{path}: written by a newer version (format {version}, this one reads {FORMAT_VERSION}): update icsight"
-        )
+    check_version(version, path)
     if len(body) < size or zlib.crc32(body) != checksum:
         return None
     content = cast("dict[str, object]", json.loads(body))
     runs = {(sensor, epoch): highest for sensor, epoch, highest in cast("list[tuple[str, str, int]]", content["runs"])}
-    return SegmentHead(cast("int", content["first"]), runs), _HEAD.size + size
+    numbers = (cast("int", content[name]) for name in ("clock", "thinned"))
+    return SegmentHead(cast("int", content["first"]), runs, *numbers), _HEAD.size + size
+
+
+def check_version(version: int, path: Path) -> None:
+    """Raises SpoolError where what lies at `path` is not of this version."""
+    if version > FORMAT_VERSION:
+        raise SpoolError(
+            f"{path}: written by a newer version (format {version}, this one reads {FORMAT_VERSION}): update icsight"
+        )
+    if version < FORMAT_VERSION:
+        raise SpoolError(
+            f"{path}: written by an older version (format {version}, this one reads {FORMAT_VERSION}): use a new folder"
+        )
 
 
 def head_bytes(data: bytes) -> int:

@@ -13,8 +13,10 @@ from sensor.spool_format import (
     HEADER_BYTES,
     PAYLOAD_BYTES,
     DamagedFrame,
+    Frame,
     Mark,
     Run,
+    SegmentHead,
     SpooledBatch,
     SpoolError,
     decode_frame,
@@ -24,6 +26,7 @@ from sensor.spool_format import (
     segment_path,
     segments,
 )
+from sensor.spool_packing import Unpacker
 from sensor.spool_recovery import find_frame
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class SpoolReader:
         self.folder: Final = folder
         self._file = -1
         self._segment = -1
+        self._thinned = False
+        self._unpacker = Unpacker(self._base)
         self._number = 0
         self._offset = 0
 
@@ -93,13 +98,28 @@ class SpoolReader:
 
     def standing(self) -> tuple[int, dict[Run, int]]:
         """`end`, and the highest sequence before it by run, over all that the spool has ever held."""
-        mark = read_mark(self.folder)
-        if mark is None:
-            return 0, {}
-        file = os.open(segment_path(self.folder, mark.segment), os.O_RDONLY | os.O_CLOEXEC)
+        while True:
+            mark = read_mark(self.folder)
+            if mark is None:
+                return 0, {}
+            runs = self._runs(mark)
+            if runs is not None:
+                return mark.number, runs
+
+    def _runs(self, mark: Mark) -> dict[Run, int] | None:
+        """The runs before a mark; None where its segment has been thinned or removed since, so that there is a newer mark."""
+        path = segment_path(self.folder, mark.segment)
         try:
-            head, offset = _read_head(file, segment_path(self.folder, mark.segment))
-            runs = dict(head)
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if read_mark(self.folder) == mark:
+                raise
+            return None
+        try:
+            head, offset = read_head(file, path)
+            if head.thinned:
+                return None
+            runs = dict(head.runs)
             while offset < mark.offset:
                 frame = decode_frame(os.pread(file, HEADER_BYTES, offset), offset) or find_frame(file, offset + 1, mark.offset)
                 if frame is None:
@@ -108,7 +128,7 @@ class SpoolReader:
                 offset = frame.end
         finally:
             os.close(file)
-        return mark.number, runs
+        return runs
 
     def close(self) -> None:
         """Let go of the open segment. The reader can still be used."""
@@ -130,7 +150,9 @@ class SpoolReader:
         if self._file < 0 or number != self._number:
             self._seek(number, mark)
         while True:
-            end = mark.offset if self._segment == mark.segment else os.fstat(self._file).st_size
+            # A mark that was read before its segment was thinned tells an offset in the file that was there before.
+            is_last = self._segment == mark.segment and not self._thinned
+            end = mark.offset if is_last else os.fstat(self._file).st_size
             if self._offset >= end:
                 if self._segment == mark.segment or not self._next_segment(mark):
                     return None
@@ -141,18 +163,26 @@ class SpoolReader:
             self._offset, self._number = frame.end, frame.number + 1
             if frame.number < number:
                 continue
-            data = os.pread(self._file, frame.payload_bytes, frame.payload)
-            if len(data) < frame.payload_bytes or zlib.crc32(data) != frame.payload_checksum:
-                header = frame.header
-                record = f"{header.sensor}/{header.epoch}/{header.sequence}"
-                raise DamagedFrame(
-                    f"{segment_path(self.folder, self._segment)}: batch {frame.number} "
-                    f"({record}) is damaged (checksum of {frame.payload_bytes} bytes at {frame.payload}): check the disk",
-                    resume=frame.number + 1,
-                    header=header,
-                    data=data,
-                )
-            return SpooledBatch(frame.number, frame.header, data)
+            return SpooledBatch(frame.number, frame.header, self._payload(frame))
+
+    def _payload(self, frame: Frame) -> bytes:
+        """The batch of a frame. Raises DamagedFrame."""
+        stored = b""
+        try:
+            stored = read_stored(self._file, frame)
+            return self._unpacker.unpack(frame, stored)
+        except ValueError as error:
+            header = frame.header
+            raise DamagedFrame(
+                f"{segment_path(self.folder, self._segment)}: batch {frame.number} "
+                f"({header.sensor}/{header.epoch}/{header.sequence}) is damaged ({error}): check the disk",
+                resume=frame.number + 1,
+                header=header,
+                data=stored or os.pread(self._file, frame.payload_bytes, frame.payload),
+            ) from error
+
+    def _base(self, offset: int) -> bytes:
+        return read_base(self._file, offset)
 
     def _damage(self, end: int, mark: Mark) -> DamagedFrame:
         """Report bytes at the current offset that are no frame, and stand behind them."""
@@ -193,18 +223,39 @@ class SpoolReader:
             return False
         self.close()
         self._file, self._segment, self._number = file, first, first
-        _, self._offset = _read_head(file, path)
+        self._unpacker = Unpacker(self._base)
+        head, self._offset = read_head(file, path)
+        self._thinned = head.thinned > 0
         return True
 
 
-def _read_head(file: int, path: Path) -> tuple[dict[Run, int], int]:
-    """The runs before a segment and where its frames start. Raises SpoolError."""
+def read_stored(file: int, frame: Frame) -> bytes:
+    """A frame's bytes as they lie in an open segment. Raises ValueError where they are damaged."""
+    stored = os.pread(file, frame.payload_bytes, frame.payload)
+    if len(stored) < frame.payload_bytes or zlib.crc32(stored) != frame.payload_checksum:
+        raise ValueError(f"checksum of {frame.payload_bytes} bytes at {frame.payload}")
+    return stored
+
+
+def read_base(file: int, offset: int) -> bytes:
+    """The batch at an offset of an open segment that others lean on. Raises ValueError where it is damaged."""
+    frame = decode_frame(os.pread(file, HEADER_BYTES, offset), offset)
+    if frame is None:
+        raise ValueError(f"it leans on a batch at {offset} that is damaged")
+    return Unpacker(_leans_on_none).unpack(frame, read_stored(file, frame))
+
+
+def _leans_on_none(offset: int) -> bytes:
+    raise ValueError(f"it leans on a batch that leans on another at {offset}")
+
+
+def read_head(file: int, path: Path) -> tuple[SegmentHead, int]:
+    """The head of an open segment and where its frames start. Raises SpoolError."""
     start = os.pread(file, HEADER_BYTES, 0)
     decoded = decode_head(os.pread(file, head_bytes(start), 0), path)
     if decoded is None:
         raise SpoolError(f"{path}: the head of the segment is damaged: restore it from a copy, or move the file away")
-    head, offset = decoded
-    return dict(head.runs), offset
+    return decoded
 
 
 def read_mark(folder: Path) -> Mark | None:

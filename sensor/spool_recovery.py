@@ -34,6 +34,8 @@ class Recovered:
         segment: first number of the last segment.
         offset: end of its last whole frame.
         runs: highest sequence by run.
+        clock: the spool's clock at the last batch, milliseconds.
+        begun: the spool's clock when the last segment began.
         torn_bytes: bytes behind `offset` that were never acknowledged.
         damaged: places where acknowledged bytes are damaged or missing.
         lost: acknowledged batches at the end are gone, so that their numbers and sequences must not be given out again.
@@ -44,6 +46,8 @@ class Recovered:
     segment: int
     offset: int
     runs: dict[Run, int]
+    clock: int = 0
+    begun: int = 0
     torn_bytes: int = 0
     damaged: int = 0
     lost: bool = False
@@ -73,7 +77,7 @@ def recover(folder: Path, mark: Mark | None) -> Recovered:
             return Recovered(0, 0, 0, {}, torn_bytes=len(content), fresh=True)
         raise SpoolError(f"{path}: the head of the segment is damaged: restore it from a copy, or move the file away")
     head, offset = decoded
-    recovered = Recovered(head.first, segment, offset, dict(head.runs))
+    recovered = Recovered(head.first, segment, offset, dict(head.runs), head.clock, head.clock)
     _read_frames(content, recovered)
     recovered.torn_bytes = len(content) - recovered.offset
     if mark is not None and mark.number > recovered.number:
@@ -97,6 +101,7 @@ def _read_frames(content: bytes, recovered: Recovered) -> None:
         recovered.offset = frame.end
         recovered.number = frame.number + 1
         recovered.runs[frame.header.run] = frame.header.sequence
+        recovered.clock = max(recovered.clock, frame.clock)
 
 
 def _whole(view: memoryview, offset: int) -> Frame | None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
+import polars as pl
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
-
-    import polars as pl
 
     from collector.stream import Position
     from sensor.spool_format import BatchHeader
@@ -83,10 +83,21 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """A decoded batch: its header and its rows in the columns of its table (`collector.records.decode`)."""
+    """A decoded batch: its header and its rows in the columns of its table (`collector.records.decode`).
+
+    Of a batch that has lost rows for want of room (`header.dropped`) `numbers` are the row numbers of those that are left.
+    """
 
     header: BatchHeader
     rows: pl.DataFrame
+    numbers: pl.Series | None = None
+
+    @property
+    def row(self) -> pl.Series:
+        """The number of each row in its batch, which is a part of its identity."""
+        if self.numbers is not None:
+            return self.numbers
+        return pl.int_range(self.rows.height, dtype=pl.UInt32, eager=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def fill(spool: Spool, count: int, size: int = 100) -> None:
     for sequence in range(count):
-        spool.append(BatchHeader("s", "e", sequence, "flow", 1), bytes([sequence]) * size)
+        spool.append(BatchHeader("s", "e", sequence, "flow", 1), random.Random(sequence).randbytes(size))
 
 
 def test_a_stream_is_read_before_its_spool_is_there(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_damaged_batch_is_reported_once_and_the_others_are_delivered(tmp_path:
         fill(spool, 4)
     path = segment_path(tmp_path, segments(tmp_path)[-1])
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"\x02" * 100, b"\x02" * 99 + b"\x03"))
+    path.write_bytes(content.replace(random.Random(2).randbytes(100), random.Random(2).randbytes(99) + b"?"))
     consumer = LocalStream(tmp_path).subscribe("a")
     assert [delivery.header.sequence for delivery in consumer.poll(0)] == [0, 1]
     with pytest.raises(DamagedBatch, match="s/e/2") as caught:

@@ -22,6 +22,7 @@ from collector.stream.local import LocalStream
 from collector.writer import CONSUMER, Writer
 from sensor.spool import BatchHeader, Spool
 from sensor.spool_format import segment_path, segments
+from sensor.spool_thinning import frames
 from tests.batches import EPOCH, encode, sample
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def test_a_batch_damaged_in_the_spool_becomes_a_dead_letter_too(plant: Plant, tm
     plant.stream.publish([outgoing(0), outgoing(1), outgoing(2)])
     path = segment_path(tmp_path / "spool", segments(tmp_path / "spool")[-1])
     content = bytearray(path.read_bytes())
-    content[content.index(outgoing(1).data) + 100] ^= 1
+    second = list(frames(tmp_path / "spool", 0))[1]
+    content[second.payload + 10] ^= 1
     path.write_bytes(content)
     plant.writer.drain()
     assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 2, 5)]
