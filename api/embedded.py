@@ -17,7 +17,7 @@ from api.alerts.consumer import AlertConsumer
 from api.alerts.upserts import position as alerts_position
 from api.capture import PART as CAPTURE
 from api.capture import Capture
-from api.evidence.pins import Pinner, Pins
+from api.evidence.pins import Pins
 from api.parts import Parts
 from api.status import Gap
 from collector.dead_letters import DeadLetters
@@ -30,6 +30,7 @@ from detection.pipeline import Pipeline
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
 from detection.worker import Counters, Worker
+from sensor.control import CONTROL, Requests
 from sensor.spool import Spool
 from sensor.tables import LOCAL_SENSOR
 
@@ -72,10 +73,11 @@ class Embedded:
         self._writer = Writer(
             self._records, services.records, DeadLetters(folder / system.DEAD_LETTERS), on_gap=self._gap, on_failure=self._failure
         )
-        downwards = LocalStream(folder / system.CONTROL, spools[2])
+        downwards = LocalStream(folder / CONTROL, spools[2])
         control = Control(downwards)
         self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json", control)
-        self._pinner = None if packets is None else Pinner(downwards, Path(packets[0]), packets[1], spools[0].identity.sensor)
+        ring = None if packets is None else (Path(packets[0]), packets[1])
+        self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
         self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
         self._parts = Parts(services.status)
         self._counted = Counters()
@@ -94,8 +96,8 @@ class Embedded:
         self._parts.start(ALERTS, self._consumer.run)
         self._parts.start(DETECTION, self._worker.run)
         self._parts.start(STORE, self._writer.run)
-        if self._pinner is not None:
-            self._parts.start(PINS, self._pinner.run)
+        if self._requests is not None:
+            self._parts.start(PINS, self._requests.run)
         self._parts.start(CAPTURE, self._capture.run)
 
     def wait(self, timeout_seconds: float) -> None:
@@ -116,7 +118,7 @@ class Embedded:
         if _behind(self._alerts.end(), self._alerts_position()):
             return False
         # Nothing more will come into the ring: what is to be pinned can be pinned now.
-        return self._pinner is None or self._pinner.settled()
+        return self._requests is None or self._requests.settled()
 
     def end(self) -> None:
         """Ask all parts to end."""
@@ -166,7 +168,7 @@ def embedded(
         (folder / system.CHECKPOINTS).mkdir(mode=0o700, exist_ok=True)
         records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
         alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
-        control = stack.enter_context(Spool(folder / system.CONTROL, sensor=CONTROL_SENSOR, site=site.site))
+        control = stack.enter_context(Spool(folder / CONTROL, sensor=CONTROL_SENSOR, site=site.site))
         yield Embedded(services, (records, alerts, control), capture, Pipeline(site, rules), packets)
 
 

@@ -39,9 +39,6 @@ ALERTS: Final = "alerts"
 DEAD_LETTERS: Final = "dead-letters"
 """Folder of batches that could not be stored."""
 
-CONTROL: Final = "control"
-"""Folder of the spool of the site's facts, as they took effect."""
-
 CHECKPOINTS: Final = "checkpoints"
 """Folder of detection's checkpoints."""
 

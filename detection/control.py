@@ -6,7 +6,6 @@ beginning takes each version from its own place on, and so comes to the same ale
 
 from __future__ import annotations
 
-import io
 import json
 import secrets
 import threading
@@ -14,26 +13,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from collector.stream import Position
 from detection.publish import Publisher
 from detection.site import Site
-from sensor.packets import Statement
+from sensor.control_records import EVIDENCE, PIN, SENSOR, encode, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.stream import Stream
-
-SENSOR: Final = "control"
-"""Name under which decisions are published."""
+    from sensor.control_records import EvidenceRequest
+    from sensor.packets import Statement
 
 SITE: Final = "site"
 """Kind of a record that holds the site's facts."""
-
-PIN: Final = "pin"
-"""Kind of a record that asks the sensors to pin the packets of an alert (`sensor.packets.Statement`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ class Control:
         with self._stream.subscribe(f"{SENSOR}-reader", Position()) as consumer:
             while deliveries := consumer.poll(0):
                 for delivery in deliveries:
-                    for row in pl.read_ipc_stream(io.BytesIO(delivery.data)).iter_rows(named=True):
+                    for row in rows_of(delivery.data):
                         if row["kind"] == SITE:
                             site = Site.model_validate_json(row["content"])
                             found.append(Effective(site, Position.from_json(row["position"])))
@@ -77,23 +70,18 @@ class Control:
         """Ask the sensors to pin the packets of an alert; durable on return. Raises StreamError."""
         self._publish(PIN, statement.alert or "", Position(), statement.to_json(), "")
 
+    def ask(self, request: EvidenceRequest) -> None:
+        """Ask a sensor for packets; durable on return. Raises StreamError."""
+        self._publish(EVIDENCE, request.id, Position(), request.to_json(), "")
+
     def _publish(self, kind: str, version: str, position: Position, content: str, site: str) -> None:
         with self._turn:
             self._append(kind, version, position, content, site)
 
     def _append(self, kind: str, version: str, position: Position, content: str, site: str) -> None:
         now = time.time_ns()
-        row = {"ts": now, "kind": kind, "version": version, "position": position.to_json(), "content": content}
-        buffer = io.BytesIO()
-        frame = pl.DataFrame([row]).with_columns(pl.col("ts").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))
-        frame.write_ipc_stream(buffer, compression="lz4")
-        self._publisher.publish(buffer.getvalue(), 1, site, (now, now))
-
-
-def pins_of(data: bytes) -> list[tuple[int, Statement]]:
-    """What a batch of control records asks to be pinned, and when it was asked, nanoseconds since 1970. Raises ValueError."""
-    rows = pl.read_ipc_stream(io.BytesIO(data)).with_columns(pl.col("ts").cast(pl.Int64)).iter_rows(named=True)
-    return [(row["ts"], Statement.from_json(row["content"])) for row in rows if row["kind"] == PIN]
+        data = encode(now, kind, content, version=version, position=position.to_json())
+        self._publisher.publish(data, 1, site, (now, now))
 
 
 def later(one: Position, other: Position) -> Position:

@@ -15,6 +15,7 @@ import click
 
 from sensor import _core
 from sensor._core import CaptureError
+from sensor.control import Requests
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
 from sensor.recorder import Listening, Recorder, listen
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
@@ -154,24 +155,29 @@ def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **
             reader = listen(replace(interfaces, packets=packets), spool)
             if seccomp:
                 _core.restrict_system_calls()
+            ring = None if packets is None else (Path(packets[0]), packets[1])
+            requests = Requests(data, ring, spool.identity.sensor, warn)
             click.echo(f"recording {reader.format} as {spool.identity.sensor} in {data}")
             sys.stdout.flush()
-            _record(reader, spool, stop)
+            _record(reader, spool, requests, stop)
     except (CaptureError, SpoolError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or data}: {error.strerror or error}. Check who owns it, and --user.") from error
 
 
-def _record(reader: LiveReader, spool: Spool, stop: threading.Event) -> None:
-    """Spool all batches until `stop` is set."""
+def _record(reader: LiveReader, spool: Spool, requests: Requests, stop: threading.Event) -> None:
+    """Spool all batches, and follow what is asked for, until `stop` is set."""
     recorder = Recorder(reader, spool, stop, warn)
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(reader, stop, ended), name="watch")
     watch.start()
+    following = threading.Thread(target=requests.run, args=(ended,), name="requests")
+    following.start()
     batches = rows = 0
     try:
         for batch in reader:
+            recorder.refused_requests = requests.refused
             recorder.keep(batch)
             batches += 1
             rows += batch.rows
@@ -181,6 +187,7 @@ def _record(reader: LiveReader, spool: Spool, stop: threading.Event) -> None:
     finally:
         ended.set()
         watch.join()
+        following.join()
     lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
     click.echo(f"{reader.packets:,} packets, {lost:,} lost; {rows:,} records in {batches:,} batches")
     click.echo(_written(spool.bytes_written, reader.kept_bytes, rows))

@@ -7,12 +7,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from api.evidence.pins import Pinner, Pins
+from api.evidence.pins import Pins
 from collector.stream import Position
 from collector.stream.local import LocalStream
 from detection.control import SENSOR, Control, Effective
 from detection.site import Site
 from sensor import packets
+from sensor.control import Requests
 from sensor.packets import PACKETS
 from sensor.spool import Spool
 from tests.api.alerts import START, upsert
@@ -73,10 +74,10 @@ def test_alerts_ask_for_pins_on_the_control_stream_and_the_ring_follows(tmp_path
         pins.ask([ALERT])
         assert stream.highest(SENSOR, next(run for run in stream.end().seen)[1]) == before
         stop = threading.Event()
-        pinner = Pinner(stream, ring, QUOTA, "local")
-        thread = threading.Thread(target=pinner.run, args=(stop,))
+        requests = Requests(tmp_path, (ring, QUOTA), "local")
+        thread = threading.Thread(target=requests.run, args=(stop,))
         thread.start()
-        until(pinner.settled)
+        until(requests.settled)
         stop.set()
         thread.join()
         # The site's facts are still there.
@@ -86,5 +87,4 @@ def test_alerts_ask_for_pins_on_the_control_stream_and_the_ring_follows(tmp_path
     for path in ring.glob("0*"):
         path.unlink()
     assert content(packets.take(ring, pinned, ASKED).file) == FRAMES[15:41]
-    assert (ring / "position.json").exists()
-    assert pinner.failed == 0
+    assert requests.refused == 0
