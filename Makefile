@@ -36,7 +36,7 @@ $(VENV)/.core: $(VENV)/.locked $(CORE_SOURCES)
 environment: $(VENV)/.locked ## the virtual environment, as locked
 core: $(VENV)/.core ## the Rust packet core, built in place
 
-peers: ## tshark and Chromium, which tests compare with
+peers: ## tshark, p0f and Chromium, which tests compare with
 	@deploy/peers.sh
 
 demo: core ## a plant under attack, live, in the browser

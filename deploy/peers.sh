@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests compare with and what a package registry of Python does not have: tshark, Chromium, and a font that can show
-# Chinese to it (through apt, as root).
+# Installs what the tests compare with and what a package registry of Python does not have: tshark, p0f, Chromium, and a font that can
+# show Chinese to it (through apt, as root).
 set -euo pipefail
 wanted=()
 command -v tshark >/dev/null || wanted+=(tshark)
+[ -x /usr/sbin/p0f ] || command -v p0f >/dev/null || wanted+=(p0f)
 command -v chromium >/dev/null || wanted+=(chromium)
 fc-list 2>/dev/null | grep -qiE "wqy|noto ?sans ?cjk" || wanted+=(fontconfig fonts-wqy-zenhei)
 [ "${#wanted[@]}" -gt 0 ] || exit 0

@@ -39,6 +39,7 @@ DROPS: Final[Mapping[str, str]] = {
     "opcua_monitored_overflow": "monitored items of OPC UA servers not taken in for want of room",
     "points_overflow": "points not recorded because the table of points was full",
     "devices_overflow": "facts of devices not recorded because their table was full",
+    "fingerprints_limited": "fingerprints not recorded because their device had shown many others",
     "violations_limited": "violations not recorded because a conversation made too many",
     "neighbours_forgotten": "hardware addresses forgotten to make room",
     "packets_not_kept": "packets that are in the records and not in the ring of packets",

@@ -214,15 +214,17 @@ _DEVICE = (
         "device.source",
         "name",
         "where it was seen: modbus fc 17, modbus fc 43/14, modbus umas, opcua build info, opcua application description, "
-        "mac address, traffic, arp, ndp, lldp, cdp, profinet dcp, enip list identity, s7 szl, bacnet, dhcp, dhcpv6, http, ftp, "
-        "ssh, telnet, tls certificate, tls handshake, mdns, netbios name, netbios datagram, snmp",
+        "mac address, traffic, arp, ndp, lldp, cdp, profinet dcp, profinet connect, enip list identity, s7 szl, s7 connection, "
+        "s7 function, iec104 unit, dnp3 link, bacnet, dhcp, dhcpv6, http, ftp, ssh, telnet, tls certificate, tls handshake, mdns,"
+        " netbios name, netbios datagram, snmp, tcp stack (its fingerprint is written as p0f 3 writes signatures)",
         nullable=False,
     ),
     Column(
         "device.confidence",
         "f64",
         "how far a value of this source is to be trusted where sources differ, from 0 to 1: 0.9 what a device answers when it is "
-        "asked who it is, 0.8 what it announces, 0.6 what software says in passing, 0.5 the card's maker, 0.4 a conclusion",
+        "asked who it is, 0.8 what it announces, 0.6 what software says in passing, 0.5 the card's maker, 0.4 a conclusion, "
+        "0.3 the manners of a TCP stack, which many share",
         nullable=False,
     ),
 )

@@ -7,16 +7,18 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::packet::Address;
 use crate::protocol::Counters;
-use crate::protocol::identity::SOURCES;
+use crate::protocol::identity::{SOURCES, tcp_stack};
 use crate::record::table::{Attribute, DeviceRow};
 use crate::record::{PartyKey, Records, mac_text};
 
 /// Facts that may be held.
 pub const FACTS: usize = 65_536;
+/// Fingerprints of one device and source that are recorded: few are normal, as what is answered follows what was asked.
+pub const FINGERPRINTS: u8 = 16;
 
 /// How far a value of these sources is to be trusted where sources differ (`Source::confidence` tells it for the others). A card's maker is
 /// often not the device's.
-const CONFIDENCE: [(&str, f64); 9] = [
+const CONFIDENCE: [(&str, f64); 10] = [
     ("arp", 0.9),
     ("mac address", 0.5),
     ("modbus fc 17", 0.8),
@@ -25,6 +27,7 @@ const CONFIDENCE: [(&str, f64); 9] = [
     ("ndp", 0.9),
     ("opcua application description", 0.8),
     ("opcua build info", 0.9),
+    (tcp_stack::SOURCE, 0.3),
     ("traffic", 1.0),
 ];
 
@@ -33,6 +36,14 @@ pub fn confidence(source: &str) -> f64 {
     let parsed = CONFIDENCE.iter().find(|(name, _)| *name == source).map(|(_, confidence)| *confidence);
     let read = || SOURCES.iter().find(|known| known.name == source).map(|known| known.confidence);
     parsed.or_else(read).unwrap_or(0.5)
+}
+
+/// Counts one more fingerprint of a device, unless there are enough of it.
+fn has_enough(fingerprints: &mut HashMap<(Device, &'static str), u8, FixedState>, of: (Device, &'static str)) -> bool {
+    let count = fingerprints.entry(of).or_insert(0);
+    let has_enough = *count >= FINGERPRINTS;
+    *count += u8::from(!has_enough);
+    has_enough
 }
 
 /// The device that a fact is about.
@@ -52,6 +63,8 @@ type Key = (Device, Attribute, &'static str, u64);
 #[derive(Default)]
 pub struct Devices {
     facts: HashMap<Key, u64, FixedState>,
+    /// Fingerprints recorded of each device, by source.
+    fingerprints: HashMap<(Device, &'static str), u8, FixedState>,
     /// Hardware addresses whose makers have been looked up.
     met: HashSet<[u8; 6], FixedState>,
 }
@@ -59,7 +72,9 @@ pub struct Devices {
 impl Devices {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.facts.len() * (size_of::<Key>() + size_of::<u64>() + 1) + self.met.len() * 7
+        self.facts.len() * (size_of::<Key>() + size_of::<u64>() + 1)
+            + self.met.len() * 7
+            + self.fingerprints.len() * (size_of::<(Device, &'static str)>() + 2)
     }
 
     /// Takes a fact in and makes a row of it, unless it is known.
@@ -75,7 +90,8 @@ impl Devices {
         counters: &mut Counters,
     ) {
         let hash = FixedState::default().hash_one(value);
-        let is_plural = attribute == Attribute::Address || SOURCES.iter().any(|known| known.name == source);
+        let is_plural =
+            attribute == Attribute::Address || source == tcp_stack::SOURCE || SOURCES.iter().any(|known| known.name == source);
         let full = self.facts.len() >= FACTS;
         let known = match self.facts.entry((device, attribute, source, if is_plural { hash } else { 0 })) {
             hashbrown::hash_map::Entry::Occupied(mut known) => {
@@ -85,6 +101,12 @@ impl Devices {
             }
             hashbrown::hash_map::Entry::Vacant(_) if full => {
                 counters.devices_overflow += 1;
+                true
+            }
+            hashbrown::hash_map::Entry::Vacant(_)
+                if attribute == Attribute::Fingerprint && has_enough(&mut self.fingerprints, (device, source)) =>
+            {
+                counters.fingerprints_limited += 1;
                 true
             }
             hashbrown::hash_map::Entry::Vacant(new) => {

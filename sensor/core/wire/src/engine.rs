@@ -22,7 +22,7 @@ mod tcp;
 use std::borrow::Cow;
 
 use crate::device::Device;
-use crate::packet::{Anomaly, Content, Decoded, Decoder, Packet};
+use crate::packet::{Anomaly, Content, Decoded, Decoder, Packet, flags};
 use crate::record::table::{Attribute, Layer, SensorRow};
 use crate::record::{Batch, Identity, Party};
 use crate::transport::{Limits, Neighbours, Observation};
@@ -137,7 +137,7 @@ impl Engine {
             // A tunnel in fragments may carry fragments.
             is_whole = matches!(content, Content::Reassembled);
             match content {
-                Content::Tcp(segment) => self.conversations.segment(&meeting, &segment, &mut self.output),
+                Content::Tcp(segment) => self.conversations.segment(&meeting, &segment, None, &mut self.output),
                 Content::Udp(datagram) => self.conversations.datagram(&meeting, &datagram, &mut self.output),
                 Content::Ethernet(frame) => is_used = self.conversations.frame(&meeting, &frame, &mut self.output),
                 _ => {}
@@ -152,7 +152,10 @@ impl Engine {
     #[inline]
     fn content(&mut self, meeting: &Meeting, content: &Content<'_>) {
         match content {
-            Content::Tcp(segment) => self.conversations.segment(meeting, segment, &mut self.output),
+            Content::Tcp(segment) => {
+                let opening = if segment.flags & flags::SYN == 0 { None } else { self.decoder.take_opening() };
+                self.conversations.segment(meeting, segment, opening.as_ref(), &mut self.output);
+            }
             Content::Udp(datagram) => self.conversations.datagram(meeting, datagram, &mut self.output),
             Content::Arp(message) => {
                 let found = self.neighbours.arp(meeting.ts, meeting.vlan, meeting.source_mac, message);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::output::Output;
 use super::talk::{self, Talk};
 use super::tcp;
-use crate::packet::{Address, Datagram, Frame, Segment, flags};
+use crate::packet::{Address, Datagram, Frame, Opening, Segment, flags};
 use crate::protocol::Carrier;
 use crate::protocol::signature::{Application, registry};
 use crate::record::table::Transport;
@@ -189,8 +189,8 @@ impl Conversations {
         self.flows.add(flow, class, self.now)
     }
 
-    /// Takes a TCP segment in.
-    pub fn segment(&mut self, meeting: &Meeting, segment: &Segment<'_>, output: &mut Output) {
+    /// Takes a TCP segment in; of one with SYN, what it shows of its sender's stack.
+    pub fn segment(&mut self, meeting: &Meeting, segment: &Segment<'_>, opening: Option<&Opening>, output: &mut Output) {
         let source = Endpoint { address: meeting.source, port: segment.source_port };
         let destination = Endpoint { address: meeting.destination, port: segment.destination_port };
         let (key, position) = FlowKey::new(source, destination, Transport::Tcp);
@@ -204,7 +204,7 @@ impl Conversations {
         };
         tcp::meet(flow, position, meeting);
         let has_payload = !segment.payload.is_empty() || segment.missing > 0;
-        if tcp::advance(flow, position, segment, output) {
+        if tcp::advance(flow, position, meeting.ts, segment, opening, output) {
             tcp::receive(flow, position, meeting.ts, segment, has_payload, output);
         }
         self.settle(id, meeting.ts, output);

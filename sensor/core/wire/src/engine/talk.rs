@@ -2,7 +2,7 @@
 
 use super::output::{Output, Rule};
 use crate::device::Device;
-use crate::protocol::identity::{self, Facts};
+use crate::protocol::identity::{self, Facts, tcp_stack};
 use crate::protocol::modbus::frame::{self, Framed, Framing};
 use crate::protocol::modbus::{self, Modbus};
 use crate::protocol::opcua::pubsub::{self, PubSub};
@@ -603,15 +603,20 @@ fn forget_introduction(flow: &mut Flow<Talk>, output: &mut Output) {
     discard(flow, output);
 }
 
+/// The device at `position`.
+fn sender(flow: &Flow<Talk>, position: usize) -> Device {
+    let has_network = flow.key.transport != Transport::Ethernet;
+    let ip = flow.key.endpoints.get(position).map(|endpoint| endpoint.address).filter(|_| has_network);
+    Device { mac: flow.half(position).mac.filter(|mac| *mac != [0; 6]), ip: ip.filter(|ip| !ip.is_unspecified()) }
+}
+
 /// Records what the endpoint at `position` says of itself or of others in these bytes: the first of its stream, a datagram, or a frame.
 fn learn(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &mut Output) {
     let Some(application) = flow.application.name.filter(|_| !data.is_empty()) else {
         return;
     };
     let at = (ts, party(flow, output));
-    let has_network = flow.key.transport != Transport::Ethernet;
-    let ip = flow.key.endpoints.get(position).map(|endpoint| endpoint.address).filter(|_| has_network);
-    let sender = Device { mac: flow.half(position).mac.filter(|mac| *mac != [0; 6]), ip: ip.filter(|ip| !ip.is_unspecified()) };
+    let sender = sender(flow, position);
     let Output { records, shared, .. } = output;
     for source in identity::sources(application, carrier(flow)) {
         let mut learn = |about: Option<Device>, attribute: Attribute, value: &str| {
@@ -621,6 +626,25 @@ fn learn(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
         (source.read)(data, &mut Facts::new(&mut learn));
     }
     output.cut_when_full();
+}
+
+/// Records what the opening of the connection shows of the stacks of both sides. Only now that it is open: whoever forges a sender's address
+/// does not come so far.
+#[inline(never)]
+pub(super) fn tell_stacks(flow: &mut Flow<Talk>, ts: i64, output: &mut Output) {
+    let at = (ts, party(flow, output));
+    let client = flow.client;
+    let asked = flow.half(client).stack.as_ref().map(|stack| stack.maximum_segment);
+    for position in [client, 1 - client] {
+        let Some(stack) = flow.half_mut(position).stack.take() else { continue };
+        let device = sender(flow, position);
+        let Output { records, shared, .. } = output;
+        let mut learn = |attribute: Attribute, value: &str| {
+            shared.devices.learn(device, attribute, value, tcp_stack::SOURCE, at, records, &mut shared.counters);
+        };
+        tcp_stack::tell(&stack, asked.filter(|_| position != client), &mut learn);
+        output.cut_when_full();
+    }
 }
 
 fn forget_pieces(pieces: &[Piece], output: &mut Output) {

@@ -3,7 +3,7 @@
 use super::conversations::Meeting;
 use super::output::{Output, Rule};
 use super::talk::{self, Talk};
-use crate::packet::{Segment, flags};
+use crate::packet::{Opening, Segment, flags};
 use crate::record::table::Layer;
 use crate::transport::{Arriving, Conflict, Ending, Flow, Handshake, Ready};
 
@@ -25,17 +25,28 @@ pub(super) fn meet(flow: &mut Flow<Talk>, position: usize, meeting: &Meeting) {
 
 /// Moves the connection's state on. Returns whether the segment belongs to the connection.
 #[inline]
-pub(super) fn advance(flow: &mut Flow<Talk>, position: usize, segment: &Segment<'_>, output: &mut Output) -> bool {
+pub(super) fn advance(
+    flow: &mut Flow<Talk>,
+    position: usize,
+    ts: i64,
+    segment: &Segment<'_>,
+    opening: Option<&Opening>,
+    output: &mut Output,
+) -> bool {
     if segment.flags & (flags::SYN | flags::RST) != 0 {
-        return advance_syn_or_reset(flow, position, segment, output);
+        let is_taken = advance_syn_or_reset(flow, position, segment, output);
+        let half = flow.half_mut(position);
+        if is_taken && half.stack.is_none() {
+            half.stack = opening.copied().map(Box::new);
+        }
+        return is_taken;
     }
     let sender = flow.half_mut(position);
     sender.stream.synchronise(segment.sequence);
     let has_payload = !segment.payload.is_empty();
-    match flow.handshake {
-        Handshake::Asked if position == flow.client || has_payload => flow.handshake = Handshake::Done,
-        Handshake::Answered if position == flow.client || has_payload => flow.handshake = Handshake::Done,
-        _ => {}
+    if matches!(flow.handshake, Handshake::Asked | Handshake::Answered) && (position == flow.client || has_payload) {
+        flow.handshake = Handshake::Done;
+        talk::tell_stacks(flow, ts, output);
     }
     true
 }

@@ -41,6 +41,7 @@ pub(super) fn version4<'a>(walk: &mut Walk<'_, 'a>, data: &'a [u8]) -> Content<'
     }
     // Padding of the link layer is not payload; what the snap length cut off is missing.
     walk.missing = total.saturating_sub(data.len());
+    walk.network = data.get(..header_bytes).unwrap_or_default();
     let Some(payload) = data.get(header_bytes..total.min(data.len())) else { return walk.truncated() };
     walk.decoded.source = Address::v4([a0, a1, a2, a3]);
     walk.decoded.destination = Address::v4([b0, b1, b2, b3]);
@@ -79,6 +80,7 @@ pub(super) fn version6<'a>(walk: &mut Walk<'_, 'a>, data: &'a [u8]) -> Content<'
         length => length,
     };
     walk.missing = length.saturating_sub(rest.len());
+    walk.network = data.get(..40).unwrap_or_default();
     extensions(walk, next, rest.get(..length).unwrap_or(rest), hop_limit)
 }
 

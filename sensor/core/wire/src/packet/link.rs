@@ -173,6 +173,10 @@ pub(super) fn fast<'a>(packet: &Packet<'a>) -> Option<Decoded<'a>> {
     }
     let segment = rest.get(20..usize::from(u16::from_be_bytes([l0, l1])))?;
     let segment = super::transport::tcp(segment, 0, hop_limit)?;
+    // What opens a connection is looked at more closely.
+    if segment.flags & super::flags::SYN != 0 {
+        return None;
+    }
     Some(Decoded {
         source_mac: Some([s0, s1, s2, s3, s4, s5]),
         destination_mac: Some([d0, d1, d2, d3, d4, d5]),

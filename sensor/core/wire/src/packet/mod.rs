@@ -18,12 +18,14 @@ mod address;
 mod defragment;
 mod ip;
 mod link;
+mod opening;
 mod transport;
 
 pub use address::Address;
 use defragment::Defragmenter;
 pub use defragment::{AGE_NS, DATAGRAMS, HELD_BYTES, PIECES};
 pub use link::{ArpMessage, Frame, LinkType, NeighbourMessage};
+pub use opening::Opening;
 pub use transport::{Datagram, Segment, flags};
 
 use crate::record::table::Layer;
@@ -163,6 +165,7 @@ pub struct Decoder {
 struct Memory {
     defragmenter: Defragmenter,
     anomalies: Vec<Anomaly>,
+    opening: Option<Opening>,
     completed: Option<Whole>,
 }
 
@@ -198,6 +201,7 @@ impl Decoder {
             ts: packet.ts,
             missing: (packet.original_length as usize).saturating_sub(packet.data.len()),
             depth: 0,
+            network: &[],
             decoded: Decoded {
                 source_mac: None,
                 destination_mac: None,
@@ -230,9 +234,14 @@ impl Decoder {
         decoded.source = whole.source;
         decoded.destination = whole.destination;
         let (counters, memory) = (&mut self.counters, &mut self.memory);
-        let mut walk = Walk { counters, memory, ts: whole.ts, missing: 0, depth: whole.depth, decoded };
+        let mut walk = Walk { counters, memory, ts: whole.ts, missing: 0, depth: whole.depth, network: &[], decoded };
         walk.decoded.content = ip::whole(&mut walk, &whole.datagram);
         walk.decoded
+    }
+
+    /// Takes out what the last segment with SYN shows of its sender's stack; None where it came in fragments.
+    pub fn take_opening(&mut self) -> Option<Opening> {
+        self.memory.opening.take()
     }
 
     /// Takes out what broke rules since the last call.
@@ -260,6 +269,8 @@ struct Walk<'d, 'a> {
     /// Bytes that the snap length cut off the end.
     missing: usize,
     depth: usize,
+    /// Innermost IP header, without the extensions of version 6; empty in a datagram put together from fragments.
+    network: &'a [u8],
     decoded: Decoded<'a>,
 }
 

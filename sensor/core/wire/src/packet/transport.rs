@@ -1,6 +1,6 @@
 //! TCP and UDP headers (RFC 9293, 3.1; RFC 768).
 
-use super::{Content, Rule, Walk, split};
+use super::{Content, Opening, Rule, Walk, split};
 use crate::record::table::Layer;
 
 /// TCP control bits (RFC 9293, 3.1).
@@ -113,6 +113,10 @@ pub(super) fn content<'a>(walk: &mut Walk<'_, 'a>, protocol: u8, data: &'a [u8],
         }
     };
     match content {
+        Some(Content::Tcp(segment)) if segment.flags & flags::SYN != 0 => {
+            walk.memory.opening = Opening::read(walk.network, data, walk.missing);
+            Content::Tcp(segment)
+        }
         Some(content) => content,
         // What the snap length cut off cannot be judged.
         None if walk.missing > 0 => walk.truncated(),

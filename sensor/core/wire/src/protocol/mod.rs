@@ -100,6 +100,8 @@ pub struct Counters {
     pub violations_limited: u64,
     /// Device facts not recorded because the table of devices was full.
     pub devices_overflow: u64,
+    /// Fingerprints not recorded because their device had shown many others.
+    pub fingerprints_limited: u64,
     /// Bytes of OPC UA connections skipped while looking for the next message, or because a chunk was too long.
     pub opcua_skipped_bytes: u64,
     /// OPC UA requests that were let go without a response because a conversation had too many outstanding.
@@ -121,12 +123,13 @@ pub struct Counters {
 
 impl Counters {
     /// Names and values of what was not used, in fixed order; violations are counted together with the engine's own.
-    pub fn named(&self) -> [(&'static str, u64); 12] {
+    pub fn named(&self) -> [(&'static str, u64); 13] {
         [
             ("modbus_skipped_bytes", self.skipped_bytes),
             ("modbus_pending_overflow", self.pending_overflow),
             ("points_overflow", self.points_overflow),
             ("devices_overflow", self.devices_overflow),
+            ("fingerprints_limited", self.fingerprints_limited),
             ("opcua_skipped_bytes", self.opcua_skipped_bytes),
             ("opcua_pending_overflow", self.opcua_pending_overflow),
             ("opcua_incomplete", self.opcua_incomplete),

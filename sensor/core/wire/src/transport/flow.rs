@@ -1,6 +1,7 @@
 //! One conversation of two parties: its handshake, its end, and what was counted.
 
 use super::{FlowKey, Stream};
+use crate::packet::Opening;
 use crate::record::table::FlowState;
 
 /// How far a TCP connection's opening has come (RFC 9293, 3.5).
@@ -43,6 +44,8 @@ pub struct Half {
     pub stream: Stream,
     /// Sequence number of its SYN.
     pub opening: Option<u32>,
+    /// What its SYN shows of its stack, until the connection is open.
+    pub stack: Option<Box<Opening>>,
     /// The highest byte of the other side that it acknowledged.
     pub acknowledged: Option<u32>,
     /// Sequence number of its reset.
@@ -154,6 +157,7 @@ impl<A> Flow<A> {
 
     /// Bytes held beside the structure itself.
     pub fn bytes(&self) -> usize {
-        self.halves.iter().map(|half| half.unused.capacity() + half.stream.bytes()).sum()
+        let stack = |half: &Half| half.stack.as_ref().map_or(0, |_| size_of::<Opening>());
+        self.halves.iter().map(|half| half.unused.capacity() + half.stream.bytes() + stack(half)).sum()
     }
 }

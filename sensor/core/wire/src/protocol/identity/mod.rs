@@ -19,6 +19,7 @@
 
 mod facts;
 mod maker;
+pub mod tcp_stack;
 
 pub use facts::{Facts, TEXT_BYTES};
 
