@@ -24,7 +24,16 @@ __all__ = ["COLUMNS", "inventory"]
 PARTIES: Final = ("ts", "client.ip", "server.ip", "client.mac", "server.mac")
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "flow": (*PARTIES, "network.transport", "network.application", "flow.packets_out", "flow.packets_in"),
+    "flow": (
+        *PARTIES,
+        "client.port",
+        "server.port",
+        "network.transport",
+        "network.application",
+        "flow.packets_out",
+        "flow.packets_in",
+        "flow.bytes_in",
+    ),
     "modbus": (
         *PARTIES,
         "modbus.unit_id",

@@ -32,6 +32,9 @@ TELECONTROL: Final = ("iec104", "dnp3")
 SAFETY: Final = r"(?i)\b(tricon(ex)?|trident|guardlogix|hima(x|trix)?|safety manager|safety controller)\b|CPU ?\d{3,4}[A-Z]*F\b"
 """Product names of safety controllers."""
 
+SWITCH: Final = r"(?i)\bscalance x|\bhirschmann\b|\bstratix\b|\bethernet switch\b|\bcisco ie-?\d{4}\b"
+"""Product names of switches: some announce themselves as no more than a station."""
+
 SAID: Final[Mapping[str, str]] = {
     "bridge": "switch",
     "router": "router",
@@ -44,8 +47,26 @@ SAID: Final[Mapping[str, str]] = {
     "drive": "drive",
     "wireless access point": "access_point",
     "domain controller": "domain_controller",
+    "safety input and output": "safety_controller",
 }
 """Role of a device that says this of itself."""
+
+DONE: Final[Mapping[str, str]] = {
+    "transfers S7 blocks": "engineering_station",
+    "starts or stops an S7 controller": "engineering_station",
+    "S7 operator panel": "hmi",
+    "IEC 104 controlling station": "control_centre",
+    "IEC 104 controlled station": "rtu",
+    "DNP3 master": "control_centre",
+    "DNP3 outstation": "rtu",
+}
+"""Role of a device whose messages are those of one (what sources of facts call it)."""
+
+PUBLISHED: Final = ("goose", "sv")
+"""Protocols by which devices of substations publish."""
+
+CYCLIC_PORT: Final = 2222
+"""UDP port of cyclic data of EtherNet/IP (CIP Networks Library volume 2, 2-5)."""
 
 REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
@@ -59,7 +80,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "client": "asks {} server(s) in {}",
         "routes": "sends for {} addresses that are not its own",
         "said": "says that it is one: {} ({})",
-        "safety": "its product is one: {}",
+        "product": "its product is one: {}",
+        "done": "its messages are those of one: {} ({})",
+        "cyclic": "exchanges cyclic data with {} device(s) to which it connected in EtherNet/IP",
+        "publishes": "publishes {}",
     },
     "zh-CN": {
         "server": "应答 {}",
@@ -72,7 +96,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "client": "访问 {} 个服务器，协议 {}",
         "routes": "转发 {} 个不属于自己的地址",
         "said": "自述：{}（{}）",
-        "safety": "产品型号：{}",
+        "product": "产品型号：{}",
+        "done": "其报文具有该角色的特征：{}（{}）",
+        "cyclic": "通过 EtherNet/IP 连接 {} 个设备并与之交换周期数据",
+        "publishes": "发布 {}",
     },
 }
 """Why a role is inferred, by language; the places take what was seen."""
@@ -88,13 +115,16 @@ def roles(flow: pl.DataFrame, modbus: pl.DataFrame, facts: pl.DataFrame, address
         flow.filter((pl.col("flow.packets_in") > 0) & (pl.col("network.transport").cast(pl.String) != "ethernet")), addresses
     ).with_columns(application=pl.col("network.application").cast(pl.String))
     requests = _placed(modbus, addresses)
+    dialogues = conversations.filter(~_is_cyclic())
     found = pl.concat(
         [
-            *_servers(conversations, requests, reasons),
-            *_clients(conversations, requests, reasons),
+            *_servers(dialogues, requests, reasons),
+            *_clients(dialogues, requests, reasons),
             _routers(addresses, reasons),
             _said(facts, reasons),
-            _safety(facts, reasons),
+            _products(facts, reasons),
+            _scanners(conversations, reasons),
+            _publishers(flow, addresses, reasons),
         ]
     )
     return found.sort("confidence", descending=True).unique(["device", "role"], keep="first", maintain_order=True)
@@ -116,7 +146,8 @@ def _role(rows: pl.DataFrame, role: str | pl.Expr, confidence: float, reason: st
 
 
 def _servers(conversations: pl.DataFrame, requests: pl.DataFrame, reasons: Mapping[str, str]) -> list[pl.DataFrame]:
-    answered = conversations.filter(pl.col("server").is_not_null()).rename({"server": "device"})
+    # Who takes a connection and says nothing on it answers nothing.
+    answered = conversations.filter(pl.col("server").is_not_null() & (pl.col("flow.bytes_in") > 0)).rename({"server": "device"})
     # Exceptions 10 and 11 are a gateway's own: the unit behind it did not answer.
     by_unit = (
         requests.filter(
@@ -206,11 +237,48 @@ def _routers(addresses: Addresses, reasons: Mapping[str, str]) -> pl.DataFrame:
 
 
 def _said(facts: pl.DataFrame, reasons: Mapping[str, str]) -> pl.DataFrame:
-    said = facts.filter((pl.col("attribute") == "role") & pl.col("value").is_in(list(SAID)))
-    role = pl.col("value").replace_strict(SAID, return_dtype=pl.String)
-    return said.select("device", role=role, confidence="confidence", reason=pl.format(reasons["said"], "value", "source"))
+    found: list[pl.DataFrame] = []
+    for words, reason in ((SAID, "said"), (DONE, "done")):
+        said = facts.filter((pl.col("attribute") == "role") & pl.col("value").is_in(list(words)))
+        role = pl.col("value").replace_strict(words, return_dtype=pl.String)
+        told = pl.format(reasons[reason], "value", "source")
+        found.append(said.select("device", role=role, confidence="confidence", reason=told))
+    return pl.concat(found)
 
 
-def _safety(facts: pl.DataFrame, reasons: Mapping[str, str]) -> pl.DataFrame:
-    named = facts.filter((pl.col("attribute") == "product") & pl.col("value").str.contains(SAFETY))
-    return _role(named, "safety_controller", 0.7, reasons["safety"], "value")
+def _products(facts: pl.DataFrame, reasons: Mapping[str, str]) -> pl.DataFrame:
+    """Roles that the name of a product tells."""
+    products = facts.filter(pl.col("attribute") == "product")
+    families = {"safety_controller": SAFETY, "switch": SWITCH}
+    return pl.concat(
+        [
+            _role(products.filter(pl.col("value").str.contains(name)), role, 0.7, reasons["product"], "value")
+            for role, name in families.items()
+        ]
+    )
+
+
+def _is_cyclic() -> pl.Expr:
+    """Whether a conversation is cyclic data of EtherNet/IP, in which nobody asks and nobody answers."""
+    has_port = (pl.col("client.port") == CYCLIC_PORT) | (pl.col("server.port") == CYCLIC_PORT)
+    return (pl.col("network.transport").cast(pl.String) == "udp") & has_port
+
+
+def _scanners(conversations: pl.DataFrame, reasons: Mapping[str, str]) -> pl.DataFrame:
+    """Who exchanges cyclic data with devices to which it connected itself: a controller with its inputs and outputs."""
+    enip = conversations.filter(pl.col("application") == "enip").drop_nulls(["client", "server"])
+    cyclic = enip.filter(_is_cyclic()).select("client", "server")
+    asked = enip.filter(~_is_cyclic()).select("client", "server").unique()
+    both = pl.concat([cyclic, cyclic.select(client="server", server="client")]).unique()
+    scanned = asked.join(both, on=["client", "server"])
+    scanners = scanned.group_by(device="client").agg(servers=pl.col("server").n_unique())
+    return _role(scanners, "plc", 0.6, reasons["cyclic"], "servers")
+
+
+def _publishers(flow: pl.DataFrame, addresses: Addresses, reasons: Mapping[str, str]) -> pl.DataFrame:
+    """Who publishes events and samples of IEC 61850: protection relays, bay controllers, merging units."""
+    application = pl.col("network.application").cast(pl.String)
+    sent = flow.filter(application.is_in(PUBLISHED)).select(node=pl.col("client.mac").cast(pl.String), word=application)
+    placed = sent.join(addresses.owners, on="node")
+    by_device = placed.group_by("device").agg(pl.col("word").unique().sort().str.join(", "))
+    return _role(by_device, "ied", 0.6, reasons["publishes"], "word")

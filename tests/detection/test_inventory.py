@@ -95,7 +95,7 @@ def records(flows: list[dict[str, Any]], facts: list[dict[str, Any]]) -> dict[st
         whole = [{column: row.get(column, defaults.get(column)) for column in schema} for row in rows]
         return pl.DataFrame(whole, schema=schema, orient="row")
 
-    packets = {"flow.packets_out": 1, "flow.packets_in": 1, "network.transport": "tcp"}
+    packets = {"flow.packets_out": 1, "flow.packets_in": 1, "flow.bytes_in": 1, "network.transport": "tcp"}
     return {
         "flow": table("flow", [{"ts": at, **row} for at, row in enumerate(flows)], **packets),
         "modbus": table("modbus", []),
@@ -103,7 +103,7 @@ def records(flows: list[dict[str, Any]], facts: list[dict[str, Any]]) -> dict[st
     }
 
 
-def flow(client: tuple[str, str], server: tuple[str, str], **columns: object) -> dict[str, Any]:
+def flow(client: tuple[str, str | None], server: tuple[str, str | None], **columns: object) -> dict[str, Any]:
     """A conversation of two parties, each a hardware and a network address."""
     addresses = {"client.mac": client[0], "client.ip": client[1], "server.mac": server[0], "server.ip": server[1]}
     return {**addresses, **columns}
@@ -152,6 +152,40 @@ def test_ports_and_addresses_of_one_device_are_merged_by_what_it_claims() -> Non
     found = inventory(records([], facts))
     assert grouped(found) == {(A, B, "10.0.0.2", "fe80::1")}
     assert found["roles"].to_list()[0][0]["role"] == "switch"
+
+
+def test_what_a_device_s_messages_are_those_of_gives_it_its_role_with_the_reason() -> None:
+    facts = [
+        fact(A, "10.0.0.10", "role", "transfers S7 blocks", "s7 function", confidence=0.8),
+        fact(B, "10.0.0.11", "role", "IEC 104 controlled station", "iec104 unit", confidence=0.8),
+        fact(ROUTER, "10.0.0.1", "product", "SIMATIC S7 MULTIPORT SCALANCE X 200 FAM", "lldp", confidence=0.8),
+    ]
+    found = inventory(records([], facts))
+    assert {row["device"]: (row["roles"][0]["role"], row["roles"][0]["reason"]) for row in found.to_dicts()} == {
+        A: ("engineering_station", "its messages are those of one: transfers S7 blocks (s7 function)"),
+        B: ("rtu", "its messages are those of one: IEC 104 controlled station (iec104 unit)"),
+        ROUTER: ("switch", "its product is one: SIMATIC S7 MULTIPORT SCALANCE X 200 FAM"),
+    }
+
+
+def test_who_exchanges_cyclic_data_with_what_it_connected_to_is_a_controller() -> None:
+    controller, device, panel = (A, "10.0.0.10"), (B, "10.0.0.11"), (ROUTER, "10.0.0.12")
+    udp = {"network.transport": "udp", "client.port": 2222, "server.port": 2222, "network.application": "enip"}
+    flows = [
+        flow(controller, device, **{"network.application": "enip"}),
+        flow(panel, device, **{"network.application": "enip"}),
+        flow(device, controller, **udp),
+    ]
+    roles = {row["device"]: [role["role"] for role in row["roles"]] for row in inventory(records(flows, [])).to_dicts()}
+    assert roles == {A: ["plc", "control_client"], B: ["plc"], ROUTER: ["control_client"]}
+
+
+def test_who_publishes_events_of_a_substation_is_one_of_its_devices() -> None:
+    columns = {"network.application": "goose", "network.transport": "ethernet"}
+    found = inventory(records([flow((A, None), ("01:0c:cd:01:00:01", None), **columns)], []))
+    assert [(row["device"], row["roles"][0]["role"], row["roles"][0]["reason"]) for row in found.to_dicts()] == [
+        (A, "ied", "publishes goose")
+    ]
 
 
 def test_an_address_that_never_answers_is_no_device() -> None:

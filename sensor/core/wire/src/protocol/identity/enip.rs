@@ -16,6 +16,8 @@ pub static SOURCE: Source = Source {
     read,
 };
 
+/// Messages that are looked at.
+const MESSAGES: usize = 16;
 /// Items that are read of one answer.
 const ITEMS: u16 = 8;
 const LIST_IDENTITY: u16 = 0x0063;
@@ -23,11 +25,21 @@ const LIST_IDENTITY: u16 = 0x0063;
 const IDENTITY: u16 = 0x000c;
 
 fn read(data: &[u8], facts: &mut Facts<'_>) {
-    let Some((header, rest)) = data.split_first_chunk::<24>() else { return };
-    let [c0, c1, _, _, _, _, _, _, 0, 0, 0, 0, ..] = *header else { return };
-    let Some(([n0, n1], mut rest)) = rest.split_first_chunk::<2>().filter(|_| u16::from_le_bytes([c0, c1]) == LIST_IDENTITY) else {
-        return;
-    };
+    let mut rest = data;
+    // In a stream the session may be registered first.
+    for _ in 0..MESSAGES {
+        let Some((header, behind)) = rest.split_first_chunk::<24>() else { return };
+        let [c0, c1, l0, l1, _, _, _, _, status @ ..] = *header;
+        let length = usize::from(u16::from_le_bytes([l0, l1]));
+        if u16::from_le_bytes([c0, c1]) == LIST_IDENTITY && status.starts_with(&[0; 4]) {
+            items(behind.get(..length).unwrap_or(behind), facts);
+        }
+        rest = behind.get(length..).unwrap_or_default();
+    }
+}
+
+fn items(list: &[u8], facts: &mut Facts<'_>) {
+    let Some(([n0, n1], mut rest)) = list.split_first_chunk::<2>() else { return };
     for _ in 0..u16::from_le_bytes([*n0, *n1]).min(ITEMS) {
         let Some(([k0, k1, l0, l1], behind)) = rest.split_first_chunk::<4>() else { return };
         let length = usize::from(u16::from_le_bytes([*l0, *l1]));
@@ -67,7 +79,9 @@ fn role(profile: u16) -> Option<&'static str> {
         0x0c => "communications adapter",
         0x0e => "plc",
         0x18 => "hmi",
+        0x23 | 0x2a => "safety input and output",
         0x2c => "bridge",
+        0x2e => "drive",
         _ => return None,
     })
 }
@@ -87,5 +101,17 @@ mod tests {
             ["address=10.0.0.7", "vendor=Rockwell Automation", "role=plc", "version=20.011", "serial=deadbeef", "product=1756-L"];
         assert_eq!(told(&SOURCE, ANSWER), expected);
         survives(&SOURCE, ANSWER);
+    }
+
+    #[test]
+    fn an_identity_is_found_behind_the_session_s_registration() {
+        let mut stream = b"\x65\x00\x04\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00".to_vec();
+        stream.extend(ANSWER);
+        assert_eq!(told(&SOURCE, &stream), told(&SOURCE, ANSWER));
+        assert!(!told(&SOURCE, &stream).is_empty());
+        // An answer with another status than success.
+        let mut refused = ANSWER.to_vec();
+        refused[8] = 1;
+        assert!(told(&SOURCE, &refused).is_empty());
     }
 }
