@@ -3,140 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
-from sensor._core import Reader
+from tests.differential.recognition import DIFFERENCES, MESSAGES, NAMES, Compared, compared, confusion, manifest, seen_in
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-DIFFERENCES = Path(__file__).with_name("recognition_differences.json")
-
-NAMES = {
-    "ams": {"ads"},
-    "bacapp": {"bacnet"},
-    "cip": {"enip"},
-    "cipio": {"enip"},
-    # PROFINET's context manager speaks DCE/RPC.
-    "dcerpc": {"dcerpc", "profinet_cm"},
-    "dnp3": {"dnp3"},
-    "dns": {"dns"},
-    "enip": {"enip"},
-    "goose": {"goose"},
-    "hart_ip": {"hart_ip"},
-    "http": {"http"},
-    "iec60870_104": {"iec104"},
-    "iec60870_asdu": {"iec104"},
-    "mms": {"mms"},
-    "modbus_pdus": {"modbus"},
-    "mbtcp": {"modbus"},
-    "opcua_msgs": {"opcua"},
-    "pn_dcp": {"profinet_dcp"},
-    "pn_io": {"profinet_rt"},
-    "pn_io_device": {"profinet_cm"},
-    # tshark counts the frame identifier, which discovery has too.
-    "pn_rt": {"profinet_rt", "profinet_dcp"},
-    "s7comm": {"s7comm"},
-    # Announcements of Windows machines are SMB in NetBIOS datagrams.
-    "smb": {"smb", "netbios_dgm"},
-    "synphasor": {"synchrophasor"},
-    "tls": {"tls"},
-}
-"""Protocols that MANIFEST.tsv counts → how the sensor names conversations that carry them."""
-
-MESSAGES = ("modbus_pdus", "opcua_msgs")
-"""Counts of messages, of which a packet may hold several; the others are counts of frames."""
-
-
-@dataclass
-class Seen:
-    """What the sensor made of one capture."""
-
-    packets: Counter[str] = field(default_factory=Counter[str])
-    """Packets of conversations by their name."""
-    conversations: Counter[str] = field(default_factory=Counter[str])
-    """Conversations with content, by name; `?` where there is none."""
-    tables: set[str] = field(default_factory=set[str])
-    """Tables that have rows."""
-
-
-def seen_in(capture: Path) -> Seen:
-    seen = Seen()
-    for batch in Reader(str(capture)):
-        seen.tables.add(batch.table)
-        if batch.table != "flow":
-            continue
-        final = pl.DataFrame(batch).filter(pl.col("flow.final"))
-        rows = final.select(
-            pl.col("network.application").cast(pl.String).fill_null("?"),
-            pl.col("flow.packets_out") + pl.col("flow.packets_in"),
-            pl.col("flow.bytes_out") + pl.col("flow.bytes_in") > 0,
-        )
-        for name, packets, has_content in rows.iter_rows():
-            seen.packets[name] += packets
-            seen.conversations[name] += has_content
-    return seen
-
-
-def manifest(captures: Path, *folders: str) -> Iterator[tuple[str, dict[str, int]]]:
-    """Captures in these folders with their counts."""
-    for line in (captures / "MANIFEST.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        path, _, _, _, link, *_, counts = line.split("\t")
-        if link and path.split("/")[0] in folders:
-            yield path, json.loads(counts) if counts else {}
+DOCUMENT = Path(__file__).parents[2] / "deploy/docs/recognition.md"
 
 
 @pytest.fixture(scope="module")
-def explained() -> dict[str, dict[str, str]]:
-    """Capture → difference → its reason."""
-    return json.loads(DIFFERENCES.read_text(encoding="utf-8"))
+def found(captures: Path) -> list[Compared]:
+    """All captures of other protocols, compared."""
+    return list(compared(captures))
 
 
-def differences(counts: dict[str, int], seen: Seen) -> Iterator[str]:
-    """What is counted and not named, what is named in too few packets, and what is named and not counted."""
-    for protocol, frames in counts.items():
-        if protocol not in NAMES:
-            continue
-        packets = sum(seen.packets[name] for name in NAMES[protocol])
-        if packets == 0:
-            yield f"{protocol} is not named"
-        elif packets < frames and protocol not in MESSAGES:
-            yield f"{protocol} is named in fewer packets than it has"
-    counted = set[str]().union(*(NAMES.get(protocol, set()) for protocol in counts))
-    known = set[str]().union(*NAMES.values()) - counted
-    for name, conversations in sorted(seen.conversations.items()):
-        if name in known and conversations:
-            yield f"{name} is named"
-
-
-def test_what_the_captures_hold_is_named_and_each_difference_is_explained(
-    captures: Path, explained: dict[str, dict[str, str]]
-) -> None:
-    table: dict[str, Counter[str]] = {}
-    surprises: list[str] = []
-    files = 0
-    met: set[tuple[str, str]] = set()
-    for path, counts in manifest(captures, "other-ot", "background-it"):
-        seen = seen_in(captures / path)
-        files += 1
-        for protocol in counts.keys() & NAMES.keys() or {"-"}:
-            table.setdefault(protocol, Counter()).update(seen.conversations)
-        for difference in differences(counts, seen):
-            met.add((path, difference))
-            if not explained.get(path, {}).get(difference):
-                surprises.append(f"{path}: {difference}; counts {counts}, conversations {dict(seen.conversations)}")
-    for protocol, names in sorted(table.items()):
-        print(f"{protocol:14} {', '.join(f'{name} {count}' for name, count in names.most_common() if count)}")
-    print(f"{files} captures, {len(met)} differences, each explained in {DIFFERENCES.name}")
+def test_what_the_captures_hold_is_named_and_each_difference_is_explained(found: list[Compared]) -> None:
+    explained: dict[str, dict[str, str]] = json.loads(DIFFERENCES.read_text(encoding="utf-8"))
+    met = {(each.path, difference) for each in found for difference in each.differences}
+    surprises = [
+        f"{each.path}: {difference}; counts {each.counts}, conversations {dict(each.seen.conversations)}"
+        for each in found
+        for difference in each.differences
+        if not explained.get(each.path, {}).get(difference)
+    ]
     assert not surprises, "\n".join(surprises)
     stale = {(path, difference) for path, reasons in explained.items() for difference in reasons} - met
     assert not stale, f"explained and not met: {sorted(stale)}"
+
+
+def test_the_table_in_the_documentation_is_what_is_found(found: list[Compared]) -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == confusion(found), "python -m tests.differential.recognition writes it anew"
 
 
 def test_nothing_but_modbus_is_named_modbus_and_nothing_but_opc_ua_is_named_opc_ua(captures: Path) -> None:
