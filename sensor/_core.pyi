@@ -207,6 +207,12 @@ def evidence(
         ValueError: an address is none.
     """
 
+def clock_offset() -> tuple[int, int] | None:
+    """What the kernel knows of this machine's clock: offset that is still being corrected, greatest error, both in nanoseconds.
+
+    None where no time service keeps the clock (adjtimex(2)).
+    """
+
 def drop_privileges(user_id: int | None = None, group_id: int | None = None) -> None:
     """Keep CAP_NET_RAW and give up every other capability; become this user and group where both are given.
 

@@ -205,11 +205,12 @@ def _slice(folders: list[Path], statement: Statement, asked: Asked) -> _core.Evi
 
 
 def _manifest(ring: Path, found: _core.Evidence, statement: Statement, asked: Asked) -> dict[str, Any]:
-    span = found.span
+    span, clock = found.span, _core.clock_offset()
     return {
         "product": f"icsight {__version__}",
         "sensor": asked.sensor,
-        "clock_offset_ns": None,
+        "clock_offset_ns": None if clock is None else clock[0],
+        "clock_error_ns": None if clock is None else clock[1],
         "asked_by": asked.by,
         "asked_at": moment(asked.at),
         "alert": statement.alert,

@@ -11,6 +11,7 @@ use wire::record::table::Table;
 use wire::record::{Identity, Records};
 
 mod batch;
+mod clock;
 mod confine;
 mod evidence;
 pub mod live;
@@ -52,6 +53,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<evidence::Evidence>()?;
     module.add_class::<live_reader::LiveReader>()?;
     module.add_class::<reader::Reader>()?;
+    module.add_function(wrap_pyfunction!(clock::clock_offset, module)?)?;
     module.add_function(wrap_pyfunction!(confine::drop_privileges, module)?)?;
     module.add_function(wrap_pyfunction!(confine::restrict_system_calls, module)?)?;
     module.add_function(wrap_pyfunction!(evidence::evidence, module)?)?;

@@ -113,6 +113,9 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_times,
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
+    // Asks how right the clock is; setting it takes a capability.
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
     libc::SYS_gettimeofday,
     libc::SYS_getrandom,
     // Packet sockets, which `socket` lets through.

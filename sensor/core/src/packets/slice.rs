@@ -12,8 +12,12 @@ use super::block::{self, Block};
 use super::index::{Conversation, Index, Kind, Pair, Summary};
 use super::{INDEX, mask, ring};
 
-/// Bytes that are read at a time: what lies close together is read once.
+/// Most bytes that are read at a time: what lies close together is read once.
 const WINDOW_BYTES: usize = 256 * 1024;
+/// Packets that are no farther from one another lie close together: reading what is between them costs less than a read of its own.
+const CLOSE_BYTES: u64 = 16 * 1024;
+/// Bytes that are read for the last packet of those that lie close together; for a longer one it is read once more.
+const LAST_BYTES: usize = 2 * 1024;
 /// Bytes at the start of a segment in which its interfaces are described first.
 const HEAD_BYTES: usize = 64 * 1024;
 
@@ -164,9 +168,12 @@ fn collect(path: &Path, span: (i64, i64), query: &Query, all: &mut Collected) ->
     }
     let mut segment = Window { file: File::open(path)?, start: 0, bytes: Vec::new(), end: index.summary.bytes };
     let mut links = segment.links(places.iter().copied().min().unwrap_or_default())?;
+    segment.announce(&places);
     let before = all.found.len();
-    for place in places {
-        match segment.block(place)? {
+    for number in 0..places.len() {
+        let ahead = places.get(number..).unwrap_or_default();
+        let place = ahead.first().copied().unwrap_or_default();
+        match segment.block(ahead)? {
             Some(Block::Packet { interface, ts, original_length, data }) if (from..=to).contains(&ts) => {
                 if !all.seen.is_empty() && all.seen.contains(&(ts, hash(data))) {
                     continue;
@@ -206,6 +213,16 @@ impl Query {
     }
 }
 
+/// How many of these places, the first ones, lie close together, and the bytes from the first of them that hold them as a rule.
+fn close(places: &[u64]) -> (usize, usize) {
+    let Some(&start) = places.first() else { return (0, 0) };
+    let is_close =
+        |pair: &&[u64]| matches!(pair, [one, next] if next - one <= CLOSE_BYTES && next - start <= WINDOW_BYTES as u64);
+    let count = 1 + places.windows(2).take_while(is_close).count();
+    let last = places.get(count - 1).copied().unwrap_or(start);
+    (count, usize::try_from(last - start).unwrap_or(WINDOW_BYTES) + LAST_BYTES)
+}
+
 /// A segment, read through a window.
 struct Window {
     file: File,
@@ -215,9 +232,21 @@ struct Window {
 }
 
 impl Window {
-    /// The block at a place; None where there is no whole one.
-    fn block(&mut self, place: u64) -> io::Result<Option<Block<'_>>> {
-        let mut needed = WINDOW_BYTES;
+    /// Tells the system which parts of the file will be read, so that a disk can fetch them side by side.
+    fn announce(&self, mut places: &[u64]) {
+        while let Some(&place) = places.first() {
+            let (count, length) = close(places);
+            // Advice: where it is not taken the parts are read as they come.
+            let length = std::num::NonZeroU64::new(length as u64);
+            let _ = rustix::fs::fadvise(&self.file, place, length, rustix::fs::Advice::WillNeed);
+            places = places.get(count..).unwrap_or_default();
+        }
+    }
+
+    /// The block at the first of these places, which are those still to come in order; None where there is no whole one.
+    fn block(&mut self, places: &[u64]) -> io::Result<Option<Block<'_>>> {
+        let Some(&place) = places.first() else { return Ok(None) };
+        let mut needed = 0;
         loop {
             let at = place.checked_sub(self.start).and_then(|at| usize::try_from(at).ok()).filter(|at| *at < self.bytes.len());
             let is_whole = at.and_then(|at| self.bytes.get(at..)).and_then(block::read).is_some();
@@ -227,8 +256,8 @@ impl Window {
             if needed > wire::capture::BLOCK_BYTES {
                 return Ok(None);
             }
+            needed = if needed == 0 { close(places).1 } else { needed.max(WINDOW_BYTES / 8) * 8 };
             self.load(place, needed)?;
-            needed *= 8;
         }
         let at = usize::try_from(place - self.start).unwrap_or(usize::MAX);
         Ok(self.bytes.get(at..).and_then(block::read).map(|(block, _)| block))
