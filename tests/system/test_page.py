@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,16 +13,18 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from api import system
 from collector.records import decode
+from sensor.packets import PACKETS
 from sensor.spool_format import BatchHeader
-from tests.api.alerts import part_of, upsert, with_related
+from tests.api.alerts import START, part_of, upsert, with_related
 from tests.api.conftest import PASSWORD, Running, running
 from tests.batches import EPOCH, encode, sample
+from tests.sensor.test_packets import frame, kept, wrote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Download
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -68,6 +71,12 @@ def page(browser: Browser, served: Running) -> Iterator[Page]:
     yield opened
     context.close()
     assert complaints == []
+
+
+def sign_in(page: Page) -> None:
+    page.get_by_label("Name").fill("lin.wei")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
 
 
 def set_up(page: Page, served: Running) -> None:
@@ -157,6 +166,48 @@ def test_an_alert_that_a_stronger_one_tells_leaves_the_page_and_is_told_there(pa
     expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
     page.get_by_role("link", name="Open the alert that tells this one too").click()
     expect(page.get_by_role("heading", name="Alert 2")).to_be_visible()
+
+
+def test_an_operator_gets_the_packets_of_an_alert_with_two_clicks(page: Page, served: Running, tmp_path: Path) -> None:
+    frames = [(START + number * 1_000_000_000, frame(1, 40, back=number % 2 == 1)) for number in range(60)]
+    kept(served.services.settings.data / PACKETS, wrote(tmp_path / "made.pcap", frames))
+    first, last = START + 20 * 10**9, START + 30 * 10**9
+    served.alerts(upsert(1, client_ip="10.0.0.1", server_ip="10.0.1.2", first_seen=first, last_seen=last))
+    served.signed_in("operator", name="lin.wei")
+    page.goto(served.url)
+    sign_in(page)
+    downloads: list[Download] = []
+    # The link asks for a tab of its own, so that an answer that says why there are no packets does not take the page's place.
+
+    def note(download: Download) -> None:
+        downloads.append(download)
+
+    page.on("download", note)
+    page.context.on("page", lambda tab: tab.on("download", note))
+    page.get_by_role("link", name=re.compile("Alert 1")).click()
+    page.get_by_role("link", name="Download the packets (pcapng)").click()
+    for _ in range(100):
+        if downloads:
+            break
+        page.wait_for_timeout(100)
+    assert downloads[0].suggested_filename == f"alert-{1:032x}.pcapng"
+    saved = tmp_path / "alert.pcapng"
+    downloads[0].save_as(saved)
+    read = ["tshark", "-r", str(saved), "-T", "fields", "-e", "frame.time_epoch"]
+    times = subprocess.run(read, check=True, capture_output=True, text=True).stdout.split()
+    assert [round(float(time)) for time in times] == [ts // 10**9 for ts, _ in frames[15:41]]
+    assert f"packets of alert {1:032x}; sensor local; asked for by lin.wei at".encode() in saved.read_bytes()
+    expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
+
+
+def test_a_viewer_is_offered_no_packets(page: Page, served: Running) -> None:
+    served.alerts(upsert(1))
+    served.signed_in("viewer", name="lin.wei")
+    page.goto(served.url)
+    sign_in(page)
+    page.get_by_role("link", name=re.compile("Alert 1")).click()
+    expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("packets"))).to_have_count(0)
 
 
 def test_the_page_speaks_chinese_and_remembers_it(page: Page, served: Running) -> None:
