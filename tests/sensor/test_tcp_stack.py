@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from scapy.layers.inet import IP, TCP
@@ -45,7 +45,7 @@ def facts(path: Path, packets: list[Packet]) -> list[tuple[str, str, str, float]
                 pl.col("device.ip", "device.attribute", "device.value").cast(pl.String), "device.confidence"
             ).rows()
         if batch.table == "sensor":
-            drops = frame.row(-1, named=True)["sensor.drops"] or []
+            drops: list[dict[str, Any]] = frame.row(-1, named=True)["sensor.drops"] or []
             told += [("sensor", each["name"], "", each["count"]) for each in drops if each["name"] == "fingerprints_limited"]
     return told
 

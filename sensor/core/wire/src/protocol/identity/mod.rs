@@ -64,8 +64,8 @@ macro_rules! registry {
 }
 
 registry! {
-    lldp, cdp, profinet_dcp, profinet_cm, enip, s7, s7_connection, s7_function, iec104, dnp3, bacnet, dhcp, dhcp6, http, ftp, ssh, telnet, tls_certificate, tls_hello, mdns, netbios_ns, netbios_dgm,
-    snmp,
+    lldp, cdp, profinet_dcp, profinet_cm, enip, s7, s7_connection, s7_function, iec104, dnp3, bacnet, dhcp, dhcp6, http, ftp, ssh, telnet,
+    tls_certificate, tls_hello, mdns, netbios_ns, netbios_dgm, snmp,
 }
 
 /// The sources that read this protocol.
