@@ -64,7 +64,7 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all of its members are numbers and addresses, for which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *place = byte.cast_signed();
+        *place = libc::c_char::from_ne_bytes([byte]);
     }
     Ok(request)
 }

@@ -15,6 +15,8 @@ use super::socket::Socket;
 /// Bytes of a block: room for the longest packet that segmentation offload makes (64 KiB), and small enough that quiet traffic, which
 /// fills no block, does not use the ring up while its reader is held up.
 pub const BLOCK_BYTES: usize = 256 * 1024;
+// The kernel takes whole pages only. They have 64 KiB on some machines for aarch64.
+const _: () = assert!(BLOCK_BYTES.is_multiple_of(64 * 1024));
 /// Time after which a block is handed over that is not full, in milliseconds.
 pub const RETIRE_MS: u32 = 40;
 /// Least bytes of a ring.
