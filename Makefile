@@ -14,10 +14,10 @@ CARGO := cargo
 FUZZ_SECONDS ?= 60
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test test-full fuzz lint bench wheel core environment peers clean lock
+.PHONY: help demo test test-full test-aarch64 fuzz lint bench wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
 
 $(VENV)/.locked: requirements.lock
 	$(call say,environment: $(VENV) from requirements.lock)
@@ -66,6 +66,9 @@ test: lint peers ## everything that must hold before a change lands
 test-full: test ## and what takes long: every capture through pyshark
 	@$(BIN)/python -m pytest -m full --timeout 7200
 
+test-aarch64: core ## on an emulated gateway: its records against this machine's, the sensor's tests, live capture (root, Debian)
+	@deploy/aarch64/test.sh
+
 # The packet core has no unsafe code, so that the address sanitizer would find nothing and cost most of the speed.
 fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for each target
 	@$(CARGO) +nightly fuzz --version >/dev/null || { echo "error: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 2; }
@@ -83,8 +86,13 @@ wheel: $(VENV)/.locked ## the wheel, in dist/
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --locked --out dist
 	@ls -l dist/*.whl
 
-lock: ## resolve requirements.lock anew from pyproject.toml
+wheel-aarch64: $(VENV)/.locked ## the wheel for aarch64, built on any processor, in dist/
+	$(call say,wheel for aarch64)
+	@deploy/aarch64/wheel.sh dist
+
+lock: ## resolve requirements.lock and the cross compiler's anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra all --group test --group lint --group build pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group cross -o deploy/aarch64/requirements.lock
 
 clean: ## remove what was built
-	@rm -rf $(VENV) dist $(CORE)/target sensor/_core*.so
+	@rm -rf $(VENV) dist .aarch64 $(CORE)/target sensor/_core*.so

@@ -1,0 +1,1 @@
+"""What another processor has to do as this one does."""
