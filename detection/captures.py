@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from collector.store import RecordBatch
 from collector.stream import BatchHeader
-from detection.pipeline import State
-from sensor._core import Reader
+from detection.baseline.detector import BaselineState
+from detection.pipeline import RunState, State
+from sensor._core import Reader, capture_span
 from sensor.tables import LOCAL_SENSOR
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from detection.alerts import Alert
     from detection.pipeline import Pipeline
     from sensor._core import Batch
+
+
+STANDARD_INPUT: Final = "-"
+"""Name of a capture that can be read once only."""
 
 
 def cuts(reader: Reader, site: str) -> Iterator[list[RecordBatch]]:
@@ -49,12 +54,32 @@ def record_batch(batch: Batch, epoch: str, site: str) -> RecordBatch:
     return RecordBatch(header, pl.DataFrame(batch))
 
 
+LEARNED_SHARE: Final = 5
+"""A capture's first fifth serves as normal for the rest."""
+
+LEARNED_NS: Final = (60 * 1_000_000_000, 600 * 1_000_000_000)
+"""At most so long, and not at all where it is shorter than the least."""
+
+
+def _beginning(capture: str, epoch: str) -> State:
+    """The state before a capture: a provisional baseline is learned from its beginning, where it is a file and long enough."""
+    span = None if capture == STANDARD_INPUT else capture_span(capture)
+    if span is None:
+        return State()
+    start, end = span
+    least, most = LEARNED_NS
+    learned = min((end - start) // LEARNED_SHARE, most)
+    if learned < least:
+        return State()
+    return State({(LOCAL_SENSOR, epoch): RunState(baseline=BaselineState(start, start + learned))})
+
+
 def detect(
     capture: str, pipeline: Pipeline, progress: Callable[[Reader], None] = lambda _: None
 ) -> tuple[list[Alert], list[str]]:
     """All alerts of a capture, strongest first, and what could not be read. Raises CaptureError where nothing can."""
     reader = Reader(capture, site=pipeline.site.site, sensor=LOCAL_SENSOR)
-    state = State()
+    state = _beginning(capture, reader.epoch)
     latest: dict[str, Alert] = {}
     for cut in cuts(reader, pipeline.site.site):
         progress(reader)

@@ -326,14 +326,15 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
     target = {name: fields.get(name) for name in rule.target}
     criticality = max((site.critical.get(str(name), 0.0) for name in (known.server, *target.values())), default=0.0) or 1.0
+    confidence = rule.confidence * float(known.sample.get("deviation.confidence", 1.0))
     return Alert(
         id=known.id,
         # It rises with each finding, and once more when the alert becomes part of another.
         revision=known.count + sum(part.count for part in known.related.values()) + (known.parent is not None),
         rule=rule.name,
         severity=rule.level,
-        confidence=rule.confidence,
-        rank=round(WEIGHTS[rule.level] * rule.confidence * criticality, 6),
+        confidence=confidence,
+        rank=round(WEIGHTS[rule.level] * confidence * criticality, 6),
         first_seen=known.seen[0],
         last_seen=known.seen[1],
         count=known.count,

@@ -10,11 +10,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import polars as pl
 
+from collector.store import RecordBatch
+from detection.baseline.detector import BaselineState
+from detection.baseline.detector import step as learn
+from detection.baseline.facts import keyed
+from detection.deviation import DEVIATION
 from detection.grouping import AlertState, OpenAlert, Part, group
 from detection.rules import RuleDetector, RuleState
 from detection.sigma.rule import load, rules_folder
@@ -23,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from collector.store import RecordBatch
-    from collector.stream import Run
+    from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
     from detection.grouping import Place
     from detection.sigma.rule import Rule
@@ -40,6 +44,8 @@ class RunState:
 
     rules: RuleState = field(default_factory=RuleState)
     alerts: AlertState = field(default_factory=AlertState)
+    baseline: BaselineState | None = None
+    """What is normal in it; None where nothing is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,10 @@ class State:
 
     @property
     def limited(self) -> int:
-        """How often a bound has bitten: rows of correlations, open alerts and runs that were forgotten."""
-        return self.forgotten + sum(run.rules.forgotten + run.alerts.forgotten for run in self.runs.values())
+        """How often a bound has bitten: rows of correlations, open alerts, facts and runs that were forgotten."""
+        runs = self.runs.values()
+        learned = sum(run.baseline.forgotten for run in runs if run.baseline is not None)
+        return self.forgotten + learned + sum(run.rules.forgotten + run.alerts.forgotten for run in runs)
 
     @property
     def findings(self) -> int:
@@ -71,6 +79,7 @@ class State:
                 "open": [asdict(alert) for alert in state.alerts.open.values()],
                 "alerts_forgotten": state.alerts.forgotten,
                 "findings": state.alerts.findings,
+                "baseline": None if state.baseline is None else _baseline_fields(state.baseline),
             }
             for run, state in self.runs.items()
         ]
@@ -92,7 +101,17 @@ def _run_state(fields: dict[str, Any]) -> tuple[Run, RunState]:
     rows = {str(name): _decode(encoded) for name, encoded in fields["rows"].items()}
     held = [_open_alert(alert) for alert in fields["open"]]
     alerts = AlertState({alert.id: alert for alert in held}, int(fields["alerts_forgotten"]), int(fields["findings"]))
-    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(fields["rows_forgotten"])), alerts)
+    baseline = None if fields["baseline"] is None else _baseline(fields["baseline"])
+    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(fields["rows_forgotten"])), alerts, baseline)
+
+
+def _baseline_fields(state: BaselineState) -> dict[str, Any]:
+    return {"start": state.start, "until": state.until, "facts": _encode(state.facts), "forgotten": state.forgotten}
+
+
+def _baseline(fields: dict[str, Any]) -> BaselineState:
+    facts = keyed(_decode(fields["facts"]))
+    return BaselineState(int(fields["start"]), int(fields["until"]), facts, int(fields["forgotten"]))
 
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:
@@ -150,11 +169,20 @@ class Pipeline:
             parts.setdefault(batch.header.run, []).append(batch)
         runs = dict(state.runs)
         upserts: list[Alert] = []
-        for run, part in parts.items():
+        for run, taken in parts.items():
             before = runs.pop(run, None) or RunState()
-            rules, findings = self.detector.step(before.rules, part)
+            baseline, derived = before.baseline, list[RecordBatch]()
+            if baseline is not None:
+                baseline, deviations = learn(baseline, taken)
+                derived = [_derived(taken[-1].header, deviations)]
+            rules, findings = self.detector.step(before.rules, [*taken, *derived])
             alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
-            runs[run] = RunState(rules, alerts)
+            runs[run] = RunState(rules, alerts, baseline)
             upserts += grown
         over = max(0, len(runs) - RUNS)
         return State(dict(list(runs.items())[over:]), state.forgotten + over), upserts
+
+
+def _derived(last: BatchHeader, deviations: pl.DataFrame) -> RecordBatch:
+    """Deviations as a batch for rules, beside the batches of which the last is given."""
+    return RecordBatch(replace(last, table=DEVIATION.name, rows=deviations.height), deviations)

@@ -10,19 +10,20 @@ import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
+from detection.deviation import DEVIATION, TABLES
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
 from detection.sigma.fields import TEXTS, ConditionError, field_of
 from detection.sigma.rule import Rule, RuleError
 from detection.sigma.values import Binding
-from sensor.tables import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from collector.store import RecordBatch
+    from collector.stream import BatchHeader
     from detection.sigma.fields import Field
     from detection.sigma.values import Bound
     from detection.site import Site
@@ -117,7 +118,8 @@ class RuleDetector:
         table = self._tables.get(batch.header.table)
         if table is None or not batch.rows.height:
             return []
-        frame = batch.rows.select(table.columns)
+        derived = batch.header.table == DEVIATION.name
+        frame = batch.rows.select([*table.columns, *ORDER] if derived else table.columns)
         binding = Binding(frame, table.keys)
         bound = table.bound(binding)
         exprs = [expr.alias(name) for name, expr in bound.items() if not isinstance(expr, bool)]
@@ -129,12 +131,9 @@ class RuleDetector:
         hits = [name for name in table.rules if name in places and ((rows := places[name]) is None or len(rows))]
         if not hits:
             return []
-        end = pl.col("ts") + pl.col("flow.duration") if batch.header.table == "flow" else pl.col("ts")
         wanted = sorted({name for hit in hits for name in self._columns[hit]})
         frame = frame.select(
-            pl.max_horizontal(end.dt.epoch("ns"), pl.lit(batch.header.cut_start)).alias("event"),
-            pl.lit(batch.header.sequence, pl.Int64).alias("sequence"),
-            batch.row.cast(pl.Int64).alias("row"),
+            *((pl.col(name) for name in ORDER) if derived else _places(batch)),
             pl.col("ts").dt.epoch("ns").alias(SEEN),
             *(field_of(batch.header.table, name).expr.alias(name) for name in wanted),
         )
@@ -229,6 +228,14 @@ class _Table:
         if self._bound[0] != binding.signature:
             self._bound = binding.signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
         return self._bound[1]
+
+
+def _places(batch: RecordBatch) -> Iterator[pl.Expr | pl.Series]:
+    """ORDER for the rows of a batch: when each could be known, and which record it is."""
+    end = pl.col("ts") + pl.col("flow.duration") if batch.header.table == "flow" else pl.col("ts")
+    yield pl.max_horizontal(end.dt.epoch("ns"), pl.lit(batch.header.cut_start)).alias("event")
+    yield pl.lit(batch.header.sequence, pl.Int64).alias("sequence")
+    yield batch.row.cast(pl.Int64).alias("row")
 
 
 def _any(masks: pl.DataFrame) -> dict[str, bool]:

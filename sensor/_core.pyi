@@ -213,6 +213,12 @@ def clock_offset() -> tuple[int, int] | None:
     None where no time service keeps the clock (adjtimex(2)).
     """
 
+def capture_span(path: str) -> tuple[int, int] | None:
+    """Earliest and latest time of a capture file's packets, nanoseconds since 1970; None where it has none.
+
+    The packets are not looked into. Raises CaptureError.
+    """
+
 def drop_privileges(user_id: int | None = None, group_id: int | None = None) -> None:
     """Keep CAP_NET_RAW and give up every other capability; become this user and group where both are given.
 

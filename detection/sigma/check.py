@@ -13,6 +13,7 @@ from sigma.types import Placeholder, SigmaString
 
 from detection import attack
 from detection.captures import detect
+from detection.deviation import TABLES
 from detection.pipeline import Pipeline
 from detection.rules import RuleDetector
 from detection.sigma.compile import parsed
@@ -22,7 +23,6 @@ from detection.sigma.satisfy import never
 from detection.site import Site, SiteError
 from detection.site import load as load_site
 from sensor._core import CaptureError
-from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

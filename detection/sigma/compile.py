@@ -15,9 +15,9 @@ from sigma.conditions import (
 )
 from sigma.exceptions import SigmaError
 
+from detection.deviation import TABLES
 from detection.sigma.fields import ConditionError
 from detection.sigma.values import any_of, keyword_test, value_test
-from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from detection.deviation import TABLES
 from sensor.drops import DROPS, LOSSES
-from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

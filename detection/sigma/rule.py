@@ -164,7 +164,7 @@ class Rule:
             return list(self.section.target)
         if self.correlation is not None:
             return [name for name in self.correlation.group_by or [] if name not in {"client.ip", "server.ip"}]
-        return {"modbus": ["modbus.unit_id"], "point": ["point.id"]}.get(self.table or "", [])
+        return {"modbus": ["modbus.unit_id"], "deviation": ["modbus.unit_id"], "point": ["point.id"]}.get(self.table or "", [])
 
     @property
     def cause(self) -> list[str]:
@@ -206,7 +206,9 @@ class Rule:
             for each in self.texts.values()
             for text in (each.title, each.summary, each.expected, each.observed, *each.next_steps)
         ]
-        return {name for text in texts for name in named(text)} | set(self.target)
+        # How complete normality was counts in an alert's confidence.
+        sure = {"deviation.confidence"} if self.table == "deviation" else set[str]()
+        return {name for text in texts for name in named(text)} | set(self.target) | sure
 
 
 def rules_folder() -> Path:

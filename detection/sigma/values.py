@@ -31,9 +31,9 @@ from sigma.types import (
     SpecialChars,
 )
 
+from detection.deviation import TABLES
 from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, Field, address_of, field_of
 from detection.site import normal_address
-from sensor.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

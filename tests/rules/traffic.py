@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.rules import (
+    baseline_traffic,
     diagnostics_traffic,
     network_traffic,
     opcua_security_traffic,
@@ -24,6 +25,7 @@ RULES: Final = Path(__file__).resolve().parents[2] / "rules"
 """Folder of the rules."""
 
 MODULES: Final = (
+    baseline_traffic,
     diagnostics_traffic,
     network_traffic,
     opcua_security_traffic,

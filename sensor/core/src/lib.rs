@@ -19,6 +19,7 @@ mod live_reader;
 pub mod packets;
 mod reader;
 pub mod source;
+mod span;
 mod thinning;
 
 /// The columns that the core builds for a table: name, kind, nullable.
@@ -58,6 +59,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(confine::restrict_system_calls, module)?)?;
     module.add_function(wrap_pyfunction!(evidence::evidence, module)?)?;
     module.add_function(wrap_pyfunction!(thinning::without, module)?)?;
+    module.add_function(wrap_pyfunction!(span::capture_span, module)?)?;
     module.add_function(wrap_pyfunction!(schema, module)?)?;
     module.add_function(wrap_pyfunction!(choices, module)?)
 }

@@ -1,0 +1,69 @@
+"""Table `deviation`: what differs from what is normal here, one row for each thing that is new or out of its range.
+
+Detectors that learn write it, rules turn it into alerts: how grave a deviation is, what a person reads and which technique it may
+be are said by Sigma rules over this table, as for any other record. A row names the record that showed the deviation first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from sensor.columns import COMMON, Column, Table
+from sensor.tables import TABLES as RECORD_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KINDS: Final = ("program", "writer", "written_point", "conversation", "operation", "block")
+"""What can be new, in falling order of weight: of one record only the first that holds is told.
+
+program: a client that changes programs or states of a controller in this way. writer: a client that writes to this unit.
+written_point: a point that this client did not write. conversation: a client that talks to this server in this protocol.
+operation: a function or service that this client did not ask this unit for. block: an address or node that it did not read.
+"""
+
+PHASES: Final = ("provisional", "enforced")
+"""How sure normality is: provisional: what the beginning of the records showed; enforced: what a person approved."""
+
+ACCESSES: Final = ("read", "write", "program", "other")
+"""What an operation does to the server: program changes its program, its state or its structure."""
+
+DEVIATION: Final = Table(
+    "deviation",
+    "something that differs from what is normal here",
+    (
+        *(column for column in COMMON if column.name in {"ts", "client.ip", "server.ip"}),
+        Column("deviation.kind", "choice", "what is new", nullable=False, values=KINDS),
+        Column("deviation.phase", "choice", "how sure normality is", nullable=False, values=PHASES),
+        Column("deviation.protocol", "name", "protocol, as in column network.application", nullable=False),
+        Column("modbus.unit_id", "u8", "unit identifier, where the protocol is Modbus"),
+        Column("deviation.operation", "name", "function or service"),
+        Column("deviation.access", "choice", "what the operation does to the server", values=ACCESSES),
+        Column("deviation.point", "name", "address or node: holding:100, ns=2;s=Tank.Level"),
+        Column("deviation.newcomer", "bool", "whether the client itself was never seen before", nullable=False),
+        Column(
+            "deviation.acquainted",
+            "bool",
+            "whether the client talked to this server in this protocol before",
+            nullable=False,
+        ),
+        Column("deviation.known", "text", "what is normal in its place, most frequent first, at most eight"),
+        Column("deviation.last_normal", "timestamp", "when that was last seen"),
+        Column("deviation.period", "duration", "how long normality was learned", nullable=False),
+        Column(
+            "deviation.rarity",
+            "f64",
+            "estimated share of records that were the first of their kind, had everything stayed as it was (Good and Turing)",
+            nullable=False,
+        ),
+        Column("deviation.confidence", "f64", "0 to 1: how complete normality is; a factor of the rule's own", nullable=False),
+    ),
+)  # fmt: skip
+
+IDENTITY: Final = {"event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64()}
+"""Columns that a frame of deviations has besides: which record of the run showed it, and when it could be known."""
+
+TABLES: Final[Mapping[str, Table]] = {**RECORD_TABLES, DEVIATION.name: DEVIATION}
+"""All tables that rules may look at."""

@@ -1,0 +1,122 @@
+"""What is new since normality was learned: found whatever the cuts, told once a day, kept through a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detection.baseline import facts
+from detection.baseline.detector import BaselineState, step
+from detection.pipeline import RunState, State
+from tests.detection.traffic import EPOCH, SECOND, START, busy_day, cuts, request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+DAY: Final = 86_400
+LEARNED: Final = 600
+"""Seconds in which the tests learn."""
+
+POLLS: Final = [request(second, address=10, quantity=4) for second in range(0, LEARNED, 10)]
+"""One client polls one block."""
+
+
+def deviations(
+    records: Sequence[dict[str, Any]], borders: Sequence[int] = (), *, learned: int = LEARNED
+) -> tuple[BaselineState, pl.DataFrame]:
+    """All deviations of records in order, cut before these places."""
+    state = BaselineState(START, START + learned * SECOND)
+    found: list[pl.DataFrame] = []
+    for cut in cuts(records, borders):
+        state, rows = step(state, cut)
+        found.append(rows)
+    return state, pl.concat(found)
+
+
+def told(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """Kind and client of each deviation."""
+    return [(str(row["deviation.kind"]), str(row["client.ip"])) for row in rows.to_dicts()]
+
+
+def test_what_was_polled_while_learning_is_normal_and_is_not_told() -> None:
+    _, rows = deviations([*POLLS, *(request(LEARNED + second, address=10, quantity=4) for second in range(100))])
+    assert rows.is_empty()
+
+
+def test_a_stranger_that_writes_is_a_new_writer_with_what_is_normal_in_its_place() -> None:
+    writes = [request(second, function=6, address=10, values=[1]) for second in (100, 200)]
+    stranger = request(LEARNED + 5, client="10.0.0.66", function=6, address=10, values=[9])
+    records = sorted([*POLLS, *writes], key=lambda record: record["ts"])
+    _, rows = deviations([*records, stranger])
+    (row,) = rows.to_dicts()
+    assert (row["deviation.kind"], row["client.ip"], row["modbus.unit_id"]) == ("writer", "10.0.0.66", 1)
+    assert row["deviation.known"] == "10.0.0.1"
+    assert row["deviation.newcomer"]
+    assert not row["deviation.acquainted"]
+    assert int(row["deviation.last_normal"].timestamp()) == START // SECOND + 200
+    assert 0 < row["deviation.rarity"] <= 1 / 60
+
+
+def test_being_known_as_a_reader_does_not_excuse_a_write() -> None:
+    _, rows = deviations([*POLLS, request(LEARNED + 5, function=6, address=10, values=[9])])
+    (row,) = rows.to_dicts()
+    assert (row["deviation.kind"], row["deviation.acquainted"], row["deviation.newcomer"]) == ("writer", True, False)
+
+
+def test_of_one_record_only_what_weighs_most_is_told() -> None:
+    _, rows = deviations([*POLLS, request(LEARNED + 5, client="10.0.0.66", function=8, sub_function=1)])
+    assert told(rows) == [("program", "10.0.0.66")]
+
+
+def test_a_thing_that_is_new_is_told_once_a_day() -> None:
+    stranger = [request(LEARNED + second, client="10.0.0.66", address=10) for second in (1, 2, DAY, DAY + 1, 3 * DAY)]
+    _, rows = deviations([*POLLS, *stranger])
+    assert told(rows) == [("conversation", "10.0.0.66")] * 3
+
+
+def test_where_nothing_was_learned_nothing_is_told() -> None:
+    _, rows = deviations([request(LEARNED + 1, function=6, address=1, values=[1])])
+    assert rows.is_empty()
+
+
+def test_a_baseline_to_which_much_came_at_its_end_is_trusted_less() -> None:
+    late = [request(LEARNED - 5, client=f"10.0.0.{host}", address=10) for host in range(20, 29)]
+    stranger = request(LEARNED + 5, client="10.0.0.66", address=10)
+    confidences = [float(deviations([*POLLS, *more, stranger])[1].item(0, "deviation.confidence")) for more in ([], late)]
+    assert confidences[0] > 0.6
+    assert confidences[1] < confidences[0] / 2
+
+
+def test_facts_beyond_the_bound_are_counted_and_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "FACTS", 10)
+    sweep = [request(LEARNED + 1, client="10.0.0.66", address=address) for address in range(50)]
+    state, _ = deviations([*POLLS, *sweep])
+    assert state.facts.height == 10
+    assert state.forgotten > 40
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 1_000), borders=st.lists(st.integers(1, 149), max_size=12))
+def test_deviations_do_not_depend_on_where_records_are_cut(seed: int, borders: list[int]) -> None:
+    records = busy_day(seed)
+    learned = (records[50]["ts"] - START) // SECOND
+    _, whole = deviations(records, learned=learned)
+    _, cut = deviations(records, borders, learned=learned)
+    columns = ["event", *[name for name in whole.columns if name.startswith(("deviation.", "client", "server", "modbus"))]]
+    assert cut.select(columns).to_dicts() == whole.select(columns).to_dicts()
+
+
+def test_the_state_comes_back_from_a_checkpoint_as_it_was() -> None:
+    records = busy_day(7)
+    baseline, _ = deviations(records[:80])
+    state = State({("test", EPOCH): RunState(baseline=baseline)})
+    again = State.from_json(state.to_json()).runs["test", EPOCH].baseline
+    assert again is not None
+    assert again.facts.to_dicts() == baseline.facts.to_dicts()
+    (rest,) = cuts(records[80:], [])
+    assert step(again, rest)[1].to_dicts() == step(baseline, rest)[1].to_dicts()
