@@ -11,6 +11,7 @@ from sensor import __version__
 from sensor.terminal import CommandError, run
 
 COMMANDS: Final = {
+    "baseline": ("detection.baseline.cli", "Learn, show, compare and approve what is normal."),
     "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),
     "evaluate": ("detection.evaluation.cli", "Measure detection on captures with labels."),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from collector.store import RecordBatch
 from collector.stream import BatchHeader
-from detection.baseline.detector import BaselineState
+from detection.baseline.detector import BaselineState, step
 from detection.pipeline import RunState, State
 from sensor._core import Reader, capture_span
 from sensor.tables import LOCAL_SENSOR
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from detection.alerts import Alert
+    from detection.baseline.normality import Normality
     from detection.pipeline import Pipeline
     from sensor._core import Batch
 
@@ -54,6 +56,9 @@ def record_batch(batch: Batch, epoch: str, site: str) -> RecordBatch:
     return RecordBatch(header, pl.DataFrame(batch))
 
 
+ALWAYS: Final = 2**63 - 1
+"""A time after all."""
+
 LEARNED_SHARE: Final = 5
 """A capture's first fifth serves as normal for the rest."""
 
@@ -71,15 +76,37 @@ def _beginning(capture: str, epoch: str) -> State:
     learned = min((end - start) // LEARNED_SHARE, most)
     if learned < least:
         return State()
-    return State({(LOCAL_SENSOR, epoch): RunState(baseline=BaselineState(start, start + learned))})
+    return State({(LOCAL_SENSOR, epoch): RunState(baseline=BaselineState.learning(start, start + learned))})
+
+
+def learn(capture: str, site: str, progress: Callable[[Reader], None] = lambda _: None) -> tuple[Normality, list[str]]:
+    """What a capture says is normal, to be approved, and what could not be read. Raises CaptureError where nothing can."""
+    reader = Reader(capture, site=site, sensor=LOCAL_SENSOR)
+    start, until = (None if capture == STANDARD_INPUT else capture_span(capture)) or (0, 0)
+    state = BaselineState.learning(start, ALWAYS)
+    for cut in cuts(reader, site):
+        progress(reader)
+        state, _ = step(state, cut)
+    normal = state.normal
+    if capture == STANDARD_INPUT and normal.facts.height:
+        start, until = (int(getattr(normal.facts.get_column(name), end)()) for name, end in (("event", "min"), ("seen", "max")))
+    learned = replace(normal, start=start, until=until, learned_ns=until - start, phase="proposed", site=site, sources=(capture,))
+    return learned, reader.warnings
 
 
 def detect(
-    capture: str, pipeline: Pipeline, progress: Callable[[Reader], None] = lambda _: None
+    capture: str, pipeline: Pipeline, progress: Callable[[Reader], None] = lambda _: None, normal: Normality | None = None
 ) -> tuple[list[Alert], list[str]]:
-    """All alerts of a capture, strongest first, and what could not be read. Raises CaptureError where nothing can."""
+    """All alerts of a capture, strongest first, and what could not be read. Raises CaptureError where nothing can.
+
+    What is normal is learned from the capture's own beginning where it is not given.
+    """
     reader = Reader(capture, site=pipeline.site.site, sensor=LOCAL_SENSOR)
-    state = _beginning(capture, reader.epoch)
+    state = (
+        State({(LOCAL_SENSOR, reader.epoch): RunState(baseline=BaselineState(normal))})
+        if normal is not None
+        else _beginning(capture, reader.epoch)
+    )
     latest: dict[str, Alert] = {}
     for cut in cuts(reader, pipeline.site.site):
         progress(reader)

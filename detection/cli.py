@@ -10,6 +10,7 @@ import click
 
 from detection import attack
 from detection.alerts import flat, moment
+from detection.baseline.cli import given
 from detection.captures import detect as detect_capture
 from detection.pipeline import Pipeline
 from detection.sigma import check as checks
@@ -42,23 +43,42 @@ RULES_OPTION = click.option(
 @click.command()
 @click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
 @click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
+@click.option(
+    "--learn", "lessons", metavar="CAPTURE", multiple=True, help="Learn from this capture what is normal; may be repeated."
+)
+@click.option(
+    "--baseline",
+    "baseline_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What is normal, from `icsight baseline learn`.",
+)
 @RULES_OPTION
 @click.option("--language", default="en", show_default=True, type=click.Choice(LANGUAGES), help="Language of the texts.")
 @click.option("--output", default="table", show_default=True, type=click.Choice(["table", "json"]), help="Format of the output.")
-def detect(
-    captures: tuple[str, ...], site_file: Path | None, folders: tuple[Path, ...], language: str, output: Literal["table", "json"]
+def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
+    captures: tuple[str, ...],
+    site_file: Path | None,
+    lessons: tuple[str, ...],
+    baseline_file: Path | None,
+    folders: tuple[Path, ...],
+    language: str,
+    output: Literal["table", "json"],
 ) -> None:
     """Find attacks in captures and print them as alerts, strongest first.
+
+    What is new is told against what `--learn` or `--baseline` says is normal, otherwise against each capture's own first fifth.
 
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
     pipeline = _pipeline(site_file, folders)
+    normal = given(lessons, baseline_file, pipeline.site.site)
     found = failed = False
     for capture in captures:
         try:
             with progress(capture) as line:
                 found_there, warnings = detect_capture(
-                    capture, pipeline, lambda reader: line.update(reader.position, reader.size, reader.packets)
+                    capture, pipeline, lambda reader: line.update(reader.position, reader.size, reader.packets), normal
                 )
         except CaptureError as error:
             say("error", str(error), "red")

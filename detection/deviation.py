@@ -24,8 +24,9 @@ written_point: a point that this client did not write. conversation: a client th
 operation: a function or service that this client did not ask this unit for. block: an address or node that it did not read.
 """
 
-PHASES: Final = ("provisional", "enforced")
-"""How sure normality is: provisional: what the beginning of the records showed; enforced: what a person approved."""
+PHASES: Final = ("provisional", "proposed", "enforced")
+"""How sure normality is: provisional: what the beginning of the same records showed; proposed: what was learned, and looked at by
+nobody; enforced: what a person approved."""
 
 ACCESSES: Final = ("read", "write", "program", "other")
 """What an operation does to the server: program changes its program, its state or its structure."""

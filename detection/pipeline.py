@@ -18,7 +18,7 @@ import polars as pl
 from collector.store import RecordBatch
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
-from detection.baseline.facts import keyed
+from detection.baseline.normality import Normality
 from detection.deviation import DEVIATION
 from detection.grouping import AlertState, OpenAlert, Part, group
 from detection.rules import RuleDetector, RuleState
@@ -96,22 +96,27 @@ class State:
             raise ValueError("not a state of detection") from error
 
 
-def _run_state(fields: dict[str, Any]) -> tuple[Run, RunState]:
-    sensor, epoch = fields["run"]
-    rows = {str(name): _decode(encoded) for name, encoded in fields["rows"].items()}
-    held = [_open_alert(alert) for alert in fields["open"]]
-    alerts = AlertState({alert.id: alert for alert in held}, int(fields["alerts_forgotten"]), int(fields["findings"]))
-    baseline = None if fields["baseline"] is None else _baseline(fields["baseline"])
-    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(fields["rows_forgotten"])), alerts, baseline)
+def _run_state(content: dict[str, Any]) -> tuple[Run, RunState]:
+    sensor, epoch = content["run"]
+    rows = {str(name): _decode(encoded) for name, encoded in content["rows"].items()}
+    held = [_open_alert(alert) for alert in content["open"]]
+    alerts = AlertState({alert.id: alert for alert in held}, int(content["alerts_forgotten"]), int(content["findings"]))
+    baseline = None if content["baseline"] is None else _baseline(content["baseline"])
+    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(content["rows_forgotten"])), alerts, baseline)
 
 
 def _baseline_fields(state: BaselineState) -> dict[str, Any]:
-    return {"start": state.start, "until": state.until, "facts": _encode(state.facts), "forgotten": state.forgotten}
+    return {
+        "normal": state.normal.said,
+        "facts": _encode(state.normal.facts),
+        "learns": state.learns,
+        "forgotten": state.forgotten,
+    }
 
 
-def _baseline(fields: dict[str, Any]) -> BaselineState:
-    facts = keyed(_decode(fields["facts"]))
-    return BaselineState(int(fields["start"]), int(fields["until"]), facts, int(fields["forgotten"]))
+def _baseline(content: dict[str, Any]) -> BaselineState:
+    normal = Normality.of(_decode(content["facts"]), content["normal"])
+    return BaselineState(normal, bool(content["learns"]), int(content["forgotten"]))
 
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
 from detection import deviation
 from detection.baseline.acts import FIRST, acts
 from detection.baseline.facts import KINDS, SCHEMA, added, facts_of, unknown
+from detection.baseline.normality import Normality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 SHOWN: Final = 8
 """Things that a deviation names as normal in its place."""
 
-LATE_PARTS: Final = 3
-"""The share of facts that were first seen in the last third of learning tells how much of what comes later will be new anyway."""
+TRUST: Final = {"provisional": 0.7, "proposed": 0.85, "enforced": 1.0}
+"""Confidence in normality of a phase, were nothing still new at the end of learning."""
 
-PROVISIONAL: Final = 0.7
-"""Confidence in a provisional baseline in whose last third nothing new came."""
+NEVER: Final = -(2**63)
+"""A time before all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,19 @@ class BaselineState:
     """What is normal in one run, and what was told as new.
 
     Attributes:
-        start: when learning began, nanoseconds since 1970.
-        until: when it ended.
-        facts: what was seen so far, with the columns of `facts.SCHEMA`.
+        normal: what is normal, and all that was seen besides it.
+        learns: whether what comes before `normal.until` is learned still.
         forgotten: facts that were not taken in because there were too many.
     """
 
-    start: int
-    until: int
-    facts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    normal: Normality
+    learns: bool = False
     forgotten: int = 0
+
+    @classmethod
+    def learning(cls, start: int, until: int) -> Self:
+        """A state that learns between two times, nanoseconds since 1970."""
+        return cls(Normality(pl.DataFrame(schema=SCHEMA), start, until, until - start, "provisional"), learns=True)
 
 
 def step(state: BaselineState, batches: Sequence[RecordBatch]) -> tuple[BaselineState, pl.DataFrame]:
@@ -49,25 +53,27 @@ def step(state: BaselineState, batches: Sequence[RecordBatch]) -> tuple[Baseline
 
     A thing that is new is told once a day (UTC), for as long as it is not part of what is normal.
     """
-    done = acts(batches, state.until)
+    normal = state.normal
+    done = acts(batches, normal.until if state.learns else NEVER)
     if done.is_empty():
         return state, _NOTHING
     fresh = facts_of(done)
-    new = unknown(fresh, state.facts)
-    facts, over = added(state.facts, fresh)
-    grown = BaselineState(state.start, state.until, facts, state.forgotten + over)
+    new = unknown(fresh, normal.facts)
+    facts, over = added(normal.facts, fresh)
+    grown = BaselineState(replace(normal, facts=facts), state.learns, state.forgotten + over)
     if new.is_empty() or not facts.get_column("learning").any():
         # Where nothing was learned, everything is new, and nothing can be said of it.
         return grown, _NOTHING
-    return grown, _deviations(new, grown)
+    return grown, _deviations(new, grown.normal)
 
 
 _NOTHING: Final = pl.DataFrame(schema={**deviation.IDENTITY, **deviation.DEVIATION.schema})
 
 
-def _deviations(new: pl.DataFrame, state: BaselineState) -> pl.DataFrame:
+def _deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
     """New facts as rows of table `deviation`: of one record the weightiest only."""
-    learned = state.facts.filter("learning")
+    normal = replace(normal, facts=normal.facts.filter("learning"))
+    learned = normal.facts
     parties = new.filter(pl.col("kind") == "party").select("client", newcomer=pl.lit(value=True)).unique("client")
     order = pl.col("kind").replace_strict({name: place for place, name in enumerate(KINDS)}, return_dtype=pl.Int8)
     weightiest = (
@@ -78,7 +84,7 @@ def _deviations(new: pl.DataFrame, state: BaselineState) -> pl.DataFrame:
         .drop("order")
     )
     parts = [
-        _with_normal(part, KINDS[str(part.item(0, "kind"))], learned, state)
+        _with_normal(part, KINDS[str(part.item(0, "kind"))], normal)
         for part in weightiest.partition_by("kind", maintain_order=True)
     ]
     talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", acquainted=pl.lit(value=True))
@@ -101,7 +107,7 @@ _COLUMNS: Final = {
     "client.ip": pl.col("client"),
     "server.ip": pl.col("server"),
     "deviation.kind": pl.col("kind"),
-    "deviation.phase": pl.lit("provisional"),
+    "deviation.phase": pl.col("phase"),
     "deviation.protocol": pl.col("protocol"),
     "modbus.unit_id": pl.when(_MODBUS).then(pl.col("unit")),
     "deviation.operation": pl.col("operation"),
@@ -117,20 +123,19 @@ _COLUMNS: Final = {
 }
 
 
-def _with_normal(new: pl.DataFrame, kind: Kind, learned: pl.DataFrame, state: BaselineState) -> pl.DataFrame:
+def _with_normal(new: pl.DataFrame, kind: Kind, normal: Normality) -> pl.DataFrame:
     """New facts of one kind with what is normal in their place."""
-    same = learned.filter(pl.col("kind") == kind.name)
-    normal = (
+    same = normal.facts.filter(pl.col("kind") == kind.name)
+    known = (
         same.sort("count", *FIRST, descending=[True, False, False, False])
         .group_by(kind.peers, maintain_order=True)
         .agg(known=pl.col(kind.shown).unique(maintain_order=True).head(SHOWN).str.join(", "), last_normal=pl.col("last").max())
     )
-    records = int(learned.filter(pl.col("kind") == "conversation").get_column("count").sum())
+    records = int(normal.facts.filter(pl.col("kind") == "conversation").get_column("count").sum())
     once = same.filter(pl.col("count") == 1).height
-    late_from = state.until - (state.until - state.start) // LATE_PARTS
-    late = same.filter(pl.col("event") >= late_from).height / same.height if same.height else 0.0
-    return new.join(normal, on=list(kind.peers), how="left", nulls_equal=True, maintain_order="left").with_columns(
-        period=pl.lit(state.until - state.start, pl.Int64),
+    return new.join(known, on=list(kind.peers), how="left", nulls_equal=True, maintain_order="left").with_columns(
+        phase=pl.lit(normal.phase),
+        period=pl.lit(normal.learned_ns, pl.Int64),
         rarity=pl.lit(min(1.0, (once + 1) / (records + 1))),
-        confidence=pl.lit(PROVISIONAL * (1 - late)),
+        confidence=pl.lit(TRUST[normal.phase] * (1 - normal.novelty()[kind.name])),
     )

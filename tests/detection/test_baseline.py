@@ -30,7 +30,7 @@ def deviations(
     records: Sequence[dict[str, Any]], borders: Sequence[int] = (), *, learned: int = LEARNED
 ) -> tuple[BaselineState, pl.DataFrame]:
     """All deviations of records in order, cut before these places."""
-    state = BaselineState(START, START + learned * SECOND)
+    state = BaselineState.learning(START, START + learned * SECOND)
     found: list[pl.DataFrame] = []
     for cut in cuts(records, borders):
         state, rows = step(state, cut)
@@ -96,7 +96,7 @@ def test_facts_beyond_the_bound_are_counted_and_not_taken_in(monkeypatch: pytest
     monkeypatch.setattr(facts, "FACTS", 10)
     sweep = [request(LEARNED + 1, client="10.0.0.66", address=address) for address in range(50)]
     state, _ = deviations([*POLLS, *sweep])
-    assert state.facts.height == 10
+    assert state.normal.facts.height == 10
     assert state.forgotten > 40
 
 
@@ -117,6 +117,6 @@ def test_the_state_comes_back_from_a_checkpoint_as_it_was() -> None:
     state = State({("test", EPOCH): RunState(baseline=baseline)})
     again = State.from_json(state.to_json()).runs["test", EPOCH].baseline
     assert again is not None
-    assert again.facts.to_dicts() == baseline.facts.to_dicts()
+    assert again.normal.facts.to_dicts() == baseline.normal.facts.to_dicts()
     (rest,) = cuts(records[80:], [])
     assert step(again, rest)[1].to_dicts() == step(baseline, rest)[1].to_dicts()

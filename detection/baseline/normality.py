@@ -1,0 +1,124 @@
+"""Normality: facts learned from records, in a file of their own, proposed until a person approves them.
+
+The file is Parquet; what is said of the whole stands in its metadata, key `icsight.baseline`, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+
+import polars as pl
+
+from detection.baseline.facts import KINDS, SCHEMA, added, keyed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Phase = Literal["provisional", "proposed", "enforced"]
+
+METADATA: Final = "icsight.baseline"
+"""Key of the file's metadata."""
+
+FORMAT: Final = 1
+"""Version of the file."""
+
+LATE_PARTS: Final = 3
+"""The share of facts that were first seen in the last third of learning tells how much of what comes later will be new anyway."""
+
+
+class BaselineError(Exception):
+    """A baseline cannot be used. The text is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normality:
+    """What is normal.
+
+    Attributes:
+        facts: learned facts, with the columns of `facts.SCHEMA`.
+        start: time of the first record learned from, nanoseconds since 1970.
+        until: time of the last.
+        learned_ns: how long was learned, pauses between sources left out.
+        phase: provisional: the beginning of the same records; proposed: learned, and looked at by nobody; enforced: approved.
+        site: site that it is of; "" where none was named.
+        sources: what it was learned from.
+        approved_by: who approved it.
+        approved: when, nanoseconds since 1970; 0: not yet.
+    """
+
+    facts: pl.DataFrame
+    start: int
+    until: int
+    learned_ns: int
+    phase: Phase
+    site: str = ""
+    sources: tuple[str, ...] = ()
+    approved_by: str = ""
+    approved: int = 0
+
+    def novelty(self) -> Mapping[str, float]:
+        """By kind of fact, the share first seen in the last third of learning: how much of what comes will be new anyway.
+
+        Few facts tell little, so that to each kind as many are added that came early as there are parts.
+        """
+        late_from = self.until - (self.until - self.start) // LATE_PARTS
+        late = self.facts.group_by("kind").agg(late=(pl.col("event") >= late_from).sum() / (pl.len() + LATE_PARTS))
+        shares = dict(cast("list[tuple[str, float]]", late.rows()))
+        return {kind: shares.get(kind, 0.0) for kind in KINDS}
+
+    def with_more(self, more: Normality) -> Normality:
+        """Both together: what is normal in either, such as of two captures, or of a redundant pair."""
+        facts, _ = added(self.facts, more.facts)
+        return replace(
+            self,
+            facts=facts,
+            start=min(self.start, more.start),
+            until=max(self.until, more.until),
+            learned_ns=self.learned_ns + more.learned_ns,
+            sources=(*self.sources, *more.sources),
+        )
+
+    def approved_as(self, name: str, moment: int) -> Normality:
+        """The same, enforced from now on."""
+        return replace(self, phase="enforced", approved_by=name, approved=moment)
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """All but the facts, as JSON can hold it."""
+        names = [each.name for each in fields(self) if each.name != "facts"]
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def of(cls, facts: pl.DataFrame, said: Mapping[str, Any]) -> Self:
+        """Facts, with or without keys, and what `said` gave. Raises TypeError or PolarsError for anything else."""
+        columns = {name: kind for name, kind in SCHEMA.items() if name != "key"}
+        held = keyed(facts.select([*columns]).cast({**columns}))
+        whole: dict[str, Any] = {**said, "sources": tuple(said["sources"])}
+        return cls(held, **whole)
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises BaselineError."""
+        said = {"format": FORMAT, **self.said}
+        part = path.with_name(f".{path.name}.part")
+        try:
+            self.facts.drop("key").write_parquet(part, metadata={METADATA: json.dumps(said, ensure_ascii=False)})
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise BaselineError(f"{path}: cannot be written ({error.strerror}): name a file in a folder that is yours") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file. Raises BaselineError."""
+        try:
+            said = cast("dict[str, Any]", json.loads(pl.read_parquet_metadata(path)[METADATA]))
+            if said.pop("format") != FORMAT:
+                raise BaselineError(f"{path}: a baseline of another version: learn it anew with `icsight baseline learn`")
+            return cls.of(pl.read_parquet(path), said)
+        except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+            raise BaselineError(f"{path}: not a baseline ({error}): `icsight baseline learn` writes one") from error
