@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from detection import attack
 from detection.alerts import Alert, Related
 from detection.sessions import FIRST_RECORDS, LAST_RECORDS, sessions
+from detection.sigma.correlate import AMOUNT
+from detection.sigma.measure import MEASURES
 from detection.sigma.rule import LANGUAGES, LEVELS, Rule
 from detection.texts import written
 
@@ -308,7 +310,8 @@ def _live(held: Mapping[str, OpenAlert], since: int) -> tuple[dict[str, OpenAler
 def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     rule = rules[known.rule]
     counted = known.sample.get("count")
-    fields = {**known.sample, "count": known.count, "event_count": counted, "value_count": counted}
+    measured = dict.fromkeys(MEASURES, known.sample.get(AMOUNT))
+    fields = {**known.sample, **measured, "count": known.count, "event_count": counted, "value_count": counted}
     techniques = [name for name in rule.techniques if name in attack.techniques()]
     related = [
         Related(

@@ -14,13 +14,16 @@ from detection.deviation import DEVIATION, TABLES
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
-from detection.sigma.fields import TEXTS, ConditionError, field_of
+from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, field_of
+from detection.sigma.measure import MEASURES, MEDIAN, OPERATORS, Measure
 from detection.sigma.rule import Rule, RuleError
 from detection.sigma.values import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+
+    from sigma.correlations import SigmaCorrelationRule
 
     from collector.store import RecordBatch
     from collector.stream import BatchHeader
@@ -34,8 +37,8 @@ SEEN: Final = "seen"
 IDENTITY: Final = (*ORDER, SEEN)
 """Columns of a finding that say which record of the run it is, and when."""
 
-COUNTS: Final = frozenset({"count", "event_count", "value_count"})
-"""Names under which texts may use how many there were."""
+COUNTS: Final = frozenset({"count", "event_count", "value_count", *MEASURES})
+"""Names under which texts may use how many there were, or what their values came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class RuleDetector:
         self._keys = {name: f"{name}@{self._definition(name)}" for name in self._order}
         self._columns = {name: sorted(columns) for name, columns in self._wanted_columns().items()}
         self._tables = self._compile_tables(rules, site)
+        self._check_measures()
 
     @property
     def tables(self) -> frozenset[str]:
@@ -159,6 +163,14 @@ class RuleDetector:
             columns = wanted.setdefault(each.table, {"ts", "flow.duration"} if each.table == "flow" else {"ts"})
             columns |= each.columns.union(*(carry.columns for carry in carried))
         return {name: _Table(name, each, wanted[name]) for name, each in compiled.items()}
+
+    def _check_measures(self) -> None:
+        """Refuse measures of fields that are no numbers. Raises RuleError."""
+        for name, window in self._windows.items():
+            tables = {self.rules[source].table for source in self._sources(name)[1:]} - {None}
+            for table in tables if window.kind in MEASURES else ():
+                if field_of(str(table), str(window.field)).kind not in NUMBERS:
+                    raise RuleError(f"{window.field} is no number: {window.kind} needs one", self.rules[name])
 
     def _definition(self, name: str) -> str:
         """A hash of what a correlation is made of."""
@@ -292,6 +304,8 @@ def _window(rule: Rule) -> Window:
             raise RuleError("value_count needs a field in its condition", rule)
         if threshold < 1:
             raise RuleError(f"a count of {threshold} holds always: give one of 1 or more", rule)
+    elif kind in MEASURES:
+        return _measure(rule, sigma, sources)
     elif kind not in {"temporal", "temporal_ordered"}:
         raise RuleError(f"correlation type {kind} is not supported", rule)
     elif isinstance(condition, SigmaExtendedCorrelationCondition):
@@ -300,6 +314,27 @@ def _window(rule: Rule) -> Window:
         raise RuleError("icsight.newcomers is for value_count: only that has values that may be new", rule)
     span_ns = sigma.timespan.seconds * 1_000_000_000
     return Window(kind, sources, tuple(sigma.group_by or ()), field_name, span_ns, threshold, rule.section.newcomers)
+
+
+def _measure(rule: Rule, sigma: SigmaCorrelationRule, sources: tuple[str, ...]) -> Window:
+    """The window of a correlation that measures values. Raises RuleError."""
+    kind, condition = sigma.type.name.lower(), sigma.condition
+    operator = str(getattr(getattr(condition, "op", None), "name", "")).lower()
+    percentile = getattr(condition, "percentile", None)
+    if rule.counted is None or operator not in OPERATORS:
+        raise RuleError(f"{kind} needs a field and one of {', '.join(OPERATORS)} in its condition", rule)
+    if kind == "value_percentile" and not (isinstance(percentile, int) and 1 <= percentile <= 100):
+        raise RuleError("value_percentile needs a percentile from 1 to 100 in its condition", rule)
+    span_ns = sigma.timespan.seconds * 1_000_000_000
+    return Window(
+        kind,
+        sources,
+        tuple(sigma.group_by or ()),
+        rule.counted,
+        span_ns,
+        threshold=1,
+        measure=Measure(kind, operator, float(getattr(condition, "count", 0)), percentile or MEDIAN),
+    )
 
 
 def _source_name(sigma: object) -> str:

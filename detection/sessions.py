@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from detection.rules import IDENTITY, SEEN
-from detection.sigma.correlate import KNOWN, ORDER
+from detection.sigma.correlate import AMOUNT, KNOWN, ORDER
 from detection.texts import plain
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
     pauses = (pl.col("event").diff().fill_null(0) > window_ns).cum_sum()
     counts = "count" in findings.columns
     fields = [name for name in findings.columns if name not in _MARKS and name not in cause]
-    samples = [(pl.col(name).last() if counts else pl.col(name).first()).alias(f"sample {name}") for name in fields]
+    samples = [_sampled(name, counts=counts).alias(f"sample {name}") for name in fields]
     ordered = findings.sort(ORDER)
     known = KNOWN if KNOWN[0] in findings.columns else ORDER
     summary = (
@@ -85,6 +85,12 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
         )
     )
     return [_session(rule, cause, "/".join(run), row, counts=counts) for row in summary.iter_rows(named=True)]
+
+
+def _sampled(name: str, *, counts: bool) -> pl.Expr:
+    """Which of a session's values is told: of a correlation that of its latest window."""
+    told = pl.col(name).drop_nulls() if name == AMOUNT else pl.col(name)
+    return told.last() if counts else told.first()
 
 
 def _session(rule: Rule, cause: list[str], run: str, row: Mapping[str, Any], *, counts: bool) -> Session:

@@ -23,11 +23,16 @@ import polars as pl
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from detection.sigma.measure import Measure
+
 ORDER: Final = ("event", "sequence", "row")
 """Columns that put the rows of a run in order, and say which record a row is."""
 
 KNOWN: Final = ("known_event", "known_sequence", "known_row")
 """Columns of evidence that say at which row it became known: that row's event, sequence and row."""
+
+AMOUNT: Final = "amount"
+"""Column of evidence with what a measure came to, at the last row at which its group fired."""
 
 STATE_ROWS: Final = 200_000
 """Rows that one correlation remembers; beyond that the oldest are forgotten and counted."""
@@ -38,17 +43,19 @@ class Window:
     """A correlation, ready to run."""
 
     kind: str
-    """event_count, value_count, temporal or temporal_ordered."""
+    """event_count, value_count, temporal, temporal_ordered or one of `measure.MEASURES`."""
     rules: tuple[str, ...]
     """Names of the rules whose rows it takes, in order."""
     group: tuple[str, ...]
     field: str | None
-    """Column whose distinct values are counted."""
+    """Column whose distinct values are counted, or whose values are measured."""
     span_ns: int
     threshold: int
-    """Least count that fires."""
+    """Least count that fires; not for measures."""
     newcomers: bool = False
     """Whether only rows fire that bring a value which their window did not have; for value_count."""
+    measure: Measure | None = None
+    """What is measured of the field, for kinds of `measure.MEASURES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
         else pl.concat([state.with_columns(new=pl.lit(value=False)), fresh], how="diagonal_relaxed")
     )
     if joined.is_empty():
-        empty = joined.drop("new").with_columns(count=pl.lit(0, pl.Int64), **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)))
+        empty = joined.drop("new").with_columns(_counted(window), **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)))
         return Outcome(empty, empty, joined.drop("new"), 0)
     if not _ordered(joined):
         # A record that several rules match keeps the order in which the correlation names them.
@@ -85,7 +92,7 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
     quiet = _quiet(window, joined)
     if quiet is not None:
         kept, forgotten = _bounded(quiet.drop("new").filter(pl.col("event") > last - window.span_ns))
-        nothing = joined.clear().drop("new").with_columns(count=pl.lit(0, pl.Int64))
+        nothing = joined.clear().drop("new").with_columns(_counted(window))
         return Outcome(nothing, nothing.with_columns(pl.lit(0, pl.Int64).alias(name) for name in KNOWN), kept, forgotten)
     marked = _fire(window, joined)
     drop = ["new", "fired", "due"]
@@ -95,8 +102,14 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
         # A record that several rules match is one record.
         evidence = evidence.unique(["sequence", "row"], keep="first", maintain_order=True)
     recent = marked.filter(pl.col("event") > last - window.span_ns).with_columns(given=pl.col("given") | pl.col("due"))
-    kept, forgotten = _bounded(_keep(window, recent.drop(*drop, "count", *KNOWN)))
+    kept, forgotten = _bounded(_keep(window, recent.drop(*drop, "count", *KNOWN, AMOUNT, strict=False)))
     return Outcome(fired, evidence, kept, forgotten)
+
+
+def _counted(window: Window) -> list[pl.Expr]:
+    """What a window says of itself, for frames without rows."""
+    measured = [pl.lit(None, pl.Float64).alias(AMOUNT)] if window.measure is not None else []
+    return [pl.lit(0, pl.Int64).alias("count"), *measured]
 
 
 def _bounded(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
@@ -116,6 +129,8 @@ def _groups(window: Window) -> list[pl.Expr]:
 
 def _quiet(window: Window, rows: pl.DataFrame) -> pl.DataFrame | None:
     """The rows that later windows can need, where no group has enough to fire; else None. Most traffic ends here."""
+    if window.measure is not None:
+        return None
     kept = rows if window.kind == "event_count" else _keep(window, rows)
     size = pl.len() if window.kind in {"event_count", "value_count", "temporal"} else pl.col("source").n_unique()
     most = kept.lazy().group_by(_groups(window)).agg(size.alias("size")).select(pl.col("size").max()).collect().item()
@@ -124,6 +139,8 @@ def _quiet(window: Window, rows: pl.DataFrame) -> pl.DataFrame | None:
 
 def _hot(window: Window, rows: pl.DataFrame) -> pl.Series:
     """Which rows are of groups that have enough to fire, were all of it in one window."""
+    if window.measure is not None:
+        return pl.repeat(value=True, n=rows.height, eager=True)
     match window.kind:
         case "event_count":
             size = pl.len()
@@ -152,7 +169,11 @@ def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
         brings[again[stays]] = False
         leaves = np.minimum(leaves, again)
         leaves[~known] = np.arange(len(leaves))[~known]
-    if window.kind in {"event_count", "value_count"}:
+    measured: list[pl.Series] = []
+    if window.measure is not None:
+        count, fired, found = _measured(window, window.measure, part, group, event)
+        measured = [pl.Series(AMOUNT, found).fill_nan(None)]
+    elif window.kind in {"event_count", "value_count"}:
         count = _alive(leaves)
         fired = (count >= window.threshold) & (brings | (not window.newcomers))
     elif window.kind == "temporal":
@@ -170,6 +191,7 @@ def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
         pl.Series("count", count.astype(np.int64)),
         pl.Series("fired", fired),
         pl.Series("due", due),
+        *measured,
         *(
             part.get_column(name).gather(np.minimum(following, len(following) - 1)).alias(known)
             for name, known in zip(ORDER, KNOWN, strict=True)
@@ -200,6 +222,25 @@ def _again(group: NDArray[np.uint32], value: NDArray[np.uint32]) -> NDArray[np.i
     same = (group[order][1:] == group[order][:-1]) & (value[order][1:] == value[order][:-1])
     following[order[:-1][same]] = order[1:][same]
     return following
+
+
+def _measured(
+    window: Window, measure: Measure, part: pl.DataFrame, group: NDArray[np.uint32], event: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Rows in each row's window, whether their measure passes, and the measure where it does for the last time in a group."""
+    starts = np.empty(len(group), np.int64)
+    begins = np.unique(group, return_index=True)[1]
+    for start, end in zip(begins, np.r_[begins[1:], len(group)], strict=True):
+        starts[start:end] = start + np.searchsorted(event[start:end], event[start:end] - window.span_ns, side="right")
+    values = part.get_column(str(window.field)).to_physical().cast(pl.Float64).fill_null(np.nan).to_numpy()
+    # What is remembered was judged when its whole window was there.
+    fired = measure.passes(values, starts) & part.get_column("new").to_numpy()
+    found = np.full(len(group), np.nan)
+    places = np.flatnonzero(fired)
+    last_of_group = np.r_[np.diff(group[places]) != 0, True] if len(places) else np.empty(0, np.bool_)
+    for last in places[last_of_group]:
+        found[last] = measure.of(values[starts[last] : last + 1])
+    return np.arange(len(group)) - starts + 1, fired, found
 
 
 def _alive(leaves: NDArray[np.int64]) -> NDArray[np.int64]:

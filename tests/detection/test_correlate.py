@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator as operators
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,9 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.sigma.correlate import Window, step
+from detection.sigma.correlate import AMOUNT, Window, step
+from detection.sigma.measure import OPERATORS, Measure
 
 SECOND = 1_000_000_000
+
+COMPARE = {
+    "gt": operators.gt,
+    "gte": operators.ge,
+    "lt": operators.lt,
+    "lte": operators.le,
+    "eq": operators.eq,
+    "neq": operators.ne,
+}
+"""The comparisons of measures, in their plainest form."""
 
 
 class Event(NamedTuple):
@@ -41,12 +53,17 @@ def frame(events: list[Event], first_row: int = 0) -> pl.DataFrame:
     )
 
 
+def measured(kind: str, operator: str, limit: float, percentile: int = 50) -> Window:
+    return Window(kind, ("a",), ("client.ip",), "value", 10 * SECOND, 1, measure=Measure(kind, operator, limit, percentile))
+
+
 def window(kind: str, threshold: int = 3, rules: tuple[str, ...] = ("a",)) -> Window:
     return Window(kind, rules, ("client.ip",), "value" if kind == "value_count" else None, 10 * SECOND, threshold)
 
 
 def named(shape: Window) -> str:
-    return f"{shape.kind}-{shape.threshold}{'-newcomers' if shape.newcomers else ''}"
+    limit = shape.threshold if shape.measure is None else f"{shape.measure.operator}-{shape.measure.limit}"
+    return f"{shape.kind}-{limit}{'-newcomers' if shape.newcomers else ''}"
 
 
 NEWCOMERS = replace(window("value_count", 2), newcomers=True)
@@ -71,6 +88,16 @@ def run(shape: Window, steps: list[list[Event]]) -> tuple[set[int], set[int]]:
     return set(fired), set(evidence)
 
 
+def plainly(measure: Measure, values: list[int]) -> float:
+    """A measure of values in order, by its definition."""
+    if measure.kind == "value_sum":
+        return sum(values)
+    if measure.kind == "value_avg":
+        return sum(values) / len(values)
+    share = (measure.percentile if measure.kind == "value_percentile" else 50) / 100
+    return next(value for place, value in enumerate(values, 1) if place >= share * len(values))
+
+
 def reference(shape: Window, events: list[Event]) -> tuple[set[int], set[int]]:
     """The same by looking into every window."""
     fired: set[int] = set()
@@ -79,7 +106,10 @@ def reference(shape: Window, events: list[Event]) -> tuple[set[int], set[int]]:
         inside = [
             at for at in range(end + 1) if events[at].group == event.group and events[at].at > event.at - shape.span_ns // SECOND
         ]
-        if shape.kind == "event_count":
+        if shape.measure is not None:
+            held = plainly(shape.measure, sorted(events[at].value for at in inside))
+            members, count = inside, int(COMPARE[shape.measure.operator](held, shape.measure.limit))
+        elif shape.kind == "event_count":
             members, count = inside, len(inside)
         elif shape.kind == "value_count":
             latest = {events[at].value: at for at in inside}
@@ -115,6 +145,10 @@ SHAPES = [
     window("value_count", 3),
     window("temporal", 3, ("a", "b", "c")),
     NEWCOMERS,
+    *(measured("value_median", operator, 2.0) for operator in OPERATORS),
+    measured("value_percentile", "gte", 3.0, 90),
+    measured("value_avg", "lt", 2.0),
+    measured("value_sum", "gte", 7.0),
 ]
 
 
@@ -146,3 +180,16 @@ def test_the_answer_does_not_depend_on_how_rows_are_grouped_into_steps(
 def test_events_without_a_group_are_counted_together() -> None:
     shape = Window("event_count", ("a",), (), None, 10 * SECOND, 3)
     assert run(shape, [[Event(1, "x", 0), Event(2, "y", 0), Event(3, "z", 0)]])[0] == {2}
+
+
+def test_a_measure_is_told_with_what_it_came_to() -> None:
+    events = [Event(0, "x", 4), Event(1, "x", 6), Event(2, "y", 50)]
+    outcome = step(measured("value_avg", "gte", 5.0), None, frame(events))
+    assert dict(outcome.fired.select("client.ip", AMOUNT).rows()) == {"x": 5.0, "y": 50.0}
+
+
+def test_values_that_are_missing_are_not_measured() -> None:
+    rows = frame([Event(0, "x", 4), Event(1, "x", 6)]).with_columns(value=pl.Series([None, 6], dtype=pl.Int64))
+    assert step(measured("value_avg", "gte", 6.0), None, rows).fired.height == 1
+    nothing = frame([Event(0, "x", 4)]).with_columns(value=pl.lit(None, pl.Int64))
+    assert step(measured("value_sum", "lt", 1.0), None, nothing).fired.is_empty()
