@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sigma.correlations import SigmaCorrelationRule
 
     from collector.store import RecordBatch
-    from collector.stream import BatchHeader
     from detection.sigma.fields import Field
     from detection.sigma.values import Bound
     from detection.site import Site
