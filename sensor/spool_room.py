@@ -220,7 +220,8 @@ class Room:
 
     def _release_reserve(self) -> None:
         with contextlib.suppress(OSError):
-            os.truncate(self.folder / "reserve", 0)
+            # Not truncate(2), which a recording sensor may not call.
+            os.close(os.open(self.folder / "reserve", os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC))
 
     # Removing
 
