@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pytest
 
+from collector.records import decode
 from sensor.control import CONTROL, OUTBOX
 from sensor.packets import PACKETS, PINNED
 from sensor.spool import SpoolReader
@@ -22,9 +24,7 @@ from tests.sensor.test_live import comparable, modbus_of, network, plant, record
 from tests.sensor.test_packets import content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
+    from collections.abc import Callable, Generator
 
     from tests.sensor.network import Network
     from tests.sensor.test_live import Recording
@@ -33,6 +33,7 @@ __all__ = ["network", "plant"]
 
 DAY_NS = 86_400 * 10**9
 MOST_SECONDS = 60.0
+WRITE = pl.col("modbus.access").cast(pl.String) == "write"
 
 
 class Faults:
@@ -87,6 +88,13 @@ def drops_of(sensor: Recording) -> dict[str, int]:
     return {entry["name"]: entry["count"] for entry in sensor.rows("sensor")["sensor.drops"].to_list()[-1]}
 
 
+def writes_in(data: Path) -> int:
+    """How many writes of Modbus a spool holds, batches counted that have lost rows."""
+    with SpoolReader(data / "spool") as spool:
+        batches = [decode(each.header, each.data) for each in spool.read(0) if each.header.table == "modbus"]
+    return sum(each.rows.filter(WRITE).height for each in batches)
+
+
 def headers_of(data: Path) -> list[tuple[int, int, int]]:
     """Sequence, rows and dropped rows of all batches in a spool."""
     with SpoolReader(data / "spool") as spool:
@@ -121,18 +129,23 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_nothing_that_the_rings_can_
     assert sequences == list(range(len(sequences)))
 
 
-def test_a_gateway_at_its_quota_goes_on_and_table_sensor_says_what_went(network: Network, tmp_path: Path) -> None:
-    capture = tmp_path / "day.pcap"
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two hours of the plant under attack."""
+    capture = tmp_path_factory.mktemp("day") / "day.pcap"
     made = [sys.executable, "-m", "tests.plant", "day", "--out", str(capture), "--hours", "2"]
     subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
+    return capture
+
+
+def test_a_gateway_at_its_quota_goes_on_and_table_sensor_says_what_went(network: Network, day: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with recording(network, data, "--packets-quota", "0", "--spool-quota", "1") as sensor:
-        sent = network.transmit(capture, "--pause", "0.02")
+        sent = network.transmit(day, "--pause", "0.02")
         until(lambda: "spool_values" in drops_of(sensor))
         packets, lost, _ = sensor.stop()
         drops = drops_of(sensor)
         told = sensor.rows("sensor").sort("sensor.packets").row(-1, named=True)
-        writes = sensor.rows("modbus").filter(pl.col("modbus.access").cast(pl.String) == "write").height
     assert (packets, lost) == (sent, 0)
     assert sum(path.stat().st_size for path in (data / "spool").iterdir()) <= 1024 * 1024 + 64 * 1024
     found = headers_of(data)
@@ -140,11 +153,31 @@ def test_a_gateway_at_its_quota_goes_on_and_table_sensor_says_what_went(network:
     # The last row of `sensor` was written before the last batches.
     assert 0 < drops["spool_values"] <= sum(dropped for _, _, dropped in found)
     assert "spool_records" not in drops
-    everything = modbus_of(capture)
-    assert writes == everything.filter(pl.col("modbus.access").cast(pl.String) == "write").height
+    assert writes_in(data) == modbus_of(day).filter(WRITE).height
     # Each record that is held was written, and some that are not.
     assert told["sensor.bytes_written"] > sum(path.stat().st_size for path in (data / "spool").glob("*.segment"))
     assert told["sensor.spool_depth"] > 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A file system of 640 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_gateway_whose_disk_is_full_goes_on_within_what_it_may_call(network: Network, day: Path, small_disk: Path) -> None:
+    with recording(network, small_disk / "data", "--packets-quota", "0", "--spool-quota", "4") as sensor:
+        sent = network.transmit(day, "--pause", "0.02")
+        until(lambda: "spool_values" in drops_of(sensor))
+        packets, lost, err = sensor.stop()
+        drops = drops_of(sensor)
+    assert (packets, lost, err) == (sent, 0, "")
+    assert "spool_records" not in drops
+    assert writes_in(small_disk / "data") == modbus_of(day).filter(WRITE).height
 
 
 def test_a_clock_that_is_set_changes_no_order_and_is_told(
