@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
@@ -71,7 +70,7 @@ def read_identity(folder: Path, sensor: str, site: str) -> Identity:
         version = int(content["version"])
         identity = Identity(str(content["sensor"]), str(content["site"]), str(content["epoch"]))
     except FileNotFoundError:
-        return _write_identity(folder, Identity(sensor, site, secrets.token_hex(16)))
+        return _write_identity(folder, Identity(sensor, site, os.urandom(16).hex()))
     except (ValueError, KeyError, TypeError) as error:
         raise SpoolError(f"{path}: not the identity of a spool ({error}): restore it, or use a new folder") from error
     check_version(version, path)
@@ -85,7 +84,7 @@ def read_identity(folder: Path, sensor: str, site: str) -> Identity:
 
 def new_epoch(folder: Path, identity: Identity) -> Identity:
     """Draw another epoch for the live source and keep it. Raises OSError."""
-    return _write_identity(folder, Identity(identity.sensor, identity.site, secrets.token_hex(16)))
+    return _write_identity(folder, Identity(identity.sensor, identity.site, os.urandom(16).hex()))
 
 
 def _write_identity(folder: Path, identity: Identity) -> Identity:
