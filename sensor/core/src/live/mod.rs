@@ -11,6 +11,7 @@ mod merge;
 mod port;
 mod ring;
 mod socket;
+mod stamp;
 mod watch;
 mod worker;
 

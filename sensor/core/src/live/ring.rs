@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::abi::{self, offset};
 use super::socket::Socket;
+use super::stamp::Stamp;
 
 /// Bytes of a block: room for the longest packet that segmentation offload makes (64 KiB), and small enough that quiet traffic, which
 /// fills no block, does not use the ring up while its reader is held up.
@@ -42,10 +43,8 @@ unsafe impl Send for Ring {}
 /// A packet in a block.
 #[derive(Debug)]
 pub struct Frame<'a> {
-    /// Time of capture, nanoseconds since 1970.
-    pub ts: i64,
-    /// Whether the adapter's own clock told it.
-    pub is_hardware_time: bool,
+    /// Time of capture.
+    pub stamp: Stamp,
     /// Bytes on the wire, VLAN tag included.
     pub original_length: u32,
     /// Bytes captured, VLAN tag put back.
@@ -146,9 +145,8 @@ impl Block<'_> {
             self.left = 0;
         }
         self.place = self.place.saturating_add(next);
-        let seconds = i64::from(number(frame, offset::SECONDS));
-        let nanoseconds = i64::from(number(frame, offset::NANOSECONDS));
         let status = number(frame, offset::STATUS);
+        let stamp = Stamp::new(status, number(frame, offset::SECONDS), number(frame, offset::NANOSECONDS));
         let mut begin = usize::from(short(frame, offset::MAC));
         let end = begin.saturating_add(number(frame, offset::CAPTURED) as usize);
         let mut original_length = number(frame, offset::LENGTH);
@@ -163,12 +161,7 @@ impl Block<'_> {
                 original_length = original_length.saturating_add(TAG_BYTES as u32);
             }
         }
-        Some(Frame {
-            ts: seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds),
-            is_hardware_time: status & abi::TP_STATUS_TS_RAW_HARDWARE != 0,
-            original_length,
-            data: frame.get(begin..end).unwrap_or_default(),
-        })
+        Some(Frame { stamp, original_length, data: frame.get(begin..end).unwrap_or_default() })
     }
 }
 
@@ -229,11 +222,11 @@ mod tests {
         bytes
     }
 
-    fn read(bytes: &mut [u8], left: u32) -> Option<(i64, u32, Vec<u8>)> {
+    fn read(bytes: &mut [u8], left: u32) -> Option<(Stamp, u32, Vec<u8>)> {
         let status = AtomicU32::new(abi::TP_STATUS_USER);
         let found = {
             let mut block = Block { status: &status, bytes, left, place: 0 };
-            block.frame().map(|frame| (frame.ts, frame.original_length, frame.data.to_vec()))
+            block.frame().map(|frame| (frame.stamp, frame.original_length, frame.data.to_vec()))
         };
         assert_eq!(status.into_inner(), abi::TP_STATUS_KERNEL, "a block that is done with goes back to the kernel");
         found
@@ -241,8 +234,8 @@ mod tests {
 
     #[test]
     fn a_packet_is_read_where_it_lies() {
-        let (ts, length, data) = read(&mut frame(abi::TP_STATUS_USER, 0, 0), 1).unwrap();
-        assert_eq!((ts, length), (1_700_000_000_000_000_005, 17));
+        let (stamp, length, data) = read(&mut frame(abi::TP_STATUS_USER, 0, 0), 1).unwrap();
+        assert_eq!((stamp, length), (Stamp::new(abi::TP_STATUS_USER, 1_700_000_000, 5), 17));
         assert_eq!(data, [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 8, 0, 0xa, 0xb, 0xc]);
     }
 
@@ -253,6 +246,15 @@ mod tests {
         assert_eq!((length, &data[10..18]), (21, &[2, 2, 0x81, 0, 0x20, 0x64, 8, 0][..]));
         let (_, _, data) = read(&mut frame(valid | abi::TP_STATUS_VLAN_TPID_VALID, 7, 0x88a8), 1).unwrap();
         assert_eq!(data[12..16], [0x88, 0xa8, 0, 7]);
+    }
+
+    #[test]
+    fn a_stamp_of_the_adapters_clock_is_told_from_the_systems() {
+        let by = |status: u32| read(&mut frame(abi::TP_STATUS_USER | status, 0, 0), 1).unwrap().0;
+        let long_after = 1_800_000_000_000_000_000;
+        assert_eq!(by(0).believed(long_after), Some(1_700_000_000_000_000_005));
+        assert_eq!(by(abi::TP_STATUS_TS_RAW_HARDWARE).believed(long_after), None);
+        assert_eq!(by(abi::TP_STATUS_TS_RAW_HARDWARE).believed(1_700_000_000_000_000_000), Some(1_700_000_000_000_000_005));
     }
 
     #[test]

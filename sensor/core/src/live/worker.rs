@@ -24,8 +24,6 @@ const TURN: usize = 16;
 /// What packet time may be behind the system's clock while no packet comes: a packet that was captured before may still lie in a block that
 /// has not been handed over.
 const LAG_NS: i64 = 4 * RETIRE_MS as i64 * 1_000_000;
-/// An adapter's clock that is further from the system's is not believed.
-const CLOCK_NS: i64 = 5_000_000_000;
 /// How long a worker goes on taking packets out of its rings when it has been stopped.
 const DRAIN: Duration = Duration::from_millis(800);
 /// How long the first worker waits for the others' last figures.
@@ -152,11 +150,10 @@ impl Worker {
             blocks += 1;
             let now = system_ns();
             while let Some(frame) = block.frame() {
-                let mut ts = frame.ts;
-                if frame.is_hardware_time && ts.saturating_sub(now).saturating_abs() > CLOCK_NS {
+                let ts = frame.stamp.believed(now).unwrap_or_else(|| {
                     is_wrong_clock = true;
-                    ts = now;
-                }
+                    now
+                });
                 let packet = Packet { ts, link: port.link, original_length: frame.original_length, data: frame.data };
                 self.engine.packet(&packet);
                 if let Some(tap) = &mut self.tap {
