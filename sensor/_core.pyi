@@ -124,7 +124,7 @@ class LiveReader(Iterator[Batch]):
         first_sequence: int = 0,
         bpf: str | None = None,
         workers: int = 1,
-        ring_bytes: int = 33_554_432,
+        ring_bytes: int = 16_777_216,
         packets: tuple[str, int] | None = None,
     ) -> None: ...
     def __iter__(self) -> LiveReader: ...

@@ -77,7 +77,7 @@ _LIVE_OPTIONS: Final = (
         callback=_quota, help="Most that packets kept as evidence take on disk; 0 keeps none.",
     ),
     click.option(
-        "--ring", "ring_mib", default=32, show_default=True, metavar="MIB", type=click.IntRange(1, 1024),
+        "--ring", "ring_mib", default=16, show_default=True, metavar="MIB", type=click.IntRange(1, 1024),
         help="Memory for packets not yet worked on, for each interface and worker.",
     ),
 )  # fmt: skip

@@ -39,7 +39,7 @@ class Listening:
     interfaces: tuple[str, ...]
     bpf: str | None = None
     workers: int = 1
-    ring_mib: int = 32
+    ring_mib: int = 16
     packets: tuple[str, int] | None = None
 
 

@@ -16,6 +16,7 @@ mod confine;
 mod evidence;
 pub mod live;
 mod live_reader;
+mod memory;
 pub mod packets;
 mod reader;
 pub mod source;

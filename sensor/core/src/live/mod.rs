@@ -39,8 +39,8 @@ use worker::{Part, Worker};
 pub const INTERFACES: usize = 16;
 /// Most workers: a cut must not have more batches than a consumer holds for one (64), and each worker cuts each table.
 pub const WORKERS: usize = 6;
-/// Bytes of a ring, unless it is given otherwise: a quarter of a second of a gigabit link.
-pub const RING_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of a ring, unless it is given otherwise: a third of a second of 200,000 packets of a plant a second.
+pub const RING_BYTES: usize = 16 * 1024 * 1024;
 /// Rounds of a worker that wait to be taken before it waits itself.
 const ROUNDS: usize = 4;
 /// Lines that are kept; what comes later is only counted in table `sensor`.
@@ -112,6 +112,7 @@ impl Live {
     /// # Errors
     /// The right is missing, an interface is not there or not of a known kind, the filter is wrong.
     pub fn open(identity: &Identity, first_sequence: u64, settings: &Settings) -> Result<Self, LiveError> {
+        crate::memory::hold_little();
         let workers = settings.workers.clamp(1, WORKERS);
         let names: Vec<&String> = settings.interfaces.iter().take(INTERFACES).collect();
         let label = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");

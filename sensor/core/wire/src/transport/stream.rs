@@ -22,6 +22,8 @@ use super::{Counters, Limits};
 const WINDOW_BYTES: i32 = 1 << 20;
 /// Bytes behind the current place that are remembered to tell a retransmission from a contradiction: more than a Modbus message.
 const HISTORY_BYTES: usize = 512;
+/// Bytes that may be remembered beyond these, lest all of them be moved at each segment.
+const SURPLUS_BYTES: usize = 256;
 /// Bytes of a contradiction that are shown.
 const CONFLICT_BYTES: usize = 16;
 
@@ -344,7 +346,7 @@ impl Stream {
         self.next = self.next.wrapping_add(length(bytes));
         if is_kept {
             let recent = bytes.get(bytes.len().saturating_sub(HISTORY_BYTES)..).unwrap_or_default();
-            if self.history.len() + recent.len() > 2 * HISTORY_BYTES {
+            if self.history.len() + recent.len() > HISTORY_BYTES + SURPLUS_BYTES {
                 let surplus = (self.history.len() + recent.len()).saturating_sub(HISTORY_BYTES).min(self.history.len());
                 self.history.drain(..surplus);
             }

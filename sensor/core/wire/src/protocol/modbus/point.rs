@@ -1,6 +1,6 @@
 //! Last values of Modbus points: a value is a row when it changes, and once a minute.
 //!
-//! Values live in pages of 256 addresses, and an answer is compared with its page as a slice: a poll that brings nothing new costs a
+//! Values live in pages of 64 addresses, and an answer is compared with its page as a slice: a poll that brings nothing new costs a
 //! comparison of memory.
 
 use foldhash::fast::FixedState;
@@ -15,9 +15,9 @@ use crate::record::table::{Point, PointAccess, PointProtocol, PointRow, Quality}
 /// How long an unchanged value stays silent: a minute in nanoseconds.
 pub const REFRESH_NS: i64 = 60_000_000_000;
 /// Pages that may be held in all: two million points.
-pub const PAGES: usize = 8_192;
-/// Addresses of a page.
-const PAGE: usize = 256;
+pub const PAGES: usize = 32_768;
+/// Addresses of a page: most polls read fewer, and what is never read of a page is memory for nothing.
+const PAGE: usize = 64;
 /// Values of one message at most (MAP, 6.1).
 const VALUES: usize = 2_000;
 
@@ -90,7 +90,7 @@ impl Page {
 /// Last values of all points.
 #[derive(Default)]
 pub struct Points {
-    pages: HashMap<(Address, u8, Kind, u8), Box<Page>, FixedState>,
+    pages: HashMap<(Address, u8, Kind, u16), Box<Page>, FixedState>,
 }
 
 impl Points {
@@ -106,7 +106,7 @@ impl Points {
         while !rest.is_empty() && start < 0x1_0000 {
             let within = start % PAGE;
             let (now, later) = rest.split_at(rest.len().min(PAGE - within));
-            let key = (seen.server, seen.unit, seen.kind, (start / PAGE) as u8);
+            let key = (seen.server, seen.unit, seen.kind, (start / PAGE) as u16);
             let full = self.pages.len() >= PAGES;
             match self.pages.entry(key) {
                 hashbrown::hash_map::Entry::Vacant(_) if full => counters.points_overflow += now.len() as u64,

@@ -38,6 +38,37 @@ pub struct Message {
     pub is_rest: bool,
 }
 
+/// Bodies of messages that are done with, for use again by whichever conversation comes next: one of each for every conversation would be
+/// most of what a conversation holds.
+#[derive(Default)]
+pub struct Spares(Vec<Vec<u8>>);
+
+impl Spares {
+    /// Bodies that are kept, and the longest of these.
+    const COUNT: usize = 64;
+    const BODY_BYTES: usize = 4_096;
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Vec::capacity).sum()
+    }
+
+    /// An empty body.
+    #[inline]
+    pub fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// A body that is done with.
+    #[inline]
+    pub fn give(&mut self, mut body: Vec<u8>) {
+        if self.0.len() < Self::COUNT && body.capacity() <= Self::BODY_BYTES {
+            body.clear();
+            self.0.push(body);
+        }
+    }
+}
+
 /// Incomplete messages of one side.
 #[derive(Default)]
 pub struct Assembly {

@@ -7,7 +7,7 @@ use super::channel::{self, Channel, Content};
 use super::chunk::{Assembly, HELD_BYTES, Message};
 use super::exchange::{self, Body, Exchange, Lent};
 use super::identity;
-use super::item_text::{Room, plain};
+use super::item_text::plain;
 use super::poll::PollId;
 use super::row::{self, Facts, Head};
 use super::service::{self, Operand, Service};
@@ -28,9 +28,6 @@ pub const LONGEST_TIMEOUT_NS: i64 = 3_600_000_000_000;
 pub const PENDING: usize = 256;
 /// Given-up and answered requests that are remembered, to recognise late and second responses.
 const REMEMBERED: usize = 32;
-/// Bodies kept for use again, and the longest of these.
-const SPARES: usize = 8;
-const SPARE_BYTES: usize = 4_096;
 /// Longest text of an error, an URL or a URI.
 const TEXT_BYTES: usize = 4_096;
 /// Highest sequence number after which a sender may start anew, and below which it then does (OPC 10000-6, 6.7.2.4).
@@ -85,10 +82,8 @@ pub struct Opcua {
     /// The opening of a channel that waits for its answer; encrypted or not, there is one at a time.
     opening: Option<(Message, Vec<u8>, bool)>,
     parked: Option<Parked>,
-    spare: Vec<Vec<u8>>,
     over: VecDeque<u32>,
     sessions: Sessions,
-    room: Room,
     poll: PollId,
     broken: Vec<Broken>,
     budget: Budget,
@@ -108,10 +103,8 @@ impl Opcua {
             pending: VecDeque::new(),
             opening: None,
             parked: None,
-            spare: Vec::new(),
             over: VecDeque::new(),
             sessions: Sessions::default(),
-            room: Room::default(),
             poll: PollId::default(),
             broken: Vec::new(),
             budget: Budget::default(),
@@ -477,8 +470,7 @@ impl Opcua {
         context: &mut Context<'_>,
     ) {
         let is_rest = self.half(side).last_gap.is_some() && channel::service_of(body).is_none();
-        let mut room = self.spare.pop().unwrap_or_default();
-        room.clear();
+        let room = context.shared.opcua.spares.take();
         let mut message = Message {
             kind,
             start,
@@ -605,9 +597,12 @@ impl Opcua {
             response: body(response.as_ref()),
             certificates: [shown(client), shown(server)],
         };
-        let Self { channel, sessions, room, poll, broken, server, .. } = self;
-        let mut lent = Lent { channel, sessions, room, server: server.unwrap_or_default(), poll, broken };
-        match exchange::record(&exchange, *rows, &mut lent, context) {
+        let Self { channel, sessions, poll, broken, server, .. } = self;
+        let mut room = std::mem::take(&mut context.shared.opcua.room);
+        let mut lent = Lent { channel, sessions, room: &mut room, server: server.unwrap_or_default(), poll, broken };
+        let left = exchange::record(&exchange, *rows, &mut lent, context);
+        context.shared.opcua.room = room;
+        match left {
             Some(rows) => self.parked = Some(Parked { rows, ..work }),
             None => {
                 if !self.broken.is_empty() {
@@ -639,11 +634,7 @@ impl Opcua {
     fn release(&mut self, message: Message, context: &mut Context<'_>) {
         let held = &mut context.shared.opcua.held_bytes;
         *held = held.saturating_sub(message.body.len());
-        let mut body = message.body;
-        if self.spare.len() < SPARES && body.capacity() <= SPARE_BYTES {
-            body.clear();
-            self.spare.push(body);
-        }
+        context.shared.opcua.spares.give(message.body);
     }
 
     /// The sender gives a message up: status and reason are all that there is (OPC 10000-6, 6.7.3).
@@ -920,10 +911,8 @@ impl Conversation for Opcua {
         size_of::<Self>()
             + requests
             + self.pending.capacity() * size_of::<Pending>()
-            + self.spare.iter().map(Vec::capacity).sum::<usize>()
             + self.client.assembly.bytes()
             + self.service.assembly.bytes()
-            + self.room.bytes()
             + self.sessions.bytes()
             + self.budget.bytes()
     }

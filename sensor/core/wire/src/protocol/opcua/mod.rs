@@ -56,12 +56,16 @@ pub struct Servers {
     pub number_texts: known_text::Numbers,
     /// Bytes of incomplete messages and outstanding requests that all conversations hold together.
     pub held_bytes: usize,
+    /// Bodies of messages that are done with.
+    pub spares: chunk::Spares,
+    /// Room for the texts of a row.
+    pub room: item_text::Room,
 }
 
 impl Servers {
     /// Bytes held, but for what the conversations count themselves.
     pub fn bytes(&self) -> usize {
-        let texts = self.node_texts.bytes() + self.number_texts.bytes();
+        let texts = self.node_texts.bytes() + self.number_texts.bytes() + self.spares.bytes() + self.room.bytes();
         self.subscriptions.bytes()
             + self.structures.bytes()
             + self.names.bytes()
