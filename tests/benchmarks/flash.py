@@ -7,6 +7,7 @@ its own (ext4, the journal counted). Needs root, loop devices and network name s
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -36,7 +37,7 @@ def send(interface: str, capture: Path) -> None:
     place, first, begun = 24, None, time.monotonic()
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((interface, 0))
-        for frame in frames(content):
+        for frame in frames(io.BytesIO(content)):
             seconds, fraction = struct.unpack_from("<II", content, place)
             at = seconds + fraction / unit
             first = at if first is None else first

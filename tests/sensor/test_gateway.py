@@ -20,16 +20,15 @@ from sensor.control import CONTROL, OUTBOX
 from sensor.packets import PACKETS, PINNED
 from sensor.spool import SpoolReader
 from tests.sensor.network import ROOT
-from tests.sensor.test_live import comparable, modbus_of, network, plant, recording
+from tests.sensor.recording import recording
+from tests.sensor.test_live import comparable, modbus_of
 from tests.sensor.test_packets import content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from tests.sensor.network import Network
-    from tests.sensor.test_live import Recording
-
-__all__ = ["network", "plant"]
+    from tests.sensor.recording import Recording
 
 DAY_NS = 86_400 * 10**9
 MOST_SECONDS = 60.0

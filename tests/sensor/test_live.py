@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, fragment  # pyright: ignore[reportUnknownVariableType]  scapy leaves it untyped
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Raw
 from scapy.utils import wrpcap
@@ -28,93 +24,10 @@ from sensor.cli import frame_of
 from sensor.packets import ALWAYS, PACKETS, Asked, Statement, take
 from sensor.spool import SpoolReader
 from tests.sensor.network import ROOT, Network
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-ICSIGHT = Path(sys.executable).with_name("icsight")
-STOP_SECONDS = 60.0
-"""After this a sensor does not stop at all; it takes a moment, more where other work takes the processor."""
+from tests.sensor.recording import ICSIGHT, STOP_SECONDS, recording
 
 PAUSE_SECONDS = 2.0
 """Long enough for a sensor on a busy machine to see that an interface went or came: it looks every quarter of a second."""
-
-
-@pytest.fixture
-def network(request: pytest.FixtureRequest) -> Generator[Network]:
-    """A name space with a mirror port."""
-    try:
-        network = Network(f"icsight-{os.getpid()}")
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = f"network name spaces are not permitted here: {error}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    try:
-        network.connect()
-        yield network
-    finally:
-        network.close()
-
-
-@pytest.fixture(scope="module")
-def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five quiet minutes of the plant."""
-    capture = tmp_path_factory.mktemp("plant") / "plant.pcap"
-    command = [sys.executable, "-m", "tests.plant", "day", "--out", str(capture), "--hours", "0.08", "--scenario", "none"]
-    subprocess.run([*command, "--attacks", "none"], cwd=ROOT, check=True, capture_output=True)
-    return capture
-
-
-class Recording:
-    """A sensor at work."""
-
-    def __init__(self, network: Network, data: Path, *options: str, interfaces: tuple[str, ...] = ("mon0",)) -> None:
-        self.data = data
-        named = [word for name in interfaces for word in ("--interface", name)]
-        command = network.command(str(ICSIGHT), "sensor", "run", *named, "--data", str(data), *options)
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("recording "), (line, self.process.stderr and self.process.stderr.read())
-
-    def stop(self) -> tuple[int, int, str]:
-        """Stop it; returns the packets taken in, the packets lost, and what was said on standard error."""
-        self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=STOP_SECONDS)
-        assert self.process.returncode == 0, err
-        found = re.search(r"([\d,]+) packets, ([\d,]+) lost", out)
-        assert found is not None, out
-        packets, lost = (int(number.replace(",", "")) for number in found.groups())
-        return packets, lost, err
-
-    def rows(self, table: str) -> pl.DataFrame:
-        """What is in the spool of one table."""
-        with SpoolReader(self.data / "spool") as spool:
-            batches = [batch for batch in spool.read(0) if batch.header.table == table]
-        frames = [pl.read_ipc_stream(io.BytesIO(batch.data)) for batch in batches]
-        return pl.concat(frames) if frames else pl.DataFrame()
-
-    def await_rows(self, table: str, seconds: float = 20) -> pl.DataFrame:
-        """The same, once there are any."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            with contextlib.suppress(FileNotFoundError):
-                rows = self.rows(table)
-                if rows.height:
-                    return rows
-            time.sleep(0.1)
-        raise AssertionError(f"no row of {table} within {seconds} s")
-
-
-@contextlib.contextmanager
-def recording(network: Network, data: Path, *options: str, interfaces: tuple[str, ...] = ("mon0",)) -> Generator[Recording]:
-    sensor = Recording(network, data, *options, interfaces=interfaces)
-    try:
-        yield sensor
-    finally:
-        sensor.process.kill()
-        sensor.process.wait()
 
 
 def modbus_of(capture: Path) -> pl.DataFrame:
@@ -230,6 +143,50 @@ def test_vlan_tags_are_put_back(network: Network, tmp_path: Path, tags: tuple[An
     assert comparable(rows) == comparable(modbus_of(tmp_path / "tagged.pcap"))
 
 
+CONVERSATIONS = 24
+"""So many that each of three workers has some, and that halves which went elsewhere would be seen."""
+
+
+def exchanges(tags: tuple[Any, ...], largest: int) -> list[Any]:
+    """A write of a hundred registers and its answer in each of many conversations, in IPv4 fragments of at most so many bytes."""
+    data = bytes(200)
+    frames: list[Any] = []
+    for number in range(CONVERSATIONS):
+        client, server = (f"10.0.0.{number + 1}", 40_000 + number), ("10.0.1.1", 502)
+        question = bytes.fromhex("0001000000cf011000640064c8") + data
+        answer = bytes.fromhex("000100000006011000640064")
+        for (source, sender), (destination, receiver), payload in ((client, server, question), (server, client, answer)):
+            whole: Any = IP(src=source, dst=destination, id=number + 1) / TCP(
+                sport=sender, dport=receiver, flags="PA", seq=1, ack=1
+            )
+            pieces = cast("list[Any]", fragment(whole / Raw(payload), fragsize=largest))
+            for piece in pieces:
+                frame: Any = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+                for tag in tags:
+                    frame /= tag.copy()
+                frames.append(frame / piece)
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("tags", "largest"),
+    [((), 96), ((Dot1Q(vlan=100),), 1_400), ((Dot1Q(vlan=100),), 96), ((Dot1AD(vlan=7), Dot1Q(vlan=100)), 1_400)],
+    ids=["fragments", "tagged", "tagged fragments", "tagged twice"],
+)
+def test_both_directions_of_a_conversation_go_to_one_worker(
+    network: Network, tmp_path: Path, tags: tuple[Any, ...], largest: int
+) -> None:
+    frames = exchanges(tags, largest)
+    assert (len(frames) > 2 * CONVERSATIONS) == (largest < 200)
+    wrpcap(str(tmp_path / "exchanges.pcap"), frames)
+    with recording(network, tmp_path / "data", "--workers", "3") as sensor:
+        network.transmit(tmp_path / "exchanges.pcap")
+        sensor.stop()
+        rows = sensor.rows("modbus")
+    assert rows["modbus.pairing"].cast(pl.String).to_list() == ["both"] * CONVERSATIONS
+    assert comparable(rows) == comparable(modbus_of(tmp_path / "exchanges.pcap"))
+
+
 def test_an_interface_that_was_deleted_and_made_anew_is_listened_to_again(network: Network, plant: Path, tmp_path: Path) -> None:
     with recording(network, tmp_path / "data") as sensor:
         sent = network.transmit(plant, "--pause", "0.002")
@@ -239,11 +196,13 @@ def test_an_interface_that_was_deleted_and_made_anew_is_listened_to_again(networ
         time.sleep(PAUSE_SECONDS)
         sent += network.transmit(plant, "--pause", "0.002")
         packets, _, err = sensor.stop()
-        drops = {entry["name"]: entry["count"] for entry in sensor.rows("sensor")["sensor.drops"].to_list()[-1]}
+        drops = sensor.drops()
     assert packets == sent
     assert drops["interface_away:mon0"] == 1
-    assert [line for line in err.splitlines() if "listening again" in line], err
-    assert len(err.splitlines()) == 2, err
+    # A look may fall between the moment when it is made anew and the moment when it is up.
+    said = [line for line in err.splitlines() if "is down" not in line]
+    assert [line for line in said if "listening again" in line] == said[1:], err
+    assert len(said) == 2, err
 
 
 def test_an_interface_that_was_down_is_listened_to_again(network: Network, plant: Path, tmp_path: Path) -> None:
@@ -266,11 +225,17 @@ def test_two_interfaces_are_one_sensor(network: Network, plant: Path, tmp_path: 
     assert packets == sent
 
 
-def test_a_filter_lets_in_what_it_names(network: Network, plant: Path, tmp_path: Path) -> None:
-    with recording(network, tmp_path / "data", "--filter", "tcp port 4711") as sensor:
-        network.transmit(plant)
+@pytest.mark.parametrize("kept", [4_711, 502])
+def test_a_filter_lets_in_what_it_names(network: Network, plant: Path, tmp_path: Path, kept: int) -> None:
+    with recording(network, tmp_path / "data", "--filter", f"tcp port {kept}") as sensor:
+        sent = network.transmit(plant, "--pause", "0.002")
         packets, lost, _ = sensor.stop()
-    assert (packets, lost) == (0, 0)
+        if kept == 502:
+            assert 0 < packets < sent
+            assert comparable(sensor.rows("modbus")) == comparable(modbus_of(plant))
+        else:
+            assert packets == 0
+    assert lost == 0
 
 
 def test_the_state_is_told_every_ten_seconds_when_nothing_comes(network: Network, tmp_path: Path) -> None:
@@ -286,7 +251,7 @@ def test_what_a_sensor_that_stands_still_loses_is_counted(network: Network, plan
         sent = network.transmit(plant, "--times", "20")
         sensor.process.send_signal(signal.SIGCONT)
         packets, lost, _ = sensor.stop()
-        drops = {entry["name"]: entry["count"] for entry in sensor.rows("sensor")["sensor.drops"].to_list()[-1]}
+        drops = sensor.drops()
     assert lost > 0
     assert packets + lost == sent
     assert drops["capture_dropped:mon0"] == lost
@@ -299,9 +264,7 @@ def test_a_sensor_keeps_the_right_to_capture_and_no_other(network: Network, plan
             break
         folder.chmod(0o755)
     with recording(network, tmp_path / "data", "--user", "nobody") as sensor:
-        told = dict(
-            line.split(":\t", 1) for line in Path(f"/proc/{sensor.process.pid}/status").read_text().splitlines() if ":\t" in line
-        )
+        told = sensor.status()
         assert {int(told[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {1 << 13}, "CAP_NET_RAW"
         assert told["NoNewPrivs"] == "1"
         assert told["Seccomp"] == "2"
@@ -379,3 +342,10 @@ def test_without_the_right_to_capture_it_says_which_is_missing(tmp_path: Path) -
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "CAP_NET_RAW" in done.stdout, done.stderr
+
+
+def test_a_sensor_that_only_records_loads_neither_polars_nor_openssl() -> None:
+    """They would be half of what it holds before its first packet."""
+    script = "import sys, api.cli, sensor.edge; print({'polars', '_hashlib', 'ssl', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "set()\n"

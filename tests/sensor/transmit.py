@@ -1,25 +1,27 @@
-"""`python -m tests.sensor.transmit IF CAPTURE`: puts the frames of a pcap file on an interface, one behind the other."""
+"""`python -m tests.sensor.transmit IF CAPTURE`: puts the frames of a pcap file on an interface, one behind the other.
+
+`-` is standard input: what a plant says now goes out as it comes.
+"""
 
 from __future__ import annotations
 
 import argparse
 import socket
 import struct
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def frames(capture: bytes) -> Iterator[bytes]:
+def frames(capture: BinaryIO) -> Iterator[bytes]:
     """The frames of a little-endian pcap file."""
-    place = 24
-    while place < len(capture):
-        (length,) = struct.unpack_from("<I", capture, place + 8)
-        yield capture[place + 16 : place + 16 + length]
-        place += 16 + length
+    capture.read(24)
+    while len(head := capture.read(16)) == 16:
+        yield capture.read(*struct.unpack_from("<I", head, 8))
 
 
 def main() -> None:
@@ -34,11 +36,12 @@ def main() -> None:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((arguments.interface, 0))
         for _ in range(arguments.times):
-            for frame in frames(arguments.capture.read_bytes()):
-                wire.send(frame)
-                sent += 1
-                if arguments.pause and sent % 100 == 0:
-                    time.sleep(arguments.pause)
+            with sys.stdin.buffer if str(arguments.capture) == "-" else arguments.capture.open("rb") as capture:
+                for frame in frames(capture):
+                    wire.send(frame)
+                    sent += 1
+                    if arguments.pause and sent % 100 == 0:
+                        time.sleep(arguments.pause)
     print(sent)
 
 
