@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests compare with and what a package registry of Python does not have: tshark, p0f, Chromium, and a font that can
-# show Chinese to it (through apt, as root).
+# show Chinese to it; nftables, and the part of systemd that checks units (through apt, as root).
 set -euo pipefail
 wanted=()
 command -v tshark >/dev/null || wanted+=(tshark)
 [ -x /usr/sbin/p0f ] || command -v p0f >/dev/null || wanted+=(p0f)
 command -v chromium >/dev/null || wanted+=(chromium)
+command -v nft >/dev/null || wanted+=(nftables)
+command -v systemd-analyze >/dev/null || wanted+=(systemd)
 fc-list 2>/dev/null | grep -qiE "wqy|noto ?sans ?cjk" || wanted+=(fontconfig fonts-wqy-zenhei)
 [ "${#wanted[@]}" -gt 0 ] || exit 0
 echo "== peers: installing ${wanted[*]}"
