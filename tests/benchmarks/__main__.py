@@ -14,8 +14,14 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from tests.benchmarks import live, open_flows
+from tests.benchmarks.captures import folder, generated
+from tests.benchmarks.replay import wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PACKETS: Final = 4_000_000
 """Packets of the capture."""
@@ -84,17 +90,6 @@ def subject(name: str, capture: Path, packets: int, title: str = "") -> Figure:
     return measure(title or name, packets, [sys.executable, "-m", "tests.benchmarks.subjects", name, str(capture)])
 
 
-def generate(folder: Path, packets: int, protocol: str = "modbus") -> Path:
-    """The generated capture of so many packets; made once in this folder."""
-    path = folder / f"{protocol}-{packets}.pcap"
-    module = "tests.benchmarks.generate" + ("_opcua" if protocol == "opcua" else "")
-    if not path.exists():
-        print(f"generating {packets:,} packets …", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", module, "--packets", str(packets), "--out", f"{path}.part"], check=True)
-        Path(f"{path}.part").rename(path)
-    return path
-
-
 def tshark(capture: Path, packets: int, protocol: str = "modbus") -> Figure:
     """Measure tshark printing ten fields of each message of a protocol."""
     names, title = {
@@ -105,19 +100,19 @@ def tshark(capture: Path, packets: int, protocol: str = "modbus") -> Figure:
     return measure(title, packets, ["tshark", "-r", str(capture), "-Y", protocol, "-T", "fields", *fields])
 
 
-def opcua(folder: Path) -> tuple[Figure, Figure]:
+def opcua() -> tuple[Figure, Figure]:
     """Measure the packet core on the generated OPC UA capture, and tshark on a smaller one."""
-    whole = generate(folder, OPCUA_PACKETS, "opcua")
-    small = generate(folder, SMALL["tshark"], "opcua")
+    whole = generated(OPCUA_PACKETS, "opcua")
+    small = generated(SMALL["tshark"], "opcua")
     return (
         subject("records", whole, OPCUA_PACKETS, "OPC UA capture -> Arrow lz4"),
         tshark(small, SMALL["tshark"], "opcua"),
     )
 
 
-def suricata(capture: Path, packets: int, folder: Path) -> Figure:
+def suricata(capture: Path, packets: int) -> Figure:
     """Measure Suricata with its Modbus log, as its own defaults have it."""
-    logs = folder / "suricata"
+    logs = folder() / "suricata"
     logs.mkdir(exist_ok=True)
     settings = ["--set", "app-layer.protocols.modbus.enabled=yes", "--set", "outputs.1.eve-log.types.0=modbus"]
     return measure(
@@ -140,9 +135,7 @@ def table(figures: list[Figure], peer: Figure) -> str:
 
 def main() -> None:
     """Measure everything and print it."""
-    folder = Path(os.environ.get("ICSIGHT_BENCH_DIR") or Path(tempfile.gettempdir()) / "icsight-bench")
-    folder.mkdir(parents=True, exist_ok=True)
-    captures = {packets: generate(folder, packets) for packets in sorted({PACKETS, *MEMORY_PACKETS, *SMALL.values()})}
+    captures = {packets: generated(packets) for packets in sorted({PACKETS, *MEMORY_PACKETS, *SMALL.values()})}
     whole = captures[PACKETS]
     peer = tshark(captures[SMALL["tshark"]], SMALL["tshark"])
     written = subject("records", whole, PACKETS)
@@ -157,7 +150,7 @@ def main() -> None:
         subject("pyshark", captures[SMALL["pyshark"]], SMALL["pyshark"]),
     ]
     if shutil.which("suricata"):
-        figures.append(suricata(whole, PACKETS, folder))
+        figures.append(suricata(whole, PACKETS))
     else:
         print("suricata is not installed: not measured")
     print(table(figures, peer))
@@ -165,12 +158,21 @@ def main() -> None:
     print(f"\nrecords: {counts['rows']:,} rows, {counts['bytes'] / 1e6:.0f} MB of Arrow; alerts: {detected.output}")
     print(f"capture to alerts: {counts['rows'] / detected.cpu_seconds:,.0f} records a CPU second (limit 500,000)")
     print(f"capture to Arrow: {written.rate / peer.rate:.0f} x tshark (limit 180)")
-    ours, theirs = opcua(folder)
+    ours, theirs = opcua()
     print(f"\n{table([ours, theirs], theirs)}")
     made = json.loads(ours.output)
     print(f"OPC UA: {made['rows']:,} rows, {made['bytes'] / 1e6:.0f} MB of Arrow; {ours.rate / theirs.rate:.0f} x tshark\n")
     memory = [subject("records", captures[packets], packets) for packets in MEMORY_PACKETS]
-    print("memory: " + ", ".join(f"{figure.resident_mib:.0f} MiB at {figure.packets / 1e6:.0f} M packets" for figure in memory))
+    print(
+        "memory reading a file: "
+        + ", ".join(f"{figure.resident_mib:.0f} MiB at {figure.packets / 1e6:.0f} M packets" for figure in memory)
+    )
+    if os.geteuid() != 0:
+        print("live capture needs root: not measured")
+        return
+    with wire() as on:
+        print(open_flows.measure(on).line())
+        live.run(on)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The capture that speed is measured on: `python -m tests.benchmarks.generate --packets N --out FILE`.
 
-Fifty clients open a connection each and poll fifty controllers over Modbus/TCP ten times a second: a request, its response and a
-bare acknowledgment per poll. 80 % read 10 to 59 holding registers whose values drift slowly, 8 % write one register, 7 % read
-coils, 3 % write four registers, 2 % are answered by an exception. Whole arrays at a time; the same seed gives the same bytes.
+Fifty clients (or `--connections`) open a connection each to a controller of its own and poll it over Modbus/TCP ten times a
+second: a request, its response and a bare acknowledgment per poll. 80 % read 10 to 59 holding registers whose values drift
+slowly, 8 % write one register, 7 % read coils, 3 % write four registers, 2 % are answered by an exception. Whole arrays at
+a time; the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
 CONNECTIONS: Final = 50
+"""Connections, unless others are asked for."""
+MOST_CONNECTIONS: Final = 25_000
+"""A client's port is 40,000 and the number of its connection."""
+CHUNK: Final = 20_000
+"""Polls that are made at a time."""
+NETWORK: Final = 250
+"""Connections whose addresses differ in their last byte only."""
 REGISTERS: Final = 60
-ROUNDS: Final = 400
-"""Polls of each connection that are made at a time."""
 POLL_NS: Final = 100_000_000
 SYN, PSH, ACK = 2, 8, 16
 START_NS: Final = 1_767_225_600_000_000_000
@@ -41,32 +47,35 @@ def little(values: NDArray[Any], size: int) -> NDArray[np.uint8]:
 
 
 class Connections:
-    """Fifty connections over which a client asks and its server answers, in step: their sequence numbers and packets."""
+    """Connections over which a client asks and its server answers, in step: their sequence numbers and packets."""
 
     port = 502
     """Port of the servers."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, connections: int = CONNECTIONS) -> None:
         self.random = np.random.default_rng(seed)
+        self.connections = connections
+        self.rounds = max(CHUNK // connections, 1)
+        """Polls of each connection that are made at a time."""
         self.round = 0
 
     def begin(self) -> None:
         """Draw the sequence numbers at which the connections begin."""
-        self.client_seq = self.random.integers(0, 2**32, CONNECTIONS)
-        self.server_seq = self.random.integers(0, 2**32, CONNECTIONS)
+        self.client_seq = self.random.integers(0, 2**32, self.connections)
+        self.server_seq = self.random.integers(0, 2**32, self.connections)
 
     def handshakes(self) -> NDArray[np.uint8]:
         """The opening of each connection, three packets each, in the second before the first poll."""
-        owner = np.repeat(np.arange(CONNECTIONS), 3)
+        owner = np.repeat(np.arange(self.connections), 3)
         before_client, before_server = (self.client_seq - 1) % 2**32, (self.server_seq - 1) % 2**32
-        start = START_NS - 1_000_000_000 + np.arange(CONNECTIONS) * (POLL_NS // CONNECTIONS)
+        start = START_NS - 1_000_000_000 + np.arange(self.connections) * (POLL_NS // self.connections)
         head = _heads(
             owner,
-            forward=np.tile([True, False, True], CONNECTIONS),
+            forward=np.tile([True, False, True], self.connections),
             times=(start[:, None] + np.array([0, 200_000, 400_000])).ravel(),
             sequence=np.stack([before_client, before_server, self.client_seq], axis=1).ravel(),
             acknowledged=np.stack([np.zeros_like(self.client_seq), self.client_seq, self.server_seq], axis=1).ravel(),
-            flags=np.tile([SYN, SYN | ACK, ACK], CONNECTIONS),
+            flags=np.tile([SYN, SYN | ACK, ACK], self.connections),
             sizes=np.zeros(len(owner), np.int64),
             sums=np.zeros(len(owner), np.int64),
             port=self.port,
@@ -81,11 +90,11 @@ class Connections:
         Requests and responses are rows of even width, of which `sizes` says how much is sent.
         """
         count = len(connection)
-        rounds = count // CONNECTIONS
+        rounds = count // self.connections
         sent, answered = (self._sequence(sizes[:, side], start) for side, start in ((0, self.client_seq), (1, self.server_seq)))
         sequence = np.stack([sent, answered, sent + sizes[:, 0]], axis=1)
         acknowledged = np.stack([answered, sent + sizes[:, 0], answered + sizes[:, 1]], axis=1)
-        last = slice(-CONNECTIONS, None)
+        last = slice(-self.connections, None)
         self.client_seq = (sent[last] + sizes[last, 0]) % 2**32
         self.server_seq = (answered[last] + sizes[last, 1]) % 2**32
 
@@ -120,48 +129,48 @@ class Connections:
 
     def _sequence(self, sizes: NDArray[Any], start: NDArray[Any]) -> NDArray[Any]:
         """Sequence number of each message: what its connection sent before."""
-        by_round = sizes.reshape(-1, CONNECTIONS)
+        by_round = sizes.reshape(-1, self.connections)
         before = np.cumsum(by_round, axis=0) - by_round
         return (before + start).ravel() % 2**32
 
     def times(self, rounds: int) -> NDArray[np.int64]:
         """When the requests of so many rounds before `round` are sent, nanoseconds since 1970."""
-        step = np.repeat(np.arange(self.round - rounds, self.round, dtype=np.int64), CONNECTIONS)
-        return START_NS + step * POLL_NS + np.tile(np.arange(CONNECTIONS), rounds) * (POLL_NS // CONNECTIONS)
+        step = np.repeat(np.arange(self.round - rounds, self.round, dtype=np.int64), self.connections)
+        return START_NS + step * POLL_NS + np.tile(np.arange(self.connections), rounds) * (POLL_NS // self.connections)
 
     def chunks(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
         """Packet records without end, with how many they are."""
-        yield self.handshakes(), CONNECTIONS * 3
+        yield self.handshakes(), self.connections * 3
         while True:
-            yield self.chunk(), ROUNDS * CONNECTIONS * 3
+            yield self.chunk(), self.rounds * self.connections * 3
 
     def chunk(self) -> NDArray[np.uint8]:
-        """ROUNDS exchanges of each connection as packet records."""
+        """`rounds` exchanges of each connection as packet records."""
         raise NotImplementedError
 
 
 class Plant(Connections):
     """What goes on between two chunks: values and transaction identifiers."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self.values = self.random.integers(100, 4_000, (CONNECTIONS, REGISTERS))
-        self.quantity = self.random.integers(10, REGISTERS, CONNECTIONS)
+    def __init__(self, seed: int, connections: int = CONNECTIONS) -> None:
+        super().__init__(seed, connections)
+        self.values = self.random.integers(100, 4_000, (connections, REGISTERS))
+        self.quantity = self.random.integers(10, REGISTERS, connections)
         self.begin()
 
     def chunk(self) -> NDArray[np.uint8]:
-        """ROUNDS polls of each connection as packet records."""
+        """`rounds` polls of each connection as packet records."""
         random = self.random
-        count = ROUNDS * CONNECTIONS
-        connection = np.tile(np.arange(CONNECTIONS), ROUNDS)
-        transaction = np.repeat(np.arange(self.round, self.round + ROUNDS), CONNECTIONS) & 0xFFFF
+        count = self.rounds * self.connections
+        connection = np.tile(np.arange(self.connections), self.rounds)
+        transaction = np.repeat(np.arange(self.round, self.round + self.rounds), self.connections) & 0xFFFF
         kind = random.choice(len(SHARES), count, p=[share for _, share in SHARES])
         # Three registers in a hundred move by one at each poll.
-        moves = (random.random((ROUNDS, CONNECTIONS, REGISTERS)) < 0.03) * random.choice(
-            [-1, 1], (ROUNDS, CONNECTIONS, REGISTERS)
+        moves = (random.random((self.rounds, self.connections, REGISTERS)) < 0.03) * random.choice(
+            [-1, 1], (self.rounds, self.connections, REGISTERS)
         )
         values = (np.cumsum(moves, axis=0) + self.values).reshape(count, REGISTERS)
-        self.values = values[-CONNECTIONS:].reshape(CONNECTIONS, REGISTERS)
+        self.values = values[-self.connections :].reshape(self.connections, REGISTERS)
 
         read, write, coils, block, refused = (kind == index for index in range(len(SHARES)))
         quantity = self.quantity[connection]
@@ -189,7 +198,7 @@ class Plant(Connections):
         response[coils, 9:13] = big(values[coils, 0] * 65_537, 4)
 
         sizes = np.stack([request_bytes, response_bytes, np.zeros(count, np.int64)], axis=1)
-        self.round += ROUNDS
+        self.round += self.rounds
         return self.packets(connection, (request, response), sizes)
 
 
@@ -214,8 +223,9 @@ def _heads(
     head[:, 0:4] = little(times // 1_000_000_000, 4)
     head[:, 4:8] = little(times % 1_000_000_000, 4)
     head[:, 8:12] = head[:, 12:16] = little(sizes + HEADER - 16, 4)
-    client = np.stack([np.full(count, 10), np.zeros(count), np.zeros(count), owner + 1], axis=1)
-    server = np.stack([np.full(count, 10), np.zeros(count), np.ones(count), owner + 1], axis=1)
+    network, host = owner // NETWORK, owner % NETWORK + 1
+    client = np.stack([np.full(count, 10), network, np.zeros(count), host], axis=1)
+    server = np.stack([np.full(count, 10), network, np.ones(count), host], axis=1)
     source, target = (np.where(forward[:, None], a, b) for a, b in ((client, server), (server, client)))
     head[:, 16:22] = np.concatenate([np.full((count, 2), 2), target], axis=1)
     head[:, 22:28] = np.concatenate([np.full((count, 2), 2), source], axis=1)
@@ -274,10 +284,18 @@ def _end(chunk: NDArray[np.uint8], packets: int) -> int:
     return at
 
 
-if __name__ == "__main__":
+def main(kind: Callable[[int, int], Connections]) -> None:
+    """Read the command line and write the capture."""
     parser = argparse.ArgumentParser(description="Write the capture that speed is measured on.")
     parser.add_argument("--packets", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
     arguments = parser.parse_args()
-    write(arguments.out, arguments.packets, Plant(arguments.seed))
+    if not 1 <= arguments.connections <= MOST_CONNECTIONS:
+        parser.error(f"1 to {MOST_CONNECTIONS:,} connections are possible")
+    write(arguments.out, arguments.packets, kind(arguments.seed, arguments.connections))
+
+
+if __name__ == "__main__":
+    main(Plant)

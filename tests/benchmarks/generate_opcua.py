@@ -1,20 +1,19 @@
 """The OPC UA capture that speed is measured on: `python -m tests.benchmarks.generate_opcua --packets N --out FILE`.
 
-Fifty clients have a session each at fifty servers, without security, and ask ten times a second: a request, its response and a
-bare acknowledgment. 70 % read 20 variables, 25 % are told ten changed values of a subscription, 5 % write one variable. asyncua
-encodes each message once; numbers, times and values in it are then written over whole arrays at a time.
+Fifty clients (or `--connections`) have a session each at a server of its own, without security, and ask ten times a second:
+a request, its response and a bare acknowledgment. 70 % read 20 variables, 25 % are told ten changed values of a
+subscription, 5 % write one variable. asyncua encodes each message once; numbers, times and values in it are then written
+over whole arrays at a time.
 """
 
 from __future__ import annotations
 
-import argparse
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tests.benchmarks.generate import CONNECTIONS, POLL_NS, ROUNDS, START_NS, Connections, write
+from tests.benchmarks.generate import CONNECTIONS, POLL_NS, START_NS, Connections, main
 from tests.plant.opcua.channel import file_time
 from tests.plant.opcua.client import Client
 from tests.plant.opcua.server import STATIONS, VARIABLES, Server
@@ -84,10 +83,10 @@ class Sessions(Connections):
 
     port = 4840
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self.values = self.random.normal(50.0, 10.0, (CONNECTIONS, len(READ)))
-        self.notifications = np.zeros(CONNECTIONS, np.int64)
+    def __init__(self, seed: int, connections: int = CONNECTIONS) -> None:
+        super().__init__(seed, connections)
+        self.values = self.random.normal(50.0, 10.0, (self.connections, len(READ)))
+        self.notifications = np.zeros(self.connections, np.int64)
         self.begin()
         self._tape = Tape()
         self._marks: dict[str, float] = {}
@@ -118,10 +117,10 @@ class Sessions(Connections):
 
     def chunks(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
         """The handshakes, the sessions' beginning, and calls without end."""
-        yield self.handshakes(), CONNECTIONS * 3
-        yield self._beginning(), len(self._opening) // 2 * CONNECTIONS * 3
+        yield self.handshakes(), self.connections * 3
+        yield self._beginning(), len(self._opening) // 2 * self.connections * 3
         while True:
-            yield self.chunk(), ROUNDS * CONNECTIONS * 3
+            yield self.chunk(), self.rounds * self.connections * 3
 
     def _beginning(self) -> NDArray[np.uint8]:
         """What every client says until it has its session and subscription."""
@@ -129,25 +128,25 @@ class Sessions(Connections):
         sizes = np.array([len(data) for data in self._opening], np.int64).reshape(rounds, 2)
         payloads = (_padded(self._opening[0::2]), _padded(self._opening[1::2]))
         self.round += rounds
-        owner = np.repeat(np.arange(rounds), CONNECTIONS)
+        owner = np.repeat(np.arange(rounds), self.connections)
         whole = np.concatenate([sizes, np.zeros((rounds, 1), np.int64)], axis=1)
-        return self.packets(np.tile(np.arange(CONNECTIONS), rounds), (payloads[0][owner], payloads[1][owner]), whole[owner])
+        return self.packets(np.tile(np.arange(self.connections), rounds), (payloads[0][owner], payloads[1][owner]), whole[owner])
 
     def chunk(self) -> NDArray[np.uint8]:
-        """ROUNDS calls of each session as packet records."""
-        count = ROUNDS * CONNECTIONS
+        """`rounds` calls of each session as packet records."""
+        count = self.rounds * self.connections
         kind = self.random.choice(len(SHARES), count, p=[share for _, share in SHARES])
-        shape = (ROUNDS, CONNECTIONS, len(READ))
+        shape = (self.rounds, self.connections, len(READ))
         moves = (self.random.random(shape) < MOVING) * self.random.normal(0.0, 0.5, shape)
         values = np.cumsum(moves, axis=0) + self.values
         self.values = values[-1]
         values = values.reshape(count, len(READ))
-        published = np.cumsum((kind == 1).reshape(ROUNDS, CONNECTIONS), axis=0) + self.notifications
+        published = np.cumsum((kind == 1).reshape(self.rounds, self.connections), axis=0) + self.notifications
         self.notifications = published[-1]
 
-        number = np.repeat(np.arange(self.round, self.round + ROUNDS), CONNECTIONS) - len(self._opening) // 2 + 1
-        self.round += ROUNDS
-        ticks = self.times(ROUNDS) // _TICK_NS + file_time(0)
+        number = np.repeat(np.arange(self.round, self.round + self.rounds), self.connections) - len(self._opening) // 2 + 1
+        self.round += self.rounds
+        ticks = self.times(self.rounds) // _TICK_NS + file_time(0)
         sizes = np.zeros((count, 3), np.int64)
         payloads: list[NDArray[np.uint8]] = []
         for side in (0, 1):
@@ -166,7 +165,7 @@ class Sessions(Connections):
             payloads.append(rows)
         told = np.flatnonzero(kind == 1)
         _put(payloads[1], told, self._notification_at, _little(published.ravel()[told], "<u4"))
-        return self.packets(np.tile(np.arange(CONNECTIONS), ROUNDS), (payloads[0], payloads[1]), sizes)
+        return self.packets(np.tile(np.arange(self.connections), self.rounds), (payloads[0], payloads[1]), sizes)
 
     @property
     def _notification_at(self) -> int:
@@ -191,9 +190,4 @@ def _put(rows: NDArray[np.uint8], chosen: NDArray[Any], place: int, data: NDArra
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write the OPC UA capture that speed is measured on.")
-    parser.add_argument("--packets", type=int, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    write(arguments.out, arguments.packets, Sessions(arguments.seed))
+    main(Sessions)
