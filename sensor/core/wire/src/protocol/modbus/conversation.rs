@@ -327,7 +327,9 @@ impl Modbus {
             Framing::Tcp => frame::resynchronise(side, data),
             Framing::Rtu => (1..data.len()).find(|&at| {
                 let rest = data.get(at..).unwrap_or_default();
-                matches!(frame::rtu(side, rest), Framed::Adu(adu) if frame::is_consistent(side, adu.pdu))
+                // Check sequences are dear; most places do not even have a function there.
+                rest.get(1).is_some_and(|code| function::is_public(code & !EXCEPTION))
+                    && matches!(frame::rtu(side, rest), Framed::Adu(adu) if frame::is_consistent(side, adu.pdu))
             }),
         };
         let skipped = next.unwrap_or_else(|| data.len().saturating_sub(HEADER_BYTES - 1).max(1));

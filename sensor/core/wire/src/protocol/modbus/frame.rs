@@ -95,23 +95,60 @@ pub fn rtu(side: Side, data: &[u8]) -> Framed<'_> {
         Length::Exactly(length) if data.len() < length + 3 => Framed::NeedMore,
         Length::Exactly(length) => adu(length).unwrap_or(Framed::Nonsense(length + 3)),
         // A length that its function does not fix: the frame ends where the check sequence holds.
-        Length::AtLeast(least) => {
-            let most = data.len().min(RTU_BYTES).saturating_sub(3);
-            (least..=most).rev().find_map(adu).unwrap_or(if data.len() < RTU_BYTES {
-                Framed::NeedMore
-            } else {
-                Framed::Nonsense(0)
-            })
-        }
+        Length::AtLeast(least) => longest(data, least).and_then(adu).unwrap_or(if data.len() < RTU_BYTES {
+            Framed::NeedMore
+        } else {
+            Framed::Nonsense(0)
+        }),
     }
+}
+
+/// Length of the longest protocol data unit, at least this one, behind which the check sequence holds.
+fn longest(data: &[u8], least: usize) -> Option<usize> {
+    let (body, rest) = data.get(..data.len().min(RTU_BYTES))?.split_at_checked(1 + least)?;
+    let mut sum = crc(body);
+    let mut found = None;
+    for (more, check) in rest.windows(2).enumerate() {
+        let &[low, high] = check else { break };
+        if sum == u16::from_le_bytes([low, high]) {
+            found = Some(least + more);
+        }
+        sum = crc_step(sum, low);
+    }
+    found
 }
 
 /// CRC-16 of a serial line (SERIAL, 2.5.1.2 and appendix B): polynomial 0xA001 reflected, from 0xFFFF.
 pub fn crc(data: &[u8]) -> u16 {
-    data.iter().fold(0xffff, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc: u16, _| if crc & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 })
-    })
+    data.iter().fold(0xffff, |crc, byte| crc_step(crc, *byte))
 }
+
+/// The check sequence of one more byte.
+#[inline]
+fn crc_step(crc: u16, byte: u8) -> u16 {
+    let [low, high] = crc.to_le_bytes();
+    u16::from(high) ^ CRC.get(usize::from(low ^ byte)).copied().unwrap_or_default()
+}
+
+/// What each value of a byte does to a check sequence (SERIAL, appendix B).
+static CRC: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let mut crc = byte as u16;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xa001 } else { crc >> 1 };
+            bit += 1;
+        }
+        #[allow(clippy::indexing_slicing, reason = "in a constant, an index out of bounds does not compile")]
+        {
+            table[byte] = crc;
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// Whether a unit of this side could be what it says: a known function, and the length that it must have.
 pub fn is_consistent(side: Side, pdu: &[u8]) -> bool {
@@ -226,6 +263,25 @@ mod tests {
     fn the_check_sequence_is_that_of_the_specifications_example() {
         // SERIAL, appendix B: address 2, function 7 gives 0x41 0x12 on the line.
         assert_eq!(crc(&[0x02, 0x07]).to_le_bytes(), [0x41, 0x12]);
+    }
+
+    #[test]
+    fn a_frame_without_a_length_of_its_own_ends_behind_the_last_check_sequence_that_holds() {
+        // User-defined function 65; the check sequence of the whole begins one byte behind that of its first bytes.
+        let short = [1, 65, 7];
+        let mut long = [&short[..], &crc(&short).to_le_bytes()].concat();
+        long.push(9);
+        let sum = crc(&long).to_le_bytes();
+        let data = [&long[..], &sum, &[0xaa; 300]].concat();
+        let Framed::Adu(adu) = rtu(Side::Client, &data) else { panic!("no frame") };
+        assert_eq!((adu.pdu, adu.bytes.len()), (&long[1..], long.len() + 2));
+        let Framed::Adu(adu) = rtu(Side::Client, &data[..6]) else { panic!("no frame") };
+        assert_eq!(adu.bytes.len(), 5);
+        assert_eq!(rtu(Side::Client, &data[..4]), Framed::NeedMore);
+        assert_eq!(rtu(Side::Client, &[0xaa; 300]), Framed::Nonsense(0));
+        for length in 0..4 {
+            assert_eq!(rtu(Side::Client, &[1, 65, 0, 0][..length]), Framed::NeedMore, "{length}");
+        }
     }
 
     #[test]
