@@ -282,7 +282,9 @@ impl Opcua {
             }
             Side::Server => {
                 self.learn_server(context);
-                let opening = self.opening.take().filter(|(request, ..)| !is_plain || request.request_id == message.request_id);
+                // The answer to another request leaves the one that waits where it is: its own may come.
+                let is_asked = |(request, ..): &mut (Message, _, _)| !is_plain || request.request_id == message.request_id;
+                let opening = self.opening.take_if(is_asked);
                 self.opened(opening, Some((message, certificate, is_plain)), context);
             }
         }
@@ -744,21 +746,23 @@ impl Opcua {
                 let skipped = half.skip.min(rest.len());
                 half.skip -= skipped;
                 used += skipped;
+                *start = context.ts;
                 context.shared.counters.opcua_skipped_bytes += skipped as u64;
                 continue;
             }
             if half.is_lost {
-                if transport::begins(rest) {
-                    half.is_lost = false;
-                } else if rest.len() >= HEADER_BYTES {
-                    // The last bytes may be the beginning of a header.
-                    let next = transport::resynchronise(rest).unwrap_or(rest.len() - 3);
+                let next = transport::resynchronise(rest);
+                if next > 0 {
                     used += next;
+                    *start = context.ts;
                     context.shared.counters.opcua_skipped_bytes += next as u64;
                     continue;
-                } else {
+                }
+                // Only a whole header tells whether a message begins here.
+                if rest.len() < HEADER_BYTES {
                     break;
                 }
+                half.is_lost = false;
             }
             match transport::frame(rest) {
                 Framed::Chunk(chunk) => {
@@ -780,6 +784,7 @@ impl Opcua {
                     let half = self.half(side);
                     (half.is_lost, half.is_inside, half.sequence, half.last_gap) = (true, true, None, Some(context.ts));
                     used += 1;
+                    *start = context.ts;
                     context.shared.counters.opcua_skipped_bytes += 1;
                 }
             }

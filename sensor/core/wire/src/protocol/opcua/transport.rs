@@ -102,7 +102,8 @@ fn header(data: &[u8]) -> Option<(MessageType, Part, usize)> {
 #[inline]
 pub fn frame(data: &[u8]) -> Framed<'_> {
     let Some((kind, part, size)) = header(data) else {
-        return if data.len() < HEADER_BYTES && may_begin(data) { Framed::NeedMore } else { Framed::Nonsense };
+        // What breaks is told with the whole header, however its bytes come.
+        return if data.len() < HEADER_BYTES { Framed::NeedMore } else { Framed::Nonsense };
     };
     if size < least(kind) {
         return Framed::TooShort(kind, size);
@@ -124,19 +125,21 @@ fn may_begin(data: &[u8]) -> bool {
 }
 
 /// Whether a message can begin here.
-pub fn begins(data: &[u8]) -> bool {
+fn begins(data: &[u8]) -> bool {
     match header(data) {
         Some((kind, _, size)) => size >= least(kind) && size <= PLAUSIBLE_BYTES,
         None => data.len() < HEADER_BYTES && may_begin(data),
     }
 }
 
-/// Where the next message can begin, behind the first byte.
-pub fn resynchronise(data: &[u8]) -> Option<usize> {
-    (1..data.len().saturating_sub(3)).find(|&at| {
-        let rest = data.get(at..).unwrap_or_default();
+/// Where the next message can begin, at the earliest at the start; the end where none can. However the bytes come, what is skipped in all is the
+/// same: a place is given up when the bytes that it has cannot be a header, and held when there are too few to say.
+pub fn resynchronise(data: &[u8]) -> usize {
+    let can_begin = |at: &usize| {
+        let rest = data.get(*at..).unwrap_or_default();
         matches!(rest.first(), Some(b'H' | b'A' | b'E' | b'R' | b'O' | b'M' | b'C')) && begins(rest)
-    })
+    };
+    (0..data.len()).find(can_begin).unwrap_or(data.len())
 }
 
 /// What the first bytes of one side look like, and who sends them where they show it.
@@ -229,8 +232,9 @@ mod tests {
     #[test]
     fn a_message_is_found_behind_nonsense() {
         let stream = [b"MSGX....MSGF\x00\0\0\0", HELLO].concat();
-        assert_eq!(resynchronise(&stream), Some(16));
-        assert_eq!(resynchronise(b"........"), None);
+        assert_eq!(resynchronise(&stream), 16);
+        assert_eq!(resynchronise(b"........"), 8);
+        assert_eq!((resynchronise(b"....MS"), resynchronise(b"....MSX")), (4, 7));
     }
 
     #[test]
