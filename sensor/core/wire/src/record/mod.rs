@@ -224,6 +224,19 @@ impl Records {
         batches
     }
 
+    /// Drops all rows and parties without making batches: the tables start anew in the memory that they have. Keys of parties and names are
+    /// void, as behind a cut. A batch's number is used up, so that whoever counts sees that something is missing.
+    pub fn clear(&mut self) {
+        for table in self.tables() {
+            if table.rows() > 0 {
+                table.clear();
+            }
+        }
+        self.parties.clear();
+        self.cut += 1;
+        self.sequence += 1;
+    }
+
     /// Bytes held now, an estimate from rows and widths.
     pub fn bytes(&mut self) -> usize {
         let parties = self.parties.bytes();
@@ -338,5 +351,14 @@ mod tests {
         assert_eq!(back, batch.records);
         assert_eq!(back.schema().metadata()["icsight.sequence"], "7");
         assert!(records.cut(11).is_empty());
+        // What was dropped leaves a hole in the numbers, and nothing in the tables.
+        records.modbus.push(7, party, &ModbusRow { device_id: Some(&[(1, "other")]), ..row });
+        records.clear();
+        let party = records.parties.add(Party { client_port: Some(50_000), ..Party::default() });
+        records.modbus.push(8, party, &row);
+        let again = &records.cut(12)[0];
+        assert_eq!((again.sequence, again.cut, again.records.num_rows()), (9, 9, 1));
+        let identification = |records: &RecordBatch| records.column_by_name("modbus.device_id").map(|lists| lists.slice(0, 1));
+        assert_eq!(identification(&again.records), identification(&batch.records));
     }
 }

@@ -134,6 +134,13 @@ impl Common {
         self.rows += count;
     }
 
+    /// Drops the rows.
+    pub(super) fn clear(&mut self) {
+        self.ts.clear();
+        self.parties.clear();
+        self.rows = 0;
+    }
+
     /// Number of rows.
     pub(super) fn rows(&self) -> usize {
         self.rows

@@ -50,6 +50,10 @@ macro_rules! table {
             fn columns(&self) -> Vec<(&'static str, bool, &dyn Column)> {
                 vec![$(($column_name, table!(@nullable $nullable), &self.$column as &dyn Column)),*]
             }
+            fn clear(&mut self) {
+                self.common.clear();
+                $(self.$column.clear();)*
+            }
             fn finish(&mut self, parties: &Parties) -> Vec<ArrayRef> {
                 let rows = self.common.rows();
                 let mut arrays = self.common.finish(parties);
@@ -74,6 +78,8 @@ pub trait Table {
     fn variable_bytes(&self) -> usize;
     /// The table's own columns: name, nullable, column.
     fn columns(&self) -> Vec<(&'static str, bool, &dyn Column)>;
+    /// Drops the rows.
+    fn clear(&mut self);
     /// Takes the rows out, the common columns first.
     fn finish(&mut self, parties: &Parties) -> Vec<ArrayRef>;
 

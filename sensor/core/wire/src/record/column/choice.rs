@@ -90,6 +90,10 @@ impl<W: Word> Column for Choice<W> {
     fn choices(&self) -> &'static [&'static str] {
         W::WORDS
     }
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.validity.clear();
+    }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         pad(&mut self.keys, rows, 0);
         let keys = UInt8Array::new(take(&mut self.keys).into(), self.validity.finish(rows));

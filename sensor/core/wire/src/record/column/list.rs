@@ -64,6 +64,9 @@ impl Column for WordLists {
     fn variable_bytes(&self) -> usize {
         self.runs.values.len() * 2
     }
+    fn clear(&mut self) {
+        self.runs.clear();
+    }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         let (offsets, values, validity) = self.runs.finish(rows);
         let values = PrimitiveArray::<UInt16Type>::new(values.into(), None);
@@ -126,6 +129,10 @@ impl<E: Element> Column for StructLists<E> {
     }
     fn variable_bytes(&self) -> usize {
         self.runs.values.len() * 32
+    }
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.element.columns().into_iter().for_each(|(_, column)| column.clear());
     }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         let (offsets, elements, validity) = self.runs.finish(rows);

@@ -87,6 +87,13 @@ impl Names {
         self.keys.reserve(rows);
     }
 
+    /// All keys are void from now on.
+    fn forget_texts(&mut self) {
+        self.index.clear();
+        self.successors.clear();
+        self.latest = 0;
+    }
+
     /// Adds a row by a key that `intern` gave since the last cut.
     #[inline]
     pub fn push(&mut self, row: usize, key: i32) {
@@ -167,13 +174,18 @@ impl Column for Names {
     fn variable_bytes(&self) -> usize {
         self.bytes.len() + self.offsets.len() * 4
     }
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.validity.clear();
+        self.offsets.clear();
+        self.bytes.clear();
+        self.forget_texts();
+    }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         if self.offsets.is_empty() {
             self.offsets.push(0);
         }
-        self.index.clear();
-        self.successors.clear();
-        self.latest = 0;
+        self.forget_texts();
         pad(&mut self.keys, rows, 0);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(take(&mut self.offsets)));
         let bytes = Buffer::from_vec(take(&mut self.bytes));

@@ -69,6 +69,9 @@ impl<T: Native> Column for Number<T> {
     fn kind(&self) -> &'static str {
         T::KIND
     }
+    fn clear(&mut self) {
+        self.values.clear();
+    }
     fn finish(&mut self, _rows: usize) -> ArrayRef {
         Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), None))
     }
@@ -102,6 +105,10 @@ impl<T: Native> Column for Optional<T> {
     fn kind(&self) -> &'static str {
         T::KIND
     }
+    fn clear(&mut self) {
+        self.values.clear();
+        self.validity.clear();
+    }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         pad(&mut self.values, rows, Default::default());
         Arc::new(PrimitiveArray::<T>::new(take(&mut self.values).into(), self.validity.finish(rows)))
@@ -125,6 +132,11 @@ impl Timestamps {
     #[inline]
     pub fn extend(&mut self, count: usize, nanoseconds: i64) {
         self.values.resize(self.values.len() + count, nanoseconds);
+    }
+
+    /// Drops the rows.
+    pub fn clear(&mut self) {
+        self.values.clear();
     }
 
     /// Takes the rows out as an Arrow array.
@@ -158,6 +170,10 @@ impl Column for Times {
     }
     fn kind(&self) -> &'static str {
         "timestamp"
+    }
+    fn clear(&mut self) {
+        self.values.clear();
+        self.validity.clear();
     }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         pad(&mut self.values, rows, 0);
@@ -193,6 +209,9 @@ impl Column for Flags {
     }
     fn kind(&self) -> &'static str {
         "bool"
+    }
+    fn clear(&mut self) {
+        self.values.clear();
     }
     fn finish(&mut self, _rows: usize) -> ArrayRef {
         Arc::new(BooleanArray::new(BooleanBuffer::from(take(&mut self.values).as_slice()), None))

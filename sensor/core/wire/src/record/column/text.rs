@@ -35,6 +35,12 @@ impl<T> Runs<T> {
         self.validity.set(row);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.offsets.truncate(1);
+        self.values.clear();
+        self.validity.clear();
+    }
+
     pub(super) fn finish(&mut self, rows: usize) -> (OffsetBuffer<i32>, Vec<T>, Option<NullBuffer>) {
         let end = self.offsets.last().copied().unwrap_or_default();
         pad(&mut self.offsets, rows + 1, end);
@@ -76,6 +82,9 @@ impl Column for Texts {
     }
     fn variable_bytes(&self) -> usize {
         self.runs.values.len()
+    }
+    fn clear(&mut self) {
+        self.runs.clear();
     }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         let (offsets, values, validity) = self.runs.finish(rows);
@@ -120,6 +129,9 @@ impl Column for Binaries {
     }
     fn variable_bytes(&self) -> usize {
         self.runs.values.len()
+    }
+    fn clear(&mut self) {
+        self.runs.clear();
     }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         let (offsets, values, validity) = self.runs.finish(rows);
@@ -166,6 +178,10 @@ impl Column for TextLists {
     }
     fn variable_bytes(&self) -> usize {
         self.runs.values.len() * 5 + self.texts.variable_bytes()
+    }
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.texts.clear();
     }
     fn finish(&mut self, rows: usize) -> ArrayRef {
         let (offsets, elements, validity) = self.runs.finish(rows);

@@ -30,6 +30,12 @@ impl Validity {
         }
     }
 
+    /// The column starts anew.
+    pub fn clear(&mut self) {
+        self.ends.clear();
+        self.rows = 0;
+    }
+
     /// The validity of so many rows; the column starts anew.
     pub fn finish(&mut self, rows: usize) -> Option<NullBuffer> {
         let told = std::mem::take(&mut self.rows);
