@@ -51,13 +51,15 @@ lint: core ## formatting, types, layers
 	$(call say,pyright)
 	@$(BIN)/pyright --warnings
 	$(call say,rustfmt)
-	@cd $(CORE) && $(CARGO) fmt --all --check
+	@cd $(CORE) && $(CARGO) fmt --all --check && cd fuzz && $(CARGO) fmt --check
 	$(call say,clippy)
 	@cd $(CORE) && $(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 
 test: lint peers ## everything that must hold before a change lands
 	$(call say,cargo test)
 	@cd $(CORE) && $(CARGO) test --quiet --workspace --locked
+	$(call say,fuzzing)
+	@$(BIN)/python -m tests.fuzzing --seconds 5
 	$(call say,rules)
 	@$(BIN)/icsight rules check
 	$(call say,pytest)
@@ -69,14 +71,8 @@ test-full: test ## and what takes long: every capture through pyshark
 test-aarch64: core ## on an emulated gateway: its records against this machine's, the sensor's tests, live capture (root, Debian)
 	@deploy/aarch64/test.sh
 
-# The packet core has no unsafe code, so that the address sanitizer would find nothing and cost most of the speed.
 fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for each target
-	@$(CARGO) +nightly fuzz --version >/dev/null || { echo "error: rustup toolchain install nightly; cargo install cargo-fuzz"; exit 2; }
-	@seeds=$$(mktemp -d); trap 'rm -rf "$$seeds"' EXIT; for target in capture packet engine opcua_message; do \
-		$(BIN)/python -m tests.fuzzing $$target $$seeds/$$target; \
-		(cd $(CORE) && $(CARGO) +nightly fuzz run --sanitizer none $$target $$seeds/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1); \
-	done
+	@$(BIN)/python -m tests.fuzzing --seconds $(FUZZ_SECONDS)
 
 bench: core peers ## speed against peers, in one run, as ratios
 	@$(BIN)/python -m tests.benchmarks

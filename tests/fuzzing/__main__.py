@@ -1,109 +1,106 @@
-"""Seeds for the fuzz targets of the packet core: `python -m tests.fuzzing TARGET FOLDER` cuts them from captures.
+"""Random input against the packet core: `python -m tests.fuzzing --seconds 60 [TARGET …]`.
 
-The captures are those under `ICSIGHT_CAPTURES`, or the rules' own where that is not set. What a seed looks like is what its
-target reads (`sensor/core/fuzz/fuzz_targets`): a capture's first bytes, a packet behind a byte for its link layer, or payloads
-of both sides behind two bytes each. The bodies of OPC UA messages are those that the core's own tests have.
+Builds the targets in `sensor/core/fuzz/fuzz_targets` with the stable toolchain, seeds each (`tests.fuzzing.seeds`), and lets
+libFuzzer change the seeds. A line for each target says how many inputs it had, how many a second, and how many places of the code
+they reached. What breaks a target is kept under `sensor/core/fuzz/artifacts/TARGET`, and the exit status is 1.
 """
 
 from __future__ import annotations
 
-import os
-import struct
+import argparse
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.fuzzing.seeds import TARGETS, seeds
 
-CAPTURE_BYTES: Final = 4_096
-"""First bytes of a capture that become a seed of target `capture`."""
+FUZZ: Final = Path(__file__).parents[2] / "sensor/core/fuzz"
+"""The crate of the targets."""
 
-PACKETS: Final = 40
-"""Packets of each capture that are used."""
+INPUT_SECONDS: Final = 10
+"""An input that takes longer is a finding."""
 
-PACKET_SEEDS: Final = 10
-"""Packets of each capture that become seeds of target `packet`."""
+MEMORY_MIB: Final = 2_048
+"""More resident memory than this is a finding."""
 
-LINKS: Final = (0, 1, 12, 101, 108, 113, 228, 229, 276)
-"""Link layers of target `packet`, by the position that a seed's first byte tells."""
-
-MAGICS: Final = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}
-"""First bytes of a pcap file, and the byte order that they tell."""
+SHOWN_LINES: Final = 40
+"""Last lines of a target's output that are shown when it breaks."""
 
 
-OPCUA_BODIES: Final = Path(__file__).parents[2] / "sensor/core/wire/tests/opcua/messages.txt"
-"""Bodies of OPC UA messages: a name and hexadecimal digits in each line."""
+def build() -> Path:
+    """Builds all targets; the folder that they are in."""
+    if shutil.which("c++") is None:
+        sys.exit("error: libFuzzer is built with a C++ compiler, and there is no c++; install g++ or clang")
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked"], cwd=FUZZ, check=True)
+    return FUZZ / "target/release"
 
 
-def captures() -> list[Path]:
-    """All capture files there are."""
-    folder = os.environ.get("ICSIGHT_CAPTURES")
-    root = Path(folder) if folder else Path(__file__).parents[2] / "rules"
-    return sorted(path for path in root.rglob("*") if path.suffix in {".pcap", ".pcapng", ".cap"})
+def command(binary: Path, corpus: Path, arguments: argparse.Namespace) -> list[str]:
+    """The command that runs a target on a folder of seeds, to which it adds what reaches more."""
+    target = binary.name
+    artifacts = FUZZ / "artifacts" / target
+    artifacts.mkdir(parents=True, exist_ok=True)
+    options = {
+        "max_len": TARGETS[target],
+        "timeout": INPUT_SECONDS,
+        "rss_limit_mb": MEMORY_MIB,
+        "artifact_prefix": f"{artifacts}/",
+        "print_final_stats": 1,
+        "max_total_time": arguments.seconds,
+        "runs": arguments.runs,
+    }
+    # Targets of one protocol share its words.
+    dictionary = FUZZ / "dictionaries" / f"{target.split('_')[0]}.dict"
+    if dictionary.exists():
+        options["dict"] = dictionary
+    return [str(binary), str(corpus), *(f"-{name}={value}" for name, value in options.items() if value is not None)]
 
 
-def packets(head: bytes) -> Iterator[tuple[int, bytes]]:
-    """Link layer and bytes of each packet that is whole at the start of a pcap file; nothing of any other file."""
-    order = MAGICS.get(head[:4])
-    if order is None or len(head) < 24:
-        return
-    link = struct.unpack_from(f"{order}I", head, 20)[0] & 0xFFFF
-    at = 24
-    while at + 16 <= len(head):
-        length = struct.unpack_from(f"{order}I", head, at + 8)[0]
-        data = head[at + 16 : at + 16 + length]
-        if len(data) < length:
-            return
-        yield link, data
-        at += 16 + length
+def figures(log: str) -> str:
+    """Executions, executions a second and coverage, as the last lines of a run tell them."""
+    executed = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
+    rate = re.search(r"stat::average_exec_per_sec:\s*(\d+)", log)
+    covered = re.findall(r"cov: (\d+)", log)
+    numbers = [int(match[1]) if match else 0 for match in (executed, rate)]
+    return f"{numbers[0]:>12,} inputs {numbers[1]:>9,} a second {int(covered[-1]) if covered else 0:>7,} places reached"
 
 
-def payload(frame: bytes) -> tuple[bool, bytes] | None:
-    """Whether it goes to port 502, and the payload of a TCP segment in IPv4 in Ethernet; None for any other packet."""
-    if frame[12:14] != b"\x08\x00" or len(frame) < 54 or frame[23] != 6:
-        return None
-    end = 14 + int.from_bytes(frame[16:18])
-    tcp = 14 + (frame[14] & 15) * 4
-    if tcp + 13 > len(frame):
-        return None
-    data = frame[tcp + (frame[tcp + 12] >> 4) * 4 : end]
-    return (int.from_bytes(frame[tcp + 2 : tcp + 4]) == 502, data) if data else None
+def run(target: str, binaries: Path, corpus: Path, arguments: argparse.Namespace) -> bool:
+    """Runs one target. Returns whether it found nothing."""
+    corpus.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for count, seed in enumerate(sorted(set(seeds(target))), start=1):
+        (corpus / f"seed-{count:05}").write_bytes(seed)
+    done = subprocess.run(
+        command(binaries / target, corpus, arguments), capture_output=True, text=True, errors="replace", check=False
+    )
+    print(f"{target:<14}{count:>6,} seeds {figures(done.stderr)}", flush=True)
+    if done.returncode:
+        print("\n".join(done.stderr.splitlines()[-SHOWN_LINES:]), flush=True)
+        print(f"error: {target}: status {done.returncode}; the input is in {FUZZ / 'artifacts' / target}", flush=True)
+    return done.returncode == 0
 
 
-def seeds(target: str, path: Path) -> Iterator[bytes]:
-    """The seeds that a capture gives for a target."""
-    with path.open("rb") as file:
-        head = file.read(CAPTURE_BYTES * 16)
-    if target == "capture":
-        yield head[:CAPTURE_BYTES]
-        return
-    found = [packet for _, packet in zip(range(PACKETS), packets(head), strict=False)]
-    if target == "packet":
-        yield from (bytes([LINKS.index(link)]) + data for link, data in found[-PACKET_SEEDS:] if link in LINKS)
-        return
-    pieces = [piece for _, data in found if (piece := payload(data)) is not None]
-    # An even byte goes to the server, and each packet comes so many times 10 ms behind the one before.
-    yield b"".join(bytes([0 if to_server else 1, min(len(data), 255)]) + data[:255] for to_server, data in pieces)
+def main() -> int:
+    """Runs the targets that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzzing", description="Random input against the packet core.")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}; all by default")
+    parser.add_argument("--seconds", type=int, default=60, help="time for each target; 0: no bound")
+    parser.add_argument("--runs", type=int, help="inputs for each target; no bound by default")
+    parser.add_argument("--corpus", type=Path, help="folder that keeps what reaches more; none by default")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.targets) - set(TARGETS):
+        parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
+    binaries = build()
+    with tempfile.TemporaryDirectory(prefix="icsight-fuzz-") as folder:
+        corpora = arguments.corpus or Path(folder)
+        clean = [run(target, binaries, corpora / target, arguments) for target in arguments.targets or TARGETS]
+    return 0 if all(clean) else 1
 
 
-def opcua_bodies() -> set[bytes]:
-    """The seeds of target `opcua_message`."""
-    lines = OPCUA_BODIES.read_text().splitlines()
-    return {bytes.fromhex(line.split()[1]) for line in lines if not line.startswith("#")}
-
-
-def main() -> None:
-    """Writes the seeds of one target into a folder."""
-    target, folder = sys.argv[1], Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    if target == "opcua_message":
-        distinct = sorted(opcua_bodies())
-    else:
-        distinct = sorted({seed for path in captures() for seed in seeds(target, path) if seed})
-    for at, seed in enumerate(distinct):
-        (folder / f"seed-{at:05}").write_bytes(seed)
-    print(f"{target}: {len(distinct)} seeds")
-
-
-main()
+if __name__ == "__main__":
+    sys.exit(main())

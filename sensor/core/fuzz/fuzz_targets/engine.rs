@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use wire::engine::{Engine, Settings};
 use wire::packet::{LinkType, Packet};
 use wire::record::Identity;
+use wire::transport::Limits;
 
 /// One of so many lengths of input has its batches encoded.
 const ENCODED: usize = 16;
@@ -27,7 +28,8 @@ fn frame(forward: bool, sequence: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let settings = Settings { version: "fuzz", ..Settings::default() };
+    // Room for a few conversations is enough for one, and quick to make.
+    let settings = Settings { version: "fuzz", limits: Limits { flows: 4, ..Limits::default() }, ..Settings::default() };
     let mut engine = Engine::new(Identity::default(), 0, settings);
     let mut sequences = [1_u32, 1];
     let (mut rest, mut ts) = (data, 0_i64);

@@ -1,6 +1,8 @@
 //! Any bytes as an OPC UA message body: every statement, every list and every text of it, and none out of the input.
 #![no_main]
 
+use std::cell::RefCell;
+
 use libfuzzer_sys::fuzz_target;
 use wire::protocol::opcua::binary::{Decode, Definition, Definitions, ExtensionObject, NodeId, Reader, Variant};
 use wire::protocol::opcua::service::{Operand, decode};
@@ -19,8 +21,22 @@ fn text(value: &Variant<'_>, definitions: &Definitions) {
     }
 }
 
+thread_local! {
+    /// The standard structures, which are dear to make; made anew where an input has taught more.
+    static DEFINITIONS: RefCell<Definitions> = RefCell::default();
+}
+
 fuzz_target!(|data: &[u8]| {
-    let mut definitions = Definitions::default();
+    DEFINITIONS.with_borrow_mut(|definitions| {
+        let standard = definitions.len();
+        decode_all(data, definitions);
+        if definitions.len() != standard {
+            *definitions = Definitions::default();
+        }
+    });
+});
+
+fn decode_all(data: &[u8], definitions: &mut Definitions) {
     let mut statements = 0_usize;
     let (decoded, result) = decode(data, &mut |operand| {
         statements += 1;
@@ -30,13 +46,13 @@ fuzz_target!(|data: &[u8]| {
                 if let Variant::Scalar(wire::protocol::opcua::binary::Scalar::ExtensionObject(object)) = value {
                     definitions.learn(&NodeId { namespace: 1, ..NodeId::standard(1) }, &object);
                 }
-                text(&value, &definitions);
+                text(&value, definitions);
             }
-            Operand::WriteItem(item) => text(&item.value.value.unwrap_or_default(), &definitions),
-            Operand::Argument(value) | Operand::OutputArgument(value) => text(&value, &definitions),
+            Operand::WriteItem(item) => text(&item.value.value.unwrap_or_default(), definitions),
+            Operand::Argument(value) | Operand::OutputArgument(value) => text(&value, definitions),
             Operand::Event { fields, .. } | Operand::HistoryEvent { fields } => {
                 assert_eq!(fields.iter().count(), fields.len());
-                fields.iter().for_each(|value| text(&value, &definitions));
+                fields.iter().for_each(|value| text(&value, definitions));
             }
             Operand::Endpoint(endpoint) => {
                 assert_eq!(endpoint.user_identity_tokens.iter().count(), endpoint.user_identity_tokens.len())
@@ -68,4 +84,4 @@ fuzz_target!(|data: &[u8]| {
     if let Some(Ok((definition, encoding))) = object.ok().and_then(|object| Definition::read(&object)) {
         let _ = (definition, encoding);
     }
-});
+}
