@@ -108,6 +108,7 @@ impl Items<'_, '_, '_, '_> {
             let among = Among { call: &self.call, recent: &mut self.recent, party, names, records };
             return number_row::push(node, value, number, reported, among);
         }
+        self.recent.close(self.context.records);
         let told =
             Told { value, fields, subscription_id: subscription, client_handle: Some(handle), inferred, ..Told::default() };
         let to = To {
