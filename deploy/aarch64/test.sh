@@ -37,7 +37,9 @@ sensor() {
 
 live() {
   echo "== aarch64: live capture, the whole machine emulated"
-  boot 'cd /project && exec python3 -m pytest -v -p no:cacheprovider --timeout 0 tests/sensor/test_live.py'
+  # What depends on the processor or its kernel's numbers: rings, tags, capabilities, system calls. The rest would take an hour.
+  boot 'cd /project && exec python3 -m pytest -v -p no:cacheprovider --timeout 0 tests/sensor/test_live.py \
+    -k "same_as_the_file or tags or keeps_the_right or restricted or filter_lets"'
 }
 
 deploy/aarch64/wheel.sh "$WORK/dist"
