@@ -95,7 +95,7 @@ def run(
         known = [(start, end) for start, end in spans if start is not None and end is not None]
         slices = slices_of(known, tolerance_seconds) if len(known) == len(spans) else None
         try:
-            seen = observe(case.capture, detection.pipeline(case), slices)
+            seen = observe(case.capture, detection.pipeline(case), slices, detection.normal(case))
         except CaptureError as error:
             say("error", str(error), "red")
             failed.append(case.capture)

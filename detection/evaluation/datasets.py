@@ -6,7 +6,7 @@
     captures:
       - capture: modbus/lemay/characterization.pcap      # or a pattern: modbus/qut/*/*.master.pcap
         site: site.yml                                    # facts of the site, below this file's folder
-        learn: [modbus/lemay/normal.pcap]                 # what is normal there
+        learn: [modbus/lemay/normal.pcap]                 # what is normal there; else each capture's own beginning is
         labels: {reader: packets, file: "modbus/lemay/{stem}_labeled.csv"}
         judgements:                                       # by the event's name in the labels; patterns are allowed
           "*": {kind: address_sweep, techniques: [T0861], shown: records, why: every address is read in turn}
@@ -104,6 +104,7 @@ class CaptureEntry(_Strict):
     capture: str
     site: str | None = None
     learn: tuple[str, ...] = ()
+    """Captures from which is learned what is normal; without any the capture's own beginning is normal."""
     labels: LabelSource | None = None
     judgements: dict[str, Judgement] = Field(default_factory=dict[str, Judgement])
     events: tuple[Written, ...] = ()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from detection.alerts import Alert
+    from detection.baseline.normality import Normality
     from detection.pipeline import Pipeline, State
 
 SECOND: Final = 1_000_000_000
@@ -167,10 +168,10 @@ class Observer:
         return int(times[int(row)]) if times is not None and row.isdigit() and int(row) < len(times) else None
 
 
-def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = ()) -> Observation:
-    """Run detection over a capture; `slices` as in `Observer`. Raises CaptureError."""
+def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = (), normal: Normality | None = None) -> Observation:
+    """Run detection over a capture; `slices` as in `Observer`, `normal` as in `detect`. Raises CaptureError."""
     observer = Observer(pipeline, slices)
-    alerts, warnings = detect(str(capture), cast("Pipeline", observer))
+    alerts, warnings = detect(str(capture), cast("Pipeline", observer), normal=normal)
     heard = pl.concat(observer.heard).unique().sort() if observer.heard else pl.Series(dtype=pl.Int64())
     times = [array for array in observer.times.values() if len(array)]
     return Observation(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
 
+from detection.captures import learn
 from detection.evaluation.events import any_technique
 from detection.pipeline import Pipeline
 from detection.sigma.rule import load as load_rules
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from detection.baseline.normality import Normality
     from detection.evaluation.datasets import Case
     from detection.sigma.rule import Rule
 
 ALL: Final = "all"
 """Instead of a kind: every rule is written for it."""
+
+LEARNED: Final = frozenset({"deviation"})
+"""Tables of what differs from what was learned. Rules over them say what a deviation means; they expect no kind of attack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Subject:
     def __init__(self, folders: Sequence[Path] = (), without: Sequence[str] = ()) -> None:
         self.rules = load_rules(folders or [rules_folder()])
         self.without = tuple(without)
+        self._learned: dict[tuple[Path, ...], Normality] = {}
 
     def leaving_out(self, kind: str) -> Self:
         """The same without the rules written for one more kind."""
@@ -80,7 +86,9 @@ class Subject:
     def silent(self) -> list[str]:
         """Names of the rules that are switched off."""
         off = [kinds()[kind] for kind in self.without]
-        return sorted(rule.name for rule in self.rules if rule.alerts and any(written.holds(rule) for written in off))
+        learned = {name for rule in self.rules if rule.table in LEARNED for name in (rule.name, rule.id)}
+        expected = [rule for rule in self.rules if rule.alerts and not ({rule.name, *rule.sources} & learned)]
+        return sorted(rule.name for rule in expected if any(written.holds(rule) for written in off))
 
     def pipeline(self, case: Case) -> Pipeline:
         """Detection for a capture. Raises SiteError where its site file cannot be used."""
@@ -88,3 +96,14 @@ class Subject:
         silent = set(self.silent)
         # A rule that is switched off may still feed correlations that are written for something else.
         return Pipeline.of([rule.feeding() if rule.name in silent else rule for rule in self.rules], site)
+
+    def normal(self, case: Case) -> Normality | None:
+        """What the data set's captures to learn from say is normal; None without any. Raises CaptureError.
+
+        Detection then learns it from the beginning of the capture itself.
+        """
+        for capture in case.learn if case.learn not in self._learned else ():
+            part, _ = learn(str(capture), "")
+            known = self._learned.get(case.learn)
+            self._learned[case.learn] = part if known is None else known.with_more(part)
+        return self._learned.get(case.learn)

@@ -14,6 +14,8 @@ from detection.evaluation.cli import evaluate
 from detection.evaluation.datasets import load
 from detection.evaluation.observation import active_seconds, observe, slices_of
 from detection.evaluation.subject import Subject
+from detection.sigma.rule import load as load_rules
+from detection.sigma.rule import rules_folder
 from tests.plant.day import day
 from tests.plant.scenarios import SCENARIOS
 
@@ -67,10 +69,29 @@ def test_events_of_the_plant_are_found_soon_and_by_name(plant: Path) -> None:
     assert 500 < normal["normal_seconds"] < 560
 
 
-def test_without_its_rules_an_attack_is_missed_and_that_is_the_exit_status(plant: Path) -> None:
+def test_without_rules_what_was_learned_finds_a_stranger_and_what_it_misses_is_the_exit_status(plant: Path) -> None:
     done = called(plant, "--output", "json", "--without-rules-for", "all")
     assert done.exit_code == 1
-    assert json.loads(done.stdout)["total"]["events_found"] == 0
+    (attacked,) = (each for each in json.loads(done.stdout)["captures"] if each["capture"] == "attacked.pcap")
+    found = {event["kind"]: set(event["rules"]) for event in attacked["events"]}
+    baseline = {rule.name for rule in load_rules([rules_folder()]) if rule.path.parent.name == "baseline"}
+    assert found["set_point_write"]
+    assert found["set_point_write"] <= baseline
+    assert not found["port_scan"]
+
+
+def test_what_is_normal_is_learned_from_the_captures_that_the_data_set_names(plant: Path) -> None:
+    def false_rules(learn: str) -> list[str]:
+        (plant / "learning.yml").write_text(
+            f"name: x\ncaptures: [{{capture: normal.pcap, site: {SITE}{learn}}}]", encoding="utf-8"
+        )
+        told = json.loads(called(plant / "learning.yml", "--output", "json").stdout)
+        return [alert["rule"] for alert in told["captures"][0]["false_alerts"]]
+
+    baseline = {rule.name for rule in load_rules([rules_folder()]) if rule.path.parent.name == "baseline"}
+    # The engineer who comes later is new since the beginning, and not to who has seen the whole of it.
+    assert baseline.intersection(false_rules(""))
+    assert not baseline.intersection(false_rules(", learn: [normal.pcap]"))
 
 
 def test_leaving_kinds_out_one_by_one_tells_what_other_rules_find_of_each(plant: Path) -> None:
