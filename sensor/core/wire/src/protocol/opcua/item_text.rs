@@ -104,16 +104,20 @@ pub fn write_event(fields: List<'_, Variant<'_>>, names: Option<&[Box<str>]>, ro
     for (at, value) in fields.iter().enumerate() {
         let name = names.and_then(|names| names.get(at)).map(|name| &**name);
         match name {
+            _ if matches!(value, Variant::Null) => {}
             Some("Severity") if value.number().is_some() => {
                 severity = value.number().map(|number| number.clamp(0.0, 65_535.0) as u16);
             }
             Some("Message") => value.value_text(&mut room.message, VALUE_BYTES),
             Some("SourceName") => {
-                room.source.clear();
+                // Where the name is empty, the node says more.
+                let node = std::mem::take(&mut room.source);
                 value.value_text(&mut room.source, NAME_BYTES);
+                if room.source.is_empty() {
+                    room.source = node;
+                }
             }
             Some("SourceNode") if room.source.is_empty() => value.value_text(&mut room.source, NAME_BYTES),
-            _ if matches!(value, Variant::Null) => {}
             _ => write_list(std::iter::once((name, &value)), &mut room.arguments, &mut room.argument_ends),
         }
     }
@@ -159,4 +163,20 @@ pub fn plain(text: Text<'_>, most: usize) -> Option<Cow<'_, str>> {
     let mut out = String::new();
     super::binary::text::write_escaped(bytes.get(..bytes.len().min(most)).unwrap_or_default(), &mut out);
     Some(Cow::Owned(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::binary::{Decode, Reader};
+    use super::*;
+
+    #[test]
+    fn a_source_without_a_name_is_told_by_its_node_and_a_message_that_is_null_is_none() {
+        // Three variants: a NodeId, null, null.
+        let fields = List::<Variant<'_>>::decode(&mut Reader::new(&[3, 0, 0, 0, 17, 0, 85, 0, 0])).unwrap();
+        let names: Vec<Box<str>> = ["SourceNode", "SourceName", "Message"].map(Box::from).to_vec();
+        let mut room = Room::default();
+        assert_eq!(write_event(fields, Some(&names), &mut room), None);
+        assert_eq!((room.source.as_str(), room.message.as_str()), ("i=85", ""));
+    }
 }

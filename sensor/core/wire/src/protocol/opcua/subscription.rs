@@ -17,10 +17,12 @@ use super::service::SimpleAttributeOperand;
 pub const MONITORED: usize = 131_072;
 /// Subscriptions that may be held in all.
 pub const SUBSCRIPTIONS: usize = 16_384;
+/// Bytes of the items' texts that may be held in all.
+const TEXT_BYTES: usize = 32 * 1024 * 1024;
 /// Longest text of a node that is held.
 const NODE_BYTES: usize = 512;
-/// Fields of an event that are named.
-const EVENT_FIELDS: usize = 64;
+/// Fields of an event that are named: filters for alarms of a subtype select its own seventy before source, severity and message.
+const EVENT_FIELDS: usize = 256;
 /// What an item costs beside its texts.
 const ITEM_COST: usize = 128;
 
@@ -54,6 +56,12 @@ pub struct Monitored {
 }
 
 impl Monitored {
+    /// Bytes of its texts: its node, and the names of its events' fields.
+    fn text_bytes(&self) -> usize {
+        let fields = self.fields.iter().flat_map(|names| names.iter());
+        self.node.len() + fields.map(|name| name.len() + size_of::<Box<str>>()).sum::<usize>()
+    }
+
     /// The item that a request creates.
     pub fn of(item: &Item<'_>, item_id: Option<u32>, is_confirmed: bool) -> Self {
         let mut node = String::new();
@@ -105,7 +113,7 @@ impl Subscriptions {
     pub fn deleted(&mut self, server: Server, id: u32) {
         if let Some(subscription) = self.all.remove(&(server, id)) {
             self.items = self.items.saturating_sub(subscription.items.len());
-            self.text_bytes -= subscription.items.values().map(|item| item.node.len()).sum::<usize>().min(self.text_bytes);
+            self.text_bytes -= subscription.items.values().map(Monitored::text_bytes).sum::<usize>().min(self.text_bytes);
         }
     }
 
@@ -131,15 +139,16 @@ impl Subscriptions {
 
     /// An item is monitored. Returns whether there was room for it.
     pub fn monitored(&mut self, server: Server, id: u32, handle: u32, session: Option<SessionKey>, item: Monitored) -> bool {
-        let is_full = self.items >= MONITORED || item.node.len() > NODE_BYTES;
+        let bytes = item.text_bytes();
+        let is_full = self.items >= MONITORED || self.text_bytes + bytes > TEXT_BYTES || item.node.len() > NODE_BYTES;
         let has_room = self.all.len() < SUBSCRIPTIONS || self.all.contains_key(&(server, id));
         if is_full || !has_room {
             return false;
         }
         let subscription = self.all.entry((server, id)).or_insert_with(|| Subscription { session, ..Subscription::default() });
-        self.text_bytes += item.node.len();
+        self.text_bytes += bytes;
         match subscription.items.insert(handle, item) {
-            Some(before) => self.text_bytes = self.text_bytes.saturating_sub(before.node.len()),
+            Some(before) => self.text_bytes = self.text_bytes.saturating_sub(before.text_bytes()),
             None => self.items += 1,
         }
         true
@@ -153,7 +162,7 @@ impl Subscriptions {
         let (before, mut bytes) = (subscription.items.len(), 0);
         subscription.items.retain(|_, item| {
             let is_gone = item.item_id.is_some_and(|id| item_ids.contains(&id));
-            bytes += if is_gone { item.node.len() } else { 0 };
+            bytes += if is_gone { item.text_bytes() } else { 0 };
             !is_gone
         });
         self.items = self.items.saturating_sub(before - subscription.items.len());
@@ -169,7 +178,7 @@ impl Subscriptions {
         if let Some(before) = before.filter(|before| *before != handle)
             && let Some(item) = subscription.items.remove(&before)
         {
-            self.text_bytes = self.text_bytes.saturating_sub(subscription.items.get(&handle).map_or(0, |item| item.node.len()));
+            self.text_bytes = self.text_bytes.saturating_sub(subscription.items.get(&handle).map_or(0, Monitored::text_bytes));
             if subscription.items.insert(handle, item).is_some() {
                 self.items = self.items.saturating_sub(1);
             }
@@ -247,6 +256,17 @@ mod tests {
         all.ended(HERE, SessionKey(2));
         assert_eq!(node(&mut all, 5, 12), None);
         assert_eq!((all.items, all.text_bytes), (0, 0));
+    }
+
+    #[test]
+    fn the_texts_of_items_have_a_bound() {
+        let mut all = Subscriptions::default();
+        let fields: Arc<[Box<str>]> = vec!["x".repeat(128).into_boxed_str(); EVENT_FIELDS].into();
+        let long = |handle| Monitored { fields: Some(fields.clone()), ..item("i=1", handle) };
+        let taken = (0..MONITORED as u32).take_while(|&handle| all.monitored(HERE, 1, handle, None, long(handle))).count();
+        assert!((500..2_000).contains(&taken), "{taken}");
+        all.deleted(HERE, 1);
+        assert!(all.monitored(HERE, 1, 0, None, long(0)));
     }
 
     #[test]
