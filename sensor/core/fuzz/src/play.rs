@@ -95,13 +95,24 @@ impl Room {
     }
 
     /// Lets go of what conversations share. What is dear to make stays where it tells nothing of the inputs before: the standard structures of
-    /// OPC UA, and texts of numbers.
+    /// OPC UA, texts of numbers, and room for texts and messages.
     fn forget(&mut self) {
         let Shared { points, opcua, devices, counters } = &mut self.shared;
         (*points, *devices, *counters) = Default::default();
         // Every field by its name, so that a new one is not forgotten here.
-        let Servers { subscriptions, names, structures, data_sets, points, polls, node_texts, number_texts: _, held_bytes } =
-            opcua;
+        let Servers {
+            subscriptions,
+            names,
+            structures,
+            data_sets,
+            points,
+            polls,
+            node_texts,
+            number_texts: _,
+            held_bytes,
+            spares: _,
+            room: _,
+        } = opcua;
         (*subscriptions, *names, *data_sets, *points, *polls, *node_texts, *held_bytes) = Default::default();
         if structures.bytes() != self.standard_bytes {
             *structures = Default::default();
