@@ -208,7 +208,6 @@ def test_a_text_that_names_an_unknown_field_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "reason"),
     [
-        (correlation("value_sum", ["part"], "60s", ["client.ip"], gte=3), "needs a field"),
         (correlation("value_sum", ["part"], "60s", ["client.ip"], gte=3, field="modbus.function"), "is no number"),
         (correlation("value_percentile", ["part"], "60s", ["client.ip"], gte=3, field="modbus.bytes"), "needs a percentile"),
         (correlation("event_count", ["part"], "60s", ["client.ip"], lt=3), "gte or gt"),
