@@ -137,6 +137,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return capture
 
 
+@pytest.mark.full
 def test_a_gateway_at_its_quota_goes_on_and_table_sensor_says_what_went(network: Network, day: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with recording(network, data, "--packets-quota", "0", "--spool-quota", "1") as sensor:
@@ -224,6 +225,7 @@ with Spool(folder, sensor="control", site="") as spool:
 """
 
 
+@pytest.mark.full
 def test_a_sensor_that_runs_alone_pins_and_answers_what_the_control_stream_asks(
     network: Network, plant: Path, tmp_path: Path
 ) -> None:
