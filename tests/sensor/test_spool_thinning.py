@@ -12,8 +12,10 @@ import pytest
 
 from collector.records import decode, identified
 from collector.stream.local import LocalStream
+from sensor import spool_reader
 from sensor.spool import BatchHeader, Spool, SpoolReader, SpoolSettings
 from sensor.spool_format import ROW, segment_path, segments
+from sensor.spool_reader import read_mark
 from sensor.spool_room import Room
 from sensor.spool_thinning import Thinning
 from sensor.tables import TABLES
@@ -148,18 +150,17 @@ def test_a_reader_in_a_segment_that_is_thinned_reads_it_to_its_end_as_it_was(tmp
     assert [each.number for each in found] == list(range(60))
 
 
-def test_a_mark_that_was_read_before_its_segment_was_thinned_shows_no_damage(tmp_path: Path) -> None:
+def test_a_mark_that_was_read_before_its_segment_was_thinned_shows_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Spool(tmp_path, settings=replace(SETTINGS, quota_bytes=1 << 30)) as spool:
-        append(spool, 0, 3)
-        reading = SpoolReader(tmp_path).read(0)
-        # The mark is read with the first batch, in what is then the last segment.
-        next(reading)
-        other = SpoolReader(tmp_path)
-        waiting = other.read(0)
-        append(spool, 3, 60)
+        append(spool, 0, 30)
+        before = read_mark(tmp_path)
+        append(spool, 30, 90)
+        assert segments(tmp_path)[1] > 30, "the mark lies in another segment"
         thin(tmp_path, segments(tmp_path)[0], 0)
-        assert [each.number for each in reading] == [1, 2]
-        assert [each.number for each in waiting] == list(range(60))
+        monkeypatch.setattr(spool_reader, "read_mark", lambda _: before)
+        assert [each.number for each in SpoolReader(tmp_path).read(0)] == list(range(30))
 
 
 def thin(folder: Path, first: int, level: int) -> Thinning:
@@ -182,6 +183,20 @@ def test_thinning_twice_keeps_row_numbers_and_counts_all_that_went(tmp_path: Pat
     # Once more finds nothing to drop.
     assert thin(tmp_path, first, 1).dropped == 0
     assert held(tmp_path)[:border] == found
+
+
+def test_a_batch_that_loses_rows_of_two_classes_counts_both(tmp_path: Path) -> None:
+    services = ["Publish", "Browse", "Write", "Publish"]
+    with Spool(tmp_path, settings=replace(SETTINGS, quota_bytes=1 << 30)) as spool:
+        for sequence in range(400):
+            known = header(sequence, "opcua_item", 4)
+            columns = {**sample("opcua_item", 4, seed=sequence), "opcua.service": services, "opcua.event_severity": [None] * 4}
+            spool.append(known, encode(known, columns))
+    first, border = segments(tmp_path)[:2]
+    assert [thin(tmp_path, first, level).dropped for level in (0, 1)] == [2 * border, border]
+    for known, data in held(tmp_path)[:border]:
+        assert (known.rows, known.dropped) == (1, 3)
+        assert rows_of(known, data) == [2]
 
 
 def test_damage_in_a_segment_is_still_damage_when_it_has_been_thinned(tmp_path: Path) -> None:
