@@ -170,14 +170,13 @@ def _record(reader: LiveReader, spool: Spool, requests: Requests, stop: threadin
     """Spool all batches, and follow what is asked for, until `stop` is set."""
     recorder = Recorder(reader, spool, stop, warn)
     ended = threading.Event()
-    watch = threading.Thread(target=_watch, args=(reader, stop, ended), name="watch")
+    watch = threading.Thread(target=_watch, args=(reader, recorder, requests, stop, ended), name="watch")
     watch.start()
     following = threading.Thread(target=requests.run, args=(ended,), name="requests")
     following.start()
     batches = rows = 0
     try:
         for batch in reader:
-            recorder.refused_requests = requests.refused
             recorder.keep(batch)
             batches += 1
             rows += batch.rows
@@ -204,8 +203,10 @@ def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:
         return told
 
 
-def _watch(reader: LiveReader, stop: threading.Event, ended: threading.Event) -> None:
-    """Pass the signal on, and say what happens to the interfaces."""
+def _watch(
+    reader: LiveReader, recorder: Recorder, requests: Requests, stop: threading.Event, ended: threading.Event
+) -> None:  # fmt: skip
+    """Pass the signal on, say what happens to the interfaces, and tell table `sensor` how things are though no batch comes."""
     told = 0
     while True:
         is_over = ended.wait(WATCH_SECONDS)
@@ -213,6 +214,8 @@ def _watch(reader: LiveReader, stop: threading.Event, ended: threading.Event) ->
         for line in warnings[told:]:
             warn(line)
         told = len(warnings)
+        recorder.refused_requests = requests.refused
+        recorder.tell()
         if is_over:
             return
         if stop.is_set():

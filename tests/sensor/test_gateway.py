@@ -130,14 +130,13 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_nothing_that_the_rings_can_
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two hours of the plant under attack."""
+    """Four hours of the plant under attack: well more than a MiB of records, however few batches they come in."""
     capture = tmp_path_factory.mktemp("day") / "day.pcap"
-    made = [sys.executable, "-m", "tests.plant", "day", "--out", str(capture), "--hours", "2"]
+    made = [sys.executable, "-m", "tests.plant", "day", "--out", str(capture), "--hours", "4"]
     subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
     return capture
 
 
-@pytest.mark.full
 def test_a_gateway_at_its_quota_goes_on_and_table_sensor_says_what_went(network: Network, day: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with recording(network, data, "--packets-quota", "0", "--spool-quota", "1") as sensor:
@@ -225,7 +224,6 @@ with Spool(folder, sensor="control", site="") as spool:
 """
 
 
-@pytest.mark.full
 def test_a_sensor_that_runs_alone_pins_and_answers_what_the_control_stream_asks(
     network: Network, plant: Path, tmp_path: Path
 ) -> None:
