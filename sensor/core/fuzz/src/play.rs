@@ -113,9 +113,12 @@ impl Room {
             spares: _,
             room: _,
         } = opcua;
-        (*subscriptions, *names, *data_sets, *points, *polls, *node_texts, *held_bytes) = Default::default();
+        (*subscriptions, *names, *points, *polls, *node_texts, *held_bytes) = Default::default();
         if structures.bytes() != self.standard_bytes {
             *structures = Default::default();
+        }
+        if data_sets.bytes() > 0 {
+            *data_sets = Default::default();
         }
     }
 
