@@ -1,13 +1,16 @@
 """Normality: facts learned from records, in a file of their own, proposed until a person approves them.
 
-The file is Parquet; what is said of the whole stands in its metadata, key `icsight.baseline`, as JSON.
+The file is a zip archive: `baseline.json` says what holds of the whole, `facts.parquet` holds the facts, and other detectors add
+members of their own (`Normality.extras`). Each member has a checksum, so that a damaged file is told and never half believed.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from dataclasses import dataclass, fields, replace
+import zipfile
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 import polars as pl
@@ -20,11 +23,20 @@ if TYPE_CHECKING:
 
 Phase = Literal["provisional", "proposed", "enforced"]
 
-METADATA: Final = "icsight.baseline"
-"""Key of the file's metadata."""
+SAID: Final = "baseline.json"
+"""Member of the file that says what holds of the whole."""
 
-FORMAT: Final = 1
+FACTS: Final = "facts.parquet"
+"""Member of the file that holds the facts."""
+
+FORMAT: Final = 2
 """Version of the file."""
+
+MEMBERS: Final = 64
+"""Most members of a file."""
+
+MEMBER_BYTES: Final = 512 * 1024 * 1024
+"""Most bytes of a member."""
 
 LATE_PARTS: Final = 3
 """The share of facts that were first seen in the last third of learning tells how much of what comes later will be new anyway."""
@@ -48,6 +60,8 @@ class Normality:
         sources: what it was learned from.
         approved_by: who approved it.
         approved: when, nanoseconds since 1970; 0: not yet.
+        extras: what other detectors learned from the same records, by name of the file's member, such as `anomaly/points.json`.
+            Whoever adds one reads it, too; here they are carried only, and not in a checkpoint.
     """
 
     facts: pl.DataFrame
@@ -59,6 +73,7 @@ class Normality:
     sources: tuple[str, ...] = ()
     approved_by: str = ""
     approved: int = 0
+    extras: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     def novelty(self) -> Mapping[str, float]:
         """By kind of fact, the share first seen in the last third of learning: how much of what comes will be new anyway.
@@ -88,8 +103,8 @@ class Normality:
 
     @property
     def said(self) -> dict[str, Any]:
-        """All but the facts, as JSON can hold it."""
-        names = [each.name for each in fields(self) if each.name != "facts"]
+        """All but the facts and the extras, as JSON can hold it."""
+        names = [each.name for each in fields(self) if each.name not in {"facts", "extras"}]
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -101,12 +116,17 @@ class Normality:
         return cls(held, **whole)
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all. Raises BaselineError."""
-        said = {"format": FORMAT, **self.said}
+        """Write the file, whole or not at all; the same content gives the same bytes. Raises BaselineError."""
+        said = json.dumps({"format": FORMAT, **self.said}, ensure_ascii=False, indent=1).encode()
+        facts = io.BytesIO()
+        self.facts.drop("key").write_parquet(facts)
         part = path.with_name(f".{path.name}.part")
         try:
-            self.facts.drop("key").write_parquet(part, metadata={METADATA: json.dumps(said, ensure_ascii=False)})
-            with part.open("rb") as file:
+            with part.open("wb") as file:
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                    for name, content in {SAID: said, FACTS: facts.getvalue(), **self.extras}.items():
+                        archive.writestr(zipfile.ZipInfo(name), content)
+                file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
@@ -116,9 +136,26 @@ class Normality:
     def load(cls, path: Path) -> Self:
         """Read a file. Raises BaselineError."""
         try:
-            said = cast("dict[str, Any]", json.loads(pl.read_parquet_metadata(path)[METADATA]))
+            members = _members(path)
+            said = cast("dict[str, Any]", json.loads(members.pop(SAID)))
             if said.pop("format") != FORMAT:
                 raise BaselineError(f"{path}: a baseline of another version: learn it anew with `icsight baseline learn`")
-            return cls.of(pl.read_parquet(path), said)
-        except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
-            raise BaselineError(f"{path}: not a baseline ({error}): `icsight baseline learn` writes one") from error
+            facts = pl.read_parquet(io.BytesIO(members.pop(FACTS)))
+            return replace(cls.of(facts, said), extras=members)
+        except (
+            OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException, zipfile.BadZipFile,
+        ) as error:  # fmt: skip
+            reason = " ".join(str(error).split())
+            raise BaselineError(f"{path}: not a baseline ({reason}): `icsight baseline learn` writes one") from error
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    """The members of a file, their checksums tested. Raises OSError, BadZipFile, or ValueError where a bound is passed."""
+    with zipfile.ZipFile(path) as archive:
+        listed = archive.infolist()
+        if len(listed) > MEMBERS:
+            raise ValueError(f"it has more than {MEMBERS} members")
+        for member in listed:
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 or member.file_size > MEMBER_BYTES:
+                raise ValueError(f"{member.filename[:40]} is compressed, encrypted or larger than {MEMBER_BYTES >> 20} MiB")
+        return {member.filename: archive.read(member) for member in listed}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteSingleRegisterRequest
 
 from api.cli import icsight
+from detection.baseline.normality import BaselineError, Normality
 from tests.rules.wire import HMI, INTRUDER, PLC, Capture
 
 if TYPE_CHECKING:
@@ -95,6 +99,42 @@ def test_a_file_that_is_no_baseline_is_one_line_that_says_what_to_do(quiet: Path
     assert outcome.exit_code == 2
     assert outcome.stderr.count("\n") == 1
     assert "icsight baseline learn" in outcome.stderr
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), shorter=st.booleans())
+def test_a_damaged_file_is_one_line_or_is_read_as_it_was(learned: Path, where: float, bit: int, *, shorter: bool) -> None:
+    whole = learned.read_bytes()
+    place = int(where * len(whole))
+    damaged = learned.with_suffix(".damaged")
+    damaged.write_bytes(whole[:place] if shorter else whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+    again, reason = loaded(damaged)
+    if again is None:
+        assert "\n" not in reason
+        assert "icsight baseline learn" in reason
+    else:
+        # A bit of the archive that says nothing of its content, such as the time of a member.
+        assert again.facts.equals(Normality.load(learned).facts)
+        assert again.said == Normality.load(learned).said
+
+
+def loaded(file: Path) -> tuple[Normality | None, str]:
+    """A baseline, or why it cannot be read."""
+    try:
+        return Normality.load(file), ""
+    except BaselineError as error:
+        return None, str(error)
+
+
+def test_what_other_detectors_add_to_a_baseline_is_kept(learned: Path) -> None:
+    normal = Normality.load(learned)
+    assert normal.extras == {}
+    replace(normal, extras={"anomaly/points.json": b"[1]", "anomaly/empty": b""}).save(learned)
+    said("baseline", "approve", learned, "--by", "Li Na")
+    assert Normality.load(learned).extras == {"anomaly/points.json": b"[1]", "anomaly/empty": b""}
+    bytes_of_it = learned.read_bytes()
+    Normality.load(learned).save(learned)
+    assert learned.read_bytes() == bytes_of_it
 
 
 def test_two_ways_of_saying_what_is_normal_are_refused(quiet: Path, learned: Path) -> None:
