@@ -230,6 +230,14 @@ def statement(start: int, end: int, alert: str = "a1") -> Statement:
     return Statement(start, end, pairs=(("10.0.0.1", "10.0.1.2"),), alert=alert)
 
 
+def test_packets_and_indexes_are_for_the_eyes_of_their_owner(tmp_path: Path) -> None:
+    ring = kept(tmp_path / "ring", wrote(tmp_path / "made.pcap", [(1000, frame(1, 1400))]))
+    assert {path.suffix: path.stat().st_mode & 0o777 for path in ring.iterdir() if path.stat().st_size} == {
+        ".pcapng": 0o600,
+        ".index": 0o600,
+    }
+
+
 def test_a_pin_survives_the_ring_and_is_given_out_once(tmp_path: Path) -> None:
     ring = tmp_path / "ring"
     evil = [(1000 + number, frame(7, 60)) for number in range(20)]

@@ -290,7 +290,13 @@ fn restore(path: &Path) -> io::Result<()> {
 
 fn write_index(path: &Path, index: &Index) -> io::Result<()> {
     let draft = path.with_extension("part");
-    let written = fs::write(&draft, index.encode()).and_then(|()| fs::rename(&draft, path.with_extension(INDEX)));
+    // Who talked with whom is for the same eyes as what was said.
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&draft)
+        .and_then(|mut file| file.write_all(&index.encode()))
+        .and_then(|()| fs::rename(&draft, path.with_extension(INDEX)));
     if written.is_err() {
         drop(fs::remove_file(&draft));
     }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use hashbrown::HashSet;
 use wire::packet::{Address, LinkType, Packet};
@@ -20,6 +22,10 @@ const CLOSE_BYTES: u64 = 16 * 1024;
 const LAST_BYTES: usize = 2 * 1024;
 /// Bytes at the start of a segment in which its interfaces are described first.
 const HEAD_BYTES: usize = 64 * 1024;
+/// Threads that look into indexes, each its own share of the segments: what they wait for is the disk.
+const SEEKERS: usize = 4;
+/// Segments that each of them may be ahead of reading, so that a disk has much to fetch side by side and little is held.
+const AHEAD: usize = 2;
 
 /// Which packets.
 #[derive(Clone, Debug, Default)]
@@ -105,13 +111,32 @@ pub fn slice(folders: &[(PathBuf, i64, i64)], query: &Query, comment: &str) -> i
             all.seen = all.hashes();
         }
         let span = (query.from.max(*from), query.to.min(*to));
-        for path in ring::segments(folder)? {
-            if all.is_limited {
-                break;
+        let paths = ring::segments(folder)?;
+        thread::scope(|scope| {
+            let seekers: Vec<_> = (0..SEEKERS)
+                .map(|first| {
+                    let (sender, seeker) = mpsc::sync_channel(AHEAD);
+                    let share = paths.iter().skip(first).step_by(SEEKERS);
+                    scope.spawn(move || {
+                        for path in share {
+                            if sender.send(seek(path, span, query)).is_err() {
+                                break;
+                            }
+                        }
+                    });
+                    seeker
+                })
+                .collect();
+            for (path, seeker) in paths.iter().zip(seekers.iter().cycle()) {
+                if all.is_limited {
+                    break;
+                }
+                // What has been removed meanwhile is no longer there.
+                if let Ok(Ok(Some(sought))) = seeker.recv() {
+                    drop(collect(path, sought, span, &mut all, query.limit));
+                }
             }
-            // What has been removed meanwhile is no longer there.
-            drop(collect(&path, span, query, &mut all));
-        }
+        });
     }
     let Collected { mut found, mut data, parts, is_limited, .. } = all;
     // The sort is stable: packets of one time stay in the order in which they came.
@@ -142,11 +167,19 @@ fn open(path: &Path) -> io::Result<Index> {
     Index::open(&path.with_extension(INDEX)).or_else(|_| ring::scan(path))
 }
 
-fn collect(path: &Path, span: (i64, i64), query: &Query, all: &mut Collected) -> io::Result<()> {
+/// What a segment has of a query's packets.
+struct Sought {
+    summary: Summary,
+    /// Where they are, in order; at least one.
+    places: Vec<u64>,
+    segment: Window,
+}
+
+/// Looks for a query's packets in a segment's index, and asks the system for them; None where there are none.
+fn seek(path: &Path, (from, to): (i64, i64), query: &Query) -> io::Result<Option<Sought>> {
     let index = open(path)?;
-    let (from, to) = span;
     if index.summary.packets == 0 || index.summary.last < from || index.summary.first > to {
-        return Ok(());
+        return Ok(None);
     }
     let takes_all = query.flows.is_empty() && query.pairs.is_empty();
     let wanted: Vec<&Conversation> = index.conversations.iter().filter(|known| takes_all || query.names(known)).collect();
@@ -164,11 +197,16 @@ fn collect(path: &Path, span: (i64, i64), query: &Query, all: &mut Collected) ->
     places.sort_unstable();
     places.dedup();
     if places.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let mut segment = Window { file: File::open(path)?, start: 0, bytes: Vec::new(), end: index.summary.bytes };
-    let mut links = segment.links(places.iter().copied().min().unwrap_or_default())?;
+    let segment = Window { file: File::open(path)?, start: 0, bytes: Vec::new(), end: index.summary.bytes };
     segment.announce(&places);
+    Ok(Some(Sought { summary: index.summary, places, segment }))
+}
+
+fn collect(path: &Path, sought: Sought, (from, to): (i64, i64), all: &mut Collected, limit: usize) -> io::Result<()> {
+    let Sought { summary, places, mut segment } = sought;
+    let mut links = segment.links(places.first().copied().unwrap_or_default())?;
     let before = all.found.len();
     for number in 0..places.len() {
         let ahead = places.get(number..).unwrap_or_default();
@@ -178,7 +216,7 @@ fn collect(path: &Path, span: (i64, i64), query: &Query, all: &mut Collected) ->
                 if !all.seen.is_empty() && all.seen.contains(&(ts, hash(data))) {
                     continue;
                 }
-                if all.data.len() + data.len() > query.limit {
+                if all.data.len() + data.len() > limit {
                     all.is_limited = true;
                     break;
                 }
@@ -197,7 +235,7 @@ fn collect(path: &Path, span: (i64, i64), query: &Query, all: &mut Collected) ->
     }
     let packets = (all.found.len() - before) as u64;
     if packets > 0 {
-        all.parts.push(Part { path: path.to_owned(), summary: index.summary, packets });
+        all.parts.push(Part { path: path.to_owned(), summary, packets });
     }
     Ok(())
 }
@@ -234,11 +272,14 @@ struct Window {
 impl Window {
     /// Tells the system which parts of the file will be read, so that a disk can fetch them side by side.
     fn announce(&self, mut places: &[u64]) {
+        let will_read = |place, length| {
+            // Advice: where it is not taken the parts are read as they come.
+            let _ = rustix::fs::fadvise(&self.file, place, std::num::NonZeroU64::new(length), rustix::fs::Advice::WillNeed);
+        };
+        will_read(0, HEAD_BYTES as u64);
         while let Some(&place) = places.first() {
             let (count, length) = close(places);
-            // Advice: where it is not taken the parts are read as they come.
-            let length = std::num::NonZeroU64::new(length as u64);
-            let _ = rustix::fs::fadvise(&self.file, place, length, rustix::fs::Advice::WillNeed);
+            will_read(place, length as u64);
             places = places.get(count..).unwrap_or_default();
         }
     }
