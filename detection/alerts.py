@@ -53,7 +53,8 @@ class Alert:
     client_ip: str | None
     server_ip: str | None
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """`texts` (language → title, summary, expected, observed, next_steps), `target` (field → value), `techniques`,
+    """`texts` (language → title, summary, expected, observed, next_steps), `target` (field → value),
+    `posture` (whether it says how a server is set up and not that something happened: it is no alarm), `techniques`,
     `technique_aliases`, `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as
     `Related`), `part_of` (id of the stronger alert that it became part of, or null)."""
 
@@ -61,6 +62,11 @@ class Alert:
     def part_of(self) -> str | None:
         """Id of the stronger alert that tells this one too, under `related`; None where the alert stands for itself."""
         return cast("str | None", self.body.get("part_of"))
+
+    @property
+    def posture(self) -> bool:
+        """Whether it says how a server is set up, and not that something happened: it counts as no alarm."""
+        return bool(self.body.get("posture"))
 
 
 def moment(nanoseconds: int) -> str:
@@ -98,6 +104,7 @@ def flat(alert: Alert, language: str) -> dict[str, Any]:
         "client.ip": alert.client_ip,
         "server.ip": alert.server_ip,
         **alert.body["target"],
+        "posture": alert.posture,
         "techniques": alert.body["techniques"],
         "technique_aliases": alert.body["technique_aliases"],
         "expected": texts["expected"],

@@ -5,7 +5,7 @@ alerts about the same client and server that begin within an hour of one another
 that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it. Findings
 of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets; but of
 two that are as strong, one that says what was done tells the story of one that only says by whom, when, where or how it was
-answered, whichever came first.
+answered, whichever came first. Posture (how a server is set up) is no part of any story.
 
 Everything is decided in the order in which findings become known (event, sequence, row): the same records give the same alerts
 to the byte, however they are grouped into steps.
@@ -158,9 +158,8 @@ class _Book:
     def _begin(self, session: Session) -> OpenAlert:
         """A new alert that takes weaker ones in, or a place at a stronger one."""
         moment = session.order[0]
-        story = [
-            self.held[name] for name in self._of_client.get(session.client, ()) if moment - self.held[name].first <= STORY_NS
-        ]
+        near = () if session.rule.posture else self._of_client.get(session.client, ())
+        story = [self.held[name] for name in near if moment - self.held[name].first <= STORY_NS]
         parents = [alert for alert in story if self._tells(alert, session) and _one_story(alert, session)]
         parent = max(parents, key=lambda alert: (self._strength(alert.rule), -alert.first, alert.id), default=None)
         record = session.records_first[0]
@@ -224,7 +223,7 @@ class _Book:
 
     def _enter(self, alert: OpenAlert) -> None:
         self._latest[alert.cause] = alert.id
-        if alert.raised:
+        if alert.raised and not self._rules[alert.rule].posture:
             self._of_client.setdefault(alert.client, []).append(alert.id)
 
     def _strength(self, rule: str) -> tuple[int, bool]:
@@ -346,6 +345,7 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
         body={
             "texts": {language: written(rule.text(language), fields) for language in LANGUAGES},
             "target": target,
+            "posture": rule.posture,
             "techniques": techniques,
             "technique_aliases": [alias for name in techniques for alias in attack.techniques()[name].aliases],
             "records": [*known.records_first, *known.records_last],

@@ -181,6 +181,8 @@ class Pipeline:
                 baseline, deviations = learn(baseline, taken)
                 derived = [_derived(taken[-1].header, deviations)]
             rules, findings = self.detector.step(before.rules, [*taken, *derived])
+            if baseline is not None:
+                findings = {name: rows for name, rows in findings.items() if not self.detector.rules[name].section.unless_learned}
             alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
             runs[run] = RunState(rules, alerts, baseline)
             upserts += grown

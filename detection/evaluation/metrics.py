@@ -130,6 +130,8 @@ class Figures:
     """False alerts by severity."""
     false_rules: Mapping[str, int]
     """False alerts by rule or detector, most first."""
+    posture: int
+    """Alerts about how servers are set up; they are neither true nor false, and find no event."""
     always: Simple
     """An alert each minute for each pair of addresses."""
     random: Simple
@@ -160,6 +162,7 @@ def figures(results: Sequence[Result]) -> Figures:
         false_alerts=Rate(len(false), sum(result.normal_seconds for result in results) / 3_600),
         false_severities=dict(Counter(alert.severity for alert in false)),
         false_rules=dict(Counter(alert.rule for alert in false).most_common()),
+        posture=sum(len(result.observation.posture) for result in results),
         always=_simple(results, lambda result: result.observation.active_seconds / ALWAYS_SECONDS, certain=True),
         random=_simple(results, lambda result: float(len(result.observation.sightings)), certain=False),
     )

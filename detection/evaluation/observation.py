@@ -72,6 +72,9 @@ class Observation:
     """What detection said of a capture, and the capture's own measures."""
 
     sightings: tuple[Sighting, ...]
+    """Its alarms; posture is none."""
+    posture: tuple[Sighting, ...]
+    """What it said of how servers are set up: neither true nor false of any attack."""
     start: int
     """Time of the first record, nanoseconds since 1970; 0 without records."""
     end: int
@@ -174,9 +177,11 @@ def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = ()
     alerts, warnings = detect(str(capture), cast("Pipeline", observer), normal=normal)
     heard = pl.concat(observer.heard).unique().sort() if observer.heard else pl.Series(dtype=pl.Int64())
     times = [array for array in observer.times.values() if len(array)]
+    # What became part of a stronger alert is told there.
+    told = [alert for alert in alerts if alert.part_of is None]
     return Observation(
-        # What became part of a stronger alert is told there.
-        sightings=tuple(_sighting(observer, alert) for alert in alerts if alert.part_of is None),
+        sightings=tuple(_sighting(observer, alert) for alert in told if not alert.posture),
+        posture=tuple(_sighting(observer, alert) for alert in told if alert.posture),
         start=min((int(array.min()) for array in times), default=0),
         end=max((int(array.max()) for array in times), default=0),
         active_seconds=active_seconds(heard.to_list()),

@@ -57,7 +57,8 @@ def as_lines(report: Report, *, markdown: bool) -> list[str]:
     """Tables: by data set, by kind, missed events, false alerts."""
     lines = _table(
         ["data set", "captures", "events found", "shown by records", "shown on the wire", "delay s", "technique", "of any",
-         "alerts true", "false", "a day (95 %)", "high or critical", "always: recall, precision", "random: recall, precision"],
+         "alerts true", "false", "a day (95 %)", "high or critical", "posture",
+         "always: recall, precision", "random: recall, precision"],
         [[name, *_row(part)] for name, part in [*report.parts().items(), ("all", report.total)]],
         markdown=markdown,
     )  # fmt: skip
@@ -122,6 +123,7 @@ def _row(part: Figures) -> list[str]:
         str(part.false_alerts.count),
         _rate(part.false_alerts),
         str(part.false_severe),
+        str(part.posture),
         _simple(part.always),
         _simple(part.random),
     ]
@@ -200,6 +202,7 @@ def _plain(part: Figures) -> dict[str, Any]:
         "false_alerts_severe": part.false_severe,
         "false_alerts_by_severity": dict(part.false_severities),
         "false_alerts_by_rule": dict(part.false_rules),
+        "posture_findings": part.posture,
         "normal_hours": part.false_alerts.hours,
         "false_alerts_per_hour": None if hour is None else dict(zip(("rate", "least", "most"), hour, strict=True)),
         "false_alerts_per_day": None if day is None else dict(zip(("rate", "least", "most"), day, strict=True)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -119,6 +119,8 @@ def _alert_form(rule: Rule) -> Iterator[str]:
             yield f"names {name}, which release 19 does not have" + (f": write {newer[0]}" if newer else "")
     if not rule.section.test:
         yield "does not say in icsight.test which protocol stack made its test traffic"
+    if rule.posture and rule.level != "informational":
+        yield "is about posture, which is no alarm: make its level informational"
     if rule.section.about == "circumstances" and "client.ip" not in rule.cause:
         yield "is about circumstances, but its alerts name no client whose acts could tell them: add client.ip to group-by"
     yield from _text_form(rule)
@@ -231,6 +233,8 @@ def run_tests(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
 
 def _with_sources(rule: Rule, rules: Sequence[Rule]) -> list[Rule]:
     """A rule and those that it rests on; only they can make it fire. Sources do not raise alerts of their own here."""
+    # Long test traffic has a beginning to learn from.
+    rule = replace(rule, section=rule.section.model_copy(update={"unless_learned": False}))
     wanted = [rule]
     for each in wanted:
         wanted += [other for other in rules if {other.name, other.id} & set(each.sources) and other not in wanted]

@@ -31,6 +31,9 @@ LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 DEFAULT_WINDOW_SECONDS: Final = 3600
 """Findings of one cause that lie closer than this are one alert."""
 
+POSTURE_WINDOW_SECONDS: Final = 86_400
+"""The same for rules about posture."""
+
 
 class RuleError(Exception):
     """A rule cannot be used. The text is one line with the file and the reason.
@@ -72,11 +75,15 @@ class Section(BaseModel):
     """How close findings of one cause must lie to be one alert."""
     target: tuple[str, ...] | None = None
     """Fields that, with client and server, name what the alert is about."""
-    about: Literal["act", "circumstances"] = "act"
-    """What a finding says: what was done, or only by whom, when, where or how it was answered.
+    about: Literal["act", "circumstances", "posture"] = "act"
+    """What a finding says: what was done, or only by whom, when, where or how it was answered; or how a server is set up.
 
-    Of alerts of one level about the same client, server and target those about acts tell the story.
+    Of alerts of one level about the same client, server and target those about acts tell the story. Posture is true each day
+    until somebody changes it, and no attack: it is one alert for each server, for all clients and while it recurs within a day,
+    apart from all stories, and is no alarm.
     """
+    unless_learned: bool = False
+    """Whether the rule keeps silent where normality is known, because what differs from it says the same and better."""
     newcomers: bool = False
     """For value_count: only records that bring a value which their window did not have are findings."""
     test: str = ""
@@ -127,6 +134,11 @@ class Rule:
         return self.section.confidence
 
     @property
+    def posture(self) -> bool:
+        """Whether it says how a server is set up, and not that something happened."""
+        return self.section.about == "posture"
+
+    @property
     def timespan_seconds(self) -> int:
         """How far a correlation's window reaches back; 0 for a rule over a table."""
         timespan = None if self.correlation is None else self.correlation.timespan
@@ -135,7 +147,7 @@ class Rule:
     @property
     def window_seconds(self) -> int:
         """How close findings of one cause must lie to be one alert; never less than a correlation's own window."""
-        return max(self.section.window_seconds, self.timespan_seconds)
+        return max(POSTURE_WINDOW_SECONDS if self.posture else self.section.window_seconds, self.timespan_seconds)
 
     @property
     def techniques(self) -> list[str]:
@@ -174,7 +186,8 @@ class Rule:
         that several groups can be one alert: client and server, grouped by or counted, and target of what it groups by.
         """
         if self.correlation is None:
-            return list(dict.fromkeys(("client.ip", "server.ip", *self.target)))
+            parties = ("server.ip",) if self.posture else ("client.ip", "server.ip")
+            return list(dict.fromkeys((*parties, *self.target)))
         group = list(self.correlation.group_by or [])
         if not self.section.newcomers:
             return group

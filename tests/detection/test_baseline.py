@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from detection.baseline import facts
 from detection.baseline.detector import BaselineState, step
-from detection.pipeline import RunState, State
-from tests.detection.traffic import EPOCH, SECOND, START, busy_day, cuts, request
+from detection.pipeline import Pipeline, RunState, State
+from detection.sigma.rule import load
+from detection.site import Site
+from tests.detection.traffic import EPOCH, SECOND, START, busy_day, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import pytest
 
@@ -120,3 +123,18 @@ def test_the_state_comes_back_from_a_checkpoint_as_it_was() -> None:
     assert again.normal.facts.to_dicts() == baseline.normal.facts.to_dicts()
     (rest,) = cuts(records[80:], [])
     assert step(again, rest)[1].to_dicts() == step(baseline, rest)[1].to_dicts()
+
+
+def test_a_rule_for_where_nothing_is_learned_keeps_silent_where_normality_is_known(tmp_path: Path) -> None:
+    write_rules(
+        tmp_path,
+        rule("stranger", "low", {"selection": {"client.ip": "10.0.0.66"}}, icsight={"unless_learned": True}),
+        rule("write", "high", {"selection": {"modbus.function_code": 6}}),
+    )
+    pipeline = Pipeline.of(load([tmp_path]), Site())
+    (batches,) = cuts([request(1, client="10.0.0.66"), request(2, function=6)], [])
+    learning = RunState(baseline=BaselineState.learning(START, START + LEARNED * SECOND))
+    _, without = pipeline.step(State(), batches)
+    _, known = pipeline.step(State({("test", EPOCH): learning}), batches)
+    assert [alert.rule for alert in without] == ["stranger", "write"]
+    assert [alert.rule for alert in known] == ["write"]

@@ -376,3 +376,24 @@ def test_state_of_rules_that_are_gone_or_have_changed_does_no_harm(tmp_path: Pat
     )
     _, upserts = Pipeline.of(load([new]), Site()).step(State.from_json(state.to_json()), made[1])
     assert {alert.rule for alert in upserts} <= {"write", "sweep"}
+
+
+def test_posture_is_one_alert_of_a_server_for_all_clients_and_no_part_of_any_story(tmp_path: Path) -> None:
+    posture = {"about": "posture"}
+    write_rules(
+        tmp_path,
+        rule("weak", "informational", {"selection": {"modbus.function_code": 3}}, icsight=posture),
+        rule("write", "high", {"selection": {"modbus.function_code": 6}}),
+    )
+    hour = 3_600
+    records = [
+        request(0, client="10.0.0.1"),
+        request(1, client="10.0.0.1", function=6),
+        request(2, client="10.0.0.2"),
+        request(20 * hour, client="10.0.0.3"),
+        request(60 * hour, client="10.0.0.3"),
+    ]
+    found = detect(Pipeline.of(load([tmp_path]), Site()), cuts(records, [2]))
+    told = sorted((alert.rule, alert.posture, alert.client_ip, alert.count, alert.part_of) for alert in found.values())
+    assert told == [("weak", True, None, 1, None), ("weak", True, None, 3, None), ("write", False, "10.0.0.1", 1, None)]
+    assert not any(alert.body["related"] for alert in found.values())

@@ -57,5 +57,5 @@ def result(
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> Result:
     events, alerts = tuple(events), tuple(alerts)
-    seen = Observation(alerts, 0, int(seconds * SECOND), seconds, 1_000, frozenset(pairs), ())
+    seen = Observation(alerts, (), 0, int(seconds * SECOND), seconds, 1_000, frozenset(pairs), ())
     return Result("made", Path("capture.pcap"), seen, events, judge(events, alerts, tolerance_seconds), tolerance_seconds)
