@@ -8,6 +8,7 @@ it reads an input (`sensor/core/fuzz/fuzz_targets`, and `src/script.rs` for thos
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import struct
 from pathlib import Path
@@ -23,6 +24,7 @@ TARGETS: Final = {
     "engine": 2_048,
     "identity": 256,
     "modbus": 320,
+    "modbus_message": 260,
     "opcua": 512,
     "opcua_message": 512,
     "opcua_pubsub": 256,
@@ -205,6 +207,16 @@ def modbus_seeds() -> Iterator[bytes]:
                     yield script(manner, (event(data, is_client=asks) for data, asks in units), TARGETS["modbus"])
 
 
+def modbus_message_seeds() -> Iterator[bytes]:
+    """A request and what is said next on port 502, without their headers, behind the unit and the request's length."""
+    for path in captures():
+        said = [each for each in payloads(path) if 502 in each.ports and len(each.data) > 8]
+        for one, other in itertools.pairwise(said):
+            request, answer = one.data[7:], other.data[7:]
+            yield bytes([one.data[6], min(len(request), 255)]) + request + answer
+            yield one.data
+
+
 def opcua_corpus() -> list[bytes]:
     """The messages of the corpus, in order of their names: a test's messages follow each other."""
     root = folder()
@@ -255,6 +267,7 @@ MAKERS: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "engine": engine_seeds,
     "identity": identity_seeds,
     "modbus": modbus_seeds,
+    "modbus_message": modbus_message_seeds,
     "opcua": opcua_seeds,
     "opcua_message": opcua_bodies,
     "opcua_pubsub": pubsub_seeds,

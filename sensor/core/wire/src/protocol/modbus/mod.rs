@@ -3,11 +3,11 @@
 //! Sources: MODBUS Application Protocol Specification V1.1b3 ("MAP"), MODBUS Messaging on TCP/IP Implementation Guide V1.0b ("GUIDE"), MODBUS over
 //! Serial Line Specification and Implementation Guide V1.02 ("SERIAL").
 
-mod check;
+pub mod check;
 mod conversation;
 pub mod frame;
 pub mod function;
-mod identity;
+pub mod identity;
 pub mod point;
 mod row;
 
