@@ -54,9 +54,10 @@ class Alert:
     server_ip: str | None
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """`texts` (language → title, summary, expected, observed, next_steps), `target` (field → value),
-    `posture` (whether it says how a server is set up and not that something happened: it is no alarm), `techniques`,
-    `technique_aliases`, `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as
-    `Related`), `part_of` (id of the stronger alert that it became part of, or null)."""
+    `posture` (whether it says how a server is set up and not that something happened: it is no alarm),
+    `techniques` (its rule's own, then those of what belongs to it), `technique_aliases`,
+    `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as `Related`),
+    `part_of` (id of the stronger alert that it became part of, or null)."""
 
     @property
     def part_of(self) -> str | None:

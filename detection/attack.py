@@ -45,6 +45,11 @@ def tactics() -> Mapping[str, str]:
     return content["tactics"]
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two identifiers of release 19 name one technique, or one of them a sub-technique of the other."""
+    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+
+
 def named_by(tags: list[SigmaRuleTag]) -> list[str]:
     """Identifiers of the techniques that a rule's tags name (`attack.t0846`), whether they exist or not."""
     return [tag.name.upper() for tag in tags if tag.namespace == "attack" and tag.name[:1] in "tT" and tag.name[1:2].isdigit()]

@@ -3,9 +3,13 @@
 Findings are one alert while they share rule, client, server and target and follow one another within the rule's window. Of
 alerts about the same client and server that begin within an hour of one another, the strongest tells the story: weaker findings
 that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it. Findings
-of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets; but of
-two that are as strong, one that says what was done tells the story of one that only says by whom, when, where or how it was
-answered, whichever came first. Posture (how a server is set up) is no part of any story.
+of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets or are
+different acts; but of two that are as strong, one that says what was done tells the story of one that only says by whom, when,
+where or how it was answered, and a sweep that of what was met on its way, whichever came first. Acts are different where their
+rules have no technique in common: someone who clears counters and reads out a program has done two things.
+Posture (how a server is set up) is no part of any story.
+
+An alert names the techniques of all that it tells: its rule's own, then those of what belongs to it, the gravest first.
 
 Everything is decided in the order in which findings become known (event, sequence, row): the same records give the same alerts
 to the byte, however they are grouped into steps.
@@ -26,7 +30,7 @@ from detection.sigma.rule import LANGUAGES, LEVELS, Rule
 from detection.texts import written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from collector.stream import Run
     from detection.rules import Findings
@@ -190,22 +194,24 @@ class _Book:
 
     def _tells(self, alert: OpenAlert, session: Session) -> bool:
         """Whether an alert is strong enough to tell what a later session found too."""
-        level, act = self._strength(alert.rule)
-        others_level, others_act = self._strength(session.rule.name)
+        level, breadth = self._strength(alert.rule)
+        others_level, others_breadth = self._strength(session.rule.name)
         if not alert.raised or level < others_level:
             return False
         if level > others_level:
             return True
+        if breadth < others_breadth or (breadth == others_breadth and self._differ(alert.rule, session.rule.name)):
+            return False
         soon = session.order[0] - alert.first <= EQUAL_NS
-        return soon and act >= others_act and alert.rule != session.rule.name and _one_matter(alert, session)
+        return soon and alert.rule != session.rule.name and _one_matter(alert, session)
 
     def _takes_in(self, begun: OpenAlert, moment: int, alert: OpenAlert) -> bool:
         """Whether an alert that begins at this moment is stronger than an earlier one."""
-        level, act = self._strength(begun.rule)
-        others_level, others_act = self._strength(alert.rule)
+        level, breadth = self._strength(begun.rule)
+        others_level, others_breadth = self._strength(alert.rule)
         if level != others_level:
             return level > others_level
-        return act > others_act and moment - alert.first <= EQUAL_NS and _one_matter(begun, alert)
+        return breadth > others_breadth and moment - alert.first <= EQUAL_NS and _one_matter(begun, alert)
 
     def _tell(self, parent: str | None, grown: Mapping[str, Part], moment: int) -> None:
         """Add findings to the alerts that they belong to, up to the strongest."""
@@ -226,9 +232,31 @@ class _Book:
         if alert.raised and not self._rules[alert.rule].posture:
             self._of_client.setdefault(alert.client, []).append(alert.id)
 
-    def _strength(self, rule: str) -> tuple[int, bool]:
-        """Level, and whether the rule says what was done."""
-        return LEVELS.index(self._rules[rule].level), self._rules[rule].section.about == "act"
+    def _strength(self, rule: str) -> tuple[int, int]:
+        """Level, and how much the rule says: 0 only circumstances, 1 what was done, 2 that many things were done in a row."""
+        return LEVELS.index(self._rules[rule].level), breadth(self._rules[rule])
+
+    def _differ(self, one: str, other: str) -> bool:
+        """Whether the rules say that different things were done: no technique of one is one of the other."""
+        mine, others = self._rules[one], self._rules[other]
+        if breadth(mine) == 0 or not mine.techniques or not others.techniques:
+            return False
+        return not any(attack.same(technique, another) for technique in mine.techniques for another in others.techniques)
+
+
+def breadth(rule: Rule) -> int:
+    """How much a rule says: 0 only circumstances, 1 what was done, 2 that it was done with many values: a sweep."""
+    if rule.section.about != "act":
+        return 0
+    sweeps = rule.correlation is not None and rule.correlation.type.name == "VALUE_COUNT" and not rule.section.newcomers
+    return 2 if sweeps else 1
+
+
+def techniques_of(rule: Rule, related: Iterable[Rule]) -> list[str]:
+    """Techniques of an alert: its rule's own, then those of what belongs to it, graver and acts first."""
+    others = sorted(related, key=lambda each: (-LEVELS.index(each.level), -breadth(each), each.name))
+    named = (name for each in (rule, *others) for name in each.techniques)
+    return [name for name in dict.fromkeys(named) if name in attack.techniques()]
 
 
 def _one_story(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
@@ -311,7 +339,7 @@ def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
     counted = known.sample.get("count")
     measured = dict.fromkeys(MEASURES, known.sample.get(AMOUNT))
     fields = {**known.sample, **measured, "count": known.count, "event_count": counted, "value_count": counted}
-    techniques = [name for name in rule.techniques if name in attack.techniques()]
+    techniques = techniques_of(rule, (rules[name] for name in known.related if name in rules))
     related = [
         Related(
             rule=name,

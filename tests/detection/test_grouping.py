@@ -213,6 +213,39 @@ def test_equal_alerts_about_different_things_stand_for_themselves(tmp_path: Path
     assert [alert.part_of for alert in found] == [None, None], why
 
 
+def acts(folder: Path) -> Pipeline:
+    """Acts of two techniques and a sweep of a third, all of one level, and a weaker fourth."""
+    return one_rule(
+        folder,
+        rule("write", "medium", {"selection": {"modbus.function_code": 6}}, tags=["attack.t1692.001"]),
+        rule("reset", "medium", {"selection": {"modbus.function_code": 8}}, tags=["attack.t0816"]),
+        rule("any", None, {"selection": {"modbus.unit_id": 1}}),
+        rule(
+            "sweep",
+            "medium",
+            correlation=correlation("value_count", ["any"], "60s", PAIR, gte=3, field="modbus.address"),
+            tags=["attack.t0861"],
+        ),
+        rule("identify", "low", {"selection": {"modbus.function_code": 17}}, tags=["attack.t0888"]),
+    )
+
+
+@pytest.mark.parametrize("borders", [[], [1], [1, 2]], ids=str)
+def test_different_acts_stand_for_themselves_and_name_what_each_tells(tmp_path: Path, borders: list[int]) -> None:
+    made = cuts([request(moment, function=code) for moment, code in enumerate((6, 8, 17))], borders)
+    found = [alert for alert in detect(acts(tmp_path), made, through_text=True).values() if alert.part_of is None]
+    assert {alert.rule: alert.body["techniques"] for alert in found} == {"write": ["T1692.001", "T0888"], "reset": ["T0816"]}
+    assert {alert.rule: alert.body["technique_aliases"] for alert in found}["write"] == ["T0855"]
+
+
+@pytest.mark.parametrize("codes", [(6, 3, 3, 8), (3, 3, 3, 6, 8)], ids=["an act before", "all acts after"])
+@pytest.mark.parametrize("borders", [[], [1], [1, 2, 3, 4]], ids=str)
+def test_a_sweep_tells_what_was_done_on_its_way(tmp_path: Path, codes: tuple[int, ...], borders: list[int]) -> None:
+    made = cuts([request(moment, function=code, address=moment) for moment, code in enumerate(codes)], borders)
+    (listed,) = [alert for alert in detect(acts(tmp_path), made).values() if alert.part_of is None]
+    assert (listed.rule, listed.body["techniques"]) == ("sweep", ["T0861", "T0816", "T1692.001"])
+
+
 def strangers(folder: Path) -> Pipeline:
     """Two rules of one level, about acts at a unit and about who does anything at a server, and a weaker one."""
     return one_rule(
