@@ -7,6 +7,7 @@ import pwd
 import signal
 import sys
 import threading
+from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -91,8 +92,15 @@ def live_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def listening(options: dict[str, Any]) -> Listening | None:
-    """Take the values of `live_options` out of a command's options; None where no interface is named."""
+    """Take the values of `live_options` out of a command's options; None where no interface is named.
+
+    Raises CommandError where one is named twice.
+    """
     values = {field.name: options.pop(field.name) for field in fields(Listening) if field.name in options}
+    interfaces: tuple[str, ...] = values["interfaces"]
+    twice = [name for name, count in Counter(interfaces).items() if count > 1]
+    if twice:
+        raise CommandError(f"interface {twice[0]} is named twice: its packets would count twice. Name it once.")
     return Listening(**values) if values["interfaces"] else None
 
 
@@ -102,6 +110,13 @@ def packets_of(data: Path, options: dict[str, Any]) -> tuple[str, int] | None:
     return (str(data / PACKETS), quota_mib * MIB) if quota_mib else None
 
 
+def _named(context: click.Context, option: click.Parameter, name: str) -> str:
+    del context, option
+    if not name.strip() or not name.isprintable():
+        raise click.BadParameter(f"{name!r} is no name: give one that people can read")
+    return name
+
+
 @click.group()
 def sensor() -> None:
     """Record on a gateway."""
@@ -109,7 +124,7 @@ def sensor() -> None:
 
 @sensor.command()
 @click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
-@click.option("--name", default=LOCAL_SENSOR, show_default=True, metavar="NAME", help="Name of this sensor.")
+@click.option("--name", default=LOCAL_SENSOR, show_default=True, metavar="NAME", callback=_named, help="Name of this sensor.")
 @click.option("--site", default="", metavar="NAME", help="Name of its site.")
 @click.option("--user", metavar="NAME", help="Become this user, who owns the data folder, and keep the right to capture only.")
 @click.option(

@@ -43,12 +43,15 @@ def evidence(data: Path, output: Path, *, mask_values: bool, limit_mib: int, **a
         raise CommandError(f"{data}: no packets are kept here. `icsight run` keeps them unless --packets-quota is 0.")
     if output.suffix == ".json":
         raise CommandError(f"{output}: that name is the manifest's; end it in .pcapng")
+    manifest = output.with_suffix(".json")
+    for file in (output, manifest):
+        if file.exists():
+            raise CommandError(f"{file}: is there already, and evidence is not written over: give another name")
     try:
         statement = _statement(ring, **asked_for)
         asked = Asked(getpass.getuser(), time.time_ns(), _sensor(data), mask_values, limit_mib * MIB)
         found = packets.take(ring, statement, asked)
         output.write_bytes(found.file)
-        manifest = output.with_suffix(".json")
         manifest.write_text(json.dumps(found.manifest, indent=1) + "\n", encoding="utf-8")
     except EvidenceError as error:
         raise CommandError(str(error)) from error
@@ -63,6 +66,8 @@ def _statement(ring: Path, alert: str | None, flows: tuple[str, ...], start: str
     """What is asked for: what is pinned of an alert says which addresses and when; the other options narrow it."""
     first = ALWAYS[0] if start is None else _moment(start)
     last = ALWAYS[1] if end is None else _moment(end)
+    if first > last:
+        raise CommandError(f"--from {start} is later than --to {end}: give the earlier time first")
     if alert is None:
         return Statement(first, last, flows)
     known = packets.pinned(ring, alert)

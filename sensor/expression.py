@@ -34,7 +34,10 @@ def where(expression: str, names: Iterable[str]) -> pl.Expr:
         parsed = pl.sql_expr(quote_names(expression, known))
     except PolarsError as error:
         raise ValueError(f"the expression {expression!r} cannot be read: {str(error).splitlines()[0]}") from error
-    unknown = sorted(set(parsed.meta.root_names()) - set(known))
+    # Of a dotted name that is not there SQL has kept the part before the dot only.
+    dotted = {token[0] for token in _TOKEN.finditer(expression) if token[0][0] not in "'\""} - set(known)
+    parts = {name.partition(".")[0] for name in dotted}
+    unknown = sorted(dotted | (set(parsed.meta.root_names()) - set(known) - parts))
     if unknown:
         raise ValueError(
             f"the expression names {', '.join(unknown)}, which this table does not have; `icsight fields` lists them"

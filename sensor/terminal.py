@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
 EXIT_COULD_NOT: Final = 2
 """Exit status of a command that could not do what it was asked."""
@@ -21,6 +21,10 @@ EXIT_INTERRUPTED: Final = 130
 
 PROGRESS_SECONDS: Final = 0.2
 """Least time between two redraws of the progress line."""
+
+
+TRACE: Final = "ICSIGHT_TRACE"
+"""Environment variable: where it is set, a fault of icsight's own is told with all that Python says of it."""
 
 
 class CommandError(click.ClickException):
@@ -84,9 +88,10 @@ def progress(label: str) -> Generator[Progress]:
 
 
 def run(command: click.Command) -> NoReturn:
-    """Run a command as the process: a closed pipe ends it quietly, Ctrl-C with status 130, a `CommandError` with one line."""
+    """Run a command as the process: a closed pipe ends it quietly, Ctrl-C with status 130, whatever goes wrong with a line."""
     stdout = sys.stdout
     try:
+        _check_text(sys.argv[1:])
         status = command.main(standalone_mode=False, prog_name="icsight")
         sys.stdout.flush()
     except click.exceptions.Abort:
@@ -106,7 +111,29 @@ def run(command: click.Command) -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_COULD_NOT)
+    except Exception as error:
+        if os.environ.get(TRACE):
+            raise
+        told = f"{type(error).__name__}: {error}"
+        say(
+            "error",
+            f"icsight has a fault of its own ({told}). {TRACE}=1 before the command prints where: please report it.",
+            "red",
+        )
+        sys.exit(EXIT_COULD_NOT)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are no text: what is said of a file goes into records, JSON and pages. Raises CommandError."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = argument.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise CommandError(
+                f"{shown}: not UTF-8. Rename the file; a capture can also be given as standard input (-)."
+            ) from error
 
 
 def _interrupted() -> int:

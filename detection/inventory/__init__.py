@@ -1,10 +1,9 @@
 """The inventory: what devices there are, as far as traffic tells. A pure function of records.
 
-    found = inventory({"flow": flows, "modbus": requests, "device": facts})
+    found = inventory({"flow": flows, "modbus": requests, "opcua": calls, "device": facts})
 
 Addresses of one device are merged (`addresses`), what it said of itself is kept with its source (`attributes`), and what it is
-for
-is inferred from what it does, with the reason (`roles`).
+for is inferred from what it does, with the reason (`roles`).
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "modbus.exception_code",
         "modbus.pairing",
     ),
+    "opcua": (*PARTIES, "opcua.service"),
     "device": (
         "ts",
         "device.mac",
@@ -75,7 +75,7 @@ def inventory(records: Mapping[str, pl.DataFrame], language: str = "en") -> pl.D
     told = facts.group_by("device", maintain_order=True).agg(
         pl.struct("attribute", "value", "source", "confidence", "differs").alias("attributes")
     )
-    inferred = roles(records["flow"], records["modbus"], facts, addresses, language)
+    inferred = roles(records, facts, addresses, language)
     ranked = inferred.sort("confidence", "role", descending=[True, False]).group_by("device", maintain_order=True)
     by_device = ranked.agg(pl.struct("role", "confidence", "reason").alias("roles"))
     return frame.join(by_device, on="device", how="left").join(told, on="device", how="left").sort("device")

@@ -23,6 +23,15 @@ OPERATOR_SECONDS: Final = 20.0
 ENGINEERING: Final = (20, 21, 90)
 """Modbus functions of programming tools: file records and UMAS."""
 
+TAKING: Final = ("Read", "Publish", "HistoryRead")
+"""OPC UA services that bring values."""
+
+CHANGING: Final = ("Write", "Call")
+"""OPC UA services by which a process is operated."""
+
+SHAPING: Final = ("AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences")
+"""OPC UA services that change what a server has."""
+
 CONTROLLERS: Final = ("modbus", "s7comm", "s7comm_plus", "enip", "fins", "slmp", "ads", "codesys", "srtp")
 """Protocols that controllers answer."""
 
@@ -77,6 +86,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "keeper": "only reads, from {} server(s) every {} s",
         "tool": "uses functions of programming tools ({}) on {} server(s)",
         "writer": "writes to {} server(s) without reading regularly",
+        "taker": "only takes values, from {} server(s), by {}",
+        "acting": "takes values, by {}, and writes or calls methods on {} server(s)",
+        "changer": "writes or calls methods on {} server(s) without taking values regularly",
+        "shaper": "changes what {} server(s) have ({})",
         "client": "asks {} server(s) in {}",
         "routes": "sends for {} addresses that are not its own",
         "said": "says that it is one: {} ({})",
@@ -93,6 +106,10 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "keeper": "只读取：{} 个服务器，周期 {} 秒",
         "tool": "使用编程工具的功能（{}），涉及 {} 个服务器",
         "writer": "写入 {} 个服务器，但不周期性读取",
+        "taker": "只获取数值：{} 个服务器，通过 {}",
+        "acting": "通过 {} 获取数值，并对 {} 个服务器写入或调用方法",
+        "changer": "对 {} 个服务器写入或调用方法，但不周期性获取数值",
+        "shaper": "修改 {} 个服务器的节点（{}）",
         "client": "访问 {} 个服务器，协议 {}",
         "routes": "转发 {} 个不属于自己的地址",
         "said": "自述：{}（{}）",
@@ -105,21 +122,23 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
 """Why a role is inferred, by language; the places take what was seen."""
 
 
-def roles(flow: pl.DataFrame, modbus: pl.DataFrame, facts: pl.DataFrame, addresses: Addresses, language: str) -> pl.DataFrame:
+def roles(records: Mapping[str, pl.DataFrame], facts: pl.DataFrame, addresses: Addresses, language: str) -> pl.DataFrame:
     """All roles that something speaks for: device, role, confidence, reason.
 
-    A role for which several things speak is told once, with the surest.
+    `records` has tables flow, modbus and opcua; `facts` is what devices said of themselves, each placed. A role for which several
+    things speak is told once, with the surest.
     """
-    reasons = REASONS[language]
+    reasons, flow = REASONS[language], records["flow"]
     conversations = _placed(
         flow.filter((pl.col("flow.packets_in") > 0) & (pl.col("network.transport").cast(pl.String) != "ethernet")), addresses
     ).with_columns(application=pl.col("network.application").cast(pl.String))
-    requests = _placed(modbus, addresses)
+    requests = _placed(records["modbus"], addresses)
     dialogues = conversations.filter(~_is_cyclic())
     found = pl.concat(
         [
             *_servers(dialogues, requests, reasons),
             *_clients(dialogues, requests, reasons),
+            *_opcua_clients(_placed(records["opcua"], addresses), reasons),
             _routers(addresses, reasons),
             _said(facts, reasons),
             _products(facts, reasons),
@@ -229,6 +248,30 @@ def _clients(conversations: pl.DataFrame, requests: pl.DataFrame, reasons: Mappi
         _role(writers, "engineering_station", 0.5, reasons["writer"], "written"),
         _role(others, "control_client", 0.4, reasons["client"], "servers", "application"),
         _role(opcua, "opcua_client", 0.4, reasons["client"], "servers", pl.lit("OPC UA")),
+    ]
+
+
+def _opcua_clients(calls: pl.DataFrame, reasons: Mapping[str, str]) -> list[pl.DataFrame]:
+    """What clients of OPC UA are for, by the services that they call; what encryption hides tells nothing."""
+    service, server = pl.col("opcua.service").cast(pl.String), pl.col("server")
+    clients = (
+        calls.filter(pl.col("client").is_not_null())
+        .group_by(device="client")
+        .agg(
+            taken=service.is_in(TAKING).sum(),
+            asked=server.filter(service.is_in(TAKING)).n_unique(),
+            by=service.filter(service.is_in(TAKING)).unique().sort().str.join(", "),
+            changed=server.filter(service.is_in(CHANGING)).n_unique(),
+            shaped=server.filter(service.is_in(SHAPING)).n_unique(),
+            shapes=service.filter(service.is_in(SHAPING)).unique().sort().str.join(", "),
+        )
+    )
+    takes, changes, shapes = pl.col("taken") >= POLLS, pl.col("changed") > 0, pl.col("shaped") > 0
+    return [
+        _role(clients.filter(shapes), "engineering_station", 0.7, reasons["shaper"], "shaped", "shapes"),
+        _role(clients.filter(takes & changes & ~shapes), "hmi", 0.6, reasons["acting"], "by", "changed"),
+        _role(clients.filter(takes & ~changes & ~shapes), "historian", 0.5, reasons["taker"], "asked", "by"),
+        _role(clients.filter(~takes & changes & ~shapes), "engineering_station", 0.45, reasons["changer"], "changed"),
     ]
 
 

@@ -19,6 +19,7 @@ from tests.plant.day import day
 from tests.plant.opcua import works
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 KNOWN: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "known_devices.json").read_text())
@@ -35,9 +36,9 @@ ROLES: Final = {
     plant.GATEWAY: "gateway",
     works.SCADA: "opcua_server",
     works.BOILER_SERVER: "opcua_server",
-    works.MES: "opcua_client",
+    works.MES: "hmi",
 }
-"""What the hosts of the virtual plant are for."""
+"""What the hosts of the virtual plant are for; an MES that takes values and writes some is told as what operates the plant."""
 
 
 def devices(capture: Path, *options: str) -> list[dict[str, Any]]:
@@ -87,10 +88,12 @@ def test_known_devices_of_real_captures_are_found(captures: Path, capture: str) 
         assert known.get("role") in {None, *(role["role"] for role in roles)}
 
 
-def records(flows: list[dict[str, Any]], facts: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
+def records(
+    flows: list[dict[str, Any]], facts: list[dict[str, Any]], calls: Sequence[dict[str, Any]] = ()
+) -> dict[str, pl.DataFrame]:
     """Tables with these rows; what is not given is null, or one packet each way."""
 
-    def table(name: str, rows: list[dict[str, Any]], **defaults: object) -> pl.DataFrame:
+    def table(name: str, rows: Sequence[dict[str, Any]], **defaults: object) -> pl.DataFrame:
         schema = {column: TABLES[name].schema[column] for column in COLUMNS[name]}
         whole = [{column: row.get(column, defaults.get(column)) for column in schema} for row in rows]
         return pl.DataFrame(whole, schema=schema, orient="row")
@@ -99,6 +102,7 @@ def records(flows: list[dict[str, Any]], facts: list[dict[str, Any]]) -> dict[st
     return {
         "flow": table("flow", [{"ts": at, **row} for at, row in enumerate(flows)], **packets),
         "modbus": table("modbus", []),
+        "opcua": table("opcua", calls),
         "device": table("device", [{"ts": at, **row} for at, row in enumerate(facts)]),
     }
 
@@ -121,6 +125,25 @@ A, B, ROUTER = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:01"
 def grouped(found: pl.DataFrame) -> set[tuple[str, ...]]:
     """The addresses of each device."""
     return {(*row["macs"], *row["ips"]) for row in found.to_dicts()}
+
+
+@pytest.mark.parametrize(
+    ("services", "role"),
+    [
+        (["Publish"] * 9, "opcua_client"),
+        (["Publish"] * 10, "historian"),
+        (["Read"] * 10 + ["Write"], "hmi"),
+        (["Publish"] * 10 + ["Call"], "hmi"),
+        (["Browse", "Write"], "engineering_station"),
+        (["Publish"] * 10 + ["Write", "AddNodes"], "engineering_station"),
+        ([None] * 50, "opcua_client"),
+    ],
+)
+def test_what_a_client_of_opcua_is_for_shows_in_the_services_that_it_calls(services: list[str | None], role: str) -> None:
+    parties = ((A, "10.0.0.10"), (B, "10.0.0.11"))
+    calls = [{**flow(*parties), "ts": at, "opcua.service": service} for at, service in enumerate(services)]
+    found = inventory(records([flow(*parties, **{"network.application": "opcua"})], [], calls))
+    assert found.row(0, named=True)["roles"][0]["role"] == role
 
 
 def test_a_router_s_hardware_address_does_not_merge_what_is_behind_it() -> None:

@@ -361,6 +361,8 @@ def test_the_command_writes_packets_and_a_manifest(tmp_path: Path) -> None:
     out = tmp_path / "out.pcapng"
 
     def run(*options: str) -> tuple[int, str]:
+        for file in (out, out.with_suffix(".json")):
+            file.unlink(missing_ok=True)
         result = CliRunner().invoke(command, ["--data", str(tmp_path), "-o", str(out), *options])
         return result.exit_code, result.output
 
@@ -377,7 +379,10 @@ def test_the_command_writes_packets_and_a_manifest(tmp_path: Path) -> None:
     assert segment["sha256"] == hashlib.sha256((ring / segment["file"]).read_bytes()).hexdigest()
     assert run("--flow", flow_of(1), "--mask-values")[0] == 0
     assert len(content(out.read_bytes())) == 10
+    assert CliRunner().invoke(command, ["--data", str(tmp_path), "-o", str(out), "--alert", "a1"]).exit_code == 2
+    assert len(content(out.read_bytes())) == 10, "evidence is not written over"
     assert run("--flow", "1:nothing")[0] == 2
+    assert "earlier time first" in run("--from", "2023-11-14T22:13:24Z", "--to", "2023-11-14T22:13:22Z")[1]
     assert run("--alert", "../x")[0] == 2
     assert run("--alert", "unknown")[0] == 2
     assert run()[0] == 2

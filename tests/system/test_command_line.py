@@ -69,6 +69,52 @@ def only_line(done: subprocess.CompletedProcess[bytes]) -> str:
     return lines[0]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("read", b"\xff\xfe.pcap"),
+        ("detect", b"\xff\xfe.pcap"),
+        ("devices", b"\xff\xfe.pcap"),
+        ("sensor", "run", "--data", "data", "--interface", b"\xff"),
+    ],
+)
+def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path, command: tuple[str | bytes, ...]) -> None:
+    done = subprocess.run([str(ICSIGHT), *command], capture_output=True, check=False, timeout=120, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "\\xff" in only_line(done)
+    assert "not UTF-8" in only_line(done)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--interface", "lo", "--interface", "lo"), "interface lo is named twice"),
+        (("--interface", "lo", "--name", ""), "is no name"),
+        (("--interface", "lo", "--name", "a\nb"), "is no name"),
+    ],
+)
+def test_a_sensor_is_told_what_it_cannot_be_asked_for(tmp_path: Path, options: tuple[str, ...], told: str) -> None:
+    done = icsight("sensor", "run", "--data", tmp_path, *options)
+    assert done.returncode == 2
+    assert told in done.stderr.decode().splitlines()[-1]
+
+
+def test_a_dotted_name_that_is_not_there_is_told_whole(capture: Path) -> None:
+    done = icsight("read", capture, "--table", "modbus", "--where", "modbus.nope = 1 AND client.ip = 'a.b'")
+    assert done.returncode == 2
+    assert "names modbus.nope, which" in only_line(done)
+
+
+def test_a_fault_of_its_own_is_one_line_and_not_a_finding(tmp_path: Path) -> None:
+    code = "import api.cli; api.cli.import_module = lambda name: 1 / 0; api.cli.main()"
+    command = [sys.executable, "-c", code, "detect", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert "ZeroDivisionError" in only_line(done)
+    traced = subprocess.run(command, capture_output=True, check=False, timeout=120, env={**os.environ, "ICSIGHT_TRACE": "1"})
+    assert b"Traceback" in traced.stderr
+
+
 def test_read_prints_one_json_object_a_row_with_the_tables_names(capture: Path) -> None:
     done = icsight("read", capture, "--output", "json")
     assert (done.returncode, done.stderr) == (0, b"")
