@@ -62,8 +62,11 @@ ALWAYS: Final = 2**63 - 1
 LEARNED_SHARE: Final = 5
 """A capture's first fifth serves as normal for the rest."""
 
-LEARNED_NS: Final = (60 * 1_000_000_000, 600 * 1_000_000_000)
-"""At most so long, and not at all where it is shorter than the least."""
+LEARNED_NS: Final = 600 * 1_000_000_000
+"""At most so long."""
+
+LEARNING_NS: Final = 60 * 1_000_000_000
+"""A capture that is shorter teaches nothing."""
 
 
 def _beginning(capture: str, epoch: str) -> State:
@@ -72,10 +75,9 @@ def _beginning(capture: str, epoch: str) -> State:
     if span is None:
         return State()
     start, end = span
-    least, most = LEARNED_NS
-    learned = min((end - start) // LEARNED_SHARE, most)
-    if learned < least:
+    if end - start < LEARNING_NS:
         return State()
+    learned = min((end - start) // LEARNED_SHARE, LEARNED_NS)
     return State({(LOCAL_SENSOR, epoch): RunState(baseline=BaselineState.learning(start, start + learned))})
 
 

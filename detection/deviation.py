@@ -50,6 +50,12 @@ DEVIATION: Final = Table(
             "whether the client talked to this server in this protocol before",
             nullable=False,
         ),
+        Column(
+            "deviation.answered_only",
+            "bool",
+            "whether the client answered others before and never asked, as a controller does (names, time and the like apart)",
+            nullable=False,
+        ),
         Column("deviation.known", "text", "what is normal in its place, most frequent first, at most eight"),
         Column("deviation.last_normal", "timestamp", "when that was last seen"),
         Column("deviation.period", "duration", "how long normality was learned", nullable=False),

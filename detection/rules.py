@@ -113,7 +113,11 @@ class RuleDetector:
             if outcome.fired.height:
                 matches[name] = outcome.fired.drop("source", "given")
                 if self.rules[name].alerts:
-                    findings[name] = outcome.evidence.drop("source", "given")
+                    found = outcome.evidence
+                    if self.rules[name].section.completing:
+                        found = found.filter(pl.col("source") == window.rules[-1])
+                    if found.height:
+                        findings[name] = found.drop("source", "given")
         return RuleState(kept, forgotten), findings
 
     def _match(self, batch: RecordBatch) -> list[tuple[str, pl.DataFrame]]:

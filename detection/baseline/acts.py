@@ -49,10 +49,10 @@ OPCUA_ACCESS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("Read", "Browse", "BrowseNext", "TranslateBrowsePathsToNodeIds", "QueryFirst", "QueryNext", "HistoryRead", "Publish",
          "Republish", "CreateMonitoredItems"), "read"),
-    "Write": "write",
-    **dict.fromkeys(("Call", "HistoryUpdate", "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences"), "program"),
+    **dict.fromkeys(("Write", "Call"), "write"),
+    **dict.fromkeys(("HistoryUpdate", "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences"), "program"),
 }  # fmt: skip
-"""What OPC UA services do to a server; the rest manages connections."""
+"""What OPC UA services do to a server; the rest manages connections. A method is a command, as a write is."""
 
 
 OPCUA_OPERANDS: Final = ("read", "write", "call", "monitor", "history", "node_management")

@@ -27,6 +27,18 @@ TRUST: Final = {"provisional": 0.7, "proposed": 0.85, "enforced": 1.0}
 NEVER: Final = -(2**63)
 """A time before all."""
 
+SETTLED_NS: Final = 60 * 1_000_000_000
+"""A provisional baseline of less says who talks, writes and programs; what is asked, and where, takes a while to show."""
+
+HEARD_SHARE: Final = 2
+"""A provisional baseline that heard something over less than half of its time says nothing: as in captures that were joined."""
+
+SLOW_KINDS: Final = ("written_point", "operation", "block")
+"""The kinds of facts that take a while to show."""
+
+COMMON_PROTOCOLS: Final = ("dns", "mdns", "llmnr", "netbios_ns", "netbios_dgm", "ntp", "ptp", "dhcp", "ssdp", "syslog")
+"""Protocols in which every host asks or tells something; that a controller does says nothing of its role."""
+
 
 @dataclass(frozen=True, slots=True)
 class BaselineState:
@@ -61,10 +73,19 @@ def step(state: BaselineState, batches: Sequence[RecordBatch]) -> tuple[Baseline
     new = unknown(fresh, normal.facts)
     facts, over = added(normal.facts, fresh)
     grown = BaselineState(replace(normal, facts=facts), state.learns, state.forgotten + over)
-    if new.is_empty() or not facts.get_column("learning").any():
+    if new.is_empty() or not _knows(grown.normal):
         # Where nothing was learned, everything is new, and nothing can be said of it.
         return grown, _NOTHING
     return grown, _deviations(new, grown.normal)
+
+
+def _knows(normal: Normality) -> bool:
+    """Whether enough was heard to say what is new."""
+    learned = normal.facts.filter("learning")
+    if learned.is_empty() or normal.phase != "provisional":
+        return not learned.is_empty()
+    first, last = learned.select(pl.col("event").min(), pl.col("last").max()).row(0)
+    return HEARD_SHARE * int(last - first) >= normal.learned_ns
 
 
 _NOTHING: Final = pl.DataFrame(schema={**deviation.IDENTITY, **deviation.DEVIATION.schema})
@@ -76,13 +97,17 @@ def _deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
     learned = normal.facts
     parties = new.filter(pl.col("kind") == "party").select("client", newcomer=pl.lit(value=True)).unique("client")
     order = pl.col("kind").replace_strict({name: place for place, name in enumerate(KINDS)}, return_dtype=pl.Int8)
+    settled = normal.phase != "provisional" or normal.learned_ns >= SETTLED_NS
     weightiest = (
         new.filter(pl.col("kind") != "party")
         .with_columns(order=order)
         .sort(*FIRST, "order")
         .unique(list(FIRST), keep="first", maintain_order=True)
         .drop("order")
+        .filter(pl.lit(settled) | ~pl.col("kind").is_in(SLOW_KINDS))
     )
+    if weightiest.is_empty():
+        return _NOTHING
     parts = [
         _with_normal(part, KINDS[str(part.item(0, "kind"))], normal)
         for part in weightiest.partition_by("kind", maintain_order=True)
@@ -90,6 +115,7 @@ def _deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
     talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", acquainted=pl.lit(value=True))
     rows = (
         pl.concat(parts)
+        .with_columns(answered_only=pl.col("client").is_in(_answering_only(learned).implode()))
         .join(parties, on="client", how="left")
         .join(talks, on=["client", "server", "protocol"], how="left")
         .sort(FIRST)
@@ -98,6 +124,12 @@ def _deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
         *(pl.col(name).cast(kind) for name, kind in deviation.IDENTITY.items()),
         *(expr.cast(deviation.DEVIATION.schema[name]).alias(name) for name, expr in _COLUMNS.items()),
     )
+
+
+def _answering_only(learned: pl.DataFrame) -> pl.Series:
+    """Hosts that answered while normality was learned and asked nobody, as controllers do."""
+    talks = learned.filter(pl.col("kind") == "conversation", ~pl.col("protocol").is_in(COMMON_PROTOCOLS))
+    return talks.filter(~pl.col("server").is_in(talks.get_column("client").implode())).get_column("server").unique()
 
 
 _MODBUS: Final = pl.col("protocol") == "modbus"
@@ -115,6 +147,7 @@ _COLUMNS: Final = {
     "deviation.point": pl.col("point"),
     "deviation.newcomer": pl.col("newcomer").fill_null(value=False),
     "deviation.acquainted": pl.col("acquainted").fill_null(value=False),
+    "deviation.answered_only": pl.col("answered_only"),
     "deviation.known": pl.col("known"),
     "deviation.last_normal": pl.col("last_normal").cast(pl.Datetime("ns", "UTC")),
     "deviation.period": pl.col("period").cast(pl.Duration("ns")),

@@ -43,7 +43,7 @@ _DURATIONS: Final = {"flow": "flow.duration", "modbus": "modbus.response_time", 
 """Table → how long after `ts` a row could be known."""
 
 Moments = tuple[tuple[int, int], ...]
-"""Spans of time in which records lie: most are of one record."""
+"""Spans of time in which records lie: most are of one record, and of one moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ class Observer:
     known: dict[str, int] = field(default_factory=dict[str, int])
     times: dict[int, np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=dict[int, np.ndarray[Any, np.dtype[np.int64]]])
     """Times of records by sequence of their batch."""
+    ends: dict[int, np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=dict[int, np.ndarray[Any, np.dtype[np.int64]]])
+    """Until when records tell of packets, where that is later: of a conversation, its last packet so far."""
     heard: list[pl.Series] = field(default_factory=list[pl.Series])
     conversations: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     records: int = 0
@@ -154,6 +156,8 @@ class Observer:
         number = self._sequence
         self._sequence += 1
         self.times[number] = batch.rows["ts"].cast(pl.Int64).to_numpy()
+        if "flow.duration" in batch.rows.columns:
+            self.ends[number] = self.times[number] + batch.rows["flow.duration"].cast(pl.Int64).fill_null(0).to_numpy()
         place = {"cut": self._cut, "cut_start": start, "cut_end": end, "cut_last": last}
         return RecordBatch(replace(batch.header, sequence=number, rows=batch.rows.height, **place), batch.rows)
 
@@ -163,12 +167,15 @@ class Observer:
             pairs = batch.rows.select(pl.col("client.ip", "server.ip").cast(pl.String())).drop_nulls().unique()
             self.conversations.update((min(pair), max(pair)) for pair in cast("list[tuple[str, str]]", pairs.rows()))
 
-    def moment(self, identity: str) -> int | None:
-        """Time of a record by its identity `sensor/epoch/sequence/row`; None where it was not seen."""
+    def moment(self, identity: str) -> tuple[int, int] | None:
+        """When a record was, by its identity `sensor/epoch/sequence/row`: from `ts` to its end; None where it was not seen."""
         _, _, rest = identity.partition("/")
         _, sequence, row = rest.rsplit("/", 2) if rest.count("/") == 2 else ("", "", "")
         times = self.times.get(int(sequence)) if sequence.isdigit() else None
-        return int(times[int(row)]) if times is not None and row.isdigit() and int(row) < len(times) else None
+        if times is None or not row.isdigit() or int(row) >= len(times):
+            return None
+        ends = self.ends.get(int(sequence), times)
+        return int(times[int(row)]), int(ends[int(row)])
 
 
 def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = (), normal: Normality | None = None) -> Observation:
@@ -247,9 +254,9 @@ def _sighting(observer: Observer, alert: Alert) -> Sighting:
 def _moments(observer: Observer, named: Sequence[str], count: int) -> set[tuple[int, int]]:
     """When the records of an alert were: each that it names, and the span in which lie those that it only counts."""
     moments = [moment for identity in named if (moment := observer.moment(identity)) is not None]
-    spans = {(moment, moment) for moment in moments}
+    spans = set(moments)
     if count > len(named) and len(moments) > LAST_RECORDS:
-        around = moments[-LAST_RECORDS - 1], moments[-LAST_RECORDS]
+        around = moments[-LAST_RECORDS - 1][0], moments[-LAST_RECORDS][0]
         spans.add((min(around), max(around)))
     return spans
 

@@ -75,6 +75,7 @@ class Subject:
         self.rules = load_rules(folders or [rules_folder()])
         self.without = tuple(without)
         self._learned: dict[tuple[Path, ...], Normality] = {}
+        self._pipelines: dict[tuple[Path | None, tuple[str, ...]], Pipeline] = {}
 
     def leaving_out(self, kind: str) -> Self:
         """The same without the rules written for one more kind."""
@@ -92,10 +93,14 @@ class Subject:
 
     def pipeline(self, case: Case) -> Pipeline:
         """Detection for a capture. Raises SiteError where its site file cannot be used."""
-        site = Site() if case.site is None else load_site(case.site)
-        silent = set(self.silent)
-        # A rule that is switched off may still feed correlations that are written for something else.
-        return Pipeline.of([rule.feeding() if rule.name in silent else rule for rule in self.rules], site)
+        key = case.site, self.without
+        if key not in self._pipelines:
+            site = Site() if case.site is None else load_site(case.site)
+            silent = set(self.silent)
+            # A rule that is switched off may still feed correlations that are written for something else.
+            rules = [rule.feeding() if rule.name in silent else rule for rule in self.rules]
+            self._pipelines[key] = Pipeline.of(rules, site)
+        return self._pipelines[key]
 
     def normal(self, case: Case) -> Normality | None:
         """What the data set's captures to learn from say is normal; None without any. Raises CaptureError.

@@ -86,6 +86,8 @@ class Section(BaseModel):
     """Whether the rule keeps silent where normality is known, because what differs from it says the same and better."""
     newcomers: bool = False
     """For value_count: only records that bring a value which their window did not have are findings."""
+    completing: bool = False
+    """For temporal_ordered: only records of the last rule are findings; what had to come before may lie hours back."""
     test: str = ""
     """Which protocol stack made the test traffic."""
     site: dict[str, Any] = PydanticField(default_factory=dict[str, Any])

@@ -138,3 +138,26 @@ def test_a_rule_for_where_nothing_is_learned_keeps_silent_where_normality_is_kno
     _, known = pipeline.step(State({("test", EPOCH): learning}), batches)
     assert [alert.rule for alert in without] == ["stranger", "write"]
     assert [alert.rule for alert in known] == ["write"]
+
+
+def test_a_controller_that_only_answered_and_begins_to_talk_is_told_as_such_and_a_station_that_asked_is_not() -> None:
+    talks = [
+        request(LEARNED + 5, client="10.0.0.9", server="10.0.0.8"),
+        request(LEARNED + 6, client="10.0.0.1", server="10.0.0.8"),
+    ]
+    _, rows = deviations([*POLLS, *talks])
+    assert rows["deviation.answered_only"].to_list() == [True, False]
+
+
+def test_a_beginning_in_which_little_was_heard_teaches_nothing() -> None:
+    stranger = request(LEARNED + 5, client="10.0.0.66", function=6, address=10, values=[9])
+    _, some = deviations([*POLLS[:31], stranger])
+    _, nothing = deviations([*POLLS[:29], stranger])
+    assert (some.height, nothing.height) == (1, 0)
+
+
+def test_a_beginning_of_less_than_a_minute_says_who_and_not_yet_what() -> None:
+    known = [request(second, address=10, quantity=4) for second in range(0, 30, 2)]
+    block, writer = request(31, address=500, quantity=4), request(32, function=6, address=10, values=[1])
+    _, rows = deviations([*known, block, writer], learned=30)
+    assert told(rows) == [("writer", "10.0.0.1")]

@@ -430,3 +430,23 @@ def test_posture_is_one_alert_of_a_server_for_all_clients_and_no_part_of_any_sto
     told = sorted((alert.rule, alert.posture, alert.client_ip, alert.count, alert.part_of) for alert in found.values())
     assert told == [("weak", True, None, 1, None), ("weak", True, None, 3, None), ("write", False, "10.0.0.1", 1, None)]
     assert not any(alert.body["related"] for alert in found.values())
+
+
+@pytest.mark.parametrize(("completing", "found_from"), [(False, 0), (True, 3_000)])
+def test_an_order_whose_completion_alone_counts_begins_when_it_is_complete(
+    tmp_path: Path, completing: bool, found_from: int
+) -> None:
+    write_rules(
+        tmp_path,
+        rule("before", None, {"selection": {"modbus.function_code": 3}}),
+        rule("after", None, {"selection": {"modbus.function_code": 6}}),
+        rule(
+            "change",
+            "high",
+            correlation=correlation("temporal_ordered", ["before", "after"], "1h", PAIR),
+            icsight={"completing": completing},
+        ),
+    )
+    found = detect(Pipeline.of(load([tmp_path]), Site()), cuts([request(0), request(3_000, function=6)], [1]))
+    (alert,) = found.values()
+    assert alert.first_seen == START + found_from * SECOND

@@ -97,6 +97,18 @@ def new_remote_service(fires: Capture, quiet: Capture) -> None:
         goes_on(capture, hmi)
 
 
+@scenario("baseline/controller_begins_conversation", CRAFTED)
+def controller_begins_conversation(fires: Capture, quiet: Capture) -> None:
+    for capture, client in ((fires, PLC), (quiet, HMI)):
+        hmi = polled(capture)
+        session = capture.connect(client, INTRUDER, 4_444)
+        session.open()
+        session.send(b"hello")
+        session.receive(b"hello")
+        session.close()
+        goes_on(capture, hmi)
+
+
 @scenario("baseline/new_operation")
 def new_operation(fires: Capture, quiet: Capture) -> None:
     for capture, request in ((fires, ReadInputRegistersRequest), (quiet, ReadHoldingRegistersRequest)):
