@@ -43,7 +43,7 @@ class Alert:
     severity: str
     confidence: float
     rank: float
-    """Weight of the severity × confidence × criticality of the server."""
+    """Weight of the severity × confidence × criticality of the server, raised by each stage of its story."""
     first_seen: int
     """Time (`ts`) of its earliest record."""
     last_seen: int
@@ -57,7 +57,8 @@ class Alert:
     `posture` (whether it says how a server is set up and not that something happened: it is no alarm),
     `techniques` (its rule's own, then those of what belongs to it), `technique_aliases`,
     `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as `Related`),
-    `part_of` (id of the stronger alert that it became part of, or null)."""
+    `part_of` (id of the stronger alert that it became part of, or null), `story` (the course of action that it belongs to, as
+    `stories.Told.fields`, or null)."""
 
     @property
     def part_of(self) -> str | None:
@@ -114,7 +115,16 @@ def flat(alert: Alert, language: str) -> dict[str, Any]:
         "records": alert.body["records"],
         "related": related,
         "part_of": alert.part_of,
+        "story": story(alert.body.get("story"), language),
     }
+
+
+def story(told: Mapping[str, Any] | None, language: str) -> dict[str, Any] | None:
+    """A story as an alert carries it, in one language; None where there is none."""
+    if told is None:
+        return None
+    stages = [{**stage, "name": stage["name"][language], "first_seen": moment(stage["first_seen"])} for stage in told["stages"]]
+    return {**told, "sentence": told["sentence"][language], "stages": stages}
 
 
 ALERT_SCHEMA: Final = pl.Schema(

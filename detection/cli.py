@@ -119,6 +119,7 @@ def _paragraph(alert: Alert, language: str) -> str:
         f"  expected: {shown['expected']}",
         f"  observed: {shown['observed']}",
         f"  technique: {techniques}",
+        *([f"  story: {shown['story']['sentence']}"] if shown["story"] else []),
         *(f"  next: {step}" for step in shown["next_steps"]),
         *(f"  with it: {each['title']} ({each['count']} records)" for each in shown["related"]),
         f"  records: {alert.body['records'][0]}" + (f" and {alert.count - 1} more" if alert.count > 1 else ""),

@@ -1,13 +1,13 @@
 """Findings that share a cause become one alert. Pure: what is open is in the state.
 
 Findings are one alert while they share rule, client, server and target and follow one another within the rule's window. Of
-alerts about the same client and server that begin within an hour of one another, the strongest tells the story: weaker findings
+alerts about the same client and server that begin within an hour of one another, the strongest tells the others: weaker findings
 that come after it attach to it without an alert of their own, and weaker alerts that came before it become part of it. Findings
 of other rules that are as strong and come within ten minutes attach to the first, unless the two name different targets or are
-different acts; but of two that are as strong, one that says what was done tells the story of one that only says by whom, when,
+different acts; but of two that are as strong, one that says what was done tells one that only says by whom, when,
 where or how it was answered, and a sweep that of what was met on its way, whichever came first. Acts are different where their
 rules have no technique in common: someone who clears counters and reads out a program has done two things.
-Posture (how a server is set up) is no part of any story.
+Posture (how a server is set up) stands for itself.
 
 An alert names the techniques of all that it tells: its rule's own, then those of what belongs to it, the gravest first.
 
@@ -18,26 +18,27 @@ to the byte, however they are grouped into steps.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
-from detection import attack
-from detection.alerts import Alert, Related
+from detection import attack, stories
+from detection.opened import RELATED_RECORDS, OpenAlert, Part
 from detection.sessions import FIRST_RECORDS, LAST_RECORDS, sessions
-from detection.sigma.correlate import AMOUNT
-from detection.sigma.measure import MEASURES
-from detection.sigma.rule import LANGUAGES, LEVELS, Rule
-from detection.texts import written
+from detection.sigma.rule import LEVELS
+from detection.stories import Stories, Teller
+from detection.upsert import breadth, upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from collector.stream import Run
+    from detection.alerts import Alert
     from detection.rules import Findings
     from detection.sessions import Session
+    from detection.sigma.rule import Rule
     from detection.site import Site
 
-STORY_NS: Final = 3_600_000_000_000
+TOGETHER_NS: Final = 3_600_000_000_000
 """How far apart alerts about the same client and server may begin and still be told as one: an hour."""
 
 EQUAL_NS: Final = 600_000_000_000
@@ -45,67 +46,6 @@ EQUAL_NS: Final = 600_000_000_000
 
 OPEN_ALERTS: Final = 50_000
 """Alerts of one run that are held open; beyond that those that were quiet longest are let go, and a recurrence is a new alert."""
-
-WEIGHTS: Final = {level: float(2**position) for position, level in enumerate(LEVELS)}
-"""Weight of a severity in the rank: each level counts twice the one below."""
-
-
-RELATED_RECORDS: Final = 20
-"""Records that an alert names of each rule that belongs to it: the first."""
-
-Place = tuple[int, int, int, str]
-"""A record in the order of all records: event, sequence, row; and its identity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Findings of one rule that belong to a stronger alert."""
-
-    count: int
-    first: int
-    """Time of its earliest record."""
-    last: int
-    """Time of its latest record."""
-    places: tuple[Place, ...]
-    """Its first records, in order."""
-
-    def with_more(self, more: Part) -> Part:
-        """Both together; the same whichever comes first."""
-        places = sorted({*self.places, *more.places})[:RELATED_RECORDS]
-        return Part(self.count + more.count, min(self.first, more.first), max(self.last, more.last), tuple(places))
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAlert:
-    """An alert that may still grow, or findings that attached to one as they came."""
-
-    id: str
-    cause: tuple[str, ...]
-    rule: str
-    first: int
-    """Event time of its first finding."""
-    last: int
-    """Event time of its latest finding."""
-    seen: tuple[int, int]
-    """Earliest and latest time of its records."""
-    count: int
-    touched: int
-    """Event time of its last change, that of what attaches to it included."""
-    places: tuple[Place, ...] = ()
-    """Its first records, should it become part of another."""
-    records_first: tuple[str, ...] = ()
-    records_last: tuple[str, ...] = ()
-    sample: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    client: str | None = None
-    server: str | None = None
-    target: tuple[tuple[str, str], ...] = ()
-    """What it is about besides client and server: field and value."""
-    parent: str | None = None
-    """Id of the stronger alert that it belongs to."""
-    raised: bool = True
-    """Whether it is an alert of its own; false where it attached as it came."""
-    related: Mapping[str, Part] = field(default_factory=dict[str, "Part"])
-    """What belongs to it, by rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +57,8 @@ class AlertState:
     """Alerts let go because there were more than `OPEN_ALERTS`."""
     findings: int = 0
     """Records in findings so far."""
+    stories: Stories = field(default_factory=Stories)
+    """What goes on over several alerts."""
 
 
 def group(
@@ -127,21 +69,24 @@ def group(
     if not taken:
         return state, []
     taken.sort(key=lambda session: session.order)
-    book = _Book(_of_rules(state.open, rules), rules)
+    book = _Book(_of_rules(state.open, rules), rules, Teller(state.stories))
     for session in taken:
         book.take(session)
-    alerts = [_alert(book.held[name], rules, site) for name in book.changed if book.held[name].raised]
+    told, anew = book.teller.grown(book.changed, book.held, rules)
+    raised = [book.held[name] for name in dict.fromkeys((*book.changed, *anew)) if book.held[name].raised]
+    alerts = [upsert(alert, rules, site, *told.get(alert.story or "", (None, 0))) for alert in raised]
     alerts.sort(key=lambda alert: (alert.first_seen, alert.id))
     held, forgotten = _live(book.held, taken[-1].order[0] - _retention_ns(rules))
     findings_so_far = state.findings + sum(session.count for session in taken)
-    return AlertState(held, state.forgotten + forgotten, findings_so_far), alerts
+    return AlertState(held, state.forgotten + forgotten, findings_so_far, book.teller.kept(held)), alerts
 
 
 class _Book:
     """The open alerts while findings are taken in."""
 
-    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule]) -> None:
+    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule], teller: Teller) -> None:
         self.held = held
+        self.teller = teller
         self.changed: dict[str, None] = {}
         self._rules = rules
         self._latest: dict[tuple[str, ...], str] = {}
@@ -162,9 +107,9 @@ class _Book:
     def _begin(self, session: Session) -> OpenAlert:
         """A new alert that takes weaker ones in, or a place at a stronger one."""
         moment = session.order[0]
-        near = () if session.rule.posture else self._of_client.get(session.client, ())
-        story = [self.held[name] for name in near if moment - self.held[name].first <= STORY_NS]
-        parents = [alert for alert in story if self._tells(alert, session) and _one_story(alert, session)]
+        known = () if session.rule.posture else self._of_client.get(session.client, ())
+        near = [self.held[name] for name in known if moment - self.held[name].first <= TOGETHER_NS]
+        parents = [alert for alert in near if self._tells(alert, session) and _one_place(alert, session)]
         parent = max(parents, key=lambda alert: (self._strength(alert.rule), -alert.first, alert.id), default=None)
         record = session.records_first[0]
         begun = OpenAlert(
@@ -182,11 +127,13 @@ class _Book:
             parent=None if parent is None else parent.id,
             raised=parent is None,
         )
+        if parent is None:
+            begun = replace(begun, story=self.teller.begin(begun, session.rule, moment))
         self.held[begun.id] = begun
         self._enter(begun)
         if parent is None:
-            for alert in story:
-                if alert.raised and alert.parent is None and self._takes_in(begun, moment, alert) and _one_story(begun, alert):
+            for alert in near:
+                if alert.raised and alert.parent is None and self._takes_in(begun, moment, alert) and _one_place(begun, alert):
                     self._put(replace(alert, parent=begun.id))
                     own = Part(alert.count, *alert.seen, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
@@ -244,22 +191,7 @@ class _Book:
         return not any(attack.same(technique, another) for technique in mine.techniques for another in others.techniques)
 
 
-def breadth(rule: Rule) -> int:
-    """How much a rule says: 0 only circumstances, 1 what was done, 2 that it was done with many values: a sweep."""
-    if rule.section.about != "act":
-        return 0
-    sweeps = rule.correlation is not None and rule.correlation.type.name == "VALUE_COUNT" and not rule.section.newcomers
-    return 2 if sweeps else 1
-
-
-def techniques_of(rule: Rule, related: Iterable[Rule]) -> list[str]:
-    """Techniques of an alert: its rule's own, then those of what belongs to it, graver and acts first."""
-    others = sorted(related, key=lambda each: (-LEVELS.index(each.level), -breadth(each), each.name))
-    named = (name for each in (rule, *others) for name in each.techniques)
-    return [name for name in dict.fromkeys(named) if name in attack.techniques()]
-
-
-def _one_story(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
+def _one_place(strong: OpenAlert, weak: OpenAlert | Session) -> bool:
     """Whether the weaker of two alerts with the same client tells of the same as the stronger: the server is the same, or all."""
     if strong.client is None:
         return strong.server is not None and strong.server == weak.server
@@ -317,12 +249,14 @@ def _retention_ns(rules: Mapping[str, Rule]) -> int:
     """How long after its last change an alert can still grow, take others in, or become part of another."""
     windows = max((rule.window_seconds for rule in rules.values()), default=0)
     spans = max((rule.timespan_seconds for rule in rules.values()), default=0)
-    return max(windows * 1_000_000_000, STORY_NS) + spans * 1_000_000_000
+    return max(windows * 1_000_000_000, TOGETHER_NS, stories.GAP_NS) + spans * 1_000_000_000
 
 
 def _live(held: Mapping[str, OpenAlert], since: int) -> tuple[dict[str, OpenAlert], int]:
-    """The alerts that changed since then, at most `OPEN_ALERTS`; and how many were let go because of that bound."""
-    live = {name: alert for name, alert in held.items() if alert.touched >= since}
+    """The alerts that changed since then, and those of their stories, at most `OPEN_ALERTS`; and how many that bound let go."""
+    # While a story goes on all its alerts are told anew with it.
+    going = {alert.story for alert in held.values() if alert.touched >= since} - {None}
+    live = {name: alert for name, alert in held.items() if alert.touched >= since or alert.story in going}
     over = len(live) - OPEN_ALERTS
     if over <= 0:
         return live, 0
@@ -332,52 +266,3 @@ def _live(held: Mapping[str, OpenAlert], since: int) -> tuple[dict[str, OpenAler
     kept = {name: alert for name, alert in live.items() if name not in gone}
     whole = {name: alert for name, alert in kept.items() if alert.parent is None or alert.parent in kept}
     return whole, len(live) - len(whole)
-
-
-def _alert(known: OpenAlert, rules: Mapping[str, Rule], site: Site) -> Alert:
-    rule = rules[known.rule]
-    counted = known.sample.get("count")
-    measured = dict.fromkeys(MEASURES, known.sample.get(AMOUNT))
-    fields = {**known.sample, **measured, "count": known.count, "event_count": counted, "value_count": counted}
-    techniques = techniques_of(rule, (rules[name] for name in known.related if name in rules))
-    related = [
-        Related(
-            rule=name,
-            title={language: rules[name].text(language).title for language in LANGUAGES},
-            severity=rules[name].level,
-            count=part.count,
-            first_seen=part.first,
-            last_seen=part.last,
-            records=tuple(identity for *_, identity in part.places),
-        )
-        for name, part in known.related.items()
-        if name in rules
-    ]
-    related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
-    target = {name: fields.get(name) for name in rule.target}
-    criticality = max((site.critical.get(str(name), 0.0) for name in (known.server, *target.values())), default=0.0) or 1.0
-    confidence = rule.confidence * float(known.sample.get("deviation.confidence", 1.0))
-    return Alert(
-        id=known.id,
-        # It rises with each finding, and once more when the alert becomes part of another.
-        revision=known.count + sum(part.count for part in known.related.values()) + (known.parent is not None),
-        rule=rule.name,
-        severity=rule.level,
-        confidence=confidence,
-        rank=round(WEIGHTS[rule.level] * confidence * criticality, 6),
-        first_seen=known.seen[0],
-        last_seen=known.seen[1],
-        count=known.count,
-        client_ip=known.client,
-        server_ip=known.server,
-        body={
-            "texts": {language: written(rule.text(language), fields) for language in LANGUAGES},
-            "target": target,
-            "posture": rule.posture,
-            "techniques": techniques,
-            "technique_aliases": [alias for name in techniques for alias in attack.techniques()[name].aliases],
-            "records": [*known.records_first, *known.records_last],
-            "related": [asdict(each) for each in related],
-            "part_of": known.parent,
-        },
-    )

@@ -20,9 +20,11 @@ from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
 from detection.baseline.normality import Normality
 from detection.deviation import DEVIATION
-from detection.grouping import AlertState, OpenAlert, Part, group
+from detection.grouping import AlertState, group
+from detection.opened import OpenAlert, Part
 from detection.rules import RuleDetector, RuleState
 from detection.sigma.rule import load, rules_folder
+from detection.stories import Stories, Story
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
-    from detection.grouping import Place
+    from detection.opened import Place
     from detection.sigma.rule import Rule
     from detection.site import Site
 
@@ -62,7 +64,9 @@ class State:
         """How often a bound has bitten: rows of correlations, open alerts, facts and runs that were forgotten."""
         runs = self.runs.values()
         learned = sum(run.baseline.forgotten for run in runs if run.baseline is not None)
-        return self.forgotten + learned + sum(run.rules.forgotten + run.alerts.forgotten for run in runs)
+        return (
+            self.forgotten + learned + sum(run.rules.forgotten + run.alerts.forgotten + run.alerts.stories.full for run in runs)
+        )
 
     @property
     def findings(self) -> int:
@@ -79,6 +83,8 @@ class State:
                 "open": [asdict(alert) for alert in state.alerts.open.values()],
                 "alerts_forgotten": state.alerts.forgotten,
                 "findings": state.alerts.findings,
+                "stories": [asdict(story) for story in state.alerts.stories.open.values()],
+                "stories_full": state.alerts.stories.full,
                 "baseline": None if state.baseline is None else _baseline_fields(state.baseline),
             }
             for run, state in self.runs.items()
@@ -100,7 +106,8 @@ def _run_state(content: dict[str, Any]) -> tuple[Run, RunState]:
     sensor, epoch = content["run"]
     rows = {str(name): _decode(encoded) for name, encoded in content["rows"].items()}
     held = [_open_alert(alert) for alert in content["open"]]
-    alerts = AlertState({alert.id: alert for alert in held}, int(content["alerts_forgotten"]), int(content["findings"]))
+    stories = Stories({story.id: story for story in map(_story, content["stories"])}, int(content["stories_full"]))
+    alerts = AlertState({alert.id: alert for alert in held}, int(content["alerts_forgotten"]), int(content["findings"]), stories)
     baseline = None if content["baseline"] is None else _baseline(content["baseline"])
     return (str(sensor), str(epoch)), RunState(RuleState(rows, int(content["rows_forgotten"])), alerts, baseline)
 
@@ -128,6 +135,11 @@ def _open_alert(fields: dict[str, Any]) -> OpenAlert:
     places = _places(fields["places"])
     whole: dict[str, Any] = {**fields, **tuples, "target": target, "seen": seen, "places": places, "related": related}
     return OpenAlert(**whole)
+
+
+def _story(fields: dict[str, Any]) -> Story:
+    tuples: dict[str, Any] = {name: tuple(map(str, fields[name])) for name in ("actors", "targets", "alerts")}
+    return Story(**{**fields, **tuples})
 
 
 def _part(fields: dict[str, Any]) -> Part:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from api.alerts.models import SEVERITIES
-from api.alerts.schemas import AlertItem, AlertOutput, HistoryEntry, Related, Triage
+from api.alerts.schemas import AlertItem, AlertOutput, HistoryEntry, Related, Story, Triage
 from api.times import iso
+from detection.alerts import story
 
 if TYPE_CHECKING:
     from api.alerts.models import Alert, AlertEvent
@@ -20,6 +21,7 @@ def item(alert: Alert, language: str) -> AlertItem:
 def output(alert: Alert, language: str) -> AlertOutput:
     """An alert with all that is known of it."""
     texts = alert.body["texts"][language]
+    told = story(alert.body.get("story"), language)
     return AlertOutput(
         **_item(alert, language),
         technique_aliases=alert.body["technique_aliases"],
@@ -38,6 +40,7 @@ def output(alert: Alert, language: str) -> AlertOutput:
             )
             for finding in alert.body["related"]
         ],
+        story=None if told is None else Story.model_validate(told),
     )
 
 

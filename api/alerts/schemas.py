@@ -118,6 +118,35 @@ class Related(BaseModel):
     """Identities of its first records, at most 20."""
 
 
+class StoryStage(BaseModel):
+    """A tactic of ATT&CK for ICS that a story has reached."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    tactic: str = Field(examples=["discovery"])
+    """Its short name."""
+    name: str = Field(examples=["Discovery"])
+    techniques: list[str] = Field(examples=[["T0888"]])
+    first_seen: str = Field(examples=["2026-11-23T08:12:31.104000000Z"])
+    """When the first alert with it began."""
+
+
+class Story(BaseModel):
+    """The course of action that alerts belong to."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str = Field(examples=["9c1f0e6a52d14f0b"])
+    sentence: str = Field(examples=["Since 08:12 UTC, 192.0.2.17 went against 192.0.2.40: Discovery, then Collection."])
+    """Who, against whom, in which stages, and how far it got."""
+    stages: list[StoryStage]
+    """In the order of the ATT&CK matrix."""
+    alerts: list[str] = Field(examples=[["9c1f0e6a52d14f0b", "1f6a3c2b7d8e4a90"]])
+    """Ids of its alerts, in the order in which they began."""
+    actors: list[str] = Field(examples=[["192.0.2.17"]])
+    targets: list[str] = Field(examples=[["192.0.2.40"]])
+
+
 class AlertOutput(AlertItem):
     """An alert with all that is known of it."""
 
@@ -129,6 +158,8 @@ class AlertOutput(AlertItem):
     """Identities of records behind the alert (`sensor/epoch/sequence/row`)."""
     related: list[Related]
     """Findings of other rules with the same cause."""
+    story: Story | None = None
+    """The course of action that it belongs to, with other alerts; it raises the rank."""
 
 
 class AlertPage(BaseModel):

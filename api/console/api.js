@@ -22,8 +22,9 @@ let token = "";
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
  *   techniques: string[], triage: Triage}} AlertItem
  * @typedef {{rule: string, title: string, severity: string, count: number, records: string[]}} Related
+ * @typedef {{id: string, sentence: string, stages: {tactic: string, name: string, techniques: string[], first_seen: string}[], alerts: string[]}} Story
  * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],
- *   related: Related[]}} Alert
+ *   related: Related[], story: Story | null}} Alert
  */
 
 /**

@@ -130,6 +130,7 @@ export class AlertDetail {
         h("section", {}, h("h3", {}, t("detail.expected")), h("p", {}, alert.expected)),
         h("section", { class: `sev-${alert.severity}` }, h("h3", {}, t("detail.observed")), h("p", {}, alert.observed)),
       ),
+      alert.story ? section("story", ...story(alert.story, alert.id)) : null,
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
       alert.related.length ? section("related", this.findings(alert)) : null,
@@ -228,6 +229,30 @@ function evidence(id) {
     h("ul", { class: "tags" }, link("file", path), link("masked", `${path}?mask_values=true`), link("manifest", `${path}/manifest`)),
     h("p", { class: "hint" }, t("detail.evidence.hint")),
   );
+}
+
+/**
+ * A course of action: its sentence, its stages, and its other alerts.
+ * @param {import("./api.js").Story} told
+ * @param {string} id of the alert that is open
+ */
+function story(told, id) {
+  const others = told.alerts.map((other, place) => ({ other, place: place + 1 })).filter(({ other }) => other !== id);
+  return [
+    h("p", {}, told.sentence),
+    h(
+      "ol",
+      { class: "stages" },
+      told.stages.map((stage) =>
+        h("li", {}, h("strong", {}, stage.name), h("span", { class: "when" }, time(stage.first_seen)), h("span", { class: "ids" }, stage.techniques.join(", "))),
+      ),
+    ),
+    h(
+      "ul",
+      { class: "tags" },
+      others.map(({ other, place }) => h("li", {}, h("a", { href: `#${encodeURIComponent(other)}` }, t("detail.story.alert", { place: number(place) })))),
+    ),
+  ];
 }
 
 /** @param {Alert} alert */

@@ -278,6 +278,20 @@ def test_taking_on_an_alert_that_a_stronger_one_tells_brings_it_back(system_runn
     assert (ids(client.get("/api/alerts")), counted(client)) == ([2, 1], 2)
 
 
+def test_an_alert_tells_its_story_in_the_language_asked_for(system_running: Running) -> None:
+    stage = {"tactic": "discovery", "name": {"en": "Discovery", "zh-CN": "发现"}, "techniques": ["T0888"], "first_seen": 5}
+    told = {
+        "id": "s", "sentence": {"en": "Who, what.", "zh-CN": "谁、什么。"}, "stages": [stage], "alerts": ["a", "b"],
+        "actors": ["x"], "targets": ["y"],
+    }  # fmt: skip
+    alone = upsert(3)
+    system_running.alerts(upsert(2, body={**alone.body, "story": told}), alone)
+    client = system_running.signed_in("viewer")
+    story = client.get(f"/api/alerts/{2:032x}", params={"language": "zh-CN"}).json()["story"]
+    assert (story["sentence"], story["stages"][0]["name"], story["alerts"]) == ("谁、什么。", "发现", ["a", "b"])
+    assert client.get(f"/api/alerts/{3:032x}").json()["story"] is None
+
+
 def test_an_alert_names_what_is_related_to_it_with_its_records(system_running: Running) -> None:
     records = ("local/e/0/3", "local/e/0/4")
     system_running.alerts(with_related(1, records=records))

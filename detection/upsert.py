@@ -1,0 +1,98 @@
+"""An open alert as what is said of it: texts, techniques, rank."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from detection import attack
+from detection.alerts import Alert, Related
+from detection.sigma.correlate import AMOUNT
+from detection.sigma.measure import MEASURES
+from detection.sigma.rule import LANGUAGES, LEVELS
+from detection.texts import written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from detection.opened import OpenAlert
+    from detection.sigma.rule import Rule
+    from detection.site import Site
+    from detection.stories import Told
+
+WEIGHTS: Final = {level: float(2**position) for position, level in enumerate(LEVELS)}
+"""Weight of a severity in the rank: each level counts twice the one below."""
+
+
+def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told | None = None, weight: int = 0) -> Alert:
+    """The alert as it stands.
+
+    Args:
+        known: what is remembered of it.
+        rules: all rules by name.
+        site: facts of the site.
+        story: the story that it is part of, if there is one to tell.
+        weight: how much of the story is known; it rises with all that changes in it.
+    """
+    rule = rules[known.rule]
+    counted = known.sample.get("count")
+    measured = dict.fromkeys(MEASURES, known.sample.get(AMOUNT))
+    fields = {**known.sample, **measured, "count": known.count, "event_count": counted, "value_count": counted}
+    techniques = techniques_of(rule, (rules[name] for name in known.related if name in rules))
+    related = [
+        Related(
+            rule=name,
+            title={language: rules[name].text(language).title for language in LANGUAGES},
+            severity=rules[name].level,
+            count=part.count,
+            first_seen=part.first,
+            last_seen=part.last,
+            records=tuple(identity for *_, identity in part.places),
+        )
+        for name, part in known.related.items()
+        if name in rules
+    ]
+    related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
+    target = {name: fields.get(name) for name in rule.target}
+    criticality = max((site.critical.get(str(name), 0.0) for name in (known.server, *target.values())), default=0.0) or 1.0
+    confidence = rule.confidence * float(known.sample.get("deviation.confidence", 1.0))
+    return Alert(
+        id=known.id,
+        # It rises with each finding, once more when the alert becomes part of another, and with its story.
+        revision=known.count + sum(part.count for part in known.related.values()) + (known.parent is not None) + weight,
+        rule=rule.name,
+        severity=rule.level,
+        confidence=confidence,
+        rank=round(WEIGHTS[rule.level] * confidence * criticality * (1.0 if story is None else story.factor), 6),
+        first_seen=known.seen[0],
+        last_seen=known.seen[1],
+        count=known.count,
+        client_ip=known.client,
+        server_ip=known.server,
+        body={
+            "texts": {language: written(rule.text(language), fields) for language in LANGUAGES},
+            "target": target,
+            "posture": rule.posture,
+            "techniques": techniques,
+            "technique_aliases": [alias for name in techniques for alias in attack.techniques()[name].aliases],
+            "records": [*known.records_first, *known.records_last],
+            "related": [asdict(each) for each in related],
+            "part_of": known.parent,
+            "story": None if story is None else story.fields(),
+        },
+    )
+
+
+def breadth(rule: Rule) -> int:
+    """How much a rule says: 0 only circumstances, 1 what was done, 2 that it was done with many values: a sweep."""
+    if rule.section.about != "act":
+        return 0
+    sweeps = rule.correlation is not None and rule.correlation.type.name == "VALUE_COUNT" and not rule.section.newcomers
+    return 2 if sweeps else 1
+
+
+def techniques_of(rule: Rule, related: Iterable[Rule]) -> list[str]:
+    """Techniques of an alert: its rule's own, then those of what belongs to it, graver and acts first."""
+    others = sorted(related, key=lambda each: (-LEVELS.index(each.level), -breadth(each), each.name))
+    named = (name for each in (rule, *others) for name in each.techniques)
+    return [name for name in dict.fromkeys(named) if name in attack.techniques()]
