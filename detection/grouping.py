@@ -110,7 +110,7 @@ class _Book:
         known = () if session.rule.posture else self._of_client.get(session.client, ())
         near = [self.held[name] for name in known if moment - self.held[name].first <= TOGETHER_NS]
         parents = [alert for alert in near if self._tells(alert, session) and _one_place(alert, session)]
-        parent = max(parents, key=lambda alert: (self._strength(alert.rule), -alert.first, alert.id), default=None)
+        parent = min(parents, key=self._precedence, default=None)
         record = session.records_first[0]
         begun = OpenAlert(
             id=hashlib.blake2b("\x1f".join((*session.cause, record)).encode(), digest_size=16).hexdigest(),
@@ -182,6 +182,11 @@ class _Book:
     def _strength(self, rule: str) -> tuple[int, int]:
         """Level, and how much the rule says: 0 only circumstances, 1 what was done, 2 that many things were done in a row."""
         return LEVELS.index(self._rules[rule].level), breadth(self._rules[rule])
+
+    def _precedence(self, alert: OpenAlert) -> tuple[int, int, int, tuple[int, int, int], str]:
+        """Order of alerts that could tell the same, the strongest and earliest first; no name and no hash has a say in it."""
+        level, said = self._strength(alert.rule)
+        return -level, -said, alert.first, alert.places[0][:3], alert.rule
 
     def _differ(self, one: str, other: str) -> bool:
         """Whether the rules say that different things were done: no technique of one is one of the other."""
