@@ -78,16 +78,24 @@ def serve(data: Path, **server: Any) -> None:
 @_DATA
 @click.option("--site", "site_file", metavar="FILE", type=_FILE, help="Facts of the site (site.yml).")
 @click.option("--rules", "folders", metavar="PATH", multiple=True, type=_FILE, help="Rules; may be repeated.")
+@click.option("--budget", metavar="N/TIME[,...]", help="Alerts that people can look at (144/day,10/10min); the site's own else.")
 @click.option("--exit-when-done", is_flag=True, help="End once the capture has ended and its alerts are stored.")
 @_server_options
-def run(
-    capture: str | None, data: Path, site_file: Path | None, folders: tuple[Path, ...], *, exit_when_done: bool, **options: Any
+def run(  # noqa: PLR0913 - a command's parameters are its face
+    capture: str | None,
+    data: Path,
+    site_file: Path | None,
+    folders: tuple[Path, ...],
+    budget: str | None,
+    *,
+    exit_when_done: bool,
+    **options: Any,
 ) -> None:
     """Run the whole system in one process."""
     from api import embedded, system  # noqa: PLC0415  needs all libraries; `--help` does not
     from collector.stream import StreamError  # noqa: PLC0415
     from detection.sigma.rule import RuleError  # noqa: PLC0415
-    from detection.site import Site, SiteError  # noqa: PLC0415
+    from detection.site import Site, SiteError, with_budget  # noqa: PLC0415
     from detection.site import load as load_site  # noqa: PLC0415
     from detection.worker import CheckpointError  # noqa: PLC0415
     from sensor._core import CaptureError  # noqa: PLC0415
@@ -101,6 +109,8 @@ def run(
     stop = _until_signal()
     try:
         site = load_site(site_file) if site_file else Site()
+        if budget is not None:
+            site = with_budget(site, budget)
         with system.opened(settings) as services, embedded.embedded(services, source, site, folders, packets) as parts:
             failure = _run(services, parts, stop, exit_when_done=exit_when_done)
             left = parts.stop()

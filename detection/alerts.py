@@ -58,7 +58,7 @@ class Alert:
     `techniques` (its rule's own, then those of what belongs to it), `technique_aliases`,
     `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as `Related`),
     `part_of` (id of the stronger alert that it became part of, or null), `story` (the course of action that it belongs to, as
-    `stories.Told.fields`, or null)."""
+    `stories.Told.fields`, or null), `holds` (of a digest only: ids of the first alerts that it holds)."""
 
     @property
     def part_of(self) -> str | None:
@@ -116,6 +116,7 @@ def flat(alert: Alert, language: str) -> dict[str, Any]:
         "related": related,
         "part_of": alert.part_of,
         "story": story(alert.body.get("story"), language),
+        **({"holds": alert.body["holds"]} if "holds" in alert.body else {}),
     }
 
 

@@ -15,7 +15,7 @@ from detection.captures import detect as detect_capture
 from detection.pipeline import Pipeline
 from detection.sigma import check as checks
 from detection.sigma.rule import LANGUAGES, Rule, RuleError, load, rules_folder
-from detection.site import Site, SiteError
+from detection.site import Site, SiteError, with_budget
 from detection.site import load as load_site
 from sensor._core import CaptureError
 from sensor.terminal import EXIT_COULD_NOT, CommandError, progress, say, warn
@@ -53,6 +53,9 @@ RULES_OPTION = click.option(
     type=click.Path(path_type=Path),
     help="What is normal, from `icsight baseline learn`.",
 )
+@click.option(
+    "--budget", metavar="N/TIME[,...]", help="Alerts that people can look at, as in 144/day,10/10min; the site's own else."
+)
 @RULES_OPTION
 @click.option("--language", default="en", show_default=True, type=click.Choice(LANGUAGES), help="Language of the texts.")
 @click.option("--output", default="table", show_default=True, type=click.Choice(["table", "json"]), help="Format of the output.")
@@ -61,17 +64,20 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
     site_file: Path | None,
     lessons: tuple[str, ...],
     baseline_file: Path | None,
+    budget: str | None,
     folders: tuple[Path, ...],
     language: str,
     output: Literal["table", "json"],
 ) -> None:
     """Find attacks in captures and print them as alerts, strongest first.
 
+    What is more than the budget, the lowest ranked, is folded into a digest for each window; high and critical alerts pass.
+
     What is new is told against what `--learn` or `--baseline` says is normal, otherwise against each capture's own first fifth.
 
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
-    pipeline = _pipeline(site_file, folders)
+    pipeline = _pipeline(site_file, folders, budget)
     normal = given(lessons, baseline_file, pipeline.site.site)
     found = failed = False
     for capture in captures:
@@ -96,9 +102,10 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
     raise click.exceptions.Exit(EXIT_COULD_NOT if failed else EXIT_ALERTS if found else 0)
 
 
-def _pipeline(site_file: Path | None, folders: Sequence[Path]) -> Pipeline:
+def _pipeline(site_file: Path | None, folders: Sequence[Path], budget: str | None) -> Pipeline:
     try:
-        return Pipeline(load_site(site_file) if site_file else Site(), folders)
+        site = load_site(site_file) if site_file else Site()
+        return Pipeline(site if budget is None else with_budget(site, budget), folders)
     except (SiteError, RuleError) as error:
         raise CommandError(str(error)) from error
 
@@ -122,7 +129,10 @@ def _paragraph(alert: Alert, language: str) -> str:
         *([f"  story: {shown['story']['sentence']}"] if shown["story"] else []),
         *(f"  next: {step}" for step in shown["next_steps"]),
         *(f"  with it: {each['title']} ({each['count']} records)" for each in shown["related"]),
-        f"  records: {alert.body['records'][0]}" + (f" and {alert.count - 1} more" if alert.count > 1 else ""),
+        *(
+            f"  records: {name}" + (f" and {alert.count - 1} more" if alert.count > 1 else "")
+            for name in alert.body["records"][:1]
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -22,11 +22,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from detection import attack, stories
+from detection.budget import Purse, Spent, digest_alert
+from detection.limits import parse
 from detection.opened import RELATED_RECORDS, OpenAlert, Part
 from detection.sessions import FIRST_RECORDS, LAST_RECORDS, sessions
 from detection.sigma.rule import LEVELS
 from detection.stories import Stories, Teller
-from detection.upsert import breadth, upsert
+from detection.upsert import WEIGHTS, breadth, criticality, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +61,8 @@ class AlertState:
     """Records in findings so far."""
     stories: Stories = field(default_factory=Stories)
     """What goes on over several alerts."""
+    spent: Spent = field(default_factory=Spent)
+    """What has been spent of the alarm budget."""
 
 
 def group(
@@ -69,24 +73,28 @@ def group(
     if not taken:
         return state, []
     taken.sort(key=lambda session: session.order)
-    book = _Book(_of_rules(state.open, rules), rules, Teller(state.stories))
+    purse = Purse(state.spent, parse(site.budget), run)
+    book = _Book(_of_rules(state.open, rules), rules, site, Teller(state.stories), purse)
     for session in taken:
         book.take(session)
     told, anew = book.teller.grown(book.changed, book.held, rules)
     raised = [book.held[name] for name in dict.fromkeys((*book.changed, *anew)) if book.held[name].raised]
     alerts = [upsert(alert, rules, site, *told.get(alert.story or "", (None, 0))) for alert in raised]
+    alerts += [digest_alert(digest, rules) for digest in purse.changed.values()]
     alerts.sort(key=lambda alert: (alert.first_seen, alert.id))
-    held, forgotten = _live(book.held, taken[-1].order[0] - _retention_ns(rules))
+    held, forgotten = _live(book.held, taken[-1].order[0] - _retention_ns(rules), purse.kept)
     findings_so_far = state.findings + sum(session.count for session in taken)
-    return AlertState(held, state.forgotten + forgotten, findings_so_far, book.teller.kept(held)), alerts
+    return AlertState(held, state.forgotten + forgotten, findings_so_far, book.teller.kept(held), purse.spent()), alerts
 
 
 class _Book:
     """The open alerts while findings are taken in."""
 
-    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule], teller: Teller) -> None:
+    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule], site: Site, teller: Teller, purse: Purse) -> None:
         self.held = held
         self.teller = teller
+        self.purse = purse
+        self._site = site
         self.changed: dict[str, None] = {}
         self._rules = rules
         self._latest: dict[tuple[str, ...], str] = {}
@@ -135,9 +143,21 @@ class _Book:
             for alert in near:
                 if alert.raised and alert.parent is None and self._takes_in(begun, moment, alert) and _one_place(begun, alert):
                     self._put(replace(alert, parent=begun.id))
+                    self.purse.release(alert.id)
                     own = Part(alert.count, *alert.seen, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
+            self._spend(begun, session.rule, moment)
         return self.held[begun.id]
+
+    def _spend(self, begun: OpenAlert, rule: Rule, moment: int) -> None:
+        """Spend of the budget on an alert that begins, and fold what is over it."""
+        if rule.posture:
+            return
+        weight = WEIGHTS[rule.level] * rule.confidence * criticality(begun.server, dict(begun.target).values(), self._site)
+        for name, digest in self.purse.begin(begun, LEVELS.index(rule.level), weight, moment):
+            if name in self.held:
+                self._put(replace(self.held[name], digest=digest))
+                self.purse.hold(digest, self.held[name])
 
     def _tells(self, alert: OpenAlert, session: Session) -> bool:
         """Whether an alert is strong enough to tell what a later session found too."""
@@ -257,11 +277,12 @@ def _retention_ns(rules: Mapping[str, Rule]) -> int:
     return max(windows * 1_000_000_000, TOGETHER_NS, stories.GAP_NS) + spans * 1_000_000_000
 
 
-def _live(held: Mapping[str, OpenAlert], since: int) -> tuple[dict[str, OpenAlert], int]:
+def _live(held: Mapping[str, OpenAlert], since: int, foldable: set[str]) -> tuple[dict[str, OpenAlert], int]:
     """The alerts that changed since then, and those of their stories, at most `OPEN_ALERTS`; and how many that bound let go."""
-    # While a story goes on all its alerts are told anew with it.
-    going = {alert.story for alert in held.values() if alert.touched >= since} - {None}
-    live = {name: alert for name, alert in held.items() if alert.touched >= since or alert.story in going}
+    open_still = {name for name, alert in held.items() if alert.touched >= since or name in foldable}
+    # What is said of a story rests on all its alerts.
+    going = {held[name].story for name in open_still} - {None}
+    live = {name: alert for name, alert in held.items() if name in open_still or alert.story in going}
     over = len(live) - OPEN_ALERTS
     if over <= 0:
         return live, 0

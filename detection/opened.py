@@ -66,3 +66,5 @@ class OpenAlert:
     """What belongs to it, by rule."""
     story: str | None = None
     """Id of the story that it is part of."""
+    digest: str | None = None
+    """Id of the digest that holds it, where it is more than the alarm budget."""

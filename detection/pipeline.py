@@ -19,6 +19,7 @@ from collector.store import RecordBatch
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
 from detection.baseline.normality import Normality
+from detection.budget import Spent
 from detection.deviation import DEVIATION
 from detection.grouping import AlertState, group
 from detection.opened import OpenAlert, Part
@@ -85,6 +86,7 @@ class State:
                 "findings": state.alerts.findings,
                 "stories": [asdict(story) for story in state.alerts.stories.open.values()],
                 "stories_full": state.alerts.stories.full,
+                "spent": state.alerts.spent.fields(),
                 "baseline": None if state.baseline is None else _baseline_fields(state.baseline),
             }
             for run, state in self.runs.items()
@@ -107,7 +109,8 @@ def _run_state(content: dict[str, Any]) -> tuple[Run, RunState]:
     rows = {str(name): _decode(encoded) for name, encoded in content["rows"].items()}
     held = [_open_alert(alert) for alert in content["open"]]
     stories = Stories({story.id: story for story in map(_story, content["stories"])}, int(content["stories_full"]))
-    alerts = AlertState({alert.id: alert for alert in held}, int(content["alerts_forgotten"]), int(content["findings"]), stories)
+    counts = int(content["alerts_forgotten"]), int(content["findings"])
+    alerts = AlertState({alert.id: alert for alert in held}, *counts, stories, Spent.of(content["spent"]))
     baseline = None if content["baseline"] is None else _baseline(content["baseline"])
     return (str(sensor), str(epoch)), RunState(RuleState(rows, int(content["rows_forgotten"])), alerts, baseline)
 

@@ -12,6 +12,7 @@ A site file:
     ranges:
       point_ranges: {"holding:100@1": [0, 4000]}
     critical: {"10.0.0.20": 2.0}
+    budget: 144/day,10/10min
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from detection.limits import parse as parse_budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +105,15 @@ class Site(BaseModel):
     critical: dict[str, float] = Field(default_factory=dict[str, float])
     """Devices and points that matter more (or less): address or point identifier → factor of the rank, else 1."""
 
+    budget: str = ""
+    """How many alerts people can look at, as in `144/day,10/10min`; empty: any number."""
+
+    @field_validator("budget")
+    @classmethod
+    def _budget(cls, budget: str) -> str:
+        parse_budget(budget)
+        return budget
+
     @field_validator("critical")
     @classmethod
     def _factors(cls, critical: dict[str, float]) -> dict[str, float]:
@@ -147,6 +159,15 @@ def normal_address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return text
+
+
+def with_budget(site: Site, budget: str) -> Site:
+    """The facts with another alarm budget. Raises SiteError where it is none."""
+    try:
+        parse_budget(budget)
+    except ValueError as error:
+        raise SiteError(f"budget: {error}") from error
+    return site.model_copy(update={"budget": budget})
 
 
 def load(path: Path | str) -> Site:

@@ -2,7 +2,8 @@
 
 An alert joins a story when it begins: one of the same actor (its client acted in the story before, or was attacked in it and now
 acts itself) that is no earlier stage than the one the story began with; or one about the same target by somebody else, or nobody
-known, that is a further stage than the story had reached. Stages are the tactics of ATT&CK for ICS in the order of its matrix.
+known, that is a further stage than the story had reached. Stages are the tactics of ATT&CK for ICS in the order of its matrix; a
+rule stands for the first technique that it names, for the others are what the same may be as well.
 Between one alert of a story and the next lie at most `GAP_NS`. How informational it is to know of an alert by itself decides too:
 informational ones and posture are no part of stories.
 
@@ -19,7 +20,7 @@ from detection import attack
 from detection.alerts import moment
 from detection.phrases import listed, phrase
 from detection.sigma.rule import LANGUAGES
-from detection.upsert import techniques_of
+from detection.upsert import breadth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ class Teller:
 
     def begin(self, alert: OpenAlert, rule: Rule, at: int) -> str | None:
         """The id of the story that an alert which begins at this time is part of; None where it is of no story's kind."""
-        stages = [place for name in rule.techniques for place in _places(name)]
+        stages = [place for name in rule.techniques[:1] for place in _places(name)]
         if not stages or rule.posture or rule.level == "informational" or (alert.client is None and alert.server is None):
             return None
         hosts = [host for host in (alert.client, alert.server) if host is not None]
@@ -211,20 +212,20 @@ def told(story: Story, alerts: Sequence[OpenAlert], rules: Mapping[str, Rule]) -
     reached, furthest = 0, (-1, "")
     for alert in standing:
         seen: list[int] = []
-        for technique in _techniques(alert, rules):
+        for technique, rule in _acts(alert, rules).items():
             # Of the tactics that a technique serves, the next one from where the story stands.
             places = _places(technique)
             place = min((each for each in places if each >= reached), default=min(places, default=-1))
             if place < 0:
                 continue
             seen.append(place)
+            if place > furthest[0]:
+                furthest = place, rule.name
             stage = stages.get(place, Stage(TACTICS[place], (), alert.first))
             if technique not in stage.techniques:
                 stage = replace(stage, techniques=(*stage.techniques, technique))
             stages[place] = stage
-        reached = max(reached, *seen) if seen else reached
-        if seen and max(seen) > furthest[0]:
-            furthest = max(seen), alert.rule
+        reached = max([reached, *seen])
     if len(standing) < 2 or len(stages) < 2:
         return None
     ordered = tuple(stages[place] for place in sorted(stages))
@@ -254,11 +255,17 @@ def _goes_on(story: Story, alert: OpenAlert, stages: Sequence[int]) -> bool:
 
 def _weight(alerts: Sequence[OpenAlert], rules: Mapping[str, Rule]) -> int:
     """Rises with each alert of a story, with each technique that one comes to name, and when one becomes part of another."""
-    return sum(1 + len(_techniques(alert, rules)) + (alert.parent is not None) for alert in alerts)
+    return sum(1 + len(_acts(alert, rules)) + (alert.parent is not None) for alert in alerts)
 
 
-def _techniques(alert: OpenAlert, rules: Mapping[str, Rule]) -> list[str]:
-    return techniques_of(rules[alert.rule], (rules[name] for name in alert.related if name in rules))
+def _acts(alert: OpenAlert, rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """What an alert adds to a story: the first technique of its rule and of each act that belongs to it, with the rule."""
+    others = (rules[name] for name in sorted(alert.related) if name in rules and breadth(rules[name]) > 0)
+    acts: dict[str, Rule] = {}
+    for rule in (rules[alert.rule], *others):
+        for technique in rule.techniques[:1]:
+            acts.setdefault(technique, rule)
+    return acts
 
 
 def _places(technique: str) -> list[int]:

@@ -54,16 +54,17 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
     ]
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
     target = {name: fields.get(name) for name in rule.target}
-    criticality = max((site.critical.get(str(name), 0.0) for name in (known.server, *target.values())), default=0.0) or 1.0
+    factor = criticality(known.server, target.values(), site)
     confidence = rule.confidence * float(known.sample.get("deviation.confidence", 1.0))
+    told_elsewhere = (known.parent is not None) + (known.digest is not None)
     return Alert(
         id=known.id,
-        # It rises with each finding, once more when the alert becomes part of another, and with its story.
-        revision=known.count + sum(part.count for part in known.related.values()) + (known.parent is not None) + weight,
+        # It rises with each finding, when the alert becomes part of another or of a digest, and with its story.
+        revision=known.count + sum(part.count for part in known.related.values()) + told_elsewhere + weight,
         rule=rule.name,
         severity=rule.level,
         confidence=confidence,
-        rank=round(WEIGHTS[rule.level] * confidence * criticality * (1.0 if story is None else story.factor), 6),
+        rank=round(WEIGHTS[rule.level] * confidence * factor * (1.0 if story is None else story.factor), 6),
         first_seen=known.seen[0],
         last_seen=known.seen[1],
         count=known.count,
@@ -77,10 +78,15 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
             "technique_aliases": [alias for name in techniques for alias in attack.techniques()[name].aliases],
             "records": [*known.records_first, *known.records_last],
             "related": [asdict(each) for each in related],
-            "part_of": known.parent,
+            "part_of": known.parent or known.digest,
             "story": None if story is None else story.fields(),
         },
     )
+
+
+def criticality(server: str | None, target: Iterable[object], site: Site) -> float:
+    """The highest factor of the server and of what an alert is about; 1 where the site names none."""
+    return max((site.critical.get(str(name), 0.0) for name in (server, *target)), default=0.0) or 1.0
 
 
 def breadth(rule: Rule) -> int:

@@ -45,7 +45,7 @@ CHECKPOINT_SECONDS: Final = 2.0
 CHECKPOINT_SHARE: Final = 10
 """After a checkpoint at least this many times as long as it took goes by until the next: a large state takes long to write."""
 
-CHECKPOINT_FORMAT: Final = 7
+CHECKPOINT_FORMAT: Final = 8
 """Version of the checkpoint's content."""
 
 CUT_BATCHES: Final = 64

@@ -41,6 +41,7 @@ def output(alert: Alert, language: str) -> AlertOutput:
             for finding in alert.body["related"]
         ],
         story=None if told is None else Story.model_validate(told),
+        holds=alert.body.get("holds", []),
     )
 
 

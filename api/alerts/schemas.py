@@ -160,6 +160,8 @@ class AlertOutput(AlertItem):
     """Findings of other rules with the same cause."""
     story: Story | None = None
     """The course of action that it belongs to, with other alerts; it raises the rank."""
+    holds: list[str] = Field(default=[], examples=[["9c1f0e6a52d14f0b"]])
+    """Of a digest (rule `digest`): the first 100 of the alerts that it holds because the alarm budget was spent."""
 
 
 class AlertPage(BaseModel):

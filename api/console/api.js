@@ -24,7 +24,7 @@ let token = "";
  * @typedef {{rule: string, title: string, severity: string, count: number, records: string[]}} Related
  * @typedef {{id: string, sentence: string, stages: {tactic: string, name: string, techniques: string[], first_seen: string}[], alerts: string[]}} Story
  * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],
- *   related: Related[], story: Story | null}} Alert
+ *   related: Related[], story: Story | null, holds: string[]}} Alert
  */
 
 /**

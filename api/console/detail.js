@@ -130,6 +130,7 @@ export class AlertDetail {
         h("section", {}, h("h3", {}, t("detail.expected")), h("p", {}, alert.expected)),
         h("section", { class: `sev-${alert.severity}` }, h("h3", {}, t("detail.observed")), h("p", {}, alert.observed)),
       ),
+      alert.holds.length ? section("holds", links(alert.holds)) : null,
       alert.story ? section("story", ...story(alert.story, alert.id)) : null,
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
@@ -237,7 +238,6 @@ function evidence(id) {
  * @param {string} id of the alert that is open
  */
 function story(told, id) {
-  const others = told.alerts.map((other, place) => ({ other, place: place + 1 })).filter(({ other }) => other !== id);
   return [
     h("p", {}, told.sentence),
     h(
@@ -247,12 +247,19 @@ function story(told, id) {
         h("li", {}, h("strong", {}, stage.name), h("span", { class: "when" }, time(stage.first_seen)), h("span", { class: "ids" }, stage.techniques.join(", "))),
       ),
     ),
-    h(
-      "ul",
-      { class: "tags" },
-      others.map(({ other, place }) => h("li", {}, h("a", { href: `#${encodeURIComponent(other)}` }, t("detail.story.alert", { place: number(place) })))),
-    ),
+    links(told.alerts, id),
   ];
+}
+
+/**
+ * Links to alerts, numbered.
+ * @param {string[]} ids
+ * @param {string} [open] the one that is open
+ */
+function links(ids, open) {
+  const link = (/** @type {string} */ id, /** @type {number} */ place) =>
+    id === open ? null : h("li", {}, h("a", { href: `#${encodeURIComponent(id)}` }, t("detail.alert", { place: number(place + 1) })));
+  return h("ul", { class: "tags" }, ids.map(link));
 }
 
 /** @param {Alert} alert */
