@@ -124,3 +124,13 @@ def many_new_blocks_read(fires: Capture, quiet: Capture) -> None:
         for block in range(blocks):
             hmi.ask(ReadHoldingRegistersRequest(address=200 + 10 * block, count=4))
         goes_on(capture, hmi)
+
+
+@scenario("baseline/slow_address_scan")
+def slow_address_scan(fires: Capture, quiet: Capture) -> None:
+    for capture, blocks in ((fires, 40), (quiet, 39)):
+        hmi = polled(capture)
+        goes_on(capture, hmi)
+        for block in range(blocks):
+            hmi.ask(ReadHoldingRegistersRequest(address=200 + 10 * block, count=4))
+            capture.wait(1_200)

@@ -165,3 +165,13 @@ def unusual_port(fires: Capture, quiet: Capture) -> None:
             session.ask(WriteMultipleCoilsRequest(address=0, bits=[True, False, True]))
             session.ask(ReadCoilsRequest(address=0, count=16))
             capture.wait(1)
+
+
+@scenario("modbus/client_on_second_card")
+def client_on_second_card(fires: Capture, quiet: Capture) -> None:
+    for capture, address in ((fires, HMI.ip), (quiet, ENGINEER.ip)):
+        station, other = capture.modbus(HMI, PLC), capture.modbus(Host(address, INTRUDER.mac), PLC)
+        for session in (station, other, station):
+            session.ask(ReadHoldingRegistersRequest(address=100, count=4))
+            capture.wait(1)
+        other.ask(WriteSingleRegisterRequest(address=100, registers=[430]))
