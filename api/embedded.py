@@ -6,6 +6,7 @@ holds nobody up until the spool is full, and a crash at any moment leaves every 
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -27,9 +28,10 @@ from collector.writer import Writer
 from detection.control import SENSOR as CONTROL_SENSOR
 from detection.control import Control
 from detection.pipeline import Pipeline
+from detection.ruleset import RuleFiles
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
-from detection.worker import Counters, Worker
+from detection.worker import Counters, LiveRules, Worker
 from sensor.control import CONTROL, Requests
 from sensor.spool import Spool
 from sensor.tables import LOCAL_SENSOR
@@ -62,8 +64,8 @@ class Embedded:
     """
 
     def __init__(
-        self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str | Listening, pipeline: Pipeline,
-        packets: tuple[str, int] | None = None,
+        self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str | Listening,
+        detectors: tuple[Pipeline, LiveRules], packets: tuple[str, int] | None = None,
     ) -> None:  # fmt: skip
         self._services = services
         folder = services.settings.data
@@ -75,7 +77,10 @@ class Embedded:
         )
         downwards = LocalStream(folder / CONTROL, spools[2])
         control = Control(downwards)
-        self._worker = Worker(self._records, self._alerts, pipeline, folder / system.CHECKPOINTS / "detection.json", control)
+        pipeline, rules = detectors
+        checkpoint = folder / system.CHECKPOINTS / "detection.json"
+        shards = len(os.sched_getaffinity(0))
+        self._worker = Worker(self._records, self._alerts, pipeline, checkpoint, control, rules=rules, shards=shards)
         ring = None if packets is None else (Path(packets[0]), packets[1])
         self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
         self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
@@ -169,7 +174,10 @@ def embedded(
         records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
         alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
         control = stack.enter_context(Spool(folder / CONTROL, sensor=CONTROL_SENSOR, site=site.site))
-        yield Embedded(services, (records, alerts, control), capture, Pipeline(site, rules), packets)
+        files = RuleFiles(rules)
+        ruleset = files.read()
+        pipeline, told = Pipeline.proved(ruleset, site)
+        yield Embedded(services, (records, alerts, control), capture, (pipeline, LiveRules(files, ruleset, told)), packets)
 
 
 def _behind(end: Position, at: Position | None) -> int:

@@ -13,6 +13,7 @@ from detection.alerts import flat, moment
 from detection.baseline.cli import given
 from detection.captures import detect as detect_capture
 from detection.pipeline import Pipeline
+from detection.ruleset import RuleFiles
 from detection.sigma import check as checks
 from detection.sigma.rule import LANGUAGES, Rule, RuleError, load, rules_folder
 from detection.site import Site, SiteError, with_budget
@@ -77,9 +78,11 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
 
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
-    pipeline = _pipeline(site_file, folders, budget)
+    pipeline, told = _pipeline(site_file, folders, budget)
+    for alert in told:
+        click.echo(json.dumps(flat(alert, language), ensure_ascii=False) if output == "json" else _paragraph(alert, language))
     normal = given(lessons, baseline_file, pipeline.site.site)
-    found = failed = False
+    found, failed = bool(told), False
     for capture in captures:
         try:
             with progress(capture) as line:
@@ -102,10 +105,11 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
     raise click.exceptions.Exit(EXIT_COULD_NOT if failed else EXIT_ALERTS if found else 0)
 
 
-def _pipeline(site_file: Path | None, folders: Sequence[Path], budget: str | None) -> Pipeline:
+def _pipeline(site_file: Path | None, folders: Sequence[Path], budget: str | None) -> tuple[Pipeline, list[Alert]]:
+    """The detectors, and what is to be told of rules that are not in use."""
     try:
         site = load_site(site_file) if site_file else Site()
-        return Pipeline(site if budget is None else with_budget(site, budget), folders)
+        return Pipeline.proved(RuleFiles(folders).read(), site if budget is None else with_budget(site, budget))
     except (SiteError, RuleError) as error:
         raise CommandError(str(error)) from error
 
@@ -125,7 +129,7 @@ def _paragraph(alert: Alert, language: str) -> str:
         f"  first {moment(alert.first_seen)}  last {moment(alert.last_seen)}",
         f"  expected: {shown['expected']}",
         f"  observed: {shown['observed']}",
-        f"  technique: {techniques}",
+        *([f"  technique: {techniques}"] if techniques else []),
         *([f"  story: {shown['story']['sentence']}"] if shown["story"] else []),
         *(f"  next: {step}" for step in shown["next_steps"]),
         *(f"  with it: {each['title']} ({each['count']} records)" for each in shown["related"]),

@@ -1,7 +1,7 @@
-"""Facts of the site on their way down: versioned records on the stream `control`, each effective at a recorded position.
+"""Facts of the site and rules on their way down: versioned records on the stream `control`, each effective at a recorded place.
 
-Detection writes down from which place in the stream of records a version of the site's facts holds. Whoever detects anew from the
-beginning takes each version from its own place on, and so comes to the same alerts.
+Detection writes down from which place in the stream of records a version of the site's facts, or of the rules, holds. Whoever
+detects anew from the beginning takes each version from its own place on, and so comes to the same alerts.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from collector.stream import Position
 from detection.publish import Publisher
+from detection.ruleset import Ruleset
 from detection.site import Site
 from sensor.control_records import EVIDENCE, PIN, SENSOR, encode, rows_of
 
@@ -28,6 +29,21 @@ if TYPE_CHECKING:
 SITE: Final = "site"
 """Kind of a record that holds the site's facts."""
 
+RULES: Final = "rules"
+"""Kind of a record that holds a version of the rules, whole."""
+
+
+class Held(Protocol):
+    """Something that holds from a place in the stream of records on."""
+
+    @property
+    def position(self) -> Position:
+        """The place."""
+        ...
+
+
+T = TypeVar("T", bound=Held)
+
 
 @dataclass(frozen=True, slots=True)
 class Effective:
@@ -36,9 +52,13 @@ class Effective:
     site: Site
     position: Position
 
-    def holds_at(self, partition: str, offset: int) -> bool:
-        """Whether it holds for the batch at this place."""
-        return offset >= self.position.offsets.get(partition, 0)
+
+@dataclass(frozen=True, slots=True)
+class EffectiveRules:
+    """A version of the rules, and the place in the stream of records from which it holds."""
+
+    rules: Ruleset
+    position: Position
 
 
 class Control:
@@ -51,14 +71,24 @@ class Control:
 
     def sites(self) -> list[Effective]:
         """All versions of the site's facts so far, in the order in which they took effect. Raises StreamError."""
-        found: list[Effective] = []
+        rows = self._rows(SITE)
+        return [Effective(Site.model_validate_json(row["content"]), Position.from_json(row["position"])) for row in rows]
+
+    def rulesets(self) -> list[EffectiveRules]:
+        """All versions of the rules so far, in the order in which they took effect. Raises StreamError."""
+        rows = self._rows(RULES)
+        return [EffectiveRules(Ruleset.from_text(row["content"]), Position.from_json(row["position"])) for row in rows]
+
+    def publish_rules(self, effective: EffectiveRules, site: str) -> None:
+        """Write down that a version of the rules holds from a place on; durable on return. Raises StreamError."""
+        self._publish(RULES, effective.rules.version, effective.position, effective.rules.to_text(), site)
+
+    def _rows(self, kind: str) -> list[dict[str, Any]]:
+        """All records of a kind so far."""
+        found: list[dict[str, Any]] = []
         with self._stream.subscribe(f"{SENSOR}-reader", Position()) as consumer:
             while deliveries := consumer.poll(0):
-                for delivery in deliveries:
-                    for row in rows_of(delivery.data):
-                        if row["kind"] == SITE:
-                            site = Site.model_validate_json(row["content"])
-                            found.append(Effective(site, Position.from_json(row["position"])))
+                found += [row for delivery in deliveries for row in rows_of(delivery.data) if row["kind"] == kind]
         return found
 
     def publish(self, effective: Effective) -> None:
@@ -90,7 +120,7 @@ def later(one: Position, other: Position) -> Position:
     return Position({name: max(one.offsets.get(name, 0), other.offsets.get(name, 0)) for name in sorted(partitions)})
 
 
-def at(schedule: Sequence[Effective], partition: str, offset: int) -> Site | None:
-    """The facts that hold for the batch at this place; None where none are written down for it."""
-    held = [effective.site for effective in schedule if effective.holds_at(partition, offset)]
+def at(schedule: Sequence[T], partition: str, offset: int) -> T | None:
+    """What holds for the batch at this place; None where nothing is written down for it."""
+    held = [effective for effective in schedule if offset >= effective.position.offsets.get(partition, 0)]
     return held[-1] if held else None

@@ -23,7 +23,9 @@ from detection.budget import Spent
 from detection.deviation import DEVIATION
 from detection.grouping import AlertState, group
 from detection.opened import OpenAlert, Part
-from detection.rules import RuleDetector, RuleState
+from detection.own_alerts import NOT_LOADED, OVERRIDE_UNFIT, own_alerts
+from detection.rules import RuleDetector, RuleState, unfit_overrides
+from detection.sigma.proof import prove
 from detection.sigma.rule import load, rules_folder
 from detection.stories import Stories, Story
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
     from detection.opened import Place
+    from detection.ruleset import Ruleset
     from detection.sigma.rule import Rule
     from detection.site import Site
 
@@ -73,6 +76,13 @@ class State:
     def findings(self) -> int:
         """Records in findings so far, over the runs that are remembered."""
         return sum(run.alerts.findings for run in self.runs.values())
+
+    def with_run(self, run: Run, after: RunState) -> State:
+        """The state with a run's own renewed; of too many runs that which was quiet longest is forgotten."""
+        runs = {name: held for name, held in self.runs.items() if name != run}
+        runs[run] = after
+        over = max(0, len(runs) - RUNS)
+        return State(dict(list(runs.items())[over:]), self.forgotten + over)
 
     def to_json(self) -> str:
         """The state as text."""
@@ -172,37 +182,50 @@ class Pipeline:
 
     def __init__(self, site: Site, rules: Sequence[Path] = ()) -> None:
         self.site = site
-        self.detector = RuleDetector(load(rules or [rules_folder()]), site)
+        self.rules = load(rules or [rules_folder()])
+        """The rules as they stand in their files."""
+        self.detector = RuleDetector(self.rules, site)
 
     @classmethod
     def of(cls, rules: Sequence[Rule], site: Site) -> Self:
         """A pipeline of rules that are loaded already."""
         pipeline = cls.__new__(cls)
         pipeline.site = site
+        pipeline.rules = list(rules)
         pipeline.detector = RuleDetector(rules, site)
         return pipeline
+
+    @classmethod
+    def proved(cls, ruleset: Ruleset, site: Site) -> tuple[Self, list[Alert]]:
+        """A pipeline of the rules that can be used, and an alert for each that cannot be, or is not fired by its own record."""
+        rules, faults = prove(ruleset.rules, site)
+        told = own_alerts(NOT_LOADED, [*ruleset.faults, *faults], ruleset.changed)
+        told += own_alerts(OVERRIDE_UNFIT, unfit_overrides(rules, site), ruleset.changed)
+        return cls.of(rules, site), told
 
     def step(self, state: State, batches: Sequence[RecordBatch]) -> tuple[State, list[Alert]]:
         """Take the batches of whole cuts in, in order of sequence within each run; the alerts that are new or have grown."""
         parts: dict[Run, list[RecordBatch]] = {}
         for batch in batches:
             parts.setdefault(batch.header.run, []).append(batch)
-        runs = dict(state.runs)
         upserts: list[Alert] = []
         for run, taken in parts.items():
-            before = runs.pop(run, None) or RunState()
-            baseline, derived = before.baseline, list[RecordBatch]()
-            if baseline is not None:
-                baseline, deviations = learn(baseline, taken)
-                derived = [_derived(taken[-1].header, deviations)]
-            rules, findings = self.detector.step(before.rules, [*taken, *derived])
-            if baseline is not None:
-                findings = {name: rows for name, rows in findings.items() if not self.detector.rules[name].section.unless_learned}
-            alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
-            runs[run] = RunState(rules, alerts, baseline)
+            after, grown = self.step_run(state.runs.get(run) or RunState(), run, taken)
+            state = state.with_run(run, after)
             upserts += grown
-        over = max(0, len(runs) - RUNS)
-        return State(dict(list(runs.items())[over:]), state.forgotten + over), upserts
+        return state, upserts
+
+    def step_run(self, before: RunState, run: Run, taken: Sequence[RecordBatch]) -> tuple[RunState, list[Alert]]:
+        """Take the batches of whole cuts of one run in. Nothing else counts, so that runs may be worked on side by side."""
+        baseline, derived = before.baseline, list[RecordBatch]()
+        if baseline is not None:
+            baseline, deviations = learn(baseline, taken)
+            derived = [_derived(taken[-1].header, deviations)]
+        rules, findings = self.detector.step(before.rules, [*taken, *derived])
+        if baseline is not None:
+            findings = {name: rows for name, rows in findings.items() if not self.detector.rules[name].section.unless_learned}
+        alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
+        return RunState(rules, alerts, baseline), grown
 
 
 def _derived(last: BatchHeader, deviations: pl.DataFrame) -> RecordBatch:

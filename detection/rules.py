@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -16,7 +17,7 @@ from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
 from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, field_of
 from detection.sigma.measure import MEASURES, MEDIAN, OPERATORS, Measure
-from detection.sigma.rule import Rule, RuleError
+from detection.sigma.rule import Fault, Rule, RuleError
 from detection.sigma.values import Binding
 
 if TYPE_CHECKING:
@@ -70,11 +71,17 @@ class RuleDetector:
         if len(self.rules) != len(rules):
             twice = next(rule for rule in rules if rule is not self.rules[rule.name])
             raise RuleError(f"{self.rules[twice.name].path} has a rule of that name too: rename one", twice)
-        self._windows = {rule.name: _window(rule) for rule in rules if rule.correlation is not None}
+        self.windows = {rule.name: _window(rule) for rule in rules if rule.correlation is not None}
+        """Windows of the correlations by name, with the thresholds of the site."""
+        for name, override in site.rules.items():
+            if name in self.windows and override.threshold is not None:
+                self.windows[name] = _with_threshold(self.windows[name], override.threshold)
+            if name in self.rules and not override.enabled:
+                self.rules[name] = self.rules[name].feeding()
         self._order = self._correlation_order()
         self.inactive = {rule.name for rule in rules if any(not site.defines(name) for name in rule.placeholders)}
         for name in self._order:
-            if set(self._windows[name].rules) & self.inactive:
+            if set(self.windows[name].rules) & self.inactive:
                 self.inactive.add(name)
         self._order = [name for name in self._order if name not in self.inactive]
         self._keys = {name: f"{name}@{self._definition(name)}" for name in self._order}
@@ -102,7 +109,7 @@ class RuleDetector:
         forgotten = state.forgotten
         findings: Findings = {name: rows for name, rows in matches.items() if self.rules[name].alerts}
         for name in self._order:
-            window = self._windows[name]
+            window = self.windows[name]
             sources = [matches[source].with_columns(source=pl.lit(source)) for source in window.rules if source in matches]
             if not sources:
                 continue
@@ -169,7 +176,7 @@ class RuleDetector:
 
     def _check_measures(self) -> None:
         """Refuse measures of fields that are no numbers. Raises RuleError."""
-        for name, window in self._windows.items():
+        for name, window in self.windows.items():
             tables = {self.rules[source].table for source in self._sources(name)[1:]} - {None}
             for table in tables if window.kind in MEASURES else ():
                 if field_of(str(table), str(window.field)).kind not in NUMBERS:
@@ -177,7 +184,7 @@ class RuleDetector:
 
     def _definition(self, name: str) -> str:
         """A hash of what a correlation is made of."""
-        parts = [repr(self._windows[name]), *(repr(self.rules[source].content) for source in self._sources(name))]
+        parts = [repr(self.windows[name]), *(repr(self.rules[source].content) for source in self._sources(name))]
         return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).hexdigest()
 
     def _wanted_columns(self) -> dict[str, set[str]]:
@@ -186,7 +193,7 @@ class RuleDetector:
         for name, rule in self.rules.items():
             for source in self._sources(name):
                 extra = {"client.ip", "server.ip"} | rule.fields
-                window = self._windows.get(name)
+                window = self.windows.get(name)
                 if window is not None:
                     extra |= set(window.group)
                     if window.field is not None:
@@ -196,7 +203,7 @@ class RuleDetector:
 
     def _sources(self, name: str) -> list[str]:
         """The rules that a rule rests on, itself included."""
-        window = self._windows.get(name)
+        window = self.windows.get(name)
         if window is None:
             return [name]
         return [name, *(base for source in window.rules for base in self._sources(source))]
@@ -207,17 +214,17 @@ class RuleDetector:
         path: list[str] = []
 
         def visit(name: str) -> None:
-            if name not in self._windows or name in ordered:
+            if name not in self.windows or name in ordered:
                 return
             if name in path:
                 raise RuleError("the correlation rests on itself", self.rules[name])
             path.append(name)
-            for source in self._windows[name].rules:
+            for source in self.windows[name].rules:
                 visit(source)
             path.pop()
             ordered.append(name)
 
-        for name in self._windows:
+        for name in self.windows:
             visit(name)
         return ordered
 
@@ -240,9 +247,11 @@ class _Table:
 
     def bound(self, binding: Binding) -> dict[str, Bound]:
         """The rules' cheap conditions for a batch; those of the batch before while it has the same distinct values."""
-        if self._bound[0] != binding.signature:
-            self._bound = binding.signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
-        return self._bound[1]
+        known = self._bound
+        if known[0] != binding.signature:
+            # Set as one: runs may be worked on side by side.
+            known = self._bound = binding.signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
+        return known[1]
 
 
 def _places(batch: RecordBatch) -> Iterator[pl.Expr | pl.Series]:
@@ -317,6 +326,29 @@ def _window(rule: Rule) -> Window:
         raise RuleError("icsight.newcomers is for value_count: only that has values that may be new", rule)
     span_ns = sigma.timespan.seconds * 1_000_000_000
     return Window(kind, sources, tuple(sigma.group_by or ()), field_name, span_ns, threshold, rule.section.newcomers)
+
+
+def _with_threshold(window: Window, threshold: float) -> Window:
+    """A window with another count or limit; one that has neither stays."""
+    if window.measure is not None:
+        return replace(window, measure=replace(window.measure, limit=threshold))
+    counts = window.kind in {"event_count", "value_count"}
+    return replace(window, threshold=max(1, int(threshold))) if counts else window
+
+
+def unfit_overrides(rules: Sequence[Rule], site: Site) -> list[Fault]:
+    """What a site sets of rules that cannot be set."""
+    named = {rule.name: rule for rule in rules}
+    faults: list[Fault] = []
+    for name, override in site.rules.items():
+        rule = named.get(name)
+        if rule is None:
+            faults.append(Fault(Path("site.yml"), name, "there is no rule of that name"))
+        elif override.threshold is not None and (
+            rule.correlation is None or rule.correlation.type.name.lower() in {"temporal", "temporal_ordered"}
+        ):
+            faults.append(Fault(Path("site.yml"), name, "the rule has no threshold"))
+    return faults
 
 
 def _measure(rule: Rule, sigma: SigmaCorrelationRule, sources: tuple[str, ...]) -> Window:

@@ -13,6 +13,9 @@ A site file:
       point_ranges: {"holding:100@1": [0, 4000]}
     critical: {"10.0.0.20": 2.0}
     budget: 144/day,10/10min
+    rules:
+      second_client_for_unit: {enabled: false, reason: "two HMIs by design"}
+      address_sweep: {threshold: 400, reason: "the historian reads all maps at night"}
 """
 
 from __future__ import annotations
@@ -89,6 +92,19 @@ class Window(BaseModel):
         return (local.dt.weekday().is_in(days) & (clock >= first)) | (local.dt.weekday().is_in(before) & (clock < last))
 
 
+class Override(BaseModel):
+    """What a site sets otherwise than a rule does, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    """Whether its findings become alerts; one that is not enabled still feeds the correlations that use it."""
+    threshold: float | None = None
+    """For a correlation: the count from which it fires, or the limit of what it measures."""
+    reason: str = Field(min_length=3)
+    """Why, for whoever looks at it in a year."""
+
+
 class Site(BaseModel):
     """Facts of one site."""
 
@@ -113,6 +129,9 @@ class Site(BaseModel):
     def _budget(cls, budget: str) -> str:
         parse_budget(budget)
         return budget
+
+    rules: dict[str, Override] = Field(default_factory=dict[str, Override])
+    """What the site sets otherwise than rules do, by the rule's name."""
 
     @field_validator("critical")
     @classmethod
@@ -150,7 +169,8 @@ class Site(BaseModel):
     @property
     def version(self) -> str:
         """A hash of the content: equal facts have equal versions."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+        content = self.model_dump_json(exclude=None if self.rules else {"rules"})
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def normal_address(text: str) -> str:

@@ -11,24 +11,31 @@ import json
 import os
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from collector.records import Undecodable, decode
 from collector.store import RecordBatch
 from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
-from detection.control import Effective, at, later
-from detection.pipeline import Pipeline, State
+from detection.control import Effective, EffectiveRules, at, later
+from detection.own_alerts import not_reloaded
+from detection.pipeline import RUNS, Pipeline, RunState, State
 from detection.publish import Publisher
+from detection.sigma.proof import sound
+from detection.sigma.rule import Fault, RuleError
 from detection.site import Site
 
 if TYPE_CHECKING:
     import threading
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from collector.stream import BatchHeader, Consumer, Run, Stream
+    from detection.alerts import Alert
     from detection.control import Control
+    from detection.ruleset import RuleFiles, Ruleset
 
 CONSUMER: Final = "detection"
 """Name under which the stream of records is read."""
@@ -44,6 +51,9 @@ CHECKPOINT_SECONDS: Final = 2.0
 
 CHECKPOINT_SHARE: Final = 10
 """After a checkpoint at least this many times as long as it took goes by until the next: a large state takes long to write."""
+
+RELOAD_SECONDS: Final = 1.0
+"""How often the files of the rules are looked at; a change is taken over at the second look that finds it settled."""
 
 CHECKPOINT_FORMAT: Final = 8
 """Version of the checkpoint's content."""
@@ -72,6 +82,8 @@ class Counters:
     """Time that detection took."""
     gaps: int = 0
     """Holes in the sequences of sensors."""
+    reloads: int = 0
+    """Versions of the rules that were taken over while the loop ran."""
 
 
 @dataclass(slots=True)
@@ -88,6 +100,30 @@ class _Pending:
     batches: list[RecordBatch] = field(default_factory=list[RecordBatch])
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A whole cut that waits for the detectors, and the detectors with what holds at its place."""
+
+    run: Run
+    batches: list[RecordBatch]
+    pipeline: Pipeline
+
+    def step(self, before: RunState) -> tuple[RunState, list[Alert]]:
+        """What comes of it."""
+        return self.pipeline.step_run(before, self.run, self.batches)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRules:
+    """Rules that may change while the loop runs."""
+
+    files: RuleFiles
+    ruleset: Ruleset
+    """The version that the loop begins with."""
+    told: Sequence[Alert] = ()
+    """What is to be told of it: rules that are not in use."""
+
+
 class CheckpointError(Exception):
     """A checkpoint cannot be used. The text is one line that says what to do."""
 
@@ -100,14 +136,19 @@ class Worker:
         alerts: where alerts are published.
         pipeline: the detectors.
         checkpoint: file of the checkpoint; its folder exists.
-        control: where the versions of the site's facts are written down, each with the place from which it holds. Without it the
-            pipeline's site holds throughout.
+        control: where the versions of the site's facts and of the rules are written down, each with the place from which it
+            holds. Without it the pipeline's own hold throughout.
+        rules: where the pipeline's rules come from; looked at while the loop runs. None: they never change.
+        shards: runs that are worked on side by side. What comes of it does not depend on it.
     """
 
-    def __init__(
-        self, records: Stream, alerts: Stream, pipeline: Pipeline, checkpoint: Path, control: Control | None = None
-    ) -> None:
+    def __init__(  # noqa: PLR0913 - a process wires it once
+        self, records: Stream, alerts: Stream, pipeline: Pipeline, checkpoint: Path, control: Control | None = None,
+        *, rules: LiveRules | None = None, shards: int = 1,
+    ) -> None:  # fmt: skip
         self.counters = Counters()
+        self._shards = shards
+        self._threads = ThreadPoolExecutor(shards, thread_name_prefix="detection") if shards > 1 else None
         self._records = records
         self._alerts = alerts
         self._pipeline = pipeline
@@ -120,8 +161,17 @@ class Worker:
         if not checkpoint.exists():
             # The epoch of the alerts is durable before the first of them.
             self._save()
+        self._control = control
         self._schedule = self._scheduled(control)
-        self._pipelines = {pipeline.site.version: pipeline}
+        self._live = rules
+        self._versions = self._scheduled_rules(control, rules)
+        version = self._versions[-1].rules.version if self._versions else ""
+        self._pipelines = {(pipeline.site.version, version): pipeline}
+        self._reached = dict(self._position.offsets)
+        self._done: list[_Cut] = []
+        self._looked = time.monotonic()
+        if rules is not None:
+            self._publish(rules.told)
 
     def _scheduled(self, control: Control | None) -> list[Effective]:
         """The versions of the site's facts; the pipeline's own is written down where it is new."""
@@ -134,12 +184,56 @@ class Worker:
             control.publish(schedule[-1])
         return schedule
 
+    def _scheduled_rules(self, control: Control | None, live: LiveRules | None) -> list[EffectiveRules]:
+        """The versions of the rules; the pipeline's own is written down where it is new."""
+        if control is None or live is None:
+            return []
+        schedule = control.rulesets()
+        if not schedule or schedule[-1].rules.version != live.ruleset.version:
+            before = schedule[-1].position if schedule else Position()
+            schedule.append(EffectiveRules(live.ruleset, later(self._position, before)))
+            control.publish_rules(schedule[-1], self._pipeline.site.site)
+        return schedule
+
     def _pipeline_at(self, partition: str, offset: int) -> Pipeline:
-        """The detectors with the facts that hold at this place."""
-        site = at(self._schedule, partition, offset) or self._pipeline.site
-        if site.version not in self._pipelines:
-            self._pipelines[site.version] = Pipeline.of(list(self._pipeline.detector.rules.values()), site)
-        return self._pipelines[site.version]
+        """The detectors with the facts and the rules that hold at this place."""
+        facts, rules = at(self._schedule, partition, offset), at(self._versions, partition, offset)
+        site = self._pipeline.site if facts is None else facts.site
+        version = (site.version, self._versions[0].rules.version if rules is None and self._versions else "")
+        if rules is not None:
+            version = (site.version, rules.rules.version)
+        if version not in self._pipelines:
+            usable = self._pipeline.rules if rules is None else rules.rules.rules
+            self._pipelines[version] = Pipeline.of(sound(usable, site)[0], site)
+        return self._pipelines[version]
+
+    def _look_at_rules(self) -> None:
+        """Take rules over whose files have changed; from the place on that the loop has reached, which is written down."""
+        live, control = self._live, self._control
+        if live is None or control is None or time.monotonic() - self._looked < RELOAD_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if not live.files.settled():
+            return
+        try:
+            fresh = live.files.read()
+        except RuleError as error:
+            self._publish([not_reloaded([Fault(Path("rules"), "", str(error))], live.ruleset.changed)])
+            return
+        site = self._pipeline.site
+        faults = fresh.faults or sound(fresh.rules, site)[1]
+        if faults:
+            self._publish([not_reloaded(faults, fresh.changed)])
+            return
+        if fresh.version == self._versions[-1].rules.version:
+            return
+        pipeline, told = Pipeline.proved(fresh, site)
+        effective = EffectiveRules(fresh, later(Position(self._reached), self._versions[-1].position))
+        control.publish_rules(effective, site.site)
+        self._versions.append(effective)
+        self._pipelines[site.version, fresh.version] = pipeline
+        self._publish(told)
+        self.counters.reloads += 1
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StreamError where a stream cannot be used."""
@@ -147,6 +241,7 @@ class Worker:
             # Where the end came between checkpoint and commit, nothing new might ever come to commit it with.
             consumer.commit(self._position)
             while not stop.is_set():
+                self._look_at_rules()
                 worked = self._work(consumer, POLL_SECONDS)
                 if self._dirty and self._is_due(idle=not worked):
                     self._save()
@@ -176,9 +271,12 @@ class Worker:
             self.counters.damaged += 1
             if damage.header is not None:
                 self._take(damage.header, None, self._offset_before(damage.position))
+                self._detect()
             self._stand(damage.position)
             return True
         for delivery in deliveries:
+            partition, offset = delivery.offset
+            self._reached[partition] = max(self._reached.get(partition, 0), offset + 1)
             self.counters.gaps += delivery.gap is not None
             try:
                 batch = decode(delivery.header, delivery.data)
@@ -186,7 +284,9 @@ class Worker:
                 self.counters.damaged += 1
                 batch = None
             self._take(delivery.header, batch, delivery.offset)
-            self._stand(delivery.position)
+        self._detect()
+        if deliveries:
+            self._stand(deliveries[-1].position)
         return bool(deliveries)
 
     def _take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
@@ -207,7 +307,7 @@ class Worker:
     def _finish(self, run: Run) -> None:
         pending = self._cuts.pop(run)
         if pending.batches:
-            self._detect(pending.batches, self._pipeline_at(*pending.last))
+            self._done.append(_Cut(run, pending.batches, self._pipeline_at(*pending.last)))
 
     def _stand(self, position: Position) -> None:
         """Stand behind what has been detected, and before what waits for the rest of its cut."""
@@ -226,18 +326,43 @@ class Worker:
         partition = next((name for name, offset in position.offsets.items() if offset != self._position.offsets.get(name)), "0")
         return partition, max(0, position.offsets.get(partition, 1) - 1)
 
-    def _detect(self, cut: list[RecordBatch], pipeline: Pipeline) -> None:
+    def _detect(self) -> None:
+        """Work whole cuts off, in the order of the stream; those of different runs side by side."""
+        waiting, self._done = self._done, []
         start = time.perf_counter()
         before = self._state.findings
-        self._state, upserts = pipeline.step(self._state, cut)
+        while waiting:
+            wave = self._wave(waiting)
+            waiting = waiting[len(wave) :]
+            held = [self._state.runs.get(cut.run) or RunState() for cut in wave]
+            outcomes: Iterable[tuple[RunState, list[Alert]]]
+            if self._threads is None or len(wave) == 1:
+                outcomes = map(_Cut.step, wave, held)
+            else:
+                outcomes = self._threads.map(_Cut.step, wave, held)
+            for cut, (after, upserts) in zip(wave, outcomes, strict=True):
+                self._state = self._state.with_run(cut.run, after)
+                self.counters.batches += len(cut.batches)
+                self.counters.records += sum(batch.rows.height for batch in cut.batches)
+                self._publish(upserts)
         self.counters.seconds += time.perf_counter() - start
-        self.counters.batches += len(cut)
-        self.counters.records += sum(batch.rows.height for batch in cut)
         self.counters.findings += max(0, self._state.findings - before)
         self.counters.limited = self._state.limited
+
+    def _wave(self, waiting: Sequence[_Cut]) -> list[_Cut]:
+        """The first cuts of which none needs what comes of another: different runs, none of which has another forgotten."""
+        runs: set[Run] = set()
+        for cut in waiting:
+            if cut.run in runs or (runs and len(self._state.runs) + len(runs) >= RUNS):
+                break
+            runs.add(cut.run)
+        return list(waiting[: len(runs)])
+
+    def _publish(self, upserts: Sequence[Alert]) -> None:
+        """Put alerts on the stream; durable on return."""
         if not upserts:
             return
-        times = upserts[0].first_seen, max(alert.last_seen for alert in upserts)
+        times = min(alert.first_seen for alert in upserts), max(alert.last_seen for alert in upserts)
         publisher = Publisher(self._alerts, SENSOR, self._epoch, "alert")
         publisher.publish(encode_alerts(upserts), len(upserts), self._pipeline.site.site, times)
         self.counters.alerts += len(upserts)

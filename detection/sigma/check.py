@@ -1,9 +1,9 @@
-"""What makes a rule fit to run on a plant: complete, able to fire, and fired by its own test traffic."""
+"""What makes a rule fit to run on a plant: complete, able to fire, and fired by a record of its own and its test traffic."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,10 +15,10 @@ from detection import attack
 from detection.captures import detect
 from detection.deviation import TABLES
 from detection.pipeline import Pipeline
-from detection.rules import RuleDetector
 from detection.sigma.compile import parsed
 from detection.sigma.fields import ConditionError, field_of
-from detection.sigma.rule import LANGUAGES, Rule, RuleError
+from detection.sigma.proof import sound, unproved
+from detection.sigma.rule import LANGUAGES, Fault, Rule, RuleError
 from detection.sigma.satisfy import never
 from detection.site import Site, SiteError
 from detection.site import load as load_site
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
 
 
 _HAN: Final = re.compile(r"[\u4e00-\u9fff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that makes a rule unfit."""
-
-    path: Path
-    rule: str
-    text: str
-
-    def __str__(self) -> str:
-        """One line: file, rule, what is wrong."""
-        return f"{self.path}: {self.rule}: {self.text}"
 
 
 def check(rules: Sequence[Rule], *, traffic: bool = True) -> Iterator[Fault]:
@@ -58,41 +45,22 @@ def check(rules: Sequence[Rule], *, traffic: bool = True) -> Iterator[Fault]:
         ids.setdefault(rule.id, rule)
         for text in dict.fromkeys(texts):
             yield Fault(rule.path, rule.name, text)
-    sound, faults = _compiled(rules)
+    compiled, faults = _compiled(rules)
     yield from faults
+    yield from unproved(compiled)
     if traffic:
-        for rule in sound:
+        for rule in compiled:
             if rule.alerts:
-                for text in run_tests(rule, sound):
+                for text in run_tests(rule, compiled):
                     yield Fault(rule.path, rule.name, text)
 
 
 def _compiled(rules: Sequence[Rule]) -> tuple[list[Rule], list[Fault]]:
     """The rules that can be compiled, and why the others cannot."""
-    left = list(rules)
-    faults: list[Fault] = []
-    while True:
-        try:
-            RuleDetector(left, Site())
-            # With every fact that rules name defined, so that those rules are compiled as well.
-            RuleDetector(left, _site_of(left))
-        except RuleError as error:
-            if error.rule is None:
-                raise
-            faults.append(Fault(error.rule.path, error.rule.name, error.reason))
-            left = _without(left, error.rule)
-        else:
-            return left, faults
-
-
-def _without(rules: Sequence[Rule], gone: Rule) -> list[Rule]:
-    """The rules without one and those that rest on it."""
-    left = [rule for rule in rules if rule is not gone]
-    names = {rule.name for rule in left} | {rule.id for rule in left}
-    for rule in left:
-        if set(rule.sources) - names:
-            return _without(left, rule)
-    return left
+    left, faults = sound(rules, Site())
+    # With every fact that rules name defined, so that those rules are compiled as well.
+    left, more = sound(left, _site_of(left))
+    return left, [*faults, *more]
 
 
 def _form(rule: Rule) -> Iterator[str]:

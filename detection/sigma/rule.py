@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sysconfig
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,20 @@ DEFAULT_WINDOW_SECONDS: Final = 3600
 
 POSTURE_WINDOW_SECONDS: Final = 86_400
 """The same for rules about posture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that makes a rule, or a file of rules, unfit."""
+
+    path: Path
+    rule: str
+    """Name of the rule; empty where the file as a whole cannot be read."""
+    text: str
+
+    def __str__(self) -> str:
+        """One line: file, rule, what is wrong."""
+        return ": ".join(part for part in (str(self.path), self.rule, self.text) if part)
 
 
 class RuleError(Exception):
@@ -90,6 +105,8 @@ class Section(BaseModel):
     """For temporal_ordered: only records of the last rule are findings; what had to come before may lie hours back."""
     test: str = ""
     """Which protocol stack made the test traffic."""
+    record: dict[str, Any] = PydanticField(default_factory=dict[str, Any])
+    """Values by column for the record that proves at each start that the rule fires, where its condition does not give them."""
     site: dict[str, Any] = PydanticField(default_factory=dict[str, Any])
     """Facts of the site that the test needs; `<rule>.site.yml` beside the rule says the same."""
     texts: dict[str, Texts] = PydanticField(default_factory=dict[str, Texts])
@@ -210,7 +227,7 @@ class Rule:
     @property
     def placeholders(self) -> set[str]:
         """Site lists that the rule names."""
-        text = yaml.safe_dump(self.content.get("detection", {}), allow_unicode=True)
+        text = json.dumps(self.content.get("detection", {}), default=str)
         return {part for part in text.split("%")[1::2] if part.isidentifier()}
 
     @property
@@ -235,47 +252,131 @@ def rules_folder() -> Path:
     return beside if beside.is_dir() else Path(sysconfig.get_paths()["purelib"]) / "rules"
 
 
+Sigma = SigmaRule | SigmaCorrelationRule
+
+Parsed = tuple[Path, "Mapping[str, Any]", Sigma]
+"""A document of a file, and what it says."""
+
+
 def load(paths: Iterable[Path]) -> list[Rule]:
     """The rules of these files or folders, in order of path. Raises RuleError for the first that cannot be parsed."""
+    rules, faults = load_sound(paths)
+    if faults:
+        raise RuleError(str(faults[0]))
+    return rules
+
+
+def load_sound(paths: Iterable[Path]) -> tuple[list[Rule], list[Fault]]:
+    """The rules of these files or folders that can be parsed, in order of path, and why the others cannot.
+
+    A file that cannot be read as a whole gives no rule. Raises RuleError where there is no file at all.
+    """
+    return parse_sound(texts_of(paths))
+
+
+def texts_of(paths: Iterable[Path]) -> dict[Path, str | OSError | UnicodeDecodeError]:
+    """What these files, or the `.yml` files of these folders, hold, in order of path. Raises RuleError where there is none."""
     files = sorted(file for path in paths for file in (path.rglob("*.yml") if path.is_dir() else [path]))
     if not files:
         raise RuleError("no rules found: name a folder with .yml files by --rules")
-    documents: list[tuple[Path, Mapping[str, Any]]] = []
+    texts: dict[Path, str | OSError | UnicodeDecodeError] = {}
     for file in files:
         try:
-            found = [
-                cast("Mapping[str, Any]", document)
-                for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
-                if document
-            ]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RuleError(f"{file}: cannot be read: {' '.join(str(error).split())}") from error
-        documents += [(file, document) for document in found]
-    parsed: list[tuple[Path, Mapping[str, Any], SigmaRule | SigmaCorrelationRule]] = []
-    for file, document in documents:
+            texts[file] = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            texts[file] = error
+    return texts
+
+
+def parse_sound(texts: Mapping[Path, str | OSError | UnicodeDecodeError]) -> tuple[list[Rule], list[Fault]]:
+    """The rules of files that can be parsed, and why the others cannot."""
+    parsed: list[Parsed] = []
+    faults: list[Fault] = []
+    for file, text in texts.items():
+        try:
+            parsed += _documents(file, text)
+        except _Unfit as unfit:
+            faults.append(unfit.fault)
+    parsed, missing = _resolved(parsed)
+    rules: list[Rule] = []
+    for file, document, sigma in parsed:
+        try:
+            rules.append(_rule(file, document, sigma))
+        except _Unfit as unfit:
+            missing.append(unfit.fault)
+    sound, rest = _standing(rules)
+    return sound, [*faults, *missing, *rest]
+
+
+class _Unfit(Exception):  # noqa: N818 - never leaves this module
+    """Why a document cannot be used."""
+
+    def __init__(self, path: Path, rule: str, text: object) -> None:
+        super().__init__()
+        self.fault = Fault(path, rule, " ".join(str(text).split()))
+
+
+def _documents(file: Path, text: str | OSError | UnicodeDecodeError) -> list[Parsed]:
+    """The documents of a file, parsed by pySigma. Raises _Unfit."""
+    try:
+        if not isinstance(text, str):
+            raise text
+        documents = [cast("Mapping[str, Any]", document) for document in yaml.safe_load_all(text) if document]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _Unfit(file, "", f"cannot be read: {error}") from error
+    parsed: list[Parsed] = []
+    for document in documents:
+        if not isinstance(document, dict):
+            raise _Unfit(file, "", "not a rule: a rule is a mapping with a title and a detection")
         try:
             kind = SigmaCorrelationRule if "correlation" in document else SigmaRule
             parsed.append((file, document, kind.from_dict(dict(document))))
-        except (SigmaError, TypeError, ValueError, KeyError) as error:
-            raise RuleError(
-                f"{file}: {document.get('title', 'a rule without a title')}: {' '.join(str(error).split())}"
-            ) from error
-    try:
-        # Resolves the rules that correlations name.
-        SigmaCollection([sigma for _, _, sigma in parsed])
-    except SigmaError as error:
-        raise RuleError(
-            f"{' '.join(str(error).split())}; name it in `rules:` of the correlation and define it in one file"
-        ) from error
-    return [_rule(file, document, sigma) for file, document, sigma in parsed]
+        except (SigmaError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise _Unfit(file, str(document.get("title", "a rule without a title")), error) from error
+    return parsed
 
 
-def _rule(file: Path, document: Mapping[str, Any], sigma: SigmaRule | SigmaCorrelationRule) -> Rule:
+def _resolved(parsed: list[Parsed]) -> tuple[list[Parsed], list[Fault]]:
+    """The documents whose correlations name rules that there are, resolved; and those that do not."""
+    faults: list[Fault] = []
+    while True:
+        known = {name for _, _, sigma in parsed for name in (getattr(sigma, "name", None), str(sigma.id)) if name}
+        lost = [
+            (each, sorted(missing))
+            for each in parsed
+            if isinstance(each[2], SigmaCorrelationRule)
+            and (missing := {str(reference.reference) for reference in each[2].rules or []} - known)
+        ]
+        if not lost:
+            break
+        for each, missing in lost:
+            text = f"there is no rule {missing[0]}; name it in `rules:` of the correlation and define it in one file"
+            faults.append(Fault(each[0], str(each[1].get("title", "")), text))
+        gone = [each for each, _ in lost]
+        parsed = [each for each in parsed if each not in gone]
+    # Resolves the rules that correlations name.
+    SigmaCollection([sigma for _, _, sigma in parsed])
+    return parsed, faults
+
+
+def _standing(rules: list[Rule]) -> tuple[list[Rule], list[Fault]]:
+    """The rules that rest on none that is gone, and why the others do."""
+    faults: list[Fault] = []
+    while True:
+        names = {name for rule in rules for name in (rule.name, rule.id)}
+        fallen = [rule for rule in rules if set(rule.sources) - names]
+        if not fallen:
+            return rules, faults
+        faults += [Fault(rule.path, rule.name, "rests on a rule that cannot be used") for rule in fallen]
+        rules = [rule for rule in rules if rule not in fallen]
+
+
+def _rule(file: Path, document: Mapping[str, Any], sigma: Sigma) -> Rule:
     name = str(document.get("name") or "_".join("".join(c if c.isalnum() else " " for c in str(sigma.title).lower()).split()))
     try:
         section = Section.model_validate(document.get("icsight") or {})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("icsight", *first["loc"]))
-        raise RuleError(f"{file}: {name}: {place}: {first['msg']}. deploy/docs/rules.md describes the format.") from error
+        raise _Unfit(file, name, f"{place}: {first['msg']}. deploy/docs/rules.md describes the format.") from error
     return Rule(name, sigma, file, document, alerts="level" in document, section=section)

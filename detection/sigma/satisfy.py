@@ -48,16 +48,16 @@ class Test:
 def never(table: str, condition: object) -> Iterator[str]:
     """Why a condition, or a single test in it, can never hold. Raises ConditionError where it cannot be compiled."""
     try:
-        alternatives = list(_alternatives(condition, positive=True))
+        choices = list(alternatives(condition, positive=True))
     except OverflowError:
         return
     told: set[str] = set()
-    for test in dict.fromkeys(test for alternative in alternatives for test in alternative if test.positive):
+    for test in dict.fromkeys(test for alternative in choices for test in alternative if test.positive):
         for value in test.values:
             if _possible(table, [Test(positive=True, field=test.field, values=(value,))]) is False:
                 told.add(f"{test.field} is never {_shown(value)}")
     yield from sorted(told)
-    problems = [_problem(table, alternative) for alternative in alternatives]
+    problems = [_problem(table, alternative) for alternative in choices]
     if not told and problems and all(problems):
         yield f"can never fire: {problems[0]}"
 
@@ -77,7 +77,7 @@ def _possible(table: str, tests: Sequence[Test]) -> bool | None:
     kind = "f64" if known.kind == "duration" else known.kind
     field = replace(known, kind=kind, expr=pl.col(known.name), columns=frozenset({known.name}), predicate=None)
     judged = [test for test in tests if not any(_open(value) for value in test.values)]
-    values = _values(field, judged) if judged else None
+    values = values_of(field, judged) if judged else None
     if values is None:
         return None
     frame = values.to_frame(field.name)
@@ -87,6 +87,28 @@ def _possible(table: str, tests: Sequence[Test]) -> bool | None:
         held = pl.lit(bound) if isinstance(bound, bool) else bound
         passing.append(held if test.positive else ~held)
     return bool(frame.select(pl.all_horizontal(passing).any()).item())
+
+
+def first_passing(known: Field, tests: Sequence[Test], values: Sequence[object]) -> int | None:
+    """The place of the first value of a field that passes all these tests, none of which is about the site or another field."""
+    # A column of its own, also where it follows from others; a duration is compared as a number of nanoseconds.
+    kind = "f64" if known.kind == "duration" else known.kind
+    field = replace(known, kind=kind, expr=pl.col(known.name), columns=frozenset({known.name}))
+    dtype = pl.String if known.predicate is not None else polars_type(kind)
+    frame = pl.DataFrame({known.name: pl.Series(values, dtype=dtype, strict=False)})
+    binding = Binding(frame, frame.columns if _looked_at(field) else [])
+    held: list[pl.Expr] = []
+    for test in tests:
+        bound = any_of([field_test(field, each) for each in test.values])(binding)
+        each = pl.lit(bound) if isinstance(bound, bool) else bound
+        held.append(each if test.positive else ~each)
+    places = frame.with_row_index("place").filter(pl.all_horizontal(held)) if held else frame.with_row_index("place")
+    return None if places.is_empty() else int(places.item(0, "place"))
+
+
+def _looked_at(field: Field) -> bool:
+    """Whether tests of a field look at its distinct values."""
+    return field.predicate is not None or field.kind in TEXTS or field.kind == "u8"
 
 
 def _open(value: object) -> bool:
@@ -100,7 +122,7 @@ def _open(value: object) -> bool:
             return isinstance(value, SigmaFieldReference)
 
 
-def _values(field: Field, tests: Sequence[Test]) -> pl.Series | None:
+def values_of(field: Field, tests: Sequence[Test]) -> pl.Series | None:
     """Values of a field among which one passes the tests if any does; None where there is no such set."""
     none: list[object] = [None] if field.nullable else []
     kind = field.kind
@@ -165,15 +187,15 @@ def _shown(value: object) -> str:
             return repr(str(value))
 
 
-def _alternatives(node: object, *, positive: bool) -> Iterator[tuple[Test, ...]]:
+def alternatives(node: object, *, positive: bool) -> Iterator[tuple[Test, ...]]:
     """The condition as alternatives of tests that hold together. Raises OverflowError where there are too many."""
     match node:
         case ConditionNOT():
-            yield from _alternatives(node.args[0], positive=not positive)
+            yield from alternatives(node.args[0], positive=not positive)
         case ConditionOR() if parts := _of_one_field(node):
             yield (Test(positive, parts[0].field, tuple(part.value for part in parts)),)
         case ConditionAND() | ConditionOR():
-            parts = [list(_alternatives(part, positive=positive)) for part in node.args]
+            parts = [list(alternatives(part, positive=positive)) for part in node.args]
             if isinstance(node, ConditionOR) == positive:
                 for part in parts:
                     yield from part

@@ -127,6 +127,36 @@ def worker(folder: Path, alerts: Spool) -> Worker:
     return Worker(LocalStream(folder / "spool"), LocalStream(folder / "alerts", alerts), pipeline, folder / "detection.json")
 
 
+def published(folder: Path) -> list[str]:
+    """All that was published, in order."""
+    with LocalStream(folder / "alerts").subscribe("reader") as consumer:
+        texts: list[str] = []
+        while deliveries := consumer.poll(0):
+            texts += [json.dumps(asdict(alert), sort_keys=True) for each in deliveries for alert in decode_alerts(each.data)]
+    return texts
+
+
+def test_four_shards_publish_what_one_does_to_the_byte_and_in_the_same_order(tmp_path: Path) -> None:
+    epochs = [character * 32 for character in "0123456"]
+    days = [cuts(busy_day(seed), list(range(10, 150, 10)), epoch=epoch) for seed, epoch in enumerate(epochs)]
+    outcomes: list[list[str]] = []
+    for shards in (1, 4):
+        folder = tmp_path / str(shards)
+        (folder / "rules").mkdir(parents=True)
+        mixed_rules(folder / "rules")
+        # Cut by cut, one run after the other, as sensors side by side send them.
+        fill(folder, [batch for together in zip(*days, strict=True) for batch in together])
+        with Spool(folder / "alerts", sensor="detection") as alerts:
+            pipeline = Pipeline.of(load([folder / "rules"]), Site())
+            records, out = LocalStream(folder / "spool"), LocalStream(folder / "alerts", alerts)
+            loop = Worker(records, out, pipeline, folder / "detection.json", shards=shards)
+            loop.drain()
+            assert loop.counters.records == 150 * len(epochs)
+        outcomes.append(published(folder))
+    assert outcomes[0]
+    assert outcomes[1] == outcomes[0]
+
+
 def test_what_waits_for_the_rest_of_its_cut_is_read_again_after_a_restart(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     mixed_rules(tmp_path / "rules")

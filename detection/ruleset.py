@@ -1,0 +1,111 @@
+"""A version of the rules: what their files hold, and its hash. Files are looked at again and again while detection runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from detection.sigma.rule import Fault, Rule, parse_sound, rules_folder, texts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VERSION_BYTES: Final = 16
+
+Signature = tuple[tuple[str, int, int], ...]
+"""Path, time of change and size of each file."""
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """Rules as they stood in their files at one time."""
+
+    texts: Mapping[Path, str]
+    unreadable: tuple[Fault, ...] = ()
+    """Files that could not be read at all."""
+    changed: int = 0
+    """When the newest of the files was written, nanoseconds since 1970; 0 where that is not known."""
+    _parsed: dict[str, tuple[list[Rule], list[Fault]]] = field(
+        default_factory=dict[str, "tuple[list[Rule], list[Fault]]"], compare=False, repr=False
+    )
+
+    @cached_property
+    def version(self) -> str:
+        """A hash of the content: equal files have equal versions, wherever they lie."""
+        parts = sorted(f"{len(text)}\x1f{text}" for text in self.texts.values())
+        return hashlib.blake2b("\x1e".join(parts).encode(), digest_size=VERSION_BYTES).hexdigest()
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules that can be parsed."""
+        return self._all()[0]
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Why other rules cannot be."""
+        return [*self.unreadable, *self._all()[1]]
+
+    def _all(self) -> tuple[list[Rule], list[Fault]]:
+        if "all" not in self._parsed:
+            self._parsed["all"] = parse_sound(self.texts)
+        return self._parsed["all"]
+
+    def to_text(self) -> str:
+        """The files' content, packed."""
+        content = json.dumps({str(path): text for path, text in self.texts.items()}, ensure_ascii=False)
+        return base64.b64encode(zlib.compress(content.encode(), 9)).decode()
+
+    @classmethod
+    def from_text(cls, text: str) -> Ruleset:
+        """The rules that `to_text` packed. Raises ValueError for any other text."""
+        try:
+            content = json.loads(zlib.decompress(base64.b64decode(text)))
+        except zlib.error as error:
+            raise ValueError("not a version of the rules") from error
+        return cls({Path(path): each for path, each in content.items()})
+
+
+class RuleFiles:
+    """The files that rules are read from.
+
+    Args:
+        paths: files or folders; none: the rules of the product.
+    """
+
+    def __init__(self, paths: Sequence[Path] = ()) -> None:
+        self._paths = list(paths) or [rules_folder()]
+        self._read: Signature = ()
+        self._seen: Signature = ()
+
+    def read(self) -> Ruleset:
+        """What they hold now. Raises RuleError where there is no file."""
+        self._read = self._seen = self._signature()
+        texts = texts_of(self._paths)
+        unreadable = tuple(
+            Fault(path, "", f"cannot be read: {text}") for path, text in texts.items() if not isinstance(text, str)
+        )
+        newest = max((changed for _, changed, _ in self._read), default=0)
+        return Ruleset({path: text for path, text in texts.items() if isinstance(text, str)}, unreadable, newest)
+
+    def settled(self) -> bool:
+        """Whether they have changed since they were read, and not since the last look: nobody is writing them."""
+        now = self._signature()
+        before, self._seen = self._seen, now
+        return now != self._read and now == before
+
+    def _signature(self) -> Signature:
+        found: list[tuple[str, int, int]] = []
+        for path in self._paths:
+            for file in path.rglob("*.yml") if path.is_dir() else [path]:
+                try:
+                    stat = file.stat()
+                except OSError:
+                    continue
+                found.append((str(file), stat.st_mtime_ns, stat.st_size))
+        return tuple(sorted(found))
