@@ -9,6 +9,10 @@ import polars as pl
 
 from collector.store import RecordBatch
 from collector.stream import BatchHeader
+from detection.anomaly.detector import step as model
+from detection.anomaly.extremes import WINDOW_NS
+from detection.anomaly.learned import members, state_of
+from detection.anomaly.state import AnomalyState
 from detection.baseline.detector import BaselineState, step
 from detection.pipeline import RunState, State
 from sensor._core import Reader, capture_span
@@ -78,7 +82,14 @@ def _beginning(capture: str, epoch: str) -> State:
     if end - start < LEARNING_NS:
         return State()
     learned = min((end - start) // LEARNED_SHARE, LEARNED_NS)
-    return State({(LOCAL_SENSOR, epoch): RunState(baseline=BaselineState.learning(start, start + learned))})
+    until = start + learned
+    beginning = RunState(baseline=BaselineState.learning(start, until), anomaly=AnomalyState.learning(start, until))
+    return State({(LOCAL_SENSOR, epoch): beginning})
+
+
+def known(normal: Normality) -> RunState:
+    """The state before a run of which it is known what is normal. Raises LearnedError where its models cannot be read."""
+    return RunState(baseline=BaselineState(normal), anomaly=state_of(normal.extras, normal.phase))
 
 
 def learn(capture: str, site: str, progress: Callable[[Reader], None] = lambda _: None) -> tuple[Normality, list[str]]:
@@ -86,13 +97,25 @@ def learn(capture: str, site: str, progress: Callable[[Reader], None] = lambda _
     reader = Reader(capture, site=site, sensor=LOCAL_SENSOR)
     start, until = (None if capture == STANDARD_INPUT else capture_span(capture)) or (0, 0)
     state = BaselineState.learning(start, ALWAYS)
+    # Of what has no known end the models learn ranges, and nothing of how often they are left.
+    models = AnomalyState.learning(start, until + WINDOW_NS if until else ALWAYS)
     for cut in cuts(reader, site):
         progress(reader)
         state, _ = step(state, cut)
+        models, _ = model(models, cut)
     normal = state.normal
     if capture == STANDARD_INPUT and normal.facts.height:
         start, until = (int(getattr(normal.facts.get_column(name), end)()) for name, end in (("event", "min"), ("seen", "max")))
-    learned = replace(normal, start=start, until=until, learned_ns=until - start, phase="proposed", site=site, sources=(capture,))
+    learned = replace(
+        normal,
+        start=start,
+        until=until,
+        learned_ns=until - start,
+        phase="proposed",
+        site=site,
+        sources=(capture,),
+        extras=members(models),
+    )
     return learned, reader.warnings
 
 
@@ -104,11 +127,7 @@ def detect(
     What is normal is learned from the capture's own beginning where it is not given.
     """
     reader = Reader(capture, site=pipeline.site.site, sensor=LOCAL_SENSOR)
-    state = (
-        State({(LOCAL_SENSOR, reader.epoch): RunState(baseline=BaselineState(normal))})
-        if normal is not None
-        else _beginning(capture, reader.epoch)
-    )
+    state = _beginning(capture, reader.epoch) if normal is None else State({(LOCAL_SENSOR, reader.epoch): known(normal)})
     latest: dict[str, Alert] = {}
     for cut in cuts(reader, pipeline.site.site):
         progress(reader)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from detection.anomaly.table import ANOMALY
 from sensor.columns import COMMON, Column, Table
 from sensor.tables import TABLES as RECORD_TABLES
 
@@ -72,5 +73,8 @@ DEVIATION: Final = Table(
 IDENTITY: Final = {"event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64()}
 """Columns that a frame of deviations has besides: which record of the run showed it, and when it could be known."""
 
-TABLES: Final[Mapping[str, Table]] = {**RECORD_TABLES, DEVIATION.name: DEVIATION}
+DERIVED: Final[Mapping[str, Table]] = {table.name: table for table in (DEVIATION, ANOMALY)}
+"""Tables that detectors write. Their rows bring IDENTITY, and column `confidence` of each is a factor of a rule's own."""
+
+TABLES: Final[Mapping[str, Table]] = {**RECORD_TABLES, **DERIVED}
 """All tables that rules may look at."""

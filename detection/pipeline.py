@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import polars as pl
 
 from collector.store import RecordBatch
+from detection.anomaly import checkpoint
+from detection.anomaly.detector import step as model
+from detection.anomaly.table import ANOMALY
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
 from detection.baseline.normality import Normality
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
+    from detection.anomaly.state import AnomalyState
     from detection.opened import Place
     from detection.ruleset import Ruleset
     from detection.sigma.rule import Rule
@@ -52,6 +56,8 @@ class RunState:
     alerts: AlertState = field(default_factory=AlertState)
     baseline: BaselineState | None = None
     """What is normal in it; None where nothing is learned."""
+    anomaly: AnomalyState | None = None
+    """What the models know of it; None where nothing is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class State:
         """How often a bound has bitten: rows of correlations, open alerts, facts and runs that were forgotten."""
         runs = self.runs.values()
         learned = sum(run.baseline.forgotten for run in runs if run.baseline is not None)
+        learned += sum(run.anomaly.forgotten for run in runs if run.anomaly is not None)
         return (
             self.forgotten + learned + sum(run.rules.forgotten + run.alerts.forgotten + run.alerts.stories.full for run in runs)
         )
@@ -98,6 +105,7 @@ class State:
                 "stories_full": state.alerts.stories.full,
                 "spent": state.alerts.spent.fields(),
                 "baseline": None if state.baseline is None else _baseline_fields(state.baseline),
+                "anomaly": None if state.anomaly is None else _anomaly_fields(state.anomaly),
             }
             for run, state in self.runs.items()
         ]
@@ -122,7 +130,17 @@ def _run_state(content: dict[str, Any]) -> tuple[Run, RunState]:
     counts = int(content["alerts_forgotten"]), int(content["findings"])
     alerts = AlertState({alert.id: alert for alert in held}, *counts, stories, Spent.of(content["spent"]))
     baseline = None if content["baseline"] is None else _baseline(content["baseline"])
-    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(content["rows_forgotten"])), alerts, baseline)
+    anomaly = None if content["anomaly"] is None else _anomaly(content["anomaly"])
+    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(content["rows_forgotten"])), alerts, baseline, anomaly)
+
+
+def _anomaly_fields(state: AnomalyState) -> dict[str, Any]:
+    said, frames = checkpoint.parted(state)
+    return {"said": said, "frames": {name: _encode(frame) for name, frame in frames.items()}}
+
+
+def _anomaly(content: dict[str, Any]) -> AnomalyState:
+    return checkpoint.whole(content["said"], {str(name): _decode(text) for name, text in content["frames"].items()})
 
 
 def _baseline_fields(state: BaselineState) -> dict[str, Any]:
@@ -220,14 +238,18 @@ class Pipeline:
         baseline, derived = before.baseline, list[RecordBatch]()
         if baseline is not None:
             baseline, deviations = learn(baseline, taken)
-            derived = [_derived(taken[-1].header, deviations)]
+            derived = [_derived(taken[-1].header, DEVIATION.name, deviations)]
+        anomaly = before.anomaly
+        if anomaly is not None:
+            anomaly, anomalies = model(anomaly, taken, self.site.false_alarms_a_day)
+            derived.append(_derived(taken[-1].header, ANOMALY.name, anomalies))
         rules, findings = self.detector.step(before.rules, [*taken, *derived])
         if baseline is not None:
             findings = {name: rows for name, rows in findings.items() if not self.detector.rules[name].section.unless_learned}
         alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
-        return RunState(rules, alerts, baseline), grown
+        return RunState(rules, alerts, baseline, anomaly), grown
 
 
-def _derived(last: BatchHeader, deviations: pl.DataFrame) -> RecordBatch:
-    """Deviations as a batch for rules, beside the batches of which the last is given."""
-    return RecordBatch(replace(last, table=DEVIATION.name, rows=deviations.height), deviations)
+def _derived(last: BatchHeader, table: str, rows: pl.DataFrame) -> RecordBatch:
+    """What a detector found as a batch for rules, beside the batches of which the last is given."""
+    return RecordBatch(replace(last, table=table, rows=rows.height), rows)

@@ -11,7 +11,7 @@ import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
-from detection.deviation import DEVIATION, TABLES
+from detection.deviation import DERIVED, TABLES
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
@@ -132,7 +132,7 @@ class RuleDetector:
         table = self._tables.get(batch.header.table)
         if table is None or not batch.rows.height:
             return []
-        derived = batch.header.table == DEVIATION.name
+        derived = batch.header.table in DERIVED
         frame = batch.rows.select([*table.columns, *ORDER] if derived else table.columns)
         binding = Binding(frame, table.keys)
         bound = table.bound(binding)

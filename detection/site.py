@@ -31,6 +31,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from detection.anomaly.history import FALSE_ALARMS_A_DAY
 from detection.limits import parse as parse_budget
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class Site(BaseModel):
     """Ranges of values that rules name: point identifier → least and most."""
     critical: dict[str, float] = Field(default_factory=dict[str, float])
     """Devices and points that matter more (or less): address or point identifier → factor of the rank, else 1."""
+    false_alarms_a_day: float = Field(default=FALSE_ALARMS_A_DAY, gt=0, le=1_000)
+    """Minutes with a false alarm that all models of `detection/anomaly` together may have in a day."""
 
     budget: str = ""
     """How many alerts people can look at, as in `144/day,10/10min`; empty: any number."""

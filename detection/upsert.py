@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from detection import attack
 from detection.alerts import Alert, Related
+from detection.deviation import DERIVED
 from detection.sigma.correlate import AMOUNT
 from detection.sigma.measure import MEASURES
 from detection.sigma.rule import LANGUAGES, LEVELS
@@ -55,7 +56,8 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
     target = {name: fields.get(name) for name in rule.target}
     factor = criticality(known.server, target.values(), site)
-    confidence = rule.confidence * float(known.sample.get("deviation.confidence", 1.0))
+    sure = next((known.sample[f"{table}.confidence"] for table in DERIVED if f"{table}.confidence" in known.sample), 1.0)
+    confidence = rule.confidence * float(sure)
     told_elsewhere = (known.parent is not None) + (known.digest is not None)
     return Alert(
         id=known.id,

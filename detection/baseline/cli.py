@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from detection.alerts import moment
+from detection.anomaly.learned import LearnedError, state_of
 from detection.baseline.difference import difference
 from detection.baseline.facts import KINDS
 from detection.baseline.normality import BaselineError, Normality
@@ -100,9 +101,13 @@ def approve(file: Path, name: str) -> None:
 
 def _loaded(file: Path) -> Normality:
     try:
-        return Normality.load(file)
+        normal = Normality.load(file)
+        state_of(normal.extras, normal.phase)
     except BaselineError as error:
         raise CommandError(str(error)) from error
+    except LearnedError as error:
+        raise CommandError(f"{file}: {error}") from error
+    return normal
 
 
 def _learned(captures: Sequence[str], site: str) -> Normality:

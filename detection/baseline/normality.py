@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 import polars as pl
 
+from detection.anomaly.learned import joined
 from detection.baseline.facts import KINDS, SCHEMA, added, keyed
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Normality:
             until=max(self.until, more.until),
             learned_ns=self.learned_ns + more.learned_ns,
             sources=(*self.sources, *more.sources),
+            extras=joined(self.extras, more.extras),
         )
 
     def approved_as(self, name: str, moment: int) -> Normality:

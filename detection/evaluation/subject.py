@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ALL: Final = "all"
 """Instead of a kind: every rule is written for it."""
 
-LEARNED: Final = frozenset({"deviation"})
+LEARNED: Final = frozenset({"deviation", "anomaly"})
 """Tables of what differs from what was learned. Rules over them say what a deviation means; they expect no kind of attack."""
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from collector.store import RecordBatch
 from collector.stream import BatchHeader
-from detection.deviation import DEVIATION
+from detection.deviation import DERIVED
 from detection.rules import SEEN, RuleDetector, RuleState
 from detection.sigma.compile import parsed
 from detection.sigma.fields import ConditionError, field_of
@@ -212,7 +212,7 @@ def _batches(made: Mapping[str, Sequence[Timed]]) -> Iterator[RecordBatch]:
             rows[each.table].append({**each.record, "ts": place * SLOT_NS + each.at})
     for sequence, (table, records) in enumerate(rows.items()):
         frame = filled(table, records)
-        if table == DEVIATION.name:
+        if table in DERIVED:
             places: dict[str, Any] = {"event": pl.col("ts").dt.epoch("ns"), "sequence": pl.lit(sequence, pl.Int64)}
             frame = frame.with_columns(**places).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
         header = BatchHeader(

@@ -195,7 +195,8 @@ class Rule:
             return list(self.section.target)
         if self.correlation is not None:
             return [name for name in self.correlation.group_by or [] if name not in {"client.ip", "server.ip"}]
-        return {"modbus": ["modbus.unit_id"], "deviation": ["modbus.unit_id"], "point": ["point.id"]}.get(self.table or "", [])
+        modbus = {key: ["modbus.unit_id"] for key in ("modbus", "deviation", "anomaly")}
+        return {**modbus, "point": ["point.id"]}.get(self.table or "", [])
 
     @property
     def cause(self) -> list[str]:
@@ -239,7 +240,7 @@ class Rule:
             for text in (each.title, each.summary, each.expected, each.observed, *each.next_steps)
         ]
         # How complete normality was counts in an alert's confidence.
-        sure = {"deviation.confidence"} if self.table == "deviation" else set[str]()
+        sure = {f"{self.table}.confidence"} if self.table in {"deviation", "anomaly"} else set[str]()
         return {name for text in texts for name in named(text)} | set(self.target) | sure
 
 

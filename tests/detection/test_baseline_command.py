@@ -128,13 +128,22 @@ def loaded(file: Path) -> tuple[Normality | None, str]:
 
 def test_what_other_detectors_add_to_a_baseline_is_kept(learned: Path) -> None:
     normal = Normality.load(learned)
-    assert normal.extras == {}
-    replace(normal, extras={"anomaly/points.json": b"[1]", "anomaly/empty": b""}).save(learned)
+    assert "anomaly/models.json" in normal.extras
+    more = {**normal.extras, "other/points.json": b"[1]", "other/empty": b""}
+    replace(normal, extras=more).save(learned)
     said("baseline", "approve", learned, "--by", "Li Na")
-    assert Normality.load(learned).extras == {"anomaly/points.json": b"[1]", "anomaly/empty": b""}
+    assert Normality.load(learned).extras == more
     bytes_of_it = learned.read_bytes()
     Normality.load(learned).save(learned)
     assert learned.read_bytes() == bytes_of_it
+
+
+def test_models_that_cannot_be_read_are_one_line(quiet: Path, learned: Path) -> None:
+    normal = Normality.load(learned)
+    replace(normal, extras={**normal.extras, "anomaly/value.parquet": b"PAR1"}).save(learned)
+    outcome = CliRunner().invoke(icsight, ["detect", str(quiet), "--baseline", str(learned)])
+    assert outcome.exit_code == 2
+    assert "its models cannot be read" in outcome.output
 
 
 def test_two_ways_of_saying_what_is_normal_are_refused(quiet: Path, learned: Path) -> None:

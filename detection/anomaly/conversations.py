@@ -1,0 +1,192 @@
+"""Conversations: how often a client asks what, in which order, and how fast a server answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from detection.anomaly.extremes import WINDOW_NS, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from collector.store import RecordBatch
+
+SCALES: Final[Mapping[str, Scale]] = {
+    "interval": Scale("upper", least=1.0),
+    "volume": Scale("both", least=5.0, share=0.1),
+    "response": Scale("upper", least=0.002),
+}
+"""The models of this module that have extremes."""
+
+OPERATION: Final = ("client", "server", "unit", "function", "address")
+"""What makes two requests one kind. unit: of Modbus; function: of Modbus, or service of OPC UA; address: of Modbus, from 0."""
+
+REQUEST: Final = pl.Schema(
+    {
+        "event": pl.Int64(),
+        "sequence": pl.Int64(),
+        "row": pl.Int64(),
+        "ts": pl.Int64(),
+        "client": pl.Categorical(),
+        "server": pl.Categorical(),
+        "unit": pl.UInt8(),
+        "function": pl.Categorical(),
+        "address": pl.UInt16(),
+        "answered": pl.Float64(),
+        "talk": pl.UInt64(),
+        "key": pl.UInt64(),
+        "deaf": pl.Int64(),
+    }
+)
+"""Columns of requests. answered: seconds until the answer; talk: key of client and server; key: of the kind of request; deaf: for
+how many nanoseconds so far no request at all was heard for longer than a minute, as where a sensor stood still."""
+
+
+def rows_of(batches: Sequence[RecordBatch], last: int = 0, deaf: int = 0) -> pl.DataFrame:
+    """The requests in batches of one run, in the order of time in which they could be known.
+
+    Args:
+        batches: batches of whole cuts.
+        last: event time of the last request before; 0 where there was none.
+        deaf: column `deaf` of that request.
+    """
+    frames = [
+        _read(batch, _READERS[batch.header.table]) for batch in batches if batch.header.table in _READERS and batch.rows.height
+    ]
+    if not frames:
+        return pl.DataFrame(schema=REQUEST)
+    rows = pl.concat(frames).sort("event", "sequence", "row")
+    pause = pl.col("event").diff().fill_null(pl.col("event") - last if last else 0)
+    return rows.with_columns(deaf=deaf + pl.when(pause > WINDOW_NS).then(pause).otherwise(0).cum_sum()).select(list(REQUEST))
+
+
+def _read(batch: RecordBatch, reader: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    at = pl.col("ts").dt.epoch("ns")
+    return (
+        reader(batch.rows)
+        .with_columns(
+            event=pl.max_horizontal(at, pl.lit(batch.header.cut_start)),
+            sequence=pl.lit(batch.header.sequence, pl.Int64),
+            row=pl.lit(batch.row.cast(pl.Int64)),
+            ts=at,
+            answered=pl.col("answered").dt.total_nanoseconds() / 1e9,
+            talk=talk_key(),
+        )
+        .with_columns(key=operation_key())
+        .filter(pl.col("client").is_not_null(), pl.col("server").is_not_null(), pl.col("function").is_not_null())
+        .select([name for name in REQUEST if name != "deaf"])
+    )
+
+
+def talk_key() -> pl.Expr:
+    """The key of client and server, for this process only."""
+    return pl.col("client").hash(3) ^ pl.col("server").hash(4)
+
+
+def operation_key() -> pl.Expr:
+    """The key of a kind of request, for this process only."""
+    place = pl.col("unit").cast(pl.Int64).fill_null(-1) * 65_537 + pl.col("address").cast(pl.Int64).fill_null(-1)
+    return talk_key() ^ pl.col("function").hash(5) ^ place.hash(6)
+
+
+def _modbus(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
+        "ts",
+        client="client.ip",
+        server="server.ip",
+        unit="modbus.unit_id",
+        function="modbus.function",
+        address=pl.coalesce("modbus.write_address", "modbus.address"),
+        answered="modbus.response_time",
+    )
+
+
+def _opcua(rows: pl.DataFrame) -> pl.DataFrame:
+    """Calls; what encryption hides is one operation."""
+    called = pl.col("opcua.message_type").cast(pl.String).is_in(["message", "open"])
+    return rows.select(
+        "ts",
+        client=pl.when(called).then("client.ip"),
+        server="server.ip",
+        unit=pl.lit(None, pl.UInt8),
+        function=pl.when("opcua.encrypted")
+        .then(pl.lit("encrypted"))
+        .otherwise(pl.col("opcua.service").cast(pl.String))
+        .cast(pl.Categorical),
+        address=pl.lit(None, pl.UInt16),
+        answered="opcua.response_time",
+    )
+
+
+_READERS: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {"modbus": _modbus, "opcua": _opcua}
+"""The tables that tell of requests."""
+
+LATEST: Final = pl.Schema({name: REQUEST[name] for name in (*OPERATION, "ts", "deaf")})
+"""Columns of the latest request of each kind."""
+
+
+def intervals(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Seconds heard since the request of the same kind before, and the latest of each kind afterwards (columns of LATEST)."""
+    before = carried.with_columns(talk=talk_key(), key=operation_key(), fresh=pl.lit(value=False))
+    before = before.filter(pl.col("key").is_in(rows.get_column("key").unique().implode()))
+    told = pl.concat([before, rows.with_columns(fresh=pl.lit(value=True))], how="diagonal").sort("key", maintain_order=True)
+    heard = pl.col("ts") - pl.col("deaf")
+    pause = pl.when(pl.col("key") == pl.col("key").shift()).then(heard - heard.shift())
+    latest = told.group_by("key", maintain_order=True).last().select(list(LATEST))
+    rest = carried.join(latest.select(OPERATION), on=list(OPERATION), how="anti", nulls_equal=True)
+    found = told.with_columns(value=(pause / 1e9).clip(0)).filter(pl.col("fresh") & pl.col("value").is_not_null())
+    return found, pl.concat([rest, latest])
+
+
+COUNTED: Final = pl.Schema(
+    {
+        "talk": pl.UInt64(), "window": pl.Int64(), "client": pl.Categorical(), "server": pl.Categorical(),
+        "requests": pl.Int64(), "answers": pl.Int64(), "seconds": pl.Float64(),
+        "sequence": pl.Int64(), "row": pl.Int64(), "ts": pl.Int64(),
+    }
+)  # fmt: skip
+"""Columns of a conversation's minute. seconds: of all answers together; sequence, row, ts: of its last request."""
+
+
+def minutes(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The minutes of conversations that are over, in order, and those that are not.
+
+    Args:
+        open_: minutes that were not over before, with the columns of COUNTED.
+        rows: requests.
+        until: event time up to which all requests are known.
+    """
+    counted = rows.group_by("talk", window=pl.col("event") // WINDOW_NS).agg(
+        pl.col("client").first(),
+        pl.col("server").first(),
+        requests=pl.len().cast(pl.Int64),
+        answers=pl.col("answered").count().cast(pl.Int64),
+        seconds=pl.col("answered").sum(),
+        sequence=pl.col("sequence").last(),
+        row=pl.col("row").last(),
+        ts=pl.col("ts").last(),
+    )
+    both = (
+        pl.concat([open_, counted.select(list(COUNTED))])
+        .group_by("talk", "window", maintain_order=True)
+        .agg(
+            pl.col("client", "server").first(),
+            pl.col("requests", "answers", "seconds").sum(),
+            pl.col("sequence", "row", "ts").last(),
+        )
+        .select(list(COUNTED))
+    )
+    over = (pl.col("window") + 1) * WINDOW_NS <= until
+    return both.filter(over).sort("window", "talk"), both.filter(~over)
+
+
+def of_minutes(over: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """What each model of minutes is to look at."""
+    known = over.with_columns(key="talk", event=(pl.col("window") + 1) * WINDOW_NS)
+    named = ["key", "event", "sequence", "row", "ts", "client", "server"]
+    return {
+        "volume": known.select(*named, value=pl.col("requests").cast(pl.Float64)),
+        "response": known.filter(pl.col("answers") > 0).select(*named, value=pl.col("seconds") / pl.col("answers")),
+    }

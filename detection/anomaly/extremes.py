@@ -1,0 +1,117 @@
+"""The extremes of many things: least and greatest value of each, and what goes beyond them. Whole frames, any number of things.
+
+Each row is compared with all rows before it, those of earlier steps included, so that the outcome does not depend on where
+records are cut.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+WINDOW_NS: Final = 60_000_000_000
+"""A minute: models that count do so in windows of this length, and history is scored in blocks of it."""
+
+THINGS: Final = 250_000
+"""Things of one model (points, operations, conversations) that are held; what comes beyond that is not learned, and counted."""
+
+SCHEMA: Final = pl.Schema(
+    {"key": pl.UInt64(), "low": pl.Float64(), "high": pl.Float64(), "n": pl.Int64(), "first": pl.Int64(), "last": pl.Int64()}
+)
+"""Columns of extremes. key: of the thing, for this process only; n: rows seen; first, last: event time of the first and of the
+latest row, nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """In what unit a model measures how far something is outside.
+
+    Attributes:
+        sides: both: the unit is the width between least and greatest value; upper: only greater values count, in units of the
+            greatest.
+        least: the least unit, in the value's own.
+        share: the least unit as a share of the greatest absolute value.
+        mature: values that a thing must have had before anything is said of it.
+        most: nothing is said of a thing whose greatest value is above this.
+    """
+
+    sides: Literal["both", "upper"]
+    least: float = 0.0
+    share: float = 0.0
+    mature: int = 20
+    most: float = math.inf
+
+
+def beyond(known: pl.DataFrame, rows: pl.DataFrame, scale: Scale, *, learns: bool) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """Rows outside of all before them, with how far; the extremes afterwards; and how many things had no room.
+
+    Args:
+        known: extremes before, with the columns of SCHEMA.
+        rows: `key`, `value` and `event`, in order; more columns are carried along. With a column `judged` it is that which is
+            compared with earlier values; a row without a value is judged only.
+        scale: the unit of scores.
+        learns: whether things that are not known are taken in; otherwise they are passed over.
+
+    The rows outside have `low`, `high` and `last` of the thing before them, and `score`: how far outside, in units of the scale,
+    but no more than the thing has had rows, nor than it has been known for windows: what was seen ten times can be one in eleven.
+    """
+    judged = pl.col("judged" if "judged" in rows.columns else "value")
+    fresh = rows.group_by("key").agg(
+        pl.col("value").min().alias("low"),
+        pl.col("value").max().alias("high"),
+        judged.min().alias("least"),
+        judged.max().alias("most"),
+        pl.col("value").count().cast(pl.Int64).alias("n"),
+        pl.col("event").min().alias("first"),
+        pl.col("event").max().alias("last"),
+    )
+    both = fresh.join(known, on="key", how="left" if learns else "inner", suffix=" known")
+    strange = both.filter(
+        pl.col("high known").is_null() | (pl.col("most") > pl.col("high known")) | (pl.col("least") < pl.col("low known"))
+    )
+    outside = _outside(rows.with_columns(judged=judged), strange, scale)
+    merged = both.select(
+        "key",
+        pl.min_horizontal("low", "low known").alias("low"),
+        pl.max_horizontal("high", "high known").alias("high"),
+        (pl.col("n") + pl.col("n known").fill_null(0)).alias("n"),
+        pl.coalesce("first known", "first").alias("first"),
+        pl.col("last"),
+        pl.col("n known").is_null().alias("new"),
+    )
+    room = max(0, THINGS - known.height)
+    more = merged.filter("new").sort("first", "key").drop("new")
+    grown = known.update(merged.filter(~pl.col("new")).drop("new"), on="key") if both.height else known
+    return outside, pl.concat([grown, more.head(room)]), max(0, more.height - room)
+
+
+def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.DataFrame:
+    """The rows of things that went beyond their extremes which did so."""
+    before = strange.select(
+        "key", low="low known", high="high known", n=pl.col("n known").fill_null(0), first="first known", last="last known"
+    )
+    value = pl.col("value")
+    running = (
+        rows.join(before, on="key", how="inner", maintain_order="left")
+        .with_columns(
+            low=pl.min_horizontal("low", value.cum_min().forward_fill().shift().over("key")),
+            high=pl.max_horizontal("high", value.cum_max().forward_fill().shift().over("key")),
+            n=pl.col("n") + value.is_not_null().cum_sum().over("key") - value.is_not_null(),
+            first=pl.coalesce("first", pl.col("event").first().over("key")),
+            last=pl.coalesce(pl.col("event").shift().over("key"), "last"),
+        )
+        .filter((pl.col("n") >= scale.mature) & (pl.col("high") <= scale.most))
+    )
+    over = pl.col("judged") - pl.col("high")
+    under = pl.col("low") - pl.col("judged")
+    excess = over if scale.sides == "upper" else pl.max_horizontal(over, under)
+    width = pl.col("high") if scale.sides == "upper" else pl.col("high") - pl.col("low")
+    unit = pl.max_horizontal(
+        width, pl.lit(scale.least), scale.share * pl.max_horizontal(pl.col("low").abs(), pl.col("high").abs())
+    )
+    known_windows = (pl.col("event") - pl.col("first")) / WINDOW_NS
+    score = pl.min_horizontal(excess / pl.when(unit > 0).then(unit).otherwise(1.0), pl.col("n").cast(pl.Float64), known_windows)
+    return running.filter(excess > 0).with_columns(score=score).drop("n", "first")

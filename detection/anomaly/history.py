@@ -1,0 +1,90 @@
+"""How rare a score is at this site: conformal p-values against minutes of its own history, and what they promise.
+
+A block is a minute in which records were heard; its score, for each model, is the highest that the model gave anything at the
+site in that minute. These minutes were scored as they came and were learned from afterwards only, as those are that are judged.
+So, as long as minutes of one kind follow minutes of the same kind, a new minute's highest score is greater than all of n minutes
+before with probability 1/(n + 1), however many points and conversations the site has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from detection.anomaly.extremes import WINDOW_NS
+from detection.anomaly.table import MODELS
+
+FALSE_ALARMS_A_DAY: Final = 1.0
+"""Minutes with a false alarm that all models of a site together may have in a day: each has an equal share."""
+
+BLOCKS_A_DAY: Final = 86_400_000_000_000 // WINDOW_NS
+
+TAIL: Final = 2.0
+"""Beyond the highest score of history, p falls with this power of the score: a tail of finite mean and infinite variance, heavier
+than most processes have."""
+
+LEAST: Final = 1.0
+"""The score from which p falls where history had a lower one only: one unit outside."""
+
+BLOCKS: Final = 200_000
+"""Minutes of history with a score that are held, over all models; beyond that the oldest are forgotten, and counted."""
+
+SCHEMA: Final = pl.Schema({"model": pl.String(), "window": pl.Int64(), "score": pl.Float64()})
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Minutes that were scored.
+
+    Attributes:
+        highest: for each model the highest score of each minute in which it gave one, with the columns of SCHEMA.
+        blocks: minutes in which records were heard.
+        first: the earliest of these minutes.
+        last: the latest of them.
+        forgotten: rows of `highest` that had no room.
+    """
+
+    highest: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    blocks: int = 0
+    first: int = -1
+    last: int = -1
+    forgotten: int = 0
+
+    def with_more(self, heard: pl.Series, scored: pl.DataFrame) -> History:
+        """With the minutes of more records, none before those there are, and with rows of `model`, `window` and `score`."""
+        minutes = heard.unique()
+        minutes = minutes.filter(minutes > self.last)
+        last = self.last if minutes.is_empty() else int(minutes.max())  # pyright: ignore[reportArgumentType] - integers
+        both = pl.concat([self.highest, scored.select(list(SCHEMA))])
+        highest = both.group_by("model", "window").agg(pl.col("score").max()).sort("window", "model")
+        over = max(0, highest.height - BLOCKS)
+        first = self.first if self.blocks or minutes.is_empty() else int(minutes.min())  # pyright: ignore[reportArgumentType] - as above
+        return History(highest.tail(BLOCKS), self.blocks + len(minutes), first, last, self.forgotten + over)
+
+    def joined(self, more: History) -> History:
+        """Both together. Where their times overlap, as of a redundant pair, the minutes of the longer count."""
+        highest = pl.concat([self.highest, more.highest]).group_by("model", "window").agg(pl.col("score").max())
+        apart = self.last < more.first or more.last < self.first or not self.blocks or not more.blocks
+        blocks = self.blocks + more.blocks if apart else max(self.blocks, more.blocks)
+        first = min(each.first for each in (self, more) if each.blocks) if self.blocks or more.blocks else -1
+        last, forgotten = max(self.last, more.last), self.forgotten + more.forgotten
+        return History(highest.sort("window", "model"), blocks, first, last, forgotten)
+
+    def p_values(self, model: str, scores: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """For each score the p-value of a minute that had it, and whether it lies beyond all history."""
+        past = np.sort(self.highest.filter(pl.col("model") == model).get_column("score").to_numpy())
+        asked = scores.to_numpy()
+        as_high = len(past) - np.searchsorted(past, asked, side="left")
+        p = (1 + as_high) / (self.blocks + 1)
+        farthest = max(LEAST, float(past[-1])) if len(past) else LEAST
+        beyond = asked > farthest
+        p = np.where(beyond, (farthest / np.maximum(asked, farthest)) ** TAIL / (self.blocks + 1), p)
+        return pl.Series("p_value", p), pl.Series("extrapolated", beyond)
+
+
+def allowed(false_alarms_a_day: float) -> float:
+    """The highest p-value that is told, for a rate of false alarms of a whole site."""
+    return false_alarms_a_day / len(MODELS) / BLOCKS_A_DAY

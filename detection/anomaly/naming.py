@@ -1,0 +1,82 @@
+"""What keys stand for: points, operations and conversations by name, for files, checkpoints and other processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from detection.anomaly import conversations, order, points
+from detection.anomaly.extremes import SCHEMA, THINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KINDS: Final[Mapping[str, pl.Schema]] = {
+    "point": pl.Schema({"server": pl.Categorical(), "point": pl.Categorical()}),
+    "operation": pl.Schema({name: conversations.REQUEST[name] for name in conversations.OPERATION}),
+    "talk": pl.Schema({"client": pl.Categorical(), "server": pl.Categorical()}),
+}
+"""What the keys of models are made of."""
+
+_KIND_OF: Final = {**dict.fromkeys(points.SCALES, "point"), "interval": "operation", "volume": "talk", "response": "talk"}
+
+
+def with_more(names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Names with those in rows of points and requests."""
+    fresh = {
+        "point": values.select("key", *KINDS["point"]),
+        "operation": requests.select("key", *KINDS["operation"]),
+        "talk": requests.select(pl.col("talk").alias("key"), *KINDS["talk"]),
+    }
+    return {
+        kind: pl.concat([names[kind], rows.unique("key")] if kind in names else [rows.unique("key")])
+        .unique("key", keep="first", maintain_order=True)
+        .head(2 * THINGS)
+        for kind, rows in fresh.items()
+    }
+
+
+def named(known: Mapping[str, pl.DataFrame], names: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """What models know, by names instead of keys, in one order for the same content."""
+    told = {
+        model: rows.join(names[kind], on="key", how="inner").drop("key").sort(*KINDS[kind])
+        for model, rows in known.items()
+        if (kind := _KIND_OF.get(model)) is not None and kind in names
+    }
+    return {**told, "order": known["order"].drop("key", "left").sort(order.KEY)}
+
+
+def keyed(told: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
+    """What `named` gave, by keys again, and the names. Raises PolarsError for anything else."""
+    known = {"order": order.keyed(_typed(told["order"], order.SCHEMA, ("left", "key"))).select(list(order.SCHEMA))}
+    names: dict[str, pl.DataFrame] = {}
+    for model, kind in _KIND_OF.items():
+        schema = pl.Schema({**SCHEMA, **KINDS[kind]})
+        rows = (
+            _typed(told[model], schema, ("key",)).with_columns(key=_key(kind)) if model in told else pl.DataFrame(schema=schema)
+        )
+        known[model] = rows.select(list(SCHEMA))
+        more = rows.select("key", *KINDS[kind])
+        names[kind] = pl.concat([names[kind], more]).unique("key", maintain_order=True) if kind in names else more
+    return known, names
+
+
+def carried(name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """A frame of what is carried from step to step, with the keys of this process."""
+    return rows.with_columns(talk=conversations.talk_key()) if name == "minutes" else rows
+
+
+def _typed(rows: pl.DataFrame, schema: pl.Schema, without: tuple[str, ...]) -> pl.DataFrame:
+    columns = {name: kind for name, kind in schema.items() if name not in without}
+    return rows.select([*columns]).cast({**columns})
+
+
+def _key(kind: str) -> pl.Expr:
+    match kind:
+        case "point":
+            return points.keyed(pl.col("server"), pl.col("point"))
+        case "operation":
+            return conversations.operation_key()
+        case _:
+            return conversations.talk_key()

@@ -1,0 +1,121 @@
+"""Values of points: what each row of table `point` says about its range, its steps, how long it stays and who reads it.
+
+A point has a row when it changes and once a minute, whoever reads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from detection.anomaly.extremes import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from collector.store import RecordBatch
+
+SCALES: Final[Mapping[str, Scale]] = {
+    # A constant that changes is outside by as much as it moves: in units of 2 % of itself, or of 1 where it was 0.
+    "value": Scale("both", share=0.02),
+    "step": Scale("upper"),
+    "steady": Scale("upper", least=120.0, most=600.0),
+    # A share of the value.
+    "readers": Scale("upper", least=0.02),
+}
+"""The models of this module."""
+
+SILENCE_NS: Final = 150_000_000_000
+"""After a longer pause nothing is said of what lies between two rows: a point that is read has one a minute at least."""
+
+READERS_NS: Final = 2_000_000_000
+"""Two clients that read a point within this time should read the same."""
+
+CARRIED: Final = ("server", "point", "client", "number", "ts", "since")
+"""Columns of the latest row of each point. since: time of the row since which it has not changed."""
+
+NOTHING: Final = pl.DataFrame(
+    schema={
+        "server": pl.Categorical(), "point": pl.Categorical(), "client": pl.Categorical(),
+        "number": pl.Float64(), "ts": pl.Int64(), "since": pl.Int64(),
+    }
+)  # fmt: skip
+"""No latest rows."""
+
+
+def rows_of(batches: Sequence[RecordBatch]) -> pl.DataFrame:
+    """The rows of table `point` in batches of one run, in order, keyed by server and point."""
+    frames = [_read(batch) for batch in batches if batch.header.table == "point" and batch.rows.height]
+    return pl.concat(frames) if frames else _EMPTY
+
+
+def _read(batch: RecordBatch) -> pl.DataFrame:
+    at = pl.col("ts").dt.epoch("ns")
+    return batch.rows.select(
+        key=keyed(pl.col("server.ip"), pl.col("point.id")),
+        event=pl.max_horizontal(at, pl.lit(batch.header.cut_start)),
+        sequence=pl.lit(batch.header.sequence, pl.Int64),
+        row=pl.lit(batch.row.cast(pl.Int64)),
+        ts=at,
+        client="client.ip",
+        server="server.ip",
+        point="point.id",
+        number="point.number",
+    ).filter(pl.col("number").is_finite())
+
+
+def keyed(server: pl.Expr, point: pl.Expr) -> pl.Expr:
+    """A point's key, for this process only."""
+    return server.hash(1) ^ point.hash(2)
+
+
+_EMPTY: Final = pl.DataFrame(
+    schema={
+        "key": pl.UInt64(), "event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64(), "ts": pl.Int64(),
+        "client": pl.Categorical(), "server": pl.Categorical(), "point": pl.Categorical(), "number": pl.Float64(),
+    }
+)  # fmt: skip
+
+
+def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """What each model of this module is to look at, and the latest row of each point afterwards.
+
+    Args:
+        carried: latest rows of points before, with the columns of CARRIED.
+        rows: what `rows_of` gave.
+    """
+    if rows.is_empty():
+        return {}, carried
+    before = carried.with_columns(key=keyed(pl.col("server"), pl.col("point")), fresh=pl.lit(value=False))
+    before = before.filter(pl.col("key").is_in(rows.get_column("key").unique().implode()))
+    same = pl.col("key") == pl.col("key").shift()
+    pause = pl.col("ts") - pl.col("ts").shift()
+    spoken = same.fill_null(value=False) & (pause <= SILENCE_NS)
+    step = (pl.col("number") - pl.col("number").shift()).abs()
+    told = (
+        pl.concat([before, rows.with_columns(fresh=pl.lit(value=True), since=pl.lit(None, pl.Int64))], how="diagonal")
+        .sort("key", maintain_order=True)
+        .with_columns(
+            spoken=spoken,
+            step=pl.when(spoken).then(step),
+            other=spoken & (pause <= READERS_NS) & (pl.col("client") != pl.col("client").shift()),
+        )
+        .with_columns(since=pl.when(pl.col("fresh") & ((pl.col("step") != 0) | ~pl.col("spoken"))).then("ts").otherwise("since"))
+        .with_columns(pl.col("since").forward_fill())
+    )
+    latest = told.group_by("key", maintain_order=True).last().select(CARRIED)
+    named = ["key", "event", "sequence", "row", "ts", "client", "server", "point"]
+    differs = pl.col("step") / pl.max_horizontal(pl.col("number").abs(), (pl.col("number") - pl.col("step")).abs())
+    steady = ((pl.col("ts") - pl.col("since")) / 1e9).clip(0)
+    # A time is over when the value changes; until then it is judged each minute and counts for nothing.
+    over = pl.when(pl.col("step") > 0).then(steady.shift())
+    known = told.with_columns(steady=steady, over=over).filter("fresh")
+    found = {
+        "value": known.select(*named, value="number"),
+        "step": known.filter(pl.col("step") > 0).select(*named, value="step"),
+        "steady": known.select(*named, value="over", judged="steady"),
+        "readers": known.select(*named, value=pl.when("other").then(differs).otherwise(0.0).fill_nan(0.0)),
+    }
+    rest = carried.join(latest.select("server", "point"), on=["server", "point"], how="anti")
+    return found, pl.concat([rest, latest])

@@ -1,0 +1,138 @@
+"""What is outside and rare enough, as rows of table `anomaly`: expected, observed, last normal, how rare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from detection.anomaly import order
+from detection.anomaly.extremes import WINDOW_NS
+from detection.anomaly.history import BLOCKS_A_DAY
+from detection.anomaly.table import ANOMALY
+
+if TYPE_CHECKING:
+    from detection.anomaly.history import History
+
+IDENTITY: Final = {"event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64()}
+"""Columns that rows have besides: which record of the run showed it, and when it could be known."""
+
+TRUST: Final = {"provisional": 0.7, "proposed": 0.85, "enforced": 1.0}
+"""Confidence in what was learned, by phase."""
+
+SCHEMA: Final = pl.Schema({**IDENTITY, **ANOMALY.schema})
+
+_PLACE: Final = ("unit", "function", "address")
+
+
+def judged(model: str, outside: pl.DataFrame, history: History, most: float) -> pl.DataFrame:
+    """The rows that a model found outside with a p-value of at most `most`."""
+    p, extrapolated = history.p_values(model, outside.get_column("score"))
+    at_end = model in {"volume", "response"}
+    return outside.with_columns(p, extrapolated, model=pl.lit(model), block=(pl.col("event") - at_end) // WINDOW_NS).filter(
+        pl.col("p_value") <= most
+    )
+
+
+def with_usual(rows: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
+    """Unusual transitions with what usually follows."""
+    return rows.join(order.usual(learned, rows.get_column("left").unique()), on="left", how="left", maintain_order="left")
+
+
+def rows(found: list[pl.DataFrame], phase: str, blocks: int) -> pl.DataFrame:
+    """Rows that were judged as rows of table `anomaly`, in order of their records."""
+    if not found:
+        return pl.DataFrame(schema=SCHEMA)
+    parts = [_worded(part, str(part.item(0, "model"))) for part in found]
+    said = {
+        "ts": pl.col("ts").cast(pl.Datetime("ns", "UTC")),
+        "client.ip": pl.col("client"),
+        "server.ip": pl.col("server"),
+        "anomaly.model": pl.col("model"),
+        "anomaly.phase": pl.lit(phase),
+        "modbus.unit_id": pl.col("unit"),
+        "anomaly.subject": pl.col("subject"),
+        "anomaly.observed": pl.col("observed"),
+        "anomaly.expected": pl.col("expected"),
+        "anomaly.last_normal": pl.col("last").cast(pl.Datetime("ns", "UTC")),
+        "anomaly.score": pl.col("score").round_sig_figs(4),
+        "anomaly.p_value": pl.col("p_value").round_sig_figs(4),
+        "anomaly.rate": (pl.col("p_value") * BLOCKS_A_DAY).round_sig_figs(2),
+        "anomaly.extrapolated": pl.col("extrapolated"),
+        "anomaly.history": pl.lit(blocks * WINDOW_NS, pl.Int64).cast(pl.Duration("ns")),
+        "anomaly.confidence": pl.lit(TRUST[phase]),
+    }
+    return (
+        pl.concat(parts)
+        .sort("event", "sequence", "row", "model", "subject")
+        .select(
+            *(pl.col(name).cast(kind) for name, kind in IDENTITY.items()),
+            *(expr.cast(ANOMALY.schema[name]).alias(name) for name, expr in said.items()),
+        )
+    )
+
+
+_WORDS: Final = {
+    "value": ("{} … {}", ""),
+    "step": ("≤ {}", ""),
+    "steady": ("≤ {} s", " s"),
+    "readers": ("≤ {} %", " %"),
+    "interval": ("≤ {} s", " s"),
+    "volume": ("{} … {} / min", " / min"),
+    "response": ("≤ {} ms", " ms"),
+}
+"""How a model says what was expected (least and greatest, or the greatest) and the unit of what was seen."""
+
+_COMMON: Final = (*IDENTITY, "ts", "client", "server", "model", "last", "score", "p_value", "extrapolated")
+
+
+def _worded(part: pl.DataFrame, model: str) -> pl.DataFrame:
+    """One model's rows with subject, expected and observed as text."""
+    common = [pl.col(name) for name in _COMMON]
+    if model == "order":
+        return part.select(
+            *common,
+            unit=pl.col("unit"),
+            subject=_named("{} before"),
+            observed=_named("{}"),
+            expected=pl.format("{} ({} %)", _named("{} usual"), (pl.col("share") * 100).round(1)),
+        )
+    form, unit = _WORDS[model]
+    scale = {"response": 1_000.0, "readers": 100.0}.get(model, 1.0)
+    limits = ["low", "high"] if form.count("{}") == 2 else ["high"]
+    subject = pl.lit(None, pl.String)
+    if "point" in part.columns:
+        subject = pl.col("point").cast(pl.String)
+    elif "function" in part.columns:
+        subject = _named("{}")
+    return part.select(
+        *common,
+        unit=pl.col("unit") if "unit" in part.columns else _unit(subject),
+        subject=subject,
+        observed=pl.format("{}" + unit, _number(pl.col("judged") * scale)),
+        expected=pl.format(form, *(_number(pl.col(name) * scale) for name in limits)),
+    )
+
+
+def _unit(point: pl.Expr) -> pl.Expr:
+    """The unit of a Modbus point."""
+    return point.str.extract(r"^(?:coil|discrete|holding|input):\d+@(\d+)$").cast(pl.UInt8)
+
+
+def _number(value: pl.Expr) -> pl.Expr:
+    """A number without needless digits."""
+    whole = value.round(0) == value
+    return (
+        pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.round_sig_figs(5).cast(pl.String))
+    )
+
+
+def _named(pattern: str) -> pl.Expr:
+    """An operation as text: function or service, with first address and unit where there are any."""
+    unit, function, address = (pl.col(pattern.format(name)) for name in _PLACE)
+    return pl.concat_str(
+        function.cast(pl.String),
+        pl.when(address.is_not_null()).then(pl.format(" {}", address)),
+        pl.when(unit.is_not_null()).then(pl.format(" @{}", unit)),
+        ignore_nulls=True,
+    )
