@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.rules import (
+    anomaly_traffic,
     baseline_traffic,
     diagnostics_traffic,
     network_traffic,
@@ -27,6 +28,7 @@ RULES: Final = Path(__file__).resolve().parents[2] / "rules"
 """Folder of the rules."""
 
 MODULES: Final = (
+    anomaly_traffic,
     baseline_traffic,
     diagnostics_traffic,
     network_traffic,
