@@ -13,8 +13,11 @@ from detection.alerts import flat, moment
 from detection.baseline.cli import given
 from detection.captures import detect as detect_capture
 from detection.pipeline import Pipeline
+from detection.rules import RuleDetector, unfit_overrides
 from detection.ruleset import RuleFiles
 from detection.sigma import check as checks
+from detection.sigma import coverage as coverages
+from detection.sigma.importing import STATUS_FILE, import_rules
 from detection.sigma.rule import LANGUAGES, Rule, RuleError, load, rules_folder
 from detection.site import Site, SiteError, with_budget
 from detection.site import load as load_site
@@ -166,7 +169,7 @@ def check(folders: tuple[Path, ...], *, traffic: bool) -> None:
 @click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
 @click.option("--language", default="en", show_default=True, type=click.Choice(LANGUAGES), help="Language of the titles.")
 def list_rules(folders: tuple[Path, ...], site_file: Path | None, language: str) -> None:
-    """Print the rules and the ATT&CK for ICS matrix of what they cover."""
+    """Print the rules, and which of them the site leaves inactive or sets otherwise."""
     loaded = [rule for rule in _load(folders) if rule.alerts]
     try:
         site = load_site(site_file) if site_file else Site()
@@ -175,14 +178,73 @@ def list_rules(folders: tuple[Path, ...], site_file: Path | None, language: str)
     for rule in sorted(loaded, key=lambda rule: (rule.path.parent.name, rule.name)):
         missing = sorted(name for name in rule.placeholders if not site.defines(name))
         state = f"  inactive: the site defines no {', '.join(missing)}" if missing else ""
+        override = site.rules.get(rule.name)
+        if override is not None:
+            limit = "" if override.threshold is None else f"threshold {override.threshold:g}"
+            state += f"  {limit if override.enabled else 'off'}: {override.reason}"
         name = f"{rule.path.parent.name}/{rule.name}"
         click.echo(f"{rule.level:<14}{name:<52}{rule.text(language).title}{state}")
-    click.echo()
-    for tactic, techniques in checks.coverage(loaded).items():
-        covered = {technique: names for technique, names in techniques.items() if names}
-        click.echo(click.style(f"{attack.tactics()[tactic]}: {len(covered)} of {len(techniques)} techniques", bold=True))
-        for technique, names in covered.items():
-            click.echo(f"  {technique:<10} {attack.techniques()[technique].name}: {', '.join(names)}")
+    for fault in unfit_overrides(loaded, site):
+        warn(f"{site_file}: rules: {fault.rule}: {fault.text}")
+
+
+@rules.command("coverage")
+@RULES_OPTION
+@click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Count active rules only.")
+@click.option(
+    "--output",
+    default="table",
+    show_default=True,
+    type=click.Choice(["table", "json", "navigator"]),
+    help="Format; navigator: a layer for the ATT&CK Navigator.",
+)
+def rules_coverage(folders: tuple[Path, ...], site_file: Path | None, output: Literal["table", "json", "navigator"]) -> None:
+    """Print which techniques of ATT&CK for ICS the rules cover."""
+    loaded = _load(folders)
+    if site_file is not None:
+        try:
+            detector = RuleDetector(loaded, load_site(site_file))
+        except (SiteError, RuleError) as error:
+            raise CommandError(str(error)) from error
+        loaded = [rule for rule in detector.rules.values() if rule.name not in detector.inactive]
+    matrix = coverages.coverage(loaded)
+    if output == "table":
+        for line in coverages.table(matrix):
+            click.echo(line if line.startswith(" ") else click.style(line, bold=True))
+        return
+    content = coverages.layer(matrix) if output == "navigator" else coverages.fields(matrix)
+    click.echo(json.dumps(content, ensure_ascii=False, indent=1))
+
+
+@rules.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--into",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that what can run is put into; give it to --rules.",
+)
+def import_files(files: tuple[Path, ...], folder: Path) -> None:
+    """Take Sigma rules of others over, and say of each what cannot run here, by file and line.
+
+    Exit status: 0 all can run, 2 some cannot.
+    """
+    try:
+        outcomes = import_rules(files, folder)
+    except RuleError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{folder}: cannot be written: {error}") from error
+    for outcome in outcomes:
+        click.echo(str(outcome))
+    refused = sum(outcome.status == "refused" for outcome in outcomes)
+    click.echo(
+        f"{len(outcomes) - refused} of {len(outcomes)} can run; they are in {folder}, and {STATUS_FILE} there says the same"
+    )
+    if refused:
+        raise click.exceptions.Exit(EXIT_COULD_NOT)
 
 
 @rules.command("test")

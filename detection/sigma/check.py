@@ -25,7 +25,7 @@ from detection.site import load as load_site
 from sensor._core import CaptureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -59,7 +59,7 @@ def _compiled(rules: Sequence[Rule]) -> tuple[list[Rule], list[Fault]]:
     """The rules that can be compiled, and why the others cannot."""
     left, faults = sound(rules, Site())
     # With every fact that rules name defined, so that those rules are compiled as well.
-    left, more = sound(left, _site_of(left))
+    left, more = sound(left, site_of(left))
     return left, [*faults, *more]
 
 
@@ -128,7 +128,7 @@ def _condition(rule: Rule) -> Iterator[str]:
         yield str(error)
 
 
-def _site_of(rules: Sequence[Rule]) -> Site:
+def site_of(rules: Sequence[Rule]) -> Site:
     """A site that defines every fact that rules name, each as the kind that the rule needs."""
     facts: dict[Literal["lists", "windows", "ranges"], dict[str, object]] = {"lists": {}, "windows": {}, "ranges": {}}
     for rule in rules:
@@ -207,13 +207,3 @@ def _with_sources(rule: Rule, rules: Sequence[Rule]) -> list[Rule]:
     for each in wanted:
         wanted += [other for other in rules if {other.name, other.id} & set(each.sources) and other not in wanted]
     return [each if each is rule else each.feeding() for each in wanted]
-
-
-def coverage(rules: Sequence[Rule]) -> Mapping[str, Mapping[str, list[str]]]:
-    """The ATT&CK for ICS matrix: tactic → technique → rules that cover it."""
-    matrix: dict[str, dict[str, list[str]]] = {}
-    for technique in attack.techniques().values():
-        covering = sorted(rule.name for rule in rules if rule.alerts and technique.id in rule.techniques)
-        for tactic in technique.tactics:
-            matrix.setdefault(tactic, {})[technique.id] = covering
-    return matrix

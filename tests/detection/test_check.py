@@ -293,7 +293,6 @@ def test_the_list_says_which_rules_the_site_leaves_inactive(tmp_path: Path) -> N
     assert result.exit_code == 0
     line = next(line for line in result.stdout.splitlines() if "modbus/write_by_unauthorised_client" in line)
     assert "inactive: the site defines no authorised_writers" in line
-    assert "T1692.001" in result.stdout
     site = tmp_path / "site.yml"
     site.write_text("lists: {authorised_writers: []}")
     result = CliRunner().invoke(rules_command, ["list", "--site", str(site), "--language", "zh-CN"])
