@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
+use crate::maker::maker;
 use crate::packet::Address;
 use crate::protocol::Counters;
 use crate::protocol::identity::{SOURCES, tcp_stack};
@@ -134,10 +135,9 @@ impl Devices {
         if first & 3 != 0 || mac == [0; 6] || self.met.len() >= FACTS || !self.met.insert(mac) {
             return;
         }
-        let text: String = mac.iter().map(|byte| format!("{byte:02X}")).collect();
-        if let Some(maker) = oui_data::lookup(&text) {
+        if let Some(maker) = maker(mac) {
             let device = Device { mac: Some(mac), ip: None };
-            self.learn(device, Attribute::Vendor, maker.organization(), "mac address", at, records, counters);
+            self.learn(device, Attribute::Vendor, maker, "mac address", at, records, counters);
         }
     }
 }

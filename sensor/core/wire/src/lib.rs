@@ -5,6 +5,7 @@
 pub mod capture;
 pub mod device;
 pub mod engine;
+mod maker;
 pub mod packet;
 pub mod protocol;
 pub mod record;
