@@ -20,7 +20,7 @@ RETRY_SECONDS: Final = 0.5
 
 MIB: Final = 1024 * 1024
 
-UNSYNCED_BYTES: Final = 16 * MIB
+UNSYNCED_BYTES: Final = 2 * MIB
 """Most bytes of batches that wait for their turn to be put on the disk."""
 
 

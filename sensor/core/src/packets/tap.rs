@@ -15,6 +15,8 @@ use super::writer::{Message, Writer};
 const BUFFER_BYTES: usize = 1024 * 1024;
 /// Buffers on their way.
 const BUFFERS: usize = 8;
+/// Buffers that are kept for the next packets; what a burst took besides goes back.
+const SPARES: usize = 2;
 /// Link types that one source has; packets of further ones are not kept.
 const LINKS: usize = 64;
 
@@ -38,7 +40,7 @@ impl Tap {
     /// No thread can be started.
     pub fn new(ring: Arc<Ring>, waits: bool) -> io::Result<Self> {
         let (messages, receiver) = sync_channel(BUFFERS);
-        let (back, spare) = sync_channel(BUFFERS);
+        let (back, spare) = sync_channel(SPARES);
         let writer = Writer::new(Arc::clone(&ring), receiver, back);
         let thread = Builder::new().name("packets".to_owned()).spawn(move || writer.run())?;
         Ok(Self {

@@ -23,7 +23,7 @@ const WINDOW_BYTES: i32 = 1 << 20;
 /// Bytes behind the current place that are remembered to tell a retransmission from a contradiction: more than a Modbus message.
 const HISTORY_BYTES: usize = 512;
 /// Bytes that may be remembered beyond these, lest all of them be moved at each segment.
-const SURPLUS_BYTES: usize = 256;
+const SURPLUS_BYTES: usize = 128;
 /// Bytes of a contradiction that are shown.
 const CONFLICT_BYTES: usize = 16;
 
@@ -350,7 +350,18 @@ impl Stream {
                 let surplus = (self.history.len() + recent.len()).saturating_sub(HISTORY_BYTES).min(self.history.len());
                 self.history.drain(..surplus);
             }
+            let bytes = self.history.len() + recent.len();
+            if bytes > self.history.capacity() {
+                self.make_room(bytes);
+            }
             self.history.extend_from_slice(recent);
         }
+    }
+
+    /// A vector that grows by itself may come to hold twice of what it needs, and each of two directions has one.
+    #[cold]
+    fn make_room(&mut self, bytes: usize) {
+        let room = bytes.next_power_of_two().clamp(64, HISTORY_BYTES + SURPLUS_BYTES);
+        self.history.reserve_exact(room.saturating_sub(self.history.len()));
     }
 }

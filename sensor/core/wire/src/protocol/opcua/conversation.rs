@@ -63,6 +63,14 @@ struct Half {
     offer: Option<Offer>,
 }
 
+/// A message that opens a channel or answers one that does.
+struct Opening {
+    message: Message,
+    certificate: Vec<u8>,
+    /// Whether nothing encrypts it.
+    is_plain: bool,
+}
+
 /// What is left of a message because the tables were full.
 struct Parked {
     request: Option<Message>,
@@ -79,9 +87,9 @@ pub struct Opcua {
     client: Half,
     service: Half,
     pending: VecDeque<Pending>,
-    /// The opening of a channel that waits for its answer; encrypted or not, there is one at a time.
-    opening: Option<(Message, Vec<u8>, bool)>,
-    parked: Option<Parked>,
+    /// The opening of a channel that waits for its answer: there is one at a time.
+    opening: Option<Box<Opening>>,
+    parked: Option<Box<Parked>>,
     over: VecDeque<u32>,
     sessions: Sessions,
     poll: PollId,
@@ -100,7 +108,8 @@ impl Opcua {
             channel: Channel::default(),
             client: half(),
             service: half(),
-            pending: VecDeque::new(),
+            // Most have one at a time.
+            pending: VecDeque::with_capacity(1),
             opening: None,
             parked: None,
             over: VecDeque::new(),
@@ -273,34 +282,27 @@ impl Opcua {
             is_rest: false,
         };
         message.add(body, chunk.bytes.len(), context.ts, held);
-        let certificate = open.certificate.unwrap_or_default().to_vec();
+        let opening = Box::new(Opening { message, certificate: open.certificate.unwrap_or_default().to_vec(), is_plain });
         match side {
             Side::Client => {
-                if let Some(before) = self.opening.replace((message, certificate, is_plain)) {
-                    self.opened(Some(before), None, context);
+                if let Some(before) = self.opening.replace(opening) {
+                    self.opened(Some(*before), None, context);
                 }
             }
             Side::Server => {
                 self.learn_server(context);
                 // The answer to another request leaves the one that waits where it is: its own may come.
-                let is_asked = |(request, ..): &mut (Message, _, _)| !is_plain || request.request_id == message.request_id;
-                let opening = self.opening.take_if(is_asked);
-                self.opened(opening, Some((message, certificate, is_plain)), context);
+                let is_asked = |asked: &mut Box<Opening>| !is_plain || asked.message.request_id == opening.message.request_id;
+                let asked = self.opening.take_if(is_asked);
+                self.opened(asked.map(|asked| *asked), Some(*opening), context);
             }
         }
     }
 
     /// Makes the row of an opening and its answer.
-    fn opened(
-        &mut self,
-        request: Option<(Message, Vec<u8>, bool)>,
-        response: Option<(Message, Vec<u8>, bool)>,
-        context: &mut Context<'_>,
-    ) {
-        let is_plain = request.as_ref().or(response.as_ref()).is_some_and(|(_, _, is_plain)| *is_plain);
-        let split = |half: Option<(Message, Vec<u8>, bool)>| {
-            half.map_or((None, Vec::new()), |(message, shown, _)| (Some(message), shown))
-        };
+    fn opened(&mut self, request: Option<Opening>, response: Option<Opening>, context: &mut Context<'_>) {
+        let is_plain = request.as_ref().or(response.as_ref()).is_some_and(|opening| opening.is_plain);
+        let split = |half: Option<Opening>| half.map_or((None, Vec::new()), |half| (Some(half.message), half.certificate));
         let ((request, client), (response, server)) = (split(request), split(response));
         if is_plain {
             let parked = Parked { request, response, certificates: [client, server], rows: 0 };
@@ -605,7 +607,7 @@ impl Opcua {
         let left = exchange::record(&exchange, *rows, &mut lent, context);
         context.shared.opcua.room = room;
         match left {
-            Some(rows) => self.parked = Some(Parked { rows, ..work }),
+            Some(rows) => self.parked = Some(Box::new(Parked { rows, ..work })),
             None => {
                 if !self.broken.is_empty() {
                     self.say(&work.headers(), context);
@@ -628,7 +630,7 @@ impl Opcua {
     /// Goes on with what the tables had no room for. Returns whether nothing is left of it.
     fn resume(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(work) = self.parked.take() {
-            self.exchange(work, context);
+            self.exchange(*work, context);
         }
         self.parked.is_none()
     }
@@ -899,7 +901,7 @@ impl Conversation for Opcua {
             return;
         }
         if let Some(opening) = self.opening.take() {
-            self.opened(Some(opening), None, context);
+            self.opened(Some(*opening), None, context);
         }
         for side in [Side::Client, Side::Server] {
             for message in self.half(side).assembly.clear() {

@@ -265,7 +265,8 @@ impl Items<'_, '_, '_, '_> {
             let access = PointAccess::Read;
             let node = Valued { text: &polled.text, hash: polled.hash, keys: &mut polled.keys, last, access };
             let (party, records) = (self.context.party, &mut *self.context.records);
-            let among = Among { call: &self.call, recent: &mut self.recent, party, names, records };
+            let room = &mut self.room.value;
+            let among = Among { call: &self.call, recent: &mut self.recent, party, names, room, records };
             number_row::push(node, value, number, Reported::default(), among);
         }
         true

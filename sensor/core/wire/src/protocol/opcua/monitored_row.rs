@@ -105,7 +105,8 @@ impl Items<'_, '_, '_, '_> {
             let (monitored_item_id, client_handle) = (*item_id, Some(handle));
             let reported = Reported { subscription_id: subscription, monitored_item_id, client_handle, inferred };
             let (party, records) = (self.context.party, &mut *self.context.records);
-            let among = Among { call: &self.call, recent: &mut self.recent, party, names, records };
+            let room = &mut self.room.value;
+            let among = Among { call: &self.call, recent: &mut self.recent, party, names, room, records };
             return number_row::push(node, value, number, reported, among);
         }
         self.recent.close(self.context.records);

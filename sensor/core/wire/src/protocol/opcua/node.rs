@@ -94,40 +94,51 @@ impl NameOf<'_> {
     }
 }
 
-/// Keys of a node's text in the columns that name nodes, as long as the tables are not cut.
-#[derive(Clone, Copy, Debug, Default)]
+/// A key of a text in a column, as long as the tables are not cut.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    /// Number of cuts that it was made behind, its lower half.
+    made: u32,
+    /// -1: there is none yet.
+    key: i32,
+}
+
+impl Key {
+    const NONE: Self = Self { made: 0, key: -1 };
+
+    /// The key now; `make` is asked where it is of another time.
+    #[inline]
+    fn get(&mut self, cuts: u64, make: impl FnOnce() -> i32) -> i32 {
+        if self.made != cuts as u32 || self.key < 0 {
+            *self = Self { made: cuts as u32, key: make() };
+        }
+        self.key
+    }
+}
+
+/// Keys of a node's text in the columns that name nodes.
+#[derive(Clone, Copy, Debug)]
 pub struct Keys {
-    /// Number of cuts that the keys were made behind.
-    item: Option<(u64, i32)>,
-    point: Option<(u64, i32)>,
+    item: Key,
+    point: Key,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { item: Key::NONE, point: Key::NONE }
+    }
 }
 
 impl Keys {
     /// Key in `opcua.node_id`.
     #[inline]
     pub fn item(&mut self, text: &str, records: &mut Records) -> i32 {
-        let cuts = records.cuts();
-        match self.item {
-            Some((made, key)) if made == cuts => key,
-            _ => {
-                let key = records.opcua_item.node_id.intern(text);
-                self.item = Some((cuts, key));
-                key
-            }
-        }
+        self.item.get(records.cuts(), || records.opcua_item.node_id.intern(text))
     }
 
     /// Key in `point.id`.
     #[inline]
     pub fn point(&mut self, text: &str, records: &mut Records) -> i32 {
-        let cuts = records.cuts();
-        match self.point {
-            Some((made, key)) if made == cuts => key,
-            _ => {
-                let key = records.point.id.intern(text);
-                self.point = Some((cuts, key));
-                key
-            }
-        }
+        self.point.get(records.cuts(), || records.point.id.intern(text))
     }
 }

@@ -95,13 +95,15 @@ pub struct Among<'t, 'm> {
     pub party: PartyKey,
     /// Names of nodes.
     pub names: &'t NodeNames,
+    /// Room for the text of a number.
+    pub room: &'t mut String,
     /// The tables.
     pub records: &'t mut Records,
 }
 
 /// Adds the row of a number, and the point's where it is new or due.
 pub fn push(node: Valued<'_>, value: &DataValue<'_>, (told, number): ((u8, u64), f64), reported: Reported, among: Among<'_, '_>) {
-    let Among { call, recent, party, names, records } = among;
+    let Among { call, recent, party, names, room, records } = among;
     let Valued { text: node_text, hash, keys, last, access } = node;
     let Call { ts, server, .. } = *call;
     if last.show(number, point::quality(value.status), ts) {
@@ -130,7 +132,7 @@ pub fn push(node: Valued<'_>, value: &DataValue<'_>, (told, number): ((u8, u64),
             key
         }
     };
-    let text = last.text(told, |text| write_number(value.value.as_ref(), text));
+    let text = last.text(told, room, |text| write_number(value.value.as_ref(), text));
     let run = NumberRun {
         ts,
         party,

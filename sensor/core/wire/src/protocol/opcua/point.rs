@@ -17,8 +17,8 @@ pub const REFRESH_NS: i64 = 60_000_000_000;
 /// Points that may be held in all.
 pub const POINTS: usize = 524_288;
 
-/// What the text of a number takes, an estimate.
-const TEXT_COST: usize = 32;
+/// Longest text of a number that is held: longer ones, of many digits with an exponent, are few.
+const TEXT_BYTES: usize = 21;
 
 /// A value that was seen.
 #[derive(Clone, Copy, Debug)]
@@ -56,22 +56,38 @@ pub struct Last {
     /// The value whose text is held: type, 0 where there is none, and bits.
     kind: u8,
     bits: u64,
-    text: String,
-    /// Key of the node's name in the rows of operands, and the numbers of cuts and of changes of names behind which it was looked up.
-    name: Option<i32>,
-    named: (u64, u64),
+    text: [u8; TEXT_BYTES],
+    text_bytes: u8,
+    /// Key of the node's name in the rows of operands, -1 where it has none, and the numbers of cuts and of changes of names behind which it was
+    /// looked up, each its lower half.
+    name: i32,
+    named: (u32, u32),
 }
 
+// There may be half a million of them.
+const _: () = assert!(size_of::<Last>() <= 80);
+
 impl Last {
-    /// Text of a number, by its type and bits; `write` is asked where it is not the text of the last one.
+    /// Text of a number, by its type and bits; `write` is asked where it is not the text of the last one, and writes it to `room`.
     #[inline]
-    pub fn text(&mut self, (kind, bits): (u8, u64), write: impl FnOnce(&mut String)) -> &str {
-        if (self.kind, self.bits) != (kind, bits) {
-            (self.kind, self.bits) = (kind, bits);
-            self.text.clear();
-            write(&mut self.text);
+    pub fn text<'a>(&'a mut self, told: (u8, u64), room: &'a mut String, write: impl FnOnce(&mut String)) -> &'a str {
+        if (self.kind, self.bits) != told {
+            room.clear();
+            write(room);
+            self.hold(told, room);
+            return room;
         }
-        &self.text
+        self.text.get(..usize::from(self.text_bytes)).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+
+    fn hold(&mut self, (kind, bits): (u8, u64), text: &str) {
+        match (self.text.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(room), Ok(bytes)) => {
+                room.copy_from_slice(text.as_bytes());
+                (self.kind, self.bits, self.text_bytes) = (kind, bits, bytes);
+            }
+            _ => self.kind = 0,
+        }
     }
 
     /// Key of the node's name in the rows of operands.
@@ -80,12 +96,12 @@ impl Last {
         if names.is_empty() {
             return None;
         }
-        let now = (records.cuts(), names.changes());
+        let now = (records.cuts() as u32, names.changes() as u32);
         if self.named != now {
             self.named = now;
-            self.name = names.get(self.server, self.hash).map(|name| records.opcua_item.name.intern(name));
+            self.name = names.get(self.server, self.hash).map_or(-1, |name| records.opcua_item.name.intern(name));
         }
-        self.name
+        (self.name >= 0).then_some(self.name)
     }
 
     /// Takes a value in. Returns whether it is a row, because it is new or due.
@@ -121,7 +137,7 @@ pub struct Points {
 impl Points {
     /// Bytes held, an estimate.
     pub fn bytes(&self) -> usize {
-        self.all.capacity() * size_of::<Last>() + self.all.len() * TEXT_COST + self.index.capacity() * size_of::<u32>()
+        self.all.capacity() * size_of::<Last>() + self.index.capacity() * size_of::<u32>()
     }
 
     /// Whether there is no room for another point.
@@ -155,8 +171,10 @@ impl Points {
             None => {
                 let at = u32::try_from(all.len()).unwrap_or(u32::MAX);
                 let (number, quality, shown) = (f64::NAN, Quality::Good, i64::MIN);
-                let (kind, bits, text, name, named) = (0, 0, String::new(), None, (u64::MAX, 0));
-                all.push(Last { server, hash, next: at, number, quality, shown, kind, bits, text, name, named });
+                let (kind, bits, text, text_bytes) = (0, 0, [0; TEXT_BYTES], 0);
+                // No number of changes: there are names where it is looked up.
+                let (name, named) = (-1, (0, 0));
+                all.push(Last { server, hash, next: at, number, quality, shown, kind, bits, text, text_bytes, name, named });
                 index.insert_unique(wanted, at, |at| all.get(*at as usize).map_or(0, key));
                 at
             }
