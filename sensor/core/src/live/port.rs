@@ -2,11 +2,12 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use wire::packet::LinkType;
 
 use super::interface::{self, Interface};
+use super::lock;
 use super::ring::Ring;
 use super::socket::{Instruction, Socket};
 
@@ -29,6 +30,8 @@ pub struct Port {
     /// Rises whenever the rings are others: a worker then gives up the one it has, and takes the one that waits for it.
     pub generation: AtomicU64,
     waiting: Vec<Mutex<Option<Ring>>>,
+    /// Sockets of the rings. What they have counted is taken from the kernel and added above under this lock, so that it is never in neither.
+    sockets: Mutex<Vec<Arc<Socket>>>,
 }
 
 impl Port {
@@ -44,14 +47,15 @@ impl Port {
             away: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             waiting: (0..workers).map(|_| Mutex::new(None)).collect(),
+            sockets: Mutex::default(),
         }
     }
 
-    /// Opens a ring for each worker and puts it where they look. Returns the rings' sockets.
+    /// Opens a ring for each worker and puts it where they look.
     ///
     /// # Errors
     /// The interface has gone, the right is missing, or there is no memory.
-    pub fn open(&self, found: &Interface) -> io::Result<Vec<Arc<Socket>>> {
+    pub fn open(&self, found: &Interface) -> io::Result<()> {
         let is_shared = self.waiting.len() > 1;
         let mut group = None;
         let mut rings = Vec::new();
@@ -66,28 +70,55 @@ impl Port {
         }
         let sockets: Vec<_> = rings.iter().map(|ring| Arc::clone(ring.socket())).collect();
         for (place, ring) in self.waiting.iter().zip(rings) {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(ring);
+            *lock(place) = Some(ring);
         }
         // Only now, when every socket has joined, lest a packet be seen by two.
         for socket in &sockets {
             socket.filter(&self.program)?;
         }
+        *lock(&self.sockets) = sockets;
         self.generation.fetch_add(1, Ordering::Release);
-        Ok(sockets)
+        Ok(())
+    }
+
+    /// Adds what the rings have counted since the last time.
+    pub fn count(&self) {
+        for socket in lock(&self.sockets).iter() {
+            self.add(socket);
+        }
+    }
+
+    /// Adds, for the last time, what a ring has counted. What it has handed over and nobody has taken is lost.
+    pub fn leave(&self, ring: &Ring) {
+        let mut sockets = lock(&self.sockets);
+        if sockets.iter().any(|socket| Arc::ptr_eq(socket, ring.socket())) {
+            sockets.retain(|socket| !Arc::ptr_eq(socket, ring.socket()));
+            self.add(ring.socket());
+            self.dropped.fetch_add(ring.left(), Ordering::Relaxed);
+        }
+    }
+
+    fn add(&self, socket: &Socket) {
+        // Without a ring there is nothing to tell.
+        let Ok(told) = socket.statistics() else { return };
+        self.dropped.fetch_add(u64::from(told.drops), Ordering::Relaxed);
+        self.frozen.fetch_add(u64::from(told.freezes), Ordering::Relaxed);
     }
 
     /// Takes the rings away from the workers.
     pub fn close(&self) {
         for place in &self.waiting {
-            place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            lock(place).take();
         }
+        self.count();
+        lock(&self.sockets).clear();
         self.away.fetch_add(1, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// The ring that waits for this worker.
     pub fn take(&self, worker: usize) -> Option<Ring> {
-        self.waiting.get(worker)?.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(self.waiting.get(worker)?).take()
     }
 
     /// The interface as it is now, if it can be listened to; otherwise why not.

@@ -93,8 +93,7 @@ impl Ring {
         let place = self.next * BLOCK_BYTES;
         // SAFETY: `next` is below the number of blocks; the status word is aligned and shared with the kernel, so it is atomic.
         let status = unsafe { AtomicU32::from_ptr(self.memory.as_ptr().add(place + offset::BLOCK_STATUS).cast()) };
-        // The kernel writes the status last.
-        if status.load(Ordering::Acquire) & abi::TP_STATUS_USER == 0 {
+        if !is_ours(status) {
             return None;
         }
         self.next += 1;
@@ -113,6 +112,32 @@ impl Ring {
         let first = number(bytes, offset::BLOCK_FIRST - offset::BLOCK_PACKETS) as usize;
         Some(Block { status, bytes, left, place: first.wrapping_sub(offset::BLOCK_PACKETS) })
     }
+
+    /// Packets of the blocks that the kernel has handed over and that were not taken.
+    pub fn left(&self) -> u64 {
+        let blocks = self.bytes / BLOCK_BYTES;
+        let mut packets = 0;
+        for at in 0..blocks {
+            let place = (self.next + at) % blocks * BLOCK_BYTES;
+            // SAFETY: the place is that of a block; its status word is as in `block`, and the kernel has written the number of packets before it.
+            let (status, count) = unsafe {
+                let block = self.memory.as_ptr().add(place);
+                let status = AtomicU32::from_ptr(block.add(offset::BLOCK_STATUS).cast());
+                (status, AtomicU32::from_ptr(block.add(offset::BLOCK_PACKETS).cast()))
+            };
+            if !is_ours(status) {
+                break;
+            }
+            packets += u64::from(count.load(Ordering::Relaxed));
+        }
+        packets
+    }
+}
+
+/// Whether the kernel has handed a block over. It writes the status last.
+#[inline]
+fn is_ours(status: &AtomicU32) -> bool {
+    status.load(Ordering::Acquire) & abi::TP_STATUS_USER != 0
 }
 
 impl Drop for Ring {

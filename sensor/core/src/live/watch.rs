@@ -1,7 +1,5 @@
 //! The watch over the interfaces: counts what the rings lost, notices that an interface has gone, and opens it again when it is back.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -16,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What is known of one interface.
 struct Watched {
-    /// The rings' sockets, and the interface to which they are bound; None while it is away.
-    open: Option<(Interface, Vec<Arc<Socket>>)>,
+    /// The interface to which its rings are bound; None while it is away.
+    open: Option<Interface>,
     /// When it went.
     gone: Instant,
     /// Why it is away: said once.
@@ -43,22 +41,21 @@ impl Watch {
         watch
     }
 
-    /// Watches until everything is stopped.
+    /// Watches until everything is stopped; from then on each worker counts what its own rings lost.
     pub fn run(&mut self, shared: &Shared) {
         while !shared.is_stopped() {
-            std::thread::park_timeout(LOOK);
             self.look(shared);
+            std::thread::park_timeout(LOOK);
         }
-        self.count(shared);
     }
 
     fn look(&mut self, shared: &Shared) {
-        self.count(shared);
         let now = Instant::now();
         for (port, watched) in shared.ports.iter().zip(&mut self.watched) {
+            port.count();
             let found = port.look(&self.socket);
             match (&watched.open, found) {
-                (Some((bound, _)), Ok(found)) if bound.index == found.index => {}
+                (Some(bound), Ok(found)) if bound.index == found.index => {}
                 (Some(_), found) => {
                     port.close();
                     let reason = found.err().unwrap_or_else(|| "was made anew".to_owned());
@@ -71,28 +68,17 @@ impl Watch {
             }
         }
     }
-
-    /// Adds what the rings have counted since the last time.
-    fn count(&self, shared: &Shared) {
-        for (port, watched) in shared.ports.iter().zip(&self.watched) {
-            let sockets = watched.open.iter().flat_map(|(_, sockets)| sockets);
-            for told in sockets.filter_map(|socket| socket.statistics().ok()) {
-                port.dropped.fetch_add(u64::from(told.drops), Ordering::Relaxed);
-                port.frozen.fetch_add(u64::from(told.freezes), Ordering::Relaxed);
-            }
-        }
-    }
 }
 
 impl Watched {
     fn open(&mut self, shared: &Shared, port: &Port, found: Interface, now: Instant) {
         match port.open(&found) {
-            Ok(sockets) => {
+            Ok(()) => {
                 if !self.reason.is_empty() {
                     let seconds = now.saturating_duration_since(self.gone).as_secs();
                     shared.warn(format!("{}: listening again after {seconds} s", port.name));
                 }
-                self.open = Some((found, sockets));
+                self.open = Some(found);
                 self.reason.clear();
             }
             Err(error) => {

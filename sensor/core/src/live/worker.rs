@@ -107,10 +107,15 @@ impl Worker {
                 }
             }
         }
-        self.finish();
+        self.finish(&held);
     }
 
-    fn finish(mut self) {
+    fn finish(mut self, held: &[Held]) {
+        for (port, held) in self.shared.ports.iter().zip(held) {
+            if let Some(ring) = &held.ring {
+                port.leave(ring);
+            }
+        }
         if let Some(tap) = &mut self.tap {
             tap.finish();
         }
