@@ -96,18 +96,29 @@ def test_the_whole_system_listens_too(network: Network, plant: Path, tmp_path: P
     try:
         assert process.stdout is not None
         assert "icsight is at" in process.stdout.readline()
-        time.sleep(0.5)
         network.transmit(plant, "--pause", "0.002")
-        time.sleep(2)
+        # All parts are stopped at once: what the store has not had by then it has after the next start.
+        expected = modbus_of(plant).height
+        assert await_stored(data / "records", expected) == expected
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS * 2) == 0
     finally:
         process.kill()
         process.wait()
-    store = LocalRecordStore(data / "records")
-    kept = store.query(Query("modbus", limit=10_000)).rows
-    store.close()
-    assert kept.height == modbus_of(plant).height
+
+
+def await_stored(folder: Path, rows: int, seconds: float = 60) -> int:
+    """How many rows of `modbus` a store holds that another process writes to, once it has so many or the time is over."""
+    until = time.monotonic() + seconds
+    store = LocalRecordStore(folder)
+    try:
+        while True:
+            held = store.query(Query("modbus", limit=10_000)).rows.height
+            if held >= rows or time.monotonic() > until:
+                return held
+            time.sleep(0.1)
+    finally:
+        store.close()
 
 
 def test_a_sensor_goes_on_where_it_was_stopped(network: Network, plant: Path, tmp_path: Path) -> None:
