@@ -29,8 +29,8 @@ DEFLATED: Final = 1
 LEANING: Final = 2
 """A zlib stream whose dictionary is the end of the batch at offset `Frame.base`."""
 
-PACKED_BYTES: Final = 64 * 1024
-"""Larger batches stay as they are: they are lz4 inside, and the schema's share is small."""
+PACKED_BYTES: Final = 32 * 1024
+"""Larger batches stay as they are: they are lz4 inside, the schema's share is small, and deflate takes long."""
 
 LEANING_BATCHES: Final = 63
 """How many batches lean on one."""

@@ -13,6 +13,7 @@ use wire::record::Batch;
 use super::Shared;
 use super::port::Port;
 use super::ring::{RETIRE_MS, Ring};
+use crate::memory::keep_for_the_next;
 use crate::packets::tap::Tap;
 
 /// Longest time between two cuts.
@@ -91,7 +92,9 @@ impl Worker {
             } else {
                 heard = now;
             }
-            if now >= due || self.engine.has_batches() {
+            let left = due.saturating_duration_since(now);
+            if left.is_zero() || self.engine.has_batches() {
+                keep_for_the_next(left > CUT / 2);
                 shared.round.fetch_max(round + 1, Ordering::Relaxed);
             }
             while round < shared.round.load(Ordering::Relaxed) {
@@ -101,7 +104,11 @@ impl Worker {
                     tap.flush();
                 }
                 self.tell();
-                self.engine.cut();
+                // Where tables were full before their time, what came since waits for the next cut: it would be batches of a few rows. Several
+                // workers cut together, so that the clock at the end of a cut is that of them all.
+                if left.is_zero() || shared.states.len() > 1 {
+                    self.engine.cut();
+                }
                 if self.parts.send(Part::Cut(self.engine.take_batches())).is_err() {
                     return;
                 }

@@ -26,9 +26,11 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, Field, Schema};
 
 pub mod column;
+mod digits;
 mod party;
 pub mod table;
 
+pub use digits::{push_decimal, push_hexadecimal};
 pub use party::{Parties, Party, PartyCache, PartyKey, mac_text};
 use table::opcua::{Opcua, OpcuaItem, PubSub};
 use table::{Device, Flow, Modbus, Point, Sensor, Table, Violation};

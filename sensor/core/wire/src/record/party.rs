@@ -5,6 +5,7 @@ use arrow_array::types::UInt16Type;
 use arrow_schema::{DataType, Field, TimeUnit};
 
 use super::column::{Column, Names, Optional, Timestamps};
+use super::digits::{push_decimal, push_hexadecimal};
 use crate::packet::Address;
 
 /// Who talks to whom: all common columns but the time.
@@ -181,7 +182,7 @@ impl Common {
             runs.push((*slot, count));
         }
         let name = |text: &dyn Fn(&Party, &mut String) -> bool| -> ArrayRef {
-            let mut names = Names::default();
+            let mut names = Names::expecting(used.len());
             let mut buffer = String::new();
             let keys: Vec<Option<i32>> = used
                 .iter()
@@ -233,18 +234,31 @@ fn spread<T: Copy>(runs: &[(u32, u32)], values: &[Option<T>], mut extend: impl F
 
 fn write_address(address: Option<Address>, text: &mut String) -> bool {
     use std::fmt::Write as _;
-    address.is_some_and(|address| write!(text, "{address}").is_ok())
+    let Some(address) = address else { return false };
+    let Some([a, b, c, d]) = address.octets_v4() else {
+        return write!(text, "{address}").is_ok();
+    };
+    push_decimal(text, a.into());
+    for byte in [b, c, d] {
+        text.push('.');
+        push_decimal(text, byte.into());
+    }
+    true
 }
 
 fn write_mac(mac: Option<[u8; 6]>, text: &mut String) -> bool {
-    mac.is_some_and(|mac| {
-        text.push_str(&mac_text(mac));
-        true
-    })
+    let Some([first, rest @ ..]) = mac else { return false };
+    push_hexadecimal(text, first);
+    for byte in rest {
+        text.push(':');
+        push_hexadecimal(text, byte);
+    }
+    true
 }
 
 /// A hardware address as text: lower case with colons.
 pub fn mac_text(mac: [u8; 6]) -> String {
-    let [a, b, c, d, e, f] = mac;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    let mut text = String::with_capacity(17);
+    write_mac(Some(mac), &mut text);
+    text
 }

@@ -8,9 +8,9 @@ use hashbrown::HashMap;
 
 use crate::packet::Address;
 use crate::protocol::Counters;
-use crate::record::PartyKey;
 use crate::record::column::Name;
 use crate::record::table::{Point, PointAccess, PointProtocol, PointRow, Quality};
+use crate::record::{PartyKey, push_decimal};
 
 /// How long an unchanged value stays silent: a minute in nanoseconds.
 pub const REFRESH_NS: i64 = 60_000_000_000;
@@ -145,6 +145,7 @@ impl Page {
             self.generation = generation;
             self.names = [-1; PAGE];
         }
+        let mut text = String::new();
         let slots = self.values.iter_mut().zip(&mut self.shown).zip(&mut self.names).skip(within);
         for (offset, (((value, shown), name), &new)) in slots.zip(now).enumerate() {
             if *value == new && *shown > due {
@@ -153,7 +154,13 @@ impl Page {
             *value = new;
             *shown = seen.ts;
             if *name < 0 {
-                *name = table.id.intern(&format!("{}:{}@{}", seen.kind.word(), start + offset, seen.unit));
+                text.clear();
+                text.push_str(seen.kind.word());
+                text.push(':');
+                push_decimal(&mut text, u32::try_from(start + offset).unwrap_or(u32::MAX));
+                text.push('@');
+                push_decimal(&mut text, seen.unit.into());
+                *name = table.id.intern(&text);
             }
             let row = PointRow {
                 name: None,

@@ -38,6 +38,15 @@ pub struct Names {
 }
 
 impl Names {
+    /// An empty column with room for so many distinct texts.
+    pub fn expecting(texts: usize) -> Self {
+        let mut names = Self::default();
+        names.index.reserve(texts, |_| 0);
+        names.offsets.reserve(texts + 1);
+        names.successors.reserve(texts);
+        names
+    }
+
     /// The key of this text until the next cut.
     #[inline]
     pub fn intern(&mut self, text: &str) -> i32 {
