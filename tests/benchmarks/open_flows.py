@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.benchmarks.captures import generated
-from tests.benchmarks.replay import FIRST, wire
+from tests.benchmarks.replay import AHEAD, wire
 from tests.sensor.recording import recording
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def measure(on: Wire, protocols: tuple[str, ...] = tuple(PACKETS)) -> Memory:
     with (
         tempfile.TemporaryDirectory(prefix="icsight-live-") as folder,
         on.sender(captures) as sender,
-        recording(on.network, Path(folder) / "data", prefix=FIRST) as sensor,
+        recording(on.network, Path(folder) / "data", prefix=AHEAD) as sensor,
     ):
         begun = sensor.memory("VmRSS")
         sender.send(RATE, 1 + sum(PACKETS.values()) / RATE)
