@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "run": ("api.commands", "Run the whole system in one process."),
     "sensor": ("sensor.edge", "Record what interfaces receive, on a gateway."),
     "serve": ("api.commands", "Serve the API and the console over stored data."),
+    "tune": ("detection.tune", "Make exceptions for alerts, and see first what they would have hidden."),
 }
 """Subcommand → the module that holds it, and its line in the help."""
 

@@ -58,12 +58,18 @@ class Alert:
     `techniques` (its rule's own, then those of what belongs to it), `technique_aliases`,
     `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as `Related`),
     `part_of` (id of the stronger alert that it became part of, or null), `story` (the course of action that it belongs to, as
-    `stories.Told.fields`, or null), `holds` (of a digest only: ids of the first alerts that it holds)."""
+    `stories.Told.fields`, or null), `exception` (that of the site which hides it, as
+    `tuning.Exemption.fields`, or null), `holds` (of a digest only: ids of the first alerts that it holds)."""
 
     @property
     def part_of(self) -> str | None:
         """Id of the stronger alert that tells this one too, under `related`; None where the alert stands for itself."""
         return cast("str | None", self.body.get("part_of"))
+
+    @property
+    def exception(self) -> Mapping[str, Any] | None:
+        """The site's exception that hides it; None where none does."""
+        return cast("Mapping[str, Any] | None", self.body.get("exception"))
 
     @property
     def posture(self) -> bool:
@@ -115,6 +121,7 @@ def flat(alert: Alert, language: str) -> dict[str, Any]:
         "records": alert.body["records"],
         "related": related,
         "part_of": alert.part_of,
+        "exception": alert.exception,
         "story": story(alert.body.get("story"), language),
         **({"holds": alert.body["holds"]} if "holds" in alert.body else {}),
     }

@@ -218,6 +218,7 @@ def digest_alert(digest: Digest, rules: Mapping[str, Rule]) -> Alert:
             "records": [],
             "related": [],
             "part_of": None,
+            "exception": None,
             "story": None,
             "holds": list(digest.alerts),
         },

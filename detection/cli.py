@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -79,6 +80,8 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
 
     What is new is told against what `--learn` or `--baseline` says is normal, otherwise against each capture's own first fifth.
 
+    What an exception of the site hides is counted; JSON has it too, with `exception`.
+
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
     pipeline, told = _pipeline(site_file, folders, budget)
@@ -100,11 +103,20 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
             warn(warning)
         # What became part of a stronger alert is told there.
         alerts = [alert for alert in found_there if alert.part_of is None]
-        found |= bool(alerts)
-        for alert in alerts:
-            click.echo(json.dumps(flat(alert, language), ensure_ascii=False) if output == "json" else _paragraph(alert, language))
-        if output == "table" and not alerts:
+        shown = [alert for alert in alerts if alert.exception is None]
+        found |= bool(shown)
+        if output == "json":
+            for alert in alerts:
+                click.echo(json.dumps(flat(alert, language), ensure_ascii=False))
+            continue
+        for alert in shown:
+            click.echo(_paragraph(alert, language))
+        if not alerts:
             click.echo(f"{capture}: nothing found by {len(_active(pipeline))} rules")
+        for name, count in sorted(
+            Counter(str((alert.exception or {}).get("name")) for alert in alerts if alert.exception).items()
+        ):
+            click.echo(f"{capture}: {count} hidden by the site's exception {name}; --output json prints them too")
     raise click.exceptions.Exit(EXIT_COULD_NOT if failed else EXIT_ALERTS if found else 0)
 
 

@@ -7,7 +7,7 @@ of other rules that are as strong and come within ten minutes attach to the firs
 different acts; but of two that are as strong, one that says what was done tells one that only says by whom, when,
 where or how it was answered, and a sweep that of what was met on its way, whichever came first. Acts are different where their
 rules have no technique in common: someone who clears counters and reads out a program has done two things.
-Posture (how a server is set up) stands for itself.
+Posture (how a server is set up) stands for itself, and so does what an exception of the site hides.
 
 An alert names the techniques of all that it tells: its rule's own, then those of what belongs to it, the gravest first.
 
@@ -69,7 +69,7 @@ def group(
     state: AlertState, run: Run, findings: Findings, rules: Mapping[str, Rule], site: Site
 ) -> tuple[AlertState, list[Alert]]:
     """Take findings of a run in; the alerts that are new or have grown, in order of first finding."""
-    taken = [session for name in sorted(findings) for session in sessions(rules[name], findings[name], run)]
+    taken = [session for name in sorted(findings) for session in sessions(rules[name], findings[name], run, site.exceptions)]
     if not taken:
         return state, []
     taken.sort(key=lambda session: session.order)
@@ -115,7 +115,8 @@ class _Book:
     def _begin(self, session: Session) -> OpenAlert:
         """A new alert that takes weaker ones in, or a place at a stronger one."""
         moment = session.order[0]
-        known = () if session.rule.posture else self._of_client.get(session.client, ())
+        alone = session.rule.posture or session.exception is not None
+        known = () if alone else self._of_client.get(session.client, ())
         near = [self.held[name] for name in known if moment - self.held[name].first <= TOGETHER_NS]
         parents = [alert for alert in near if self._tells(alert, session) and _one_place(alert, session)]
         parent = min(parents, key=self._precedence, default=None)
@@ -134,8 +135,9 @@ class _Book:
             target=session.target,
             parent=None if parent is None else parent.id,
             raised=parent is None,
+            exception=session.exception,
         )
-        if parent is None:
+        if parent is None and not alone:
             begun = replace(begun, story=self.teller.begin(begun, session.rule, moment))
         self.held[begun.id] = begun
         self._enter(begun)
@@ -146,13 +148,12 @@ class _Book:
                     self.purse.release(alert.id)
                     own = Part(alert.count, *alert.seen, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
-            self._spend(begun, session.rule, moment)
+            if not alone:
+                self._spend(begun, session.rule, moment)
         return self.held[begun.id]
 
     def _spend(self, begun: OpenAlert, rule: Rule, moment: int) -> None:
         """Spend of the budget on an alert that begins, and fold what is over it."""
-        if rule.posture:
-            return
         weight = WEIGHTS[rule.level] * rule.confidence * criticality(begun.server, dict(begun.target).values(), self._site)
         for name, digest in self.purse.begin(begun, LEVELS.index(rule.level), weight, moment):
             if name in self.held:
@@ -196,7 +197,7 @@ class _Book:
 
     def _enter(self, alert: OpenAlert) -> None:
         self._latest[alert.cause] = alert.id
-        if alert.raised and not self._rules[alert.rule].posture:
+        if alert.raised and not self._rules[alert.rule].posture and alert.exception is None:
             self._of_client.setdefault(alert.client, []).append(alert.id)
 
     def _strength(self, rule: str) -> tuple[int, int]:

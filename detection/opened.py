@@ -68,3 +68,5 @@ class OpenAlert:
     """Id of the story that it is part of."""
     digest: str | None = None
     """Id of the digest that holds it, where it is more than the alarm budget."""
+    exception: str | None = None
+    """Name of the site's exception that hides it."""

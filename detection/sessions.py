@@ -1,8 +1,11 @@
-"""A rule's findings by cause, cut where a pause is longer than the rule's window. Whole frames, no look at single rows."""
+"""A rule's findings by cause, cut where a pause is longer than the rule's window or an exception of the site begins or ends.
+
+Whole frames, no look at single rows.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -12,10 +15,11 @@ from detection.sigma.correlate import AMOUNT, KNOWN, ORDER
 from detection.texts import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from collector.stream import Run
     from detection.sigma.rule import Rule
+    from detection.tuning import Exemption
 
 FIRST_RECORDS: Final = 80
 """Records that an alert names from its beginning."""
@@ -51,22 +55,27 @@ class Session:
     """Fields of the rule's target with their values as text."""
     sample: Mapping[str, Any]
     """Fields that texts are made of: those of the first record, for a correlation those of its latest window."""
+    exception: str | None = None
+    """Name of the site's exception that covers it."""
 
 
-def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
-    """The sessions in a rule's findings in a run, in no order."""
+def sessions(rule: Rule, findings: pl.DataFrame, run: Run, exemptions: Sequence[Exemption] = ()) -> list[Session]:
+    """The sessions in a rule's findings in a run, in no order, each wholly in or out of each of the site's exceptions."""
     if findings.is_empty():
         return []
     cause = [name for name in rule.cause if name in findings.columns]
     window_ns = rule.window_seconds * 1_000_000_000
     pauses = (pl.col("event").diff().fill_null(0) > window_ns).cum_sum()
+    naming = [each for each in exemptions if each.names(rule.name)]
+    edges = sorted({edge for each in naming for edge in each.span})
+    held = pl.sum_horizontal(pl.col("event") >= edge for edge in edges) if edges else pl.lit(0)
     counts = "count" in findings.columns
     fields = [name for name in findings.columns if name not in _MARKS and name not in cause]
     samples = [_sampled(name, counts=counts).alias(f"sample {name}") for name in fields]
     ordered = findings.sort(ORDER)
     known = KNOWN if KNOWN[0] in findings.columns else ORDER
     summary = (
-        ordered.with_columns(session=pauses.over(cause) if cause else pauses)
+        ordered.with_columns(session=(pauses.over(cause) if cause else pauses) + held)
         .group_by([*cause, "session"], maintain_order=True)
         .agg(
             *(pl.col(name).first().alias(f"known {place}") for place, name in enumerate(known)),
@@ -84,7 +93,16 @@ def sessions(rule: Rule, findings: pl.DataFrame, run: Run) -> list[Session]:
             pl.col("row").tail(LAST_RECORDS).alias("last rows"),
         )
     )
-    return [_session(rule, cause, "/".join(run), row, counts=counts) for row in summary.iter_rows(named=True)]
+    found = [_session(rule, cause, "/".join(run), row, counts=counts) for row in summary.iter_rows(named=True)]
+    return [_exempt(session, naming) for session in found] if naming else found
+
+
+def _exempt(session: Session, exemptions: Sequence[Exemption]) -> Session:
+    """A session that an exception covers has a cause of its own."""
+    for each in exemptions:
+        if each.covers(session.rule.name, session.client, session.server, dict(session.target), session.first):
+            return replace(session, cause=(*session.cause, f"exception={each.name}"), exception=each.name)
+    return session
 
 
 def _sampled(name: str, *, counts: bool) -> pl.Expr:

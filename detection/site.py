@@ -33,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from detection.anomaly.history import FALSE_ALARMS_A_DAY
 from detection.limits import parse as parse_budget
+from detection.tuning import EXCEPTIONS, Exemption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,6 +127,18 @@ class Site(BaseModel):
 
     budget: str = ""
     """How many alerts people can look at, as in `144/day,10/10min`; empty: any number."""
+
+    exceptions: tuple[Exemption, ...] = Field(default=(), max_length=EXCEPTIONS)
+    """Alerts that the site does not want to see: kept, and marked with the exception."""
+
+    @field_validator("exceptions")
+    @classmethod
+    def _told_apart(cls, exceptions: tuple[Exemption, ...]) -> tuple[Exemption, ...]:
+        names = [each.name for each in exceptions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two exceptions are named {twice[0]}; rename one")
+        return exceptions
 
     @field_validator("budget")
     @classmethod

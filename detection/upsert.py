@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detection import attack
 from detection.alerts import Alert, Related
@@ -81,9 +81,17 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
             "records": [*known.records_first, *known.records_last],
             "related": [asdict(each) for each in related],
             "part_of": known.parent or known.digest,
+            "exception": _exception(known.exception, site),
             "story": None if story is None else story.fields(),
         },
     )
+
+
+def _exception(name: str | None, site: Site) -> dict[str, Any] | None:
+    """What the alert says of the exception that hides it; only its name where the site has it no more."""
+    if name is None:
+        return None
+    return next((each.fields() for each in site.exceptions if each.name == name), {"name": name})
 
 
 def criticality(server: str | None, target: Iterable[object], site: Site) -> float:

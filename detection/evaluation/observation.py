@@ -185,7 +185,7 @@ def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = ()
     heard = pl.concat(observer.heard).unique().sort() if observer.heard else pl.Series(dtype=pl.Int64())
     times = [array for array in observer.times.values() if len(array)]
     # What became part of a stronger alert is told there.
-    told = [alert for alert in alerts if alert.part_of is None]
+    told = [alert for alert in alerts if alert.part_of is None and alert.exception is None]
     return Observation(
         sightings=tuple(_sighting(observer, alert) for alert in told if not alert.posture),
         posture=tuple(_sighting(observer, alert) for alert in told if alert.posture),

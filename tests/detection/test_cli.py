@@ -26,7 +26,7 @@ FIRES = RULES / "restart_communications.fires.pcap"
 
 KEYS = {
     "id", "rule", "title", "summary", "severity", "confidence", "first_seen", "last_seen", "count", "client.ip", "server.ip",
-    "techniques", "technique_aliases", "expected", "observed", "next_steps", "records", "related", "rank", "story",
+    "techniques", "technique_aliases", "expected", "observed", "next_steps", "records", "related", "rank", "story", "exception",
 }  # fmt: skip
 
 
