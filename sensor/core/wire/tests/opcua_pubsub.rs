@@ -135,6 +135,33 @@ fn raw_fields_are_read_by_the_metadata_that_was_announced() {
 }
 
 #[test]
+fn a_raw_text_that_is_longer_than_what_is_told_hides_nothing_behind_it() {
+    // A text without a longest length, its end unknown until it is read, and two numbers around it.
+    let fields = [
+        Field("Level", 11, (0, 11), -1, &[], 0),
+        Field("Name", 12, (0, 12), -1, &[], 0),
+        Field("Names", 12, (0, 12), 1, &[], 0),
+        Field("Speed", 11, (0, 11), -1, &[], 0),
+    ];
+    let announced = ANNOUNCEMENT.message(&[&metadata(10, &[], &[], &fields)]);
+    let mut set = RAW.to_vec();
+    set.extend(4.5_f64.to_le_bytes());
+    set.extend(text(&"n".repeat(300)));
+    set.extend([&[2, 0, 0, 0][..], &text(&"a".repeat(300)), &text("b")].concat());
+    set.extend(7.5_f64.to_le_bytes());
+    let mut short = set.clone();
+    short.truncate(300);
+    let batches = sent(&[announced, one(1, &set), one(2, &short)]);
+    let found = rows(&batches);
+    let fields = &found[1].3;
+    assert_eq!((fields.len(), &*fields[0], &*fields[3]), (4, "Level=4.5", "Speed=7.5"));
+    assert!(fields[1].starts_with("Name=\"nnn") && fields[1].ends_with('…') && fields[2].starts_with("Names=[\"aaa"));
+    // Not all there.
+    assert_eq!(found[2], row("key_frame", "10", "null", &[]));
+    assert!(drops(&batches).contains(&("pubsub_raw_fields".into(), 1)), "{:?}", drops(&batches));
+}
+
+#[test]
 fn a_chunked_message_is_put_together_in_any_order() {
     let long = "x".repeat(900);
     let set = [&[0x01, 1, 0, 12][..], &text(&long)].concat();
@@ -157,6 +184,18 @@ fn a_chunked_message_is_put_together_in_any_order() {
     assert_eq!(sizes[0], [5, set.len() as u32], "four parts, one of them twice");
     assert_eq!(violations(&batches), ["chunk_offset"]);
     assert!(drops(&batches).contains(&("pubsub_incomplete".into(), 1)));
+}
+
+#[test]
+fn chunks_that_leave_the_length_of_their_data_out_are_put_together_too() {
+    let set = [&[0x01, 1, 0, 12][..], &text(&"x".repeat(500))].concat();
+    let bare = chunks(77, &set, 300).into_iter().map(|part| [&part[..10], &part[14..]].concat());
+    let messages: Vec<_> = bare.map(|part| CHUNK.message(&[&group(1), &[10, 0], &part])).collect();
+    let batches = sent(&messages);
+    let found = rows(&batches);
+    assert_eq!(found.iter().map(|(kind, ..)| kind.as_str()).collect::<Vec<_>>(), ["key_frame"]);
+    assert!(found[0].3[0].starts_with("0=xxx"));
+    assert!(violations(&batches).is_empty());
 }
 
 #[test]

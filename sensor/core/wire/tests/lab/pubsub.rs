@@ -134,6 +134,7 @@ pub fn chunks(sequence: u16, message: &[u8], size: usize) -> Vec<Vec<u8>> {
             let mut bytes = sequence.to_le_bytes().to_vec();
             bytes.extend(((at * size) as u32).to_le_bytes());
             bytes.extend((message.len() as u32).to_le_bytes());
+            bytes.extend((part.len() as u32).to_le_bytes());
             bytes.extend(part);
             bytes
         })

@@ -63,7 +63,7 @@ pub(in crate::protocol::opcua) fn raw_text(
     limit: usize,
     definitions: &Definitions,
 ) -> bool {
-    let (mark, layout) = (out.len(), Layout { definitions, is_padded: true });
+    let (mark, layout, before) = (out.len(), Layout { definitions, is_padded: true }, reader.clone());
     let mut pen = Pen::new(out, limit, Some(definitions));
     let size = super::structure_size::of_field(field, definitions);
     let written = match size.map(|size| reader.take(size, "OPC 10000-14, 7.2.4.5.11")) {
@@ -71,14 +71,19 @@ pub(in crate::protocol::opcua) fn raw_text(
         Some(Err(_)) => Err(Stop::Misfit),
         None => write_content(field, false, reader, &mut pen, layout),
     };
-    match (written, size) {
+    let is_read = match (written, size) {
         (Ok(()), _) | (Err(Stop::Full), Some(_)) => true,
-        // Where the field ends is not known.
-        (Err(Stop::Full), None) | (Err(Stop::Misfit), _) => {
-            out.truncate(mark);
-            false
+        (Err(Stop::Full), None) => {
+            // The text is full, the value is not over: where the next field begins, only its end tells.
+            *reader = before;
+            write_content(field, false, reader, &mut Pen::away(&mut String::new(), definitions), layout).is_ok()
         }
+        (Err(Stop::Misfit), _) => false,
+    };
+    if !is_read {
+        out.truncate(mark);
     }
+    is_read
 }
 
 /// Writes values up to a limit.
@@ -97,6 +102,10 @@ impl Write for Pen<'_, '_> {
 impl<'s, 'd> Pen<'s, 'd> {
     fn new(out: &'s mut String, limit: usize, definitions: Option<&'d Definitions>) -> Self {
         Self { out: Limited::new(out, limit), depth: 0, definitions }
+    }
+
+    fn away(out: &'s mut String, definitions: &'d Definitions) -> Self {
+        Self { out: Limited::away(out), depth: 0, definitions: Some(definitions) }
     }
 
     /// Writes a value; strings in quotes if it is part of another.

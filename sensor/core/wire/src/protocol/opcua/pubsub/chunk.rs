@@ -26,11 +26,14 @@ pub struct Chunk<'a> {
     pub data: &'a [u8],
 }
 
-/// Reads a chunk.
+/// Reads a chunk. Its data are a ByteString (OPC 10000-14, table 159; v1.04, table 78): a length stands before them. Where what stands there is not
+/// the length of the rest, all of the rest are data: of senders that leave the length out.
 pub fn chunk(payload: &[u8]) -> Result<Chunk<'_>, Fault> {
     let mut reader = Reader::new(payload);
     let (sequence, offset, total) = (reader.u16()?, reader.u32()? as usize, reader.u32()? as usize);
-    Ok(Chunk { sequence, offset, total, data: payload.get(reader.position()..).unwrap_or_default() })
+    let rest = payload.get(reader.position()..).unwrap_or_default();
+    let counted = reader.byte_string().ok().flatten().filter(|_| reader.left() == 0);
+    Ok(Chunk { sequence, offset, total, data: counted.unwrap_or(rest) })
 }
 
 /// A message of which some chunks have come.
