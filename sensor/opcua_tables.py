@@ -37,6 +37,7 @@ def _certificate(prefix: str, whose: str) -> tuple[Column, ...]:
     return (
         Column(prefix, "name", f"SHA-1 thumbprint of the {whose} application's certificate, hexadecimal"),
         Column(f"{prefix}_subject", "name", "its subject (RFC 4514)"),
+        Column(f"{prefix}_application_uri", "name", "URI of the application that it is made for, among its alternative names"),
         Column(f"{prefix}_issuer", "name", "its issuer; the same as the subject where it is self-signed"),
         Column(f"{prefix}_not_before", "timestamp", "when it begins to be valid"),
         Column(f"{prefix}_not_after", "timestamp", "when it ceases to be valid"),

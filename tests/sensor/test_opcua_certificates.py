@@ -24,6 +24,12 @@ SIGNATURES = {"1.2.840.113549.1.1.11": "sha256WithRSAEncryption"}
 """Names of signature algorithms by identifier (RFC 8017, A.2.4)."""
 
 
+def application_uri(certificate: x509.Certificate) -> str:
+    """The URI among the alternative names (OPC 10000-6, 6.2.2)."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.UniformResourceIdentifier)[0]
+
+
 def read(path: Path) -> dict[str, Any]:
     """Facts of a certificate as `cryptography` reads them."""
     data = path.read_bytes()
@@ -33,6 +39,7 @@ def read(path: Path) -> dict[str, Any]:
     return {
         "certificate": hashlib.sha1(data, usedforsecurity=False).hexdigest(),
         "certificate_subject": read.subject.rfc4514_string(),
+        "certificate_application_uri": application_uri(read),
         "certificate_issuer": read.issuer.rfc4514_string(),
         "certificate_not_before": read.not_valid_before_utc,
         "certificate_not_after": read.not_valid_after_utc,

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use der::Decode as _;
 use x509_cert::Certificate;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use super::binary::text;
 
@@ -21,6 +23,8 @@ pub struct Facts {
     pub subject: Option<String>,
     /// Issuer.
     pub issuer: Option<String>,
+    /// URI of the application: the first URI of its alternative names (OPC 10000-6, 6.2.2).
+    pub uri: Option<String>,
     /// When it begins to be valid, nanoseconds since 1970.
     pub not_before: Option<i64>,
     /// When it ceases to be valid.
@@ -47,6 +51,7 @@ pub fn facts(bytes: &[u8]) -> Option<Box<Facts>> {
         let key = body.subject_public_key_info();
         facts.subject = Some(limited(&body.subject().to_string()));
         facts.issuer = Some(limited(&body.issuer().to_string()));
+        facts.uri = uri(body);
         facts.not_before = nanoseconds(&body.validity().not_before);
         facts.not_after = nanoseconds(&body.validity().not_after);
         facts.key_bits = key_bits(&key.algorithm.oid.to_string(), key.subject_public_key.raw_bytes(), || {
@@ -66,6 +71,15 @@ fn first(bytes: &[u8]) -> &[u8] {
         _ => None,
     };
     length.and_then(|length| bytes.get(..length)).unwrap_or(bytes)
+}
+
+/// The first URI of the alternative names (RFC 5280, 4.2.1.6).
+fn uri(body: &x509_cert::TbsCertificate) -> Option<String> {
+    let SubjectAltName(names) = body.filter_extensions::<SubjectAltName>().next()?.ok()?.1;
+    names.iter().find_map(|name| match name {
+        GeneralName::UniformResourceIdentifier(uri) => Some(limited(uri.as_str())),
+        _ => None,
+    })
 }
 
 fn limited(name: &str) -> String {
