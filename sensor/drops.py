@@ -34,6 +34,7 @@ DROPS: Final[Mapping[str, str]] = {
     "modbus_skipped_bytes": "bytes skipped while looking for the next Modbus message",
     "modbus_pending_overflow": "Modbus requests recorded without their answer because too many waited",
     "opcua_skipped_bytes": "bytes skipped while looking for the next OPC UA message",
+    "opcua_long_chunk_bytes": "bytes at the ends of OPC UA chunks that are longer than what is kept of one",
     "opcua_pending_overflow": "OPC UA requests recorded without their answer because too many waited",
     "opcua_incomplete": "OPC UA messages given up because too many were incomplete",
     "opcua_monitored_overflow": "monitored items of OPC UA servers not taken in for want of room",

@@ -92,7 +92,7 @@ CALL: Final = (
     *_certificate("opcua.certificate", "client's"),
     *_certificate("opcua.server_certificate", "server's"),
     Column("opcua.endpoint_url", "name", "endpoint that the client asks for"),
-    Column("opcua.timeout_hint", "u32", "milliseconds that the client is ready to wait; 0: it does not say"),
+    Column("opcua.timeout_hint", "u32", "milliseconds that the client is ready to wait; 0: for ever"),
     Column("opcua.subscription_id", "u32", "subscription that the call is about, where it is about one"),
     Column("opcua.status", "name", "result of the service, as in Good or BadSessionIdInvalid"),
     Column("opcua.error", "name", "status code of an error message or of an abort chunk"),
@@ -106,7 +106,8 @@ CALL: Final = (
     Column(
         "opcua.pairing",
         "choice",
-        "both: request and response; request: no response was seen; response: no request was seen. "
+        "both: request and response; request: no response was seen in time; response: no request was seen, or it is a row of its "
+        "own because the response came late. "
         "Messages that are not paired: request from the client, response from the server",
         nullable=False,
         values=("both", "request", "response"),

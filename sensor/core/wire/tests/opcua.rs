@@ -14,7 +14,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt32Type};
 use lab::opcua::*;
-use lab::{ACK, MILLISECOND, Talk, drops, run, udp, violations, word};
+use lab::{ACK, MILLISECOND, Talk, run, udp, violations, word};
 use wire::record::Batch;
 
 /// Service, pairing, chunks of each row of table `opcua`.
@@ -275,22 +275,6 @@ fn a_message_of_more_items_than_a_batch_holds_fills_several() {
     assert_eq!(items(&batches).len(), ITEMS + 1);
     assert!(batches.iter().all(|batch| batch.records.num_rows() <= wire::record::BATCH_ROWS));
     assert_eq!(calls(&batches).iter().filter(|(service, ..)| service == "Read").count(), 2);
-}
-
-#[test]
-fn a_chunk_that_is_too_long_is_skipped_and_counted() {
-    let mut talk = opened();
-    let mut long = b"MSGF".to_vec();
-    long.extend(200_000_u32.to_le_bytes());
-    long.resize(200_000, 0x41);
-    for part in long.chunks(1_400) {
-        talk.ask(ACK, part);
-    }
-    talk.call(2, &[read(&["B"]), values(&[2.0])]);
-    let batches = run(&talk.packets);
-    assert_eq!(violations(&batches), ["message_size"]);
-    assert!(drops(&batches).contains(&("opcua_skipped_bytes".into(), 200_000)));
-    assert!(calls(&batches).contains(&both("Read")));
 }
 
 #[test]

@@ -35,17 +35,6 @@ fn opened() -> Talk {
     talk
 }
 
-/// A hello or an acknowledgement with these buffers and limits: receive, send, message, chunks.
-fn offer(kind: &[u8; 3], offers: [u32; 4]) -> Vec<u8> {
-    let mut bytes = [kind.as_slice(), b"F\0\0\0\0\0\0\0\0"].concat();
-    offers.iter().for_each(|offer| bytes.extend(offer.to_le_bytes()));
-    if kind == b"HEL" {
-        bytes.extend(text("opc.tcp://10.0.0.2"));
-    }
-    bytes[4] = bytes.len() as u8;
-    bytes
-}
-
 #[test]
 fn a_server_that_connects_to_its_client_is_the_server() {
     let mut talk = connected();
@@ -153,9 +142,150 @@ fn an_acknowledgement_that_asks_for_more_than_the_hello_is_told() {
     talk.ask(ACK, &offer(b"HEL", [8_192, 65_536, 0, 0]));
     talk.answer(ACK, &offer(b"ACK", [65_536, 8_193, 0, 0]));
     assert_eq!(violations(&run(&talk.packets)), ["buffer_size"]);
+}
+
+#[test]
+fn small_buffers_are_for_policies_with_elliptic_curves() {
+    let told = |hello: [u32; 4], answer: [u32; 4], policy: &str| {
+        let mut talk = connected();
+        talk.ask(ACK, &offer(b"HEL", hello));
+        talk.answer(ACK, &offer(b"ACK", answer));
+        talk.ask(ACK, &open(policy));
+        let found = words(&run(&talk.packets), "violation", &["violation.kind", "violation.clause"]);
+        found.into_iter().map(|row| row.join(" ")).collect::<Vec<_>>()
+    };
+    let small = [4_096, 4_096, 0, 0];
+    assert!(told(small, small, "ECC_nistP256").is_empty());
+    assert_eq!(told(small, small, "Basic256Sha256"), ["buffer_size OPC 10000-6, 7.1.2.3"; 2]);
+    // Too small for anybody, whatever comes.
+    let smallest = [1_023, 4_096, 0, 0];
+    assert_eq!(
+        told(smallest, [4_096, 1_023, 0, 0], "ECC_nistP256"),
+        ["buffer_size OPC 10000-6, 7.1.2.3", "buffer_size OPC 10000-6, 7.1.2.4"]
+    );
+    // Who is offered enough has to take enough.
+    let usual = [65_536, 65_536, 0, 0];
+    assert_eq!(told(usual, [65_536, 8_191, 0, 0], "ECC_nistP256"), ["buffer_size OPC 10000-6, 7.1.2.4"]);
+}
+
+/// Sends what is longer than a segment.
+fn ask_all(talk: &mut Talk, bytes: &[u8]) {
+    bytes.chunks(1_400).for_each(|part| talk.ask(ACK, part));
+}
+
+#[test]
+fn a_write_in_a_chunk_that_both_agreed_on_is_told_however_long() {
     let mut talk = connected();
-    talk.ask(ACK, &offer(b"HEL", [8_191, 65_536, 0, 0]));
-    assert_eq!(violations(&run(&talk.packets)), ["buffer_size"]);
+    let most = [4 << 20, 4 << 20, 0, 0];
+    talk.ask(ACK, &offer(b"HEL", most));
+    talk.answer(ACK, &offer(b"ACK", most));
+    for (number, length) in [(1, 200_000), (2, 1_000_000), (3, 2_000_000)] {
+        let [ask, answer] = write_bytes("Recipe", length);
+        ask_all(&mut talk, &message(number, number, &ask));
+        talk.answer(ACK, &message(number, number, &answer));
+    }
+    talk.call(4, &[read(&["Tank.Level"]), values(&[4.5])]);
+    let batches = run(&talk.packets);
+    let items = words(&batches, "opcua_item", &["opcua.kind", "opcua.node_id", "opcua.data_type", "opcua.status"]);
+    let items: Vec<_> = items.into_iter().map(|row| row.join(" ")).collect();
+    let expected = [
+        "write ns=2;s=Recipe ByteString Good",
+        "write ns=2;s=Recipe ByteString Good",
+        // Longer than what is kept of a chunk: where the value goes, not the value.
+        "write ns=2;s=Recipe null Good",
+        "read ns=2;s=Tank.Level Double Good",
+    ];
+    assert_eq!(items, expected);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+    let drops = lab::drops(&batches);
+    let left_out = drops.iter().find(|(name, _)| name == "opcua_long_chunk_bytes").map(|(_, bytes)| *bytes).unwrap();
+    assert!((950_000..1_000_000).contains(&left_out), "{left_out}");
+    let sizes = words(&batches, "opcua", &["opcua.service", "opcua.pairing", "opcua.chunks"]);
+    assert_eq!(sizes[2..5].iter().map(|row| row.join(" ")).collect::<Vec<_>>(), ["Write both 2"; 3]);
+}
+
+#[test]
+fn a_chunk_longer_than_its_receiver_takes_is_told_and_read() {
+    let mut talk = opened();
+    let [ask, answer] = write_bytes("Recipe", 200_000);
+    ask_all(&mut talk, &message(1, 1, &ask));
+    talk.answer(ACK, &message(1, 1, &answer));
+    let batches = run(&talk.packets);
+    let found = words(&batches, "violation", &["violation.kind", "violation.clause", "violation.detail"]);
+    let detail = "expected a chunk of at most 65536 bytes as the receiver says, seen 200";
+    assert!(
+        found.len() == 1 && found[0][..2] == ["chunk_size", "OPC 10000-6, 7.1.2.3"] && found[0][2].starts_with(detail),
+        "{found:?}"
+    );
+    let items = words(&batches, "opcua_item", &["opcua.node_id", "opcua.status"]);
+    assert_eq!(items, [["ns=2;s=Recipe", "Good"]]);
+}
+
+#[test]
+fn a_hole_inside_a_long_chunk_loses_what_is_in_it_and_nothing_behind() {
+    let mut talk = opened();
+    let most = [1 << 20, 1 << 20, 0, 0];
+    let mut talk_open = connected();
+    talk_open.ask(ACK, &offer(b"HEL", most));
+    talk_open.answer(ACK, &offer(b"ACK", most));
+    std::mem::swap(&mut talk, &mut talk_open);
+    let [ask, answer] = write_bytes("Recipe", 200_000);
+    let bytes = message(1, 1, &ask);
+    ask_all(&mut talk, &bytes[..100_000]);
+    talk.client += 50_000;
+    ask_all(&mut talk, &bytes[150_000..]);
+    // What is missing is no late segment any more.
+    talk.ts += 2 * lab::SECOND;
+    talk.answer(ACK, &message(1, 1, &answer));
+    talk.call(2, &[read(&["Tank.Level"]), values(&[4.5])]);
+    let batches = run(&talk.packets);
+    let items = words(&batches, "opcua_item", &["opcua.node_id", "opcua.status"]);
+    assert_eq!(items, [["ns=2;s=Recipe", "Good"], ["ns=2;s=Tank.Level", "Good"]]);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+}
+
+#[test]
+fn an_answer_that_comes_late_is_told_with_its_node_and_breaks_no_rule() {
+    let mut talk = opened();
+    talk.ask(ACK, &message(1, 1, &read(&["Tank.Level"])));
+    talk.ts += 70 * lab::SECOND;
+    talk.call(2, &[read(&["Tank.Name"]), values(&[1.0])]);
+    talk.ts += lab::SECOND;
+    talk.answer(ACK, &message(3, 1, &values(&[3.5])));
+    let batches = run(&talk.packets);
+    let calls = words(&batches, "opcua", &["opcua.service", "opcua.pairing", "opcua.request_id", "opcua.chunks"]);
+    let calls: Vec<_> = calls[2..].iter().map(|row| row.join(" ")).collect();
+    assert_eq!(calls, ["Read request 1 1", "Read both 2 2", "Read response 1 1"]);
+    let items = words(&batches, "opcua_item", &["opcua.node_id", "opcua.value"]);
+    let expected = [["ns=2;s=Tank.Level", "null"], ["ns=2;s=Tank.Name", "1.0"], ["ns=2;s=Tank.Level", "3.5"]];
+    assert_eq!(items, expected);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
+    // A second answer is one all the same.
+    talk.answer(ACK, &message(4, 1, &values(&[3.5])));
+    assert_eq!(violations(&run(&talk.packets)), ["response_without_request"]);
+}
+
+#[test]
+fn a_client_that_waits_for_ever_is_waited_for() {
+    let mut talk = opened();
+    let mut ask = read(&["Tank.Level"]);
+    let hint = request(631, 1).len() - 7;
+    ask[hint..hint + 4].fill(0);
+    talk.ask(ACK, &message(1, 1, &ask));
+    // Others that wait no longer than a minute are given up meanwhile.
+    talk.ask(ACK, &message(2, 2, &read(&["Tank.Name"])));
+    for _ in 0..10 {
+        talk.ts += 60 * lab::SECOND;
+        talk.ask(ACK, &[]);
+    }
+    talk.answer(ACK, &message(1, 1, &values(&[3.5])));
+    talk.ts += lab::SECOND;
+    talk.answer(ACK, &message(2, 2, &values(&[1.5])));
+    let batches = run(&talk.packets);
+    let mut calls: Vec<_> = words(&batches, "opcua", &["opcua.request_id", "opcua.pairing"]).split_off(2);
+    calls.sort();
+    assert_eq!(calls, [["1", "both"], ["2", "request"], ["2", "response"]]);
+    assert!(violations(&batches).is_empty(), "{:?}", violations(&batches));
 }
 
 #[test]

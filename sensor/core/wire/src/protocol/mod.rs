@@ -102,8 +102,10 @@ pub struct Counters {
     pub devices_overflow: u64,
     /// Fingerprints not recorded because their device had shown many others.
     pub fingerprints_limited: u64,
-    /// Bytes of OPC UA connections skipped while looking for the next message, or because a chunk was too long.
+    /// Bytes of OPC UA connections skipped while looking for the next message.
     pub opcua_skipped_bytes: u64,
+    /// Bytes at the ends of long OPC UA chunks that were left out: the chunk is longer than what is collected of one, or there was no room.
+    pub opcua_long_chunk_bytes: u64,
     /// OPC UA requests that were let go without a response because a conversation had too many outstanding.
     pub opcua_pending_overflow: u64,
     /// OPC UA messages given up because too many of one side were incomplete at a time.
@@ -123,7 +125,7 @@ pub struct Counters {
 
 impl Counters {
     /// Names and values of what was not used, in fixed order; violations are counted together with the engine's own.
-    pub fn named(&self) -> [(&'static str, u64); 13] {
+    pub fn named(&self) -> [(&'static str, u64); 14] {
         [
             ("modbus_skipped_bytes", self.skipped_bytes),
             ("modbus_pending_overflow", self.pending_overflow),
@@ -131,6 +133,7 @@ impl Counters {
             ("devices_overflow", self.devices_overflow),
             ("fingerprints_limited", self.fingerprints_limited),
             ("opcua_skipped_bytes", self.opcua_skipped_bytes),
+            ("opcua_long_chunk_bytes", self.opcua_long_chunk_bytes),
             ("opcua_pending_overflow", self.opcua_pending_overflow),
             ("opcua_incomplete", self.opcua_incomplete),
             ("opcua_monitored_overflow", self.opcua_monitored_overflow),

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::types::{Float64Type, Int32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch};
 use wire::engine::{Engine, Settings};
 use wire::packet::{LinkType, Packet};
@@ -155,6 +155,13 @@ pub fn word(batch: &RecordBatch, column: &str, row: usize) -> String {
     }
     if let Some(numbers) = column.as_primitive_opt::<UInt32Type>() {
         return numbers.value(row).to_string();
+    }
+    if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
+        return numbers.value(row).to_string();
+    }
+    if let Some(lists) = column.as_list_opt::<i32>() {
+        let values = lists.value(row);
+        return format!("[{}]", values.as_string::<i32>().iter().map(Option::unwrap).collect::<Vec<_>>().join(", "));
     }
     let words = column.as_dictionary::<Int32Type>();
     words.values().as_string::<i32>().value(words.key(row).unwrap()).into()

@@ -230,3 +230,37 @@ pub fn open(policy: &str) -> Vec<u8> {
     bytes[4] = bytes.len() as u8;
     bytes
 }
+
+/// A hello or an acknowledgement with these buffers and limits: receive, send, message, chunks.
+pub fn offer(kind: &[u8; 3], offers: [u32; 4]) -> Vec<u8> {
+    let mut bytes = [kind.as_slice(), b"F\0\0\0\0\0\0\0\0"].concat();
+    offers.iter().for_each(|offer| bytes.extend(offer.to_le_bytes()));
+    if kind == b"HEL" {
+        bytes.extend(text("opc.tcp://10.0.0.2"));
+    }
+    bytes[4] = bytes.len() as u8;
+    bytes
+}
+
+/// Writes a ByteString of so many bytes to a node; the answer says that it was taken.
+pub fn write_bytes(name: &str, length: usize) -> [Vec<u8>; 2] {
+    let mut ask = request(673, 1);
+    ask.extend([1, 0, 0, 0]);
+    ask.extend(node(name));
+    ask.extend([13, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 15]);
+    ask.extend((length as u32).to_le_bytes());
+    ask.resize(ask.len() + length, 0x41);
+    let mut answer = response(676, 0);
+    answer.extend([1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    [ask, answer]
+}
+
+/// An ExtensionObject with a binary body (5.2.2.15).
+pub fn object(encoding: u16, body: &[u8]) -> Vec<u8> {
+    [&[1, 0][..], &encoding.to_le_bytes(), &[1], &(body.len() as u32).to_le_bytes(), body].concat()
+}
+
+/// Any request whose body is this, and its good answer.
+pub fn exchange(ask: (u16, &[u8]), answer: (u16, &[u8])) -> [Vec<u8>; 2] {
+    [[&request(ask.0, 1)[..], ask.1].concat(), [&response(answer.0, 0)[..], answer.1].concat()]
+}

@@ -135,6 +135,11 @@ impl Channel {
         !self.policy.as_deref().is_some_and(is_new)
     }
 
+    /// Whether its policy is one with elliptic curves (OPC 10000-7, 6.6).
+    pub fn is_elliptic(&self) -> bool {
+        self.policy.as_deref().is_some_and(|policy| policy.starts_with("ECC_"))
+    }
+
     /// Whether a token may be used now: always, where none was seen.
     pub fn takes(&self, token_id: u32) -> bool {
         let [newest, before] = self.tokens;

@@ -9,10 +9,12 @@ use super::violation::Broken;
 /// A message of an exchange: whether its end is missing, what it is, and where decoding ended.
 pub type Half<'d, 'a> = Option<(bool, &'d Decoded<'a>, Option<Fault>)>;
 
-/// Checks a request and its response. `counts`: items asked for, results seen.
-pub fn exchange(halves: &[Half<'_, '_>; 2], counts: (usize, usize), broken: &mut Vec<Broken>) {
+/// Checks a request and its response. `counts`: items asked for, results seen; none where continuation points are only let go, whose results are
+/// empty (OPC 10000-4, 5.9.3.2, 5.11.3.2).
+pub fn exchange(halves: &[Half<'_, '_>; 2], counts: Option<(usize, usize)>, broken: &mut Vec<Broken>) {
     for (is_cut, decoded, fault) in halves.iter().flatten() {
-        let is_expected = |fault: &Fault| *is_cut && fault.kind == FaultKind::Truncated;
+        // Where the end of a message is missing, a length points behind what is there.
+        let is_expected = |fault: &Fault| *is_cut && matches!(fault.kind, FaultKind::Truncated | FaultKind::LengthTooLong);
         for fault in decoded.irregular.iter().chain(fault.iter().filter(|fault| !is_expected(fault))) {
             broken.push(Broken::encoding(fault));
         }

@@ -8,6 +8,8 @@ use super::chunk::{Assembly, HELD_BYTES, Message};
 use super::exchange::{self, Body, Exchange, Lent};
 use super::identity;
 use super::item_text::plain;
+use super::long_chunk::LongChunk;
+use super::over::Over;
 use super::poll::PollId;
 use super::row::{self, Facts, Head};
 use super::service::{self, Operand, Service};
@@ -17,7 +19,7 @@ use super::subscription::Server;
 use super::transport::{self, Chunk, Framed, HEADER_BYTES, Offer, Part};
 use super::violation::{Broken, Budget};
 use crate::protocol::{Context, Conversation, Side};
-use crate::record::table::opcua::{ChannelRequestType, MessageType};
+use crate::record::table::opcua::{ChannelRequestType, MessageType, SecurityMode};
 use crate::record::table::{Attribute, Pairing};
 
 /// How long a request waits for its response, in packet time, unless its client says that it waits longer: a minute in nanoseconds.
@@ -26,13 +28,16 @@ pub const RESPONSE_TIMEOUT_NS: i64 = 60_000_000_000;
 pub const LONGEST_TIMEOUT_NS: i64 = 3_600_000_000_000;
 /// Requests that may wait for responses in one conversation; the oldest makes room.
 pub const PENDING: usize = 256;
-/// Given-up and answered requests that are remembered, to recognise late and second responses.
-const REMEMBERED: usize = 32;
 /// Longest text of an error, an URL or a URI.
 const TEXT_BYTES: usize = 4_096;
 /// Highest sequence number after which a sender may start anew, and below which it then does (OPC 10000-6, 6.7.2.4).
 const WRAP_FROM: u32 = u32::MAX - 1_024;
 const WRAP_BELOW: u32 = 1_024;
+/// Least buffers: of whoever uses a policy with elliptic curves, and of all others (OPC 10000-6, 7.1.2.3, 7.1.2.4).
+const LEAST_BUFFER: u32 = 1_024;
+const USUAL_BUFFER: u32 = 8_192;
+/// Headers and signature of a chunk, bytes at most.
+const AROUND_BYTES: u32 = 24 + 48;
 /// Bytes of a message that a violation may show: its headers. Behind them may be a user's secret.
 const HEADERS: usize = 28;
 
@@ -52,8 +57,8 @@ struct Half {
     is_lost: bool,
     /// The next chunk need not be the first of its message.
     is_inside: bool,
-    /// Bytes of a chunk that is too long to be held, still to come.
-    skip: usize,
+    /// A chunk that is too long to be held in the stream.
+    long: Option<Box<LongChunk>>,
     /// Packet that brought the first byte of a chunk that is not complete.
     partial: Option<i64>,
     sequence: Option<u32>,
@@ -77,6 +82,18 @@ struct Parked {
     response: Option<Message>,
     certificates: [Vec<u8>; 2],
     rows: u32,
+    fate: Fate,
+}
+
+/// What becomes of the request of an exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is over with the exchange.
+    Over,
+    /// It is given up: its answer may come late.
+    GivenUp,
+    /// It was given up, and is a row already: here it only says what the answer is of.
+    Late,
 }
 
 /// An OPC UA conversation.
@@ -87,15 +104,19 @@ pub struct Opcua {
     client: Half,
     service: Half,
     pending: VecDeque<Pending>,
+    /// When outstanding requests are looked at next: at least each minute, whichever waits how long.
+    wake: Option<i64>,
     /// The opening of a channel that waits for its answer: there is one at a time.
     opening: Option<Box<Opening>>,
     parked: Option<Box<Parked>>,
-    over: VecDeque<u32>,
+    over: Over,
     sessions: Sessions,
     poll: PollId,
     broken: Vec<Broken>,
     budget: Budget,
     is_introduced: bool,
+    /// Whether the buffers were held against the policy.
+    is_judged: bool,
 }
 
 impl Opcua {
@@ -110,14 +131,16 @@ impl Opcua {
             service: half(),
             // Most have one at a time.
             pending: VecDeque::with_capacity(1),
+            wake: None,
             opening: None,
             parked: None,
-            over: VecDeque::new(),
+            over: Over::default(),
             sessions: Sessions::default(),
             poll: PollId::default(),
             broken: Vec::new(),
             budget: Budget::default(),
             is_introduced: false,
+            is_judged: false,
         }
     }
 
@@ -194,27 +217,41 @@ impl Opcua {
             let detail = "expected a hello as the first message of a connection, seen one later".to_owned();
             self.violate("hello_order", "OPC 10000-6, 7.1.2.3", detail, bytes, context);
         }
-        let head = self.lone(side, chunk.kind, start, 1, bytes.len());
+        let head = self.lone(side, chunk.kind, start, 1, chunk.size);
         row::push(&head, &facts, &self.channel, context);
     }
 
     fn offered(&mut self, side: Side, offer: Offer, bytes: &[u8], context: &mut Context<'_>) {
-        for (what, size) in [("receive", offer.receive_buffer), ("send", offer.send_buffer)] {
-            if size < 8_192 {
-                let detail = format!("expected a {what} buffer of at least 8192 bytes, seen {size}");
-                self.violate("buffer_size", "OPC 10000-6, 7.1.2.3", detail, bytes, context);
-            }
-        }
+        let clause = if side == Side::Client { "OPC 10000-6, 7.1.2.3" } else { "OPC 10000-6, 7.1.2.4" };
         let asked = self.client.offer.filter(|_| side == Side::Server);
-        for (what, most, size) in asked.into_iter().flat_map(|asked| {
-            [("receive", asked.send_buffer, offer.receive_buffer), ("send", asked.receive_buffer, offer.send_buffer)]
-        }) {
-            if size > most {
+        let asked = asked.map(|asked| [asked.send_buffer, asked.receive_buffer]);
+        for (at, (what, size)) in [("receive", offer.receive_buffer), ("send", offer.send_buffer)].into_iter().enumerate() {
+            let most = asked.and_then(|asked| asked.get(at).copied());
+            let least = if most.is_some_and(|most| most >= USUAL_BUFFER) { USUAL_BUFFER } else { LEAST_BUFFER };
+            if size < least {
+                let detail = format!("expected a {what} buffer of at least {least} bytes, seen {size}");
+                self.violate("buffer_size", clause, detail, bytes, context);
+            }
+            if let Some(most) = most.filter(|most| size > *most) {
                 let detail = format!("expected a {what} buffer of at most {most} bytes as the client asks for, seen {size}");
-                self.violate("buffer_size", "OPC 10000-6, 7.1.2.4", detail, bytes, context);
+                self.violate("buffer_size", clause, detail, bytes, context);
             }
         }
         self.half(side).offer = Some(offer);
+    }
+
+    /// Only who means to use a policy with elliptic curves may ask for small buffers (OPC 10000-6, 7.1.2.3): the first opening tells.
+    fn judge_buffers(&mut self, chunk: &Chunk<'_>, context: &mut Context<'_>) {
+        let is_judged = std::mem::replace(&mut self.is_judged, true);
+        let Some(offer) = self.client.offer.filter(|_| !is_judged && !self.channel.is_elliptic()) else { return };
+        for (what, size) in [("receive", offer.receive_buffer), ("send", offer.send_buffer)] {
+            if (LEAST_BUFFER..USUAL_BUFFER).contains(&size) {
+                let policy = self.channel.policy.as_deref().unwrap_or_default();
+                let detail =
+                    format!("expected a {what} buffer of at least {USUAL_BUFFER} bytes for policy {policy}, seen {size}");
+                self.violate("buffer_size", "OPC 10000-6, 7.1.2.3", detail, chunk.bytes, context);
+            }
+        }
     }
 
     /// Head of a row that stands for one message alone.
@@ -241,13 +278,14 @@ impl Opcua {
             Ok(open) => open,
             Err(fault) => {
                 self.budget.violate(&Broken::encoding(&fault), chunk.bytes.get(..HEADER_BYTES).unwrap_or_default(), context);
-                let head = self.lone(side, chunk.kind, start, 1, chunk.bytes.len());
+                let head = self.lone(side, chunk.kind, start, 1, chunk.size);
                 return row::push(&head, &Facts::default(), &self.channel, context);
             }
         };
         if side == Side::Client || self.opening.is_none() {
             self.channel.open(open.policy);
         }
+        self.judge_buffers(chunk, context);
         if open.channel_id != 0 {
             self.channel.id = Some(open.channel_id);
         }
@@ -281,7 +319,8 @@ impl Opcua {
             is_cut: false,
             is_rest: false,
         };
-        message.add(body, chunk.bytes.len(), context.ts, held);
+        message.add(body, chunk.size, context.ts, held);
+        message.is_cut |= chunk.is_cut();
         let opening = Box::new(Opening { message, certificate: open.certificate.unwrap_or_default().to_vec(), is_plain });
         match side {
             Side::Client => {
@@ -305,7 +344,7 @@ impl Opcua {
         let split = |half: Option<Opening>| half.map_or((None, Vec::new()), |half| (Some(half.message), half.certificate));
         let ((request, client), (response, server)) = (split(request), split(response));
         if is_plain {
-            let parked = Parked { request, response, certificates: [client, server], rows: 0 };
+            let parked = Parked { request, response, certificates: [client, server], rows: 0, fate: Fate::Over };
             return self.exchange(parked, context);
         }
         let shown = |bytes: &[u8]| if bytes.is_empty() { None } else { super::certificate::facts(bytes) };
@@ -346,19 +385,16 @@ impl Opcua {
             self.violate("token_id", "OPC 10000-4, 5.6.2.1", detail, chunk.bytes, context);
         }
         if let Some(offer) = self.half(side.other()).offer
-            && chunk.bytes.len() > offer.receive_buffer as usize
+            && chunk.size > offer.receive_buffer as usize
         {
-            let detail = format!(
-                "expected a chunk of at most {} bytes as the receiver says, seen {}",
-                offer.receive_buffer,
-                chunk.bytes.len()
-            );
+            let (most, size) = (offer.receive_buffer, chunk.size);
+            let detail = format!("expected a chunk of at most {most} bytes as the receiver says, seen {size}");
             self.violate("chunk_size", "OPC 10000-6, 7.1.2.3", detail, chunk.bytes, context);
         }
         let is_final = chunk.part != Part::Continue;
         let half = self.half(side);
         let is_inside = std::mem::replace(&mut half.is_inside, !is_final);
-        let (is_first, is_whole) = (!is_inside, !is_inside && is_final);
+        let (is_first, is_whole) = (!is_inside, !is_inside && is_final && !chunk.is_cut());
         match self.channel.content(secured, is_first, is_whole) {
             Content::Plain(number, request_id, body) => {
                 self.count(side, number, chunk, context);
@@ -368,14 +404,7 @@ impl Opcua {
                 }
                 let kind = chunk.kind;
                 if is_final && !is_known {
-                    return self.message(
-                        side,
-                        (kind, channel_id, token_id, number, request_id),
-                        body,
-                        chunk.bytes.len(),
-                        start,
-                        context,
-                    );
+                    return self.message(side, (kind, channel_id, token_id, number, request_id), body, chunk, start, context);
                 }
                 self.collect(side, (kind, channel_id, token_id, number, request_id), body, chunk, start, context);
             }
@@ -435,7 +464,8 @@ impl Opcua {
             is_cut: false,
             is_rest: channel::service_of(body).is_none() && half.last_gap.is_some(),
         });
-        message.add(body, chunk.bytes.len(), context.ts, &mut context.shared.opcua.held_bytes);
+        message.add(body, chunk.size, context.ts, &mut context.shared.opcua.held_bytes);
+        message.is_cut |= chunk.is_cut();
         if chunk.part == Part::Final {
             self.check_limits(side, &message, context);
             return self.whole(side, message, context);
@@ -455,9 +485,11 @@ impl Opcua {
             let detail = format!("expected at most {} chunks as the receiver says, seen {}", offer.chunks, message.chunks);
             self.violate("chunk_count", "OPC 10000-6, 7.1.2.4", detail, &[], context);
         }
-        if offer.message_bytes != 0 && message.body.len() > offer.message_bytes as usize {
-            let detail =
-                format!("expected at most {} bytes as the receiver says, seen {}", offer.message_bytes, message.body.len());
+        // Of what is not all here, its chunks tell: so much at least without what stands around a body (OPC 10000-6, 6.7.2).
+        let least = message.bytes.saturating_sub(message.chunks.saturating_mul(AROUND_BYTES)) as usize;
+        let size = if message.is_cut { least } else { message.body.len() };
+        if offer.message_bytes != 0 && size > offer.message_bytes as usize {
+            let detail = format!("expected at most {} bytes as the receiver says, seen {size}", offer.message_bytes);
             self.violate("message_size", "OPC 10000-6, 7.1.2.4", detail, &[], context);
         }
     }
@@ -469,7 +501,7 @@ impl Opcua {
         side: Side,
         (kind, channel_id, token_id, sequence_number, request_id): (MessageType, u32, u32, u32, u32),
         body: &[u8],
-        bytes: usize,
+        chunk: &Chunk<'_>,
         start: i64,
         context: &mut Context<'_>,
     ) {
@@ -489,7 +521,8 @@ impl Opcua {
             is_cut: false,
             is_rest,
         };
-        message.add(body, bytes, context.ts, &mut context.shared.opcua.held_bytes);
+        message.add(body, chunk.size, context.ts, &mut context.shared.opcua.held_bytes);
+        message.is_cut |= chunk.is_cut();
         self.check_limits(side, &message, context);
         self.whole(side, message, context);
     }
@@ -529,11 +562,12 @@ impl Opcua {
         }
         while self.pending.len() >= PENDING || (context.shared.opcua.held_bytes > HELD_BYTES && !self.pending.is_empty()) {
             context.shared.counters.opcua_pending_overflow += 1;
-            self.give_up(context);
+            self.give_up(0, context);
         }
         let longest = service == Some(Service::Publish);
         let waits = if longest { LONGEST_TIMEOUT_NS } else { timeout(&message.body) };
         let deadline = message.end.saturating_add(waits);
+        self.wake = self.wake.or(Some(message.end.saturating_add(RESPONSE_TIMEOUT_NS)));
         self.pending.push_back(Pending { message, deadline });
     }
 
@@ -541,12 +575,15 @@ impl Opcua {
         self.learn_server(context);
         let found = self.pending.iter().position(|pending| pending.message.request_id == message.request_id);
         let request = found.and_then(|at| self.pending.remove(at)).map(|pending| pending.message);
-        if request.is_none() {
+        let late = if request.is_none() { self.over.take_given_up(message.request_id) } else { None };
+        if request.is_none() && late.is_none() {
             self.unmatched(&message, context);
         } else {
-            self.remember(message.request_id);
+            self.over.answered(message.request_id);
         }
-        self.exchange(Parked::of(request, Some(message)), context);
+        let fate = if late.is_some() { Fate::Late } else { Fate::Over };
+        let late = late.filter(|late| !late.body.is_empty());
+        self.exchange(Parked { fate, ..Parked::of(request.or(late), Some(message)) }, context);
     }
 
     /// A response whose request is not outstanding.
@@ -559,7 +596,7 @@ impl Opcua {
             || self.client.is_lost
             || self.client.last_gap.is_some_and(recently)
             || (!self.from_start && recently(self.client.first));
-        let is_second = self.over.contains(&message.request_id);
+        let is_second = self.over.is_answered(message.request_id);
         if is_second || !is_explained {
             let id = message.request_id;
             let detail = if is_second {
@@ -571,23 +608,16 @@ impl Opcua {
         }
     }
 
-    fn remember(&mut self, request_id: u32) {
-        if self.over.len() >= REMEMBERED {
-            self.over.pop_front();
-        }
-        self.over.push_back(request_id);
-    }
-
-    /// Makes the oldest outstanding request a row of its own.
-    fn give_up(&mut self, context: &mut Context<'_>) {
-        if let Some(pending) = self.pending.pop_front() {
-            self.exchange(Parked::of(Some(pending.message), None), context);
+    /// Makes an outstanding request a row of its own.
+    fn give_up(&mut self, at: usize, context: &mut Context<'_>) {
+        if let Some(pending) = self.pending.remove(at) {
+            self.exchange(Parked { fate: Fate::GivenUp, ..Parked::of(Some(pending.message), None) }, context);
         }
     }
 
     /// Makes the rows of an exchange; what the tables have no room for waits.
     fn exchange(&mut self, work: Parked, context: &mut Context<'_>) {
-        let Parked { request, response, certificates, rows } = &work;
+        let Parked { request, response, certificates, rows, fate } = &work;
         fn body(message: Option<&Message>) -> Option<Body<'_>> {
             message.map(|message| Body { bytes: &message.body, is_cut: message.is_cut })
         }
@@ -596,7 +626,7 @@ impl Opcua {
             (!bytes.is_empty()).then_some(bytes)
         }
         let exchange = Exchange {
-            head: head_of(request.as_ref(), response.as_ref()),
+            head: head_of(request.as_ref(), response.as_ref()).of(*fate, response.as_ref()),
             request: body(request.as_ref()),
             response: body(response.as_ref()),
             certificates: [shown(client), shown(server)],
@@ -612,8 +642,13 @@ impl Opcua {
                 if !self.broken.is_empty() {
                     self.say(&work.headers(), context);
                 }
-                for message in [work.request, work.response].into_iter().flatten() {
-                    self.release(message, context);
+                match (work.request, work.fate) {
+                    (Some(request), Fate::GivenUp) => self.over.given_up(request, &mut context.shared.opcua.held_bytes),
+                    (Some(request), Fate::Over | Fate::Late) => self.release(request, context),
+                    (None, _) => {}
+                }
+                if let Some(response) = work.response {
+                    self.release(response, context);
                 }
             }
         }
@@ -662,7 +697,7 @@ impl Opcua {
         };
         let earlier =
             [&before, &request].map(|message| message.as_ref().map_or((0, 0), |message| (message.chunks, message.bytes)));
-        let (chunks, bytes) = earlier.iter().fold((1_u32, chunk.bytes.len()), |(chunks, bytes), (more, size)| {
+        let (chunks, bytes) = earlier.iter().fold((1_u32, chunk.size), |(chunks, bytes), (more, size)| {
             (chunks.saturating_add(*more), bytes.saturating_add(*size as usize))
         });
         let ts = request.as_ref().or(before.as_ref()).map_or(start, |message| message.start);
@@ -702,7 +737,7 @@ impl Opcua {
             self.learn_server(context);
         }
         let half = self.half(side);
-        let size = u32::try_from(chunk.bytes.len()).unwrap_or(u32::MAX);
+        let size = u32::try_from(chunk.size).unwrap_or(u32::MAX);
         let (chunks, bytes, first) = half.hidden.take().unwrap_or((0, 0, start));
         let (chunks, bytes) = (chunks.saturating_add(1), bytes.saturating_add(size));
         if chunk.part == Part::Continue {
@@ -730,26 +765,42 @@ impl Opcua {
             Framed::TooShort(kind, size) => {
                 ("message_size", format!("expected a {} message of more bytes, seen a size of {size}", kind.word()))
             }
-            Framed::TooLong(kind, size) => (
-                "message_size",
-                format!("expected a {} chunk of at most {} bytes, seen {size}", kind.word(), transport::CHUNK_BYTES),
-            ),
             _ => ("message_type", "expected a message type and a chunk type that are defined, seen others".to_owned()),
         };
         self.violate(kind, "OPC 10000-6, 7.1.2.2", detail, data.get(..HEADER_BYTES).unwrap_or(data), context);
+    }
+
+    /// A chunk that was too long to be held in the stream: all of it, or as much as has come.
+    #[cold]
+    fn long_chunk(&mut self, side: Side, long: &LongChunk, context: &mut Context<'_>) {
+        if let Some(chunk) = long.chunk() {
+            self.chunk(side, &chunk, long.start, context);
+        }
+        let held = &mut context.shared.opcua.held_bytes;
+        *held = held.saturating_sub(long.held());
     }
 
     /// Takes chunks from the start of the data. Returns how many bytes are used.
     fn take(&mut self, side: Side, data: &[u8], start: &mut i64, context: &mut Context<'_>) -> usize {
         let mut used = 0_usize;
         while let Some(rest) = data.get(used..).filter(|rest| !rest.is_empty()) {
+            let is_hidden = self.channel.mode == Some(SecurityMode::SignAndEncrypt);
             let half = self.half(side);
-            if half.skip > 0 {
-                let skipped = half.skip.min(rest.len());
-                half.skip -= skipped;
-                used += skipped;
+            if let Some(mut long) = half.long.take() {
+                let (own, left_out) = long.take(rest, &mut context.shared.opcua.held_bytes);
+                used += own;
                 *start = context.ts;
-                context.shared.counters.opcua_skipped_bytes += skipped as u64;
+                if !is_hidden {
+                    context.shared.counters.opcua_long_chunk_bytes += left_out as u64;
+                }
+                if !long.is_whole() {
+                    self.half(side).long = Some(long);
+                    continue;
+                }
+                self.long_chunk(side, &long, context);
+                if self.parked.is_some() || context.records.is_full() {
+                    break;
+                }
                 continue;
             }
             if half.is_lost {
@@ -776,10 +827,9 @@ impl Opcua {
                     }
                 }
                 Framed::NeedMore => break,
-                Framed::TooLong(kind, size) => {
-                    self.nonsense(Framed::TooLong(kind, size), rest, context);
-                    let half = self.half(side);
-                    (half.skip, half.is_inside, half.sequence, half.last_gap) = (size, true, None, Some(context.ts));
+                Framed::Long(kind, size) => {
+                    let is_hidden = is_hidden && matches!(kind, MessageType::Message | MessageType::Close);
+                    self.half(side).long = Some(Box::new(LongChunk::new(size, is_hidden, *start)));
                 }
                 framed => {
                     self.nonsense(framed, rest, context);
@@ -797,7 +847,7 @@ impl Opcua {
 
 impl Parked {
     fn of(request: Option<Message>, response: Option<Message>) -> Self {
-        Self { request, response, certificates: [Vec::new(), Vec::new()], rows: 0 }
+        Self { request, response, certificates: [Vec::new(), Vec::new()], rows: 0, fate: Fate::Over }
     }
 
     /// What a violation may show of the exchange: where it is, never what it says.
@@ -807,12 +857,23 @@ impl Parked {
     }
 }
 
-/// How long the client of a request waits: its timeout hint within bounds.
+impl Head {
+    /// The head of a row whose request may be a row already: then it is of the response alone, but for the time between them.
+    fn of(self, fate: Fate, response: Option<&Message>) -> Self {
+        let Some(response) = response.filter(|_| fate == Fate::Late) else { return self };
+        Self { response_time: self.response_time, pairing: Pairing::Response, ..head_of(None, Some(response)) }
+    }
+}
+
+/// How long the client of a request waits: its timeout hint within bounds; 0 is for ever.
 fn timeout(body: &[u8]) -> i64 {
     let mut reader = super::binary::Reader::new(body);
     let hint = reader.read::<super::binary::NodeId<'_>>().and_then(|_| reader.read::<service::RequestHeader<'_>>());
-    let milliseconds = hint.map_or(0, |header| i64::from(header.timeout_hint));
-    milliseconds.saturating_mul(1_000_000).clamp(RESPONSE_TIMEOUT_NS, LONGEST_TIMEOUT_NS)
+    match hint.map(|header| i64::from(header.timeout_hint)) {
+        Ok(0) => LONGEST_TIMEOUT_NS,
+        Ok(milliseconds) => milliseconds.saturating_mul(1_000_000).clamp(RESPONSE_TIMEOUT_NS, LONGEST_TIMEOUT_NS),
+        Err(_) => RESPONSE_TIMEOUT_NS,
+    }
 }
 
 /// What the transport knows of a request and its response.
@@ -862,13 +923,16 @@ impl Conversation for Opcua {
     fn gap(&mut self, side: Side, lost: u64, context: &mut Context<'_>) {
         let now = context.ts;
         let half = self.half(side);
-        let skipped = usize::try_from(lost).unwrap_or(usize::MAX);
-        if lost > 0 && half.skip >= skipped && half.skip > 0 {
-            // Lost inside of what is skipped anyway.
-            half.skip -= skipped;
-            return;
+        if let Some(mut long) = half.long.take() {
+            if lost > 0 && long.lose(lost) {
+                // Where the next chunk begins is known all the same.
+                half.long = Some(long);
+                return;
+            }
+            self.long_chunk(side, &long, context);
         }
-        (half.is_lost, half.is_inside, half.last_gap, half.skip) = (true, true, Some(now), 0);
+        let half = self.half(side);
+        (half.is_lost, half.is_inside, half.last_gap) = (true, true, Some(now));
         (half.sequence, half.hidden, half.partial) = (None, None, None);
         for message in self.half(side).assembly.clear() {
             self.incomplete(side, message, context);
@@ -880,25 +944,30 @@ impl Conversation for Opcua {
         if self.parked.is_some() {
             return Some(i64::MIN);
         }
-        self.pending.front().map(|pending| pending.deadline)
+        self.wake
     }
 
     fn expire(&mut self, now: i64, context: &mut Context<'_>) {
         if !self.resume(context) {
             return;
         }
-        while self.parked.is_none() && self.pending.front().is_some_and(|pending| pending.deadline <= now) {
-            if let Some(pending) = self.pending.front() {
-                let request_id = pending.message.request_id;
-                self.remember(request_id);
-            }
-            self.give_up(context);
+        while self.parked.is_none()
+            && let Some(at) = self.pending.iter().position(|pending| pending.deadline <= now)
+        {
+            self.give_up(at, context);
         }
+        let earliest = self.pending.iter().map(|pending| pending.deadline).min();
+        self.wake = earliest.map(|earliest| earliest.min(now.saturating_add(RESPONSE_TIMEOUT_NS)));
     }
 
     fn close(&mut self, context: &mut Context<'_>) {
         if !self.resume(context) {
             return;
+        }
+        for side in [Side::Client, Side::Server] {
+            if let Some(long) = self.half(side).long.take() {
+                self.long_chunk(side, &long, context);
+            }
         }
         if let Some(opening) = self.opening.take() {
             self.opened(Some(*opening), None, context);
@@ -909,7 +978,10 @@ impl Conversation for Opcua {
             }
         }
         while self.parked.is_none() && !self.pending.is_empty() && !context.records.is_full() {
-            self.give_up(context);
+            self.give_up(0, context);
+        }
+        for message in self.over.clear() {
+            self.release(message, context);
         }
     }
 
@@ -918,9 +990,11 @@ impl Conversation for Opcua {
         size_of::<Self>()
             + requests
             + self.pending.capacity() * size_of::<Pending>()
+            + [&self.client, &self.service].iter().filter_map(|half| half.long.as_ref()).map(|long| long.bytes()).sum::<usize>()
             + self.client.assembly.bytes()
             + self.service.assembly.bytes()
             + self.sessions.bytes()
+            + self.over.bytes()
             + self.budget.bytes()
     }
 

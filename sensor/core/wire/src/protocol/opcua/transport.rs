@@ -8,8 +8,10 @@ use crate::record::table::opcua::MessageType;
 pub const PORT: u16 = 4840;
 /// Bytes of a message header: type, chunk type, size (OPC 10000-6, 7.1.2.2).
 pub const HEADER_BYTES: usize = 8;
-/// Longest chunk that is held back until it is whole. Stacks use 64 KiB; a longer one is counted and skipped.
+/// Longest chunk that is held back in the stream until it is whole. Most stacks use 64 KiB; what is longer is collected as it comes.
 pub const CHUNK_BYTES: usize = 128 * 1024;
+/// Bytes of a longer chunk that are collected: its operands stand there or begin there. What comes behind is counted and left out.
+pub const LONG_CHUNK_BYTES: usize = 1024 * 1024;
 /// Longest chunk that a header may tell of where headers are searched for: random bytes seldom say less.
 const PLAUSIBLE_BYTES: usize = 16 * 1024 * 1024;
 /// Least bytes of a symmetric chunk: header, channel, token, sequence number, request (OPC 10000-6, 6.7.2).
@@ -39,8 +41,17 @@ pub struct Chunk<'a> {
     pub part: Part,
     /// What follows the header.
     pub body: &'a [u8],
-    /// All of it.
+    /// All of it, or its beginning where it is too long.
     pub bytes: &'a [u8],
+    /// Its bytes as its header says.
+    pub size: usize,
+}
+
+impl Chunk<'_> {
+    /// Whether only its beginning is here.
+    pub fn is_cut(&self) -> bool {
+        self.bytes.len() < self.size
+    }
 }
 
 /// What begins at the start of some bytes.
@@ -50,8 +61,8 @@ pub enum Framed<'a> {
     Chunk(Chunk<'a>),
     /// The beginning of one.
     NeedMore,
-    /// A chunk of this length, too long to be held.
-    TooLong(MessageType, usize),
+    /// A chunk of this length, too long to be held in the stream.
+    Long(MessageType, usize),
     /// A header whose size does not even hold what its type needs.
     TooShort(MessageType, usize),
     /// No message.
@@ -109,12 +120,18 @@ pub fn frame(data: &[u8]) -> Framed<'_> {
         return Framed::TooShort(kind, size);
     }
     if size > CHUNK_BYTES {
-        return Framed::TooLong(kind, size);
+        return Framed::Long(kind, size);
     }
     match data.get(..size) {
-        Some(bytes) => Framed::Chunk(Chunk { kind, part, body: bytes.get(HEADER_BYTES..).unwrap_or_default(), bytes }),
+        Some(bytes) => Framed::Chunk(Chunk { kind, part, body: bytes.get(HEADER_BYTES..).unwrap_or_default(), bytes, size }),
         None => Framed::NeedMore,
     }
+}
+
+/// The chunk that these bytes are, or are the beginning of; none where not even what its type needs is there.
+pub fn beginning(bytes: &[u8]) -> Option<Chunk<'_>> {
+    let (kind, part, size) = header(bytes).filter(|(kind, ..)| bytes.len() >= least(*kind))?;
+    Some(Chunk { kind, part, body: bytes.get(HEADER_BYTES..).unwrap_or_default(), bytes, size })
 }
 
 /// Whether a header may begin with these few bytes.
@@ -223,7 +240,7 @@ mod tests {
         for length in 0..HELLO.len() {
             assert_eq!(frame(&HELLO[..length]), Framed::NeedMore, "{length}");
         }
-        assert_eq!(frame(b"MSGF\xff\xff\xff\x7f"), Framed::TooLong(MessageType::Message, 0x7fff_ffff));
+        assert_eq!(frame(b"MSGF\xff\xff\xff\x7f"), Framed::Long(MessageType::Message, 0x7fff_ffff));
         assert_eq!(frame(b"MSGF\x08\0\0\0"), Framed::TooShort(MessageType::Message, 8));
         assert_eq!(frame(b"MSGX\x20\0\0\0"), Framed::Nonsense);
         assert_eq!(frame(b"HELC\x20\0\0\0"), Framed::Nonsense);

@@ -1,7 +1,7 @@
 //! Attribute service set (OPC 10000-4, 5.11): Read and Write. Histories are in `history`.
 
 use super::{Operand, Out};
-use crate::protocol::opcua::binary::{DataValue, Fault, NodeId, QualifiedName, Reader, Text, structure};
+use crate::protocol::opcua::binary::{DataValue, Decode, Fault, NodeId, QualifiedName, Reader, Text, structure};
 
 structure! {
     /// An attribute to read or to monitor (7.29).
@@ -78,5 +78,14 @@ pub(super) fn read_response<'a>(reader: &mut Reader<'a>, out: &mut Out<'a, '_>) 
 }
 
 pub(super) fn write_request<'a>(reader: &mut Reader<'a>, out: &mut Out<'a, '_>) -> Result<(), Fault> {
-    out.each(reader, Operand::WriteItem)
+    let count = reader.array_length(WriteItem::LEAST)?;
+    out.count(count);
+    for _ in 0..count {
+        let (node, attribute, index_range) = (reader.read()?, reader.u32()?, reader.string()?);
+        // Where a value goes is told even where the value is not all there: it may be longer than what is kept of a message.
+        let value = DataValue::decode(reader);
+        out.say(Operand::WriteItem(WriteItem { node, attribute, index_range, value: value.unwrap_or_default() }));
+        value?;
+    }
+    Ok(())
 }

@@ -1,0 +1,64 @@
+//! Requests of one conversation that are over: answered, or given up before their answer came.
+
+use std::collections::VecDeque;
+
+use super::chunk::{HELD_BYTES, Message};
+
+/// Requests of each kind that are remembered.
+const REMEMBERED: usize = 32;
+/// Longest body of a given-up request that is kept for its answer.
+const BODY_BYTES: usize = 4_096;
+
+/// Requests that are over.
+#[derive(Default)]
+pub struct Over {
+    answered: VecDeque<u32>,
+    given_up: VecDeque<Message>,
+}
+
+impl Over {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.given_up.iter().map(|message| size_of::<Message>() + message.body.capacity()).sum()
+    }
+
+    /// A request was answered.
+    pub fn answered(&mut self, request_id: u32) {
+        if self.answered.len() >= REMEMBERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(request_id);
+    }
+
+    /// Whether a request of this number was answered, and none was made since.
+    pub fn is_answered(&self, request_id: u32) -> bool {
+        self.answered.contains(&request_id)
+    }
+
+    /// A request was given up and is a row. Its body is kept for an answer that comes late, if it is short; all of what is not kept is let go.
+    /// `held` is what all conversations hold.
+    pub fn given_up(&mut self, mut message: Message, held: &mut usize) {
+        if self.given_up.len() >= REMEMBERED
+            && let Some(oldest) = self.given_up.pop_front()
+        {
+            *held = held.saturating_sub(oldest.body.len());
+        }
+        if message.body.len() > BODY_BYTES || *held > HELD_BYTES / 2 {
+            *held = held.saturating_sub(message.body.len());
+            message.body = Vec::new();
+        }
+        message.body.shrink_to_fit();
+        self.given_up.push_back(message);
+    }
+
+    /// The request of an answer that comes late, if it was given up; without a body where that was not kept.
+    pub fn take_given_up(&mut self, request_id: u32) -> Option<Message> {
+        let at = self.given_up.iter().rposition(|message| message.request_id == request_id)?;
+        self.given_up.remove(at)
+    }
+
+    /// All that is kept of given-up requests leaves.
+    pub fn clear(&mut self) -> VecDeque<Message> {
+        std::mem::take(&mut self.given_up)
+    }
+}
