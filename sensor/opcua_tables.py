@@ -97,7 +97,10 @@ CALL: Final = (
     Column("opcua.status", "name", "result of the service, as in Good or BadSessionIdInvalid"),
     Column("opcua.error", "name", "status code of an error message or of an abort chunk"),
     Column(
-        "opcua.reason", "text", "text that came with it; diagnostics of the call, then of its operands by their number from 0"
+        "opcua.reason",
+        "text",
+        "text that came with it; diagnostics of the call, then of its operands by their number from 0; "
+        "of Cancel what it cancels, as in cancel request handle 7: 1 cancelled",
     ),
     Column("opcua.operations", "u32", "operands of the call"),
     Column("opcua.chunks", "u32", "message chunks of the request and the response", nullable=False),
@@ -138,8 +141,10 @@ ITEM: Final = (
     Column(
         "opcua.value",
         "text",
-        "the value as text, cut at 1,024 bytes; of what has no value a word for what is done. HistoryRead: one row has what "
-        "is asked for, as in raw 2026-11-24T06:00:00Z/2026-11-24T07:00:00Z, others what is found",
+        "the value as text, cut at 1,024 bytes, (secret) where it is a private key; of what has no value a word for what is "
+        "done, with its conditions, as in reporting every 100 ms queue 1. HistoryRead: one row has what "
+        "is asked for, as in raw 2026-11-24T06:00:00Z/2026-11-24T07:00:00Z, others what is found. Call: which arguments the "
+        "server refused, as in argument 0 BadTypeMismatch. Publish: a refused acknowledgement, as in acknowledge 77",
     ),
     Column("opcua.number", "f64", "the value where it is one number or a Boolean"),
     Column(
@@ -147,11 +152,16 @@ ITEM: Final = (
         "list<text>",
         "input arguments of a method; fields of an event that have no column of their own; what HistoryUpdate deletes",
     ),
-    Column("opcua.results", "list<text>", "output arguments of a method"),
+    Column(
+        "opcua.results",
+        "list<text>",
+        "output arguments of a method; what became of each value, event or time of HistoryUpdate",
+    ),
     Column(
         "opcua.status",
         "name",
-        "result of the operation; of a value its quality and what its code says beside, as in Good+Overflow: values were lost",
+        "result of the operation, of HistoryUpdate the worst of its own and those of what it changes; of a value its quality "
+        "and what its code says beside, as in Good+Overflow: values were lost",
     ),
     Column("opcua.source_time", "timestamp", "time that the source gave the value"),
     Column("opcua.server_time", "timestamp", "time that the server gave the value"),

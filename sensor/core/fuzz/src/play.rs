@@ -103,6 +103,7 @@ impl Room {
         let Servers {
             subscriptions,
             names,
+            secrets,
             structures,
             data_sets,
             points,
@@ -113,7 +114,7 @@ impl Room {
             spares: _,
             room: _,
         } = opcua;
-        (*subscriptions, *names, *points, *polls, *node_texts, *held_bytes) = Default::default();
+        (*subscriptions, *names, *secrets, *points, *polls, *node_texts, *held_bytes) = Default::default();
         if structures.bytes() != self.standard_bytes {
             *structures = Default::default();
         }

@@ -1,14 +1,17 @@
 //! What a response answers, item by item, and what is learned from it.
 
+use std::fmt::Write as _;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use super::asked::{Asked, SECRET, TEXT_BYTES};
+use super::asked::{Asked, TEXT_BYTES};
 use super::binary::{DiagnosticInfo, LocalizedText, NodeId, Scalar, Text, Variant, is_dictionary};
 use super::certificate;
 use super::item::{self, Item, Items};
-use super::item_text::plain;
+use super::item_text::{plain, status_text};
 use super::node::{self, NameOf, Node};
+use super::secret::SECRET;
 use super::service::{self, EndpointDescription, Operand, Service};
 use super::service_name::node_class;
 use super::subscription::Monitored;
@@ -16,6 +19,9 @@ use super::{diagnostics, history, identity, status};
 
 /// Reference from an encoding to its description in a data type dictionary (OPC 10000-5, annex D).
 const HAS_DESCRIPTION: u32 = 39;
+
+/// Statuses of the parts of one item that are kept.
+const STATUSES: usize = 1_024;
 
 /// An item whose result goes on in the operands that follow.
 pub struct Open<'a> {
@@ -37,6 +43,10 @@ pub struct Answers<'m, 'q, 'r, 'c, 'd> {
     pub open: Option<Open<'m>>,
     /// Results of its method.
     pub outputs: Vec<Variant<'m>>,
+    /// What became of its arguments, values, or events, one by one.
+    pub statuses: Vec<u32>,
+    /// Which acknowledgement the next result is of.
+    pub acknowledgement: usize,
     /// Secret of a new session.
     pub token: Option<NodeId<'m>>,
     /// Monitored items that are no more.
@@ -49,6 +59,8 @@ pub struct Answers<'m, 'q, 'r, 'c, 'd> {
     pub certificate: Text<'m>,
     /// Token that an opening gives.
     pub given_token: Option<u32>,
+    /// How many requests were cancelled.
+    pub cancelled: Option<u32>,
     /// What the server adds to the status of operands.
     pub diagnostics: Vec<(usize, DiagnosticInfo<'m>)>,
     /// What the events of the open history are of.
@@ -73,12 +85,40 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
         let Some(Open { item, rows }) = self.open.take() else {
             return;
         };
-        if self.service == Some(Service::Call) {
-            self.items.push(&item, &self.asked.inputs, Some(&self.outputs));
-            self.outputs.clear();
-        } else if rows == 0 {
-            self.push(&item);
+        match self.service {
+            Some(Service::Call) => {
+                if let Node::Plain(method) = item.node {
+                    let (server, learned) = (self.items.call.server, &self.items.context.shared.opcua);
+                    let name = learned.names.get(server, node::hash(&method));
+                    learned.secrets.hide_outputs(server, &method, name, &mut self.outputs);
+                }
+                let refused = refused(&self.statuses);
+                let item = Item { word: refused.as_deref(), ..item };
+                self.items.push(&item, &self.asked.inputs, Some(&self.outputs));
+            }
+            Some(Service::HistoryUpdate) => self.updated(&item),
+            _ if rows == 0 => self.push(&item),
+            _ => {}
         }
+        self.outputs.clear();
+        self.statuses.clear();
+    }
+
+    /// An update of a history with what became of each of its values: the row of the update has the worst, and all of them as results.
+    #[cold]
+    fn updated(&mut self, item: &Item<'m>) {
+        let at = self.next.saturating_sub(1);
+        let Asked { updates, sources, events, .. } = &mut *self.asked;
+        let values = updates.iter_mut().filter(|(of, _)| *of == at).map(|(_, value)| &mut value.status);
+        let is_of = |source: usize| sources.get(source).is_some_and(|(of, _)| *of == at);
+        let events = events.iter_mut().filter(|(source, _)| is_of(*source)).map(|(_, event)| &mut event.status);
+        for (to, status) in values.chain(events).zip(&self.statuses) {
+            *to = Some(*status);
+        }
+        let worst = self.statuses.iter().fold(item.status.unwrap_or_default(), |worst, status| status::worse(worst, *status));
+        let each: Vec<Variant<'m>> = self.statuses.iter().map(|status| Variant::Scalar(Scalar::StatusCode(*status))).collect();
+        let item = Item { status: Some(worst), ..*item };
+        self.items.push(&item, &self.asked.inputs, (!each.is_empty()).then_some(&each));
     }
 
     fn begin(&mut self, status: u32) {
@@ -168,6 +208,11 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                 {
                     identity::learn_value(number, &value, self.items.context);
                 }
+                if let (Node::Plain(node), Some(item::VALUE), Some(value @ Variant::Array(_))) =
+                    (item.node, item.attribute, value.value)
+                {
+                    self.items.context.shared.opcua.secrets.learn(server, &node, &value);
+                }
             }
             Operand::Status(status) => self.status(status),
             Operand::CallResult { status } | Operand::BrowseResult { status, .. } | Operand::PathResult { status } => {
@@ -175,16 +220,18 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             }
             Operand::HistoryResult { status, .. } => self.begin_history(status),
             Operand::OutputArgument(value) => {
-                let is_secret = match self.open.as_ref().map(|open| open.item.node) {
-                    Some(Node::Plain(method)) => service::secret_outputs(&method).contains(&self.outputs.len()),
-                    // Without its request a response does not say whose results these are: keys are ByteStrings (OPC 10000-6, 5.1.2).
-                    _ => value.built_in().0 == 15,
-                };
-                self.outputs.push(if is_secret { SECRET } else { value });
+                // Without its request a response does not say whose results these are: keys are ByteStrings (OPC 10000-6, 5.1.2).
+                let is_known = self.open.as_ref().is_some_and(|open| matches!(open.item.node, Node::Plain(_)));
+                self.outputs.push(if !is_known && value.built_in().0 == 15 { SECRET } else { value });
             }
             Operand::Reference(reference) => {
                 if reference.reference_type.standard_number() == Some(HAS_DESCRIPTION) {
                     self.describe(&reference);
+                }
+                if let (Some(Node::Plain(parent)), true) = (self.open.as_ref().map(|open| open.item.object), reference.is_forward)
+                {
+                    let (name, child) = (reference.browse_name.name.unwrap_or_default(), reference.target.node);
+                    self.items.context.shared.opcua.secrets.child(server, &parent, name, &child);
                 }
                 self.within(|item| {
                     item.node = Node::expanded(reference.target);
@@ -192,9 +239,17 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                     item.word = Some(node_class(reference.node_class));
                 });
             }
-            Operand::PathTarget(target) => self.within(|item| item.node = Node::expanded(target.target)),
+            Operand::PathTarget(target) => {
+                if let Some(Open { item: Item { object: Node::Plain(parent), name: NameOf::Path(path), .. }, .. }) = &self.open
+                    && let (1, Some(step)) = (path.len(), path.iter().next())
+                {
+                    let name = step.target_name.name.unwrap_or_default();
+                    self.items.context.shared.opcua.secrets.child(server, parent, name, &target.target.node);
+                }
+                self.within(|item| item.node = Node::expanded(target.target));
+            }
             Operand::HistoryValue(value) => self.within(|item| (item.value, item.status) = (Some(value), None)),
-            Operand::HistoryEvent { fields } => self.items.event(self.source.as_ref(), fields),
+            Operand::HistoryEvent { fields } => self.items.event(self.source.as_ref(), fields, None),
             Operand::HistoryModification(info) => {
                 let text = history::modification(&info);
                 let item = self.open.as_ref().map_or_else(Item::default, |open| open.item);
@@ -204,10 +259,11 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             Operand::Diagnostic { index, diagnostic } if self.diagnostics.len() < diagnostics::OPERANDS => {
                 self.diagnostics.push((index, diagnostic));
             }
-            Operand::HistoryUpdateResult { status } => {
-                let item = Item { status: Some(status), ..self.item() };
-                self.push(&item);
+            Operand::HistoryUpdateResult { status } => self.begin(status),
+            Operand::ArgumentStatus(status) | Operand::HistoryOperationStatus(status) if self.statuses.len() < STATUSES => {
+                self.statuses.push(status);
             }
+            Operand::AcknowledgeResult(status) => self.acknowledge(status),
             Operand::RegisteredNode(node) => {
                 let item = Item { object: Node::of(node), status: None, ..self.item() };
                 self.push(&item);
@@ -247,6 +303,17 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             Operand::SubscriptionCreated(created) => {
                 self.created = Some(created.subscription_id);
                 self.items.context.shared.opcua.subscriptions.created(server, created.subscription_id, session);
+                let item = Item { subscription_id: self.created, status: Some(0), ..self.item() };
+                self.push(&item);
+            }
+            Operand::SubscriptionModified(_) => {
+                let item = Item { status: Some(0), ..self.item() };
+                self.push(&item);
+            }
+            Operand::Cancelled { count } => self.cancelled = Some(count),
+            Operand::QueryParsing(result) => {
+                let item = Item { status: Some(result.status), ..self.item() };
+                self.push(&item);
             }
             Operand::Publish { subscription_id, .. } => self.notified = Some(subscription_id),
             Operand::DataChange { client_handle, ref value } => {
@@ -294,6 +361,22 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
         }
     }
 
+    /// An acknowledgement that the server refused is a row; all others need none.
+    fn acknowledge(&mut self, status: u32) {
+        let acknowledged = self.asked.acknowledged.get(self.acknowledgement).copied();
+        self.acknowledgement += 1;
+        if status::is_bad(status) {
+            let word = acknowledged.map(|acknowledged| format!("acknowledge {}", acknowledged.sequence_number));
+            let item = Item {
+                subscription_id: acknowledged.map(|acknowledged| acknowledged.subscription_id),
+                word: Some(word.as_deref().unwrap_or("acknowledge")),
+                status: Some(status),
+                ..Item::default()
+            };
+            self.items.push(&item, &[], None);
+        }
+    }
+
     fn status(&mut self, status: u32) {
         let has_items = self.asked.len(self.items.context) > 0 || matches!(self.service, Some(Service::Write));
         if !has_items || matches!(self.service, Some(Service::ActivateSession | Service::RegisterServer2)) {
@@ -338,11 +421,11 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                 }
             }
         }
-        for update in &self.asked.updates {
+        for (_, update) in &self.asked.updates {
             self.items.push(update, &[], None);
         }
-        for (source, fields) in &self.asked.events {
-            self.items.event(self.asked.sources.get(*source), *fields);
+        for (source, event) in &self.asked.events {
+            self.items.event(self.asked.sources.get(*source).map(|(_, source)| source), event.fields, event.status);
         }
         self.items.recent.close(self.items.context.records);
         if let (Some(subscription), false, true) = (self.notified, self.removed.is_empty(), has_response && !self.items.is_full) {
@@ -350,6 +433,19 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             self.items.context.shared.opcua.subscriptions.removed(server, subscription, &self.removed);
         }
     }
+}
+
+/// Which arguments of a method were refused, by their number from 0, and why. None: none was.
+fn refused(statuses: &[u32]) -> Option<String> {
+    let mut out = String::new();
+    for (at, status) in statuses.iter().enumerate().filter(|(_, status)| status::is_bad(**status)) {
+        if out.len() >= TEXT_BYTES {
+            break;
+        }
+        let mut room = String::new();
+        let _ = write!(out, "{}argument {at} {}", if out.is_empty() { "" } else { ", " }, status_text(*status, &mut room));
+    }
+    (!out.is_empty()).then_some(out)
 }
 
 fn endpoint_text(endpoint: &EndpointDescription<'_>) -> String {

@@ -3,17 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::binary::{Fault, List, Scalar, Text, Variant};
+use super::about::About;
+use super::binary::{DataValue, Fault, List, Text, Variant};
 use super::certificate;
 use super::exchange::Body;
 use super::history;
-use super::item::Item;
+use super::item::{self, Item};
 use super::item_text::plain;
-use super::node::{NameOf, Node};
+use super::node::{self, NameOf, Node};
 use super::poll::PollId;
 use super::row::Facts;
+use super::secret::SECRET;
 use super::service::{
-    self, CreateMonitored, Decoded, HistoryAction, HistoryDetails, MonitoringFilter, Operand, Service, UserTokenKind,
+    self, Acknowledgement, AddNode, ClassAttributes, CreateMonitored, Decoded, HistoryAction, HistoryDetails, MonitoringFilter,
+    NodeAttributes, Operand, Service, UserTokenKind,
 };
 use super::service_name::node_class;
 use super::subscription::{Monitored, Server, SessionKey, field_names};
@@ -26,9 +29,6 @@ pub const TEXT_BYTES: usize = 512;
 /// Items of a request that there is room for from the first on: most have no more.
 const ITEMS: usize = 16;
 
-/// Stands for an argument that is a secret.
-pub const SECRET: Variant<'static> = Variant::Scalar(Scalar::String(Some(b"(secret)")));
-
 /// What a request asks for.
 #[derive(Default)]
 pub struct Asked<'a> {
@@ -38,24 +38,38 @@ pub struct Asked<'a> {
     pub poll: Option<(PollId, &'a [u8])>,
     /// Arguments of its methods.
     pub inputs: Vec<Variant<'a>>,
-    /// Values of a history update: which item they are of.
-    pub updates: Vec<Item<'a>>,
+    /// Values of history updates, each with the number of the item that it is of.
+    pub updates: Vec<(usize, Item<'a>)>,
     /// What history is asked for, as text.
     pub range: String,
     /// Fields of events, where these are asked for.
     pub event_fields: Option<Arc<[Box<str>]>>,
-    /// The nodes that events of a history update are of.
-    pub sources: Vec<Monitored>,
+    /// The nodes that events of history updates are of, each with the number of its item.
+    pub sources: Vec<(usize, Monitored)>,
     /// These events, with the number of their node.
-    pub events: Vec<(usize, List<'a, Variant<'a>>)>,
+    pub events: Vec<(usize, HistoryEvent<'a>)>,
+    /// Whether continuation points are only to be let go: the answer then has no results.
+    pub is_release: bool,
+    /// Notifications that the client says it has.
+    pub acknowledged: Vec<Acknowledgement>,
     /// Certificate of the client.
     pub certificate: Text<'a>,
     /// The client as it tells of itself.
     pub application: Option<service::ApplicationDescription<'a>>,
+    /// Handle of the requests that it cancels.
+    pub cancels: Option<u32>,
     /// Whether subscriptions end with the session.
     pub deletes_subscriptions: bool,
     /// Whether it carries a secret that nothing hides.
     pub has_secret_in_clear: bool,
+}
+
+/// An event of a history update.
+pub struct HistoryEvent<'a> {
+    /// Its fields.
+    pub fields: List<'a, Variant<'a>>,
+    /// What the server made of it.
+    pub status: Option<u32>,
 }
 
 impl<'a> Asked<'a> {
@@ -87,6 +101,17 @@ impl<'a> Asked<'a> {
             polls.learn(body.bytes, &self.items);
         }
         (decoded, result)
+    }
+
+    /// Hides what is a secret among the arguments of methods.
+    pub fn hide_secrets(&mut self, server: Server, context: &Context<'_>) {
+        let learned = &context.shared.opcua;
+        for item in &self.items {
+            if let (Node::Plain(method), Some(values)) = (item.node, self.inputs.get_mut(item.arguments.0..item.arguments.1)) {
+                let name = learned.names.get(server, node::hash(&method));
+                learned.secrets.hide_inputs(server, &method, name, values);
+            }
+        }
     }
 
     /// Reads the items of a poll after all: an answer is none that polls have as a rule.
@@ -123,6 +148,7 @@ impl<'a> Asked<'a> {
             }
             Operand::HistoryOptions { details, release, .. } => {
                 self.range = history::range(&details, release);
+                self.is_release = release;
                 if let HistoryDetails::Event(events) = details {
                     self.event_fields = Some(field_names(events.filter.select));
                 }
@@ -133,13 +159,14 @@ impl<'a> Asked<'a> {
                 let arguments = (at, self.inputs.len());
                 let item = Item { node: Node::of(update.node), word: Some(action(&update.action)), arguments, ..Item::default() };
                 if let HistoryAction::Event(_, filter) = update.action {
-                    self.sources.push(Monitored { fields: Some(field_names(filter.select)), ..Monitored::of(&item, None, true) });
+                    let source = Monitored { fields: Some(field_names(filter.select)), ..Monitored::of(&item, None, true) };
+                    self.sources.push((self.items.len(), source));
                 }
                 self.add(item);
             }
             Operand::HistoryEvent { fields } => {
                 if let Some(source) = self.sources.len().checked_sub(1) {
-                    self.events.push((source, fields));
+                    self.events.push((source, HistoryEvent { fields, status: None }));
                 }
             }
             Operand::ChannelRequest(request) => {
@@ -151,7 +178,8 @@ impl<'a> Asked<'a> {
             }
             Operand::HistoryValue(value) => {
                 if let Some(update) = self.items.last() {
-                    self.updates.push(Item { node: update.node, value: Some(value), ..Item::default() });
+                    let item = Item { node: update.node, value: Some(value), ..Item::default() };
+                    self.updates.push((self.items.len().saturating_sub(1), item));
                 }
             }
             Operand::Call { object, method } => {
@@ -168,7 +196,11 @@ impl<'a> Asked<'a> {
                 }
             }
             Operand::Browse(browse) => self.add(Item { object: Node::of(browse.node), ..Item::default() }),
-            Operand::BrowseNext { .. } => self.add(Item::default()),
+            Operand::BrowseNext { release, .. } => {
+                self.is_release = release;
+                self.add(Item { word: release.then_some("release"), ..Item::default() });
+            }
+            Operand::Acknowledge(acknowledged) => self.acknowledged.push(acknowledged),
             Operand::BrowsePath(path) => {
                 self.add(Item { object: Node::of(path.starting_node), name: NameOf::Path(path.path), ..Item::default() });
             }
@@ -183,6 +215,7 @@ impl<'a> Asked<'a> {
                 client_handle: Some(parameters.client_handle),
                 subscription_id: facts.subscription_id,
                 word: Some(monitoring_mode(mode)),
+                about: About::sampling(&parameters),
                 filter: match parameters.filter {
                     MonitoringFilter::Event(filter) => Some(filter),
                     _ => None,
@@ -192,6 +225,7 @@ impl<'a> Asked<'a> {
             Operand::ModifyMonitored(modify) => self.add(Item {
                 monitored_item_id: Some(modify.monitored_item_id),
                 client_handle: Some(modify.parameters.client_handle),
+                about: About::sampling(&modify.parameters),
                 subscription_id: facts.subscription_id,
                 ..Item::default()
             }),
@@ -208,14 +242,27 @@ impl<'a> Asked<'a> {
                 self.of_subscription(subscription_id, Some(if enabled { "enabled" } else { "disabled" }), facts);
             }
             Operand::DeleteSubscription(id) | Operand::TransferSubscription(id) => self.of_subscription(id, None, facts),
-            Operand::ModifySubscription(change) => facts.subscription_id = Some(change.subscription_id),
+            Operand::CreateSubscription(asked) => {
+                let word = Some(if asked.publishing_enabled { "enabled" } else { "disabled" });
+                self.add(Item { word, about: About::creation(&asked), ..Item::default() });
+            }
+            Operand::ModifySubscription(change) => {
+                facts.subscription_id = Some(change.subscription_id);
+                let subscription_id = facts.subscription_id;
+                self.add(Item { subscription_id, about: About::change(&change), ..Item::default() });
+            }
+            Operand::Cancel { request_handle } => self.cancels = Some(request_handle),
+            Operand::QueryNodeType(kind) => {
+                let node = Node::expanded(kind.type_definition);
+                self.add(Item { node, word: Some("type"), about: About::query(&kind), ..Item::default() });
+            }
             Operand::Republish { subscription_id, .. } => facts.subscription_id = Some(subscription_id),
             Operand::AddNode(add) => self.add(Item {
                 node: Node::expanded(add.requested),
                 object: Node::expanded(add.parent),
                 name: NameOf::Browse(add.browse_name),
                 word: Some(node_class(add.node_class)),
-                ..Item::default()
+                ..value_of(&add)
             }),
             Operand::AddReference(add) => {
                 self.add(Item { node: Node::expanded(add.target), object: Node::of(add.source), ..Item::default() });
@@ -276,6 +323,19 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// The value that a node to add is to have, if it has one (OPC 10000-4, 7.24.3).
+fn value_of<'a>(add: &AddNode<'a>) -> Item<'a> {
+    /// Bit of the attribute Value among those that are set (OPC 10000-4, 7.24.1).
+    const HAS_VALUE: u32 = 1 << 21;
+    match NodeAttributes::read(&add.attributes) {
+        Some(Ok(NodeAttributes { common, class: ClassAttributes::Variable(variable) })) if common.specified & HAS_VALUE != 0 => {
+            let value = Some(DataValue { value: Some(variable.value), ..DataValue::default() });
+            Item { attribute: Some(item::VALUE), value, ..Item::default() }
+        }
+        _ => Item::default(),
+    }
+}
+
 fn action(action: &HistoryAction<'_>) -> &'static str {
     match action {
         HistoryAction::Data(kind) | HistoryAction::StructureData(kind) | HistoryAction::Event(kind, _) => {
@@ -285,6 +345,7 @@ fn action(action: &HistoryAction<'_>) -> &'static str {
         HistoryAction::DeleteRawModified { .. } => "delete_raw",
         HistoryAction::DeleteAtTime(_) => "delete_at_time",
         HistoryAction::DeleteEvent(_) => "delete_event",
+        HistoryAction::Other(_) => "other",
     }
 }
 

@@ -37,7 +37,7 @@ pub fn exchange(halves: &[Half<'_, '_>; 2], counts: Option<(usize, usize)>, brok
         return;
     }
     let is_bad = response.response.is_some_and(|header| status::is_bad(header.service_result));
-    let (items, results) = counts;
+    let Some((items, results)) = counts else { return };
     if answered == asked && !is_bad && !request_cut && !response_cut && has_results(asked) && items != results {
         let detail = format!("expected {items} results as the request has items, seen {results}");
         broken.push(Broken { kind: "result_count", clause: "OPC 10000-4, 5.3", detail });

@@ -68,6 +68,9 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
         let (decoded, result) = asked.read(body, lent.poll, &mut facts, context);
         (body, decoded, result.err())
     });
+    if let Some((_, Decoded { service: Some(Service::Call), .. }, _)) = &request {
+        asked.hide_secrets(lent.server, context);
+    }
     let known = exchange.response.and_then(|body| service_of(body.bytes));
     let service = request.as_ref().and_then(|(_, decoded, _)| decoded.service).or(known.map(|(service, _)| service));
     if let Some((_, Decoded { request: Some(header), .. }, _)) = &request {
@@ -92,12 +95,15 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
         next: 0,
         open: None,
         outputs: Vec::new(),
+        statuses: Vec::new(),
+        acknowledgement: 0,
         token: None,
         removed: HashSet::default(),
         notified: facts.subscription_id,
         created: None,
         certificate: None,
         given_token: None,
+        cancelled: None,
         diagnostics: Vec::new(),
         source: None,
     };
@@ -107,7 +113,7 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
     });
     let result = response.as_ref().and_then(|(_, decoded, _)| decoded.response).map(|header| header.service_result);
     answers.finish(result, response.is_some());
-    let Answers { items, next, token, notified, created, certificate, given_token, diagnostics, .. } = answers;
+    let Answers { items, next, token, notified, created, certificate, given_token, cancelled, diagnostics, .. } = answers;
     let (rows, is_full) = (items.rows, items.is_full);
     if is_full {
         return Some(rows);
@@ -116,6 +122,10 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
     facts.token_id = given_token;
     if let Some(header) = response.as_ref().and_then(|(_, decoded, _)| decoded.response.as_ref()) {
         facts.reason = diagnostics::text(header, &diagnostics).map(Cow::Owned);
+    }
+    if let (None, Some(handle)) = (&facts.reason, asked.cancels) {
+        let count = cancelled.map(|count| format!(": {count} cancelled")).unwrap_or_default();
+        facts.reason = Some(Cow::Owned(format!("cancel request handle {handle}{count}")));
     }
     facts.service = service.map(name_of).or((request.is_some() || response.is_some()).then_some(ServiceName::Other));
     facts.subscription_id = created.or(notified).or(facts.subscription_id);
@@ -142,7 +152,8 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
     }
     learn(&asked, exchange.response, service, context);
     let halves = [&request, &response].map(|half| half.as_ref().map(|(body, decoded, fault)| (body.is_cut, decoded, *fault)));
-    super::check::exchange(&halves, (asked.len(context), next), lent.broken);
+    let results = if asked.is_release { None } else { Some((asked.len(context), next)) };
+    super::check::exchange(&halves, results, lent.broken);
     if asked.has_secret_in_clear && !matches!(lent.channel.mode, Some(crate::record::table::opcua::SecurityMode::SignAndEncrypt))
     {
         lent.broken.push(super::check::secret_in_clear());

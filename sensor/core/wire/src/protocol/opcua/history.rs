@@ -68,13 +68,14 @@ fn times(word: &str, all: List<'_, Option<i64>>, out: &mut String) {
     }
 }
 
-/// What an update deletes: times, start and end of a time span, or ids of events.
+/// What an update deletes: times, start and end of a time span, or ids of events; type and length of one that is not read.
 pub fn deleted<'a>(action: &HistoryAction<'a>) -> Vec<Variant<'a>> {
     let time = |time: Option<i64>| Variant::Scalar(Scalar::DateTime(time));
     match action {
         HistoryAction::DeleteRawModified { start_time, end_time, .. } => vec![time(*start_time), time(*end_time)],
         HistoryAction::DeleteAtTime(times) => times.iter().take(TOLD).map(time).collect(),
         HistoryAction::DeleteEvent(ids) => ids.iter().take(TOLD).map(|id| Variant::Scalar(Scalar::ByteString(id))).collect(),
+        HistoryAction::Other(object) => vec![Variant::Scalar(Scalar::ExtensionObject(*object))],
         HistoryAction::Data(_) | HistoryAction::StructureData(_) | HistoryAction::Event(..) => Vec::new(),
     }
 }

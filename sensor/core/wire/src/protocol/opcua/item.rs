@@ -1,6 +1,7 @@
 //! Operands of a call: what a request asks for, item by item, and the rows that they become with their results.
 
 use super::Servers;
+use super::about::About;
 use super::binary::{DataValue, Text, Variant};
 use super::item_text::{NAME_BYTES, Room, limit, some, status_text, write_list, write_value};
 use super::node::{NameOf, Node};
@@ -40,6 +41,8 @@ pub struct Item<'a> {
     pub value: Option<DataValue<'a>>,
     /// A text that stands for a value.
     pub word: Option<&'a str>,
+    /// What stands behind the word.
+    pub about: About<'a>,
     /// A number that stands for a value.
     pub number: Option<f64>,
     /// Where its arguments begin and end among those of the message.
@@ -170,8 +173,9 @@ impl Items<'_, '_, '_, '_> {
             let structures = learned.structures.of(self.call.server, variant);
             write_value(variant, structures, &mut learned.number_texts, room);
             number = variant.number().filter(|number| number.is_finite());
-        } else if let Some(word) = item.word {
-            room.value.push_str(word);
+        } else {
+            room.value.push_str(item.word.unwrap_or_default());
+            item.about.write(&mut room.value);
         }
         let value_status = value.map(|value| value.status);
         let code = item.status.or(value_status);
@@ -226,7 +230,7 @@ impl Items<'_, '_, '_, '_> {
             index_range: some(&room.index_range),
             name: name.map(Name::Text),
             data_type: some(&room.data_type).map(Name::Text),
-            value: (variant.is_some() || item.word.is_some()).then_some(&*room.value),
+            value: (variant.is_some() || !room.value.is_empty()).then_some(&*room.value),
             number,
             arguments: (self.call.kind == ItemKind::Call || !arguments.is_empty())
                 .then_some(TextList { text: &room.arguments, ends: &room.argument_ends }),

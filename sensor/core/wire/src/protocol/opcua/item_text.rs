@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::binary::{Definitions, List, Scalar, Text, Variant};
 use super::known_text::Numbers;
-use super::status;
+use super::{secret, status};
 
 /// Longest text of a value that is kept.
 pub const VALUE_BYTES: usize = 1_024;
@@ -74,6 +74,7 @@ pub fn write_value(variant: &Variant<'_>, structures: Option<&Definitions>, numb
     match (variant, structures) {
         (Variant::Scalar(Scalar::Double(number)), _) => numbers.write_double(*number, value),
         (Variant::Scalar(Scalar::Float(number)), _) => numbers.write_float(*number, value),
+        _ if secret::is_key(variant) => secret::SECRET.value_text(value, VALUE_BYTES),
         (_, Some(structures)) => variant.value_text_with(value, VALUE_BYTES, structures),
         (_, None) => variant.value_text(value, VALUE_BYTES),
     }
@@ -93,7 +94,7 @@ pub fn write_list<'a, 'v: 'a>(
         if let Some(name) = name {
             let _ = write!(out, "{name}=");
         }
-        value.value_text(out, VALUE_BYTES);
+        if secret::is_key(value) { &secret::SECRET } else { value }.value_text(out, VALUE_BYTES);
         ends.push(out.len());
     }
 }

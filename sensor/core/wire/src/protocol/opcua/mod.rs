@@ -1,5 +1,6 @@
 //! OPC UA: binary encoding of messages (OPC 10000-6), the services that they carry (OPC 10000-4), and the rows that they become.
 
+mod about;
 mod answers;
 mod asked;
 pub mod binary;
@@ -25,6 +26,7 @@ pub mod point;
 pub mod poll;
 pub mod pubsub;
 mod row;
+mod secret;
 pub mod service;
 mod service_name;
 mod session;
@@ -44,6 +46,8 @@ pub struct Servers {
     pub subscriptions: subscription::Subscriptions,
     /// Names of nodes.
     pub names: name::NodeNames,
+    /// Which arguments of methods are secrets.
+    pub secrets: secret::Secrets,
     /// Definitions of structures.
     pub structures: structures::Structures,
     /// What the fields of PubSub data sets are.
@@ -71,6 +75,7 @@ impl Servers {
         self.subscriptions.bytes()
             + self.structures.bytes()
             + self.names.bytes()
+            + self.secrets.bytes()
             + self.points.bytes()
             + self.polls.bytes()
             + self.data_sets.bytes()

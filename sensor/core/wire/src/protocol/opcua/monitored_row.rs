@@ -1,6 +1,7 @@
 //! Rows of monitored items: the node comes from the creation of the item.
 
 use super::Servers;
+use super::about::About;
 use super::binary::{DataValue, List, Variant};
 use super::item::Item;
 use super::item::{Call, Items, VALUE};
@@ -42,6 +43,7 @@ impl Items<'_, '_, '_, '_> {
             subscription_id: item.subscription_id,
             client_handle: item.client_handle,
             word: item.word,
+            about: item.about,
             status: item.status,
             ..Told::default()
         };
@@ -58,9 +60,9 @@ impl Items<'_, '_, '_, '_> {
         push_known(known, &told, self.room, to);
     }
 
-    /// An event of a history, of the node that it is of.
+    /// An event of a history, of the node that it is of. `status`: what the server made of it, where it was to be changed.
     #[cold]
-    pub fn event(&mut self, source: Option<&Monitored>, fields: List<'_, Variant<'_>>) {
+    pub fn event(&mut self, source: Option<&Monitored>, fields: List<'_, Variant<'_>>, status: Option<u32>) {
         if !self.takes() {
             return;
         }
@@ -77,7 +79,7 @@ impl Items<'_, '_, '_, '_> {
             number_texts,
             counters,
         };
-        push_known(source, &Told { fields: Some(fields), ..Told::default() }, self.room, to);
+        push_known(source, &Told { fields: Some(fields), status, ..Told::default() }, self.room, to);
     }
 
     /// A notification of a monitored item: a value, or the fields of an event.
@@ -132,6 +134,7 @@ struct Told<'a> {
     value: Option<&'a DataValue<'a>>,
     fields: Option<List<'a, Variant<'a>>>,
     word: Option<&'a str>,
+    about: About<'a>,
     status: Option<u32>,
     subscription_id: Option<u32>,
     item_id: Option<u32>,
@@ -160,8 +163,9 @@ fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: T
     if let Some(variant) = variant {
         write_value(variant, structures.of(call.server, variant), number_texts, room);
         number = variant.number().filter(|number| number.is_finite());
-    } else if let Some(word) = told.word {
-        room.value.push_str(word);
+    } else {
+        room.value.push_str(told.word.unwrap_or_default());
+        told.about.write(&mut room.value);
     }
     let status = told.value.map(|value| value.status);
     let code = told.status.or(status);
@@ -197,7 +201,7 @@ fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: T
         index_range: None,
         name: known.and_then(|known| names.get(call.server, known.hash)).map(Name::Text),
         data_type: some(&room.data_type).map(Name::Text),
-        value: (variant.is_some() || told.word.is_some()).then_some(&*room.value),
+        value: (variant.is_some() || !room.value.is_empty()).then_some(&*room.value),
         number,
         arguments: told.fields.map(|_| TextList { text: &room.arguments, ends: &room.argument_ends }),
         results: None,

@@ -3,6 +3,11 @@
 /// Bits of a status code that say which one it is; the others say more about the value that it stands by.
 const CODE: u32 = 0xFFFF_0000;
 
+/// The worse of two: bad before uncertain before good (OPC 10000-4, 7.39.1); the first where they are alike.
+pub fn worse(first: u32, second: u32) -> u32 {
+    if (second >> 30).min(2) > (first >> 30).min(2) { second } else { first }
+}
+
 /// Whether a status is bad: the operation failed, the value is of no use (OPC 10000-4, 7.39.1).
 pub fn is_bad(code: u32) -> bool {
     code & 0x8000_0000 != 0

@@ -40,14 +40,6 @@ impl<'a> ExtensionObject<'a> {
         self.type_id.is_null() && self.length() == 0
     }
 
-    /// The binary body, if the encoding is this one of the OPC UA namespace.
-    pub fn standard_body(&self, encoding: u32) -> Option<&'a [u8]> {
-        match self.body {
-            Body::Binary(bytes) if self.type_id.standard_number() == Some(encoding) => Some(bytes),
-            _ => None,
-        }
-    }
-
     /// Writes type and length, never the content, which may be a secret: `i=298 (24 bytes)`.
     pub fn write_text(&self, out: &mut dyn Write) {
         self.type_id.write_text(out);

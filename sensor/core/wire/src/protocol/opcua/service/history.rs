@@ -163,6 +163,8 @@ pub enum HistoryAction<'a> {
     DeleteAtTime(List<'a, Option<i64>>),
     /// Deletes events by their ids.
     DeleteEvent(List<'a, Text<'a>>),
+    /// A type that the specification does not define, or in XML: not even the node is read.
+    Other(ExtensionObject<'a>),
 }
 
 /// One update of a history (OPC 10000-11, 6.9). Its values and events are operands of their own.
@@ -229,7 +231,9 @@ pub(super) fn update_request<'a>(reader: &mut Reader<'a>, out: &mut Out<'a, '_>)
                 ),
                 Body::Binary(body),
             ) => reader.within(body, UPDATES, |inner| update(kind, inner, out))?,
-            _ => out.say(Operand::Unknown(object)),
+            _ => {
+                out.say(Operand::HistoryUpdate(HistoryUpdate { node: NodeId::standard(0), action: HistoryAction::Other(object) }))
+            }
         }
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! View service set (OPC 10000-4, 5.9).
 
 use super::{Operand, Out};
-use crate::protocol::opcua::binary::{
-    ExpandedNodeId, Fault, List, LocalizedText, NodeId, QualifiedName, Reader, Text, structure,
-};
+use crate::protocol::opcua::binary::{ExpandedNodeId, Fault, List, LocalizedText, NodeId, QualifiedName, Reader, structure};
 
 structure! {
     /// A view to browse (7.45). A null view is the whole address space.
@@ -140,6 +138,3 @@ pub(super) fn register_response<'a>(reader: &mut Reader<'a>, out: &mut Out<'a, '
 pub(super) fn unregister_request<'a>(reader: &mut Reader<'a>, out: &mut Out<'a, '_>) -> Result<(), Fault> {
     out.each(reader, Operand::UnregisterNode)
 }
-
-/// Index range of a value (7.27): a text, as `1:3,0`; null is all of it.
-pub type NumericRange<'a> = Text<'a>;
