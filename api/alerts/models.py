@@ -54,6 +54,8 @@ class Alert(Base):
     server_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
     part_of: Mapped[str | None] = mapped_column(sa.String(64))
     """The stronger alert that tells this one too."""
+    exception: Mapped[str | None] = mapped_column(sa.String(64))
+    """Name of the site's exception that hides it."""
     body: Mapped[dict[str, Any]]
     """The whole alert as detection wrote it, texts in all languages included."""
 
@@ -81,13 +83,13 @@ class Alert(Base):
         sa.Index("ix_alert_triage_state_last_seen_id", "triage_state", "last_seen", "id"),
         sa.Index("ix_alert_severity_rank_id", "severity", "rank", "id"),
         # All that counting looks at, so that it reads no row.
-        sa.Index("ix_alert_severity_triage_state_part_of", "severity", "triage_state", "part_of"),
+        sa.Index("ix_alert_severity_triage_state_part_of_exception", "severity", "triage_state", "part_of", "exception"),
     )
 
 
 DETECTED: Final = (
     "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "part_of",
-    "body", "change",
+    "exception", "body", "change",
 )  # fmt: skip
 """The columns that an upsert from the stream writes."""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from api.alerts.models import SEVERITIES
-from api.alerts.schemas import AlertItem, AlertOutput, HistoryEntry, Related, Story, Triage
+from api.alerts.schemas import AlertItem, AlertOutput, HidingException, HistoryEntry, ProposedException, Related, Story, Triage
 from api.times import iso
 from detection.alerts import story
 
 if TYPE_CHECKING:
     from api.alerts.models import Alert, AlertEvent
+    from api.alerts.tuning import Proposal
+
+SHOWN: Final = 20
+"""Alerts that a proposed exception names."""
 
 
 def item(alert: Alert, language: str) -> AlertItem:
@@ -41,7 +45,23 @@ def output(alert: Alert, language: str) -> AlertOutput:
             for finding in alert.body["related"]
         ],
         story=None if told is None else Story.model_validate(told),
+        exception=HidingException.model_validate(hidden) if (hidden := alert.body.get("exception")) else None,
         holds=alert.body.get("holds", []),
+    )
+
+
+def proposal(proposed: Proposal) -> ProposedException:
+    """An exception that could be made."""
+    fields = proposed.exemption.model_dump(include={"name", "rules", "clients", "servers", "target"})
+    end = "" if proposed.exemption.end is None else f"{proposed.exemption.end:%Y-%m-%dT%H:%M:%SZ}"
+    return ProposedException.model_validate(
+        {
+            **fields,
+            "end": end,
+            "hides": len(proposed.hides),
+            "undecided": sum(not alert.closed for alert in proposed.hides),
+            "alerts": [alert.id for alert in proposed.hides[:SHOWN]],
+        }
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from api.alerts import presentation, service
+from api.alerts import presentation, service, tuning
 from api.alerts.models import Alert
 from api.alerts.schemas import (
     AcknowledgeInput,
@@ -17,6 +17,7 @@ from api.alerts.schemas import (
     AlertQuery,
     CloseInput,
     HistoryEntry,
+    ProposedException,
 )
 from api.openapi import problems
 from api.records import service as records
@@ -105,6 +106,19 @@ def history(alert_id: AlertId, caller: Viewer, provided: Provided) -> list[Histo
     del caller
     with provided.database.read() as session:
         return [presentation.history_entry(event) for event in service.history(session, alert_id)]
+
+
+@router.get("/{alert_id}/exceptions", responses=problems("signed_out", "forbidden", "alert_unknown", "query_too_long"))
+def exceptions(alert_id: AlertId, caller: Operator, provided: Provided) -> list[ProposedException]:
+    """Exceptions of the site that could be made for an alert that was false, narrowest first, and what each would have hidden.
+
+    Each further one names fewer conditions, and is there only if it covers more alerts that were closed as false; none covers one
+    that was closed as right. Empty where such a one cannot be told from this one. Nothing is made: exceptions stand in the site's
+    file.
+    """
+    with provided.database.read() as session:
+        found = tuning.proposals(session, service.get(session, alert_id), caller.name)
+        return [presentation.proposal(each) for each in found]
 
 
 _DECISION = (

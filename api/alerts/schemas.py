@@ -35,6 +35,8 @@ class AlertQuery(BaseModel):
     """Who has taken it on."""
     rule: Annotated[AnyOf | None, OneOf((), "modbus_write_by_unauthorised_client")] = None
     """Identifier of the rule or detector."""
+    exception: Annotated[AnyOf | None, OneOf((), "night-copy")] = None
+    """Exception of the site that hides the alert; without this filter, what one hides is left out unless it was taken on."""
     technique: Annotated[AnyOf | None, OneOf((), "T0836")] = None
     """ATT&CK for ICS technique."""
     client_ip: Annotated[AnyOf | None, OneOf((), "192.0.2.17")] = Field(default=None, alias="client.ip")
@@ -147,6 +149,41 @@ class Story(BaseModel):
     targets: list[str] = Field(examples=[["192.0.2.40"]])
 
 
+class HidingException(BaseModel):
+    """The exception of the site that hides an alert."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str = Field(examples=["night-copy"])
+    kind: Literal["suppress", "normal", "maintenance"] | None = None
+    """Null, like the rest, where the site has the exception no more."""
+    reason: str | None = Field(default=None, examples=["The historian copies all maps at night."])
+    by: str | None = Field(default=None, examples=["lin.wei"])
+    end: str | None = Field(default=None, examples=["2027-02-27T16:00:00Z"])
+    """Until when it holds."""
+
+
+class ProposedException(BaseModel):
+    """An exception that could be made, as it stands in a site's file, and what it would have hidden."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    name: str = Field(examples=["address_sweep-1f6a3c2b"])
+    rules: list[str] = Field(examples=[["address_sweep"]])
+    clients: list[str] = Field(examples=[["192.0.2.17"]])
+    """None: any client."""
+    servers: list[str] = Field(examples=[["192.0.2.40"]])
+    """None: any server."""
+    target: dict[str, str] = Field(examples=[{"modbus.unit_id": "3"}])
+    end: str = Field(examples=["2027-02-27T16:00:00Z"])
+    hides: int = Field(examples=[12])
+    """Alerts of the last 30 days that it would have hidden."""
+    undecided: int = Field(examples=[2])
+    """How many of them nobody has closed."""
+    alerts: list[str] = Field(examples=[["9c1f0e6a52d14f0b"]])
+    """Ids of the latest 20 of them."""
+
+
 class AlertOutput(AlertItem):
     """An alert with all that is known of it."""
 
@@ -160,6 +197,8 @@ class AlertOutput(AlertItem):
     """Findings of other rules with the same cause."""
     story: Story | None = None
     """The course of action that it belongs to, with other alerts; it raises the rank."""
+    exception: HidingException | None = None
+    """The exception of the site that hides it."""
     holds: list[str] = Field(default=[], examples=[["9c1f0e6a52d14f0b"]])
     """Of a digest (rule `digest`): the first 100 of the alerts that it holds because the alarm budget was spent."""
 

@@ -52,14 +52,18 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     return rows[: query.limit], write_cursor(question, getattr(last, column.key), last.id)
 
 
-def told_by_itself() -> sa.ColumnElement[bool]:
-    """Alerts that no stronger one tells; what a person has taken on stays where it was found."""
-    return sa.or_(Alert.part_of.is_(None), Alert.triage_state != "new")
+def told_by_itself(*, hidden: bool = False) -> sa.ColumnElement[bool]:
+    """Alerts that no stronger one tells and, unless these are wanted, no exception hides.
+
+    What a person has taken on stays where it was found.
+    """
+    alone = Alert.part_of.is_(None) if hidden else sa.and_(Alert.part_of.is_(None), Alert.exception.is_(None))
+    return sa.or_(alone, Alert.triage_state != "new")
 
 
 def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
     """The conditions of a query; all must hold."""
-    found: list[sa.ColumnElement[bool]] = [told_by_itself()]
+    found: list[sa.ColumnElement[bool]] = [told_by_itself(hidden=query.exception is not None)]
     if query.severity is not None:
         found.append(query.severity.on(Alert.severity, SEVERITIES.index))
     for asked, column in (
@@ -67,6 +71,7 @@ def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
         (query.disposition, Alert.triage_disposition),
         (query.assignee, Alert.triage_by),
         (query.rule, Alert.rule),
+        (query.exception, Alert.exception),
         (query.client_ip, Alert.client_ip),
         (query.server_ip, Alert.server_ip),
     ):

@@ -71,7 +71,8 @@ def apply(session: Session, upserts: Sequence[Revision]) -> int:
 
 
 def _write(alert: Alert, upsert: Revision, change: int) -> None:
-    made = {"severity": SEVERITIES.index(upsert.severity), "body": dict(upsert.body), "change": change}
+    hidden = None if upsert.exception is None else str(upsert.exception["name"])
+    made = {"severity": SEVERITIES.index(upsert.severity), "exception": hidden, "body": dict(upsert.body), "change": change}
     for name in DETECTED:
         setattr(alert, name, made[name] if name in made else getattr(upsert, name))
 

@@ -21,6 +21,8 @@ export class AlertDetail {
     this.element = h("article", { class: "detail", "aria-live": "off", tabindex: -1, hidden: true });
     this.records = h("div", { class: "records" });
     this.history = h("ol", { class: "history" });
+    /** Exceptions that could be made for an alert that was false. */
+    this.proposals = h("div", {});
     /** Records of what is related to the alert, by rule, as far as they are opened. @type {Map<string, HTMLElement>} */
     this.related = new Map();
   }
@@ -43,6 +45,11 @@ export class AlertDetail {
       if (this.id !== id) return;
       this.draw(data, etag);
       this.drawHistory(history);
+      if (data.triage.disposition === "false_positive" && this.session.role !== "viewer") {
+        const found = await get(`${path}/exceptions`);
+        if (this.id !== id) return;
+        fill(this.proposals, proposals(found));
+      }
       if (fresh) {
         this.element.scrollTop = 0;
         this.element.focus({ preventScroll: true });
@@ -111,6 +118,9 @@ export class AlertDetail {
         alert.part_of
           ? h("p", { class: "hint" }, `${t("detail.part_of")}: `, h("a", { href: `#${encodeURIComponent(alert.part_of)}` }, t("detail.part_of.open")))
           : null,
+        alert.exception
+          ? h("p", { class: "hint" }, t("detail.exception", { name: alert.exception.name, reason: alert.exception.reason ?? "–" }))
+          : null,
         this.actions(alert, etag),
       ),
       h(
@@ -130,6 +140,7 @@ export class AlertDetail {
         h("section", {}, h("h3", {}, t("detail.expected")), h("p", {}, alert.expected)),
         h("section", { class: `sev-${alert.severity}` }, h("h3", {}, t("detail.observed")), h("p", {}, alert.observed)),
       ),
+      triage.disposition === "false_positive" && this.session.role !== "viewer" ? section("proposals", this.proposals) : null,
       alert.holds.length ? section("holds", links(alert.holds)) : null,
       alert.story ? section("story", ...story(alert.story, alert.id)) : null,
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
@@ -249,6 +260,29 @@ function story(told, id) {
     ),
     links(told.alerts, id),
   ];
+}
+
+/**
+ * Exceptions that could be made, as they would stand in the site's file. @param {import("./api.js").Proposal[]} found
+ */
+function proposals(found) {
+  if (!found.length) return h("p", { class: "hint" }, t("detail.proposals.none"));
+  const list = (/** @type {string} */ key, /** @type {string[]} */ values) => (values.length ? `  ${key}: [${values.join(", ")}]\n` : "");
+  const target = (/** @type {import("./api.js").Proposal} */ each) => Object.entries(each.target).map(([name, value]) => `${name}: "${value}"`).join(", ");
+  return found.map((each) =>
+    h(
+      "details",
+      {},
+      h("summary", {}, t("detail.proposals.hides", { count: number(each.hides), undecided: number(each.undecided) })),
+      h(
+        "pre",
+        {},
+        `- name: ${each.name}\n${list("rules", each.rules)}${list("clients", each.clients)}${list("servers", each.servers)}`,
+        target(each) ? `  target: {${target(each)}}\n` : "",
+        `  end: ${each.end}\n`,
+      ),
+    ),
+  );
 }
 
 /**

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import event
 
 from api.alerts import service
+from api.times import now
 from tests.api.alerts import part_of, upsert, with_related
 
 if TYPE_CHECKING:
     import httpx
 
+    from detection.alerts import Alert as Revision
     from tests.api.conftest import Running
 
 
@@ -292,6 +294,43 @@ def test_an_alert_tells_its_story_in_the_language_asked_for(system_running: Runn
     assert client.get(f"/api/alerts/{3:032x}").json()["story"] is None
 
 
+def hidden(number: int, name: str = "night-copy") -> Revision:
+    """Alert `number` that an exception of the site hides."""
+    known = {"name": name, "kind": "suppress", "reason": "known", "by": "lin.wei", "end": "2027-01-01T00:00:00Z"}
+    return upsert(number, body={**upsert(number).body, "exception": known})
+
+
+def test_what_an_exception_hides_is_found_when_asked_for_and_says_why(system_running: Running) -> None:
+    system_running.alerts(upsert(1), hidden(2), hidden(3, "other"))
+    client = system_running.signed_in()
+    assert (ids(client.get("/api/alerts")), counted(client)) == ([1], 1)
+    assert ids(client.get("/api/alerts", params={"exception": "night-copy"})) == [2]
+    assert client.get(f"/api/alerts/{2:032x}").json()["exception"]["reason"] == "known"
+    assert decide(client, 2, "acknowledge", {"note": "this one matters"}).status_code == 200
+    assert ids(client.get("/api/alerts")) == [2, 1]
+
+
+def test_a_false_positive_is_given_the_narrowest_exception_that_hides_none_that_was_right(system_running: Running) -> None:
+    moment = now()
+    system_running.alerts(
+        *(
+            upsert(number, first_seen=moment - number, server_ip=f"10.0.1.{number}", client_ip="10.0.0.1")
+            for number in range(1, 5)
+        ),
+        upsert(9, first_seen=moment, server_ip="10.0.1.4", client_ip="10.0.0.2"),
+    )
+    client = system_running.signed_in()
+    path = f"/api/alerts/{1:032x}/exceptions"
+    (narrow,) = client.get(path).json()
+    assert (narrow["clients"], narrow["servers"], narrow["hides"], narrow["undecided"]) == (["10.0.0.1"], ["10.0.1.1"], 1, 1)
+    for number, disposition in ((1, "false_positive"), (2, "false_positive"), (9, "true_positive_impact")):
+        assert decide(client, number, "close", {"disposition": disposition, "note": "x"}).status_code == 200
+    narrow, wide = client.get(path).json()
+    assert (wide["clients"], wide["servers"], wide["hides"], wide["undecided"]) == (["10.0.0.1"], [], 4, 2)
+    assert client.get(f"/api/alerts/{9:032x}/exceptions").json() == []
+    assert system_running.signed_in("viewer").get(path).status_code == 403
+
+
 def test_an_alert_names_what_is_related_to_it_with_its_records(system_running: Running) -> None:
     records = ("local/e/0/3", "local/e/0/4")
     system_running.alerts(with_related(1, records=records))
@@ -309,4 +348,4 @@ def test_counting_a_great_many_alerts_reads_an_index_only(system_running: Runnin
         service.counts(session)
         statement, values = asked[-1]
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
-    assert [row.detail for row in plan] == ["SCAN alert USING COVERING INDEX ix_alert_severity_triage_state_part_of"]
+    assert [row.detail for row in plan] == ["SCAN alert USING COVERING INDEX ix_alert_severity_triage_state_part_of_exception"]
