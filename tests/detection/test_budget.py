@@ -101,6 +101,21 @@ def test_high_alerts_pass_and_push_others_into_the_digest(budgeted: Callable[[st
     assert sorted(alert.rule for alert in listed(found)) == [DIGEST, *["stop"] * 4]
 
 
+@pytest.mark.parametrize("borders", [[], [1, 2, 3]], ids=str)
+def test_an_alert_of_hours_ago_is_folded_for_a_graver_one_of_the_same_day(
+    budgeted: Callable[[str], Pipeline], borders: list[int]
+) -> None:
+    later = [request(6 * 3_600 + place, server=f"10.0.{place}.9", function=16) for place in range(3)]
+    found = listed(detect(budgeted("3/day"), cuts([request(0, function=6), *later], borders), through_text=True))
+    assert sorted(alert.rule for alert in found) == [DIGEST, "set", "set"]
+
+
+def test_an_alert_that_becomes_part_of_another_gives_its_place_back(budgeted: Callable[[str], Pipeline]) -> None:
+    records = [request(place, server=f"10.0.{max(0, place - 1)}.9", function=8 if place == 1 else 6) for place in range(4)]
+    found = listed(detect(budgeted("3/10min"), cuts(records, [1, 2, 3])))
+    assert sorted(alert.rule for alert in found) == ["stop", "write", "write"]
+
+
 def test_the_next_window_has_its_own_budget(budgeted: Callable[[str], Pipeline]) -> None:
     found = detect(budgeted("3/10min"), cuts(at_servers(6, windows=2), [3, 6]))
     assert Counter(alert.rule for alert in listed(found)) == {DIGEST: 2, "write": 4}
