@@ -42,6 +42,15 @@ def nested_write(session: Client, depth: int) -> None:
     session.ask(request, answered=False)
 
 
+def without_last_chunk(message: bytes) -> bytes:
+    """A message of several chunks without the last one. Each tells its size behind four bytes (OPC 10000-6, 7.1.2.2)."""
+    at, last = 0, 0
+    while at < len(message):
+        last = at
+        at += int.from_bytes(message[at + 4 : at + 8], "little")
+    return message[:last]
+
+
 def secured(capture: Capture, host: Host, **security: Any) -> None:
     """A channel with encryption, and some calls in it."""
     session = client(capture, host, PLC, **{**SECURE, **security}).start()
@@ -64,6 +73,23 @@ def message_size_abuse(fires: Capture, quiet: Capture) -> None:
         session.sign_in()
         session.channel.buffer_bytes = 4_096
         session.read(["Boiler.Pressure"] * names)
+
+
+@scenario("opcua/opcua_unfinished_messages", STACK)
+def unfinished_messages(fires: Capture, quiet: Capture) -> None:
+    for capture, messages in ((fires, 14), (quiet, 3)):
+        session = client(capture, INTRUDER, PLC).start()
+        session.channel.buffer_bytes = 8_192
+        request = ua.ReadRequest()
+        item = ua.ReadValueId(node("Boiler.Pressure"), ua.AttributeIds.Value)
+        request.Parameters.NodesToRead = [item] * 300
+        for _ in range(messages):
+            session.line.send(without_last_chunk(session.channel.ask(session.encode(request))))
+            session.channel.sequence[True] -= 1
+            capture.wait(0.2)
+        for _ in range(10):
+            capture.wait(8)
+            session.read(["Boiler.Pressure"])
 
 
 @scenario("opcua/opcua_malformed_message", CRAFTED)

@@ -7,6 +7,7 @@ use super::talk::{self, Talk};
 use super::tcp;
 use crate::packet::{Address, Datagram, Frame, Opening, Segment, flags};
 use crate::protocol::Carrier;
+use crate::protocol::opcua::chunk::HELD_BYTES;
 use crate::protocol::signature::{Application, registry};
 use crate::record::table::Transport;
 use crate::transport::{Class, Ending, Endpoint, Flow, FlowId, FlowKey, Flows, Handshake};
@@ -17,6 +18,9 @@ const REPORT_NS: i64 = 60_000_000_000;
 const HOLD_NS: i64 = 10_000_000;
 /// How long bytes wait for those in front of them, when nobody acknowledges that they have come.
 const GAP_NS: i64 = 1_000_000_000;
+/// How long a conversation that waits for something sleeps at most: the queue of these is in order of their wakening only as far as none
+/// sleeps much longer than the others.
+const NAP_NS: i64 = 5_000_000_000;
 /// How often silence is looked for.
 const SWEEP_NS: i64 = 1_000_000_000;
 
@@ -144,7 +148,7 @@ impl Conversations {
             && let Some(at) = flow.application.deadline()
         {
             flow.application.has_deadline = true;
-            let at = at.max(self.now.saturating_add(1));
+            let at = at.clamp(self.now.saturating_add(1), self.now.saturating_add(NAP_NS));
             self.deadlines.push_back((at, id));
         }
         let [low, high] = &flow.halves;
@@ -280,6 +284,34 @@ impl Conversations {
         let class = class(flow);
         self.arm(id);
         self.flows.touch(id, class, self.now);
+        if output.shared.opcua.held_bytes > HELD_BYTES {
+            self.relieve(output);
+        }
+    }
+
+    /// Conversations hold more together than they may: those that hold most let go of it, until a quarter is free, so that looking at all of
+    /// them is a matter of every so many bytes and not of every packet.
+    #[cold]
+    fn relieve(&mut self, output: &mut Output) {
+        let mut holders: Vec<(usize, FlowId)> = Vec::new();
+        for id in self.flows.ids() {
+            let held = self.flows.get_mut(id).map_or(0, |flow| flow.application.held());
+            if held > 0 {
+                holders.push((held, id));
+            }
+        }
+        // The sort is stable: of two that hold as much, the older one comes first.
+        holders.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
+        output.shared.opcua.held_bytes = holders.iter().map(|(held, _)| held).sum();
+        for (_, id) in holders {
+            if output.shared.opcua.held_bytes <= HELD_BYTES - HELD_BYTES / 4 {
+                break;
+            }
+            if let Some(flow) = self.flows.get_mut(id) {
+                talk::relieve(flow, self.now, output);
+                output.cut_when_full();
+            }
+        }
     }
 
     /// The conversation of a segment that opens one, or that is the first one seen.

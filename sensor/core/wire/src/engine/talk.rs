@@ -117,7 +117,18 @@ impl Talk {
         match &self.speech {
             Speech::Modbus(modbus) => modbus.deadline(),
             Speech::Opcua(opcua) => opcua.deadline(),
-            _ => None,
+            Speech::PubSub(pubsub) => pubsub.deadline(),
+            Speech::Listening(_) | Speech::Introducing(_) | Speech::Other => None,
+        }
+    }
+
+    /// Bytes that count towards the bound that all conversations of its protocol share.
+    pub fn held(&self) -> usize {
+        match &self.speech {
+            Speech::Modbus(modbus) => modbus.held(),
+            Speech::Opcua(opcua) => opcua.held(),
+            Speech::PubSub(pubsub) => pubsub.held(),
+            Speech::Listening(_) | Speech::Introducing(_) | Speech::Other => 0,
         }
     }
 
@@ -231,6 +242,11 @@ pub(super) fn lose(flow: &mut Flow<Talk>, position: usize, ts: i64, lost: u64, o
 pub(super) fn expire(flow: &mut Flow<Talk>, now: i64, output: &mut Output) {
     // What a cut made room for goes on at once.
     while with_parser(flow, now, output, |parser, _, context| parser.expire(now, context)).is_some() && output.cut_when_full() {}
+}
+
+/// Has the protocol let go of what it holds until more comes.
+pub(super) fn relieve(flow: &mut Flow<Talk>, now: i64, output: &mut Output) {
+    while with_parser(flow, now, output, |parser, _, context| parser.relieve(context)).is_some() && output.cut_when_full() {}
 }
 
 /// The conversation is over.

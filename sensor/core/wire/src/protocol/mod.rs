@@ -106,9 +106,9 @@ pub struct Counters {
     pub opcua_skipped_bytes: u64,
     /// Bytes at the ends of long OPC UA chunks that were left out: the chunk is longer than what is collected of one, or there was no room.
     pub opcua_long_chunk_bytes: u64,
-    /// OPC UA requests that were let go without a response because a conversation had too many outstanding.
+    /// OPC UA requests that were let go without a response because a conversation, or all of them, had too much outstanding.
     pub opcua_pending_overflow: u64,
-    /// OPC UA messages given up because too many of one side were incomplete at a time.
+    /// OPC UA messages given up because their next chunk did not come in time, or because too much was incomplete at a time.
     pub opcua_incomplete: u64,
     /// Monitored items of OPC UA servers that were not taken in because there was no room: their notifications have no node.
     pub opcua_monitored_overflow: u64,
@@ -167,6 +167,16 @@ pub trait Conversation {
 
     /// The conversation is over (closed, reset, silent, or the capture ended): whatever is outstanding becomes rows.
     fn close(&mut self, context: &mut Context<'_>);
+
+    /// Bytes of what it holds until more comes, incomplete messages and requests without answers, which count towards a bound that all
+    /// conversations of the protocol share (`opcua::chunk::HELD_BYTES`).
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// That bound is reached, and this conversation holds most: it lets go of all that `held` tells. What cannot go because the tables are
+    /// full stays until it is asked again.
+    fn relieve(&mut self, _context: &mut Context<'_>) {}
 
     /// Bytes held by this conversation, for the memory bound.
     fn bytes(&self) -> usize;

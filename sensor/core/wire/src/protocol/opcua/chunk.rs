@@ -4,9 +4,14 @@ use crate::record::table::opcua::MessageType;
 
 /// Messages of one side that may be incomplete at a time; the oldest makes room.
 pub const ASSEMBLING: usize = 8;
-/// Longest body that is put together: what comes beyond it is counted and left out.
+/// Bytes of all incomplete messages of one side; the oldest makes room.
+pub const ASSEMBLING_BYTES: usize = 2 * BODY_BYTES;
+/// Longest body that is put together: what comes beyond it is left out.
 pub const BODY_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of incomplete messages and outstanding requests that all conversations may hold together.
+/// How long the next chunk of a message is waited for, in packet time: a minute in nanoseconds.
+pub const WAIT_NS: i64 = 60_000_000_000;
+/// Bytes of incomplete messages and outstanding requests that all conversations may hold together. Beyond it, the engine has those
+/// conversations let go of theirs that hold most (`Conversation::relieve`).
 pub const HELD_BYTES: usize = 32 * 1024 * 1024;
 
 /// A message, whole or so far.
@@ -93,11 +98,31 @@ impl Assembly {
         Some(self.messages.remove(at))
     }
 
-    /// Keeps an incomplete message; the oldest makes room and is given back.
-    pub fn keep(&mut self, message: Message) -> Option<Message> {
-        let oldest = (self.messages.len() >= ASSEMBLING).then(|| self.messages.remove(0));
+    /// Keeps an incomplete message.
+    pub fn keep(&mut self, message: Message) {
         self.messages.push(message);
-        oldest
+    }
+
+    /// The message whose last chunk came first leaves, if there are too many of them or too many bytes.
+    pub fn make_room(&mut self) -> Option<Message> {
+        let is_over = self.messages.len() > ASSEMBLING || self.body_bytes() > ASSEMBLING_BYTES;
+        is_over.then(|| self.messages.remove(0))
+    }
+
+    /// When the message whose last chunk came first is given up.
+    #[inline]
+    pub fn deadline(&self) -> Option<i64> {
+        self.messages.first().map(|message| message.end.saturating_add(WAIT_NS))
+    }
+
+    /// A message whose next chunk is late leaves.
+    pub fn late(&mut self, now: i64) -> Option<Message> {
+        self.deadline().filter(|deadline| *deadline <= now).map(|_| self.messages.remove(0))
+    }
+
+    /// Bytes of the bodies.
+    pub fn body_bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.body.len()).sum()
     }
 
     /// All incomplete messages leave: their rest will not come.
@@ -112,7 +137,7 @@ impl Message {
         self.chunks = self.chunks.saturating_add(1);
         self.bytes = self.bytes.saturating_add(u32::try_from(chunk_bytes).unwrap_or(u32::MAX));
         self.end = end;
-        let room = BODY_BYTES.saturating_sub(self.body.len()).min(HELD_BYTES.saturating_sub(*held));
+        let room = BODY_BYTES.saturating_sub(self.body.len());
         let taken = if self.is_cut { &[] } else { body.get(..room).unwrap_or(body) };
         self.is_cut |= taken.len() < body.len();
         self.body.extend_from_slice(taken);

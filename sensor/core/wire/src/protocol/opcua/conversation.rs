@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::binary::Text;
 use super::channel::{self, Channel, Content};
-use super::chunk::{Assembly, HELD_BYTES, Message};
+use super::chunk::{Assembly, Message};
 use super::exchange::{self, Body, Exchange, Lent};
 use super::identity;
 use super::item_text::plain;
@@ -470,10 +470,24 @@ impl Opcua {
             self.check_limits(side, &message, context);
             return self.whole(side, message, context);
         }
-        if let Some(oldest) = self.half(side).assembly.keep(message) {
-            context.shared.counters.opcua_incomplete += 1;
-            self.incomplete(side, oldest, context);
+        self.half(side).assembly.keep(message);
+        while let Some(oldest) = self.half(side).assembly.make_room() {
+            self.unfinished(side, oldest, "as many as are held are incomplete", context);
         }
+    }
+
+    /// A message whose last chunk did not come, though nothing of its side was lost and the connection goes on.
+    #[cold]
+    fn unfinished(&mut self, side: Side, message: Message, why: &str, context: &mut Context<'_>) {
+        context.shared.counters.opcua_incomplete += 1;
+        if !message.is_rest {
+            let detail = format!(
+                "expected the last chunk of the message, seen {} chunks of {} bytes and no last one: {why}",
+                message.chunks, message.bytes
+            );
+            self.violate("message_unfinished", "OPC 10000-6, 6.7.2.2", detail, &[], context);
+        }
+        self.incomplete(side, message, context);
     }
 
     /// A message that is longer than its receiver takes (OPC 10000-6, 7.1.2.3, 7.1.2.4).
@@ -560,7 +574,7 @@ impl Opcua {
             let detail = format!("expected a request that is not outstanding, seen {} again", message.request_id);
             self.violate("request_id_reused", "OPC 10000-6, 6.7.2.4", detail, &[], context);
         }
-        while self.pending.len() >= PENDING || (context.shared.opcua.held_bytes > HELD_BYTES && !self.pending.is_empty()) {
+        while self.pending.len() >= PENDING {
             context.shared.counters.opcua_pending_overflow += 1;
             self.give_up(0, context);
         }
@@ -944,12 +958,17 @@ impl Conversation for Opcua {
         if self.parked.is_some() {
             return Some(i64::MIN);
         }
-        self.wake
+        [self.wake, self.client.assembly.deadline(), self.service.assembly.deadline()].into_iter().flatten().min()
     }
 
     fn expire(&mut self, now: i64, context: &mut Context<'_>) {
         if !self.resume(context) {
             return;
+        }
+        for side in [Side::Client, Side::Server] {
+            while let Some(message) = self.half(side).assembly.late(now) {
+                self.unfinished(side, message, "none has come for a minute", context);
+            }
         }
         while self.parked.is_none()
             && let Some(at) = self.pending.iter().position(|pending| pending.deadline <= now)
@@ -958,6 +977,40 @@ impl Conversation for Opcua {
         }
         let earliest = self.pending.iter().map(|pending| pending.deadline).min();
         self.wake = earliest.map(|earliest| earliest.min(now.saturating_add(RESPONSE_TIMEOUT_NS)));
+    }
+
+    fn held(&self) -> usize {
+        let parked = self.parked.iter().flat_map(|parked| [&parked.request, &parked.response]).flatten();
+        let opening = self.opening.iter().map(|opening| &opening.message);
+        let bodies = self.pending.iter().map(|pending| &pending.message).chain(parked).chain(opening);
+        let whole = bodies.map(|message| message.body.len()).sum::<usize>();
+        let halves = [&self.client, &self.service];
+        let long = halves.iter().filter_map(|half| half.long.as_ref()).map(|long| long.held()).sum::<usize>();
+        whole + long + self.over.held() + halves.iter().map(|half| half.assembly.body_bytes()).sum::<usize>()
+    }
+
+    fn relieve(&mut self, context: &mut Context<'_>) {
+        if !self.resume(context) {
+            return;
+        }
+        for side in [Side::Client, Side::Server] {
+            if let Some(long) = &mut self.half(side).long {
+                let counters = &mut context.shared.counters;
+                counters.opcua_long_chunk_bytes += long.cut_short(&mut context.shared.opcua.held_bytes) as u64;
+            }
+            for message in self.half(side).assembly.clear() {
+                self.unfinished(side, message, "the conversation holds more than the others", context);
+            }
+        }
+        self.over.forget_bodies(&mut context.shared.opcua.held_bytes);
+        if let Some(opening) = self.opening.take() {
+            context.shared.counters.opcua_pending_overflow += 1;
+            self.opened(Some(*opening), None, context);
+        }
+        while self.parked.is_none() && !self.pending.is_empty() && !context.records.is_full() {
+            context.shared.counters.opcua_pending_overflow += 1;
+            self.give_up(0, context);
+        }
     }
 
     fn close(&mut self, context: &mut Context<'_>) {

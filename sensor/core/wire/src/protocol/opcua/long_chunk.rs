@@ -47,6 +47,16 @@ impl LongChunk {
         (own, lost)
     }
 
+    /// Lets go of all but the headers, and of what is still to come. `held` is what all conversations hold. Returns how many bytes that are.
+    pub fn cut_short(&mut self, held: &mut usize) -> usize {
+        let lost = self.bytes.len().saturating_sub(LEAST_BYTES);
+        self.bytes.truncate(LEAST_BYTES);
+        self.bytes.shrink_to_fit();
+        *held = held.saturating_sub(lost);
+        self.most = self.bytes.len();
+        lost
+    }
+
     /// So many bytes of it were lost on the way. False: more than it has to come.
     pub fn lose(&mut self, bytes: u64) -> bool {
         let Some(left) = usize::try_from(bytes).ok().and_then(|bytes| self.left.checked_sub(bytes)) else { return false };

@@ -22,6 +22,17 @@ impl Over {
         self.given_up.iter().map(|message| size_of::<Message>() + message.body.capacity()).sum()
     }
 
+    /// Bytes that count as held by all conversations.
+    pub fn held(&self) -> usize {
+        self.given_up.iter().map(|message| message.body.len()).sum()
+    }
+
+    /// Lets go of the bodies: answers that come late stand alone. `held` is what all conversations hold.
+    pub fn forget_bodies(&mut self, held: &mut usize) {
+        *held = held.saturating_sub(self.held());
+        self.given_up.iter_mut().for_each(|message| message.body = Vec::new());
+    }
+
     /// A request was answered.
     pub fn answered(&mut self, request_id: u32) {
         if self.answered.len() >= REMEMBERED {

@@ -2,7 +2,6 @@
 
 use super::message::Header;
 use crate::protocol::opcua::binary::{Fault, Reader};
-use crate::protocol::opcua::chunk::HELD_BYTES;
 
 /// Messages of one conversation that may be incomplete at a time; the oldest makes room.
 pub const INCOMPLETE: usize = 8;
@@ -122,7 +121,7 @@ impl Incompletes {
         let before = place.checked_sub(1).and_then(|before| message.parts.get(before));
         let overlaps = before.is_some_and(|(offset, part)| offset.saturating_add(part.len()) > chunk.offset)
             || message.parts.get(place).is_some_and(|(offset, _)| end.is_none_or(|end| end > *offset));
-        if overlaps || message.parts.len() >= CHUNKS || held.saturating_add(chunk.data.len()) > HELD_BYTES {
+        if overlaps || message.parts.len() >= CHUNKS {
             // The same chunk again is no fault: datagrams may be doubled.
             let is_again =
                 message.parts.get(place).is_some_and(|(offset, part)| *offset == chunk.offset && **part == *chunk.data);
@@ -137,6 +136,11 @@ impl Incompletes {
         let message = released(self.all.remove(at), held);
         let whole = message.parts.iter().flat_map(|(_, part)| part).copied().collect();
         Then::Whole(message, whole)
+    }
+
+    /// Bytes of the chunks held.
+    pub fn held(&self) -> usize {
+        self.all.iter().map(|message| message.bytes).sum()
     }
 
     /// When the oldest message is given up.

@@ -325,6 +325,16 @@ impl Conversation for PubSub {
         self.give_up(now.saturating_sub(chunk::WAIT_NS), context);
     }
 
+    fn held(&self) -> usize {
+        self.incomplete.held()
+    }
+
+    fn relieve(&mut self, context: &mut Context<'_>) {
+        let detail = "expected the rest of the messages, seen chunks of so many that no other publisher holds more".to_owned();
+        self.violate(&Broken { kind: "message_unfinished", clause: "OPC 10000-14, 7.2.4.4.4", detail }, &[], context);
+        self.give_up(i64::MAX, context);
+    }
+
     fn close(&mut self, context: &mut Context<'_>) {
         self.give_up(i64::MAX, context);
     }
