@@ -187,3 +187,46 @@ fn a_message_is_not_called_unfinished_when_its_connection_ends_or_bytes_were_los
     let packets = [ended.packets, lost.packets].concat();
     assert_eq!(violations(&after(&packets, 100 * SECOND)), [""; 0]);
 }
+
+/// Most bytes that an engine held while it took these packets in.
+fn most_held(packets: &Packets) -> usize {
+    let mut engine = Engine::new(Identity::default(), 0, Settings::default());
+    for (ts, data) in packets {
+        engine.packet(&Packet { ts: *ts, link: LinkType::ETHERNET, original_length: data.len() as u32, data });
+    }
+    engine.bytes_held()
+}
+
+#[test]
+fn a_connection_keeps_nothing_of_a_long_request_that_was_answered() {
+    let mut packets = Packets::new();
+    for at in 0..50 {
+        let mut talk = opened(48_010 + at, SECOND);
+        let mut ask = read(&["Tank.Level"]);
+        ask.resize(127 * 1024, 0);
+        message(1, 1, &ask).chunks(1_400).for_each(|part| talk.ask(ACK, part));
+        talk.answer(ACK, &message(1, 1, &values(&[1.0])));
+        packets.extend(talk.packets);
+    }
+    let few = opened(48_100, SECOND).packets;
+    let held = most_held(&packets) - most_held(&few);
+    assert!(held < 50 * 16_384, "{held}");
+}
+
+#[test]
+fn a_connection_whose_opening_waits_keeps_what_its_certificate_says_and_not_the_certificate() {
+    let (mut packets, mut empty) = (Packets::new(), Packets::new());
+    for at in 0..50 {
+        let mut talk = opened(48_010 + at, SECOND);
+        let mut body = [0; 4].to_vec();
+        body.extend(text("http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256"));
+        body.extend(text(&"0".repeat(127 * 1024)));
+        body.extend([0xff; 36]);
+        let head = [&b"OPNF"[..], &(body.len() as u32 + 8).to_le_bytes()].concat();
+        empty.extend(talk.packets.clone());
+        [head, body].concat().chunks(1_400).for_each(|part| talk.ask(ACK, part));
+        packets.extend(talk.packets);
+    }
+    let held = most_held(&packets) - most_held(&empty);
+    assert!((50 * 200..50 * 4_096).contains(&held), "{held}");
+}

@@ -269,7 +269,7 @@ fn side(client: usize, position: usize) -> Side {
 
 fn forget_unused(flow: &mut Flow<Talk>, position: usize, output: &mut Output) {
     let unused = std::mem::take(&mut flow.half_mut(position).unused);
-    output.counters.held_bytes = output.counters.held_bytes.saturating_sub(unused.len());
+    output.counters.held_bytes = output.counters.held_bytes.saturating_sub(unused.capacity());
 }
 
 /// Does something with the parser of the conversation's protocol, where it has one.
@@ -305,15 +305,23 @@ fn speak(flow: &mut Flow<Talk>, position: usize, ts: i64, data: &[u8], output: &
         let used = parse(flow, position, ts, data, output);
         let rest = data.get(used..).unwrap_or_default();
         if !rest.is_empty() {
-            output.counters.held_bytes += rest.len();
-            flow.half_mut(position).unused.extend_from_slice(rest);
+            let unused = rest.to_vec();
+            output.counters.held_bytes += unused.capacity();
+            flow.half_mut(position).unused = unused;
         }
     } else {
         let mut unused = std::mem::take(&mut flow.half_mut(position).unused);
+        let before = unused.capacity();
         unused.extend_from_slice(data);
         let used = parse(flow, position, ts, &unused, output);
         unused.drain(..used.min(unused.len()));
-        output.counters.held_bytes = (output.counters.held_bytes + data.len()).saturating_sub(used);
+        // A conversation may be silent for hours: it keeps no more room than it needs.
+        if unused.is_empty() {
+            unused = Vec::new();
+        } else if unused.capacity() > 4 * unused.len() {
+            unused.shrink_to_fit();
+        }
+        output.counters.held_bytes = (output.counters.held_bytes + unused.capacity()).saturating_sub(before);
         flow.half_mut(position).unused = unused;
     }
     let left = flow.half(position).unused.len();

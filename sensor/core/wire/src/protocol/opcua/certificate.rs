@@ -35,6 +35,14 @@ pub struct Facts {
     pub signature: Option<String>,
 }
 
+impl Facts {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.subject, &self.issuer, &self.signature].into_iter().flatten().map(String::capacity).sum::<usize>();
+        size_of::<Self>() + self.thumbprint.capacity() + texts
+    }
+}
+
 /// The facts of the first certificate in these bytes; those of its issuers may follow it. None where there is nothing.
 pub fn facts(bytes: &[u8]) -> Option<Box<Facts>> {
     if bytes.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::binary::Text;
+use super::certificate;
 use super::channel::{self, Channel, Content};
 use super::chunk::{Assembly, Message};
 use super::exchange::{self, Body, Exchange, Lent};
@@ -71,7 +71,7 @@ struct Half {
 /// A message that opens a channel or answers one that does.
 struct Opening {
     message: Message,
-    certificate: Vec<u8>,
+    certificate: Option<Box<certificate::Facts>>,
     /// Whether nothing encrypts it.
     is_plain: bool,
 }
@@ -80,7 +80,7 @@ struct Opening {
 struct Parked {
     request: Option<Message>,
     response: Option<Message>,
-    certificates: [Vec<u8>; 2],
+    certificates: [Option<Box<certificate::Facts>>; 2],
     rows: u32,
     fate: Fate,
 }
@@ -321,7 +321,9 @@ impl Opcua {
         };
         message.add(body, chunk.size, context.ts, held);
         message.is_cut |= chunk.is_cut();
-        let opening = Box::new(Opening { message, certificate: open.certificate.unwrap_or_default().to_vec(), is_plain });
+        // What it says is a hundredth of it.
+        let certificate = open.certificate.and_then(certificate::facts);
+        let opening = Box::new(Opening { message, certificate, is_plain });
         match side {
             Side::Client => {
                 if let Some(before) = self.opening.replace(opening) {
@@ -341,13 +343,12 @@ impl Opcua {
     /// Makes the row of an opening and its answer.
     fn opened(&mut self, request: Option<Opening>, response: Option<Opening>, context: &mut Context<'_>) {
         let is_plain = request.as_ref().or(response.as_ref()).is_some_and(|opening| opening.is_plain);
-        let split = |half: Option<Opening>| half.map_or((None, Vec::new()), |half| (Some(half.message), half.certificate));
+        let split = |half: Option<Opening>| half.map_or((None, None), |half| (Some(half.message), half.certificate));
         let ((request, client), (response, server)) = (split(request), split(response));
         if is_plain {
             let parked = Parked { request, response, certificates: [client, server], rows: 0, fate: Fate::Over };
             return self.exchange(parked, context);
         }
-        let shown = |bytes: &[u8]| if bytes.is_empty() { None } else { super::certificate::facts(bytes) };
         // Only a channel that there is has a number before it is opened (OPC 10000-6, 6.7.2.3).
         let asks = |request: &Message| match request.channel_id {
             0 => ChannelRequestType::Issue,
@@ -356,7 +357,7 @@ impl Opcua {
         let facts = Facts {
             service: Some(crate::record::table::opcua::ServiceName::OpenSecureChannel),
             channel_request: request.as_ref().map(asks),
-            certificates: [shown(&client), shown(&server)],
+            certificates: [client, server],
             ..Facts::default()
         };
         let mut head = head_of(request.as_ref(), response.as_ref());
@@ -635,15 +636,11 @@ impl Opcua {
         fn body(message: Option<&Message>) -> Option<Body<'_>> {
             message.map(|message| Body { bytes: &message.body, is_cut: message.is_cut })
         }
-        let [client, server] = certificates;
-        fn shown(bytes: &[u8]) -> Text<'_> {
-            (!bytes.is_empty()).then_some(bytes)
-        }
         let exchange = Exchange {
             head: head_of(request.as_ref(), response.as_ref()).of(*fate, response.as_ref()),
             request: body(request.as_ref()),
             response: body(response.as_ref()),
-            certificates: [shown(client), shown(server)],
+            certificates,
         };
         let Self { channel, sessions, poll, broken, server, .. } = self;
         let mut room = std::mem::take(&mut context.shared.opcua.room);
@@ -861,7 +858,7 @@ impl Opcua {
 
 impl Parked {
     fn of(request: Option<Message>, response: Option<Message>) -> Self {
-        Self { request, response, certificates: [Vec::new(), Vec::new()], rows: 0, fate: Fate::Over }
+        Self { request, response, certificates: [None, None], rows: 0, fate: Fate::Over }
     }
 
     /// What a violation may show of the exchange: where it is, never what it says.
@@ -1040,7 +1037,18 @@ impl Conversation for Opcua {
 
     fn bytes(&self) -> usize {
         let requests = self.pending.iter().map(|pending| pending.message.body.capacity()).sum::<usize>();
+        let shown = |facts: &Option<Box<certificate::Facts>>| facts.as_ref().map_or(0, |facts| facts.bytes());
+        let opening = self.opening.as_ref().map_or(0, |opening| {
+            size_of::<Opening>() + opening.message.body.capacity() + shown(&opening.certificate)
+        });
+        let parked = self.parked.as_ref().map_or(0, |parked| {
+            let halves = [&parked.request, &parked.response].into_iter().flatten();
+            let bodies = halves.map(|message| message.body.capacity()).sum::<usize>();
+            size_of::<Parked>() + bodies + parked.certificates.iter().map(shown).sum::<usize>()
+        });
         size_of::<Self>()
+            + opening
+            + parked
             + requests
             + self.pending.capacity() * size_of::<Pending>()
             + [&self.client, &self.service].iter().filter_map(|half| half.long.as_ref()).map(|long| long.bytes()).sum::<usize>()

@@ -6,7 +6,6 @@ use hashbrown::HashSet;
 
 use super::answers::Answers;
 use super::asked::Asked;
-use super::binary::Text;
 use super::certificate;
 use super::channel::{Channel, service_of};
 use super::item::{Call, Items};
@@ -41,7 +40,7 @@ pub struct Exchange<'a> {
     /// The response's body.
     pub response: Option<Body<'a>>,
     /// Certificates of client and server that the transport shows.
-    pub certificates: [Text<'a>; 2],
+    pub certificates: &'a [Option<Box<certificate::Facts>>; 2],
 }
 
 /// What a conversation lends to its rows.
@@ -139,9 +138,8 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
         _ => operations(&request).or(of_response),
     };
     let [client, server] = exchange.certificates;
-    let client = client.or(asked.certificate).filter(|bytes| !bytes.is_empty());
-    let server = server.or(certificate).filter(|bytes| !bytes.is_empty());
-    facts.certificates = [client, server].map(|bytes| bytes.and_then(certificate::facts));
+    facts.certificates = [(client, asked.certificate), (server, certificate)]
+        .map(|(shown, told)| shown.clone().or_else(|| told.and_then(certificate::facts)));
     if response.is_none() {
         asked.monitor_unconfirmed(lent.server, facts.session.map(|session| session.key), context);
     }
