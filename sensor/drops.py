@@ -37,7 +37,7 @@ DROPS: Final[Mapping[str, str]] = {
     "opcua_long_chunk_bytes": "bytes at the ends of OPC UA chunks that are longer than what is kept of one",
     "opcua_pending_overflow": "OPC UA requests recorded without their answer because too many waited",
     "opcua_incomplete": "OPC UA messages given up because their next chunk did not come, or too much was incomplete",
-    "opcua_monitored_overflow": "monitored items of OPC UA servers not taken in for want of room",
+    "opcua_monitored_overflow": "monitored items of OPC UA servers forgotten or not taken in for want of room",
     "pubsub_raw_fields": "OPC UA data sets whose raw fields were not read: their metadata was not announced, or does not fit",
     "pubsub_incomplete": "OPC UA PubSub messages given up because chunks did not come, or too much was incomplete",
     "pubsub_not_decoded": "OPC UA PubSub messages of which only headers are read",

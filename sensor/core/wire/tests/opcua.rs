@@ -228,6 +228,19 @@ fn notifications_find_their_nodes_over_connections_and_transfers() {
 }
 
 #[test]
+fn items_that_exchange_their_handles_in_one_request_keep_their_nodes() {
+    let mut talk = opened();
+    talk.call(1, &create_subscription(1, 5));
+    talk.call(2, &monitor(1, 5, "Tank.Level", 1));
+    talk.call(3, &monitor(1, 5, "Tank.Alarm", 2));
+    talk.call(4, &rename(1, 5, &[(101, 2), (102, 1)]));
+    talk.call(5, &publish(1, 5, 1, 0.0));
+    talk.call(6, &publish(1, 5, 2, 1.5));
+    let notified: Vec<_> = items(&run(&talk.packets)).into_iter().filter(|(kind, ..)| kind == "notify").collect();
+    assert_eq!(notified, [item("notify", "ns=2;s=Tank.Alarm", Some(0.0)), item("notify", "ns=2;s=Tank.Level", Some(1.5))]);
+}
+
+#[test]
 fn what_breaks_the_protocol_is_told() {
     let mut talk = opened();
     talk.call(1, &[read(&["A", "B"]), values(&[1.0])]);

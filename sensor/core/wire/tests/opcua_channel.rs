@@ -322,7 +322,7 @@ fn subscriptions_that_number_their_items_alike_are_told_apart() {
     talk.call(5, &publish(1, 5, 33, 1.0));
     talk.call(6, &publish(1, 6, 33, 2.0));
     talk.call(7, &republish(1, 5, 33, 3.0));
-    talk.call(8, &rename(1, 5, 133, 44));
+    talk.call(8, &rename(1, 5, &[(133, 44)]));
     talk.call(9, &publish(1, 5, 44, 4.0));
     talk.call(10, &delete(1, 5, 133));
     talk.call(11, &publish(1, 5, 44, 5.0));

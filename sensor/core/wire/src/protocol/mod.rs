@@ -110,7 +110,7 @@ pub struct Counters {
     pub opcua_pending_overflow: u64,
     /// OPC UA messages given up because their next chunk did not come in time, or because too much was incomplete at a time.
     pub opcua_incomplete: u64,
-    /// Monitored items of OPC UA servers that were not taken in because there was no room: their notifications have no node.
+    /// Monitored items of OPC UA servers that were forgotten or not taken in because there was no room: their notifications have no node.
     pub opcua_monitored_overflow: u64,
     /// PubSub messages of which not all chunks came.
     pub pubsub_incomplete: u64,

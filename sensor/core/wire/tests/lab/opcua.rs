@@ -168,19 +168,24 @@ impl Talk {
     }
 }
 
-/// Gives an item another handle; the server's number of it is 100 more than its first one.
-pub fn rename(session: u16, subscription: u32, item: u32, handle: u32) -> [Vec<u8>; 2] {
+/// Gives items other handles; the server's number of each is 100 more than its first one.
+pub fn rename(session: u16, subscription: u32, items: &[(u32, u32)]) -> [Vec<u8>; 2] {
+    let count = (items.len() as u32).to_le_bytes();
     let mut ask = request(763, session);
     ask.extend(subscription.to_le_bytes());
-    ask.extend([2, 0, 0, 0, 1, 0, 0, 0]);
-    ask.extend(item.to_le_bytes());
-    ask.extend(handle.to_le_bytes());
-    ask.extend([0; 8]);
-    ask.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+    ask.extend([2, 0, 0, 0]);
+    ask.extend(count);
     let mut answer = response(766, 0);
-    answer.extend([1, 0, 0, 0, 0, 0, 0, 0]);
-    answer.extend([0; 12]);
-    answer.extend([0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    answer.extend(count);
+    for (item, handle) in items {
+        ask.extend(item.to_le_bytes());
+        ask.extend(handle.to_le_bytes());
+        ask.extend([0; 8]);
+        ask.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+        answer.extend([0; 16]);
+        answer.extend([0, 0, 0]);
+    }
+    answer.extend([0xff; 4]);
     [ask, answer]
 }
 

@@ -14,7 +14,7 @@ use super::node::{self, NameOf, Node};
 use super::secret::SECRET;
 use super::service::{self, EndpointDescription, Operand, Service};
 use super::service_name::node_class;
-use super::subscription::Monitored;
+use super::subscription::{self, Monitored};
 use super::{diagnostics, history, identity, status};
 
 /// Reference from an encoding to its description in a data type dictionary (OPC 10000-5, annex D).
@@ -51,6 +51,8 @@ pub struct Answers<'m, 'q, 'r, 'c, 'd> {
     pub token: Option<NodeId<'m>>,
     /// Monitored items that are no more.
     pub removed: HashSet<u32, FixedState>,
+    /// Monitored items that have another handle now: the server's number, and the handle.
+    pub renamed: Vec<(u32, u32)>,
     /// Subscription that notifies.
     pub notified: Option<u32>,
     /// Subscription that is new.
@@ -281,16 +283,15 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
                     (item.subscription_id, item.client_handle, is_good(created.status))
                 {
                     let known = Monitored::of(&item, item.monitored_item_id, true);
-                    self.items.context.shared.monitored(server, subscription, handle, session, known);
+                    let now = self.items.context.ts;
+                    self.items.context.shared.monitored(server, subscription, handle, session, known, now);
                 }
             }
             Operand::ModifiedMonitored(modified) => {
                 let item = Item { status: Some(modified.status), ..self.item() };
                 self.items.push_monitored(&item);
-                if let (Some(subscription), Some(id), Some(handle), true) =
-                    (item.subscription_id, item.monitored_item_id, item.client_handle, is_good(modified.status))
-                {
-                    self.items.context.shared.opcua.subscriptions.renamed(server, subscription, id, handle);
+                if let (Some(id), Some(handle), true) = (item.monitored_item_id, item.client_handle, is_good(modified.status)) {
+                    self.renamed.push((id, handle));
                 }
             }
             Operand::TransferResult { status, .. } => {
@@ -302,20 +303,31 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             }
             Operand::SubscriptionCreated(created) => {
                 self.created = Some(created.subscription_id);
-                self.items.context.shared.opcua.subscriptions.created(server, created.subscription_id, session);
+                let lifetime = subscription::lifetime(created.publishing_interval, created.lifetime_count);
+                let (now, shared) = (self.items.context.ts, &mut *self.items.context.shared);
+                let lost = shared.opcua.subscriptions.created(server, created.subscription_id, session, lifetime, now);
+                shared.counters.opcua_monitored_overflow += lost as u64;
                 let item = Item { subscription_id: self.created, status: Some(0), ..self.item() };
                 self.push(&item);
             }
-            Operand::SubscriptionModified(_) => {
+            Operand::SubscriptionModified(changed) => {
                 let item = Item { status: Some(0), ..self.item() };
                 self.push(&item);
+                let lifetime = subscription::lifetime(changed.publishing_interval, changed.lifetime_count);
+                if let Some(id) = item.subscription_id.or(self.notified) {
+                    self.items.context.shared.opcua.subscriptions.modified(server, id, lifetime);
+                }
             }
             Operand::Cancelled { count } => self.cancelled = Some(count),
             Operand::QueryParsing(result) => {
                 let item = Item { status: Some(result.status), ..self.item() };
                 self.push(&item);
             }
-            Operand::Publish { subscription_id, .. } => self.notified = Some(subscription_id),
+            Operand::Publish { subscription_id, .. } => {
+                self.notified = Some(subscription_id);
+                let now = self.items.context.ts;
+                self.items.context.shared.opcua.subscriptions.published(server, subscription_id, now);
+            }
             Operand::DataChange { client_handle, ref value } => {
                 self.items.notify(self.notified, client_handle, Some(value), None)
             }
@@ -428,9 +440,14 @@ impl<'m> Answers<'m, '_, '_, '_, '_> {
             self.items.event(self.asked.sources.get(*source).map(|(_, source)| source), event.fields, event.status);
         }
         self.items.recent.close(self.items.context.records);
-        if let (Some(subscription), false, true) = (self.notified, self.removed.is_empty(), has_response && !self.items.is_full) {
-            let server = self.items.call.server;
-            self.items.context.shared.opcua.subscriptions.removed(server, subscription, &self.removed);
+        if let (Some(subscription), true) = (self.notified, has_response && !self.items.is_full) {
+            let (server, subscriptions) = (self.items.call.server, &mut self.items.context.shared.opcua.subscriptions);
+            if !self.removed.is_empty() {
+                subscriptions.removed(server, subscription, &self.removed);
+            }
+            if !self.renamed.is_empty() {
+                subscriptions.renamed(server, subscription, &self.renamed);
+            }
         }
     }
 }

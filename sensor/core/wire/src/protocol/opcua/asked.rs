@@ -317,7 +317,7 @@ impl<'a> Asked<'a> {
         for item in &self.items {
             if let (Some(subscription), Some(handle), None) = (item.subscription_id, item.client_handle, item.monitored_item_id) {
                 let known = Monitored::of(item, None, false);
-                context.shared.monitored(server, subscription, handle, session, known);
+                context.shared.monitored(server, subscription, handle, session, known, context.ts);
             }
         }
     }

@@ -1038,9 +1038,10 @@ impl Conversation for Opcua {
     fn bytes(&self) -> usize {
         let requests = self.pending.iter().map(|pending| pending.message.body.capacity()).sum::<usize>();
         let shown = |facts: &Option<Box<certificate::Facts>>| facts.as_ref().map_or(0, |facts| facts.bytes());
-        let opening = self.opening.as_ref().map_or(0, |opening| {
-            size_of::<Opening>() + opening.message.body.capacity() + shown(&opening.certificate)
-        });
+        let opening = self
+            .opening
+            .as_ref()
+            .map_or(0, |opening| size_of::<Opening>() + opening.message.body.capacity() + shown(&opening.certificate));
         let parked = self.parked.as_ref().map_or(0, |parked| {
             let halves = [&parked.request, &parked.response].into_iter().flatten();
             let bodies = halves.map(|message| message.body.capacity()).sum::<usize>();

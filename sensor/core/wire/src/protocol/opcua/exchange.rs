@@ -98,6 +98,7 @@ pub fn record(exchange: &Exchange<'_>, skip: u32, lent: &mut Lent<'_>, context: 
         acknowledgement: 0,
         token: None,
         removed: HashSet::default(),
+        renamed: Vec::new(),
         notified: facts.subscription_id,
         created: None,
         certificate: None,

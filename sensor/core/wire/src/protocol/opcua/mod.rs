@@ -84,7 +84,7 @@ impl Servers {
 }
 
 impl super::Shared {
-    /// An item is monitored; counts it where there is no room for it.
+    /// An item is monitored; counts what there is no room for.
     fn monitored(
         &mut self,
         server: subscription::Server,
@@ -92,9 +92,9 @@ impl super::Shared {
         handle: u32,
         session: Option<subscription::SessionKey>,
         item: subscription::Monitored,
+        now: i64,
     ) {
-        if !self.opcua.subscriptions.monitored(server, id, handle, session, item) {
-            self.counters.opcua_monitored_overflow += 1;
-        }
+        let lost = self.opcua.subscriptions.monitored(server, id, handle, session, item, now);
+        self.counters.opcua_monitored_overflow += lost as u64;
     }
 }
