@@ -12,8 +12,10 @@ use crate::protocol::identity::{SOURCES, tcp_stack};
 use crate::record::table::{Attribute, DeviceRow};
 use crate::record::{PartyKey, Records, mac_text};
 
-/// Facts that may be held.
+/// Facts that may be held; those that were not said for longest make room, and are rows again when they are said again.
 pub const FACTS: usize = 65_536;
+/// How many are forgotten at once: looking at all of them is too much to do for one.
+const FORGOTTEN: usize = FACTS / 16;
 /// Fingerprints of one device and source that are recorded: few are normal, as what is answered follows what was asked.
 pub const FINGERPRINTS: u8 = 16;
 
@@ -60,10 +62,10 @@ pub struct Device {
 /// several programs does, else 0.
 type Key = (Device, Attribute, &'static str, u64);
 
-/// Facts seen so far: a hash of the value.
+/// Facts seen so far: a hash of the value, and when it was said last.
 #[derive(Default)]
 pub struct Devices {
-    facts: HashMap<Key, u64, FixedState>,
+    facts: HashMap<Key, (u64, i64), FixedState>,
     /// Fingerprints recorded of each device, by source.
     fingerprints: HashMap<(Device, &'static str), u8, FixedState>,
     /// Hardware addresses whose makers have been looked up.
@@ -73,7 +75,7 @@ pub struct Devices {
 impl Devices {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.facts.len() * (size_of::<Key>() + size_of::<u64>() + 1)
+        self.facts.len() * (size_of::<(Key, (u64, i64))>() + 1)
             + self.met.len() * 7
             + self.fingerprints.len() * (size_of::<(Device, &'static str)>() + 2)
     }
@@ -93,16 +95,14 @@ impl Devices {
         let hash = FixedState::default().hash_one(value);
         let is_plural =
             attribute == Attribute::Address || source == tcp_stack::SOURCE || SOURCES.iter().any(|known| known.name == source);
-        let full = self.facts.len() >= FACTS;
-        let known = match self.facts.entry((device, attribute, source, if is_plural { hash } else { 0 })) {
+        let key = (device, attribute, source, if is_plural { hash } else { 0 });
+        if self.facts.len() >= FACTS && !self.facts.contains_key(&key) {
+            counters.devices_overflow += self.forget();
+        }
+        let known = match self.facts.entry(key) {
             hashbrown::hash_map::Entry::Occupied(mut known) => {
-                let same = *known.get() == hash;
-                known.insert(hash);
-                same
-            }
-            hashbrown::hash_map::Entry::Vacant(_) if full => {
-                counters.devices_overflow += 1;
-                true
+                let (before, _) = known.insert((hash, ts));
+                before == hash
             }
             hashbrown::hash_map::Entry::Vacant(_)
                 if attribute == Attribute::Fingerprint && has_enough(&mut self.fingerprints, (device, source)) =>
@@ -111,7 +111,7 @@ impl Devices {
                 true
             }
             hashbrown::hash_map::Entry::Vacant(new) => {
-                new.insert(hash);
+                new.insert((hash, ts));
                 false
             }
         };
@@ -127,17 +127,69 @@ impl Devices {
         );
     }
 
+    /// Those facts go that were not said for longest. Returns how many.
+    #[cold]
+    fn forget(&mut self) -> u64 {
+        let mut said: Vec<i64> = self.facts.values().map(|(_, ts)| *ts).collect();
+        said.sort_unstable();
+        let latest = said.get(FORGOTTEN).copied().unwrap_or(i64::MAX);
+        let mut left = FORGOTTEN;
+        self.facts.retain(|_, (_, ts)| {
+            let goes = left > 0 && *ts <= latest;
+            left -= usize::from(goes);
+            !goes
+        });
+        if self.fingerprints.len() >= FACTS {
+            self.fingerprints.clear();
+        }
+        (FORGOTTEN - left) as u64
+    }
+
     /// Takes a hardware address in and makes a row of who made the network card, by the prefixes that the IEEE assigns. The card may be a
     /// router's.
     pub fn meet(&mut self, mac: [u8; 6], at: (i64, PartyKey), records: &mut Records, counters: &mut Counters) {
         let [first, ..] = mac;
         // Locally administered addresses (the second bit), groups (the first) and zeros, as loopback has them, are nobody's.
-        if first & 3 != 0 || mac == [0; 6] || self.met.len() >= FACTS || !self.met.insert(mac) {
+        if first & 3 != 0 || mac == [0; 6] || self.met.contains(&mac) {
             return;
         }
+        // Those that are still there are looked up once more.
+        if self.met.len() >= FACTS {
+            self.met.clear();
+        }
+        self.met.insert(mac);
         if let Some(maker) = maker(mac) {
             let device = Device { mac: Some(mac), ip: None };
             self.learn(device, Attribute::Vendor, maker, "mac address", at, records, counters);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Identity, Party};
+
+    #[test]
+    fn a_new_device_takes_the_room_of_facts_that_were_not_said_for_longest() {
+        let (mut devices, mut counters) = (Devices::default(), Counters::default());
+        let mut records = Records::new(Identity::default(), 0);
+        let mut say = |number: u64, ts: i64| {
+            let [.., a, b, c, d] = number.to_be_bytes();
+            let device = Device { mac: Some([0, 0, a, b, c, d]), ip: None };
+            let party = records.parties.add(Party::default());
+            let before = devices.facts.get(&(device, Attribute::Name, "traffic", 0)).is_some();
+            devices.learn(device, Attribute::Name, "x", "traffic", (ts, party), &mut records, &mut counters);
+            if records.is_full() {
+                drop(records.cut(ts));
+            }
+            before
+        };
+        (0..FACTS as u64).for_each(|number| assert!(!say(number, 0)));
+        (0..FACTS as u64).step_by(2).for_each(|number| assert!(say(number, 5)));
+        (0..FACTS as u64 / 4).for_each(|number| assert!(!say(FACTS as u64 + number, 6)));
+        assert!((0..FACTS as u64).step_by(2).all(|number| say(number, 7)), "those that are still said stay");
+        assert_eq!(counters.devices_overflow, FACTS as u64 / 4);
+        assert!(devices.facts.len() <= FACTS);
     }
 }

@@ -280,7 +280,7 @@ impl Engine {
         let counters = self.decoder.counters.named().into_iter().chain(self.output.counters.named());
         let limited = self.output.violations_limited + self.output.shared.counters.violations_limited;
         let others = [("violations_limited", limited), ("neighbours_forgotten", self.neighbours.forgotten)];
-        let all = counters.chain(self.output.shared.counters.named()).chain(others);
+        let all = counters.chain(self.output.shared.counted().named()).chain(others);
         State {
             packets: self.packets,
             bytes: self.bytes,

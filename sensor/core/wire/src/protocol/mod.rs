@@ -81,6 +81,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What was counted so far.
+    pub fn counted(&self) -> Counters {
+        Counters { opcua_forgotten: self.opcua.forgotten(), ..self.counters }
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.points.bytes() + self.opcua.bytes() + self.devices.bytes()
@@ -98,7 +103,7 @@ pub struct Counters {
     pub points_overflow: u64,
     /// Violations not recorded because a conversation made too many in a short time.
     pub violations_limited: u64,
-    /// Device facts not recorded because the table of devices was full.
+    /// Device facts forgotten because the table of devices was full.
     pub devices_overflow: u64,
     /// Fingerprints not recorded because their device had shown many others.
     pub fingerprints_limited: u64,
@@ -119,13 +124,15 @@ pub struct Counters {
     /// PubSub messages of which only headers are decoded: actions, reserved types, announcements of applications and actions, and data set
     /// messages that only a configuration tells apart.
     pub pubsub_not_decoded: u64,
-    /// Metadata of data sets that was not taken in because there was no room.
+    /// Metadata of data sets that was not taken in because it is too large.
     pub pubsub_metadata_overflow: u64,
+    /// Names, points, definitions and data sets of OPC UA that were forgotten to make room for others.
+    pub opcua_forgotten: u64,
 }
 
 impl Counters {
     /// Names and values of what was not used, in fixed order; violations are counted together with the engine's own.
-    pub fn named(&self) -> [(&'static str, u64); 14] {
+    pub fn named(&self) -> [(&'static str, u64); 15] {
         [
             ("modbus_skipped_bytes", self.skipped_bytes),
             ("modbus_pending_overflow", self.pending_overflow),
@@ -141,6 +148,7 @@ impl Counters {
             ("pubsub_raw_fields", self.pubsub_raw_fields),
             ("pubsub_not_decoded", self.pubsub_not_decoded),
             ("pubsub_metadata_overflow", self.pubsub_metadata_overflow),
+            ("opcua_forgotten", self.opcua_forgotten),
         ]
     }
 }

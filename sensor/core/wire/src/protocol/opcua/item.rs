@@ -255,8 +255,8 @@ impl Items<'_, '_, '_, '_> {
         let Some(number) = number_row::number_of(value) else {
             return false;
         };
-        let Servers { polls, points, .. } = &mut self.context.shared.opcua;
-        if points.is_full() || at >= polls.len(poll) {
+        let Servers { polls, .. } = &mut self.context.shared.opcua;
+        if at >= polls.len(poll) {
             return false;
         }
         if !self.takes() {

@@ -69,6 +69,11 @@ pub struct Servers {
 }
 
 impl Servers {
+    /// Names, points, servers' definitions and data sets that were forgotten to make room for others.
+    pub fn forgotten(&self) -> u64 {
+        self.names.forgotten + self.points.forgotten + self.structures.forgotten + self.data_sets.forgotten
+    }
+
     /// Bytes held, but for what the conversations count themselves.
     pub fn bytes(&self) -> usize {
         let texts = self.node_texts.bytes() + self.number_texts.bytes() + self.spares.bytes() + self.room.bytes();

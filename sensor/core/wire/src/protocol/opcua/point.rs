@@ -14,8 +14,10 @@ use crate::record::{PartyKey, Records};
 
 /// How long an unchanged value stays silent: a minute in nanoseconds.
 pub const REFRESH_NS: i64 = 60_000_000_000;
-/// Points that may be held in all.
+/// Points that may be held in all; those without a row for longest make room.
 pub const POINTS: usize = 524_288;
+/// How many are forgotten at once: looking at all of them is too much to do for one.
+const FORGOTTEN: usize = POINTS / 16;
 
 /// Longest text of a number that is held: longer ones, of many digits with an exponent, are few.
 const TEXT_BYTES: usize = 21;
@@ -132,6 +134,8 @@ pub struct Points {
     all: Vec<Last>,
     index: HashTable<u32>,
     latest: u32,
+    /// Points that were forgotten to make room.
+    pub forgotten: u64,
 }
 
 impl Points {
@@ -140,13 +144,7 @@ impl Points {
         self.all.capacity() * size_of::<Last>() + self.index.capacity() * size_of::<u32>()
     }
 
-    /// Whether there is no room for another point.
-    #[inline]
-    pub fn is_full(&self) -> bool {
-        self.all.len() >= POINTS
-    }
-
-    /// What was seen of a point; nothing yet, where it is new. None: there is no room for it.
+    /// What was seen of a point; nothing yet, where it is new.
     #[inline]
     pub fn of(&mut self, server: Server, hash: u64) -> Option<&mut Last> {
         let is_it = |at: &u32| self.all.get(*at as usize).is_some_and(|last| last.hash == hash && last.server == server);
@@ -161,14 +159,15 @@ impl Points {
 
     #[inline(never)]
     fn find(&mut self, server: Server, hash: u64) -> Option<u32> {
-        let key = |last: &Last| FixedState::default().hash_one((last.server, last.hash));
         let wanted = FixedState::default().hash_one((server, hash));
-        let Self { all, index, .. } = self;
-        let is_it = |at: &u32| all.get(*at as usize).is_some_and(|last| last.hash == hash && last.server == server);
-        let at = match index.find(wanted, is_it) {
+        let is_it = |at: &u32| self.all.get(*at as usize).is_some_and(|last| last.hash == hash && last.server == server);
+        let at = match self.index.find(wanted, is_it) {
             Some(at) => *at,
-            None if all.len() >= POINTS => return None,
             None => {
+                if self.all.len() >= POINTS {
+                    self.forget();
+                }
+                let Self { all, index, .. } = self;
                 let at = u32::try_from(all.len()).unwrap_or(u32::MAX);
                 let (number, quality, shown) = (f64::NAN, Quality::Good, i64::MIN);
                 let (kind, bits, text, text_bytes) = (0, 0, [0; TEXT_BYTES], 0);
@@ -179,10 +178,34 @@ impl Points {
                 at
             }
         };
-        if let Some(latest) = all.get_mut(self.latest as usize) {
+        if let Some(latest) = self.all.get_mut(self.latest as usize) {
             latest.next = at;
         }
         Some(at)
+    }
+
+    /// Those go whose last row is oldest: a point that is read or notified has one each minute.
+    #[cold]
+    fn forget(&mut self) {
+        let mut shown: Vec<i64> = self.all.iter().map(|last| last.shown).collect();
+        shown.sort_unstable();
+        let latest = shown.get(FORGOTTEN).copied().unwrap_or(i64::MAX);
+        let mut left = FORGOTTEN;
+        self.all.retain(|last| {
+            let goes = left > 0 && last.shown <= latest;
+            left -= usize::from(goes);
+            !goes
+        });
+        self.forgotten += (FORGOTTEN - left) as u64;
+        self.latest = 0;
+        self.index.clear();
+        for (at, last) in (0..).zip(&mut self.all) {
+            last.next = at;
+        }
+        let Self { all, index, .. } = self;
+        for (at, last) in (0..).zip(all.iter()) {
+            index.insert_unique(key(last), at, |at| all.get(*at as usize).map_or(0, key));
+        }
     }
 
     /// Takes a value in and makes a row of it if it is new or due.
@@ -199,10 +222,35 @@ impl Points {
     }
 }
 
+fn key(last: &Last) -> u64 {
+    FixedState::default().hash_one((last.server, last.hash))
+}
+
 /// Adds a row of a point.
 #[inline]
 pub fn push(seen: &Seen<'_>, id: Name<'_>, records: &mut Records) {
     let Seen { name, number, access, status, .. } = *seen;
     let row = PointRow { id, name, number, access, quality: quality(status), protocol: PointProtocol::Opcua };
     records.point.push(seen.ts, seen.party, &row);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_point_takes_the_room_of_those_without_a_row_for_longest() {
+        let mut points = Points::default();
+        let here = Server(1);
+        let mut see = |hash: u64, number: f64, ts: i64| points.of(here, hash).unwrap().show(number, Quality::Good, ts);
+        (0..POINTS as u64).for_each(|hash| assert!(see(hash, 1.0, 0)));
+        (0..POINTS as u64).filter(|hash| hash % 2 == 0).for_each(|hash| assert!(see(hash, 2.0, 5)));
+        let (ts, more) = (6, (POINTS / 4) as u64);
+        (0..more).for_each(|hash| assert!(see(POINTS as u64 + hash, 1.0, ts)));
+        let known = (0..POINTS as u64).step_by(2).filter(|hash| !see(*hash, 2.0, ts)).count();
+        assert_eq!(known, POINTS / 2, "those with later rows stay");
+        assert!((0..more).all(|hash| !see(POINTS as u64 + hash, 1.0, ts)));
+        assert_eq!(points.forgotten, more);
+        assert!(points.all.len() <= POINTS);
+    }
 }

@@ -1,5 +1,7 @@
 //! What the fields of data sets are, as publishers announced it: names, and the types of raw fields (OPC 10000-14, 6.2.3.2).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -8,7 +10,7 @@ use crate::protocol::opcua::binary::structure::{DIMENSIONS, FIELDS, owned_name};
 use crate::protocol::opcua::binary::{Definition, Definitions, Field, NodeId, OwnedNodeId, Reader};
 use crate::protocol::opcua::subscription::Server;
 
-/// Data sets that may be held in all.
+/// Data sets that may be held in all; the one that was not used for longest makes room, for fields and data types too.
 pub const DATA_SETS: usize = 1_024;
 /// Fields that may be held in all.
 pub const DATA_SET_FIELDS: usize = 65_536;
@@ -29,6 +31,8 @@ pub struct DataSet {
     /// Data types that it has of its own.
     own: Option<Box<Definitions>>,
     own_types: usize,
+    /// When it was used last.
+    used: AtomicU64,
 }
 
 /// Data sets of all publishers, by publisher and writer.
@@ -39,6 +43,10 @@ pub struct DataSets {
     types: usize,
     /// Data types of the specification.
     standard: Definitions,
+    /// Uses so far.
+    uses: AtomicU64,
+    /// Data sets that were forgotten to make room.
+    pub forgotten: u64,
 }
 
 impl DataSets {
@@ -49,28 +57,43 @@ impl DataSets {
 
     /// A publisher announced what a writer's data set is. Returns whether there was room.
     pub fn learn(&mut self, publisher: Server, writer: u16, told: &DataSetMetaData<'_>) -> bool {
-        if let Some(before) = self.all.remove(&(publisher, writer)) {
-            self.fields = self.fields.saturating_sub(before.fields.len());
-            self.types = self.types.saturating_sub(before.own_types);
-        }
+        self.remove((publisher, writer));
         let types = told.structures.len().saturating_add(told.enumerations.len());
-        let has_room = self.all.len() < DATA_SETS
-            && told.fields.len() <= FIELDS
-            && self.fields.saturating_add(told.fields.len()) <= DATA_SET_FIELDS
-            && self.types.saturating_add(types) <= DATA_TYPES;
-        if !has_room {
+        if told.fields.len() > FIELDS || types > DATA_TYPES {
             return false;
         }
-        let data_set = DataSet::of(told, types);
+        while self.all.len() >= DATA_SETS
+            || self.fields.saturating_add(told.fields.len()) > DATA_SET_FIELDS
+            || self.types.saturating_add(types) > DATA_TYPES
+        {
+            let used = |((Server(server), writer), set): &(&(Server, u16), &DataSet)| {
+                (set.used.load(Ordering::Relaxed), *server, *writer)
+            };
+            let Some((oldest, _)) = self.all.iter().min_by_key(used) else { return false };
+            self.remove(*oldest);
+            self.forgotten += 1;
+        }
+        let mut data_set = DataSet::of(told, types);
+        let uses = self.uses.get_mut();
+        *uses += 1;
+        *data_set.used.get_mut() = *uses;
         self.fields += data_set.fields.len();
         self.types += types;
         self.all.insert((publisher, writer), data_set);
         true
     }
 
+    fn remove(&mut self, of: (Server, u16)) {
+        if let Some(before) = self.all.remove(&of) {
+            self.fields = self.fields.saturating_sub(before.fields.len());
+            self.types = self.types.saturating_sub(before.own_types);
+        }
+    }
+
     /// The data set of a writer, and the definitions that its fields need.
     pub fn get(&self, publisher: Server, writer: u16) -> Option<(&DataSet, &Definitions)> {
         let data_set = self.all.get(&(publisher, writer))?;
+        data_set.used.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         Some((data_set, data_set.own.as_deref().unwrap_or(&self.standard)))
     }
 }
@@ -110,7 +133,14 @@ impl DataSet {
                 is_optional: false,
             }
         });
-        Self { name: owned_name(told.name), fields: fields.collect(), major: told.major, own, own_types }
+        Self {
+            name: owned_name(told.name),
+            fields: fields.collect(),
+            major: told.major,
+            own,
+            own_types,
+            used: AtomicU64::default(),
+        }
     }
 }
 
