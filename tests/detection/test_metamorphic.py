@@ -44,7 +44,7 @@ HAPPENS: Final = (
 )  # fmt: skip
 """Minutes after the beginning, and what happens then."""
 
-COMPARES: Final = {"opcua_write_by_second_session"}
+COMPARES: Final = {"opcua_write_by_second_session", "point_value_jumps"}
 """Rules that compare with what the same file showed before: what another file showed, they have not seen."""
 
 SITE_TEXT: Final = (Path(__file__).resolve().parents[2] / "deploy" / "demo" / "site.yml").read_text(encoding="utf-8")
