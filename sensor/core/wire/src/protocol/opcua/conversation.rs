@@ -582,7 +582,9 @@ impl Opcua {
         let longest = service == Some(Service::Publish);
         let waits = if longest { LONGEST_TIMEOUT_NS } else { timeout(&message.body) };
         let deadline = message.end.saturating_add(waits);
-        self.wake = self.wake.or(Some(message.end.saturating_add(RESPONSE_TIMEOUT_NS)));
+        if self.pending.is_empty() || self.wake.is_none() {
+            self.wake = Some(message.end.saturating_add(RESPONSE_TIMEOUT_NS));
+        }
         self.pending.push_back(Pending { message, deadline });
     }
 
@@ -955,7 +957,8 @@ impl Conversation for Opcua {
         if self.parked.is_some() {
             return Some(i64::MIN);
         }
-        [self.wake, self.client.assembly.deadline(), self.service.assembly.deadline()].into_iter().flatten().min()
+        let wake = self.wake.filter(|_| !self.pending.is_empty());
+        [wake, self.client.assembly.deadline(), self.service.assembly.deadline()].into_iter().flatten().min()
     }
 
     fn expire(&mut self, now: i64, context: &mut Context<'_>) {
