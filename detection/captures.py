@@ -73,7 +73,7 @@ LEARNING_NS: Final = 60 * 1_000_000_000
 """A capture that is shorter teaches nothing."""
 
 
-def _beginning(capture: str, epoch: str) -> State:
+def beginning(capture: str, epoch: str) -> State:
     """The state before a capture: a provisional baseline is learned from its beginning, where it is a file and long enough."""
     span = None if capture == STANDARD_INPUT else capture_span(capture)
     if span is None:
@@ -127,7 +127,7 @@ def detect(
     What is normal is learned from the capture's own beginning where it is not given.
     """
     reader = Reader(capture, site=pipeline.site.site, sensor=LOCAL_SENSOR)
-    state = _beginning(capture, reader.epoch) if normal is None else State({(LOCAL_SENSOR, reader.epoch): known(normal)})
+    state = beginning(capture, reader.epoch) if normal is None else State({(LOCAL_SENSOR, reader.epoch): known(normal)})
     latest: dict[str, Alert] = {}
     for cut in cuts(reader, pipeline.site.site):
         progress(reader)

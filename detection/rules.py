@@ -110,14 +110,14 @@ class RuleDetector:
         findings: Findings = {name: rows for name, rows in matches.items() if self.rules[name].alerts}
         for name in self._order:
             window = self.windows[name]
-            sources = [matches[source].with_columns(source=pl.lit(source)) for source in window.rules if source in matches]
+            sources = [_of_source(matches[source], source) for source in window.rules if source in matches]
             if not sources:
                 continue
             rows = pl.concat(sources, how="diagonal_relaxed") if len(sources) > 1 else sources[0]
-            outcome = correlate.step(window, kept.get(self._keys[name]), rows.drop("count", strict=False))
+            outcome = correlate.step(window, kept.get(self._keys[name]), rows)
             kept[self._keys[name]] = outcome.state
             forgotten += outcome.forgotten
-            if outcome.fired.height:
+            if outcome.fired is not None and outcome.evidence is not None:
                 matches[name] = outcome.fired.drop("source", "given")
                 if self.rules[name].alerts:
                     found = outcome.evidence
@@ -227,6 +227,12 @@ class RuleDetector:
         for name in self.windows:
             visit(name)
         return ordered
+
+
+def _of_source(rows: pl.DataFrame, source: str) -> pl.DataFrame:
+    """A rule's rows with the rule's name, for a correlation; what an earlier correlation counted is left out."""
+    name = pl.Series("source", [source]).new_from_index(0, rows.height)
+    return (rows.drop("count") if "count" in rows.columns else rows).hstack([name])
 
 
 class _Table:

@@ -62,9 +62,9 @@ class Window:
 class Outcome:
     """What a step of a correlation gave."""
 
-    fired: pl.DataFrame
-    """Rows at which a window fired, with the count in a column `count`."""
-    evidence: pl.DataFrame
+    fired: pl.DataFrame | None
+    """Rows at which a window fired, with the count in a column `count`; None where none did."""
+    evidence: pl.DataFrame | None
     """All rows that belong to a window that fired and were not given before, with KNOWN; holds the fired rows too."""
     state: pl.DataFrame
     forgotten: int
@@ -76,24 +76,23 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
 
     The state's rows have `given` in addition: whether they were evidence already.
     """
-    fresh = rows.with_columns(given=pl.lit(value=False), new=pl.lit(value=True))
-    joined = (
-        fresh
-        if state is None or state.is_empty()
-        else pl.concat([state.with_columns(new=pl.lit(value=False)), fresh], how="diagonal_relaxed")
-    )
+    # Most traffic ends in `_quiet`: few calls there, for each costs as much as thousands of rows.
+    fresh = rows.hstack([pl.Series("given", np.zeros(rows.height, np.bool_))])
+    joined = fresh if state is None or state.is_empty() else _joined(state, fresh)
     if joined.is_empty():
-        empty = joined.drop("new").with_columns(_counted(window), **dict.fromkeys(KNOWN, pl.lit(0, pl.Int64)))
-        return Outcome(empty, empty, joined.drop("new"), 0)
+        return Outcome(None, None, joined, 0)
     if not _ordered(joined):
         # A record that several rules match keeps the order in which the correlation names them.
-        joined = joined.sort(ORDER, maintain_order=True)
+        order = np.zeros(joined.height, np.bool_)
+        order[joined.height - fresh.height :] = True
+        joined = joined.hstack([pl.Series("new", order)]).sort(ORDER, maintain_order=True)
     last = int(joined.item(-1, "event"))
     quiet = _quiet(window, joined)
     if quiet is not None:
-        kept, forgotten = _bounded(quiet.drop("new").filter(pl.col("event") > last - window.span_ns))
-        nothing = joined.clear().drop("new").with_columns(_counted(window))
-        return Outcome(nothing, nothing.with_columns(pl.lit(0, pl.Int64).alias(name) for name in KNOWN), kept, forgotten)
+        kept, forgotten = _bounded(_recent(quiet.drop("new") if "new" in quiet.columns else quiet, last - window.span_ns))
+        return Outcome(None, None, kept, forgotten)
+    if "new" not in joined.columns:
+        joined = joined.hstack([pl.Series("new", np.arange(joined.height) >= joined.height - fresh.height)])
     marked = _fire(window, joined)
     drop = ["new", "fired", "due"]
     fired = marked.filter("fired", "new").drop(*drop, *KNOWN)
@@ -103,13 +102,19 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
         evidence = evidence.unique(["sequence", "row"], keep="first", maintain_order=True)
     recent = marked.filter(pl.col("event") > last - window.span_ns).with_columns(given=pl.col("given") | pl.col("due"))
     kept, forgotten = _bounded(_keep(window, recent.drop(*drop, "count", *KNOWN, AMOUNT, strict=False)))
-    return Outcome(fired, evidence, kept, forgotten)
+    return Outcome(fired, evidence, kept, forgotten) if fired.height else Outcome(None, None, kept, forgotten)
 
 
-def _counted(window: Window) -> list[pl.Expr]:
-    """What a window says of itself, for frames without rows."""
-    measured = [pl.lit(None, pl.Float64).alias(AMOUNT)] if window.measure is not None else []
-    return [pl.lit(0, pl.Int64).alias("count"), *measured]
+def _joined(state: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+    """What is remembered, and what is new behind it."""
+    alike = state.schema == fresh.schema
+    return pl.concat([state, fresh], how="vertical" if alike else "diagonal_relaxed", rechunk=False)
+
+
+def _recent(rows: pl.DataFrame, after: int) -> pl.DataFrame:
+    """The rows later than a time."""
+    recent = rows.get_column("event").to_numpy() > after
+    return rows if recent.all() else rows.filter(pl.Series(recent))
 
 
 def _bounded(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks import live, open_flows
+from tests.benchmarks import detection, live, open_flows
 from tests.benchmarks.captures import folder, generated
 from tests.benchmarks.replay import wire
 
@@ -162,6 +162,7 @@ def main() -> None:
     print(f"\n{table([ours, theirs], theirs)}")
     made = json.loads(ours.output)
     print(f"OPC UA: {made['rows']:,} rows, {made['bytes'] / 1e6:.0f} MB of Arrow; {ours.rate / theirs.rate:.0f} x tshark\n")
+    print("\n".join(detection.lines()) + "\n")
     memory = [subject("records", captures[packets], packets) for packets in MEMORY_PACKETS]
     print(
         "memory reading a file: "
