@@ -51,7 +51,8 @@ def beyond(known: pl.DataFrame, rows: pl.DataFrame, scale: Scale, *, learns: boo
     Args:
         known: extremes before, with the columns of SCHEMA.
         rows: `key`, `value` and `event`, in order; more columns are carried along. With a column `judged` it is that which is
-            compared with earlier values; a row without a value is judged only.
+            compared with earlier values; a row without a value is judged only. With a column `earlier`, the same of the row
+            before in one stretch, its score is given as `score before`.
         scale: the unit of scores.
         learns: whether things that are not known are taken in; otherwise they are passed over.
 
@@ -105,13 +106,18 @@ def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.Data
         )
         .filter((pl.col("n") >= scale.mature) & (pl.col("high") <= scale.most))
     )
-    over = pl.col("judged") - pl.col("high")
-    under = pl.col("low") - pl.col("judged")
-    excess = over if scale.sides == "upper" else pl.max_horizontal(over, under)
     width = pl.col("high") if scale.sides == "upper" else pl.col("high") - pl.col("low")
     unit = pl.max_horizontal(
         width, pl.lit(scale.least), scale.share * pl.max_horizontal(pl.col("low").abs(), pl.col("high").abs())
     )
-    known_windows = (pl.col("event") - pl.col("first")) / WINDOW_NS
-    score = pl.min_horizontal(excess / pl.when(unit > 0).then(unit).otherwise(1.0), pl.col("n").cast(pl.Float64), known_windows)
-    return running.filter(excess > 0).with_columns(score=score).drop("n", "first")
+    unit = pl.when(unit > 0).then(unit).otherwise(1.0)
+    most = pl.min_horizontal(pl.col("n").cast(pl.Float64), (pl.col("event") - pl.col("first")) / WINDOW_NS)
+
+    def excess(judged: str) -> pl.Expr:
+        over, under = pl.col(judged) - pl.col("high"), pl.col("low") - pl.col(judged)
+        return over if scale.sides == "upper" else pl.max_horizontal(over, under)
+
+    scored = {"score": pl.min_horizontal(excess("judged") / unit, most)}
+    if "earlier" in rows.columns:
+        scored["score before"] = pl.min_horizontal(excess("earlier").fill_null(-math.inf) / unit, most)
+    return running.filter(excess("judged") > 0).with_columns(**scored).drop("n", "first")

@@ -20,7 +20,7 @@ SCALES: Final[Mapping[str, Scale]] = {
     # A constant that changes is outside by as much as it moves: in units of 2 % of itself, or of 1 where it was 0.
     "value": Scale("both", share=0.02),
     "step": Scale("upper"),
-    "steady": Scale("upper", least=120.0, most=600.0),
+    "steady": Scale("upper", least=60.0, most=600.0),
     # A share of the value.
     "readers": Scale("upper", least=0.02),
 }
@@ -110,11 +110,12 @@ def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.Da
     steady = ((pl.col("ts") - pl.col("since")) / 1e9).clip(0)
     # A time is over when the value changes; until then it is judged each minute and counts for nothing.
     over = pl.when(pl.col("step") > 0).then(steady.shift())
-    known = told.with_columns(steady=steady, over=over).filter("fresh")
+    earlier = pl.when(pl.col("since") == pl.col("since").shift()).then(steady.shift())
+    known = told.with_columns(steady=steady, over=over, earlier=earlier).filter("fresh")
     found = {
         "value": known.select(*named, value="number"),
         "step": known.filter(pl.col("step") > 0).select(*named, value="step"),
-        "steady": known.select(*named, value="over", judged="steady"),
+        "steady": known.select(*named, "earlier", value="over", judged="steady"),
         "readers": known.select(*named, value=pl.when("other").then(differs).otherwise(0.0).fill_nan(0.0)),
     }
     rest = carried.join(latest.select("server", "point"), on=["server", "point"], how="anti")

@@ -27,6 +27,10 @@ _PLACE: Final = ("unit", "function", "address")
 
 def judged(model: str, outside: pl.DataFrame, history: History, most: float) -> pl.DataFrame:
     """The rows that a model found outside with a p-value of at most `most`."""
+    if "score before" in outside.columns:
+        # What goes on is told when it becomes rare enough, and not again each minute.
+        before, _ = history.p_values(model, outside.get_column("score before"))
+        outside = outside.filter(before > most)
     p, extrapolated = history.p_values(model, outside.get_column("score"))
     at_end = model in {"volume", "response"}
     return outside.with_columns(p, extrapolated, model=pl.lit(model), block=(pl.col("event") - at_end) // WINDOW_NS).filter(

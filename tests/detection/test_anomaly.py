@@ -136,6 +136,28 @@ def test_a_point_that_never_changed_and_was_seen_a_short_time_only_supports_no_h
     assert rows.is_empty()
 
 
+def frozen(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that a sensor writes of a point: when it changes, and once a minute."""
+    kept: list[dict[str, Any]] = []
+    last: tuple[float, int] = (-1.0, 0)
+    for record in records:
+        if "point.id" in record and record["point.number"] == last[0] and record["ts"] - last[1] < 60 * SECOND:
+            continue
+        kept.append(record)
+        last = (record["point.number"], record["ts"]) if "point.id" in record else last
+    return kept
+
+
+def test_a_value_that_is_frozen_is_told_once_and_again_when_it_freezes_anew() -> None:
+    spans = [range(800, 850), range(1_000, 1_200)]
+    records = polls(2 * LEARNED, of=lambda turn: 400 if any(turn in span for span in spans) else 400 + turn % 5)
+    for borders in ([], range(0, 3_000, 7)):
+        _, rows = anomalies(frozen(records), borders)
+        steady = rows.filter(pl.col("anomaly.model") == "steady")
+        turns = [(int(moment.timestamp()) - START // SECOND) // 10 for moment in steady.get_column("ts").to_list()]
+        assert [[turn in span for span in spans] for turn in turns] == [[True, False], [False, True]]
+
+
 def test_the_order_in_which_a_client_asks_is_learned() -> None:
     records = polls(2 * LEARNED)
     twice = request(1.5 * LEARNED + 5, address=100, quantity=1)
