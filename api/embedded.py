@@ -25,13 +25,14 @@ from collector.dead_letters import DeadLetters
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
+from detection.baseline.inbox import Inbox
 from detection.control import SENSOR as CONTROL_SENSOR
 from detection.control import Control
 from detection.pipeline import Pipeline
 from detection.ruleset import RuleFiles
+from detection.worker import CHECKPOINT_FILE, Counters, LiveRules, Worker
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
-from detection.worker import Counters, LiveRules, Worker
 from sensor.control import CONTROL, Requests
 from sensor.spool import Spool
 from sensor.tables import LOCAL_SENSOR
@@ -76,11 +77,12 @@ class Embedded:
             self._records, services.records, DeadLetters(folder / system.DEAD_LETTERS), on_gap=self._gap, on_failure=self._failure
         )
         downwards = LocalStream(folder / CONTROL, spools[2])
-        control = Control(downwards)
+        control = Control(downwards, Inbox(folder))
         pipeline, rules = detectors
-        checkpoint = folder / system.CHECKPOINTS / "detection.json"
         shards = len(os.sched_getaffinity(0))
-        self._worker = Worker(self._records, self._alerts, pipeline, checkpoint, control, rules=rules, shards=shards)
+        self._worker = Worker(
+            self._records, self._alerts, pipeline, folder / CHECKPOINT_FILE, control, rules=rules, shards=shards
+        )
         ring = None if packets is None else (Path(packets[0]), packets[1])
         self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
         self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
@@ -170,7 +172,7 @@ def embedded(
     """The parts of a system on its data folder, not started yet. Raises as `Embedded` does."""
     folder = services.settings.data
     with ExitStack() as stack:
-        (folder / system.CHECKPOINTS).mkdir(mode=0o700, exist_ok=True)
+        (folder / CHECKPOINT_FILE).parent.mkdir(mode=0o700, exist_ok=True)
         records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
         alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
         control = stack.enter_context(Spool(folder / CONTROL, sensor=CONTROL_SENSOR, site=site.site))

@@ -39,9 +39,6 @@ ALERTS: Final = "alerts"
 DEAD_LETTERS: Final = "dead-letters"
 """Folder of batches that could not be stored."""
 
-CHECKPOINTS: Final = "checkpoints"
-"""Folder of detection's checkpoints."""
-
 
 class FolderError(Exception):
     """The system cannot be opened. The text is one line that says what to do."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,6 +13,7 @@ from detection.anomaly.extremes import WINDOW_NS
 from detection.anomaly.learned import members, state_of
 from detection.anomaly.state import AnomalyState
 from detection.baseline.detector import BaselineState, step
+from detection.baseline.normality import Normality
 from detection.pipeline import RunState, State
 from sensor._core import Reader, capture_span
 from sensor.tables import LOCAL_SENSOR
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from detection.alerts import Alert
-    from detection.baseline.normality import Normality
     from detection.pipeline import Pipeline
     from sensor._core import Batch
 
@@ -103,19 +102,12 @@ def learn(capture: str, site: str, progress: Callable[[Reader], None] = lambda _
         progress(reader)
         state, _ = step(state, cut)
         models, _ = model(models, cut)
-    normal = state.normal
-    if capture == STANDARD_INPUT and normal.facts.height:
-        start, until = (int(getattr(normal.facts.get_column(name), end)()) for name, end in (("event", "min"), ("seen", "max")))
-    learned = replace(
-        normal,
-        start=start,
-        until=until,
-        learned_ns=until - start,
-        phase="proposed",
-        site=site,
-        sources=(capture,),
-        extras=members(models),
-    )
+    facts = state.whole.facts
+    if capture == STANDARD_INPUT and facts.height:
+        start, until = (int(getattr(facts.get_column(name), end)()) for name, end in (("event", "min"), ("seen", "max")))
+    learned = Normality(
+        facts, start, until, until - start, "proposed", site, (capture,), extras=members(models)
+    ).with_rare_apart()
     return learned, reader.warnings
 
 

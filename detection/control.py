@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from collector.stream import Position
+from detection.baseline.decisions import Decision
 from detection.publish import Publisher
 from detection.ruleset import Ruleset
 from detection.site import Site
@@ -23,11 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.stream import Stream
+    from detection.baseline.inbox import Inbox
     from sensor.control_records import EvidenceRequest
     from sensor.packets import Statement
 
 SITE: Final = "site"
 """Kind of a record that holds the site's facts."""
+
+NORMAL: Final = "normal"
+"""Kind of a record that holds a decision about what is normal."""
 
 RULES: Final = "rules"
 """Kind of a record that holds a version of the rules, whole."""
@@ -61,10 +66,24 @@ class EffectiveRules:
     position: Position
 
 
-class Control:
-    """The stream of control records."""
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision about what is normal, and the place in the stream of records from which it holds."""
 
-    def __init__(self, stream: Stream) -> None:
+    decision: Decision
+    position: Position
+
+
+class Control:
+    """The stream of control records.
+
+    Args:
+        stream: the stream.
+        inbox: people's decisions that wait until it is known from which place each holds; None where nobody decides.
+    """
+
+    def __init__(self, stream: Stream, inbox: Inbox | None = None) -> None:
+        self.inbox = inbox
         self._stream = stream
         self._publisher = Publisher(stream, SENSOR, secrets.token_hex(16), "control")
         self._turn = threading.Lock()
@@ -78,6 +97,15 @@ class Control:
         """All versions of the rules so far, in the order in which they took effect. Raises StreamError."""
         rows = self._rows(RULES)
         return [EffectiveRules(Ruleset.from_text(row["content"]), Position.from_json(row["position"])) for row in rows]
+
+    def decisions(self) -> list[Decided]:
+        """All decisions about what is normal so far, in the order in which they took effect. Raises StreamError."""
+        rows = self._rows(NORMAL)
+        return [Decided(Decision.from_json(row["content"]), Position.from_json(row["position"])) for row in rows]
+
+    def decide(self, decided: Decided) -> None:
+        """Write down that a decision holds from a place on; durable on return. Raises StreamError."""
+        self._publish(NORMAL, decided.decision.id, decided.position, decided.decision.to_json(), "")
 
     def publish_rules(self, effective: EffectiveRules, site: str) -> None:
         """Write down that a version of the rules holds from a place on; durable on return. Raises StreamError."""

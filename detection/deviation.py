@@ -17,12 +17,22 @@ from sensor.tables import TABLES as RECORD_TABLES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KINDS: Final = ("program", "writer", "written_point", "conversation", "operation", "block")
+KINDS: Final = (
+    "program", "writer", "server_certificate", "client_certificate", "security", "user", "application", "written_point",
+    "conversation", "operation", "block", "hardware", "device", "hour", "rare_in_learning", "overflow",
+)  # fmt: skip
 """What can be new, in falling order of weight: of one record only the first that holds is told.
 
 program: a client that changes programs or states of a controller in this way. writer: a client that writes to this unit.
-written_point: a point that this client did not write. conversation: a client that talks to this server in this protocol.
-operation: a function or service that this client did not ask this unit for. block: an address or node that it did not read.
+server_certificate, client_certificate: another certificate than this server, or client, showed. security: another policy or
+mode of a secure channel than between these two. user: another user than this client had here. application: another application
+than this client said that it is. written_point: a point that this client did not write. conversation: a client that talks to
+this server in this protocol. operation: a function or service that this client did not ask this unit for. block: an address or
+node that it did not read. hardware: another hardware address than answered for this address, or an address that nobody had.
+device: a device that says something else of itself. hour: a client at an hour of the week at which it never was.
+
+rare_in_learning: what was seen while learning and was rare against its peers; told when learning ends.
+overflow: more that is new than is looked at; about ourselves.
 """
 
 PHASES: Final = ("provisional", "proposed", "enforced")
@@ -57,6 +67,13 @@ DEVIATION: Final = Table(
             "whether the client answered others before and never asked, as a controller does (names, time and the like apart)",
             nullable=False,
         ),
+        Column(
+            "deviation.server_role",
+            "choice",
+            "what the server was before: same: it answered in this protocol; other: in others only; client: it only asked; new: "
+            "never seen",
+            values=("same", "other", "client", "new"),
+        ),
         Column("deviation.known", "text", "what is normal in its place, most frequent first, at most eight"),
         Column("deviation.last_normal", "timestamp", "when that was last seen"),
         Column("deviation.period", "duration", "how long normality was learned", nullable=False),
@@ -66,6 +83,8 @@ DEVIATION: Final = Table(
             "estimated share of records that were the first of their kind, had everything stayed as it was (Good and Turing)",
             nullable=False,
         ),
+        Column("deviation.count", "u64", "records of what was rare while learning"),
+        Column("deviation.things", "u64", "addresses, nodes or servers of what was rare while learning"),
         Column("deviation.confidence", "f64", "0 to 1: how complete normality is; a factor of the rule's own", nullable=False),
     ),
 )  # fmt: skip

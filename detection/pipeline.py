@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import polars as pl
@@ -19,9 +19,10 @@ from collector.store import RecordBatch
 from detection.anomaly import checkpoint
 from detection.anomaly.detector import step as model
 from detection.anomaly.table import ANOMALY
+from detection.baseline.decisions import Scope
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
-from detection.baseline.normality import Normality
+from detection.baseline.normality import Normality, read_facts
 from detection.budget import Spent
 from detection.deviation import DEVIATION
 from detection.grouping import AlertState, group
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
     from detection.anomaly.state import AnomalyState
+    from detection.baseline.decisions import Decision
     from detection.opened import Place
+    from detection.rules import Findings
     from detection.ruleset import Ruleset
     from detection.sigma.rule import Rule
     from detection.site import Site
@@ -144,17 +147,16 @@ def _anomaly(content: dict[str, Any]) -> AnomalyState:
 
 
 def _baseline_fields(state: BaselineState) -> dict[str, Any]:
-    return {
-        "normal": state.normal.said,
-        "facts": _encode(state.normal.facts),
-        "learns": state.learns,
-        "forgotten": state.forgotten,
-    }
+    frames = {"facts": _encode(state.normal.facts), "pending": _encode(state.pending)}
+    rest = {each.name: getattr(state, each.name) for each in fields(state) if each.name not in {"normal", "pending", "scopes"}}
+    return {"normal": state.normal.said, **frames, **rest, "scopes": [asdict(scope) for scope in state.scopes]}
 
 
 def _baseline(content: dict[str, Any]) -> BaselineState:
     normal = Normality.of(_decode(content["facts"]), content["normal"])
-    return BaselineState(normal, bool(content["learns"]), int(content["forgotten"]))
+    scopes = tuple(Scope(**scope) for scope in content["scopes"])
+    rest = {name: value for name, value in content.items() if name not in {"normal", "facts", "pending", "scopes"}}
+    return BaselineState(normal=normal, pending=read_facts(_decode(content["pending"])), scopes=scopes, **rest)
 
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:
@@ -221,6 +223,12 @@ class Pipeline:
         told += own_alerts(OVERRIDE_UNFIT, unfit_overrides(rules, site), ruleset.changed)
         return cls.of(rules, site), told
 
+    def _unless_learned(self, findings: Findings, known_from: int) -> Findings:
+        """Findings without those that count only where nobody knows what is normal, from when on it is known."""
+        early = pl.col("event") < known_from
+        learned = {name: self.detector.rules[name].section.unless_learned for name in findings}
+        return {name: rows.filter(early) if learned[name] else rows for name, rows in findings.items()}
+
     def step(self, state: State, batches: Sequence[RecordBatch]) -> tuple[State, list[Alert]]:
         """Take the batches of whole cuts in, in order of sequence within each run; the alerts that are new or have grown."""
         parts: dict[Run, list[RecordBatch]] = {}
@@ -233,11 +241,19 @@ class Pipeline:
             upserts += grown
         return state, upserts
 
-    def step_run(self, before: RunState, run: Run, taken: Sequence[RecordBatch]) -> tuple[RunState, list[Alert]]:
-        """Take the batches of whole cuts of one run in. Nothing else counts, so that runs may be worked on side by side."""
+    def step_run(
+        self, before: RunState, run: Run, taken: Sequence[RecordBatch], decisions: Sequence[Decision] | None = None
+    ) -> tuple[RunState, list[Alert]]:
+        """Take the batches of whole cuts of one run in. Nothing else counts, so that runs may be worked on side by side.
+
+        `decisions` are all that people decided about what is normal and that hold for these batches, in order; where they are
+        given, even if there are none, what is normal is learned live.
+        """
         baseline, derived = before.baseline, list[RecordBatch]()
+        if baseline is None and decisions is not None:
+            baseline = BaselineState.live(self.site.site)
         if baseline is not None:
-            baseline, deviations = learn(baseline, taken)
+            baseline, deviations = learn(baseline, taken, decisions or (), self.site.learning)
             derived = [_derived(taken[-1].header, DEVIATION.name, deviations)]
         anomaly = before.anomaly
         if anomaly is not None:
@@ -245,7 +261,7 @@ class Pipeline:
             derived.append(_derived(taken[-1].header, ANOMALY.name, anomalies))
         rules, findings = self.detector.step(before.rules, [*taken, *derived])
         if baseline is not None:
-            findings = {name: rows for name, rows in findings.items() if not self.detector.rules[name].section.unless_learned}
+            findings = self._unless_learned(findings, baseline.known_from)
         alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
         return RunState(rules, alerts, baseline, anomaly), grown
 

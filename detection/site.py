@@ -13,6 +13,7 @@ A site file:
       point_ranges: {"holding:100@1": [0, 4000]}
     critical: {"10.0.0.20": 2.0}
     budget: 144/day,10/10min
+    learning: {least_hours: 24, most_hours: 336}
     rules:
       second_client_for_unit: {enabled: false, reason: "two HMIs by design"}
       address_sweep: {threshold: 400, reason: "the historian reads all maps at night"}
@@ -107,6 +108,17 @@ class Override(BaseModel):
     """Why, for whoever looks at it in a year."""
 
 
+class Learning(BaseModel):
+    """When live learning of what is normal ends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    least_hours: int = Field(default=24, ge=1, le=8760)
+    """Hours with records that are learned from at least."""
+    most_hours: int = Field(default=336, ge=1, le=8760)
+    """And at most, however much is still new."""
+
+
 class Site(BaseModel):
     """Facts of one site."""
 
@@ -124,6 +136,9 @@ class Site(BaseModel):
     """Devices and points that matter more (or less): address or point identifier → factor of the rank, else 1."""
     false_alarms_a_day: float = Field(default=FALSE_ALARMS_A_DAY, gt=0, le=1_000)
     """Minutes with a false alarm that all models of `detection/anomaly` together may have in a day."""
+
+    learning: Learning = Field(default_factory=Learning)
+    """When live learning of what is normal ends."""
 
     budget: str = ""
     """How many alerts people can look at, as in `144/day,10/10min`; empty: any number."""

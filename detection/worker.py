@@ -20,7 +20,7 @@ from collector.records import Undecodable, decode
 from collector.store import RecordBatch
 from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
-from detection.control import Effective, EffectiveRules, at, later
+from detection.control import Decided, Effective, EffectiveRules, at, later
 from detection.own_alerts import not_reloaded
 from detection.pipeline import RUNS, Pipeline, RunState, State
 from detection.publish import Publisher
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from collector.stream import BatchHeader, Consumer, Run, Stream
     from detection.alerts import Alert
+    from detection.baseline.decisions import Decision
     from detection.control import Control
     from detection.ruleset import RuleFiles, Ruleset
 
@@ -42,6 +43,9 @@ CONSUMER: Final = "detection"
 
 SENSOR: Final = "detection"
 """Name under which alerts are published."""
+
+CHECKPOINT_FILE: Final = Path("checkpoints", "detection.json")
+"""The checkpoint in a data folder."""
 
 POLL_SECONDS: Final = 0.25
 """How long to wait for batches before looking whether to stop."""
@@ -55,7 +59,7 @@ CHECKPOINT_SHARE: Final = 10
 RELOAD_SECONDS: Final = 1.0
 """How often the files of the rules are looked at; a change is taken over at the second look that finds it settled."""
 
-CHECKPOINT_FORMAT: Final = 9
+CHECKPOINT_FORMAT: Final = 10
 """Version of the checkpoint's content."""
 
 CUT_BATCHES: Final = 64
@@ -107,10 +111,11 @@ class _Cut:
     run: Run
     batches: list[RecordBatch]
     pipeline: Pipeline
+    decisions: Sequence[Decision] | None
 
     def step(self, before: RunState) -> tuple[RunState, list[Alert]]:
         """What comes of it."""
-        return self.pipeline.step_run(before, self.run, self.batches)
+        return self.pipeline.step_run(before, self.run, self.batches, self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,22 @@ class CheckpointError(Exception):
     """A checkpoint cannot be used. The text is one line that says what to do."""
 
 
+def read_checkpoint(file: Path) -> tuple[Position, State, str]:
+    """Position, state and epoch of the alerts in a checkpoint. Raises FileNotFoundError; CheckpointError for a damaged one."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error}); move it away to detect anew from the records") from error
+    try:
+        if content["format"] != CHECKPOINT_FORMAT:
+            raise CheckpointError(f"{file}: of another version; move it away to detect anew from the records")
+        return Position.from_json(content["position"]), State.from_json(content["state"]), str(content["epoch"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: damaged ({error}); move it away to detect anew from the records") from error
+
+
 class Worker:
     """Runs detection over a stream of records and publishes alerts.
 
@@ -136,8 +157,8 @@ class Worker:
         alerts: where alerts are published.
         pipeline: the detectors.
         checkpoint: file of the checkpoint; its folder exists.
-        control: where the versions of the site's facts and of the rules are written down, each with the place from which it
-            holds. Without it the pipeline's own hold throughout.
+        control: where the versions of the site's facts and of the rules, and what people decide of what is normal, are written
+            down, each with the place from which it holds. Without it the pipeline's own hold throughout, and nothing is learned.
         rules: where the pipeline's rules come from; looked at while the loop runs. None: they never change.
         shards: runs that are worked on side by side. What comes of it does not depend on it.
     """
@@ -168,6 +189,9 @@ class Worker:
         version = self._versions[-1].rules.version if self._versions else ""
         self._pipelines = {(pipeline.site.version, version): pipeline}
         self._reached = dict(self._position.offsets)
+        self._decided = [] if control is None else control.decisions()
+        # What lies before may have been worked on before a crash, and must come out as it did then.
+        self._repeated = records.end().offsets
         self._done: list[_Cut] = []
         self._looked = time.monotonic()
         if rules is not None:
@@ -255,6 +279,7 @@ class Worker:
         with self._records.subscribe(CONSUMER, self._position) as consumer:
             while self._work(consumer, 0):
                 pass
+            self._take_up()
             self._save()
             consumer.commit(self._position)
 
@@ -265,6 +290,7 @@ class Worker:
 
     def _work(self, consumer: Consumer, timeout_seconds: float) -> bool:
         """Take the next batches; False where there were none."""
+        self._take_up()
         try:
             deliveries = consumer.poll(timeout_seconds)
         except DamagedBatch as damage:
@@ -289,6 +315,27 @@ class Worker:
             self._stand(deliveries[-1].position)
         return bool(deliveries)
 
+    def _take_up(self) -> None:
+        """Write down from which place the decisions hold that people took since: from the next batch on."""
+        inbox = None if self._control is None else self._control.inbox
+        if self._control is None or inbox is None:
+            return
+        if any(self._reached.get(partition, 0) < offset for partition, offset in self._repeated.items()):
+            return
+        for path, decision in inbox.waiting():
+            if decision is not None and decision.id not in {decided.decision.id for decided in self._decided}:
+                before = self._decided[-1].position if self._decided else Position()
+                decided = Decided(decision, later(Position(dict(self._reached)), before))
+                self._control.decide(decided)
+                self._decided.append(decided)
+            inbox.done(path)
+
+    def _decisions_at(self, partition: str, offset: int) -> list[Decision] | None:
+        """The decisions that hold for the batch at this place; None where nothing is learned."""
+        if self._control is None:
+            return None
+        return [each.decision for each in self._decided if each.position.offsets.get(partition, 0) <= offset]
+
     def _take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
         """Hand whole cuts to the detectors; what is left of a cut waits."""
         pending = self._cuts.get(header.run)
@@ -307,7 +354,8 @@ class Worker:
     def _finish(self, run: Run) -> None:
         pending = self._cuts.pop(run)
         if pending.batches:
-            self._done.append(_Cut(run, pending.batches, self._pipeline_at(*pending.last)))
+            place = pending.last
+            self._done.append(_Cut(run, pending.batches, self._pipeline_at(*place), self._decisions_at(*place)))
 
     def _stand(self, position: Position) -> None:
         """Stand behind what has been detected, and before what waits for the rest of its cut."""
@@ -369,21 +417,9 @@ class Worker:
 
     def _restore(self) -> tuple[Position, State, str]:
         try:
-            content = json.loads(self._checkpoint.read_text(encoding="utf-8"))
+            return read_checkpoint(self._checkpoint)
         except FileNotFoundError:
             return Position(), State(), secrets.token_hex(16)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{self._checkpoint}: cannot be read ({error}); move it away to detect anew from the records"
-            ) from error
-        try:
-            if content["format"] != CHECKPOINT_FORMAT:
-                raise CheckpointError(f"{self._checkpoint}: of another version; move it away to detect anew from the records")
-            return Position.from_json(content["position"]), State.from_json(content["state"]), str(content["epoch"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{self._checkpoint}: damaged ({error}); move it away to detect anew from the records"
-            ) from error
 
     def _save(self) -> None:
         """Write the checkpoint whole or not at all."""

@@ -1,43 +1,37 @@
-"""The baseline detector: what was not there while normality was learned. Pure: what it remembers is in its state."""
+"""The baseline detector: what was not there while normality was learned. Pure: what it remembers is in its state.
+
+Time goes in hours. What is seen in an hour waits beside the facts and is taken in at its end, when learning may end, too; what a
+deviation says of normality rests on the facts alone. So the same records give the same deviations however they are cut.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import polars as pl
 
-from detection import deviation
-from detection.baseline.acts import FIRST, acts
-from detection.baseline.facts import KINDS, SCHEMA, added, facts_of, unknown
+from detection.baseline import rarity
+from detection.baseline.acts import FIRST, HOUR_NS, acts
+from detection.baseline.decisions import Scope, decide
+from detection.baseline.deviations import NOTHING, deviations, overflow_row, rare_rows
+from detection.baseline.facts import FACTS, NORMAL, NOT_NORMAL, SCHEMA, SHARE, added, facts_of, held, unknown
+from detection.baseline.kinds import GRAVE
+from detection.baseline.learning import SEED_NS, ends
 from detection.baseline.normality import Normality
+from detection.site import Learning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from collector.store import RecordBatch
-    from detection.baseline.facts import Kind
+    from detection.baseline.decisions import Decision
 
-SHOWN: Final = 8
-"""Things that a deviation names as normal in its place."""
+NEW_AN_HOUR: Final = 1_000
+"""New facts of a kind that are taken in and told in an hour once learning has ended; beyond that they are counted, and one
+deviation of kind `overflow` tells of it: whoever makes a million addresses costs no memory."""
 
-TRUST: Final = {"provisional": 0.7, "proposed": 0.85, "enforced": 1.0}
-"""Confidence in normality of a phase, were nothing still new at the end of learning."""
-
-NEVER: Final = -(2**63)
-"""A time before all."""
-
-SETTLED_NS: Final = 60 * 1_000_000_000
-"""A provisional baseline of less says who talks, writes and programs; what is asked, and where, takes a while to show."""
-
-HEARD_SHARE: Final = 2
-"""A provisional baseline that heard something over less than half of its time says nothing: as in captures that were joined."""
-
-SLOW_KINDS: Final = ("written_point", "operation", "block")
-"""The kinds of facts that take a while to show."""
-
-COMMON_PROTOCOLS: Final = ("dns", "mdns", "llmnr", "netbios_ns", "netbios_dgm", "ntp", "ptp", "dhcp", "ssdp", "syslog")
-"""Protocols in which every host asks or tells something; that a controller does says nothing of its role."""
+DEFAULT: Final = Learning()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,130 +39,187 @@ class BaselineState:
     """What is normal in one run, and what was told as new.
 
     Attributes:
-        normal: what is normal, and all that was seen besides it.
-        learns: whether what comes before `normal.until` is learned still.
-        forgotten: facts that were not taken in because there were too many.
+        normal: what is normal, and all that was seen besides it, up to the last full hour.
+        pending: facts since then.
+        mark: event time at which they are taken in, nanoseconds since 1970.
+        learns: span: until the mark; live: until it is mature; "": no more.
+        heard_hours: hours with records that were learned from live.
+        told: new facts since the last full hour, by kind.
+        ending: whether live learning shall end with this hour.
+        scopes: what is learned anew after planned changes.
+        forgotten: facts that were not taken in, or let go, because there were too many.
+        decided: decisions that were taken in.
     """
 
     normal: Normality
-    learns: bool = False
+    pending: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    mark: int = 0
+    learns: Literal["", "span", "live"] = ""
+    heard_hours: int = 0
+    told: Mapping[str, int] = field(default_factory=dict[str, int])
+    ending: bool = False
+    scopes: tuple[Scope, ...] = ()
     forgotten: int = 0
+    decided: int = 0
 
     @classmethod
     def learning(cls, start: int, until: int) -> Self:
         """A state that learns between two times, nanoseconds since 1970."""
-        return cls(Normality(pl.DataFrame(schema=SCHEMA), start, until, until - start, "provisional"), learns=True)
+        return cls(Normality(_NO_FACTS, start, until, until - start, "provisional"), mark=until, learns="span")
+
+    @classmethod
+    def live(cls, site: str = "") -> Self:
+        """A state that learns from the first act on until what comes is no longer new."""
+        return cls(Normality(_NO_FACTS, 0, 0, 0, "provisional", site), learns="live")
+
+    @property
+    def known_from(self) -> int:
+        """Event time from which on it is known what is normal; all of a run where that does not come with the run."""
+        if self.learns == "live":
+            return 2**63 - 1
+        return self.normal.until if self.heard_hours else 0
+
+    @property
+    def whole(self) -> Normality:
+        """What is normal, with what was seen since the last full hour."""
+        return replace(self.normal, facts=added(self.normal.facts, self.pending))
 
 
-def step(state: BaselineState, batches: Sequence[RecordBatch]) -> tuple[BaselineState, pl.DataFrame]:
+_NO_FACTS: Final = pl.DataFrame(schema=SCHEMA)
+
+
+def step(
+    state: BaselineState, batches: Sequence[RecordBatch], decisions: Sequence[Decision] = (), limits: Learning = DEFAULT
+) -> tuple[BaselineState, pl.DataFrame]:
     """Take the batches of whole cuts of one run in; the deviations in order of their records, as rows of table `deviation`.
 
     A thing that is new is told once a day (UTC), for as long as it is not part of what is normal.
+
+    Args:
+        state: the state before.
+        batches: batches of one run.
+        decisions: all decisions of people that hold for these batches, in order; those taken in before are passed over.
+        limits: when live learning ends.
     """
-    normal = state.normal
-    done = acts(batches, normal.until if state.learns else NEVER)
+    for decision in decisions[state.decided :]:
+        state = decide(state, decision, batches[0].header.run)
+    state = replace(state, decided=max(state.decided, len(decisions)))
+    now, later = acts(batches, state.mark, state.normal.parties)
+    if state.mark == 0 and state.learns == "live" and later.height:
+        start = int(later.item(0, "event"))
+        state = replace(state, normal=replace(state.normal, start=start, until=start), mark=start + SEED_NS)
+        now, later = acts(batches, state.mark, state.normal.parties)
+    state, rows = _absorbed(state, now)
+    found = [rows]
+    while later.height:
+        state, rows = _closed(state, later.row(0, named=True), limits)
+        found.append(rows)
+        this = pl.col("hour") == later.item(0, "hour")
+        state, rows = _absorbed(replace(state, mark=(later.item(0, "hour") + 1) * HOUR_NS), later.filter(this))
+        later = later.filter(~this)
+        found.append(rows)
+    told = [rows for rows in found if rows.height]
+    return state, pl.concat(told) if told else NOTHING
+
+
+def _absorbed(state: BaselineState, done: pl.DataFrame) -> tuple[BaselineState, pl.DataFrame]:
+    """Take in acts that lie before the mark."""
     if done.is_empty():
-        return state, _NOTHING
-    fresh = facts_of(done)
-    new = unknown(fresh, normal.facts)
-    facts, over = added(normal.facts, fresh)
-    grown = BaselineState(replace(normal, facts=facts), state.learns, state.forgotten + over)
-    if new.is_empty() or not _knows(grown.normal):
-        # Where nothing was learned, everything is new, and nothing can be said of it.
-        return grown, _NOTHING
-    return grown, _deviations(new, grown.normal)
-
-
-def _knows(normal: Normality) -> bool:
-    """Whether enough was heard to say what is new."""
-    learned = normal.facts.filter("learning")
-    if learned.is_empty() or normal.phase != "provisional":
-        return not learned.is_empty()
-    first, last = learned.select(pl.col("event").min(), pl.col("last").max()).row(0)
-    return HEARD_SHARE * int(last - first) >= normal.learned_ns
-
-
-_NOTHING: Final = pl.DataFrame(schema={**deviation.IDENTITY, **deviation.DEVIATION.schema})
-
-
-def _deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
-    """New facts as rows of table `deviation`: of one record the weightiest only."""
-    normal = replace(normal, facts=normal.facts.filter("learning"))
-    learned = normal.facts
-    parties = new.filter(pl.col("kind") == "party").select("client", newcomer=pl.lit(value=True)).unique("client")
-    order = pl.col("kind").replace_strict({name: place for place, name in enumerate(KINDS)}, return_dtype=pl.Int8)
-    settled = normal.phase != "provisional" or normal.learned_ns >= SETTLED_NS
-    weightiest = (
-        new.filter(pl.col("kind") != "party")
-        .with_columns(order=order)
-        .sort(*FIRST, "order")
-        .unique(list(FIRST), keep="first", maintain_order=True)
-        .drop("order")
-        .filter(pl.lit(settled) | ~pl.col("kind").is_in(SLOW_KINDS))
+        return state, NOTHING
+    normal = state.normal
+    fresh = facts_of(done, learned=bool(state.learns))
+    if state.scopes:
+        again = pl.any_horizontal(scope.holds for scope in state.scopes)
+        fresh = fresh.with_columns(learned=pl.col("learned") | again)
+    known = [normal.facts, state.pending]
+    new = unknown(fresh, known) if not state.learns else _absent(fresh, known)
+    kept, over, told = _bounded(state, new)
+    if over.height:
+        fresh = fresh.join(over.select("key"), on="key", how="anti", maintain_order="left")
+    grown = replace(
+        state, pending=added(state.pending, fresh.select(list(SCHEMA))), told=told, forgotten=state.forgotten + over.height
     )
-    if weightiest.is_empty():
-        return _NOTHING
-    parts = [
-        _with_normal(part, KINDS[str(part.item(0, "kind"))], normal)
-        for part in weightiest.partition_by("kind", maintain_order=True)
-    ]
-    talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", acquainted=pl.lit(value=True))
-    rows = (
-        pl.concat(parts)
-        .with_columns(answered_only=pl.col("client").is_in(_answering_only(learned).implode()))
-        .join(parties, on="client", how="left")
-        .join(talks, on=["client", "server", "protocol"], how="left")
-        .sort(FIRST)
+    rows: list[pl.DataFrame] = []
+    if over.height and not _overflowed(state):
+        rows.append(overflow_row(over.row(0, named=True), normal))
+    if state.learns != "span":
+        # Of what is being learned only grave things are told.
+        rows.append(deviations(kept.filter(~pl.col("learned") | pl.col("kind").is_in(GRAVE)), normal))
+    shown = [each for each in rows if each.height]
+    return grown, pl.concat(shown).sort(FIRST, maintain_order=True) if shown else NOTHING
+
+
+def _absent(fresh: pl.DataFrame, known: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Fresh facts that were never seen, each once, in their order."""
+    before = pl.concat(held(fresh, part).select("key") for part in known)
+    first = fresh.sort(FIRST, maintain_order=True).unique("key", keep="first", maintain_order=True)
+    return first.join(before, on="key", how="anti", maintain_order="left")
+
+
+_OVER: Final = "overflow"
+"""Mark in `BaselineState.told` that the bound was reached in this hour."""
+
+
+def _overflowed(state: BaselineState) -> bool:
+    return state.told.get(_OVER, 0) > 0
+
+
+def _bounded(state: BaselineState, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, Mapping[str, int]]:
+    """New facts for which there is room, those for which there is none, and how many of each kind there were in this hour."""
+    if new.is_empty():
+        return new, new, state.told
+    room = {kind: _room(state, kind) for kind in new.get_column("kind").unique()}
+    place = pl.int_range(pl.len()).over("kind")
+    fits = place < pl.col("kind").replace_strict(room, return_dtype=pl.Int64)
+    marked = new.with_columns(fits=fits)
+    kept, over = marked.filter("fits").drop("fits"), marked.filter(~pl.col("fits")).drop("fits")
+    if state.learns:
+        left = max(0, FACTS - state.normal.facts.height - state.pending.height)
+        over = pl.concat([over, kept.slice(left)])
+        kept = kept.head(left)
+    counts = dict(kept.get_column("kind").value_counts().rows())
+    told = {kind: state.told.get(kind, 0) + int(counts.get(kind, 0)) for kind in {*state.told, *counts}}
+    return kept, over, told if over.is_empty() else {**told, _OVER: 1}
+
+
+def _room(state: BaselineState, kind: str) -> int:
+    """How many more new facts of a kind are taken in."""
+    if not state.learns:
+        return NEW_AN_HOUR - state.told.get(kind, 0)
+    there = sum(int((part.get_column("kind") == kind).sum()) for part in (state.normal.facts, state.pending))
+    return int(FACTS * SHARE) - there
+
+
+def _closed(state: BaselineState, first: Mapping[str, object], limits: Learning) -> tuple[BaselineState, pl.DataFrame]:
+    """Take in what waited until the mark, at the first act after it; what was rare is told when learning ends."""
+    facts, let_go = _remembered(added(state.normal.facts, state.pending))
+    normal = replace(state.normal, facts=facts)
+    state = replace(
+        state,
+        normal=normal,
+        pending=state.pending.clear(),
+        told={},
+        forgotten=state.forgotten + let_go,
+        scopes=tuple(scope for scope in state.scopes if scope.until > state.mark),
     )
-    return rows.select(
-        *(pl.col(name).cast(kind) for name, kind in deviation.IDENTITY.items()),
-        *(expr.cast(deviation.DEVIATION.schema[name]).alias(name) for name, expr in _COLUMNS.items()),
+    ended = state.learns == "span"
+    if state.learns == "live":
+        heard = state.heard_hours + (state.mark % HOUR_NS == 0)
+        normal = replace(normal, until=state.mark, learned_ns=heard * HOUR_NS)
+        ended = ends(normal, heard, limits) or (state.ending and heard > 0)
+        state = replace(state, normal=replace(normal, phase="proposed") if ended else normal, heard_hours=heard)
+    if not ended:
+        return state, NOTHING
+    normal = state.normal.with_rare_apart()
+    return replace(state, normal=normal, learns="", ending=False), rare_rows(
+        rarity.told(normal.facts), normal, int(str(first["event"]))
     )
 
 
-def _answering_only(learned: pl.DataFrame) -> pl.Series:
-    """Hosts that answered while normality was learned and asked nobody, as controllers do."""
-    talks = learned.filter(pl.col("kind") == "conversation", ~pl.col("protocol").is_in(COMMON_PROTOCOLS))
-    return talks.filter(~pl.col("server").is_in(talks.get_column("client").implode())).get_column("server").unique()
-
-
-_MODBUS: Final = pl.col("protocol") == "modbus"
-
-_COLUMNS: Final = {
-    "ts": pl.col("event").cast(pl.Datetime("ns", "UTC")),
-    "client.ip": pl.col("client"),
-    "server.ip": pl.col("server"),
-    "deviation.kind": pl.col("kind"),
-    "deviation.phase": pl.col("phase"),
-    "deviation.protocol": pl.col("protocol"),
-    "modbus.unit_id": pl.when(_MODBUS).then(pl.col("unit")),
-    "deviation.operation": pl.col("operation"),
-    "deviation.access": pl.col("access"),
-    "deviation.point": pl.col("point"),
-    "deviation.newcomer": pl.col("newcomer").fill_null(value=False),
-    "deviation.acquainted": pl.col("acquainted").fill_null(value=False),
-    "deviation.answered_only": pl.col("answered_only"),
-    "deviation.known": pl.col("known"),
-    "deviation.last_normal": pl.col("last_normal").cast(pl.Datetime("ns", "UTC")),
-    "deviation.period": pl.col("period").cast(pl.Duration("ns")),
-    "deviation.rarity": pl.col("rarity"),
-    "deviation.confidence": pl.col("confidence"),
-}
-
-
-def _with_normal(new: pl.DataFrame, kind: Kind, normal: Normality) -> pl.DataFrame:
-    """New facts of one kind with what is normal in their place."""
-    same = normal.facts.filter(pl.col("kind") == kind.name)
-    known = (
-        same.sort("count", *FIRST, descending=[True, False, False, False])
-        .group_by(kind.peers, maintain_order=True)
-        .agg(known=pl.col(kind.shown).unique(maintain_order=True).head(SHOWN).str.join(", "), last_normal=pl.col("last").max())
-    )
-    records = int(normal.facts.filter(pl.col("kind") == "conversation").get_column("count").sum())
-    once = same.filter(pl.col("count") == 1).height
-    return new.join(known, on=list(kind.peers), how="left", nulls_equal=True, maintain_order="left").with_columns(
-        phase=pl.lit(normal.phase),
-        period=pl.lit(normal.learned_ns, pl.Int64),
-        rarity=pl.lit(min(1.0, (once + 1) / (records + 1))),
-        confidence=pl.lit(TRUST[normal.phase] * (1 - normal.novelty()[kind.name])),
-    )
+def _remembered(facts: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The facts without those for which there is no room: of what is not normal, what was not seen longest; and how many went."""
+    over = facts.height - int(facts.select(NORMAL.sum()).item()) - NOT_NORMAL
+    if over <= 0:
+        return facts, 0
+    gone = facts.filter(~NORMAL).sort("seen", *FIRST, *SCHEMA.names()[1:2]).head(over)
+    return facts.join(gone.select("key"), on="key", how="anti", maintain_order="left"), over

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from detection.baseline.facts import KINDS
+from detection.baseline.facts import IDENTITY, NORMAL
+from detection.baseline.kinds import HOUR, KINDS, WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,25 +17,63 @@ if TYPE_CHECKING:
 LINES: Final = 10
 """Most lines in each direction; the rest is one line with their number."""
 
+REGULAR_HOURS: Final = 8
+"""What was seen in so many hours of the clock comes regularly."""
+
+DAY_NS: Final = 86_400_000_000_000
+
 _TALK: Final = ("client", "server", "protocol")
 
 
 def difference(old: Normality, new: Normality) -> tuple[list[str], list[str]]:
     """What is new and what is gone, in lines for a person."""
-    return _lines(_only(new.facts, old.facts)), _lines(_only(old.facts, new.facts))
+    return lines(_only(new.normal, old.normal)), lines(_only(old.normal, new.normal))
+
+
+def drifted(normal: Normality, days: int) -> tuple[list[str], list[str]]:
+    """What is normal and was not seen for so many days before the latest record, and what is not normal and is regular."""
+    if normal.facts.is_empty():
+        return [], []
+    seen = pl.col("seen").max() - pl.col("seen") > days * DAY_NS
+    gone = normal.facts.with_columns(gone=seen).filter(NORMAL, "gone").drop("gone")
+    come = normal.facts.filter(~NORMAL, pl.col("hours") >= REGULAR_HOURS)
+    return lines(shown(gone)), lines(shown(come))
+
+
+def told_facts(normal: Normality) -> pl.DataFrame:
+    """All facts for a person or a program: since, last seen, count, hours of the clock, and confidence that it is regular.
+
+    Confidence is h / (h + 1) for a fact seen in h hours: the rule of succession without a guess beforehand.
+    """
+    times = {name: pl.from_epoch(column, "ns").dt.to_string("iso:strict") for name, column in _TIMES.items()}
+    standing = pl.when(NORMAL).then(pl.lit("normal")).when("apart").then(pl.lit("rare")).otherwise(pl.lit("new"))
+    confidence = (pl.col("hours") / (pl.col("hours") + 1)).round(3)
+    return normal.facts.sort(*IDENTITY).select(
+        *IDENTITY, "access", standing.alias("standing"), **times, count="count", hours="hours", confidence=confidence
+    )
+
+
+_TIMES: Final = {"since": "event", "last": "seen"}
+
+
+def shown(facts: pl.DataFrame) -> pl.DataFrame:
+    """Facts without those that follow from others among them."""
+    return _only(facts, facts.clear())
 
 
 def _only(facts: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     """Facts that the others do not have, without those that follow from a conversation that they do not have either."""
-    left = facts.join(others.select("key"), on="key", how="anti").filter(pl.col("kind") != "party")
+    left = facts.join(others.select("key"), on="key", how="anti").filter(
+        pl.col("kind").is_in([kind.name for kind in KINDS.values() if kind.told and kind is not HOUR])
+    )
     talks = left.filter(pl.col("kind") == "conversation").select(_TALK)
-    follows = pl.col("kind").is_in(["operation", "block", "written_point"])
+    follows = pl.col("kind").is_in(["operation", "block", "written_point", "security", "user"])
     return pl.concat([left.filter(~follows), left.filter(follows).join(talks, on=list(_TALK), how="anti")])
 
 
-def _lines(facts: pl.DataFrame) -> list[str]:
+def lines(facts: pl.DataFrame) -> list[str]:
     """A line for each client, protocol and kind, weightiest kind first, then the most facts."""
-    order = pl.col("kind").replace_strict({name: place for place, name in enumerate(KINDS)}, return_dtype=pl.Int8)
+    order = pl.col("kind").replace_strict(WEIGHT, return_dtype=pl.Int8)
     summed = (
         facts.group_by("kind", "client", "protocol")
         .agg(
@@ -47,9 +86,9 @@ def _lines(facts: pl.DataFrame) -> list[str]:
         .with_columns(order=order)
         .sort("order", "count", "client", "protocol", descending=[False, True, False, False])
     )
-    lines = [_line(row) for row in summed.head(LINES).iter_rows(named=True)]
+    made = [_line(row) for row in summed.head(LINES).iter_rows(named=True)]
     rest = summed.height - LINES
-    return [*lines, f"and {rest} more of lesser weight"] if rest > 0 else lines
+    return [*made, f"and {rest} more of lesser weight"] if rest > 0 else made
 
 
 def _line(row: Mapping[str, Any]) -> str:

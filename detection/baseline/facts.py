@@ -1,162 +1,169 @@
-"""Facts: what has been seen before, each with since when, last when, and how often."""
+"""Facts: what has been seen before, each with since when, last when, how often, and whether it is normal."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from detection.baseline.acts import FIRST, KEY
+from detection.baseline.acts import ADDRESSES, FIRST, HOUR_NS, HOURS_A_DAY
+from detection.baseline.kinds import ANSWERS, HOUR, KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from detection.baseline.kinds import Kind
 
 FACTS: Final = 500_000
 """Facts of one run that are held; beyond that what is new is not taken in, and counted."""
 
+SHARE: Final = 0.5
+"""Most of these that are of one kind: who makes one kind of new things leaves room for the others."""
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of fact: which acts it is about and by what they are told apart."""
+NOT_NORMAL: Final = 100_000
+"""Facts of one run that are held of what is not normal; beyond that those seen longest ago are forgotten, and counted."""
 
-    name: str
-    key: tuple[str, ...]
-    """Columns of an act that make a fact."""
-    peers: tuple[str, ...]
-    """Columns that what is normal in a fact's place shares with it."""
-    shown: str
-    """Column that is told of what is normal."""
-    applies: pl.Expr
-    """Which acts it is about."""
+PARTS: Final = ("client", "server", "protocol", "unit", "operation", "point")
 
-
-_WRITES: Final = pl.col("access") == "write"
-
-KINDS: Final[Mapping[str, Kind]] = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "program",
-            ("client", "server", "protocol", "unit", "operation"),
-            ("server", "protocol"),
-            "client",
-            pl.col("access") == "program",
-        ),
-        Kind("writer", ("client", "server", "protocol", "unit"), ("server", "protocol", "unit"), "client", _WRITES),
-        Kind(
-            "written_point",
-            ("client", "server", "protocol", "unit", "point"),
-            ("client", "server", "protocol", "unit"),
-            "point",
-            _WRITES & pl.col("point").is_not_null(),
-        ),
-        Kind("conversation", ("client", "server", "protocol"), ("server", "protocol"), "client", pl.lit(value=True)),
-        Kind(
-            "operation",
-            ("client", "server", "protocol", "unit", "operation"),
-            ("client", "server", "protocol", "unit"),
-            "operation",
-            pl.col("operation").is_not_null(),
-        ),
-        Kind(
-            "block",
-            ("client", "server", "protocol", "unit", "operation", "point"),
-            ("client", "server", "protocol", "unit", "operation"),
-            "point",
-            pl.col("point").is_not_null() & (pl.col("access") == "read"),
-        ),
-        Kind("party", ("client",), (), "client", pl.lit(value=True)),
-    )
-}
-"""The kinds of facts, those that weigh more first; `party` is who was seen at all, and is told with the others only."""
-
-IDENTITY: Final = ("kind", "client", "server", "protocol", "unit", "operation", "point")
+IDENTITY: Final = ("kind", *PARTS)
 """What makes two facts the same."""
 
 SCHEMA: Final = pl.Schema(
     {
         "key": pl.UInt64(),
         "kind": pl.String(),
-        **dict.fromkeys(KEY, pl.String()),
-        "learning": pl.Boolean(),
+        **dict.fromkeys((*PARTS, "access"), pl.String()),
+        "learned": pl.Boolean(),
+        "apart": pl.Boolean(),
         "day": pl.Int64(),
         **dict.fromkeys(FIRST, pl.Int64()),
         "last": pl.Int64(),
         "count": pl.Int64(),
+        "hours": pl.Int64(),
         "seen": pl.Int64(),
     }
 )
-"""Columns of facts. key: hash of IDENTITY, for this process only; columns of an act that a kind does not tell apart are null, but
-for access, which is the first act's; learning: whether it was learned as normal; day: the latest day on which it was told;
-last, count: event time of the latest record and number of records, for what is normal those of learning; seen: the latest of all.
+"""Columns of facts.
+
+key: hash of IDENTITY, for this process only. Columns of an act that a kind does not tell apart are null, but for access, which is
+the first act's. learned: whether it was seen while normality was learned; apart: whether it was so rare then that only a person
+makes it normal. day: the latest day on which it was told, days since 1970. FIRST: the record that showed it first.
+last, count, hours: event time of the latest record, number of records, and number of hours of the clock that had some; for what
+was learned those of learning. seen: event time of the latest record of all.
 
 What a deviation says of normality rests on learning alone, so that it does not depend on what is worked on in the same step."""
 
+NORMAL: Final = pl.col("learned") & ~pl.col("apart")
+"""Whether a fact is normal."""
 
-def facts_of(acts: pl.DataFrame) -> pl.DataFrame:
-    """The facts in acts, once for each day. A server is a party as well as a client."""
-    servers = acts.with_columns(client="server")
-    return pl.concat(_of_kind(kind, acts if kind.name != "party" else pl.concat([acts, servers])) for kind in KINDS.values())
+
+def facts_of(acts: pl.DataFrame, *, learned: bool) -> pl.DataFrame:
+    """The facts in acts, once for each hour, with the addresses of the record that showed each first."""
+    parts = [_of_kind(kind, acts) for kind in KINDS.values()]
+    return pl.concat(parts).with_columns(learned=pl.lit(learned), apart=pl.lit(value=False)).pipe(keyed, (*ADDRESSES,))
 
 
 def _of_kind(kind: Kind, acts: pl.DataFrame) -> pl.DataFrame:
-    others = [pl.lit(None, pl.String).alias(name) for name in KEY if name not in kind.key and name != "access"]
+    told = acts.filter(pl.col("topic") == kind.topic, kind.applies)
+    if kind is HOUR:
+        # Monday's first hour is 0; 1970 began on a Thursday.
+        week = (pl.col("hour") + 3 * HOURS_A_DAY) % (7 * HOURS_A_DAY)
+        told = told.with_columns(point=week.cast(pl.String))
+    elif kind is ANSWERS:
+        told = told.with_columns(client="server")
+    others = [pl.lit(None, pl.String).alias(name) for name in PARTS if name not in kind.key]
     return (
-        acts.filter(kind.applies)
-        .sort(FIRST)
-        .group_by([*kind.key, "learning", "day"], maintain_order=True)
-        .agg(pl.col("access", *FIRST).first(), pl.col("last").max(), pl.col("count").sum())
-        .with_columns(pl.lit(kind.name).alias("kind"), pl.col("last").alias("seen"), *others)
-        .pipe(keyed)
+        told.sort(FIRST)
+        .group_by([*kind.key, "hour"], maintain_order=True)
+        .agg(pl.col("access", *FIRST, *ADDRESSES).first(), pl.col("last").max(), pl.col("count").sum())
+        .with_columns(
+            pl.lit(kind.name).alias("kind"),
+            pl.col("last").alias("seen"),
+            (pl.col("hour") // HOURS_A_DAY).alias("day"),
+            pl.lit(1, pl.Int64).alias("hours"),
+            *others,
+        )
+        .select([name for name in SCHEMA if name not in {"key", "learned", "apart"}] + [*ADDRESSES])
     )
 
 
-def keyed(facts: pl.DataFrame) -> pl.DataFrame:
+def keyed(facts: pl.DataFrame, more: Sequence[str] = ()) -> pl.DataFrame:
     """Facts with their keys, which hold in this process only."""
-    return facts.with_columns(key=pl.struct(IDENTITY).hash()).select(list(SCHEMA))
+    return facts.with_columns(key=pl.struct(IDENTITY).hash()).select([*SCHEMA, *more])
 
 
-def unknown(fresh: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
-    """The fresh facts from after learning that were neither learned nor told on their day or later, in their order."""
-    learned_now = fresh.filter("learning").get_column("key")
-    held = facts.select("key", held=pl.lit(value=True), normal="learning", told="day")
-    known = pl.col("held").is_not_null() & (pl.col("normal") | (pl.col("told") >= pl.col("day")))
+def held(fresh: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """Of facts, those that are among the fresh: a few of many."""
+    return facts.filter(pl.col("key").is_in(fresh.get_column("key").unique().implode()))
+
+
+def unknown(fresh: pl.DataFrame, known: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The fresh facts that are not normal and were not told on their day or later, each once a day, in their order."""
+    before = (
+        pl.concat(held(fresh, part).select("key", "day", normal=NORMAL) for part in known)
+        .group_by("key")
+        .agg(pl.col("normal").any(), told=pl.col("day").max())
+    )
     return (
-        fresh.filter(~pl.col("learning") & ~pl.col("key").is_in(learned_now.implode()))
-        .join(held, on="key", how="left", maintain_order="left")
-        .filter(~known)
-        .select(list(SCHEMA))
+        fresh.sort(FIRST, maintain_order=True)
+        .unique(["key", "day"], keep="first", maintain_order=True)
+        .join(before, on="key", how="left", maintain_order="left")
+        .filter(~(pl.col("normal").fill_null(value=False) | (pl.col("told").fill_null(-1) >= pl.col("day"))))
+        .drop("normal", "told")
     )
 
 
-def added(facts: pl.DataFrame, fresh: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Facts with fresh ones taken in, and how many were left out because of `FACTS`."""
-    same = [name for name in SCHEMA if name not in {"key", "learning", "day", "last", "count", "seen"}]
-    normal = pl.col("learning").any()
-    counts = pl.col("learning") | ~normal
-    once = (
-        fresh.sort(FIRST)
+_SAME: Final = ("kind", *PARTS, "access", *FIRST)
+
+
+def added(facts: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
+    """Facts with fresh ones taken in, in whatever number; those that were there first come first."""
+    fresh = _once(fresh)
+    if facts.is_empty():
+        return fresh
+    again = held(facts, fresh)
+    both = facts.filter(pl.col("key").is_in(again.get_column("key").implode()))
+    if both.is_empty():
+        return pl.concat([facts, fresh])
+    grown = _joined(both.join(again.select("key", *_GROWING), on="key", how="left", maintain_order="left", suffix=" again"))
+    known = both.get_column("key").implode()
+    return pl.concat([facts.filter(~pl.col("key").is_in(known)), grown, fresh.filter(~pl.col("key").is_in(known))])
+
+
+_GROWING: Final = ("learned", "apart", "day", "event", "last", "count", "hours", "seen")
+
+
+def _joined(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Facts with what was seen of them again."""
+    # What is normal keeps what learning said of it; what becomes learned forgets what was seen before.
+    counts = pl.col("learned again") | ~pl.col("learned")
+    same_hour = (pl.col("last") // HOUR_NS) == (pl.col("event again") // HOUR_NS)
+    return pairs.with_columns(
+        hours=pl.when(counts).then(pl.col("hours") + pl.col("hours again") - same_hour.cast(pl.Int64)).otherwise("hours"),
+        count=pl.when(counts).then(pl.col("count") + pl.col("count again")).otherwise("count"),
+        last=pl.when(counts).then(pl.max_horizontal("last", "last again")).otherwise("last"),
+        day=pl.max_horizontal("day", "day again"),
+        seen=pl.max_horizontal("seen", "seen again"),
+        learned=pl.col("learned") | pl.col("learned again"),
+        apart=pl.col("apart") & pl.col("apart again"),
+    ).select(list(SCHEMA))
+
+
+def _once(fresh: pl.DataFrame) -> pl.DataFrame:
+    """Facts of several hours or sources, each once."""
+    learned = pl.col("learned").any()
+    counts = pl.col("learned") | ~learned
+    return (
+        fresh.sort(FIRST, maintain_order=True)
         .group_by("key", maintain_order=True)
         .agg(
-            pl.col(same).first(),
+            pl.col(*_SAME).first(),
             pl.col("day", "seen").max(),
-            learning=normal,
+            learned=learned,
+            apart=pl.col("apart").all(),
             last=pl.col("last").filter(counts).max(),
             count=pl.col("count").filter(counts).sum(),
+            hours=pl.col("hours").filter(counts).sum(),
         )
         .select(list(SCHEMA))
     )
-    again = once.select("key", "learning", "day", "last", "count", "seen")
-    joined = facts.join(again, on="key", how="left", maintain_order="left", suffix=" again")
-    counts = pl.col("learning again") | ~pl.col("learning")
-    grown = joined.select(
-        *("key", *same),
-        pl.col("learning") | pl.col("learning again").fill_null(value=False),
-        *(pl.max_horizontal(name, f"{name} again").alias(name) for name in ("day", "seen")),
-        pl.when(counts).then(pl.max_horizontal("last", "last again")).otherwise("last").alias("last"),
-        pl.when(counts).then(pl.col("count") + pl.col("count again").fill_null(0)).otherwise("count").alias("count"),
-    )
-    more = once.join(facts.select("key"), on="key", how="anti", maintain_order="left")
-    room = max(0, FACTS - facts.height)
-    return pl.concat([grown.select(list(SCHEMA)), more.head(room)]), max(0, more.height - room)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 import polars as pl
 
 from detection.anomaly.learned import joined
-from detection.baseline.facts import KINDS, SCHEMA, added, keyed
+from detection.baseline import rarity
+from detection.baseline.facts import NORMAL, SCHEMA, added, keyed
+from detection.baseline.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +54,7 @@ class Normality:
     """What is normal.
 
     Attributes:
-        facts: learned facts, with the columns of `facts.SCHEMA`.
+        facts: what was seen, with the columns of `facts.SCHEMA`.
         start: time of the first record learned from, nanoseconds since 1970.
         until: time of the last.
         learned_ns: how long was learned, pauses between sources left out.
@@ -61,6 +63,8 @@ class Normality:
         sources: what it was learned from.
         approved_by: who approved it.
         approved: when, nanoseconds since 1970; 0: not yet.
+        assets: where the phase of a server differs from the whole's: address → phase.
+        parties: addresses that stand for another, such as the second of a redundant pair: address → the one that facts name.
         extras: what other detectors learned from the same records, by name of the file's member, such as `anomaly/points.json`.
             Whoever adds one reads it, too; here they are carried only, and not in a checkpoint.
     """
@@ -74,6 +78,8 @@ class Normality:
     sources: tuple[str, ...] = ()
     approved_by: str = ""
     approved: int = 0
+    assets: Mapping[str, Phase] = field(default_factory=dict[str, "Phase"])
+    parties: Mapping[str, str] = field(default_factory=dict[str, str])
     extras: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     def novelty(self) -> Mapping[str, float]:
@@ -82,26 +88,36 @@ class Normality:
         Few facts tell little, so that to each kind as many are added that came early as there are parts.
         """
         late_from = self.until - (self.until - self.start) // LATE_PARTS
-        late = self.facts.group_by("kind").agg(late=(pl.col("event") >= late_from).sum() / (pl.len() + LATE_PARTS))
+        learned = self.facts.filter("learned").group_by("kind")
+        late = learned.agg(late=(pl.col("event") >= late_from).sum() / (pl.len() + LATE_PARTS))
         shares = dict(cast("list[tuple[str, float]]", late.rows()))
         return {kind: shares.get(kind, 0.0) for kind in KINDS}
 
+    @property
+    def normal(self) -> pl.DataFrame:
+        """The facts that are normal."""
+        return self.facts.filter(NORMAL)
+
+    def with_rare_apart(self) -> Normality:
+        """The same, with what was rare while learning set apart."""
+        return replace(self, facts=rarity.apart(self.facts, self.learned_ns))
+
     def with_more(self, more: Normality) -> Normality:
         """Both together: what is normal in either, such as of two captures, or of a redundant pair."""
-        facts, _ = added(self.facts, more.facts)
         return replace(
             self,
-            facts=facts,
+            facts=added(self.facts, more.facts),
             start=min(self.start, more.start),
             until=max(self.until, more.until),
             learned_ns=self.learned_ns + more.learned_ns,
             sources=(*self.sources, *more.sources),
             extras=joined(self.extras, more.extras),
-        )
+        ).with_rare_apart()
 
-    def approved_as(self, name: str, moment: int) -> Normality:
-        """The same, enforced from now on."""
-        return replace(self, phase="enforced", approved_by=name, approved=moment)
+    def approved_as(self, name: str, moment: int, *, with_rare: bool = False) -> Normality:
+        """The same, enforced from now on; what was rare becomes normal only where that is said."""
+        facts = self.facts.with_columns(apart=pl.lit(value=False)) if with_rare else self.facts
+        return replace(self, facts=facts, phase="enforced", approved_by=name, approved=moment, assets={})
 
     @property
     def said(self) -> dict[str, Any]:
@@ -112,10 +128,8 @@ class Normality:
     @classmethod
     def of(cls, facts: pl.DataFrame, said: Mapping[str, Any]) -> Self:
         """Facts, with or without keys, and what `said` gave. Raises TypeError or PolarsError for anything else."""
-        columns = {name: kind for name, kind in SCHEMA.items() if name != "key"}
-        held = keyed(facts.select([*columns]).cast({**columns}))
         whole: dict[str, Any] = {**said, "sources": tuple(said["sources"])}
-        return cls(held, **whole)
+        return cls(read_facts(facts), **whole)
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all; the same content gives the same bytes. Raises BaselineError."""
@@ -149,6 +163,12 @@ class Normality:
         ) as error:  # fmt: skip
             reason = " ".join(str(error).split())
             raise BaselineError(f"{path}: not a baseline ({reason}): `icsight baseline learn` writes one") from error
+
+
+def read_facts(facts: pl.DataFrame) -> pl.DataFrame:
+    """Facts from a file, with or without keys, as they were. Raises PolarsError where they are none."""
+    columns = {name: kind for name, kind in SCHEMA.items() if name != "key"}
+    return keyed(facts.select([*columns]).cast({**columns}))
 
 
 def _members(path: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from sigma.rule import SigmaRule
 from sigma.types import Placeholder, SigmaString
 
 from detection import attack
-from detection.captures import detect
+from detection.captures import detect, learn
 from detection.deviation import TABLES
 from detection.pipeline import Pipeline
 from detection.sigma.compile import parsed
@@ -156,7 +156,7 @@ def _placeholders(rule: Rule) -> Iterator[tuple[str, str]]:
 
 
 def test_capture(rule: Rule, kind: str) -> Path | None:
-    """The capture that must fire a rule ("fires"), or must not ("quiet"); None where there is none."""
+    """The capture that must fire a rule ("fires"), must not ("quiet"), or says what is normal ("learn"); None: there is none."""
     for suffix in (".pcap", ".pcap.gz", ".pcapng"):
         path = rule.path.with_name(f"{rule.path.stem}.{kind}{suffix}")
         if path.is_file():
@@ -190,7 +190,8 @@ def run_tests(rule: Rule, rules: Sequence[Rule]) -> Iterator[str]:
         if capture is None:
             continue
         try:
-            alerts, warnings = detect(str(capture), pipeline)
+            lesson = test_capture(rule, "learn")
+            alerts, warnings = detect(str(capture), pipeline, normal=None if lesson is None else learn(str(lesson), "")[0])
         except CaptureError as error:
             yield str(error)
             continue

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.baseline import facts
+from detection.baseline import detector
 from detection.baseline.detector import BaselineState, step
 from detection.pipeline import Pipeline, RunState, State
 from detection.sigma.rule import load
-from detection.site import Site
+from detection.site import Learning, Site
 from tests.detection.traffic import EPOCH, SECOND, START, busy_day, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    import pytest
 
 DAY: Final = 86_400
 LEARNED: Final = 600
@@ -30,13 +29,18 @@ POLLS: Final = [request(second, address=10, quantity=4) for second in range(0, L
 
 
 def deviations(
-    records: Sequence[dict[str, Any]], borders: Sequence[int] = (), *, learned: int = LEARNED
+    records: Sequence[dict[str, Any]],
+    borders: Sequence[int] = (),
+    *,
+    learned: int = LEARNED,
+    start: BaselineState | None = None,
+    limits: Learning = detector.DEFAULT,
 ) -> tuple[BaselineState, pl.DataFrame]:
     """All deviations of records in order, cut before these places."""
-    state = BaselineState.learning(START, START + learned * SECOND)
+    state = start or BaselineState.learning(START, START + learned * SECOND)
     found: list[pl.DataFrame] = []
     for cut in cuts(records, borders):
-        state, rows = step(state, cut)
+        state, rows = step(state, cut, limits=limits)
         found.append(rows)
     return state, pl.concat(found)
 
@@ -96,22 +100,67 @@ def test_a_baseline_to_which_much_came_at_its_end_is_trusted_less() -> None:
 
 
 def test_facts_beyond_the_bound_are_counted_and_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "FACTS", 10)
-    sweep = [request(LEARNED + 1, client="10.0.0.66", address=address) for address in range(50)]
-    state, _ = deviations([*POLLS, *sweep])
-    assert state.normal.facts.height == 10
-    assert state.forgotten > 40
+    monkeypatch.setattr(detector, "FACTS", 20)
+    swept = [request(second, client="10.0.0.66", address=second) for second in range(1, 50)]
+    records = sorted([*POLLS, *swept], key=lambda record: record["ts"])
+    state, rows = deviations([*records, request(LEARNED + 1, address=10, quantity=4)])
+    assert state.whole.facts.height <= 20
+    assert state.forgotten > 30
+    assert told(rows)[0] == ("overflow", "None")
 
 
-@settings(deadline=None)
-@given(seed=st.integers(0, 1_000), borders=st.lists(st.integers(1, 149), max_size=12))
-def test_deviations_do_not_depend_on_where_records_are_cut(seed: int, borders: list[int]) -> None:
+def test_a_million_new_addresses_cost_a_counter_and_one_alert_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "NEW_AN_HOUR", 10)
+    flood = [
+        request(LEARNED + 2 + 7200 * part + number / 1000, client=f"10.{part}.{number // 250}.{number % 250}", address=10)
+        for part in range(2)
+        for number in range(1_000)
+    ]
+    state, rows = deviations([*POLLS, *flood])
+    kinds = [kind for kind, _ in told(rows)]
+    assert (kinds.count("conversation"), kinds.count("overflow")) == (20, 2)
+    assert state.forgotten > 1_900
+    assert state.whole.facts.height < 200
+
+
+def test_a_real_thing_is_still_found_in_a_flood_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "NEW_AN_HOUR", 10)
+    flood = [request(LEARNED + 2 + number / 1000, client=f"10.1.0.{number}", address=10) for number in range(200)]
+    write = request(LEARNED + 3, client="10.1.0.250", function=6, address=10, values=[9])
+    _, rows = deviations([*POLLS, *flood, write])
+    assert ("writer", "10.1.0.250") in told(rows)
+
+
+def test_what_is_not_normal_is_forgotten_in_the_order_in_which_it_was_last_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "NOT_NORMAL", 12)
+    strangers = [request(LEARNED + 3600 * hour, client=f"10.1.0.{hour}", address=10) for hour in range(1, 20)]
+    state, rows = deviations([*POLLS, *strangers])
+    assert [kind for kind, _ in told(rows)] == ["conversation"] * 19
+    clients = set(state.whole.facts.get_column("client"))
+    assert {"10.0.0.1", "10.1.0.19", "10.1.0.18"} <= clients
+    assert "10.1.0.1" not in clients
+    assert state.forgotten > 50
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 1_000),
+    borders=st.lists(st.integers(1, 149), max_size=12),
+    live=st.booleans(),
+    bound=st.sampled_from([2, 1_000]),
+)
+def test_deviations_do_not_depend_on_where_records_are_cut(seed: int, borders: list[int], *, live: bool, bound: int) -> None:
     records = busy_day(seed)
     learned = (records[50]["ts"] - START) // SECOND
-    _, whole = deviations(records, learned=learned)
-    _, cut = deviations(records, borders, learned=learned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detector, "NEW_AN_HOUR", bound)
+        start = BaselineState.live() if live else None
+        limits = Learning(least_hours=2, most_hours=8)
+        _, whole = deviations(records, learned=learned, start=start, limits=limits)
+        state, cut = deviations(records, borders, learned=learned, start=start, limits=limits)
     columns = ["event", *[name for name in whole.columns if name.startswith(("deviation.", "client", "server", "modbus"))]]
     assert cut.select(columns).to_dicts() == whole.select(columns).to_dicts()
+    assert (state.learns == "live") == (live and state.heard_hours < 2)
 
 
 def test_the_state_comes_back_from_a_checkpoint_as_it_was() -> None:

@@ -101,7 +101,7 @@ def test_a_file_that_is_no_baseline_is_one_line_that_says_what_to_do(quiet: Path
     assert "icsight baseline learn" in outcome.stderr
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), shorter=st.booleans())
 def test_a_damaged_file_is_one_line_or_is_read_as_it_was(learned: Path, where: float, bit: int, *, shorter: bool) -> None:
     whole = learned.read_bytes()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest, WriteSingleRegisterRequest
 
-from tests.rules.wire import CRAFTED, ENGINEER, HMI, INTRUDER, PLC, scenario
+from tests.plant.opcua.server import STACK
+from tests.rules.opcua import client as opcua_client
+from tests.rules.opcua import server
+from tests.rules.wire import CRAFTED, ENGINEER, GATEWAY, HMI, INTRUDER, PLC, scenario
 
 if TYPE_CHECKING:
     from tests.rules.wire import Capture, Session
@@ -134,3 +137,160 @@ def slow_address_scan(fires: Capture, quiet: Capture) -> None:
         for block in range(blocks):
             hmi.ask(ReadHoldingRegistersRequest(address=200 + 10 * block, count=4))
             capture.wait(1_200)
+
+
+SECURE: dict[str, Any] = {"policy": "Basic256Sha256", "mode": 3}
+OTHER: dict[str, Any] = {"policy": "Basic256", "mode": 3}
+
+
+def opened(capture: Capture, application: str = "mes", **security: Any) -> None:
+    """An OPC UA session of the operator station that reads one value."""
+    opcua_client(capture, HMI, PLC, application=application, **security).start().read(["Boiler.Pressure"])
+
+
+@scenario("baseline/new_certificate", STACK)
+def new_certificate(fires: Capture, quiet: Capture) -> None:
+    for capture, certificate in ((fires, "mes_changed"), (quiet, "mes")):
+        opened(capture, **SECURE)
+        hmi = polled(capture)
+        opened(capture, **SECURE, client_certificate=certificate)
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/new_security_policy", STACK)
+def new_security_policy(fires: Capture, quiet: Capture) -> None:
+    for capture, security in ((fires, OTHER), (quiet, SECURE)):
+        opened(capture, **SECURE)
+        hmi = polled(capture)
+        opened(capture, **security)
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/new_user", STACK)
+def new_user(fires: Capture, quiet: Capture) -> None:
+    users = {"operator": "Flow-17", "service": "Flow-18"}
+    for capture, name in ((fires, "service"), (quiet, "operator")):
+        opcua_client(capture, HMI, PLC, server(PLC, users=users)).start("operator", users["operator"])
+        hmi = polled(capture)
+        opcua_client(capture, HMI, PLC, server(PLC, users=users)).start(name, users[name])
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/new_application", STACK)
+def new_application(fires: Capture, quiet: Capture) -> None:
+    for capture, application in ((fires, "probe"), (quiet, "mes")):
+        opened(capture)
+        hmi = polled(capture)
+        opened(capture, application)
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/more_new_than_looked_at", STACK)
+def more_new_than_looked_at(fires: Capture, quiet: Capture) -> None:
+    for capture, nodes in ((fires, 1_001), (quiet, 1_000)):
+        session = opcua_client(capture, HMI, PLC).start()
+        session.read(["Boiler.Pressure"])
+        hmi = polled(capture)
+        session.read([f"Spare.{number}" for number in range(nodes)])
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/rare_program_operation_while_learning", CRAFTED)
+def rare_program_operation_while_learning(fires: Capture, quiet: Capture) -> None:
+    for capture, sub_function in ((fires, 1), (quiet, 2)):
+        session = capture.modbus(HMI, PLC)
+        # Restart communications, and a question for the diagnostic register, in the first fifth.
+        asked = bytes([8, 0, sub_function, 0, 0])
+        session.exchange_pdu(asked, asked)
+        goes_on(capture, polled(capture))
+
+
+@scenario("baseline/rare_act_while_learning")
+def rare_act_while_learning(fires: Capture, quiet: Capture) -> None:
+    for capture, times in ((fires, 1), (quiet, 2)):
+        hmi, engineer = capture.modbus(HMI, PLC), capture.modbus(ENGINEER, PLC)
+        for turn in range(22):
+            hmi.ask(WriteSingleRegisterRequest(address=100, registers=[420 + turn]))
+            # One write, and one at both ends of learning.
+            if turn == 3 or (turn == 20 and times > 1):
+                engineer.ask(WriteSingleRegisterRequest(address=100, registers=[430]))
+            capture.wait(5)
+        goes_on(capture, hmi)
+        for _ in range(6):
+            hmi.ask(ReadHoldingRegistersRequest(address=100, count=4))
+            capture.wait(20)
+
+
+def normal_day(capture: Capture) -> None:
+    """The operator station polls its controller; both say whose addresses are whose."""
+    capture.arp(PLC, PLC.ip, HMI)
+    capture.arp(HMI, HMI.ip, PLC)
+    goes_on(capture, polled(capture))
+
+
+@scenario("baseline/new_device", CRAFTED, normal_day)
+def new_device(fires: Capture, quiet: Capture) -> None:
+    for capture, host in ((fires, INTRUDER), (quiet, PLC)):
+        capture.arp(host, host.ip, HMI)
+        goes_on(capture, capture.modbus(HMI, PLC))
+
+
+@scenario("baseline/hardware_address_changed", CRAFTED, normal_day)
+def hardware_address_changed(fires: Capture, quiet: Capture) -> None:
+    for capture, host in ((fires, INTRUDER), (quiet, PLC)):
+        capture.arp(host, PLC.ip, HMI)
+        goes_on(capture, capture.modbus(HMI, PLC))
+
+
+@scenario("baseline/new_controller_answers", learn=normal_day)
+def new_controller_answers(fires: Capture, quiet: Capture) -> None:
+    for capture, host in ((fires, GATEWAY), (quiet, PLC)):
+        capture.modbus(HMI, host).ask(ReadHoldingRegistersRequest(address=100, count=4))
+        goes_on(capture, capture.modbus(HMI, PLC))
+
+
+@scenario("baseline/device_says_otherwise", CRAFTED)
+def device_says_otherwise(fires: Capture, quiet: Capture) -> None:
+    for capture, version in ((fires, b"V2.5"), (quiet, b"V2.4")):
+        session = capture.modbus(HMI, PLC)
+        identified(session, b"V2.4")
+        hmi = polled(capture)
+        identified(session, version)
+        goes_on(capture, hmi)
+
+
+def identified(session: Session, version: bytes) -> None:
+    """Basic device identification, asked for and answered (Modbus Application Protocol V1.1b3, 6.21)."""
+    objects = b"".join(bytes([number, len(text)]) + text for number, text in enumerate((b"Vendor", b"PLC-7", version)))
+    session.exchange_pdu(bytes([0x2B, 0x0E, 1, 0]), bytes([0x2B, 0x0E, 1, 1, 0, 0, 3]) + objects)
+
+
+WORK_HOURS = 9
+"""Hours of an engineer's day, from eight o'clock (UTC)."""
+
+
+def two_weeks(capture: Capture) -> None:
+    """An engineer's station that asks a controller each hour of the working days, for two weeks and a day."""
+    for day in range(15):
+        for hour in range(24):
+            if day % 7 < 5 and hour < WORK_HOURS:
+                asked(capture, 3_600)
+            else:
+                capture.wait(3_600)
+
+
+def asked(capture: Capture, seconds: float) -> None:
+    """One question over a connection of its own; then time passes, so that the whole takes so long."""
+    begun = capture.clock
+    session = capture.modbus(ENGINEER, PLC)
+    session.ask(ReadHoldingRegistersRequest(address=0, count=4))
+    session.close()
+    capture.clock = begun + round(seconds * 1_000_000)
+
+
+@scenario("baseline/client_at_unusual_hour", learn=two_weeks)
+def client_at_unusual_hour(fires: Capture, quiet: Capture) -> None:
+    # Tuesday at three in the morning, and at ten.
+    for capture, hours in ((fires, 19), (quiet, 26)):
+        capture.wait(hours * 3_600)
+        asked(capture, 60)

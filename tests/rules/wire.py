@@ -47,18 +47,24 @@ GATEWAY: Final = Host("10.20.2.40", "02:00:00:00:02:40")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How the two captures of one rule are made."""
+    """How the captures of one rule are made."""
 
     rule: str
     stack: str
     make: Callable[[Capture, Capture], None]
+    learn: Callable[[Capture], None] | None = None
+    """Fills the capture that says what is normal before the other two."""
 
     def captures(self) -> dict[str, bytes]:
-        """The capture files by name: `<rule>.fires.pcap` and `<rule>.quiet.pcap`, with `.gz` where they are long."""
-        fires, quiet = Capture(), Capture()
+        """The capture files by name: `<rule>.fires.pcap`, `.quiet.pcap` and `.learn.pcap`, with `.gz` where they are long."""
+        fires, quiet, learned = Capture(), Capture(), Capture()
         self.make(fires, quiet)
+        made = [("fires", fires), ("quiet", quiet)]
+        if self.learn is not None:
+            self.learn(learned)
+            made.append(("learn", learned))
         files: dict[str, bytes] = {}
-        for kind, capture in (("fires", fires), ("quiet", quiet)):
+        for kind, capture in made:
             data = capture.pcap()
             packed = len(data) > PLAIN_BYTES
             files[f"{self.rule}.{kind}.pcap{'.gz' if packed else ''}"] = gzip.compress(data, mtime=0) if packed else data
@@ -69,11 +75,16 @@ SCENARIOS: Final[dict[str, Scenario]] = {}
 """All scenarios by rule (path below `rules/` without `.yml`)."""
 
 
-def scenario(rule: str, stack: str = STACK) -> Callable[[Callable[[Capture, Capture], None]], Callable[[Capture, Capture], None]]:
-    """Register a function that fills the capture that fires a rule and the one that must not."""
+def scenario(
+    rule: str, stack: str = STACK, learn: Callable[[Capture], None] | None = None
+) -> Callable[[Callable[[Capture, Capture], None]], Callable[[Capture, Capture], None]]:
+    """Register a function that fills the capture that fires a rule and the one that must not.
+
+    `learn` fills a third that says what is normal.
+    """
 
     def register(make: Callable[[Capture, Capture], None]) -> Callable[[Capture, Capture], None]:
-        SCENARIOS[rule] = Scenario(rule, stack, make)
+        SCENARIOS[rule] = Scenario(rule, stack, make, learn)
         return make
 
     return register

@@ -1,0 +1,74 @@
+"""Decisions on their way to detection: a folder in the data folder, a file for each, written whole or not at all.
+
+Whoever may write there decides: the folder is its owner's alone. Detection takes the files in order of their names, which begin
+with the time, writes down on the stream `control` from which place each holds, and removes them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+from detection.baseline.decisions import Decision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER: Final = "decisions"
+"""Folder in the data folder."""
+
+WAITING: Final = 1_000
+"""Most decisions that wait; more are not looked at until these are done."""
+
+FILE_BYTES: Final = 64 * 1024
+"""Most bytes of a decision; what is larger is none."""
+
+
+class InboxError(Exception):
+    """A decision cannot be left. The text is one line that says what to do."""
+
+
+class Inbox:
+    """The decisions of one data folder that wait."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder: Final = data / FOLDER
+
+    def put(self, decision: Decision) -> None:
+        """Leave a decision; durable on return. Raises InboxError."""
+        name = f"{decision.at:020d}-{decision.id}.json"
+        part = self._folder / f".{name}.part"
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with part.open("w", encoding="utf-8") as file:
+                file.write(decision.to_json())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._folder / name)
+        except OSError as error:
+            raise InboxError(
+                f"{self._folder}: cannot be written ({error.strerror}): decide as the user that icsight runs as"
+            ) from error
+
+    def waiting(self) -> list[tuple[Path, Decision | None]]:
+        """The decisions that wait, oldest first, with their files; None for what is no decision."""
+        try:
+            paths = sorted(path for path in self._folder.iterdir() if path.suffix == ".json")[:WAITING]
+        except OSError:
+            return []
+        return [(path, _read(path)) for path in paths]
+
+    def done(self, path: Path) -> None:
+        """Remove a decision that was taken up. What cannot be removed comes again, and is known by its id."""
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Decision | None:
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > FILE_BYTES:
+            return None
+        return Decision.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

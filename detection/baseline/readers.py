@@ -1,0 +1,214 @@
+"""Records of each table as acts: who did what to what, and how each showed itself. Lazy: nothing is computed here.
+
+A reader gives columns `ts`, `row` and those of `acts.KEY`, but for `topic`; a row whose client is null is no act.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DONE: Final = "done"
+"""Topic of what a client did to a server, or that the two talked."""
+
+CLIENT_CERTIFICATE: Final = "client_certificate"
+"""Topic of the certificate that a client showed."""
+
+SERVER_CERTIFICATE: Final = "server_certificate"
+"""Topic of the certificate that a server showed, or a client asked it for."""
+
+SECURITY: Final = "security"
+"""Topic of the policy and mode of a secure channel."""
+
+USER: Final = "user"
+"""Topic of the user that a session was activated for."""
+
+APPLICATION: Final = "application"
+"""Topic of the application that a client says it is."""
+
+HARDWARE: Final = "hardware"
+"""Topic of the hardware address that answers for an address."""
+
+DEVICE: Final = "device"
+"""Topic of what a device says of itself."""
+
+DIAGNOSTIC_CHANGES: Final = (1, 4, 10)
+"""Sub-functions of diagnostics (FC 8) that change a device's state: restart communications, force listen only, clear counters
+(Modbus Application Protocol V1.1b3, 6.8)."""
+
+UMAS_WRITES: Final = (33, 35, 37, 41, 113)
+"""UMAS functions that write variables and memory; the same as in rule umas_memory_write."""
+
+UMAS_CHANGES: Final = (48, 49, 50, 64, 65)
+"""UMAS functions that download a program, start or stop a controller; the same as in the rules for them."""
+
+OPCUA_ACCESS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("Read", "Browse", "BrowseNext", "TranslateBrowsePathsToNodeIds", "QueryFirst", "QueryNext", "HistoryRead", "Publish",
+         "Republish", "CreateMonitoredItems"), "read"),
+    **dict.fromkeys(("Write", "Call"), "write"),
+    **dict.fromkeys(("HistoryUpdate", "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences"), "program"),
+}  # fmt: skip
+"""What OPC UA services do to a server; the rest manages connections. A method is a command, as a write is."""
+
+
+OPCUA_OPERANDS: Final = ("read", "write", "call", "monitor", "history", "node_management")
+"""Kinds of operands that name a node on which something was done."""
+
+
+def _modbus(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Requests of table modbus: the unit is a part of the server, the point its table and first address."""
+    function, access = pl.col("modbus.function").cast(pl.String), pl.col("modbus.access").cast(pl.String)
+    sub = pl.col("modbus.sub_function")
+    changes = (
+        (function == "write_file_record")
+        | ((function == "umas") & sub.is_in(UMAS_CHANGES))
+        | ((function == "diagnostics") & sub.is_in(DIAGNOSTIC_CHANGES))
+    )
+    writes = access.is_in(["write", "read_write"]) | ((function == "umas") & sub.is_in(UMAS_WRITES))
+    named = pl.when(sub.is_null()).then(function).otherwise(pl.concat_str(function, pl.lit(" "), sub, ignore_nulls=True))
+    done = pl.when(changes).then(pl.lit("program")).when(writes).then(pl.lit("write"))
+    return rows.lazy().select(
+        "ts",
+        "row",
+        client="client.ip",
+        server="server.ip",
+        protocol=pl.lit("modbus"),
+        unit="modbus.unit_id",
+        operation=named,
+        access=done.when(access == "read").then(pl.lit("read")).otherwise(pl.lit("other")),
+        point=pl.coalesce("modbus.write_address", "modbus.address"),
+    )
+
+
+def _opcua(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Calls of table opcua; what encryption hides is one operation."""
+    called = pl.col("opcua.message_type").cast(pl.String).is_in(["message", "open"])
+    service = pl.when("opcua.encrypted").then(pl.lit("encrypted")).otherwise(pl.col("opcua.service").cast(pl.String))
+    return rows.lazy().select(
+        "ts",
+        "row",
+        client=pl.when(called).then("client.ip"),
+        server="server.ip",
+        protocol=pl.lit("opcua"),
+        unit=pl.lit(None, pl.String),
+        operation=service,
+        access=service.replace_strict(OPCUA_ACCESS, default="other", return_dtype=pl.String),
+        point=pl.lit(None, pl.String),
+    )
+
+
+def _opcua_item(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Operands of table opcua_item that change something, or read a node's value."""
+    service = pl.col("opcua.service").cast(pl.String)
+    told = pl.col("opcua.kind").cast(pl.String).is_in(OPCUA_OPERANDS)
+    return rows.lazy().select(
+        "ts",
+        "row",
+        client=pl.when(told).then("client.ip"),
+        server="server.ip",
+        protocol=pl.lit("opcua"),
+        unit=pl.lit(None, pl.String),
+        operation=service,
+        access=service.replace_strict(OPCUA_ACCESS, default="other", return_dtype=pl.String),
+        point="opcua.node_id",
+    )
+
+
+def _flow(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Conversations that were answered; one whose protocol is not known goes by transport and port of the server."""
+    named = pl.col("network.application").cast(pl.String)
+    port = pl.concat_str(pl.col("network.transport").cast(pl.String), pl.lit("/"), pl.col("server.port"))
+    answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0)
+    return rows.lazy().select(
+        "ts",
+        "row",
+        client=pl.when(answered).then("client.ip"),
+        server="server.ip",
+        protocol=pl.coalesce(named, port),
+        unit=pl.lit(None, pl.String),
+        operation=pl.lit(None, pl.String),
+        access=pl.lit(None, pl.String),
+        point=pl.lit(None, pl.String),
+    )
+
+
+def _named(rows: pl.DataFrame, holds: pl.Expr, **columns: pl.Expr) -> pl.LazyFrame:
+    """Rows for which something holds, with columns of an act; those that are not given are null."""
+    given = {"client": pl.col("client.ip"), "server": pl.col("server.ip"), "protocol": pl.lit("opcua"), **columns}
+    rest = {name: pl.lit(None, pl.String) for name in ("unit", "operation", "access", "point") if name not in columns}
+    return rows.lazy().filter(holds).select("ts", "row", **given, **rest)
+
+
+def _client_certificate(rows: pl.DataFrame) -> pl.LazyFrame:
+    return _named(rows, pl.col("opcua.certificate").is_not_null(), point=pl.col("opcua.certificate"))
+
+
+def _server_certificate(rows: pl.DataFrame) -> pl.LazyFrame:
+    return _named(rows, pl.col("opcua.server_certificate").is_not_null(), point=pl.col("opcua.server_certificate"))
+
+
+def _security(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Openings of secure channels that were seen."""
+    policy, mode = pl.col("opcua.security_policy").cast(pl.String), pl.col("opcua.security_mode").cast(pl.String)
+    opened = (pl.col("opcua.service").cast(pl.String) == "OpenSecureChannel") & ~pl.col("opcua.inferred")
+    told = pl.concat_str(policy, pl.lit(" "), mode.fill_null("?"))
+    return _named(rows, opened & policy.is_not_null(), operation=told)
+
+
+def _user(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Users that were let in, or whose answer was not seen: whoever guesses names is no user."""
+    signs_in = pl.col("opcua.user_token").is_not_null()
+    let_in = pl.col("opcua.status").is_null() | (pl.col("opcua.status").cast(pl.String) == "Good")
+    kind, name = pl.col("opcua.user_token").cast(pl.String), pl.col("opcua.user_name").cast(pl.String)
+    return _named(rows, signs_in & let_in, operation=kind, point=pl.coalesce(name, kind))
+
+
+def _application(rows: pl.DataFrame) -> pl.LazyFrame:
+    return _named(rows, pl.col("opcua.application_uri").is_not_null(), point=pl.col("opcua.application_uri"))
+
+
+def _hardware(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Which hardware address says that an address is its own (ARP, NDP)."""
+    said = (pl.col("device.attribute").cast(pl.String) == "address") & pl.col("device.mac").is_not_null()
+    nobody = pl.lit(None, pl.String)
+    return _named(
+        rows, said, client=pl.col("device.value"), server=nobody, protocol=pl.col("device.source"), point=pl.col("device.mac")
+    )
+
+
+DEVICE_ATTRIBUTES: Final = ("vendor", "product", "version", "serial", "name")
+"""What a device says of itself that stays the same unless somebody changes it."""
+
+DEVICE_CONFIDENCE: Final = 0.8
+"""Least confidence in what is said of a device: what it answers or announces, no conclusions."""
+
+
+def _device(rows: pl.DataFrame) -> pl.LazyFrame:
+    told = pl.col("device.attribute").cast(pl.String)
+    said = told.is_in(DEVICE_ATTRIBUTES) & (pl.col("device.confidence") >= DEVICE_CONFIDENCE)
+    return _named(
+        rows, said, client=pl.coalesce("device.ip", "device.mac"), server=pl.lit(None, pl.String),
+        protocol=pl.col("device.source"), operation=told, point=pl.col("device.value"),
+    )  # fmt: skip
+
+
+READERS: Final[Mapping[str, Mapping[str, Callable[[pl.DataFrame], pl.LazyFrame]]]] = {
+    "modbus": {DONE: _modbus},
+    "opcua": {
+        DONE: _opcua,
+        CLIENT_CERTIFICATE: _client_certificate,
+        SERVER_CERTIFICATE: _server_certificate,
+        SECURITY: _security,
+        USER: _user,
+        APPLICATION: _application,
+    },
+    "opcua_item": {DONE: _opcua_item},
+    "flow": {DONE: _flow},
+    "device": {HARDWARE: _hardware, DEVICE: _device},
+}
+"""The tables that tell of acts: table → topic → reader."""
