@@ -11,7 +11,7 @@ the product: install it to run this.
 
 # scikit-learn ships no type information.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingModuleSource=false
+# pyright: reportMissingModuleSource=false, reportUnknownLambdaType=false
 
 from __future__ import annotations
 
