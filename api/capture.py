@@ -54,10 +54,9 @@ class Capture:
         kind = self._reader.format
         services.status.tell(PART, detail=f"{source} ({kind})" if isinstance(source, str) else kind)
 
-    @property
-    def warnings(self) -> list[str]:
-        """One line for each thing that could not be read."""
-        return self._reader.warnings
+    def take_warnings(self) -> list[str]:
+        """One line for each thing that could not be read, or that happened to an interface, since the last look."""
+        return self._reader.take_warnings()
 
     def run(self, stop: threading.Event) -> None:
         """Spool all batches until the capture ends or `stop` is set. Raises CaptureError, SpoolError."""

@@ -132,7 +132,7 @@ def _run(services: Services, parts: Embedded, stop: threading.Event, *, exit_whe
         ended = False
         while not stop.is_set():
             parts.wait(WATCH_SECONDS)
-            for line in parts.warnings:
+            for line in parts.take_warnings():
                 warn(line)
             for part, reason in services.status.failures().items():
                 return f"{part} has failed: {reason}"

@@ -89,14 +89,10 @@ class Embedded:
         self._parts = Parts(services.status)
         self._counted = Counters()
         self._counting = threading.Lock()
-        self._warned = 0
 
-    @property
-    def warnings(self) -> list[str]:
+    def take_warnings(self) -> list[str]:
         """One line for each thing of the capture that could not be read, since the last look."""
-        told = self._capture.warnings
-        new, self._warned = told[self._warned :], len(told)
-        return new
+        return self._capture.take_warnings()
 
     def start(self) -> None:
         """Begin: those that use first, so that what comes is used at once."""

@@ -88,6 +88,8 @@ class Reader(Iterator[Batch]):
     @property
     def warnings(self) -> list[str]:
         """One line for each thing that could not be read (a truncated end, an unknown link type of one interface, …)."""
+    def take_warnings(self) -> list[str]:
+        """Those of `warnings` since the last look."""
 
 class LiveReader(Iterator[Batch]):
     """Captures from network interfaces and yields record batches in order of `sequence`.
@@ -154,9 +156,8 @@ class LiveReader(Iterator[Batch]):
     @property
     def losses(self) -> dict[str, int]:
         """Packets lost and interfaces away since the start, by cause and interface, as in `sensor.drops`."""
-    @property
-    def warnings(self) -> list[str]:
-        """One line for each thing that happened to an interface, at most 200; the rest is only counted."""
+    def take_warnings(self) -> list[str]:
+        """One line for each thing that happened to an interface since the last look, at most the last 200; all is counted too."""
 
 class Evidence:
     """Packets out of rings."""

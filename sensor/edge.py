@@ -222,13 +222,10 @@ def _watch(
     reader: LiveReader, recorder: Recorder, requests: Requests, stop: threading.Event, ended: threading.Event
 ) -> None:  # fmt: skip
     """Pass the signal on, say what happens to the interfaces, and tell table `sensor` how things are though no batch comes."""
-    told = 0
     while True:
         is_over = ended.wait(WATCH_SECONDS)
-        warnings = reader.warnings
-        for line in warnings[told:]:
+        for line in reader.take_warnings():
             warn(line)
-        told = len(warnings)
         recorder.refused_requests = requests.refused
         recorder.tell()
         if is_over:

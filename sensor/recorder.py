@@ -69,9 +69,8 @@ class Source(Protocol):
         """Packets taken in so far."""
         ...
 
-    @property
-    def warnings(self) -> list[str]:
-        """One line for each thing that went wrong."""
+    def take_warnings(self) -> list[str]:
+        """One line for each thing that could not be read, or that happened to an interface, since the last look."""
         ...
 
 

@@ -182,6 +182,8 @@ def test_what_is_readable_of_a_truncated_capture_is_kept_and_said(tmp_path: Path
     assert sum(batch.rows for batch in rows) == 10
     assert reader.packets == 19
     [warning] = reader.warnings
+    assert reader.take_warnings() == [warning]
+    assert reader.take_warnings() == []
     assert warning.startswith(f"{path}: cut off")
 
 

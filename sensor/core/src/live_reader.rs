@@ -126,9 +126,8 @@ impl LiveReader {
         self.shared.losses().into_iter().map(|(cause, count)| (cause.into_owned(), count)).collect()
     }
 
-    /// One line for each thing that happened to an interface.
-    #[getter]
-    fn warnings(&self) -> Vec<String> {
-        self.shared.warnings()
+    /// One line for each thing that happened to an interface since the last look.
+    fn take_warnings(&self) -> Vec<String> {
+        self.shared.take_warnings()
     }
 }

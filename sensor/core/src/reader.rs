@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ const CUT: Duration = Duration::from_millis(500);
 pub struct Reader {
     work: Mutex<Work>,
     warnings: Mutex<Vec<String>>,
+    /// How many of them were taken.
+    taken: AtomicUsize,
     stopped: AtomicBool,
     position: AtomicU64,
     packets: AtomicU64,
@@ -93,6 +95,7 @@ impl Reader {
         Ok(Self {
             work: Mutex::new(work),
             warnings: Mutex::new(Vec::new()),
+            taken: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             position: AtomicU64::new(0),
             packets: AtomicU64::new(0),
@@ -158,6 +161,13 @@ impl Reader {
     #[getter]
     fn warnings(&self) -> Vec<String> {
         lock(&self.warnings).clone()
+    }
+
+    /// Those since the last look.
+    fn take_warnings(&self) -> Vec<String> {
+        let warnings = lock(&self.warnings);
+        let taken = self.taken.swap(warnings.len(), Ordering::Relaxed);
+        warnings.get(taken..).unwrap_or_default().to_vec()
     }
 }
 

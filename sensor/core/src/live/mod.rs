@@ -12,6 +12,7 @@ mod port;
 mod ring;
 mod socket;
 mod stamp;
+mod warnings;
 mod watch;
 mod worker;
 
@@ -32,6 +33,7 @@ use crate::packets::tap::Tap;
 use merge::Merge;
 use port::Port;
 use socket::Socket;
+use warnings::Warnings;
 use watch::Watch;
 use worker::{Part, Worker};
 
@@ -43,8 +45,6 @@ pub const WORKERS: usize = 6;
 pub const RING_BYTES: usize = 16 * 1024 * 1024;
 /// Rounds of a worker that wait to be taken before it waits itself.
 const ROUNDS: usize = 4;
-/// Lines that are kept; what comes later is only counted in table `sensor`.
-const WARNINGS: usize = 200;
 
 /// What to listen to, and how.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ pub struct Shared {
     states: Vec<Mutex<State>>,
     kept: Option<Arc<Ring>>,
     told: Mutex<State>,
-    warnings: Mutex<Vec<String>>,
+    warnings: Mutex<Warnings>,
 }
 
 /// A capture from interfaces.
@@ -255,9 +255,9 @@ impl Shared {
         self.packets.load(Ordering::Relaxed)
     }
 
-    /// What was to be said so far, one line each.
-    pub fn warnings(&self) -> Vec<String> {
-        lock(&self.warnings).clone()
+    /// What is to be said since the last look, one line each.
+    pub fn take_warnings(&self) -> Vec<String> {
+        lock(&self.warnings).take()
     }
 
     /// Packets that were lost on the way, and times that interfaces were away, by cause and interface. Nothing that is 0.
@@ -290,16 +290,11 @@ impl Shared {
     }
 
     fn warn(&self, line: String) {
-        let mut warnings = lock(&self.warnings);
-        if warnings.len() < WARNINGS {
-            warnings.push(line);
-        }
+        lock(&self.warnings).add(line);
     }
 
     fn warn_once(&self, line: String) {
-        if !lock(&self.warnings).contains(&line) {
-            self.warn(line);
-        }
+        lock(&self.warnings).add_once(line);
     }
 
     fn working(&self) -> usize {
