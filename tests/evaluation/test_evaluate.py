@@ -145,13 +145,12 @@ def test_slices_change_when_alerts_are_told_and_not_which(plant: Path) -> None:
     pipeline = Subject().pipeline(case)
     whole, _ = detect(str(case.capture), pipeline)
     spans = [(span.start or 0, span.end or 0) for span, _ in case.spans]
-    plain = {(alert.rule, alert.first_seen, alert.last_seen, alert.count) for alert in whole if alert.part_of is None}
+    told = [alert for alert in whole if alert.part_of is None]
+    alarms = [alert for alert in told if not alert.posture]
     for slices in ((), slices_of(spans, 30), None):
         seen = observe(case.capture, pipeline, slices)
-        assert {(each.rule, each.severity) for each in seen.sightings} == {
-            (alert.rule, alert.severity) for alert in whole if alert.part_of is None
-        }
-        assert len(seen.sightings) == len(plain)
+        assert {(each.rule, each.severity) for each in seen.sightings} == {(alert.rule, alert.severity) for alert in alarms}
+        assert (len(seen.sightings), len(seen.posture)) == (len(alarms), len(told) - len(alarms))
         assert all(each.known >= each.first for each in seen.sightings)
         assert all(each.first == each.moments[0][0] for each in seen.sightings)
 

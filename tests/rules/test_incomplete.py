@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -95,7 +96,8 @@ def fired(capture: str, pipeline: Pipeline) -> set[str]:
 
 
 def pipeline_of(rule: Rule) -> Pipeline:
-    """The rule with those that it rests on."""
+    """The rule with those that it rests on, as where nothing is learned: some are silent where something is."""
+    rule = replace(rule, section=rule.section.model_copy(update={"unless_learned": False}))
     wanted = [rule]
     for each in wanted:
         wanted += [other for other in RULES if {other.name, other.id} & set(each.sources) and other not in wanted]
