@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from detection.sigma.rule import Fault, Rule, parse_sound, rules_folder, texts_of
+from detection.sigma.rule import Fault, Rule, RuleError, parse_sound, rules_folder, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,10 @@ class RuleFiles:
         self._seen: Signature = ()
 
     def read(self) -> Ruleset:
-        """What they hold now. Raises RuleError where there is no file."""
+        """What they hold now. Raises RuleError where a path is not there, or holds no file."""
+        for path in self._paths:
+            if not path.exists():
+                raise RuleError(f"{path}: no such file or folder of rules: check --rules")
         self._read = self._seen = self._signature()
         texts = texts_of(self._paths)
         unreadable = tuple(

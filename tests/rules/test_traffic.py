@@ -39,6 +39,9 @@ def test_no_capture_is_left_over_from_a_rule_that_is_gone() -> None:
 
 def test_the_quiet_traffic_of_a_rule_is_a_near_miss_and_not_an_empty_file() -> None:
     for rule in SCENARIOS:
-        fires, quiet = (_unpacked(name, data) for name, data in _captures(rule).items())
+        made = _captures(rule)
+        fires, quiet = (
+            next(_unpacked(name, data) for name, data in made.items() if f".{kind}." in name) for kind in ("fires", "quiet")
+        )
         assert len(quiet) > 24 + 2 * 16, rule
         assert fires != quiet, rule
