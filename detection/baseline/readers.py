@@ -89,23 +89,17 @@ def _opcua(rows: pl.DataFrame) -> pl.LazyFrame:
     """Calls of table opcua; what encryption hides is one operation."""
     called = pl.col("opcua.message_type").cast(pl.String).is_in(["message", "open"])
     service = pl.when("opcua.encrypted").then(pl.lit("encrypted")).otherwise(pl.col("opcua.service").cast(pl.String))
-    return rows.lazy().select(
-        "ts",
-        "row",
-        client=pl.when(called).then("client.ip"),
-        server="server.ip",
-        protocol=pl.lit("opcua"),
-        unit=pl.lit(None, pl.String),
-        operation=service,
-        access=service.replace_strict(OPCUA_ACCESS, default="other", return_dtype=pl.String),
-        point=pl.lit(None, pl.String),
-    )
+    return _of_service(rows, called, service, pl.lit(None, pl.String))
 
 
 def _opcua_item(rows: pl.DataFrame) -> pl.LazyFrame:
     """Operands of table opcua_item that change something, or read a node's value."""
-    service = pl.col("opcua.service").cast(pl.String)
     told = pl.col("opcua.kind").cast(pl.String).is_in(OPCUA_OPERANDS)
+    return _of_service(rows, told, pl.col("opcua.service").cast(pl.String), pl.col("opcua.node_id"))
+
+
+def _of_service(rows: pl.DataFrame, told: pl.Expr, service: pl.Expr, point: pl.Expr) -> pl.LazyFrame:
+    """What a service of OPC UA does to a server; rows that are not told have no client."""
     return rows.lazy().select(
         "ts",
         "row",
@@ -115,7 +109,7 @@ def _opcua_item(rows: pl.DataFrame) -> pl.LazyFrame:
         unit=pl.lit(None, pl.String),
         operation=service,
         access=service.replace_strict(OPCUA_ACCESS, default="other", return_dtype=pl.String),
-        point="opcua.node_id",
+        point=point,
     )
 
 

@@ -9,6 +9,7 @@ a time; the same seed gives the same bytes.
 from __future__ import annotations
 
 import argparse
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +47,7 @@ def little(values: NDArray[Any], size: int) -> NDArray[np.uint8]:
     return values.astype(f"<u{size}").view(np.uint8).reshape(len(values), size)
 
 
-class Connections:
+class Connections(ABC):
     """Connections over which a client asks and its server answers, in step: their sequence numbers and packets."""
 
     port = 502
@@ -144,9 +145,9 @@ class Connections:
         while True:
             yield self.chunk(), self.rounds * self.connections * 3
 
+    @abstractmethod
     def chunk(self) -> NDArray[np.uint8]:
         """`rounds` exchanges of each connection as packet records."""
-        raise NotImplementedError
 
 
 class Plant(Connections):
