@@ -14,7 +14,6 @@ import polars as pl
 from sigma.types import (
     Placeholder,
     SigmaCIDRExpression,
-    SigmaCompareExpression,
     SigmaExpansion,
     SigmaFieldReference,
     SigmaNumber,
@@ -24,7 +23,7 @@ from sigma.types import (
 
 from detection.deviation import TABLES
 from detection.sigma.fields import NUMBERS, TEXTS, Field, field_of
-from detection.sigma.satisfy import Test, alternatives, first_passing, values_of
+from detection.sigma.satisfy import Test, alternatives, first_passing, numbers_of, values_of
 from sensor.drops import LOSSES
 
 if TYPE_CHECKING:
@@ -205,7 +204,7 @@ def _candidates(known: Field, tests: Sequence[Test]) -> Iterator[Any]:
     if known.kind in TEXTS and known.kind != "choice":
         yield from PLAIN_ADDRESSES if known.name.endswith(".ip") else PLAIN_TEXTS
     elif known.kind == "list<u16>":
-        numbers = [int(number) for test in tests for value in test.values for number in _numbers(value)]
+        numbers = [int(number) for test in tests for value in test.values for number in numbers_of(value)]
         yield from ([number + step] for number in (*numbers, 1) for step in (0, 1, -1) if 0 <= number + step <= 65_535)
     elif known.kind == "binary":
         yield b"\x00"
@@ -238,16 +237,6 @@ def _named(known: Field, value: object) -> Iterator[Any]:
             yield str(value.number)
         case _:
             return
-
-
-def _numbers(value: object) -> list[float]:
-    match value:
-        case SigmaNumber():
-            return [float(value.number)]
-        case SigmaCompareExpression():
-            return [float(value.number.number)]
-        case _:
-            return []
 
 
 def _numbered(known: Field, count: int) -> Iterator[Any]:

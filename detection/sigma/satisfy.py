@@ -133,7 +133,7 @@ def values_of(field: Field, tests: Sequence[Test]) -> pl.Series | None:
     if kind in {"u8", "u16"}:
         return pl.Series([*range(int(NUMBERS[kind] or 0) + 1), *none], dtype=polars_type(kind))
     if kind in NUMBERS:
-        named = {number for test in tests for value in test.values for number in _numbers(value)}
+        named = {number for test in tests for value in test.values for number in numbers_of(value)}
         around = {number + step for number in (*named, 0.0) for step in (-1.0, -0.5, 0.0, 0.5, 1.0)}
         most = NUMBERS[kind]
         if most is not None:
@@ -145,14 +145,15 @@ def values_of(field: Field, tests: Sequence[Test]) -> pl.Series | None:
     return None
 
 
-def _numbers(value: object) -> list[float]:
+def numbers_of(value: object) -> list[float]:
+    """The numbers that a value of a rule names."""
     match value:
         case SigmaNumber():
             return [float(value.number)]
         case SigmaCompareExpression():
             return [float(value.number.number)]
         case SigmaExpansion():
-            return [number for part in value.values for number in _numbers(part)]
+            return [number for part in value.values for number in numbers_of(part)]
         case _:
             return []
 
