@@ -93,7 +93,7 @@ def run(
     for case in cases:
         spans = [(span.start, span.end) for span, _ in case.spans]
         known = [(start, end) for start, end in spans if start is not None and end is not None]
-        slices = slices_of(known, tolerance_seconds) if len(known) == len(spans) else None
+        slices = slices_of(known) if len(known) == len(spans) else None
         try:
             seen = observe(case.capture, detection.pipeline(case), slices, detection.normal(case))
         except CaptureError as error:

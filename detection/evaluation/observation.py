@@ -39,6 +39,9 @@ SLICES: Final = 120
 CONVERSATIONS: Final = 100_000
 """Pairs of addresses that are remembered of a capture; more count as these."""
 
+AFTER_SECONDS: Final = 120
+"""How long after an event its cuts are cut again: of a conversation that nobody opens, or speaks in, a row comes a minute later."""
+
 _DURATIONS: Final = {"flow": "flow.duration", "modbus": "modbus.response_time", "opcua": "opcua.response_time"}
 """Table → how long after `ts` a row could be known."""
 
@@ -203,7 +206,7 @@ def active_seconds(seconds: Sequence[int]) -> float:
     return float(sum(min(later - earlier, IDLE_SECONDS) for earlier, later in itertools.pairwise(seconds)))
 
 
-def slices_of(spans: Iterable[tuple[int, int]], after_seconds: float) -> list[int]:
+def slices_of(spans: Iterable[tuple[int, int]], after_seconds: float = AFTER_SECONDS) -> list[int]:
     """Times at which cuts are cut again so that delays from these events are known to a second or a 120th of the event."""
     times: set[int] = set()
     for start, end in spans:

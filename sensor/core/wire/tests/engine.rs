@@ -13,6 +13,7 @@ mod lab;
 use lab::*;
 use proptest::prelude::*;
 use wire::engine::{Engine, Settings};
+use wire::packet::{LinkType, Packet};
 use wire::record::{Batch, Identity};
 use wire::transport::{Limits, Overlap};
 
@@ -336,6 +337,31 @@ fn a_full_table_gives_up_half_open_conversations_first() {
     assert_eq!(exchanges(&batches), both([1, 2]));
     assert_eq!(drops(&batches), [("flow_evicted".into(), 192)]);
     assert_eq!(states(&batches).iter().filter(|state| *state == "established").count(), 1);
+}
+
+#[test]
+fn open_connections_that_nobody_speaks_in_are_told_within_a_minute_and_go_on() {
+    let mut engine = Engine::new(Identity::default(), 0, Settings::default());
+    let mut told = |packets: &[(i64, Vec<u8>)], until: i64| {
+        for (ts, frame) in packets {
+            engine.packet(&Packet { ts: *ts, link: LinkType::ETHERNET, original_length: frame.len() as u32, data: frame });
+        }
+        engine.advance(until);
+        engine.cut();
+        rows(&engine.take_batches(), "flow", |batch, row| word(batch, "flow.state", row))
+    };
+    let mut talk = Talk::open(1_000, 9_000);
+    let opened = std::mem::take(&mut talk.packets);
+    let begun = opened[0].0;
+    assert!(told(&opened, begun + 50 * SECOND).is_empty());
+    assert_eq!(told(&[], begun + 63 * SECOND), ["established"]);
+    assert!(told(&[], begun + 180 * SECOND).is_empty(), "told once");
+    talk.poll(1, 10);
+    for (ts, _) in &mut talk.packets {
+        *ts = begun + 200 * SECOND;
+    }
+    talk.close();
+    assert_eq!(told(&talk.packets, begun + 400 * SECOND), ["established", "closed"]);
 }
 
 #[test]

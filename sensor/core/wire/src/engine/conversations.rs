@@ -109,9 +109,25 @@ impl Conversations {
         if now.saturating_sub(self.swept).saturating_abs() >= SWEEP_NS {
             self.swept = now;
             while let Some(id) = self.flows.silent(now) {
-                self.end(id, Some(Ending::Expired), output);
+                if !self.tell_unspoken(id, output) {
+                    self.end(id, Some(Ending::Expired), output);
+                }
             }
         }
+    }
+
+    /// Tells of a silent conversation that nothing was said in. Returns whether it is one: who takes all connections that a controller has
+    /// shows within a minute, and not when the sensor gives them up.
+    fn tell_unspoken(&mut self, id: FlowId, output: &mut Output) -> bool {
+        let now = self.now;
+        let Some(flow) = self.flows.get_mut(id).filter(|flow| class(flow) == Class::Unspoken) else {
+            return false;
+        };
+        flow.reported_ts = now;
+        talk::report(flow, false, output);
+        let class = class(flow);
+        self.flows.touch(id, class, now);
+        class != Class::Unspoken
     }
 
     /// The clock was set back: nothing waits any longer.
@@ -414,6 +430,7 @@ fn class(flow: &Flow<Talk>) -> Class {
         (Transport::Udp | Transport::Ethernet, ..) => Class::Datagrams,
         (_, Some(_), _) => Class::Ended,
         (_, _, Handshake::Asked | Handshake::Answered) => Class::HalfOpen,
+        _ if flow.reported_ts == flow.first_ts && flow.halves.iter().all(|half| half.bytes == 0) => Class::Unspoken,
         _ if is_industrial => Class::Industrial,
         _ => Class::Other,
     }

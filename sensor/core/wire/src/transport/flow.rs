@@ -73,7 +73,7 @@ pub struct Flow<A> {
     pub first_ts: i64,
     /// Time of the last packet.
     pub last_ts: i64,
-    /// Time at which its state was last reported.
+    /// Time at which its state was last reported; that of the first packet until then.
     pub reported_ts: i64,
     /// How far the opening has come.
     pub handshake: Handshake,

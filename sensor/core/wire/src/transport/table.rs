@@ -12,6 +12,8 @@ pub enum Class {
     Ended,
     /// Not open yet.
     HalfOpen,
+    /// Open, nothing was said in it, and no row has told of it: told when it has been silent for its patience, and not ended.
+    Unspoken,
     /// Datagrams.
     Datagrams,
     /// A connection of a protocol that is not looked into.
@@ -21,7 +23,7 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 5] = [Self::Ended, Self::HalfOpen, Self::Datagrams, Self::Other, Self::Industrial];
+    const ALL: [Self; 6] = [Self::Ended, Self::HalfOpen, Self::Unspoken, Self::Datagrams, Self::Other, Self::Industrial];
 
     /// Silence after which a conversation is over, in nanoseconds of packet time.
     const fn patience(self) -> i64 {
@@ -30,6 +32,8 @@ impl Class {
             Self::Ended => 5 * SECOND,
             // Longer than the widest gap between retransmissions of a SYN that Linux and Windows leave.
             Self::HalfOpen => 35 * SECOND,
+            // As often as a conversation is told of while packets come.
+            Self::Unspoken => 60 * SECOND,
             // RFC 4787, 4.3: a binding of datagrams lasts at least two minutes.
             Self::Datagrams => 120 * SECOND,
             Self::Other => 900 * SECOND,
@@ -72,7 +76,7 @@ pub struct Flows<A> {
     index: HashTable<u32>,
     slots: Vec<Slot<A>>,
     free: Vec<u32>,
-    lists: [List; 5],
+    lists: [List; Class::ALL.len()],
     /// Seeded anew for each table, so that nobody can choose addresses that collide. No order depends on it.
     hasher: RandomState,
     limit: usize,
@@ -85,7 +89,7 @@ impl<A> Flows<A> {
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            lists: [List { oldest: NONE, newest: NONE }; 5],
+            lists: [List { oldest: NONE, newest: NONE }; Class::ALL.len()],
             hasher: RandomState::default(),
             limit: limit.clamp(1, NONE as usize - 1),
         }
