@@ -137,6 +137,37 @@ fn what_a_receiver_does_not_take_is_told() {
 }
 
 #[test]
+fn more_chunks_than_a_receiver_takes_are_told_though_encryption_hides_them() {
+    let mut talk = connected();
+    talk.ask(ACK, &offer(b"HEL", [8_192, 8_192, 10_000, 2]));
+    talk.answer(ACK, &offer(b"ACK", [8_192, 8_192, 0, 0]));
+    talk.ask(ACK, &open("Basic256Sha256"));
+    talk.answer(ACK, &open("Basic256Sha256"));
+    for (request, parts) in [(0xa1b2_c3d4, &b"CF"[..]), (0x5e6f_7a8b, b"CCF")] {
+        for part in parts {
+            talk.answer(ACK, &chunk(*part, request, !request, &[0xa5; 512]));
+        }
+    }
+    let batches = run(&talk.packets);
+    assert_eq!(violations(&batches), ["chunk_count"]);
+    let rows = words(&batches, "opcua", &["opcua.message_type", "opcua.encrypted", "opcua.chunks"]);
+    assert_eq!(rows[rows.len() - 2..], [["message", "true", "2"], ["message", "true", "3"]]);
+}
+
+#[test]
+fn an_encrypted_chunk_is_told_by_its_size_however_long() {
+    let mut talk = opened();
+    talk.ask(ACK, &open("Basic256Sha256"));
+    talk.answer(ACK, &open("Basic256Sha256"));
+    let long = chunk(b'F', 0xa1b2_c3d4, 0x5e6f_7a8b, &vec![0xa5; 300_000]);
+    ask_all(&mut talk, &long);
+    talk.ask(ACK, &chunk(b'F', 0x1234_5678, 0x9abc_def0, &[0x5a; 512]));
+    let batches = run(&talk.packets);
+    let rows = words(&batches, "opcua", &["opcua.encrypted", "opcua.chunks", "opcua.bytes"]);
+    assert_eq!(rows[rows.len() - 2..], [["true", "1", "300024"], ["true", "1", "536"]]);
+}
+
+#[test]
 fn an_acknowledgement_that_asks_for_more_than_the_hello_is_told() {
     let mut talk = connected();
     talk.ask(ACK, &offer(b"HEL", [8_192, 65_536, 0, 0]));

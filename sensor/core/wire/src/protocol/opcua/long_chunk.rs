@@ -112,4 +112,15 @@ mod tests {
         assert_eq!(long.take(&[1; 200_000], &mut held).0, 94_000);
         assert_eq!((long.is_whole(), long.held()), (true, LEAST_BYTES));
     }
+
+    #[test]
+    fn cut_short_it_keeps_its_headers_and_gives_back_what_it_held() {
+        let (mut long, mut held) = (LongChunk::new(200_000, false, 5), 100);
+        long.take(&header(200_000), &mut held);
+        assert_eq!((long.cut_short(&mut held), held, long.held()), (6_000 - LEAST_BYTES, 100 + LEAST_BYTES, LEAST_BYTES));
+        assert!(long.bytes() < 6_000, "its room is given back too");
+        assert_eq!(long.take(&[1; 194_000], &mut held), (194_000, 194_000));
+        assert_eq!((long.is_whole(), held), (true, 100 + LEAST_BYTES));
+        assert_eq!(long.cut_short(&mut held), 0, "once");
+    }
 }

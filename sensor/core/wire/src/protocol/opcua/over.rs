@@ -73,3 +73,46 @@ impl Over {
         std::mem::take(&mut self.given_up)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::table::opcua::MessageType;
+
+    fn message(request_id: u32, bytes: usize) -> Message {
+        Message {
+            kind: MessageType::Message,
+            start: 1,
+            end: 2,
+            channel_id: 7,
+            token_id: Some(3),
+            sequence_number: request_id,
+            request_id,
+            chunks: 1,
+            bytes: 24 + bytes as u32,
+            body: vec![9; bytes],
+            is_cut: false,
+            is_rest: false,
+        }
+    }
+
+    #[test]
+    fn bodies_are_kept_within_their_bound_and_what_is_held_is_what_is_told() {
+        let (mut over, mut held) = (Over::default(), 0);
+        for (id, bytes) in [(1, BODY_BYTES), (2, BODY_BYTES + 1)] {
+            held += bytes;
+            over.given_up(message(id, bytes), &mut held);
+        }
+        assert_eq!((held, over.held()), (BODY_BYTES, BODY_BYTES));
+        for id in 3..3 + REMEMBERED as u32 {
+            held += 10;
+            over.given_up(message(id, 10), &mut held);
+        }
+        assert_eq!((held, over.held()), (10 * REMEMBERED, 10 * REMEMBERED), "the oldest made room");
+        held += 1_000;
+        over.forget_bodies(&mut held);
+        assert_eq!((held, over.held()), (1_000, 0), "what others hold stays");
+        assert_eq!(over.take_given_up(3).map(|message| (message.request_id, message.body.len())), Some((3, 0)));
+        assert!(over.take_given_up(3).is_none() && over.take_given_up(1).is_none());
+    }
+}
