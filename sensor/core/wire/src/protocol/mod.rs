@@ -99,7 +99,7 @@ pub struct Counters {
     pub skipped_bytes: u64,
     /// Requests that were let go without a response because a conversation had too many outstanding.
     pub pending_overflow: u64,
-    /// Points not recorded because the table of last values was full.
+    /// Points whose last value was forgotten because the table of last values was full: their next value is a row, new or not.
     pub points_overflow: u64,
     /// Violations not recorded because a conversation made too many in a short time.
     pub violations_limited: u64,
