@@ -59,7 +59,7 @@ CHECKPOINT_SHARE: Final = 10
 RELOAD_SECONDS: Final = 1.0
 """How often the files of the rules are looked at; a change is taken over at the second look that finds it settled."""
 
-CHECKPOINT_FORMAT: Final = 10
+CHECKPOINT_FORMAT: Final = 11
 """Version of the checkpoint's content."""
 
 CUT_BATCHES: Final = 64

@@ -31,7 +31,7 @@ def parted(state: AnomalyState) -> tuple[dict[str, Any], dict[str, pl.DataFrame]
     frames = {
         **{f"learned {model}": rows for model, rows in naming.named(state.learned, state.names).items()},
         **{f"seen {model}": rows for model, rows in (naming.named(state.seen, state.names) if state.seen else {}).items()},
-        **{name: getattr(state, name) for name in _CARRIED},
+        **{name: getattr(state, name).drop("key", "operation", "talk", strict=False) for name in _CARRIED},
         **{f"highest {name}": each.highest for name, each in histories.items()},
     }
     return said, frames
@@ -39,7 +39,7 @@ def parted(state: AnomalyState) -> tuple[dict[str, Any], dict[str, pl.DataFrame]
 
 def whole(said: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]) -> AnomalyState:
     """What `parted` gave, in one. Raises KeyError, TypeError or PolarsError for anything else."""
-    learned, names = naming.keyed(_of("learned ", frames))
+    learned, names = naming.with_keys(_of("learned ", frames))
     seen = _of("seen ", frames)
     last, deaf = said["heard"]
     state = AnomalyState(**{name: said[name] for name in _PLAIN}, learned=learned, names=names, heard=(int(last), int(deaf)))
@@ -48,7 +48,7 @@ def whole(said: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]) -> Anomal
         for name, numbers in said["histories"].items()
     }
     carried = {name: naming.carried(name, frames[name]) for name in _CARRIED}
-    changes: dict[str, Any] = {"seen": naming.keyed(seen)[0] if seen else {}, **histories, **carried}
+    changes: dict[str, Any] = {"seen": naming.with_keys(seen)[0] if seen else {}, **histories, **carried}
     return replace(state, **changes)
 
 

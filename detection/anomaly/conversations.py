@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from detection.anomaly import keyed
 from detection.anomaly.extremes import WINDOW_NS, Scale
+from detection.anomaly.rounding import divided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +36,14 @@ REQUEST: Final = pl.Schema(
         "unit": pl.UInt8(),
         "function": pl.Categorical(),
         "address": pl.UInt16(),
-        "answered": pl.Float64(),
+        "answered": pl.Int64(),
         "talk": pl.UInt64(),
         "key": pl.UInt64(),
         "deaf": pl.Int64(),
     }
 )
-"""Columns of requests. answered: seconds until the answer; talk: key of client and server; key: of the kind of request; deaf: for
-how many nanoseconds so far no request at all was heard for longer than a minute, as where a sensor stood still."""
+"""Columns of requests. answered: nanoseconds until the answer; talk: key of client and server; key: of the kind of request;
+deaf: for how many nanoseconds so far no request at all was heard for longer than a minute, as where a sensor stood still."""
 
 
 def rows_of(batches: Sequence[RecordBatch], last: int = 0, deaf: int = 0) -> pl.DataFrame:
@@ -71,7 +73,7 @@ def _read(batch: RecordBatch, reader: Callable[[pl.DataFrame], pl.DataFrame]) ->
             sequence=pl.lit(batch.header.sequence, pl.Int64),
             row=pl.lit(batch.row.cast(pl.Int64)),
             ts=at,
-            answered=pl.col("answered").dt.total_nanoseconds() / 1e9,
+            answered=pl.col("answered").dt.total_nanoseconds(),
             talk=talk_key(),
         )
         .with_columns(key=operation_key())
@@ -123,31 +125,32 @@ def _opcua(rows: pl.DataFrame) -> pl.DataFrame:
 _READERS: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {"modbus": _modbus, "opcua": _opcua}
 """The tables that tell of requests."""
 
-LATEST: Final = pl.Schema({name: REQUEST[name] for name in (*OPERATION, "ts", "deaf")})
+LATEST: Final = pl.Schema({name: REQUEST[name] for name in ("key", *OPERATION, "ts", "deaf")})
 """Columns of the latest request of each kind."""
 
 
 def intervals(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Seconds heard since the request of the same kind before, and the latest of each kind afterwards (columns of LATEST)."""
-    before = carried.with_columns(talk=talk_key(), key=operation_key(), fresh=pl.lit(value=False))
-    before = before.filter(pl.col("key").is_in(rows.get_column("key").unique().implode()))
+    """Seconds heard since the request of the same kind before, and the latest of each of these kinds afterwards.
+
+    `carried` are the latest of all kinds, with the columns of LATEST, in order of the key.
+    """
+    before = keyed.rows_of(carried, rows.get_column("key").unique()).with_columns(fresh=pl.lit(value=False))
     told = pl.concat([before, rows.with_columns(fresh=pl.lit(value=True))], how="diagonal").sort("key", maintain_order=True)
     heard = pl.col("ts") - pl.col("deaf")
     pause = pl.when(pl.col("key") == pl.col("key").shift()).then(heard - heard.shift())
-    latest = told.group_by("key", maintain_order=True).last().select(list(LATEST))
-    rest = carried.join(latest.select(OPERATION), on=list(OPERATION), how="anti", nulls_equal=True)
-    found = told.with_columns(value=(pause / 1e9).clip(0)).filter(pl.col("fresh") & pl.col("value").is_not_null())
-    return found, pl.concat([rest, latest])
+    latest = told.filter(pl.col("key").ne_missing(pl.col("key").shift(-1))).select(list(LATEST))
+    found = told.with_columns(value=divided(pause, 1e9).clip(0)).filter(pl.col("fresh") & pl.col("value").is_not_null())
+    return found, latest
 
 
 COUNTED: Final = pl.Schema(
     {
         "talk": pl.UInt64(), "window": pl.Int64(), "client": pl.Categorical(), "server": pl.Categorical(),
-        "requests": pl.Int64(), "answers": pl.Int64(), "seconds": pl.Float64(),
+        "requests": pl.Int64(), "answers": pl.Int64(), "waited": pl.Int64(),
         "sequence": pl.Int64(), "row": pl.Int64(), "ts": pl.Int64(),
     }
 )  # fmt: skip
-"""Columns of a conversation's minute. seconds: of all answers together; sequence, row, ts: of its last request."""
+"""Columns of a conversation's minute. waited: nanoseconds until all answers together; sequence, row, ts: of its last request."""
 
 
 def minutes(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -163,7 +166,7 @@ def minutes(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.Dat
         pl.col("server").first(),
         requests=pl.len().cast(pl.Int64),
         answers=pl.col("answered").count().cast(pl.Int64),
-        seconds=pl.col("answered").sum(),
+        waited=pl.col("answered").sum(),
         sequence=pl.col("sequence").last(),
         row=pl.col("row").last(),
         ts=pl.col("ts").last(),
@@ -173,7 +176,7 @@ def minutes(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.Dat
         .group_by("talk", "window", maintain_order=True)
         .agg(
             pl.col("client", "server").first(),
-            pl.col("requests", "answers", "seconds").sum(),
+            pl.col("requests", "answers", "waited").sum(),
             pl.col("sequence", "row", "ts").last(),
         )
         .select(list(COUNTED))
@@ -188,5 +191,5 @@ def of_minutes(over: pl.DataFrame) -> dict[str, pl.DataFrame]:
     named = ["key", "event", "sequence", "row", "ts", "client", "server"]
     return {
         "volume": known.select(*named, value=pl.col("requests").cast(pl.Float64)),
-        "response": known.filter(pl.col("answers") > 0).select(*named, value=pl.col("seconds") / pl.col("answers")),
+        "response": known.filter(pl.col("answers") > 0).select(*named, value=divided(pl.col("waited"), 1e9) / pl.col("answers")),
     }

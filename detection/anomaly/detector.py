@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from detection.anomaly import conversations, naming, order, points, told
+from detection.anomaly import conversations, keyed, naming, order, points, told
 from detection.anomaly.extremes import THINGS, WINDOW_NS, beyond
 from detection.anomaly.history import FALSE_ALARMS_A_DAY, allowed
 from detection.anomaly.state import DAY_NS, SCALES, AnomalyState
@@ -56,20 +56,22 @@ def _part(
         state = replace(state, seen=state.learned, day=part)
     known = dict(state.learned if learns else state.seen)
     if not learns:
-        values = values.filter(pl.col("key").is_in(known["value"].get_column("key").implode()))
-        requests = requests.filter(pl.col("talk").is_in(known["volume"].get_column("key").implode()))
+        values = keyed.only_known(values, "key", known["value"])
+        requests = keyed.only_known(requests, "talk", known["volume"])
+    # What the first half of learning scores is of no use.
+    scores = part != -2
     looked_at, latest_points = points.features(state.latest_points, values)
-    kinds = requests if learns else requests.filter(pl.col("key").is_in(known["interval"].get_column("key").implode()))
+    kinds = requests if learns else keyed.only_known(requests, "key", known["interval"])
     looked_at["interval"], latest_requests = conversations.intervals(state.latest_requests, kinds)
     over, minutes = conversations.minutes(state.minutes, requests, until)
     looked_at |= conversations.of_minutes(over)
     outside: dict[str, pl.DataFrame] = {}
     forgotten = state.forgotten
     for model, rows in looked_at.items():
-        outside[model], known[model], more = beyond(known[model], rows, SCALES[model], learns=learns)
+        outside[model], known[model], more = beyond(known[model], rows, SCALES[model], learns=learns, scores=scores)
         forgotten += more
     followed, latest_operations = order.transitions(state.latest_operations, requests)
-    outside["order"], known["order"], more = order.unusual(known["order"], followed, learns=learns)
+    outside["order"], known["order"], more = order.unusual(known["order"], followed, learns=learns, scores=scores)
     forgotten += more
     scored = [
         rows.select(model=pl.lit(model), window=(pl.col("event") - (model in _AT_END)) // WINDOW_NS, score="score")
@@ -78,9 +80,9 @@ def _part(
     heard = pl.concat([values.get_column("event"), requests.get_column("event")]) // WINDOW_NS
     grown = replace(
         state,
-        latest_points=latest_points.head(THINGS),
-        latest_requests=latest_requests.head(THINGS),
-        latest_operations=latest_operations.head(THINGS),
+        latest_points=keyed.renewed(state.latest_points, latest_points, _LATEST, THINGS)[0],
+        latest_requests=keyed.renewed(state.latest_requests, latest_requests, _LATEST, THINGS)[0],
+        latest_operations=keyed.renewed(state.latest_operations, latest_operations, _LATEST, THINGS)[0],
         minutes=minutes.head(THINGS),
         forgotten=forgotten,
     )
@@ -102,6 +104,9 @@ def _part(
     )
     return grown, found
 
+
+_LATEST: Final = ("ts", "key")
+"""Order in which latest rows take the room that there is."""
 
 _AT_END: Final = frozenset({"volume", "response"})
 """Models of minutes: what they find is known at a minute's end, which is the next one's begin."""

@@ -12,6 +12,9 @@ from typing import Final, Literal
 
 import polars as pl
 
+from detection.anomaly import keyed
+from detection.anomaly.rounding import divided
+
 WINDOW_NS: Final = 60_000_000_000
 """A minute: models that count do so in windows of this length, and history is scored in blocks of it."""
 
@@ -45,16 +48,19 @@ class Scale:
     most: float = math.inf
 
 
-def beyond(known: pl.DataFrame, rows: pl.DataFrame, scale: Scale, *, learns: bool) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+def beyond(
+    known: pl.DataFrame, rows: pl.DataFrame, scale: Scale, *, learns: bool, scores: bool = True
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Rows outside of all before them, with how far; the extremes afterwards; and how many things had no room.
 
     Args:
-        known: extremes before, with the columns of SCHEMA.
+        known: extremes before, with the columns of SCHEMA, in order of the key.
         rows: `key`, `value` and `event`, in order; more columns are carried along. With a column `judged` it is that which is
             compared with earlier values; a row without a value is judged only. With a column `earlier`, the same of the row
             before in one stretch, its score is given as `score before`.
         scale: the unit of scores.
         learns: whether things that are not known are taken in; otherwise they are passed over.
+        scores: whether rows outside are asked for; otherwise none are given.
 
     The rows outside have `low`, `high` and `last` of the thing before them, and `score`: how far outside, in units of the scale,
     but no more than the thing has had rows, nor than it has been known for windows: what was seen ten times can be one in eleven.
@@ -69,24 +75,29 @@ def beyond(known: pl.DataFrame, rows: pl.DataFrame, scale: Scale, *, learns: boo
         pl.col("event").min().alias("first"),
         pl.col("event").max().alias("last"),
     )
-    both = fresh.join(known, on="key", how="left" if learns else "inner", suffix=" known")
-    strange = both.filter(
-        pl.col("high known").is_null() | (pl.col("most") > pl.col("high known")) | (pl.col("least") < pl.col("low known"))
-    )
+    both = keyed.beside(fresh, known, " known")
+    if not learns:
+        both = both.filter(pl.col("n known").is_not_null())
+    total = pl.col("n") + pl.col("n known").fill_null(0)
+    strange = _strange(both.filter(total >= scale.mature)) if scores else both.clear()
     outside = _outside(rows.with_columns(judged=judged), strange, scale)
     merged = both.select(
         "key",
         pl.min_horizontal("low", "low known").alias("low"),
         pl.max_horizontal("high", "high known").alias("high"),
-        (pl.col("n") + pl.col("n known").fill_null(0)).alias("n"),
+        total.alias("n"),
         pl.coalesce("first known", "first").alias("first"),
-        pl.col("last"),
-        pl.col("n known").is_null().alias("new"),
+        "last",
     )
-    room = max(0, THINGS - known.height)
-    more = merged.filter("new").sort("first", "key").drop("new")
-    grown = known.update(merged.filter(~pl.col("new")).drop("new"), on="key") if both.height else known
-    return outside, pl.concat([grown, more.head(room)]), max(0, more.height - room)
+    grown, over = keyed.renewed(known, merged, ["first", "key"], THINGS)
+    return outside, grown, over
+
+
+def _strange(both: pl.DataFrame) -> pl.DataFrame:
+    """The things that went beyond their extremes, or had none."""
+    return both.filter(
+        pl.col("high known").is_null() | (pl.col("most") > pl.col("high known")) | (pl.col("least") < pl.col("low known"))
+    )
 
 
 def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.DataFrame:
@@ -96,7 +107,8 @@ def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.Data
     )
     value = pl.col("value")
     running = (
-        rows.join(before, on="key", how="inner", maintain_order="left")
+        rows.filter(pl.col("key").is_in(before.get_column("key").implode()))
+        .join(before, on="key", how="inner", maintain_order="left")
         .with_columns(
             low=pl.min_horizontal("low", value.cum_min().forward_fill().shift().over("key")),
             high=pl.max_horizontal("high", value.cum_max().forward_fill().shift().over("key")),
@@ -111,7 +123,7 @@ def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.Data
         width, pl.lit(scale.least), scale.share * pl.max_horizontal(pl.col("low").abs(), pl.col("high").abs())
     )
     unit = pl.when(unit > 0).then(unit).otherwise(1.0)
-    most = pl.min_horizontal(pl.col("n").cast(pl.Float64), (pl.col("event") - pl.col("first")) / WINDOW_NS)
+    most = pl.min_horizontal(pl.col("n").cast(pl.Float64), divided(pl.col("event") - pl.col("first"), WINDOW_NS))
 
     def excess(judged: str) -> pl.Expr:
         over, under = pl.col(judged) - pl.col("high"), pl.col("low") - pl.col(judged)

@@ -58,8 +58,12 @@ class History:
         minutes = heard.unique()
         minutes = minutes.filter(minutes > self.last)
         last = self.last if minutes.is_empty() else int(minutes.max())  # pyright: ignore[reportArgumentType] - integers
-        both = pl.concat([self.highest, scored.select(list(SCHEMA))])
-        highest = both.group_by("model", "window").agg(pl.col("score").max()).sort("window", "model")
+        scored = scored.select(list(SCHEMA))
+        # What lies before the first of these minutes stays as it is.
+        earlier = self.highest if scored.is_empty() else self.highest.filter(pl.col("window") < scored.get_column("window").min())
+        again = pl.concat([self.highest.slice(earlier.height), scored])
+        again = again.group_by("model", "window").agg(pl.col("score").max()).sort("window", "model")
+        highest = pl.concat([earlier, again], rechunk=True)
         over = max(0, highest.height - BLOCKS)
         first = self.first if self.blocks or minutes.is_empty() else int(minutes.min())  # pyright: ignore[reportArgumentType] - as above
         return History(highest.tail(BLOCKS), self.blocks + len(minutes), first, last, self.forgotten + over)

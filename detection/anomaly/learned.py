@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
 
-from detection.anomaly import naming
+from detection.anomaly import keyed, naming
+from detection.anomaly.extremes import THINGS
 from detection.anomaly.history import SCHEMA as HISTORY
 from detection.anomaly.history import History
 from detection.anomaly.state import AnomalyState
@@ -60,7 +61,7 @@ def state_of(members_: Mapping[str, bytes], phase: str) -> AnomalyState | None:
             for name, content in members_.items()
             if name.startswith(_FOLDER) and name.endswith(_SUFFIX) and name != _BLOCKS
         }
-        known, names = naming.keyed(told)
+        known, names = naming.with_keys(told)
         highest = pl.read_parquet(io.BytesIO(members_[_BLOCKS])).select(list(HISTORY)).cast({**HISTORY})
         history = History(highest, *(int(said[name]) for name in ("blocks", "first", "last")))
         # What is learned holds from the first record on: nothing of this run is learned.
@@ -80,9 +81,7 @@ def joined(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> dict[str, by
         return {**rest, **members(states[0])}
     first, second = states
     known = {model: _extended(frame, second.learned[model]) for model, frame in first.learned.items()}
-    names = {
-        kind: pl.concat([frame, second.names[kind]]).unique("key", maintain_order=True) for kind, frame in first.names.items()
-    }
+    names = {kind: keyed.renewed(frame, second.names[kind], ["key"], 2 * THINGS)[0] for kind, frame in first.names.items()}
     whole = AnomalyState(
         min(first.start, second.start), first.until, learned=known, names=names, history=first.history.joined(second.history)
     )
@@ -95,7 +94,7 @@ def _extended(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     if "low" in one.columns:
         added |= {"low": pl.col("low").min(), "high": pl.col("high").max()}
     kept = [pl.col(name).first() for name in one.columns if name not in {"key", *added}]
-    return pl.concat([one, other]).group_by("key", maintain_order=True).agg(*kept, **added).select(one.columns)
+    return keyed.arranged(pl.concat([one, other]).group_by("key").agg(*kept, **added).select(one.columns))
 
 
 def _written(frame: pl.DataFrame) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from detection.anomaly import conversations, order, points
+from detection.anomaly import conversations, keyed, order, points
 from detection.anomaly.extremes import SCHEMA, THINGS
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ def with_more(names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests:
         "talk": requests.select(pl.col("talk").alias("key"), *KINDS["talk"]),
     }
     return {
-        kind: pl.concat([names[kind], rows.unique("key")] if kind in names else [rows.unique("key")])
-        .unique("key", keep="first", maintain_order=True)
-        .head(2 * THINGS)
+        kind: keyed.renewed(names.get(kind, rows.clear()), rows.unique("key"), ["key"], 2 * THINGS)[0]
         for kind, rows in fresh.items()
     }
 
@@ -47,24 +45,38 @@ def named(known: Mapping[str, pl.DataFrame], names: Mapping[str, pl.DataFrame]) 
     return {**told, "order": known["order"].drop("key", "left").sort(order.KEY)}
 
 
-def keyed(told: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
+def with_keys(told: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
     """What `named` gave, by keys again, and the names. Raises PolarsError for anything else."""
-    known = {"order": order.keyed(_typed(told["order"], order.SCHEMA, ("left", "key"))).select(list(order.SCHEMA))}
+    transitions = order.with_keys(_typed(told["order"], order.SCHEMA, ("left", "key")))
+    known = {"order": keyed.arranged(transitions.select(list(order.SCHEMA)))}
     names: dict[str, pl.DataFrame] = {}
     for model, kind in _KIND_OF.items():
         schema = pl.Schema({**SCHEMA, **KINDS[kind]})
         rows = (
             _typed(told[model], schema, ("key",)).with_columns(key=_key(kind)) if model in told else pl.DataFrame(schema=schema)
         )
-        known[model] = rows.select(list(SCHEMA))
+        known[model] = keyed.arranged(rows.select(list(SCHEMA)))
         more = rows.select("key", *KINDS[kind])
-        names[kind] = pl.concat([names[kind], more]).unique("key", maintain_order=True) if kind in names else more
+        names[kind] = keyed.renewed(names[kind], more, ["key"], 2 * THINGS)[0] if kind in names else keyed.arranged(more)
     return known, names
 
 
 def carried(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """A frame of what is carried from step to step, with the keys of this process."""
-    return rows.with_columns(talk=conversations.talk_key()) if name == "minutes" else rows
+    match name:
+        case "latest_points":
+            return keyed.arranged(
+                _typed(rows, points.LATEST, ("key",)).with_columns(key=_key("point")).select(list(points.LATEST))
+            )
+        case "latest_requests":
+            rows = _typed(rows, conversations.LATEST, ("key",)).with_columns(key=_key("operation"))
+            return keyed.arranged(rows.select(list(conversations.LATEST)))
+        case "latest_operations":
+            rows = _typed(rows, order.LATEST, ("key", "operation"))
+            rows = rows.with_columns(key=_key("talk"), operation=_key("operation"))
+            return keyed.arranged(rows.select(list(order.LATEST)))
+        case _:
+            return rows.with_columns(talk=_key("talk")).select(list(conversations.COUNTED))
 
 
 def _typed(rows: pl.DataFrame, schema: pl.Schema, without: tuple[str, ...]) -> pl.DataFrame:
@@ -75,7 +87,7 @@ def _typed(rows: pl.DataFrame, schema: pl.Schema, without: tuple[str, ...]) -> p
 def _key(kind: str) -> pl.Expr:
     match kind:
         case "point":
-            return points.keyed(pl.col("server"), pl.col("point"))
+            return points.point_key(pl.col("server"), pl.col("point"))
         case "operation":
             return conversations.operation_key()
         case _:

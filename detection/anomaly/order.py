@@ -6,8 +6,10 @@ from typing import Final
 
 import polars as pl
 
+from detection.anomaly import keyed
 from detection.anomaly.conversations import OPERATION, REQUEST, operation_key
 from detection.anomaly.extremes import THINGS, WINDOW_NS
+from detection.anomaly.rounding import divided
 
 MATURE: Final = 20
 """Times that an operation must have been left before anything is said of what follows it."""
@@ -33,11 +35,11 @@ SCHEMA: Final = pl.Schema(
 )
 """Columns of transitions: n, first and last as of extremes; left: key of the operation before."""
 
-LATEST: Final = pl.Schema({name: REQUEST[name] for name in OPERATION})
-"""Columns of the latest request of each conversation."""
+LATEST: Final = pl.Schema({"key": pl.UInt64(), "operation": pl.UInt64(), **{name: REQUEST[name] for name in (*OPERATION, "ts")}})
+"""Columns of the latest request of each conversation. key: of the conversation; operation: of the kind of request."""
 
 
-def keyed(transitions: pl.DataFrame) -> pl.DataFrame:
+def with_keys(transitions: pl.DataFrame) -> pl.DataFrame:
     """Transitions with their keys, which hold in this process only."""
     before = transitions.select("client", "server", *(pl.col(f"{name} before").alias(name) for name in _PLACE))
     left = before.select(key=operation_key()).to_series()
@@ -46,53 +48,61 @@ def keyed(transitions: pl.DataFrame) -> pl.DataFrame:
 
 
 def transitions(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Each request with the operation before it in its conversation, and the latest of each conversation afterwards."""
-    before = carried.join(rows.select("client", "server").unique(), on=["client", "server"], how="semi")
-    previous = [pl.col(name).shift().over("client", "server").alias(f"{name} before") for name in ("key", *_PLACE)]
+    """Each request with the operation before it in its conversation, and the latest of each of these conversations afterwards.
+
+    `carried` are the latest of all conversations, with the columns of LATEST, in order of the key, which is the conversation's.
+    """
+    before = keyed.rows_of(carried, rows.get_column("talk").unique()).rename({"key": "talk", "operation": "key"})
     told = pl.concat(
-        [
-            before.with_columns(key=operation_key(), fresh=pl.lit(value=False)),
-            rows.with_columns(fresh=pl.lit(value=True)),
-        ],
-        how="diagonal",
-    ).with_columns(previous)
-    latest = told.group_by("client", "server", maintain_order=True).last().select(list(LATEST))
-    rest = carried.join(latest, on=["client", "server"], how="anti")
-    found = told.filter(pl.col("fresh") & pl.col("key before").is_not_null()).with_columns(
-        left="key before", key=pl.col("key before").hash(7) ^ pl.col("key")
+        [before.with_columns(fresh=pl.lit(value=False)), rows.with_columns(fresh=pl.lit(value=True))], how="diagonal"
+    ).sort("talk", maintain_order=True)
+    same = pl.col("talk") == pl.col("talk").shift()
+    latest = told.filter(pl.col("talk").ne_missing(pl.col("talk").shift(-1))).select(
+        pl.col("talk").alias("key"), pl.col("key").alias("operation"), *list(LATEST)[2:]
     )
-    return found, pl.concat([rest, latest])
+    found = (
+        told.with_columns(pl.when(same).then(pl.col(name).shift()).alias(f"{name} before") for name in ("key", *_PLACE))
+        .filter(pl.col("fresh") & pl.col("key before").is_not_null())
+        .with_columns(left="key before", key=pl.col("key before").hash(7) ^ pl.col("key"))
+    )
+    return found, latest
 
 
-def unusual(known: pl.DataFrame, found: pl.DataFrame, *, learns: bool) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+def unusual(
+    known: pl.DataFrame, found: pl.DataFrame, *, learns: bool, scores: bool = True
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Transitions that were never seen before, from operations that were; what is known afterwards; and what had no room.
 
     The score is how often the operation before was left in another way, but no more than the minutes that it has been known.
+
+    Args:
+        known: transitions before, with the columns of SCHEMA, in order of the key.
+        found: what `transitions` gave.
+        learns: whether all transitions are taken in; otherwise only those from an operation that is known.
+        scores: whether unusual ones are asked for; otherwise none are given.
     """
-    fresh = found.group_by("key", maintain_order=True).agg(
+    fresh = found.group_by("key").agg(
         pl.col("client", "server", *_FROM, *_PLACE, "left").first(),
         n=pl.len().cast(pl.Int64),
         first=pl.col("event").min(),
         last=pl.col("event").max(),
     )
-    new = fresh.join(known.select("key"), on="key", how="anti")
-    unusual_ = _scored(known, found, new)
-    grown = known.update(
-        fresh.select("key", more=pl.col("n"), later=pl.col("last"))
-        .join(known.select("key", "n"), on="key", how="inner")
-        .select("key", n=pl.col("n") + pl.col("more"), last=pl.col("later")),
-        on="key",
-    )
-    if not learns:
+    both = keyed.beside(fresh, known.select("key", "n", "first"), " known")
+    new = both.filter(pl.col("n known").is_null())
+    unusual_ = _scored(known, found, new if scores else new.clear())
+    merged = both.with_columns(n=pl.col("n") + pl.col("n known").fill_null(0), first=pl.coalesce("first known", "first"))
+    if not learns and new.height:
         # Of what is new that only is kept which leaves a known operation: the rest is no conversation that was learned.
-        new = new.filter(pl.col("left").is_in(known.get_column("left").unique().implode()))
-    room = max(0, THINGS - known.height)
-    more = new.sort("first", "key").select(list(SCHEMA))
-    return unusual_, pl.concat([grown, more.head(room)]), max(0, more.height - room)
+        kept = pl.col("left").is_in(known.get_column("left").unique().implode())
+        merged = merged.filter(pl.col("n known").is_not_null() | kept)
+    grown, over = keyed.renewed(known, merged, ["first", "key"], THINGS)
+    return unusual_, grown, over
 
 
 def _scored(known: pl.DataFrame, found: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """The first row of each new transition from an operation that was left in other ways often enough."""
+    if new.is_empty():
+        found = found.clear()
     lefts = new.get_column("left").unique().implode()
     total = (
         known.filter(pl.col("left").is_in(lefts))
@@ -106,7 +116,7 @@ def _scored(known: pl.DataFrame, found: pl.DataFrame, new: pl.DataFrame) -> pl.D
         before=pl.col("event").shift().over("left"),
     )
     times = pl.col("times").fill_null(0) + pl.col("earlier")
-    minutes = (pl.col("event") - pl.coalesce("began", "begins")) / WINDOW_NS
+    minutes = divided(pl.col("event") - pl.coalesce("began", "begins"), WINDOW_NS)
     return (
         rows.filter((pl.col("nth") == 0) & pl.col("key").is_in(new.get_column("key").implode()))
         .join(total, on="left", how="left", maintain_order="left")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from detection.anomaly import keyed
 from detection.anomaly.extremes import Scale
+from detection.anomaly.rounding import divided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,16 +34,13 @@ SILENCE_NS: Final = 150_000_000_000
 READERS_NS: Final = 2_000_000_000
 """Two clients that read a point within this time should read the same."""
 
-CARRIED: Final = ("server", "point", "client", "number", "ts", "since")
-"""Columns of the latest row of each point. since: time of the row since which it has not changed."""
-
-NOTHING: Final = pl.DataFrame(
-    schema={
-        "server": pl.Categorical(), "point": pl.Categorical(), "client": pl.Categorical(),
+LATEST: Final = pl.Schema(
+    {
+        "key": pl.UInt64(), "server": pl.Categorical(), "point": pl.Categorical(), "client": pl.Categorical(),
         "number": pl.Float64(), "ts": pl.Int64(), "since": pl.Int64(),
     }
 )  # fmt: skip
-"""No latest rows."""
+"""Columns of the latest row of each point. since: time of the row since which it has not changed."""
 
 
 def rows_of(batches: Sequence[RecordBatch]) -> pl.DataFrame:
@@ -53,7 +52,7 @@ def rows_of(batches: Sequence[RecordBatch]) -> pl.DataFrame:
 def _read(batch: RecordBatch) -> pl.DataFrame:
     at = pl.col("ts").dt.epoch("ns")
     return batch.rows.select(
-        key=keyed(pl.col("server.ip"), pl.col("point.id")),
+        key=point_key(pl.col("server.ip"), pl.col("point.id")),
         event=pl.max_horizontal(at, pl.lit(batch.header.cut_start)),
         sequence=pl.lit(batch.header.sequence, pl.Int64),
         row=pl.lit(batch.row.cast(pl.Int64)),
@@ -65,7 +64,7 @@ def _read(batch: RecordBatch) -> pl.DataFrame:
     ).filter(pl.col("number").is_finite())
 
 
-def keyed(server: pl.Expr, point: pl.Expr) -> pl.Expr:
+def point_key(server: pl.Expr, point: pl.Expr) -> pl.Expr:
     """A point's key, for this process only."""
     return server.hash(1) ^ point.hash(2)
 
@@ -79,16 +78,15 @@ _EMPTY: Final = pl.DataFrame(
 
 
 def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """What each model of this module is to look at, and the latest row of each point afterwards.
+    """What each model of this module is to look at, and the latest row of each of these points afterwards.
 
     Args:
-        carried: latest rows of points before, with the columns of CARRIED.
+        carried: latest rows of points before, with the columns of LATEST, in order of the key.
         rows: what `rows_of` gave.
     """
     if rows.is_empty():
-        return {}, carried
-    before = carried.with_columns(key=keyed(pl.col("server"), pl.col("point")), fresh=pl.lit(value=False))
-    before = before.filter(pl.col("key").is_in(rows.get_column("key").unique().implode()))
+        return {}, carried.clear()
+    before = keyed.rows_of(carried, rows.get_column("key").unique()).with_columns(fresh=pl.lit(value=False))
     same = pl.col("key") == pl.col("key").shift()
     pause = pl.col("ts") - pl.col("ts").shift()
     spoken = same.fill_null(value=False) & (pause <= SILENCE_NS)
@@ -104,10 +102,10 @@ def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.Da
         .with_columns(since=pl.when(pl.col("fresh") & ((pl.col("step") != 0) | ~pl.col("spoken"))).then("ts").otherwise("since"))
         .with_columns(pl.col("since").forward_fill())
     )
-    latest = told.group_by("key", maintain_order=True).last().select(CARRIED)
+    latest = told.filter(pl.col("key").ne_missing(pl.col("key").shift(-1))).select(list(LATEST))
     named = ["key", "event", "sequence", "row", "ts", "client", "server", "point"]
     differs = pl.col("step") / pl.max_horizontal(pl.col("number").abs(), (pl.col("number") - pl.col("step")).abs())
-    steady = ((pl.col("ts") - pl.col("since")) / 1e9).clip(0)
+    steady = divided(pl.col("ts") - pl.col("since"), 1e9).clip(0)
     # A time is over when the value changes; until then it is judged each minute and counts for nothing.
     over = pl.when(pl.col("step") > 0).then(steady.shift())
     earlier = pl.when(pl.col("since") == pl.col("since").shift()).then(steady.shift())
@@ -118,5 +116,4 @@ def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.Da
         "steady": known.select(*named, "earlier", value="over", judged="steady"),
         "readers": known.select(*named, value=pl.when("other").then(differs).otherwise(0.0).fill_nan(0.0)),
     }
-    rest = carried.join(latest.select("server", "point"), on=["server", "point"], how="anti")
-    return found, pl.concat([rest, latest])
+    return found, latest

@@ -56,7 +56,7 @@ class AnomalyState:
     seen: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
     day: int = -1
     names: Mapping[str, pl.DataFrame] = field(default_factory=dict[str, pl.DataFrame])
-    latest_points: pl.DataFrame = field(default_factory=lambda: points.NOTHING)
+    latest_points: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=points.LATEST))
     latest_requests: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=conversations.LATEST))
     latest_operations: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=order.LATEST))
     minutes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=conversations.COUNTED))
