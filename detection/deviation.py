@@ -74,6 +74,12 @@ DEVIATION: Final = Table(
             "never seen",
             values=("same", "other", "client", "new"),
         ),
+        Column(
+            "deviation.server_controls",
+            "bool",
+            "whether the server answered in an industrial protocol before, as controllers and their gateways do",
+            nullable=False,
+        ),
         Column("deviation.known", "text", "what is normal in its place, most frequent first, at most eight"),
         Column("deviation.last_normal", "timestamp", "when that was last seen"),
         Column("deviation.period", "duration", "how long normality was learned", nullable=False),

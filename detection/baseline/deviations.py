@@ -9,6 +9,7 @@ import polars as pl
 from detection import deviation
 from detection.baseline.acts import FIRST
 from detection.baseline.kinds import HOUR, KINDS, WEIGHT
+from sensor.tables import APPLICATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,9 @@ SLOW_KINDS: Final = ("written_point", "operation", "block")
 
 COMMON_PROTOCOLS: Final = ("dns", "mdns", "llmnr", "netbios_ns", "netbios_dgm", "ntp", "ptp", "dhcp", "ssdp", "syslog")
 """Protocols in which every host asks or tells something; that a controller does says nothing of its role."""
+
+CONTROL_PROTOCOLS: Final = tuple(APPLICATIONS[: APPLICATIONS.index("mrp")])
+"""Protocols in which controllers and their gateways are asked."""
 
 ONCE_SHARE: Final = 0.2
 """A client has a weekly shape where at most this share of its hours of the week was seen in one hour only."""
@@ -124,6 +128,7 @@ def overflow_row(first: Mapping[str, Any], normal: Normality) -> pl.DataFrame:
         "deviation.newcomer": False,
         "deviation.acquainted": False,
         "deviation.answered_only": False,
+        "deviation.server_controls": False,
         "deviation.period": normal.learned_ns,
         "deviation.rarity": 0.0,
         "deviation.confidence": 1.0,
@@ -184,6 +189,7 @@ def _rows(told: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
     asks = learned.filter(pl.col("kind") == "asks").select("client").unique()
     answers = learned.filter(pl.col("kind") == "answers").select("client", "protocol").unique()
     talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", acquainted=pl.lit(value=True))
+    controls = answers.filter(pl.col("protocol").is_in(CONTROL_PROTOCOLS)).select(server="client").unique()
     yes = pl.lit(value=True)
     joined = (
         told.with_columns(answered_only=pl.col("client").is_in(_answering_only(learned).implode()))
@@ -199,9 +205,10 @@ def _rows(told: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
         .join(
             answers.select("protocol", server="client", serves=yes), on=["server", "protocol"], how="left", maintain_order="left"
         )
+        .join(controls.with_columns(controls=yes), on="server", how="left", maintain_order="left")
         .join(talks, on=["client", "server", "protocol"], how="left", maintain_order="left")
         .with_columns(
-            pl.col("client_asks", "client_answers", "server_asks", "server_answers", "serves", "acquainted").fill_null(False)
+            pl.col("client_asks", "client_answers", "server_asks", "server_answers", "serves", "controls", "acquainted").fill_null(False)
         )
     )
     return joined.select(
@@ -229,6 +236,7 @@ _COLUMNS: Final = {
     "deviation.server_role": pl.when(pl.col("server").is_null()).then(pl.lit(None, pl.String))
     .when("serves").then(pl.lit("same")).when("server_answers").then(pl.lit("other"))
     .when("server_asks").then(pl.lit("client")).otherwise(pl.lit("new")),
+    "deviation.server_controls": pl.col("controls"),
     "deviation.known": pl.col("known"),
     "deviation.last_normal": pl.col("last_normal").cast(pl.Datetime("ns", "UTC")),
     "deviation.period": pl.col("period").cast(pl.Duration("ns")),

@@ -56,6 +56,9 @@ OPCUA_ACCESS: Final[Mapping[str, str]] = {
 """What OPC UA services do to a server; the rest manages connections. A method is a command, as a write is."""
 
 
+DHCP_SERVER_PORT: Final = 67
+EVERYBODY: Final = "255.255.255.255"
+
 OPCUA_OPERANDS: Final = ("read", "write", "call", "monitor", "history", "node_management")
 """Kinds of operands that name a node on which something was done."""
 
@@ -114,21 +117,30 @@ def _of_service(rows: pl.DataFrame, told: pl.Expr, service: pl.Expr, point: pl.E
 
 
 def _flow(rows: pl.DataFrame) -> pl.LazyFrame:
-    """Conversations that were answered; one whose protocol is not known goes by transport and port of the server."""
+    """Conversations that were answered; one whose protocol is not known goes by transport and port of the server.
+
+    Who hands out addresses tells it to everybody, or to one who has no address yet (RFC 2131, 4.1); nobody answers that.
+    """
     named = pl.col("network.application").cast(pl.String)
     port = pl.concat_str(pl.col("network.transport").cast(pl.String), pl.lit("/"), pl.col("server.port"))
     answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0)
+    offers = (named == "dhcp") & (pl.col("client.port") == DHCP_SERVER_PORT)
     return rows.lazy().select(
         "ts",
         "row",
-        client=pl.when(answered).then("client.ip"),
-        server="server.ip",
+        client=pl.when(answered | offers).then("client.ip"),
+        server=pl.when(offers).then(pl.lit(EVERYBODY)).otherwise("server.ip"),
         protocol=pl.coalesce(named, port),
         unit=pl.lit(None, pl.String),
         operation=pl.lit(None, pl.String),
         access=pl.lit(None, pl.String),
         point=pl.lit(None, pl.String),
     )
+
+
+def _pubsub(rows: pl.DataFrame) -> pl.LazyFrame:
+    """Messages of publishers, which nobody answers."""
+    return _named(rows, pl.lit(value=True), protocol=pl.lit("pubsub"))
 
 
 def _named(rows: pl.DataFrame, holds: pl.Expr, **columns: pl.Expr) -> pl.LazyFrame:
@@ -202,6 +214,7 @@ READERS: Final[Mapping[str, Mapping[str, Callable[[pl.DataFrame], pl.LazyFrame]]
         APPLICATION: _application,
     },
     "opcua_item": {DONE: _opcua_item},
+    "pubsub": {DONE: _pubsub},
     "flow": {DONE: _flow},
     "device": {HARDWARE: _hardware, DEVICE: _device},
 }

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest, WriteSingleRegisterRequest
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
 from tests.plant.opcua.server import STACK
 from tests.rules.opcua import client as opcua_client
 from tests.rules.opcua import server
-from tests.rules.wire import CRAFTED, ENGINEER, GATEWAY, HMI, INTRUDER, PLC, scenario
+from tests.rules.wire import CRAFTED, ENGINEER, GATEWAY, HISTORIAN, HMI, INTRUDER, PLC, scenario
 
 if TYPE_CHECKING:
+    from tests.plant.frames import Host
     from tests.rules.wire import Capture, Session
 
 LEARNED_POLLS, LATER_POLLS = 12, 18
@@ -294,3 +300,63 @@ def client_at_unusual_hour(fires: Capture, quiet: Capture) -> None:
     for capture, hours in ((fires, 19), (quiet, 26)):
         capture.wait(hours * 3_600)
         asked(capture, 60)
+
+
+@scenario("baseline/new_service_of_controller", CRAFTED)
+def new_service_of_controller(fires: Capture, quiet: Capture) -> None:
+    # The web page of a controller, and that of a host that is none.
+    for capture, host in ((fires, PLC), (quiet, HISTORIAN)):
+        hmi = polled(capture)
+        page(capture, host)
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/new_host_answers", CRAFTED, normal_day)
+def new_host_answers(fires: Capture, quiet: Capture) -> None:
+    # A host that was never there, and one that was, though it only asked.
+    for capture, host in ((fires, GATEWAY), (quiet, HMI)):
+        page(capture, host)
+        goes_on(capture, capture.modbus(HMI, PLC))
+
+
+def page(capture: Capture, host: Host) -> None:
+    """The engineer looks at a host's web page."""
+    connection = capture.connect(ENGINEER, host, 80)
+    connection.open()
+    connection.send(b"GET / HTTP/1.1\r\nHost: device\r\n\r\n")
+    connection.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    connection.close()
+
+
+@scenario("baseline/new_publisher", CRAFTED)
+def new_publisher(fires: Capture, quiet: Capture) -> None:
+    for capture, host in ((fires, INTRUDER), (quiet, GATEWAY)):
+        for number in range(3):
+            published(capture, GATEWAY, number)
+        hmi = polled(capture)
+        published(capture, host, 3)
+        goes_on(capture, hmi)
+
+
+def published(capture: Capture, host: Host, number: int) -> None:
+    """A network message with one field (OPC 10000-14, 7.2.4)."""
+    data = bytes((0x71, 0x01, 77, 0, 0x09)) + struct.pack("<HH", 100, number) + b"\1\1\0\1\1\0\x0b" + struct.pack("<d", 21.5)
+    header = IP(src=host.ip, dst="239.0.0.44", ttl=1) / UDP(sport=52_000, dport=4_840)
+    capture.put(Ether(src=host.mac, dst="01:00:5e:00:00:2c") / header / Raw(data))
+
+
+@scenario("baseline/new_dhcp_server", CRAFTED)
+def new_dhcp_server(fires: Capture, quiet: Capture) -> None:
+    for capture, host in ((fires, INTRUDER), (quiet, GATEWAY)):
+        offered(capture, GATEWAY, 1)
+        hmi = polled(capture)
+        offered(capture, host, 2)
+        goes_on(capture, hmi)
+
+
+def offered(capture: Capture, host: Host, number: int) -> None:
+    """An address, offered to everybody (RFC 2131, 4.1)."""
+    offer = BOOTP(op=2, yiaddr=f"10.20.2.{200 + number}", siaddr=host.ip, chaddr=b"\2\0\0\0\3" + bytes([number]), xid=number)
+    header = IP(src=host.ip, dst="255.255.255.255") / UDP(sport=67, dport=68)
+    options = DHCP(options=[("message-type", "offer"), ("server_id", host.ip), ("router", host.ip), "end"])
+    capture.put(Ether(src=host.mac, dst="ff:ff:ff:ff:ff:ff") / header / offer / options)

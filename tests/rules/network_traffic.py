@@ -145,3 +145,35 @@ def malformed_headers(fires: Capture, quiet: Capture) -> None:
         capture.put(packet / Raw(options) if options else packet)
         capture.wait(1)
         capture.connect(HMI, PLC).open()
+
+
+@scenario("network/slow_port_scan", stack=CRAFTED)
+def slow_port_scan(fires: Capture, quiet: Capture) -> None:
+    for capture, last in ((fires, 20), (quiet, 12)):
+        for port in range(1, last + 1):
+            connection = capture.connect(INTRUDER, PLC, port)
+            connection.packet(from_client=True, flags="S")
+            connection.packet(from_client=False, flags="RA")
+            capture.wait(90)
+
+
+@scenario("network/connections_in_vain", stack=CRAFTED)
+def connections_in_vain(fires: Capture, quiet: Capture) -> None:
+    for capture, tries in ((fires, 40), (quiet, 20)):
+        for _ in range(tries):
+            connection = capture.connect(HMI, PLC)
+            connection.packet(from_client=True, flags="S")
+            connection.packet(from_client=False, flags="RA")
+            capture.wait(5)
+
+
+@scenario("network/connections_held", stack=CRAFTED)
+def connections_held(fires: Capture, quiet: Capture) -> None:
+    for capture, held in ((fires, 12), (quiet, 4)):
+        connections = [capture.connect(INTRUDER, PLC) for _ in range(held)]
+        for connection in connections:
+            connection.open()
+        for place in range(9):
+            capture.wait(20)
+            for connection in connections:
+                connection.send(b"\0\1\0\0\0\x06\1\3\0\0\0\1"[place : place + 1])
