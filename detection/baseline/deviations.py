@@ -208,7 +208,9 @@ def _rows(told: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
         .join(controls.with_columns(controls=yes), on="server", how="left", maintain_order="left")
         .join(talks, on=["client", "server", "protocol"], how="left", maintain_order="left")
         .with_columns(
-            pl.col("client_asks", "client_answers", "server_asks", "server_answers", "serves", "controls", "acquainted").fill_null(False)
+            pl.col(
+                "client_asks", "client_answers", "server_asks", "server_answers", "serves", "controls", "acquainted"
+            ).fill_null(False)
         )
     )
     return joined.select(

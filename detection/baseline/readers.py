@@ -117,13 +117,14 @@ def _of_service(rows: pl.DataFrame, told: pl.Expr, service: pl.Expr, point: pl.E
 
 
 def _flow(rows: pl.DataFrame) -> pl.LazyFrame:
-    """Conversations that were answered; one whose protocol is not known goes by transport and port of the server.
+    """Conversations that came about; one whose protocol is not known goes by transport and port of the server.
 
     Who hands out addresses tells it to everybody, or to one who has no address yet (RFC 2131, 4.1); nobody answers that.
     """
     named = pl.col("network.application").cast(pl.String)
     port = pl.concat_str(pl.col("network.transport").cast(pl.String), pl.lit("/"), pl.col("server.port"))
-    answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0)
+    refused = pl.col("flow.state").cast(pl.String).is_in(["attempt", "refused", "half_open"])
+    answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0) & ~refused
     offers = (named == "dhcp") & (pl.col("client.port") == DHCP_SERVER_PORT)
     return rows.lazy().select(
         "ts",

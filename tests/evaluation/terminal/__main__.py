@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from tests.evaluation.terminal import modbus_attacks, network_attacks, opcua_attacks, ordinary
+from tests.evaluation.terminal import deceptions, modbus_attacks, network_attacks, opcua_attacks, ordinary
 from tests.evaluation.terminal.cases import ATTACKS, ORDINARY, Attack, Ordinary
 from tests.evaluation.terminal.net import SECOND
 from tests.evaluation.terminal.plant import START, Terminal
@@ -22,7 +22,7 @@ from tests.plant.frames import pcap_header, pcap_record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MODULES: Final = (modbus_attacks, network_attacks, opcua_attacks, ordinary)
+MODULES: Final = (modbus_attacks, deceptions, network_attacks, opcua_attacks, ordinary)
 """They register their cases."""
 
 HOUR: Final = 3_600 * SECOND
@@ -45,7 +45,12 @@ def write(path: Path, net: Terminal, until: int, name: str = "") -> tuple[int, i
     return first, last
 
 
-def make(folder: Path, cases: Iterable[Attack | Ordinary], *, learned: bool) -> None:
+def learned(path: Path) -> None:
+    """The hour that is learned."""
+    write(path, Terminal(START, 999), START + HOUR)
+
+
+def make(folder: Path, cases: Iterable[Attack | Ordinary], *, compared: bool) -> None:
     """A data set of these cases."""
     folder.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
@@ -59,18 +64,18 @@ def make(folder: Path, cases: Iterable[Attack | Ordinary], *, learned: bool) -> 
         entry: dict[str, Any] = {"capture": capture.name}
         if isinstance(case, Attack):
             # What is altered on its way carries no tag of its own.
-            truth = {
+            truth: dict[str, Any] = {
                 "name": case.name,
                 "technique": case.techniques[0],
                 "start": first or begin + BEGINS,
-                "end": max(last, first) if first and case.name not in LASTING else begin + BEGINS + LASTING.get(case.name, 0) * SECOND,
+                "end": begin + BEGINS + LASTING[case.name] * SECOND if case.name in LASTING else max(last, first),
                 "hosts": case.hosts,
                 "packets": [],
             }
             capture.with_suffix(".jsonl").write_text(json.dumps(truth) + "\n", encoding="utf-8")
             judged = {"techniques": list(case.techniques), "shown": case.shown, "why": case.why}
             entry |= {"labels": {"reader": "plant", "file": "{stem}.jsonl"}, "judgements": {case.name: judged}}
-        if learned:
+        if compared:
             entry["learn"] = [f"../{LEARNED}"]
         entries.append(entry)
     content = {"name": f"terminal_{folder.name}", "captures": entries}
@@ -90,14 +95,14 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.learned and not (arguments.out / LEARNED).is_file():
-        write(arguments.out / LEARNED, Terminal(START, 999), START + HOUR)
+        learned(arguments.out / LEARNED)
     for chosen in arguments.only:
         cases: dict[str, list[Attack | Ordinary]] = {
             "attacks": [each for each in ATTACKS.values() if not each.held_out],
             "held_out": [each for each in ATTACKS.values() if each.held_out],
             "ordinary": [*ORDINARY.values()],
         }
-        make(arguments.out / chosen, cases[chosen], learned=arguments.learned)
+        make(arguments.out / chosen, cases[chosen], compared=arguments.learned)
 
 
 if __name__ == "__main__":

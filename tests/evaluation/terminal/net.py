@@ -135,12 +135,18 @@ class Net:
         first, second = (server, client) if swapped else (client, server)
         ips = {bytes((10, 99, 0, 1)): first.ip_bytes, bytes((10, 99, 0, 2)): second.ip_bytes}
         macs = {bytes((2, 0, 0, 0, 0, 1)): first.mac_bytes, bytes((2, 0, 0, 0, 0, 2)): second.mac_bytes}
-        names = Names(lambda ip: ips.get(ip, ip), lambda mac: macs.get(mac, mac))
+
+        def ip_of(ip: bytes) -> bytes:
+            return ips.get(ip, ip)
+
+        def mac_of(mac: bytes) -> bytes:
+            return macs.get(mac, mac)
+
         packets = [
             Packet(meta.sec * SECOND + meta.usec * 1_000, number, data, "")
             for number, (data, meta) in enumerate(RawPcapReader(str(EXCHANGES / f"{exchange}.pcap")))
         ]
-        for packet in renamed(packets, names):
+        for packet in renamed(packets, Names(ip_of, mac_of)):
             self.wire.put(now + packet.ts - packets[0].ts, packet.frame)
         return now + packets[-1].ts - packets[0].ts
 
@@ -171,6 +177,7 @@ class Device:
         host: Host,
         units: tuple[int, ...] = (1,),
         port: int = 502,
+        *,
         framing: str = "tcp",
         size: int = 1_200,
         response_ns: int = 4_000_000,
@@ -280,6 +287,12 @@ class Master:
         """Open the connection; returns when it is open."""
         self.talk = self.net.talk(self.client, self.device.host, self.device.port, client_port)
         return self.talk.open(now)
+
+    @property
+    def connected(self) -> Talk:
+        """Its connection, which must be open."""
+        assert self.talk is not None
+        return self.talk
 
     def frame(self, unit: int, pdu: bytes) -> bytes:
         """A message around a PDU."""

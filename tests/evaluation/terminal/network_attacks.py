@@ -69,21 +69,39 @@ def s7_stopped(net: Terminal, now: int) -> Iterator[int]:
     yield net.replay(now, "s7_programming", STRANGER, PACKAGE)
 
 
-@attack("T0858", "T0843", hosts=(ENGINEER, SAFETY), why="the engineering station sends to the safety controller's programming port (UDP 1502), which nobody spoke to before, as Triton does", held_out=True)
+@attack(
+    "T0858",
+    "T0843",
+    hosts=(ENGINEER, SAFETY),
+    why="the engineering station sends to a safety controller's programming port, UDP 1502, as Triton does",
+    held_out=True,
+)
 def safety_programmed(net: Terminal, now: int) -> Iterator[int]:
-    for number in range(80):
+    for _ in range(80):
         net.datagram(now, ENGINEER, SAFETY, (52_900, 1_502), struct.pack("<HH", 5, 0x0A00) + net.random.randbytes(480))
         net.datagram(now + 6_000_000, SAFETY, ENGINEER, (1_502, 52_900), struct.pack("<HH", 6, 0x0A00) + net.random.randbytes(12))
         now += 120_000_000
         yield now
 
 
-@attack("T1692.001", hosts=(STRANGER, TANKS), why="a stranger speaks EtherNet/IP to a controller that was only asked by Modbus", held_out=True)
+@attack(
+    "T1692.001",
+    hosts=(STRANGER, TANKS),
+    why="a stranger speaks EtherNet/IP to a controller that was only asked by Modbus",
+    held_out=True,
+)
 def cip_to_controller(net: Terminal, now: int) -> Iterator[int]:
     yield net.replay(now, "enip", STRANGER, TANKS)
 
 
-@attack("T0885", "T0869", "T0882", hosts=(TANKS, OUTSIDE), shown="wire", why="a controller hides data in ICMP echoes to the Internet; tables have no row for ICMP")
+@attack(
+    "T0885",
+    "T0869",
+    "T0882",
+    hosts=(TANKS, OUTSIDE),
+    shown="wire",
+    why="a controller hides data in ICMP echoes to the Internet; tables have no row for ICMP",
+)
 def icmp_tunnel(net: Terminal, now: int) -> Iterator[int]:
     for number in range(150):
         net.echo(now, TANKS, OUTSIDE, net.random.randbytes(900), number)
@@ -92,14 +110,23 @@ def icmp_tunnel(net: Terminal, now: int) -> Iterator[int]:
         yield now
 
 
-@attack("T0885", "T0869", "T0882", hosts=(PUMPS, OUTSIDE), why="a controller asks a name server in the Internet for long random names, hundreds of times", held_out=True)
+@attack(
+    "T0885",
+    "T0869",
+    "T0882",
+    hosts=(PUMPS, OUTSIDE),
+    why="a controller asks a name server in the Internet for long random names, hundreds of times",
+    held_out=True,
+)
 def dns_tunnel(net: Terminal, now: int) -> Iterator[int]:
     for number in range(300):
         name = net.random.randbytes(24).hex().encode() + b"." + net.random.randbytes(20).hex().encode() + b".cdn-telemetry.net"
         asked = question(number, name)
         port = 40_000 + number % 9_000
         net.datagram(now, PUMPS, OUTSIDE, (port, 53), asked)
-        net.datagram(now + 25_000_000, OUTSIDE, PUMPS, (53, port), asked[:2] + b"\x81\x80" + asked[4:] + net.random.randbytes(120))
+        net.datagram(
+            now + 25_000_000, OUTSIDE, PUMPS, (53, port), asked[:2] + b"\x81\x80" + asked[4:] + net.random.randbytes(120)
+        )
         now += 600_000_000
         yield now
 
@@ -109,19 +136,39 @@ def rogue_dhcp(net: Terminal, now: int) -> Iterator[int]:
     for number in range(6):
         mac = bytes.fromhex(f"0080f42103{0x80 + number:02x}")
         for kind, answer in (("discover", "offer"), ("request", "ack")):
-            ask = Ether(src=mac.hex(":"), dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+            ask = (
+                Ether(src=mac.hex(":"), dst="ff:ff:ff:ff:ff:ff")
+                / IP(src="0.0.0.0", dst="255.255.255.255")
+                / UDP(sport=68, dport=67)
+            )
             ask = ask / BOOTP(chaddr=mac, xid=900 + number) / DHCP(options=[("message-type", kind), "end"])
             net.wire.put(now, bytes(ask))
-            reply = Ether(src=STRANGER.mac, dst="ff:ff:ff:ff:ff:ff") / IP(src=STRANGER.ip, dst="255.255.255.255") / UDP(sport=67, dport=68)
-            options = [("message-type", answer), ("server_id", STRANGER.ip), ("router", STRANGER.ip), ("name_server", STRANGER.ip), "end"]
-            reply = reply / BOOTP(op=2, yiaddr=f"10.44.3.{200 + number}", siaddr=STRANGER.ip, chaddr=mac, xid=900 + number) / DHCP(options=options)
+            reply = (
+                Ether(src=STRANGER.mac, dst="ff:ff:ff:ff:ff:ff")
+                / IP(src=STRANGER.ip, dst="255.255.255.255")
+                / UDP(sport=67, dport=68)
+            )
+            options = [
+                ("message-type", answer),
+                ("server_id", STRANGER.ip),
+                ("router", STRANGER.ip),
+                ("name_server", STRANGER.ip),
+                "end",
+            ]
+            reply = (
+                reply
+                / BOOTP(op=2, yiaddr=f"10.44.3.{200 + number}", siaddr=STRANGER.ip, chaddr=mac, xid=900 + number)
+                / DHCP(options=options)
+            )
             net.wire.put(now + 3_000_000, bytes(reply))
             now += 10_000_000
         now += 15 * SECOND
         yield now
 
 
-@attack("T0886", "T0822", hosts=(OFFICE_PC, SCADA), why="an office PC takes over the SCADA server's desktop by VNC", held_out=True)
+@attack(
+    "T0886", "T0822", hosts=(OFFICE_PC, SCADA), why="an office PC takes over the SCADA server's desktop by VNC", held_out=True
+)
 def vnc_into_scada(net: Terminal, now: int) -> Iterator[int]:
     now = net.replay(now, "vnc", OFFICE_PC, SCADA)
     yield now
@@ -136,7 +183,9 @@ def vnc_into_scada(net: Terminal, now: int) -> Iterator[int]:
         yield now
 
 
-@attack("T0886", "T0822", hosts=(OFFICE_STRANGER, ENGINEER), why="an unknown office host signs in to the engineering station by RDP")
+@attack(
+    "T0886", "T0822", hosts=(OFFICE_STRANGER, ENGINEER), why="an unknown office host signs in to the engineering station by RDP"
+)
 def rdp_into_engineering(net: Terminal, now: int) -> Iterator[int]:
     talk = net.talk(OFFICE_STRANGER, ENGINEER, 3_389)
     now = talk.open(now)
@@ -149,7 +198,12 @@ def rdp_into_engineering(net: Terminal, now: int) -> Iterator[int]:
         yield now
 
 
-@attack("T0867", "T0886", hosts=(OPERATOR, SCADA, ENGINEER, BACKUP), why="an operator's PC copies a program by SMB to each server in turn")
+@attack(
+    "T0867",
+    "T0886",
+    hosts=(OPERATOR, SCADA, ENGINEER, BACKUP),
+    why="an operator's PC copies a program by SMB to each server in turn",
+)
 def smb_spreads(net: Terminal, now: int) -> Iterator[int]:
     for target in (SCADA, ENGINEER, BACKUP):
         talk = net.talk(OPERATOR, target, 445)
@@ -164,7 +218,14 @@ def smb_spreads(net: Terminal, now: int) -> Iterator[int]:
         now = talk.close(now + SECOND) + 20 * SECOND
 
 
-@attack("T0869", "T0885", "T0884", hosts=(PACKAGE, OUTSIDE), why="a controller opens a connection to the Internet on port 4444 and is told what to do", held_out=True)
+@attack(
+    "T0869",
+    "T0885",
+    "T0884",
+    hosts=(PACKAGE, OUTSIDE),
+    why="a controller opens a connection to the Internet on port 4444 and is told what to do",
+    held_out=True,
+)
 def reverse_shell(net: Terminal, now: int) -> Iterator[int]:
     talk = net.talk(PACKAGE, OUTSIDE, 4_444)
     now = talk.open(now)
@@ -181,16 +242,32 @@ def firmware_by_tftp(net: Terminal, now: int) -> Iterator[int]:
     net.datagram(now, STRANGER, LOADING, (49_400, 69), b"\0\x02noe77101.bin\0octet\0")
     for block in range(400):
         net.datagram(now + 4_000_000, LOADING, STRANGER, (50_100, 49_400), b"\0\x04" + block.to_bytes(2, "big"))
-        net.datagram(now + 8_000_000, STRANGER, LOADING, (49_400, 50_100), b"\0\x03" + (block + 1).to_bytes(2, "big") + net.random.randbytes(512))
+        net.datagram(
+            now + 8_000_000,
+            STRANGER,
+            LOADING,
+            (49_400, 50_100),
+            b"\0\x03" + (block + 1).to_bytes(2, "big") + net.random.randbytes(512),
+        )
         now += 10_000_000
         yield now
 
 
-@attack("T1693.001", "T1693.002", "T0843", hosts=(ENGINEER, PUMPS), why="firmware is loaded into a controller over its web page, which nobody used before", held_out=True)
+@attack(
+    "T1693.001",
+    "T1693.002",
+    "T0843",
+    hosts=(ENGINEER, PUMPS),
+    why="firmware is loaded into a controller over its web page, which nobody used before",
+    held_out=True,
+)
 def firmware_by_http(net: Terminal, now: int) -> Iterator[int]:
     talk = net.talk(ENGINEER, PUMPS, 80)
     now = talk.open(now)
-    talk.send(now, b"POST /secure/system/firmware HTTP/1.1\r\nHost: 10.44.3.102\r\nContent-Type: application/octet-stream\r\nContent-Length: 900000\r\n\r\n")
+    talk.send(
+        now,
+        b"POST /secure/system/firmware HTTP/1.1\r\nHost: 10.44.3.102\r\nContent-Length: 900000\r\n\r\n",
+    )
     for _ in range(640):
         talk.send(now, net.random.randbytes(1_400))
         talk.acknowledge(now + HOP_NS, from_client=False)
@@ -200,7 +277,12 @@ def firmware_by_http(net: Terminal, now: int) -> Iterator[int]:
     talk.close(now + SECOND)
 
 
-@attack("T1692.002", "T0830", hosts=(STRANGER, Host("239.0.0.44", "01:00:5e:00:00:2c")), why="a stranger multicasts UADP messages of a publisher where there were none")
+@attack(
+    "T1692.002",
+    "T0830",
+    hosts=(STRANGER, Host("239.0.0.44", "01:00:5e:00:00:2c")),
+    why="a stranger multicasts UADP messages of a publisher where there were none",
+)
 def pubsub_forged(net: Terminal, now: int) -> Iterator[int]:
     target = Host("239.0.0.44", "01:00:5e:00:00:2c")
     for number in range(200):
@@ -227,7 +309,13 @@ def telnet_guessed(net: Terminal, now: int) -> Iterator[int]:
         yield now
 
 
-@attack("T0846", "T0840", hosts=(DIRECTORY,), why="the directory server, taken over, sweeps the controllers' network for remote services", held_out=True)
+@attack(
+    "T0846",
+    "T0840",
+    hosts=(DIRECTORY,),
+    why="the directory server, taken over, sweeps the controllers' network for remote services",
+    held_out=True,
+)
 def sweep_from_server(net: Terminal, now: int) -> Iterator[int]:
     for number in range(1, 200):
         for port in (22, 445):
@@ -239,7 +327,12 @@ def sweep_from_server(net: Terminal, now: int) -> Iterator[int]:
         yield now
 
 
-@attack("T1691.001", "T0814", hosts=(CENTRE, RTU), why="the control centre's connection is cut and refused for minutes: commands cannot come through")
+@attack(
+    "T1691.001",
+    "T0814",
+    hosts=(CENTRE, RTU),
+    why="the control centre's connection is cut and refused for minutes: commands cannot come through",
+)
 def control_centre_cut(net: Terminal, now: int) -> Iterator[int]:
     for _ in range(60):
         talk = net.talk(CENTRE, RTU, 2404)

@@ -31,9 +31,21 @@ if TYPE_CHECKING:
     from tests.evaluation.terminal.plant import Terminal
 
 
-@attack("T0859", hosts=(OFFICE_STRANGER, SECURE_SERVER), why="names and passwords are tried one after the other, each over a connection of its own, as INCONTROLLER's OPC UA module does")
+@attack(
+    "T0859",
+    hosts=(OFFICE_STRANGER, SECURE_SERVER),
+    why="names and passwords are tried, each over a connection of its own, as INCONTROLLER does",
+)
 def password_list(net: Terminal, now: int) -> Iterator[int]:
-    for user, password in (("admin", "admin"), ("root", "root"), ("hist", "hist"), ("maint", "maint"), ("opc", "opc"), ("user", "1234"), ("maint", "Maint#77")):
+    for user, password in (
+        ("admin", "admin"),
+        ("root", "root"),
+        ("hist", "hist"),
+        ("maint", "maint"),
+        ("opc", "opc"),
+        ("user", "1234"),
+        ("maint", "Maint#77"),
+    ):
         line, client = net.opcua(OFFICE_STRANGER, SECURE_SERVER, now, "MOUSEHOLE")
         client.connect()
         client.sign_in(user, password)
@@ -45,8 +57,9 @@ def password_list(net: Terminal, now: int) -> Iterator[int]:
 @attack("T0861", "T0888", hosts=(STRANGER, OPEN_SERVER), why="the address space is walked from its root and every value read")
 def address_space_walk(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(STRANGER, OPEN_SERVER, now, "ua-expert")
+    client.connect()
     client.endpoints()
-    client.start()
+    client.sign_in()
     for start in (standard(ua.ObjectIds.ObjectsFolder), *(node(name) for name in STATIONS), *(node(name) for name in WATCHED)):
         client.browse(start)
         line.wait(line.clock + 150_000_000)
@@ -58,7 +71,13 @@ def address_space_walk(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0836", "T1692.001", hosts=(OFFICE_STRANGER, OPEN_SERVER), why="a session that nobody knows adds nodes and deletes others", held_out=True)
+@attack(
+    "T0836",
+    "T1692.001",
+    hosts=(OFFICE_STRANGER, OPEN_SERVER),
+    why="a session that nobody knows adds nodes and deletes others",
+    held_out=True,
+)
 def nodes_added_and_deleted(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(OFFICE_STRANGER, OPEN_SERVER, now, "maintenance")
     client.start()
@@ -81,7 +100,12 @@ def nodes_added_and_deleted(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0838", "T0836", hosts=(MES, OPEN_SERVER), why="the MES, which writes one set-point, raises the limits at which alarms are given")
+@attack(
+    "T0838",
+    "T0836",
+    hosts=(MES, OPEN_SERVER),
+    why="the MES, which writes one set-point, raises the limits at which alarms are given",
+)
 def alarm_limits(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(MES, OPEN_SERVER, now, "mes-gateway")
     client.start()
@@ -108,9 +132,16 @@ def history_deleted(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0830", "T0849", hosts=(HISTORIAN, SECURE_SERVER), why="the server shows another certificate to the historian than before: somebody answers in its place")
+@attack(
+    "T0830",
+    "T0849",
+    hosts=(HISTORIAN, SECURE_SERVER),
+    why="the server shows another certificate to the historian than before: somebody answers in its place",
+)
 def server_certificate_swapped(net: Terminal, now: int) -> Iterator[int]:
-    line, client = net.opcua(HISTORIAN, SECURE_SERVER, now, "hist", **SECURITY, client_certificate="mes", server_certificate="server_changed")
+    line, client = net.opcua(
+        HISTORIAN, SECURE_SERVER, now, "hist", **SECURITY, client_certificate="mes", server_certificate="server_changed"
+    )
     client.start("hist", USERS["hist"])
     for _ in range(5):
         client.read(WATCHED[:8])
@@ -118,7 +149,12 @@ def server_certificate_swapped(net: Terminal, now: int) -> Iterator[int]:
         yield line.clock
 
 
-@attack("T0859", hosts=(STRANGER, SECURE_SERVER), why="a stranger with a certificate that was never seen opens an encrypted channel and works through it", held_out=True)
+@attack(
+    "T0859",
+    hosts=(STRANGER, SECURE_SERVER),
+    why="a stranger with a certificate that was never seen opens an encrypted channel and works through it",
+    held_out=True,
+)
 def encrypted_stranger(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(STRANGER, SECURE_SERVER, now, "hist", **SECURITY, client_certificate="engineer")
     client.start("maint", USERS["maint"])
@@ -129,7 +165,9 @@ def encrypted_stranger(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0871", "T1692.001", hosts=(STRANGER, OPEN_SERVER), why="methods of the burner are called by a session that nobody knows")
+@attack(
+    "T0871", "T1692.001", hosts=(STRANGER, OPEN_SERVER), why="methods of the burner are called by a session that nobody knows"
+)
 def methods_called(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(STRANGER, OPEN_SERVER, now, "hmi-2")
     client.start()
@@ -140,7 +178,12 @@ def methods_called(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0814", hosts=(STRANGER, SECURE_SERVER), why="encrypted channels are opened and left, until the server has no more", held_out=True)
+@attack(
+    "T0814",
+    hosts=(STRANGER, SECURE_SERVER),
+    why="encrypted channels are opened and left, until the server has no more",
+    held_out=True,
+)
 def encrypted_channels_left(net: Terminal, now: int) -> Iterator[int]:
     for _ in range(80):
         line, client = net.opcua(STRANGER, SECURE_SERVER, now, "x", **SECURITY, client_certificate="engineer")
@@ -162,7 +205,13 @@ def endless_chunks(net: Terminal, now: int) -> Iterator[int]:
         yield line.clock
 
 
-@attack("T0878", "T0838", hosts=(STRANGER, OPEN_SERVER), why="alarms are disabled by the Disable method of their condition", held_out=True)
+@attack(
+    "T0878",
+    "T0838",
+    hosts=(STRANGER, OPEN_SERVER),
+    why="alarms are disabled by the Disable method of their condition",
+    held_out=True,
+)
 def alarms_disabled(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(STRANGER, OPEN_SERVER, now, "hmi-2")
     client.start()
@@ -173,7 +222,13 @@ def alarms_disabled(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0842", "T0830", hosts=(HISTORIAN, SECURE_SERVER), why="the historian, which always came encrypted, signs in without security and with its password in clear", held_out=True)
+@attack(
+    "T0842",
+    "T0830",
+    hosts=(HISTORIAN, SECURE_SERVER),
+    why="the historian, which always came encrypted, signs in without security and with its password in clear",
+    held_out=True,
+)
 def security_dropped(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(HISTORIAN, SECURE_SERVER, now, "hist")
     client.start("hist", USERS["hist"])
@@ -182,7 +237,12 @@ def security_dropped(net: Terminal, now: int) -> Iterator[int]:
     client.leave()
 
 
-@attack("T0836", "T1692.001", hosts=(MES, OPEN_SERVER), why="the MES writes ten times the value that it ever wrote, and others' set-points")
+@attack(
+    "T0836",
+    "T1692.001",
+    hosts=(MES, OPEN_SERVER),
+    why="the MES writes ten times the value that it ever wrote, and others' set-points",
+)
 def mes_writes_too_much(net: Terminal, now: int) -> Iterator[int]:
     line, client = net.opcua(MES, OPEN_SERVER, now, "mes-gateway")
     client.start()
@@ -191,5 +251,3 @@ def mes_writes_too_much(net: Terminal, now: int) -> Iterator[int]:
         line.wait(line.clock + 2 * SECOND)
         yield line.clock
     client.leave()
-
-

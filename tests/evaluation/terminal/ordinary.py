@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.evaluation.terminal.cases import ordinary
 from tests.evaluation.terminal.net import HOP_NS, SECOND, Master, read, write
+from tests.evaluation.terminal.network_attacks import smb
 from tests.evaluation.terminal.plant import (
     BACKUP,
     DIRECTORY,
@@ -22,7 +23,6 @@ from tests.evaluation.terminal.plant import (
     TANKS,
     WATCHED,
 )
-from tests.evaluation.terminal.network_attacks import smb
 from tests.plant.frames import ACK, RST, SYN, Host
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @ordinary("nothing but the ordinary day", minutes=75.0)
-def nothing(net: Terminal, now: int) -> Iterator[int]:  # noqa: ARG001
+def nothing(net: Terminal, now: int) -> Iterator[int]:
     yield from ()
 
 
@@ -40,7 +40,14 @@ def nothing(net: Terminal, now: int) -> Iterator[int]:  # noqa: ARG001
 def vendor_diagnostics(net: Terminal, now: int) -> Iterator[int]:
     master = Master(net, ENGINEER, net.pumps)
     now = master.connect(now)
-    for pdu in (b"\x11", b"\x2b\x0e\x01\x00", b"\x08\x00\x00\xa5\x37", read(3, 0, 100), b"\x08\x00\x0b\x00\x00", b"\x08\x00\x0c\x00\x00"):
+    for pdu in (
+        b"\x11",
+        b"\x2b\x0e\x01\x00",
+        b"\x08\x00\x00\xa5\x37",
+        read(3, 0, 100),
+        b"\x08\x00\x0b\x00\x00",
+        b"\x08\x00\x0c\x00\x00",
+    ):
         now = master.ask(now, 1, pdu) + SECOND
         yield now
     master.close(now)
@@ -132,7 +139,7 @@ def mirror_loses(net: Terminal, now: int) -> Iterator[int]:
 def busy_operator(net: Terminal, now: int) -> Iterator[int]:
     for number in range(40):
         master = net.masters[(TANKS, PUMPS, LOADING)[number % 3].ip]
-        now = master.ask(now, 1, write(910 + number % 4, *(500 + number % 3,))) + 3 * SECOND
+        now = master.ask(now, 1, write(910, 500 + 10 * (number % 4), 620, 40, 3)) + 3 * SECOND
         yield now
 
 
@@ -140,8 +147,9 @@ def busy_operator(net: Terminal, now: int) -> Iterator[int]:
 def historian_restarts(net: Terminal, now: int) -> Iterator[int]:
     for _ in range(3):
         line, client = net.opcua(HISTORIAN, OPEN_SERVER, now, "hist")
+        client.connect()
         client.endpoints()
-        client.start()
+        client.sign_in()
         client.read(WATCHED[:12])
         client.leave()
         now = line.close() + 10 * SECOND

@@ -104,7 +104,7 @@ class Terminal(Net):
         super().__init__(start, seed)
         self.tanks, self.pumps, self.loading = (Device(host) for host in (TANKS, PUMPS, LOADING))
         self.drives = [Device(host, size=64, response_ns=1_500_000) for host in DRIVES]
-        self.serial = Device(SERIAL, SERIAL_UNITS, 4_001, "rtu", size=64, response_ns=38_000_000)
+        self.serial = Device(SERIAL, SERIAL_UNITS, 4_001, framing="rtu", size=64, response_ns=38_000_000)
         self.meters = Device(METERS, (10, 11), 5_020, size=128)
         self.alter: dict[str, Callable[[bytes], bytes]] = {}
         """What somebody makes of a device's answers to the SCADA server, by the device's address."""
@@ -134,7 +134,9 @@ class Terminal(Net):
     def level(self, now: int, number: int) -> int:
         """A tank's level in millimetres."""
         hours = (now - self.start) / SECOND / 3_600
-        return round(2_000 + 10 * self._level[number] + 900 * math.sin(self._phase + number + hours / 3) + self.random.gauss(0, 2))
+        return round(
+            2_000 + 10 * self._level[number] + 900 * math.sin(self._phase + number + hours / 3) + self.random.gauss(0, 2)
+        )
 
     def _value(self, name: str, now: int) -> float:
         seconds = (now - START) / SECOND
@@ -183,7 +185,13 @@ class Terminal(Net):
             for unit in self.serial.units:
                 self.serial.registers[unit][0:4] = [200 + unit + self.random.randrange(-2, 3), 1_013, 0, unit]
             for unit in self.meters.units:
-                self.meters.registers[unit][0:6] = [2_301 + self.random.randrange(-9, 9), 512, 499, *divmod(counter // 7, 65_536), 93]
+                self.meters.registers[unit][0:6] = [
+                    2_301 + self.random.randrange(-9, 9),
+                    512,
+                    499,
+                    *divmod(counter // 7, 65_536),
+                    93,
+                ]
             now += SECOND
             yield now
 
@@ -378,6 +386,3 @@ def question(number: int, name: bytes) -> bytes:
     """A question for an address (RFC 1035, 4.1)."""
     labels = b"".join(bytes((len(part),)) + part for part in name.split(b".")) + b"\0"
     return struct.pack("!HHHHHH", number & 0xFFFF, 0x0100, 1, 0, 0, 0) + labels + b"\0\1\0\1"
-
-
-
