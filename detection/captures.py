@@ -14,12 +14,12 @@ from detection.anomaly.learned import members, state_of
 from detection.anomaly.state import AnomalyState
 from detection.baseline.detector import BaselineState, step
 from detection.baseline.normality import Normality
-from detection.pipeline import RunState, State
+from detection.pipeline import STEP_ROWS, RunState, State
 from sensor._core import Reader, capture_span
 from sensor.tables import LOCAL_SENSOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from detection.alerts import Alert
     from detection.pipeline import Pipeline
@@ -40,6 +40,21 @@ def cuts(reader: Reader, site: str) -> Iterator[list[RecordBatch]]:
             cut = []
     if cut:
         yield cut
+
+
+def steps(parts: Iterable[list[RecordBatch]], most_rows: int = STEP_ROWS) -> Iterator[list[RecordBatch]]:
+    """Whole cuts together, as many as detection takes in at once."""
+    gathered: list[RecordBatch] = []
+    rows = 0
+    for cut in parts:
+        more = sum(batch.rows.height for batch in cut)
+        if gathered and rows + more > most_rows:
+            yield gathered
+            gathered, rows = [], 0
+        gathered += cut
+        rows += more
+    if gathered:
+        yield gathered
 
 
 def record_batch(batch: Batch, epoch: str, site: str) -> RecordBatch:
@@ -121,9 +136,9 @@ def detect(
     reader = Reader(capture, site=pipeline.site.site, sensor=LOCAL_SENSOR)
     state = beginning(capture, reader.epoch) if normal is None else State({(LOCAL_SENSOR, reader.epoch): known(normal)})
     latest: dict[str, Alert] = {}
-    for cut in cuts(reader, pipeline.site.site):
+    for taken in steps(cuts(reader, pipeline.site.site)):
         progress(reader)
-        state, upserts = pipeline.step(state, cut)
+        state, upserts = pipeline.step(state, taken)
         latest.update((alert.id, alert) for alert in upserts)
     ranked = sorted(latest.values(), key=lambda alert: (-alert.rank, alert.first_seen, alert.id))
     return ranked, reader.warnings

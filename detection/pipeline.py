@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -47,8 +48,16 @@ if TYPE_CHECKING:
     from detection.sigma.rule import Rule
     from detection.site import Site
 
+STEP_ROWS: Final = 262_144
+"""Records that whole cuts which wait are taken in with at once, so that who is behind catches up: much of what a step costs does
+not depend on how many records it is about."""
+
 RUNS: Final = 1_000
 """Runs that are remembered; beyond that those that were quiet longest are forgotten."""
+
+
+_BESIDE: Final = ThreadPoolExecutor(thread_name_prefix="baseline")
+"""Where what is normal is looked at while the models look at the same records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,12 +261,16 @@ class Pipeline:
         baseline, derived = before.baseline, list[RecordBatch]()
         if baseline is None and decisions is not None:
             baseline = BaselineState.live(self.site.site)
+        learning = None
         if baseline is not None:
-            baseline, deviations = learn(baseline, taken, decisions or (), self.site.learning)
-            derived = [_derived(taken[-1].header, DEVIATION.name, deviations)]
-        anomaly = before.anomaly
+            learning = _BESIDE.submit(learn, baseline, taken, decisions or (), self.site.learning)
+        anomaly, anomalies = before.anomaly, None
         if anomaly is not None:
             anomaly, anomalies = model(anomaly, taken, self.site.false_alarms_a_day)
+        if learning is not None:
+            baseline, deviations = learning.result()
+            derived.append(_derived(taken[-1].header, DEVIATION.name, deviations))
+        if anomalies is not None:
             derived.append(_derived(taken[-1].header, ANOMALY.name, anomalies))
         rules, findings = self.detector.step(before.rules, [*taken, *derived])
         if baseline is not None:

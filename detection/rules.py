@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
@@ -100,11 +101,11 @@ class RuleDetector:
 
     def step(self, state: RuleState, batches: Sequence[RecordBatch]) -> tuple[RuleState, Findings]:
         """Take the batches of whole cuts of one run in, in order of sequence."""
-        matched: dict[str, list[pl.DataFrame]] = {}
+        by_table: dict[str, list[RecordBatch]] = {}
         for batch in batches:
-            for name, rows in self._match(batch):
-                matched.setdefault(name, []).append(rows)
-        matches = {name: pl.concat(frames) if len(frames) > 1 else frames[0] for name, frames in matched.items()}
+            if batch.header.table in self._tables and batch.rows.height:
+                by_table.setdefault(batch.header.table, []).append(batch)
+        matches = {name: rows for table, parts in by_table.items() for name, rows in self._match(table, parts)}
         kept = {key: state.rows[key] for key in self._keys.values() if key in state.rows}
         forgotten = state.forgotten
         findings: Findings = {name: rows for name, rows in matches.items() if self.rules[name].alerts}
@@ -127,13 +128,13 @@ class RuleDetector:
                         findings[name] = found.drop("source", "given")
         return RuleState(kept, forgotten), findings
 
-    def _match(self, batch: RecordBatch) -> list[tuple[str, pl.DataFrame]]:
-        """The rows of a batch that each rule matches."""
-        table = self._tables.get(batch.header.table)
-        if table is None or not batch.rows.height:
-            return []
-        derived = batch.header.table in DERIVED
-        frame = batch.rows.select([*table.columns, *ORDER] if derived else table.columns)
+    def _match(self, name_of_table: str, batches: Sequence[RecordBatch]) -> list[tuple[str, pl.DataFrame]]:
+        """The rows of one table's batches that each rule matches."""
+        table = self._tables[name_of_table]
+        derived = name_of_table in DERIVED
+        columns = [*table.columns, *ORDER] if derived else table.columns
+        frames = [batch.rows.select(columns) for batch in batches]
+        frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
         binding = Binding(frame, table.keys)
         bound = table.bound(binding)
         exprs = [expr.alias(name) for name, expr in bound.items() if not isinstance(expr, bool)]
@@ -147,9 +148,9 @@ class RuleDetector:
             return []
         wanted = sorted({name for hit in hits for name in self._columns[hit]})
         frame = frame.select(
-            *((pl.col(name) for name in ORDER) if derived else _places(batch)),
+            *((pl.col(name) for name in ORDER) if derived else _places(batches)),
             pl.col("ts").dt.epoch("ns").alias(SEEN),
-            *(field_of(batch.header.table, name).expr.alias(name) for name in wanted),
+            *(field_of(name_of_table, name).expr.alias(name) for name in wanted),
         )
         found: list[tuple[str, pl.DataFrame]] = []
         for name in hits:
@@ -260,12 +261,14 @@ class _Table:
         return known[1]
 
 
-def _places(batch: RecordBatch) -> Iterator[pl.Expr | pl.Series]:
-    """ORDER for the rows of a batch: when each could be known, and which record it is."""
-    end = pl.col("ts") + pl.col("flow.duration") if batch.header.table == "flow" else pl.col("ts")
-    yield pl.max_horizontal(end.dt.epoch("ns"), pl.lit(batch.header.cut_start)).alias("event")
-    yield pl.lit(batch.header.sequence, pl.Int64).alias("sequence")
-    yield batch.row.cast(pl.Int64).alias("row")
+def _places(batches: Sequence[RecordBatch]) -> Iterator[pl.Expr | pl.Series]:
+    """ORDER for the rows of one table's batches: when each could be known, and which record it is."""
+    heights = [batch.rows.height for batch in batches]
+    end = pl.col("ts") + pl.col("flow.duration") if batches[0].header.table == "flow" else pl.col("ts")
+    starts = np.repeat(np.array([batch.header.cut_start for batch in batches], np.int64), heights)
+    yield pl.max_horizontal(end.dt.epoch("ns"), pl.lit(pl.Series(starts))).alias("event")
+    yield pl.Series("sequence", np.repeat(np.array([batch.header.sequence for batch in batches], np.int64), heights))
+    yield pl.concat([batch.row.cast(pl.Int64) for batch in batches]).alias("row")
 
 
 def _any(masks: pl.DataFrame) -> dict[str, bool]:

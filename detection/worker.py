@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,7 @@ from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
 from detection.control import Decided, Effective, EffectiveRules, at, later
 from detection.own_alerts import not_reloaded
-from detection.pipeline import RUNS, Pipeline, RunState, State
+from detection.pipeline import RUNS, STEP_ROWS, Pipeline, RunState, State
 from detection.publish import Publisher
 from detection.sigma.proof import sound
 from detection.sigma.rule import Fault, RuleError
@@ -106,12 +106,22 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A whole cut that waits for the detectors, and the detectors with what holds at its place."""
+    """Whole cuts of a run that wait for the detectors, and the detectors with what holds at their place."""
 
     run: Run
     batches: list[RecordBatch]
     pipeline: Pipeline
     decisions: Sequence[Decision] | None
+
+    @property
+    def rows(self) -> int:
+        """Its records."""
+        return sum(batch.rows.height for batch in self.batches)
+
+    def follows(self, other: _Cut) -> bool:
+        """Whether it can be worked on together with that before it of the same run."""
+        alike = self.pipeline is other.pipeline and self.decisions == other.decisions
+        return alike and self.rows + other.rows <= STEP_ROWS
 
     def step(self, before: RunState) -> tuple[RunState, list[Alert]]:
         """What comes of it."""
@@ -376,7 +386,7 @@ class Worker:
 
     def _detect(self) -> None:
         """Work whole cuts off, in the order of the stream; those of different runs side by side."""
-        waiting, self._done = self._done, []
+        waiting, self._done = _together(self._done), []
         start = time.perf_counter()
         before = self._state.findings
         while waiting:
@@ -391,7 +401,7 @@ class Worker:
             for cut, (after, upserts) in zip(wave, outcomes, strict=True):
                 self._state = self._state.with_run(cut.run, after)
                 self.counters.batches += len(cut.batches)
-                self.counters.records += sum(batch.rows.height for batch in cut.batches)
+                self.counters.records += cut.rows
                 self._publish(upserts)
         self.counters.seconds += time.perf_counter() - start
         self.counters.findings += max(0, self._state.findings - before)
@@ -445,3 +455,17 @@ class Worker:
         self._saved = time.monotonic()
         self._save_seconds = self._saved - start
         self._dirty = False
+
+
+def _together(waiting: Sequence[_Cut]) -> list[_Cut]:
+    """Cuts that wait, those of a run that may be worked on at once as one, each in the place of its first."""
+    steps: list[_Cut] = []
+    latest: dict[Run, int] = {}
+    for cut in waiting:
+        place = latest.get(cut.run)
+        if place is not None and cut.follows(steps[place]):
+            steps[place] = replace(steps[place], batches=[*steps[place].batches, *cut.batches])
+        else:
+            latest[cut.run] = len(steps)
+            steps.append(cut)
+    return steps

@@ -58,12 +58,21 @@ NORMAL: Final = pl.col("learned") & ~pl.col("apart")
 
 
 def facts_of(acts: pl.DataFrame, *, learned: bool) -> pl.DataFrame:
-    """The facts in acts, once for each hour, with the addresses of the record that showed each first."""
-    parts = [_of_kind(kind, acts) for kind in KINDS.values()]
-    return pl.concat(parts).with_columns(learned=pl.lit(learned), apart=pl.lit(value=False)).pipe(keyed, (*ADDRESSES,))
+    """The facts in acts, once for each hour, with the addresses of the record that showed each first.
+
+    Acts are in order of their first records.
+    """
+    topics = set(acts.get_column("topic").unique())
+    parts = [_of_kind(kind, acts.lazy()) for kind in KINDS.values() if kind.topic in topics]
+    told = pl.concat(parts).collect() if parts else pl.DataFrame(schema={name: SCHEMA.get(name, pl.String()) for name in _TOLD})
+    return told.with_columns(learned=pl.lit(learned), apart=pl.lit(value=False)).pipe(keyed, (*ADDRESSES,))
 
 
-def _of_kind(kind: Kind, acts: pl.DataFrame) -> pl.DataFrame:
+_TOLD: Final = (*(name for name in SCHEMA if name not in {"key", "learned", "apart"}), *ADDRESSES)
+"""Columns of facts that acts tell of."""
+
+
+def _of_kind(kind: Kind, acts: pl.LazyFrame) -> pl.LazyFrame:
     told = acts.filter(pl.col("topic") == kind.topic, kind.applies)
     if kind is HOUR:
         # Monday's first hour is 0; 1970 began on a Thursday.
@@ -73,8 +82,7 @@ def _of_kind(kind: Kind, acts: pl.DataFrame) -> pl.DataFrame:
         told = told.with_columns(client="server")
     others = [pl.lit(None, pl.String).alias(name) for name in PARTS if name not in kind.key]
     return (
-        told.sort(FIRST)
-        .group_by([*kind.key, "hour"], maintain_order=True)
+        told.group_by([*kind.key, "hour"], maintain_order=True)
         .agg(pl.col("access", *FIRST, *ADDRESSES).first(), pl.col("last").max(), pl.col("count").sum())
         .with_columns(
             pl.lit(kind.name).alias("kind"),
@@ -83,7 +91,7 @@ def _of_kind(kind: Kind, acts: pl.DataFrame) -> pl.DataFrame:
             pl.lit(1, pl.Int64).alias("hours"),
             *others,
         )
-        .select([name for name in SCHEMA if name not in {"key", "learned", "apart"}] + [*ADDRESSES])
+        .select(_TOLD)
     )
 
 

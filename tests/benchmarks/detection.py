@@ -25,7 +25,7 @@ import yaml
 from collector.store.local import LocalRecordStore
 from detection.anomaly.state import AnomalyState
 from detection.baseline.detector import BaselineState
-from detection.captures import beginning, cuts
+from detection.captures import beginning, cuts, steps
 from detection.pipeline import Pipeline, RunState, State
 from detection.rules import RuleDetector, RuleState
 from detection.sigma.rule import load, rules_folder
@@ -83,8 +83,8 @@ def two_hundred() -> list[Rule]:
 
 
 def batches() -> list[list[RecordBatch]]:
-    """The records of the generated capture, cut by cut."""
-    return list(cuts(Reader(str(generated(PACKETS))), ""))
+    """The records of the generated capture, step by step."""
+    return list(steps(cuts(Reader(str(generated(PACKETS))), "")))
 
 
 def rules(repeats: int = 4) -> dict[str, float]:
@@ -119,7 +119,7 @@ def detectors() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as writer:
         store = LocalRecordStore(Path(folder), writer=True)
         waiting = None
-        for taken in cuts(reader, ""):
+        for taken in steps(cuts(reader, "")):
             rows += sum(batch.rows.height for batch in taken)
             written = writer.submit(store.append, taken)
             state, _ = pipeline.step(state, taken)
