@@ -1,4 +1,4 @@
-"""Alerts about detection itself: rules that cannot be used, and facts of the site that name what there is not.
+"""Alerts about detection itself: rules that cannot be used, facts of the site that name what there is not, records out of time.
 
 They come on the stream of alerts like any other, so that whoever works through alerts learns what is not looked for.
 """
@@ -24,6 +24,8 @@ WEIGHT: Final = 4.0
 NOT_LOADED: Final = "rule_not_loaded"
 NOT_RELOADED: Final = "rules_not_reloaded"
 OVERRIDE_UNFIT: Final = "rule_override_unfit"
+RECORDS_LATE: Final = "sensor_records_late"
+CLOCK_WENT_BACK: Final = "sensor_clock_went_back"
 
 TEXTS: Final[Mapping[str, Mapping[str, Texts]]] = {
     NOT_LOADED: {
@@ -64,6 +66,51 @@ TEXTS: Final[Mapping[str, Mapping[str, Texts]]] = {
             next_steps=("对该文件夹运行 `icsight rules check` 并按提示修改。", "文件再次更改后会重新读取规则。"),
         ),
     },
+    RECORDS_LATE: {
+        "en": Texts(
+            title="A sensor's records come late",
+            summary="Records of sensor {sensor} come {seconds} s behind those of the site's other sensors.",
+            expected="Sensors of one site are at most {allowed} s apart.",
+            observed="{seconds} s behind",
+            next_steps=(
+                "Look whether the sensor's link, disk or processor is busy, and whether its clock is set.",
+                "Nothing is lost: its records are looked at as they come, but not in one order with those of the others.",
+            ),
+        ),
+        "zh-CN": Texts(
+            title="传感器记录迟到",
+            summary="传感器 {sensor} 的记录比本站点其他传感器晚 {seconds} 秒。",
+            expected="同一站点各传感器之间最多相差 {allowed} 秒。",
+            observed="晚 {seconds} 秒",
+            next_steps=(
+                "检查该传感器的链路、磁盘或处理器是否繁忙，以及时钟是否正确。",
+                "没有丢失：其记录到达即检测，只是不与其他传感器按同一时间顺序。",
+            ),
+        ),
+    },
+    CLOCK_WENT_BACK: {
+        "en": Texts(
+            title="A sensor's clock went back",
+            summary="The clock of sensor {sensor} went back by {seconds} s; until it has made up for that, its records count "
+            "as of the time that it had reached.",
+            expected="A sensor's clock goes forward; it is set back by at most {allowed} s.",
+            observed="{seconds} s back",
+            next_steps=(
+                "Set the sensor's clock by NTP or PTP, and look at who changed it.",
+                "Until then what is counted within a time, such as bursts, may be told too often for this sensor.",
+            ),
+        ),
+        "zh-CN": Texts(
+            title="传感器时钟回退",
+            summary="传感器 {sensor} 的时钟回退了 {seconds} 秒；在其追上之前，其记录按已到达的时间计。",
+            expected="传感器时钟只向前走，回退最多 {allowed} 秒。",
+            observed="回退 {seconds} 秒",
+            next_steps=(
+                "用 NTP 或 PTP 校准传感器时钟，并查明是谁更改的。",
+                "在此之前，该传感器按时间计数的结果（如突发）可能偏多。",
+            ),
+        ),
+    },
     OVERRIDE_UNFIT: {
         "en": Texts(
             title="A site's setting of a rule has no effect",
@@ -100,10 +147,32 @@ def not_reloaded(faults: list[Fault], at: int) -> Alert:
     return _alert(NOT_RELOADED, faults[0], at, len(faults))
 
 
+HOUR_NS: Final = 3_600_000_000_000
+
+
+def of_sensor(kind: str, run: tuple[str, str], at: int, behind_ns: int, allowed_ns: int) -> Alert:
+    """An alert about the times of a sensor's records, the same within an hour.
+
+    Args:
+        kind: RECORDS_LATE or CLOCK_WENT_BACK.
+        run: sensor and epoch.
+        at: event time, nanoseconds since 1970.
+        behind_ns: how far its records are behind.
+        allowed_ns: how far they may be.
+    """
+    fields = {"sensor": run[0], "seconds": round(behind_ns / 1e9), "allowed": f"{allowed_ns / 1e9:g}"}
+    cause = "\x1f".join((kind, *run, str(at // HOUR_NS)))
+    return _told(kind, fields, cause, at, {"sensor.name": run[0]})
+
+
 def _alert(kind: str, fault: Fault, at: int, count: int) -> Alert:
     fields: dict[str, Any] = {"rule": fault.rule or "–", "path": fault.path.name, "reason": fault.text, "count": count}
     # A fault that comes back after it was corrected is another alert.
     cause = "\x1f".join((kind, fault.path.name, fault.rule, fault.text, str(at)))
+    return _told(kind, fields, cause, at, {"rule.name": fault.rule})
+
+
+def _told(kind: str, fields: Mapping[str, Any], cause: str, at: int, target: Mapping[str, str]) -> Alert:
     return Alert(
         id=hashlib.blake2b(cause.encode(), digest_size=16).hexdigest(),
         revision=1,
@@ -113,12 +182,12 @@ def _alert(kind: str, fault: Fault, at: int, count: int) -> Alert:
         rank=WEIGHT,
         first_seen=at,
         last_seen=at,
-        count=count,
+        count=int(fields.get("count", 1)),
         client_ip=None,
         server_ip=None,
         body={
             "texts": {language: written(texts, fields) for language, texts in TEXTS[kind].items()},
-            "target": {"rule.name": fault.rule},
+            "target": dict(target),
             "techniques": [],
             "technique_aliases": [],
             "records": [],

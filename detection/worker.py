@@ -14,23 +14,26 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from collector.records import Undecodable, decode
 from collector.store import RecordBatch
 from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
+from detection.clock import gone_back
 from detection.control import Decided, Effective, EffectiveRules, at, later
-from detection.own_alerts import not_reloaded
+from detection.merging import Merge
+from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, not_reloaded, of_sensor
 from detection.pipeline import RUNS, STEP_ROWS, Pipeline, RunState, State
 from detection.publish import Publisher
+from detection.settings import DetectionSettings
 from detection.sigma.proof import sound
 from detection.sigma.rule import Fault, RuleError
 from detection.site import Site
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from collector.stream import BatchHeader, Consumer, Run, Stream
     from detection.alerts import Alert
@@ -59,8 +62,11 @@ CHECKPOINT_SHARE: Final = 10
 RELOAD_SECONDS: Final = 1.0
 """How often the files of the rules are looked at; a change is taken over at the second look that finds it settled."""
 
-CHECKPOINT_FORMAT: Final = 11
+CHECKPOINT_FORMAT: Final = 12
 """Version of the checkpoint's content."""
+
+TOLD: Final = 2_000
+"""What was told of the times of so many runs is remembered, so that it is told once an hour."""
 
 CUT_BATCHES: Final = 64
 """Batches of one cut that wait for its last; a cut has one for each table, so more come only from a sender that is broken."""
@@ -86,6 +92,12 @@ class Counters:
     """Time that detection took."""
     gaps: int = 0
     """Holes in the sequences of sensors."""
+    late: int = 0
+    """Cuts that came further behind the site's other sensors than the allowance, since the state began."""
+    hurried: int = 0
+    """Cuts that did not wait for the site's other sensors because too many waited, since the state began."""
+    set_back: int = 0
+    """Records that came from a clock that was set back by more than the allowance."""
     reloads: int = 0
     """Versions of the rules that were taken over while the loop ran."""
 
@@ -109,9 +121,23 @@ class _Cut:
     """Whole cuts of a run that wait for the detectors, and the detectors with what holds at their place."""
 
     run: Run
+    sequence: int
+    """Sequence of the first batch."""
+    first: tuple[str, int]
+    """Place of the first batch in the stream."""
     batches: list[RecordBatch]
     pipeline: Pipeline
     decisions: Sequence[Decision] | None
+
+    @property
+    def site(self) -> str:
+        """The site of its sensor."""
+        return self.batches[0].header.site
+
+    @property
+    def known_until(self) -> int:
+        """Event time at which its last cut ends."""
+        return self.batches[-1].header.cut_end
 
     @property
     def rows(self) -> int:
@@ -143,8 +169,20 @@ class CheckpointError(Exception):
     """A checkpoint cannot be used. The text is one line that says what to do."""
 
 
-def read_checkpoint(file: Path) -> tuple[Position, State, str]:
-    """Position, state and epoch of the alerts in a checkpoint. Raises FileNotFoundError; CheckpointError for a damaged one."""
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the loop goes on from."""
+
+    position: Position
+    state: State
+    epoch: str
+    """Epoch of the alerts."""
+    order: Mapping[str, Any]
+    """What is remembered of the order of records: clocks of runs, and what was told of them."""
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """What is in a checkpoint. Raises FileNotFoundError; CheckpointError for a damaged one."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -154,7 +192,9 @@ def read_checkpoint(file: Path) -> tuple[Position, State, str]:
     try:
         if content["format"] != CHECKPOINT_FORMAT:
             raise CheckpointError(f"{file}: of another version; move it away to detect anew from the records")
-        return Position.from_json(content["position"]), State.from_json(content["state"]), str(content["epoch"])
+        position, state = Position.from_json(content["position"]), State.from_json(content["state"])
+        Merge[_Cut].from_json(0, content["order"])
+        return Checkpoint(position, state, str(content["epoch"]), content["order"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: damaged ({error}); move it away to detect anew from the records") from error
 
@@ -169,13 +209,14 @@ class Worker:
         checkpoint: file of the checkpoint; its folder exists.
         control: where the versions of the site's facts and of the rules, and what people decide of what is normal, are written
             down, each with the place from which it holds. Without it the pipeline's own hold throughout, and nothing is learned.
+        settings: how records are taken in; from the environment where none are given.
         rules: where the pipeline's rules come from; looked at while the loop runs. None: they never change.
         shards: runs that are worked on side by side. What comes of it does not depend on it.
     """
 
     def __init__(  # noqa: PLR0913 - a process wires it once
         self, records: Stream, alerts: Stream, pipeline: Pipeline, checkpoint: Path, control: Control | None = None,
-        *, rules: LiveRules | None = None, shards: int = 1,
+        *, rules: LiveRules | None = None, shards: int = 1, settings: DetectionSettings | None = None,
     ) -> None:  # fmt: skip
         self.counters = Counters()
         self._shards = shards
@@ -184,7 +225,12 @@ class Worker:
         self._alerts = alerts
         self._pipeline = pipeline
         self._checkpoint = checkpoint
-        self._position, self._state, self._epoch = self._restore()
+        self._allowance_ns = round((settings or DetectionSettings()).lateness_seconds * 1_000_000_000)
+        before = self._restore()
+        self._position, self._state, self._epoch = before.position, before.state, before.epoch
+        self._merge = Merge[_Cut].from_json(self._allowance_ns, before.order)
+        self._told: dict[str, int] = dict(before.order["told"])
+        self._heard = time.monotonic()
         self._cuts: dict[Run, _Pending] = {}
         self._saved = 0.0
         self._save_seconds = 0.0
@@ -289,6 +335,7 @@ class Worker:
         with self._records.subscribe(CONSUMER, self._position) as consumer:
             while self._work(consumer, 0):
                 pass
+            self._let_through(consumer.position)
             self._take_up()
             self._save()
             consumer.commit(self._position)
@@ -322,8 +369,17 @@ class Worker:
             self._take(delivery.header, batch, delivery.offset)
         self._detect()
         if deliveries:
+            self._heard = time.monotonic()
             self._stand(deliveries[-1].position)
+        elif self._merge.waiting and time.monotonic() - self._heard > self._allowance_ns / 1e9:
+            self._let_through(consumer.position)
         return bool(deliveries)
+
+    def _let_through(self, position: Position) -> None:
+        """Work off what waits for other sensors, which have nothing to say."""
+        self._done += self._merge.all()
+        self._detect()
+        self._stand(position)
 
     def _take_up(self) -> None:
         """Write down from which place the decisions hold that people took since: from the next batch on."""
@@ -365,17 +421,35 @@ class Worker:
         pending = self._cuts.pop(run)
         if pending.batches:
             place = pending.last
-            self._done.append(_Cut(run, pending.batches, self._pipeline_at(*place), self._decisions_at(*place)))
+            detectors = self._pipeline_at(*place), self._decisions_at(*place)
+            cut = _Cut(run, pending.sequence, pending.first, pending.batches, *detectors)
+            self._done += self._merge.take(cut)
+            self._look_at_times(cut)
+
+    def _look_at_times(self, cut: _Cut) -> None:
+        """Count and tell what is out of time: once an hour for each run."""
+        self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
+        records, back_ns = gone_back(cut.batches, self._allowance_ns)
+        self.counters.set_back += records
+        found = {RECORDS_LATE: self._merge.behind.pop(cut.run, 0), CLOCK_WENT_BACK: back_ns if records else 0}
+        for kind, behind_ns in found.items():
+            name, hour = "\x1f".join((kind, *cut.run)), cut.known_until // HOUR_NS
+            if behind_ns and self._told.get(name) != hour:
+                self._told.pop(name, None)
+                self._told[name] = hour
+                if len(self._told) > TOLD:
+                    del self._told[next(iter(self._told))]
+                self._publish([of_sensor(kind, cut.run, cut.known_until, behind_ns, self._allowance_ns)])
 
     def _stand(self, position: Position) -> None:
-        """Stand behind what has been detected, and before what waits for the rest of its cut."""
+        """Stand behind what has been detected, and before what waits for the rest of its cut or for other sensors."""
         offsets, seen = dict(position.offsets), dict(position.seen)
-        for run, pending in self._cuts.items():
-            partition, offset = pending.first
+        waiting = [(run, pending.first, pending.sequence) for run, pending in self._cuts.items()]
+        waiting += [(cut.run, cut.first, cut.sequence) for cut in self._merge.waiting]
+        for run, (partition, offset), sequence in waiting:
             offsets[partition] = min(offsets.get(partition, offset), offset)
-            seen.pop(run, None)
-            if pending.sequence > 0:
-                seen[run] = pending.sequence - 1
+            seen[run] = min(seen.get(run, sequence), sequence - 1)
+        seen = {run: sequence for run, sequence in seen.items() if sequence >= 0}
         self._position = Position(offsets, seen)
         self._dirty = True
 
@@ -425,11 +499,12 @@ class Worker:
         publisher.publish(encode_alerts(upserts), len(upserts), self._pipeline.site.site, times)
         self.counters.alerts += len(upserts)
 
-    def _restore(self) -> tuple[Position, State, str]:
+    def _restore(self) -> Checkpoint:
         try:
             return read_checkpoint(self._checkpoint)
         except FileNotFoundError:
-            return Position(), State(), secrets.token_hex(16)
+            order: dict[str, Any] = {**Merge[_Cut](self._allowance_ns).to_json(), "told": {}}
+            return Checkpoint(Position(), State(), secrets.token_hex(16), order)
 
     def _save(self) -> None:
         """Write the checkpoint whole or not at all."""
@@ -439,6 +514,7 @@ class Worker:
             "epoch": self._epoch,
             "position": self._position.to_json(),
             "state": self._state.to_json(),
+            "order": {**self._merge.to_json(), "told": self._told},
             "site": self._pipeline.site.version,
         }
         part = self._checkpoint.with_suffix(".part")

@@ -23,7 +23,7 @@ def live(data: Path, sensor: str = "") -> tuple[Run, BaselineState]:
         sensor: name of the sensor; "": any.
     """
     try:
-        _, state, _ = read_checkpoint(data / CHECKPOINT_FILE)
+        state = read_checkpoint(data / CHECKPOINT_FILE).state
     except FileNotFoundError as error:
         raise BaselineError(f"{data}: not the data folder of a system that has run: give the --data of `icsight run`") from error
     except CheckpointError as error:

@@ -118,8 +118,8 @@ def test_a_changed_rule_holds_from_its_place_on_and_a_broken_file_changes_nothin
     before = plant.told()
     replay.drain()
     again = plant.told()[len(before) :]
-    wanted = {(alert.id, alert.count) for alert in before if alert.rule in {"first", "second"}}
-    assert {(alert.id, alert.count) for alert in again} == wanted, "each version from its own place on"
+    wanted = {alert.id: alert.count for alert in before if alert.rule in {"first", "second"}}
+    assert {alert.id: alert.count for alert in again} == wanted, "each version from its own place on"
     plant.close()
 
 
