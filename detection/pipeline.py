@@ -20,7 +20,7 @@ from collector.store import RecordBatch
 from detection.anomaly import checkpoint
 from detection.anomaly.detector import step as model
 from detection.anomaly.table import ANOMALY
-from detection.baseline.decisions import Scope
+from detection.baseline.decisions import Accepted, Scope
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
 from detection.baseline.normality import Normality, read_facts
@@ -155,17 +155,22 @@ def _anomaly(content: dict[str, Any]) -> AnomalyState:
     return checkpoint.whole(content["said"], {str(name): _decode(text) for name, text in content["frames"].items()})
 
 
+_TUPLES: Final = {"scopes": Scope, "accepted": Accepted}
+"""Fields of a baseline's state that are tuples of these."""
+
+
 def _baseline_fields(state: BaselineState) -> dict[str, Any]:
     frames = {"facts": _encode(state.normal.facts), "pending": _encode(state.pending)}
-    rest = {each.name: getattr(state, each.name) for each in fields(state) if each.name not in {"normal", "pending", "scopes"}}
-    return {"normal": state.normal.said, **frames, **rest, "scopes": [asdict(scope) for scope in state.scopes]}
+    rest = {each.name: getattr(state, each.name) for each in fields(state) if each.name not in {"normal", "pending", *_TUPLES}}
+    tuples = {name: [asdict(each) for each in getattr(state, name)] for name in _TUPLES}
+    return {"normal": state.normal.said, **frames, **rest, **tuples}
 
 
 def _baseline(content: dict[str, Any]) -> BaselineState:
     normal = Normality.of(_decode(content["facts"]), content["normal"])
-    scopes = tuple(Scope(**scope) for scope in content["scopes"])
-    rest = {name: value for name, value in content.items() if name not in {"normal", "facts", "pending", "scopes"}}
-    return BaselineState(normal=normal, pending=read_facts(_decode(content["pending"])), scopes=scopes, **rest)
+    tuples: dict[str, Any] = {name: tuple(kind(**each) for each in content[name]) for name, kind in _TUPLES.items()}
+    rest = {name: value for name, value in content.items() if name not in {"normal", "facts", "pending", *_TUPLES}}
+    return BaselineState(normal=normal, pending=read_facts(_decode(content["pending"])), **tuples, **rest)
 
 
 def _open_alert(fields: dict[str, Any]) -> OpenAlert:

@@ -107,6 +107,8 @@ class Scope:
 
     server: str
     client: str
+    since: int
+    """Time of the planned change, nanoseconds since 1970."""
     until: int
     """Event time, nanoseconds since 1970; a full hour."""
 
@@ -114,6 +116,33 @@ class Scope:
     def holds(self) -> pl.Expr:
         """Whether a fact that was seen now is in it."""
         return in_scope(self.client, self.server) & (pl.col("event") < self.until)
+
+    @property
+    def learned(self) -> pl.Expr:
+        """Whether a fact was learned in it: its record that showed it first lies in it."""
+        return self.holds & pl.col("learned") & (pl.col("event") >= self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a person took as normal, however rare it is."""
+
+    server: str
+    client: str
+    kind: str
+    point: str
+
+    @property
+    def holds(self) -> pl.Expr:
+        """Whether a fact is meant."""
+        meant = in_scope(self.client, self.server)
+        if self.kind:
+            meant &= pl.col("kind") == self.kind
+        if self.point:
+            meant &= pl.any_horizontal(
+                (pl.col(name) == self.point).fill_null(value=False) for name in ("point", "operation", "unit")
+            )
+        return meant
 
 
 def in_scope(client: str, server: str) -> pl.Expr:
@@ -154,15 +183,10 @@ def _approve(state: BaselineState, decision: Decision) -> BaselineState:
 
 def _accept(state: BaselineState, decision: Decision) -> BaselineState:
     normal = _whole(state)
-    meant = in_scope(_party(normal, decision.client), _party(normal, decision.server))
-    if decision.kind:
-        meant &= pl.col("kind") == decision.kind
-    if decision.point:
-        meant &= pl.any_horizontal(
-            (pl.col(name) == decision.point).fill_null(value=False) for name in ("point", "operation", "unit")
-        )
-    facts = normal.facts.with_columns(learned=pl.col("learned") | meant, apart=pl.col("apart") & ~meant)
-    return _with(state, replace(normal, facts=facts))
+    accepted = Accepted(_party(normal, decision.server), _party(normal, decision.client), decision.kind, decision.point)
+    facts = normal.facts.with_columns(learned=pl.col("learned") | accepted.holds, apart=pl.col("apart") & ~accepted.holds)
+    others = [each for each in state.accepted if each != accepted]
+    return replace(_with(state, replace(normal, facts=facts)), accepted=(*others, accepted)[-ACCEPTED:])
 
 
 def _relearn(state: BaselineState, decision: Decision) -> BaselineState:
@@ -177,13 +201,16 @@ def _relearn(state: BaselineState, decision: Decision) -> BaselineState:
         # It was not told yet, on whatever day it was seen.
         day=pl.when(gone).then(-1).otherwise("day"),
     )
-    scope = Scope(server, client, -(-state.mark // HOUR_NS) * HOUR_NS + decision.hours * HOUR_NS)
+    scope = Scope(server, client, decision.since, -(-state.mark // HOUR_NS) * HOUR_NS + decision.hours * HOUR_NS)
     assets = {**normal.assets, server: "proposed"} if server and normal.phase == "enforced" else normal.assets
     return replace(_with(state, replace(normal, facts=facts, assets=assets)), scopes=(*state.scopes, scope)[-SCOPES:])
 
 
 SCOPES: Final = 64
 """Most scopes that are learned anew at a time; beyond that the oldest ends."""
+
+ACCEPTED: Final = 1_000
+"""Most things whose acceptance is remembered against a later look for what was rare; beyond that the oldest goes."""
 
 PARTIES: Final = 10_000
 """Most addresses that stand for another."""

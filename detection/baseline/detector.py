@@ -13,7 +13,7 @@ import polars as pl
 
 from detection.baseline import rarity
 from detection.baseline.acts import FIRST, HOUR_NS, acts
-from detection.baseline.decisions import Scope, decide
+from detection.baseline.decisions import Accepted, Scope, decide
 from detection.baseline.deviations import NOTHING, deviations, overflow_row, rare_rows
 from detection.baseline.facts import FACTS, NORMAL, NOT_NORMAL, SCHEMA, SHARE, added, facts_of, held, unknown
 from detection.baseline.kinds import GRAVE
@@ -47,6 +47,7 @@ class BaselineState:
         told: new facts since the last full hour, by kind.
         ending: whether live learning shall end with this hour.
         scopes: what is learned anew after planned changes.
+        accepted: what people took as normal: it is not looked at for how rare it was.
         forgotten: facts that were not taken in, or let go, because there were too many.
         decided: decisions that were taken in.
     """
@@ -59,6 +60,7 @@ class BaselineState:
     told: Mapping[str, int] = field(default_factory=dict[str, int])
     ending: bool = False
     scopes: tuple[Scope, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
     forgotten: int = 0
     decided: int = 0
 
@@ -194,6 +196,7 @@ def _closed(state: BaselineState, first: Mapping[str, object], limits: Learning)
     """Take in what waited until the mark, at the first act after it; what was rare is told when learning ends."""
     facts, let_go = _remembered(added(state.normal.facts, state.pending))
     normal = replace(state.normal, facts=facts)
+    over = [scope for scope in state.scopes if scope.until <= state.mark]
     state = replace(
         state,
         normal=normal,
@@ -208,12 +211,33 @@ def _closed(state: BaselineState, first: Mapping[str, object], limits: Learning)
         normal = replace(normal, until=state.mark, learned_ns=heard * HOUR_NS)
         ended = ends(normal, heard, limits) or (state.ending and heard > 0)
         state = replace(state, normal=replace(normal, phase="proposed") if ended else normal, heard_hours=heard)
-    if not ended:
-        return state, NOTHING
-    normal = state.normal.with_rare_apart()
-    return replace(state, normal=normal, learns="", ending=False), rare_rows(
-        rarity.told(normal.facts), normal, int(str(first["event"]))
-    )
+    known_at = int(str(first["event"]))
+    if ended:
+        state, rows = _judged(replace(state, learns="", ending=False), pl.col("learned"), state.normal.learned_ns, known_at)
+        return state, rows
+    found: list[pl.DataFrame] = []
+    for scope in () if state.learns else over:
+        state, rows = _judged(state, scope.learned, scope.until - scope.since, known_at)
+        found.append(rows)
+    told = [rows for rows in found if rows.height]
+    return state, pl.concat(told) if told else NOTHING
+
+
+def _judged(state: BaselineState, learned: pl.Expr, learned_ns: int, known_at: int) -> tuple[BaselineState, pl.DataFrame]:
+    """Set apart what was rare of what has been learned, and tell it; not what people took as normal.
+
+    Args:
+        state: the state, with all facts taken in.
+        learned: which facts are asked about.
+        learned_ns: how long they were learned, nanoseconds.
+        known_at: event time at which it could be known, nanoseconds since 1970.
+    """
+    facts = state.normal.facts
+    accepted = pl.any_horizontal(each.holds for each in state.accepted) if state.accepted else pl.lit(value=False)
+    rare = learned & ~pl.col("apart") & ~accepted & pl.col("key").is_in(rarity.rare(facts, learned_ns).implode())
+    normal = replace(state.normal, facts=facts.with_columns(apart=pl.col("apart") | rare))
+    newly = facts.filter(rare).with_columns(apart=pl.lit(value=True))
+    return replace(state, normal=normal), rare_rows(rarity.told(newly), normal, known_at)
 
 
 def _remembered(facts: pl.DataFrame) -> tuple[pl.DataFrame, int]:

@@ -138,22 +138,29 @@ def added(facts: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([facts.filter(~pl.col("key").is_in(known)), grown, fresh.filter(~pl.col("key").is_in(known))])
 
 
-_GROWING: Final = ("learned", "apart", "day", "event", "last", "count", "hours", "seen")
+_GROWING: Final = ("learned", "apart", "day", *FIRST, "last", "count", "hours", "seen")
 
 
 def _joined(pairs: pl.DataFrame) -> pl.DataFrame:
     """Facts with what was seen of them again."""
     # What is normal keeps what learning said of it; what becomes learned forgets what was seen before.
+    becomes = ~pl.col("learned") & pl.col("learned again")
     counts = pl.col("learned again") | ~pl.col("learned")
     same_hour = (pl.col("last") // HOUR_NS) == (pl.col("event again") // HOUR_NS)
+    grown = {
+        "hours": pl.col("hours") + pl.col("hours again") - same_hour.cast(pl.Int64),
+        "count": pl.col("count") + pl.col("count again"),
+        "last": pl.max_horizontal("last", "last again"),
+    }
+    again = {name: pl.when(becomes).then(f"{name} again") for name in (*FIRST, *grown)}
     return pairs.with_columns(
-        hours=pl.when(counts).then(pl.col("hours") + pl.col("hours again") - same_hour.cast(pl.Int64)).otherwise("hours"),
-        count=pl.when(counts).then(pl.col("count") + pl.col("count again")).otherwise("count"),
-        last=pl.when(counts).then(pl.max_horizontal("last", "last again")).otherwise("last"),
+        **{name: again[name].otherwise(name) for name in FIRST},
+        **{name: again[name].when(counts).then(more).otherwise(name) for name, more in grown.items()},
         day=pl.max_horizontal("day", "day again"),
         seen=pl.max_horizontal("seen", "seen again"),
         learned=pl.col("learned") | pl.col("learned again"),
-        apart=pl.col("apart") & pl.col("apart again"),
+        # What was rare stays so when it comes again; only what is learned anew is judged anew.
+        apart=pl.col("apart") & (pl.col("apart again") | ~pl.col("learned again")),
     ).select(list(SCHEMA))
 
 
@@ -168,7 +175,7 @@ def _once(fresh: pl.DataFrame) -> pl.DataFrame:
             pl.col(*_SAME).first(),
             pl.col("day", "seen").max(),
             learned=learned,
-            apart=pl.col("apart").all(),
+            apart=pl.col("apart").filter(counts).all(),
             last=pl.col("last").filter(counts).max(),
             count=pl.col("count").filter(counts).sum(),
             hours=pl.col("hours").filter(counts).sum(),

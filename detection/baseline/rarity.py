@@ -48,9 +48,18 @@ CONTROL: Final = (
 
 def apart(facts: pl.DataFrame, learned_ns: int) -> pl.DataFrame:
     """The facts, with those set apart that were rare while normality was learned."""
+    return facts.with_columns(apart=pl.col("learned") & pl.col("key").is_in(rare(facts, learned_ns).implode()))
+
+
+def rare(facts: pl.DataFrame, learned_ns: int) -> pl.Series:
+    """Keys of the facts that were rare while they were learned, against all that was learned.
+
+    Args:
+        facts: all facts.
+        learned_ns: how long those were learned that are asked about, nanoseconds.
+    """
     learned = facts.filter("learned")
-    rare = pl.concat([_programs(learned), _bursts(learned, learned_ns), _sweeps(learned)])
-    return facts.with_columns(apart=pl.col("learned") & pl.col("key").is_in(rare.implode()))
+    return pl.concat([_programs(learned), _bursts(learned, learned_ns), _sweeps(learned)])
 
 
 def _programs(learned: pl.DataFrame) -> pl.Series:

@@ -183,6 +183,82 @@ def test_what_a_person_accepts_is_normal_and_nothing_else() -> None:
     assert [row["deviation.kind"] for row in rows] == ["conversation", "writer"]
 
 
+def rare(rows: Sequence[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    """What is told as rare while learning: by whom, with how many records, at how many things."""
+    named = [row for row in rows if row["deviation.kind"] == "rare_in_learning"]
+    return [(str(row["client.ip"]), row["deviation.count"], row["deviation.things"]) for row in named]
+
+
+def sweep(hour: float, client: str = "10.0.0.66", every: float = 2, size: int = 30) -> list[dict[str, Any]]:
+    """A client looks once at many addresses of the server within a minute."""
+    return [request(hour * HOUR + number * every, client=client, address=1_000 + 8 * number) for number in range(size)]
+
+
+def steady(last: float) -> list[dict[str, Any]]:
+    """Three clients that read the same blocks again and again, besides the one that polls and writes."""
+    others = [
+        request(number * 180 + 7 * peer, client=f"10.0.0.{peer}", address=10 * block, quantity=4)
+        for peer in (2, 3, 4)
+        for number in range(int(last * HOUR / 180))
+        for block in (1, 2)
+    ]
+    return [*polls(0, last), *others]
+
+
+def test_a_sweep_in_learning_is_told_once_when_it_ends_and_is_not_normal() -> None:
+    state, rows = live([*steady(5), *sweep(1.5)], limits=Learning(least_hours=3, most_hours=3))
+    assert rare(rows) == [("10.0.0.66", 30, 30)]
+    apart = state.whole.facts.filter("apart")
+    assert (apart.get_column("client").unique().to_list(), apart.get_column("kind").unique().to_list()) == (
+        ["10.0.0.66"],
+        ["block"],
+    )
+    # Slower than a sweep, it is what an operator pages through.
+    _, rows = live([*steady(5), *sweep(1.1, every=60)], limits=Learning(least_hours=3, most_hours=3))
+    assert rare(rows) == []
+
+
+def test_what_was_rare_in_learning_stays_so_when_it_comes_again() -> None:
+    again = [*sweep(10.5), *sweep(34.5)]
+    state, rows = live([*steady(36), *sweep(1.5), *again], limits=Learning(least_hours=3, most_hours=3))
+    assert state.whole.facts.filter("apart", pl.col("client") == "10.0.0.66").height == 30
+    blocks = [row for row in rows if row["deviation.kind"] == "block"]
+    assert len(blocks) >= 2 * 29, "each day it is told again"
+
+
+RELEARNED: Final = Decision("relearn", "Li Na", server="10.0.0.9", since=START + 5 * HOUR * 1_000_000_000, hours=4)
+
+
+def test_what_was_rare_while_a_part_was_learned_anew_is_told_when_that_ends_and_is_not_normal() -> None:
+    changed = polls(6, 14, client="10.0.0.7", every=180)
+    programs = [request(7.2 * HOUR, client="10.0.0.66", function=8, sub_function=1)]
+    records = [*steady(14), *changed, *sweep(7.5), *programs]
+    state, rows = live(records, [(4.5, APPROVED), (6, RELEARNED)])
+    told_rare = rare(rows)
+    assert ("10.0.0.66", 30, 30) in told_rare
+    assert {client for client, *_ in told_rare} == {"10.0.0.66"}
+    assert state.scopes == ()
+    normal = state.whole.normal.filter(pl.col("kind").is_in(["block", "program"]))
+    assert "10.0.0.7" in normal.get_column("client").unique().to_list()
+    assert "10.0.0.66" not in normal.get_column("client").unique().to_list()
+
+
+def test_what_was_told_before_the_change_is_judged_with_what_is_learned_anew() -> None:
+    """An intruder who was told the day before is not made normal by what he does while a part is learned anew."""
+    records = [*steady(14), *sweep(4.6), *sweep(7.5)]
+    state, rows = live(records, [(4.5, APPROVED), (6, RELEARNED)])
+    assert ("10.0.0.66", 30, 30) in rare(rows)
+    assert state.whole.facts.filter("apart", pl.col("kind") == "block").height == 30
+
+
+def test_what_a_person_accepts_while_it_is_learned_is_not_told_as_rare() -> None:
+    records = [*steady(14), *sweep(7.5), *sweep(1.5, client="10.0.0.77")]
+    early = Decision("accept", "Li Na", client="10.0.0.77", kind="block")
+    late = Decision("accept", "Li Na", client="10.0.0.66", server="10.0.0.9")
+    _, rows = live(records, [(2, early), (4.5, APPROVED), (6, RELEARNED), (8, late)])
+    assert rare(rows) == []
+
+
 def spooled(folder: Path, records: Sequence[dict[str, Any]], borders: Sequence[int]) -> None:
     with Spool(folder / "spool", sensor="test") as spool:
         LocalStream(folder / "spool", spool).publish([outgoing(batch) for step_ in cuts(records, borders) for batch in step_])
