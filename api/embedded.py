@@ -25,12 +25,13 @@ from collector.dead_letters import DeadLetters
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
-from detection.baseline.inbox import Inbox
 from detection.control import SENSOR as CONTROL_SENSOR
 from detection.control import Control
+from detection.in_force import LiveRules
+from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.ruleset import RuleFiles
-from detection.worker import CHECKPOINT_FILE, Counters, LiveRules, Worker
+from detection.worker import CHECKPOINT_FILE, Counters, Worker
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
 from sensor.control import CONTROL, Requests

@@ -11,10 +11,11 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from collector.stream import Position
 from detection.baseline.decisions import Decision
+from detection.exceptions import Change
 from detection.publish import Publisher
 from detection.ruleset import Ruleset
 from detection.site import Site
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.stream import Stream
-    from detection.baseline.inbox import Inbox
+    from detection.inbox import Inbox
     from sensor.control_records import EvidenceRequest
     from sensor.packets import Statement
 
@@ -33,6 +34,9 @@ SITE: Final = "site"
 
 NORMAL: Final = "normal"
 """Kind of a record that holds a decision about what is normal."""
+
+EXCEPTION: Final = "exception"
+"""Kind of a record that holds a decision about an exception."""
 
 RULES: Final = "rules"
 """Kind of a record that holds a version of the rules, whole."""
@@ -66,11 +70,14 @@ class EffectiveRules:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision about what is normal, and the place in the stream of records from which it holds."""
+D = TypeVar("D", Decision, Change)
 
-    decision: Decision
+
+@dataclass(frozen=True, slots=True)
+class Decided(Generic[D]):
+    """A person's decision, and the place in the stream of records from which it holds."""
+
+    decision: D
     position: Position
 
 
@@ -98,14 +105,20 @@ class Control:
         rows = self._rows(RULES)
         return [EffectiveRules(Ruleset.from_text(row["content"]), Position.from_json(row["position"])) for row in rows]
 
-    def decisions(self) -> list[Decided]:
+    def decisions(self) -> list[Decided[Decision]]:
         """All decisions about what is normal so far, in the order in which they took effect. Raises StreamError."""
         rows = self._rows(NORMAL)
         return [Decided(Decision.from_json(row["content"]), Position.from_json(row["position"])) for row in rows]
 
-    def decide(self, decided: Decided) -> None:
+    def changes(self) -> list[Decided[Change]]:
+        """All decisions about exceptions so far, in the order in which they took effect. Raises StreamError."""
+        rows = self._rows(EXCEPTION)
+        return [Decided(Change.from_json(row["content"]), Position.from_json(row["position"])) for row in rows]
+
+    def decide(self, decided: Decided[D]) -> None:
         """Write down that a decision holds from a place on; durable on return. Raises StreamError."""
-        self._publish(NORMAL, decided.decision.id, decided.position, decided.decision.to_json(), "")
+        kind = EXCEPTION if isinstance(decided.decision, Change) else NORMAL
+        self._publish(kind, decided.decision.id, decided.position, decided.decision.to_json(), "")
 
     def publish_rules(self, effective: EffectiveRules, site: str) -> None:
         """Write down that a version of the rules holds from a place on; durable on return. Raises StreamError."""

@@ -23,6 +23,7 @@ WEIGHT: Final = 4.0
 
 NOT_LOADED: Final = "rule_not_loaded"
 NOT_RELOADED: Final = "rules_not_reloaded"
+SITE_NOT_RELOADED: Final = "site_not_reloaded"
 OVERRIDE_UNFIT: Final = "rule_override_unfit"
 RECORDS_LATE: Final = "sensor_records_late"
 CLOCK_WENT_BACK: Final = "sensor_clock_went_back"
@@ -111,6 +112,22 @@ TEXTS: Final[Mapping[str, Mapping[str, Texts]]] = {
             ),
         ),
     },
+    SITE_NOT_RELOADED: {
+        "en": Texts(
+            title="The site's changed file is not taken over",
+            summary="{path} has changed and cannot be used; the version before holds on: {reason}",
+            expected="A site's file that is changed can be used.",
+            observed="{reason}",
+            next_steps=("Correct the file as the reason says.", "It is read again when it changes."),
+        ),
+        "zh-CN": Texts(
+            title="现场文件的更改未被采用",
+            summary="{path} 已更改但无法使用，继续沿用先前版本：{reason}",
+            expected="更改后的现场文件可以使用。",
+            observed="{reason}",
+            next_steps=("按所述原因修改该文件。", "文件再次更改后会重新读取。"),
+        ),
+    },
     OVERRIDE_UNFIT: {
         "en": Texts(
             title="A site's setting of a rule has no effect",
@@ -143,7 +160,7 @@ def own_alerts(kind: str, faults: Iterable[Fault], at: int) -> list[Alert]:
 
 
 def not_reloaded(faults: list[Fault], at: int) -> Alert:
-    """One alert for all that is wrong with files that have changed."""
+    """One alert for all that is wrong with files of rules that have changed."""
     return _alert(NOT_RELOADED, faults[0], at, len(faults))
 
 
@@ -163,6 +180,11 @@ def of_sensor(kind: str, run: tuple[str, str], at: int, behind_ns: int, allowed_
     fields = {"sensor": run[0], "seconds": round(behind_ns / 1e9), "allowed": f"{allowed_ns / 1e9:g}"}
     cause = "\x1f".join((kind, *run, str(at // HOUR_NS)))
     return _told(kind, fields, cause, at, {"sensor.name": run[0]})
+
+
+def site_not_reloaded(fault: Fault, at: int) -> Alert:
+    """One alert for what is wrong with a site's file that has changed."""
+    return _alert(SITE_NOT_RELOADED, fault, at, 1)
 
 
 def _alert(kind: str, fault: Fault, at: int, count: int) -> Alert:

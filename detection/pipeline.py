@@ -11,6 +11,7 @@ import base64
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -236,6 +237,12 @@ class Pipeline:
         told = own_alerts(NOT_LOADED, [*ruleset.faults, *faults], ruleset.changed)
         told += own_alerts(OVERRIDE_UNFIT, unfit_overrides(rules, site), ruleset.changed)
         return cls.of(rules, site), told
+
+    def at_site(self, site: Site) -> Self:
+        """The same detectors at a site that has other exceptions, and nothing else otherwise."""
+        pipeline = copy(self)
+        pipeline.site = site
+        return pipeline
 
     def _unless_learned(self, findings: Findings, known_from: int) -> Findings:
         """Findings without those that count only where nobody knows what is normal, from when on it is known."""

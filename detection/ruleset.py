@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from detection.sigma.rule import Fault, Rule, RuleError, parse_sound, rules_folder, texts_of
+from detection.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VERSION_BYTES: Final = 16
-
-Signature = tuple[tuple[str, int, int], ...]
-"""Path, time of change and size of each file."""
 
 
 @dataclass(frozen=True)
@@ -80,35 +78,20 @@ class RuleFiles:
 
     def __init__(self, paths: Sequence[Path] = ()) -> None:
         self._paths = list(paths) or [rules_folder()]
-        self._read: Signature = ()
-        self._seen: Signature = ()
+        self._watched = Watched(self._paths)
 
     def read(self) -> Ruleset:
         """What they hold now. Raises RuleError where a path is not there, or holds no file."""
         for path in self._paths:
             if not path.exists():
                 raise RuleError(f"{path}: no such file or folder of rules: check --rules")
-        self._read = self._seen = self._signature()
+        newest = self._watched.mark()
         texts = texts_of(self._paths)
         unreadable = tuple(
             Fault(path, "", f"cannot be read: {text}") for path, text in texts.items() if not isinstance(text, str)
         )
-        newest = max((changed for _, changed, _ in self._read), default=0)
         return Ruleset({path: text for path, text in texts.items() if isinstance(text, str)}, unreadable, newest)
 
     def settled(self) -> bool:
         """Whether they have changed since they were read, and not since the last look: nobody is writing them."""
-        now = self._signature()
-        before, self._seen = self._seen, now
-        return now != self._read and now == before
-
-    def _signature(self) -> Signature:
-        found: list[tuple[str, int, int]] = []
-        for path in self._paths:
-            for file in path.rglob("*.yml") if path.is_dir() else [path]:
-                try:
-                    stat = file.stat()
-                except OSError:
-                    continue
-                found.append((str(file), stat.st_mtime_ns, stat.st_size))
-        return tuple(sorted(found))
+        return self._watched.settled()

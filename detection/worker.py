@@ -21,15 +21,12 @@ from collector.store import RecordBatch
 from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
 from detection.clock import gone_back
-from detection.control import Decided, Effective, EffectiveRules, at, later
+from detection.in_force import InForce
 from detection.merging import Merge
-from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, not_reloaded, of_sensor
-from detection.pipeline import RUNS, STEP_ROWS, Pipeline, RunState, State
+from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sensor
+from detection.pipeline import RUNS, STEP_ROWS, RunState, State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
-from detection.sigma.proof import sound
-from detection.sigma.rule import Fault, RuleError
-from detection.site import Site
 
 if TYPE_CHECKING:
     import threading
@@ -39,7 +36,10 @@ if TYPE_CHECKING:
     from detection.alerts import Alert
     from detection.baseline.decisions import Decision
     from detection.control import Control
-    from detection.ruleset import RuleFiles, Ruleset
+    from detection.in_force import LiveRules
+    from detection.pipeline import Pipeline
+    from detection.site import Site
+    from detection.site_file import SiteFile
 
 CONSUMER: Final = "detection"
 """Name under which the stream of records is read."""
@@ -60,9 +60,10 @@ CHECKPOINT_SHARE: Final = 10
 """After a checkpoint at least this many times as long as it took goes by until the next: a large state takes long to write."""
 
 RELOAD_SECONDS: Final = 1.0
-"""How often the files of the rules are looked at; a change is taken over at the second look that finds it settled."""
+"""How often the files of the rules and of the site are looked at; a change is taken over at the second look that finds it
+settled."""
 
-CHECKPOINT_FORMAT: Final = 12
+CHECKPOINT_FORMAT: Final = 13
 """Version of the checkpoint's content."""
 
 TOLD: Final = 2_000
@@ -99,7 +100,7 @@ class Counters:
     set_back: int = 0
     """Records that came from a clock that was set back by more than the allowance."""
     reloads: int = 0
-    """Versions of the rules that were taken over while the loop ran."""
+    """Versions of the rules and of the site that were taken over while the loop ran."""
 
 
 @dataclass(slots=True)
@@ -154,17 +155,6 @@ class _Cut:
         return self.pipeline.step_run(before, self.run, self.batches, self.decisions)
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRules:
-    """Rules that may change while the loop runs."""
-
-    files: RuleFiles
-    ruleset: Ruleset
-    """The version that the loop begins with."""
-    told: Sequence[Alert] = ()
-    """What is to be told of it: rules that are not in use."""
-
-
 class CheckpointError(Exception):
     """A checkpoint cannot be used. The text is one line that says what to do."""
 
@@ -211,12 +201,14 @@ class Worker:
             down, each with the place from which it holds. Without it the pipeline's own hold throughout, and nothing is learned.
         settings: how records are taken in; from the environment where none are given.
         rules: where the pipeline's rules come from; looked at while the loop runs. None: they never change.
+        site_file: where the pipeline's facts come from, likewise.
         shards: runs that are worked on side by side. What comes of it does not depend on it.
     """
 
     def __init__(  # noqa: PLR0913 - a process wires it once
         self, records: Stream, alerts: Stream, pipeline: Pipeline, checkpoint: Path, control: Control | None = None,
-        *, rules: LiveRules | None = None, shards: int = 1, settings: DetectionSettings | None = None,
+        *, rules: LiveRules | None = None, site_file: SiteFile | None = None, shards: int = 1,
+        settings: DetectionSettings | None = None,
     ) -> None:  # fmt: skip
         self.counters = Counters()
         self._shards = shards
@@ -238,14 +230,8 @@ class Worker:
         if not checkpoint.exists():
             # The epoch of the alerts is durable before the first of them.
             self._save()
-        self._control = control
-        self._schedule = self._scheduled(control)
-        self._live = rules
-        self._versions = self._scheduled_rules(control, rules)
-        version = self._versions[-1].rules.version if self._versions else ""
-        self._pipelines = {(pipeline.site.version, version): pipeline}
+        self._in_force = InForce(pipeline, self._position, control, rules, site_file)
         self._reached = dict(self._position.offsets)
-        self._decided = [] if control is None else control.decisions()
         # What lies before may have been worked on before a crash, and must come out as it did then.
         self._repeated = records.end().offsets
         self._done: list[_Cut] = []
@@ -253,67 +239,28 @@ class Worker:
         if rules is not None:
             self._publish(rules.told)
 
-    def _scheduled(self, control: Control | None) -> list[Effective]:
-        """The versions of the site's facts; the pipeline's own is written down where it is new."""
-        if control is None:
-            return []
-        schedule = control.sites()
-        last = schedule[-1] if schedule else Effective(Site(), Position())
-        if not schedule or last.site.version != self._pipeline.site.version:
-            schedule.append(Effective(self._pipeline.site, later(self._position, last.position)))
-            control.publish(schedule[-1])
-        return schedule
+    @property
+    def facts(self) -> Site:
+        """The facts of the site's file that hold for what comes; the same object until others do."""
+        return self._in_force.facts
 
-    def _scheduled_rules(self, control: Control | None, live: LiveRules | None) -> list[EffectiveRules]:
-        """The versions of the rules; the pipeline's own is written down where it is new."""
-        if control is None or live is None:
-            return []
-        schedule = control.rulesets()
-        if not schedule or schedule[-1].rules.version != live.ruleset.version:
-            before = schedule[-1].position if schedule else Position()
-            schedule.append(EffectiveRules(live.ruleset, later(self._position, before)))
-            control.publish_rules(schedule[-1], self._pipeline.site.site)
-        return schedule
+    @property
+    def site(self) -> Site:
+        """The facts that hold for what comes, the exceptions that people made among them."""
+        return self._in_force.site
 
-    def _pipeline_at(self, partition: str, offset: int) -> Pipeline:
-        """The detectors with the facts and the rules that hold at this place."""
-        facts, rules = at(self._schedule, partition, offset), at(self._versions, partition, offset)
-        site = self._pipeline.site if facts is None else facts.site
-        version = (site.version, self._versions[0].rules.version if rules is None and self._versions else "")
-        if rules is not None:
-            version = (site.version, rules.rules.version)
-        if version not in self._pipelines:
-            usable = self._pipeline.rules if rules is None else rules.rules.rules
-            self._pipelines[version] = Pipeline.of(sound(usable, site)[0], site)
-        return self._pipelines[version]
+    @property
+    def state(self) -> State:
+        """What detection remembers now."""
+        return self._state
 
-    def _look_at_rules(self) -> None:
-        """Take rules over whose files have changed; from the place on that the loop has reached, which is written down."""
-        live, control = self._live, self._control
-        if live is None or control is None or time.monotonic() - self._looked < RELOAD_SECONDS:
+    def _look_at_files(self) -> None:
+        """Take rules and facts over whose files have changed, from the place on that is reached."""
+        if time.monotonic() - self._looked < RELOAD_SECONDS:
             return
         self._looked = time.monotonic()
-        if not live.files.settled():
-            return
-        try:
-            fresh = live.files.read()
-        except RuleError as error:
-            self._publish([not_reloaded([Fault(Path("rules"), "", str(error))], live.ruleset.changed)])
-            return
-        site = self._pipeline.site
-        faults = fresh.faults or sound(fresh.rules, site)[1]
-        if faults:
-            self._publish([not_reloaded(faults, fresh.changed)])
-            return
-        if fresh.version == self._versions[-1].rules.version:
-            return
-        pipeline, told = Pipeline.proved(fresh, site)
-        effective = EffectiveRules(fresh, later(Position(self._reached), self._versions[-1].position))
-        control.publish_rules(effective, site.site)
-        self._versions.append(effective)
-        self._pipelines[site.version, fresh.version] = pipeline
-        self._publish(told)
-        self.counters.reloads += 1
+        self._publish(self._in_force.look_at_files(self._reached))
+        self.counters.reloads = self._in_force.reloads
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises StreamError where a stream cannot be used."""
@@ -321,7 +268,7 @@ class Worker:
             # Where the end came between checkpoint and commit, nothing new might ever come to commit it with.
             consumer.commit(self._position)
             while not stop.is_set():
-                self._look_at_rules()
+                self._look_at_files()
                 worked = self._work(consumer, POLL_SECONDS)
                 if self._dirty and self._is_due(idle=not worked):
                     self._save()
@@ -383,24 +330,8 @@ class Worker:
 
     def _take_up(self) -> None:
         """Write down from which place the decisions hold that people took since: from the next batch on."""
-        inbox = None if self._control is None else self._control.inbox
-        if self._control is None or inbox is None:
-            return
-        if any(self._reached.get(partition, 0) < offset for partition, offset in self._repeated.items()):
-            return
-        for path, decision in inbox.waiting():
-            if decision is not None and decision.id not in {decided.decision.id for decided in self._decided}:
-                before = self._decided[-1].position if self._decided else Position()
-                decided = Decided(decision, later(Position(dict(self._reached)), before))
-                self._control.decide(decided)
-                self._decided.append(decided)
-            inbox.done(path)
-
-    def _decisions_at(self, partition: str, offset: int) -> list[Decision] | None:
-        """The decisions that hold for the batch at this place; None where nothing is learned."""
-        if self._control is None:
-            return None
-        return [each.decision for each in self._decided if each.position.offsets.get(partition, 0) <= offset]
+        if all(self._reached.get(partition, 0) >= offset for partition, offset in self._repeated.items()):
+            self._in_force.take_up(self._reached)
 
     def _take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
         """Hand whole cuts to the detectors; what is left of a cut waits."""
@@ -420,9 +351,7 @@ class Worker:
     def _finish(self, run: Run) -> None:
         pending = self._cuts.pop(run)
         if pending.batches:
-            place = pending.last
-            detectors = self._pipeline_at(*place), self._decisions_at(*place)
-            cut = _Cut(run, pending.sequence, pending.first, pending.batches, *detectors)
+            cut = _Cut(run, pending.sequence, pending.first, pending.batches, *self._in_force.at(*pending.last))
             self._done += self._merge.take(cut)
             self._look_at_times(cut)
 

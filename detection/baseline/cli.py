@@ -18,10 +18,10 @@ from detection.baseline.decisions import RELEARN_HOURS, TEXT, Decision
 from detection.baseline.difference import difference, drifted, lines, shown, told_facts
 from detection.baseline.held import live
 from detection.baseline.held import progress as progress_of
-from detection.baseline.inbox import Inbox, InboxError
 from detection.baseline.kinds import KINDS
 from detection.baseline.normality import BaselineError, Normality
 from detection.captures import learn as learn_capture
+from detection.inbox import Inbox, InboxError
 from sensor._core import CaptureError
 from sensor.terminal import CommandError, progress, warn
 

@@ -14,8 +14,8 @@ from collector.stream.local import LocalStream
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
 from detection.baseline.detector import BaselineState, step
-from detection.baseline.inbox import Inbox
 from detection.control import Control
+from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.sigma.rule import rules_folder
 from detection.site import Learning, Site

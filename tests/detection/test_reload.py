@@ -1,22 +1,29 @@
-"""Rules that change while detection runs hold from a recorded place on; files that cannot be used change nothing and are told."""
+"""Rules, facts of the site and exceptions that change while detection runs hold from a recorded place on; files that cannot be
+used change nothing and are told."""
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
 from collector.stream.local import LocalStream
 from detection import worker as loop
 from detection.alerts import decode_alerts
 from detection.control import Control
+from detection.exceptions import Change, held
+from detection.in_force import LiveRules
+from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.ruleset import RuleFiles, Ruleset
-from detection.site import Site
-from detection.worker import LiveRules, Worker
+from detection.site_file import SiteFile
+from detection.tuning import EXCEPTIONS, Exemption
+from detection.worker import Worker
 from sensor.spool import Spool
 from tests.detection.test_worker import outgoing
 from tests.detection.traffic import START, cut, request, rule
@@ -24,8 +31,6 @@ from tests.detection.traffic import START, cut, request, rule
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from detection.alerts import Alert
 
@@ -42,8 +47,14 @@ class Plant:
         self.records = Spool(folder / "spool", sensor="test")
         self.decisions = Spool(folder / "control", sensor="control")
         self.alerts = Spool(folder / "alerts", sensor="detection")
-        self.control = Control(LocalStream(folder / "control", self.decisions))
+        self.control = Control(LocalStream(folder / "control", self.decisions), Inbox(folder))
         self.cuts = 0
+        self.site("site: works\n")
+
+    def site(self, text: str) -> None:
+        path = self.folder / "site.yml"
+        path.write_text(text, encoding="utf-8")
+        os.utime(path, ns=(time.time_ns(), time.time_ns()))
 
     def rule(self, name: str, function: int, text: str | None = None) -> None:
         document = rule(name, "low", {"selection": {"modbus.function_code": function}})
@@ -54,10 +65,11 @@ class Plant:
     def worker(self, checkpoint: str = "detection.json") -> Worker:
         files = RuleFiles([self.folder / "rules"])
         ruleset = files.read()
-        pipeline, told = Pipeline.proved(ruleset, Site())
+        site_file = SiteFile(self.folder / "site.yml")
+        pipeline, told = Pipeline.proved(ruleset, site_file.read())
         records, alerts = LocalStream(self.folder / "spool"), LocalStream(self.folder / "alerts", self.alerts)
         live = LiveRules(files, ruleset, told)
-        return Worker(records, alerts, pipeline, self.folder / checkpoint, self.control, rules=live)
+        return Worker(records, alerts, pipeline, self.folder / checkpoint, self.control, rules=live, site_file=site_file)
 
     def send(self, *functions: int) -> None:
         rows = [request(10 * self.cuts + at, server=f"10.0.1.{number}", function=number) for at, number in enumerate(functions)]
@@ -71,6 +83,16 @@ class Plant:
             while deliveries := consumer.poll(0):
                 found += [alert for delivery in deliveries for alert in decode_alerts(delivery.data)]
         return found
+
+    def standing(self) -> dict[str, tuple[int, str | None]]:
+        """The last revision of each alert: its count and the exception that hides it, by rule and server."""
+        newest = {alert.id: alert for alert in sorted(self.told(), key=lambda alert: alert.revision)}
+        return {
+            f"{alert.rule} {alert.server_ip} {'' if alert.exception is None else alert.exception['name']}": (
+                alert.count, None if alert.exception is None else alert.exception.get("by"),
+            )
+            for alert in newest.values()
+        }  # fmt: skip
 
     def names(self) -> list[str]:
         return sorted({alert.rule for alert in self.told()})
@@ -121,6 +143,109 @@ def test_a_changed_rule_holds_from_its_place_on_and_a_broken_file_changes_nothin
     wanted = {alert.id: alert.count for alert in before if alert.rule in {"first", "second"}}
     assert {alert.id: alert.count for alert in again} == wanted, "each version from its own place on"
     plant.close()
+
+
+EXCEPTED = """
+site: works
+exceptions:
+  - {name: known, rules: [first], servers: [10.0.1.8], end: 2100-01-01T00:00:00Z, reason: known, by: lin.wei}
+"""
+
+
+def test_a_changed_site_file_holds_from_its_place_on_and_a_broken_one_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "RELOAD_SECONDS", 0.05)
+    plant = Plant(tmp_path)
+    worker, stop = plant.worker(), threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        plant.send(8)
+        until(lambda: plant.names() == ["first"])
+        plant.site(EXCEPTED)
+        until(lambda: worker.counters.reloads == 1)
+        assert [each.name for each in worker.site.exceptions] == ["known"]
+        plant.send(8, 8)
+        until(lambda: plant.standing().get("first 10.0.1.8 known") == (2, "lin.wei"))
+        for number, broken in enumerate(("site: works\nbudget: much", "lists: [", "site: other"), 1):
+            plant.site(broken)
+            until(lambda number=number: sum(alert.rule == "site_not_reloaded" for alert in plant.told()) == number)
+        plant.send(8)
+        until(lambda: plant.standing()["first 10.0.1.8 known"] == (3, "lin.wei"))
+    finally:
+        stop.set()
+        thread.join()
+    assert plant.standing()["first 10.0.1.8 "] == (1, None)
+    refused = next(alert for alert in plant.told() if alert.rule == "site_not_reloaded" and "budget" in str(alert.body["texts"]))
+    assert "site.yml" in refused.body["texts"]["en"]["summary"]
+    assert "site.yml" in refused.body["texts"]["zh-CN"]["summary"]
+    assert [each.position.offsets.get("0", 0) for each in plant.control.sites()] == [0, 1]
+
+    before = plant.told()
+    plant.site(EXCEPTED)
+    plant.worker("replay.json").drain()
+    newest = {alert.id: alert.count for alert in before if alert.rule == "first"}
+    assert {alert.id: alert.count for alert in plant.told()[len(before) :]} == newest, "each version from its own place on"
+    plant.close()
+
+
+def excepted(name: str, **scope: Any) -> Change:
+    whole = {"rules": ("first",), "end": "2100-01-01T00:00:00Z", "reason": "known", "by": "li.na", **scope}
+    return Change("except", name, "li.na", Exemption.model_validate({"name": name, **whole}))
+
+
+def test_an_exception_that_people_make_holds_from_its_own_place_on_also_in_a_replay(tmp_path: Path) -> None:
+    """Made, changed, withdrawn; beside one of the file, which keeps its name."""
+    plant = Plant(tmp_path)
+    plant.site(EXCEPTED)
+    inbox = Inbox(tmp_path)
+
+    def step(*decisions: Change) -> dict[str, tuple[int, str | None]]:
+        for decision in decisions:
+            inbox.put(decision)
+        plant.worker().drain()
+        assert inbox.waiting() == []
+        plant.send(8, 9, 10)
+        plant.worker().drain()
+        return plant.standing()
+
+    for number in (9, 10):
+        plant.rule(f"first_{number}", number)
+    step()
+    assert step(excepted("mine", rules=("first*",), servers=("10.0.1.9",)))["first_9 10.0.1.9 mine"] == (1, "li.na")
+    shown = step(excepted("mine", rules=("first*",), servers=("10.0.1.10",)), excepted("known", rules=("first*",)))
+    assert shown["first_10 10.0.1.10 mine"] == (1, "li.na")
+    assert shown["first_9 10.0.1.9 "] == (2, None), "changed, it covers this no more; the file's own exception keeps its name"
+    last = step(Change("withdraw", "mine", "li.na"), Change("withdraw", "nothing", "li.na"))
+    assert last["first_10 10.0.1.10 "] == (3, None)
+    assert last["first 10.0.1.8 known"] == (4, "lin.wei")
+    assert [each.position.offsets.get("0", 0) for each in plant.control.changes()] == [1, 2, 2, 3, 3]
+
+    before = plant.told()
+    plant.worker("replay.json").drain()
+    again = {(alert.id, alert.revision, str(alert.body)) for alert in plant.told()[len(before) :]}
+    assert again == {(alert.id, alert.revision, str(alert.body)) for alert in before}
+    plant.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"choice": "drop"}, {"exemption": None}, {"name": "other"}, {"exemption": {"name": "mine"}}, {"at": "now"}, {"by": None}],
+)
+def test_a_decision_about_an_exception_that_makes_no_sense_is_refused(broken: dict[str, Any]) -> None:
+    whole = json.loads(excepted("mine").to_json())
+    assert Change.from_json(json.dumps(whole)).exemption == excepted("mine").exemption
+    with pytest.raises(ValueError, match="not a decision"):
+        Change.from_json(json.dumps({**whole, **broken}))
+
+
+def test_more_exceptions_than_a_site_has_room_for_let_the_oldest_of_people_go() -> None:
+    made = [excepted(f"e{number}") for number in range(EXCEPTIONS + 2)]
+    (of_file,) = held((), [excepted("file")])
+    kept = held((of_file,), made)
+    assert len(kept) == EXCEPTIONS
+    assert [each.name for each in kept[:2]] == ["file", "e3"]
 
 
 def test_a_version_of_the_rules_is_the_same_after_its_way_down(tmp_path: Path) -> None:

@@ -11,9 +11,13 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from detection.baseline.decisions import Decision
+from detection.exceptions import Change
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+Entry = Decision | Change
+"""What people decide: about what is normal, or about an exception."""
 
 FOLDER: Final = "decisions"
 """Folder in the data folder."""
@@ -35,7 +39,7 @@ class Inbox:
     def __init__(self, data: Path) -> None:
         self._folder: Final = data / FOLDER
 
-    def put(self, decision: Decision) -> None:
+    def put(self, decision: Entry) -> None:
         """Leave a decision; durable on return. Raises InboxError."""
         name = f"{decision.at:020d}-{decision.id}.json"
         part = self._folder / f".{name}.part"
@@ -51,7 +55,7 @@ class Inbox:
                 f"{self._folder}: cannot be written ({error.strerror}): decide as the user that icsight runs as"
             ) from error
 
-    def waiting(self) -> list[tuple[Path, Decision | None]]:
+    def waiting(self) -> list[tuple[Path, Entry | None]]:
         """The decisions that wait, oldest first, with their files; None for what is no decision."""
         try:
             paths = sorted(path for path in self._folder.iterdir() if path.suffix == ".json")[:WAITING]
@@ -59,16 +63,26 @@ class Inbox:
             return []
         return [(path, _read(path)) for path in paths]
 
+    def holds(self, decision_id: str) -> bool:
+        """Whether a decision waits still."""
+        return any(self._folder.glob(f"*-{decision_id}.json"))
+
     def done(self, path: Path) -> None:
         """Remove a decision that was taken up. What cannot be removed comes again, and is known by its id."""
         path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Decision | None:
+def _read(path: Path) -> Entry | None:
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > FILE_BYTES:
             return None
-        return Decision.from_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
+    for kind in (Decision, Change):
+        try:
+            return kind.from_json(text)
+        except ValueError:
+            continue
+    return None
