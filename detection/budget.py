@@ -220,6 +220,7 @@ def digest_alert(digest: Digest, rules: Mapping[str, Rule]) -> Alert:
             "part_of": None,
             "exception": None,
             "story": None,
+            "accept": None,
             "holds": list(digest.alerts),
         },
     )

@@ -95,6 +95,9 @@ DEVIATION: Final = Table(
     ),
 )  # fmt: skip
 
+KIND: Final = "deviation.kind"
+"""Column that says what is new."""
+
 IDENTITY: Final = {"event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64()}
 """Columns that a frame of deviations has besides: which record of the run showed it, and when it could be known."""
 

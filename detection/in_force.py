@@ -73,9 +73,14 @@ class InForce:
         self._changed = [] if control is None else control.changes()
 
     @property
+    def facts(self) -> Site:
+        """The facts of the site's file that hold for what comes."""
+        return self._sites[-1].site if self._sites else self._pipeline.site
+
+    @property
     def site(self) -> Site:
         """The facts that hold for what comes, the exceptions that people made among them."""
-        site = self._sites[-1].site if self._sites else self._pipeline.site
+        site = self.facts
         return site.model_copy(update={"exceptions": held(site.exceptions, [each.decision for each in self._changed])})
 
     def at(self, partition: str, offset: int) -> tuple[Pipeline, list[Decision] | None]:

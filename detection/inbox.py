@@ -63,13 +63,23 @@ class Inbox:
             return []
         return [(path, _read(path)) for path in paths]
 
-    def holds(self, decision_id: str) -> bool:
-        """Whether a decision waits still."""
-        return any(self._folder.glob(f"*-{decision_id}.json"))
+    def ids(self) -> set[str]:
+        """Identities of the decisions that wait."""
+        return {path.stem.partition("-")[2] for path in self._folder.glob("*.json")}
 
     def done(self, path: Path) -> None:
         """Remove a decision that was taken up. What cannot be removed comes again, and is known by its id."""
         path.unlink(missing_ok=True)
+
+
+def parse(text: str) -> Entry | None:
+    """The decision in a text; None for any other text."""
+    for kind in (Decision, Change):
+        try:
+            return kind.from_json(text)
+        except ValueError:
+            continue
+    return None
 
 
 def _read(path: Path) -> Entry | None:
@@ -77,12 +87,6 @@ def _read(path: Path) -> Entry | None:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > FILE_BYTES:
             return None
-        text = path.read_text(encoding="utf-8")
+        return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    for kind in (Decision, Change):
-        try:
-            return kind.from_json(text)
-        except ValueError:
-            continue
-    return None

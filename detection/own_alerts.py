@@ -216,6 +216,8 @@ def _told(kind: str, fields: Mapping[str, Any], cause: str, at: int, target: Map
             "related": [],
             "part_of": None,
             "posture": False,
+            "exception": None,
             "story": None,
+            "accept": None,
         },
     )

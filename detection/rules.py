@@ -12,7 +12,7 @@ import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
-from detection.deviation import DERIVED, TABLES
+from detection.deviation import DERIVED, DEVIATION, KIND, TABLES
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
@@ -195,6 +195,9 @@ class RuleDetector:
             for source in self._sources(name):
                 extra = {"client.ip", "server.ip"} | rule.fields
                 window = self.windows.get(name)
+                if self.rules[source].table == DEVIATION.name:
+                    # What is accepted as normal is named by it.
+                    extra.add(KIND)
                 if window is not None:
                     extra |= set(window.group)
                     if window.field is not None:

@@ -39,6 +39,9 @@ EXCEPTIONS: Final = 1_000
 PROPOSED_DAYS: Final = 90
 """How long a proposed exception holds."""
 
+EVER: Final = 2**63 - 1
+"""The latest time that can be told, nanoseconds since 1970 (the year 2262)."""
+
 Kind = Literal["suppress", "normal", "maintenance"]
 """suppress: not wanted until its end. normal: accepted as normal here, until it is taken back. maintenance: planned work."""
 
@@ -134,7 +137,7 @@ class Exemption(BaseModel):
     @property
     def span(self) -> tuple[int, int]:
         """From when until when it holds, nanoseconds since 1970, the end excluded."""
-        return (0 if self.start is None else _ns(self.start)), (2**63 - 1 if self.end is None else _ns(self.end))
+        return (0 if self.start is None else _ns(self.start)), (EVER if self.end is None else _ns(self.end))
 
     def names(self, rule: str) -> bool:
         """Whether it can cover alerts of a rule."""
@@ -223,4 +226,4 @@ def _within(address: str | None, names: Sequence[str]) -> bool:
 
 def _ns(moment: datetime) -> int:
     whole = int(moment.timestamp())
-    return whole * 1_000_000_000 + moment.microsecond * 1_000
+    return min(max(0, whole * 1_000_000_000 + moment.microsecond * 1_000), EVER)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detection import attack
 from detection.alerts import Alert, Related
-from detection.deviation import DERIVED
+from detection.baseline import kinds
+from detection.deviation import DERIVED, KIND
 from detection.sigma.correlate import AMOUNT
 from detection.sigma.measure import MEASURES
 from detection.sigma.rule import LANGUAGES, LEVELS
@@ -83,6 +84,7 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
             "part_of": known.parent or known.digest,
             "exception": _exception(known.exception, site),
             "story": None if story is None else story.fields(),
+            "accept": _acceptable(known),
         },
     )
 
@@ -92,6 +94,19 @@ def _exception(name: str | None, site: Site) -> dict[str, Any] | None:
     if name is None:
         return None
     return next((each.fields() for each in site.exceptions if each.name == name), {"name": name})
+
+
+def _acceptable(known: OpenAlert) -> dict[str, str] | None:
+    """What a person would accept as normal who accepts a deviation, as a decision names it; None for what is none."""
+    kind = known.sample.get(KIND)
+    if kind is None or kind == "overflow":
+        return None
+    client, server = kinds.scope(kind, known.client, known.server)
+    if not client and not server:
+        return None
+    named = dict(known.target)
+    point = next((named[name] for name in ("deviation.point", "deviation.operation") if named.get(name)), "")
+    return {"kind": kind if kind in kinds.KINDS else "", "client": client, "server": server, "point": point}
 
 
 def criticality(server: str | None, target: Iterable[object], site: Site) -> float:

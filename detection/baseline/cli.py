@@ -128,7 +128,7 @@ def diff(old: Path, new: Path) -> None:
 @click.option("--days", default=14, show_default=True, type=click.IntRange(1, 366), help="How long unseen is long.")
 def drift(place: Path, sensor: str, days: int) -> None:
     """Print what is normal and was not seen for long, and what is not normal and comes regularly."""
-    gone, come = drifted(_held(place, sensor), days)
+    gone, come = (lines(facts) for facts in drifted(_held(place, sensor), days))
     _paragraph(f"normal, and not seen for {days} days:", gone)
     _paragraph("not normal, and regular: `icsight baseline accept` makes it normal:", come)
     if not gone and not come:

@@ -12,6 +12,7 @@ import polars as pl
 
 from detection.baseline.acts import HOUR_NS
 from detection.baseline.facts import NORMAL, added, keyed
+from detection.baseline.kinds import IMPLIED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Decision:
         reason: in their words.
         server: address that it is about; "": all.
         client: address that it is about; "": all.
-        kind: kind of facts that is accepted; "": all.
+        kind: kind of facts that is accepted, with what that implies (`kinds.IMPLIED`) where no point is named; "": all.
         point: point, operation or other thing that is accepted; "": all.
         run: sensor and epoch whose normality it is about; empty: all that there are.
         until: end of the learning that was looked at (`Normality.until`): approval holds for no other; 0: for what is proposed.
@@ -137,7 +138,7 @@ class Accepted:
         """Whether a fact is meant."""
         meant = in_scope(self.client, self.server)
         if self.kind:
-            meant &= pl.col("kind") == self.kind
+            meant &= pl.col("kind").is_in([self.kind, *(() if self.point else IMPLIED.get(self.kind, ()))])
         if self.point:
             meant &= pl.any_horizontal(
                 (pl.col(name) == self.point).fill_null(value=False) for name in ("point", "operation", "unit")
@@ -153,7 +154,7 @@ def in_scope(client: str, server: str) -> pl.Expr:
         if not server
         else (pl.col("server") == server) | (pl.col("server").is_null() & (pl.col("client") == server))
     )
-    return by & to.fill_null(value=False)
+    return by.fill_null(value=False) & to.fill_null(value=False)
 
 
 def decide(state: BaselineState, decision: Decision, run: tuple[str, str]) -> BaselineState:

@@ -30,14 +30,14 @@ def difference(old: Normality, new: Normality) -> tuple[list[str], list[str]]:
     return lines(_only(new.normal, old.normal)), lines(_only(old.normal, new.normal))
 
 
-def drifted(normal: Normality, days: int) -> tuple[list[str], list[str]]:
+def drifted(normal: Normality, days: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What is normal and was not seen for so many days before the latest record, and what is not normal and is regular."""
     if normal.facts.is_empty():
-        return [], []
+        return normal.facts, normal.facts
     seen = pl.col("seen").max() - pl.col("seen") > days * DAY_NS
     gone = normal.facts.with_columns(gone=seen).filter(NORMAL, "gone").drop("gone")
     come = normal.facts.filter(~NORMAL, pl.col("hours") >= REGULAR_HOURS)
-    return lines(shown(gone)), lines(shown(come))
+    return shown(gone), shown(come)
 
 
 def told_facts(normal: Normality) -> pl.DataFrame:
@@ -73,8 +73,18 @@ def _only(facts: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
 
 def lines(facts: pl.DataFrame) -> list[str]:
     """A line for each client, protocol and kind, weightiest kind first, then the most facts."""
+    rows, rest = summed(facts)
+    made = [_line(row) for row in rows]
+    return [*made, f"and {rest} more of lesser weight"] if rest > 0 else made
+
+
+def summed(facts: pl.DataFrame) -> tuple[list[dict[str, Any]], int]:
+    """Facts by client, protocol and kind, as many as a person reads, and how many more there are.
+
+    Of each: how many servers and the first of them, how many things (points, operations, units) and the first of them.
+    """
     order = pl.col("kind").replace_strict(WEIGHT, return_dtype=pl.Int8)
-    summed = (
+    summary = (
         facts.group_by("kind", "client", "protocol")
         .agg(
             servers=pl.col("server").n_unique(),
@@ -85,10 +95,9 @@ def lines(facts: pl.DataFrame) -> list[str]:
         )
         .with_columns(order=order)
         .sort("order", "count", "client", "protocol", descending=[False, True, False, False])
+        .drop("order")
     )
-    made = [_line(row) for row in summed.head(LINES).iter_rows(named=True)]
-    rest = summed.height - LINES
-    return [*made, f"and {rest} more of lesser weight"] if rest > 0 else made
+    return summary.head(LINES).to_dicts(), max(0, summary.height - LINES)
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -90,3 +90,17 @@ WEIGHT: Final[Mapping[str, int]] = {name: place for place, name in enumerate(KIN
 
 GRAVE: Final = ("program", "writer", "conversation")
 """Kinds of which a new fact is told while normality is still being learned."""
+
+IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
+    "program": ("conversation", "operation"),
+    "writer": ("written_point", "conversation", "operation", "block"),
+    "conversation": ("operation", "block"),
+}
+"""Kinds of lesser weight that come with one: whoever writes for the first time talks, asks for operations, and writes points."""
+
+
+def scope(kind: str, client: str | None, server: str | None) -> tuple[str, str]:
+    """Client and server by which facts of a kind are named that a deviation shows; "" for what they do not tell apart."""
+    known = KINDS.get(kind)
+    named = ("client", "server") if known is None else known.key
+    return (client or "") if "client" in named else "", (server or "") if "server" in named else ""

@@ -259,6 +259,19 @@ def test_what_a_person_accepts_while_it_is_learned_is_not_told_as_rare() -> None
     assert rare(rows) == []
 
 
+def test_what_comes_with_an_accepted_kind_is_accepted_and_nothing_weightier() -> None:
+    stranger = [
+        request(hour * HOUR, client="10.0.0.66", function=function, address=10, values=[1])
+        for hour, function in ((5.1, 3), (5.2, 6), (34.2, 3), (34.3, 6))
+    ]
+    talks = Decision("accept", "Li Na", client="10.0.0.66", server="10.0.0.9", kind="conversation")
+    _, rows = live([*polls(0, 36), *stranger], [(6, talks)])
+    assert [row["deviation.kind"] for row in rows] == ["conversation", "writer", "writer"]
+    writes = Decision("accept", "Li Na", client="10.0.0.66", server="10.0.0.9", kind="writer")
+    _, rows = live([*polls(0, 36), *stranger], [(6, writes)])
+    assert [row["deviation.kind"] for row in rows] == ["conversation", "writer"]
+
+
 def spooled(folder: Path, records: Sequence[dict[str, Any]], borders: Sequence[int]) -> None:
     with Spool(folder / "spool", sensor="test") as spool:
         LocalStream(folder / "spool", spool).publish([outgoing(batch) for step_ in cuts(records, borders) for batch in step_])
@@ -306,6 +319,8 @@ def test_a_decision_holds_from_its_own_place_on_also_in_a_replay(tmp_path: Path)
     spooled(tmp_path, records, [*range(5, len(first), 5), len(first)])
     alerts = detected(tmp_path)
     assert any("new_writer" in body or "10.0.0.66" in body for _, _, body in alerts)
+    meant = {"kind": "writer", "client": "10.0.0.66", "server": "10.0.0.9", "point": ""}
+    assert meant in [json.loads(body)["accept"] for _, _, body in alerts]
     assert "enforced, approved by Li Na" in said("baseline", "show", tmp_path)
     assert detected(tmp_path, "again", CHECKPOINT_FILE.with_name("again.json")) == alerts
 
