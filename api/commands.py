@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     from collector.stream import StreamError  # noqa: PLC0415
     from detection.sigma.rule import RuleError  # noqa: PLC0415
     from detection.site import Site, SiteError, with_budget  # noqa: PLC0415
-    from detection.site import load as load_site  # noqa: PLC0415
+    from detection.site_file import SiteFile  # noqa: PLC0415
     from detection.worker import CheckpointError  # noqa: PLC0415
     from sensor._core import CaptureError  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
@@ -108,10 +108,9 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     settings = _settings(data, options)
     stop = _until_signal()
     try:
-        site = load_site(site_file) if site_file else Site()
-        if budget is not None:
-            site = with_budget(site, budget)
-        with system.opened(settings) as services, embedded.embedded(services, source, site, folders, packets) as parts:
+        file = SiteFile(site_file, budget) if site_file else None
+        site = file.read() if file is not None else Site() if budget is None else with_budget(Site(), budget)
+        with system.opened(settings) as services, embedded.embedded(services, source, (site, file), folders, packets) as parts:
             failure = _run(services, parts, stop, exit_when_done=exit_when_done)
             left = parts.stop()
             if left:
@@ -134,6 +133,8 @@ def _run(services: Services, parts: Embedded, stop: threading.Event, *, exit_whe
             parts.wait(WATCH_SECONDS)
             for line in parts.take_warnings():
                 warn(line)
+            for line in parts.take_lines():
+                click.echo(line)
             for part, reason in services.status.failures().items():
                 return f"{part} has failed: {reason}"
             if not server.running:

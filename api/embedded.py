@@ -18,8 +18,10 @@ from api.alerts.consumer import AlertConsumer
 from api.alerts.upserts import position as alerts_position
 from api.capture import PART as CAPTURE
 from api.capture import Capture
+from api.decisions import service as decisions
 from api.evidence.pins import Pins
 from api.parts import Parts
+from api.site import service as site_versions
 from api.status import Gap
 from collector.dead_letters import DeadLetters
 from collector.stream.local import LocalStream
@@ -45,7 +47,11 @@ if TYPE_CHECKING:
     from collector.stream import Gap as StreamGap
     from collector.stream import Position
     from detection.site import Site
+    from detection.site_file import SiteFile
     from sensor.recorder import Listening
+
+Facts = tuple["Site", "SiteFile | None"]
+"""Facts of the site, and the file that they come from, where there is one."""
 
 ALERTS: Final = "alerts"
 
@@ -67,7 +73,7 @@ class Embedded:
 
     def __init__(
         self, services: Services, spools: tuple[Spool, Spool, Spool], capture: str | Listening,
-        detectors: tuple[Pipeline, LiveRules], packets: tuple[str, int] | None = None,
+        detectors: tuple[Pipeline, LiveRules, SiteFile | None], packets: tuple[str, int] | None = None,
     ) -> None:  # fmt: skip
         self._services = services
         folder = services.settings.data
@@ -79,11 +85,15 @@ class Embedded:
         )
         downwards = LocalStream(folder / CONTROL, spools[2])
         control = Control(downwards, Inbox(folder))
-        pipeline, rules = detectors
+        pipeline, rules, site_file = detectors
         shards = len(os.sched_getaffinity(0))
         self._worker = Worker(
-            self._records, self._alerts, pipeline, folder / CHECKPOINT_FILE, control, rules=rules, shards=shards
-        )
+            self._records, self._alerts, pipeline, folder / CHECKPOINT_FILE, control,
+            rules=rules, site_file=site_file, shards=shards,
+        )  # fmt: skip
+        services.detection = self._worker
+        self._facts: Site | None = None
+        self._lines: list[str] = []
         ring = None if packets is None else (Path(packets[0]), packets[1])
         self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
         self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
@@ -95,8 +105,15 @@ class Embedded:
         """One line for each thing of the capture that could not be read, since the last look."""
         return self._capture.take_warnings()
 
+    def take_lines(self) -> list[str]:
+        """One line for each thing that was taken over, since the last look."""
+        lines, self._lines = self._lines, []
+        return lines
+
     def start(self) -> None:
         """Begin: those that use first, so that what comes is used at once."""
+        self._take_over()
+        decisions.send(self._services)
         self._parts.start(ALERTS, self._consumer.run)
         self._parts.start(DETECTION, self._worker.run)
         self._parts.start(STORE, self._writer.run)
@@ -132,7 +149,19 @@ class Embedded:
         """End all parts; returns those that did not end in time."""
         return self._parts.stop(STOP_SECONDS)
 
+    def _take_over(self) -> None:
+        """Write down which version of the site's file is in force, where it is new; say so where the system runs already."""
+        facts = self._worker.facts
+        if facts is self._facts:
+            return
+        with self._services.database.write() as session:
+            site_versions.take_over(session, facts)
+        if self._facts is not None:
+            self._lines.append(f"The site's file has changed: its version {facts.version[:8]} is in force.")
+        self._facts = facts
+
     def _observe(self) -> None:
+        self._take_over()
         status, metrics = self._services.status, self._services.metrics
         self._capture.observe()
         end = self._records.end()
@@ -164,10 +193,11 @@ class Embedded:
 
 @contextmanager
 def embedded(
-    services: Services, capture: str | Listening, site: Site, rules: Sequence[Path], packets: tuple[str, int] | None = None
+    services: Services, capture: str | Listening, facts: Facts, rules: Sequence[Path], packets: tuple[str, int] | None = None
 ) -> Generator[Embedded]:
     """The parts of a system on its data folder, not started yet. Raises as `Embedded` does."""
     folder = services.settings.data
+    site, site_file = facts
     with ExitStack() as stack:
         (folder / CHECKPOINT_FILE).parent.mkdir(mode=0o700, exist_ok=True)
         records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
@@ -176,7 +206,9 @@ def embedded(
         files = RuleFiles(rules)
         ruleset = files.read()
         pipeline, told = Pipeline.proved(ruleset, site)
-        yield Embedded(services, (records, alerts, control), capture, (pipeline, LiveRules(files, ruleset, told)), packets)
+        yield Embedded(
+            services, (records, alerts, control), capture, (pipeline, LiveRules(files, ruleset, told), site_file), packets
+        )
 
 
 def _behind(end: Position, at: Position | None) -> int:

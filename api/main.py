@@ -15,8 +15,10 @@ from starlette.responses import FileResponse
 from api import openapi, probes, problems
 from api.alerts.routes import router as alerts
 from api.audit.routes import router as audit
+from api.baseline.routes import router as baseline
 from api.database import Database
 from api.evidence.routes import router as evidence
+from api.exceptions.routes import router as exceptions
 from api.live.routes import router as live
 from api.records.routes import router as records
 from api.security.attempts import Attempts
@@ -60,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (probes.router, users, alerts, evidence, records, sensors, live, audit, texts):
+    for router in (probes.router, users, alerts, evidence, exceptions, baseline, records, sensors, live, audit, texts):
         app.include_router(router)
     _console(app)
     problems.install(app)

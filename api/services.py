@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import Request  # noqa: TC002  FastAPI reads the annotation at run time
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from api.database import Database
     from api.settings import Settings
     from collector.store import RecordStore
+    from detection.pipeline import State
+
+
+class Detection(Protocol):
+    """Detection, where it runs in this process."""
+
+    @property
+    def state(self) -> State:
+        """What it remembers now."""
+        ...
 
 
 @dataclass(slots=True)
@@ -26,6 +36,7 @@ class Services:
         settings: the settings.
         database: the SQL database.
         records: the record store.
+        detection: what detects in this process; None where nothing does.
         status: how the parts of the system are doing that run in this process.
     """
 
@@ -36,6 +47,7 @@ class Services:
     hub: Hub = field(default_factory=Hub)
     metrics: Metrics = field(default_factory=Metrics)
     status: Status = field(default_factory=Status)
+    detection: Detection | None = None
 
 
 def services(request: Request) -> Services:

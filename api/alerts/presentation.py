@@ -5,13 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from api.alerts.models import SEVERITIES
-from api.alerts.schemas import AlertItem, AlertOutput, HidingException, HistoryEntry, ProposedException, Related, Story, Triage
+from api.alerts.schemas import (
+    AcceptanceOutput,
+    AlertItem,
+    AlertOutput,
+    HidingException,
+    HistoryEntry,
+    ProposedException,
+    Related,
+    Story,
+    Triage,
+)
 from api.times import iso
 from detection.alerts import story
+from detection.tuning import Exemption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from api.alerts.acceptance import Acceptance
     from api.alerts.models import Alert, AlertEvent
-    from api.alerts.tuning import Proposal
+    from api.alerts.tuning import Seen
 
 SHOWN: Final = 20
 """Alerts that a proposed exception names."""
@@ -29,6 +43,8 @@ def output(alert: Alert, language: str) -> AlertOutput:
     return AlertOutput(
         **_item(alert, language),
         technique_aliases=alert.body["technique_aliases"],
+        target=alert.body.get("target", {}),
+        posture=bool(alert.body.get("posture")),
         expected=texts["expected"],
         observed=texts["observed"],
         next_steps=texts["next_steps"],
@@ -50,19 +66,28 @@ def output(alert: Alert, language: str) -> AlertOutput:
     )
 
 
-def proposal(proposed: Proposal) -> ProposedException:
+def proposal(exemption: Exemption, hidden: Sequence[Seen]) -> ProposedException:
     """An exception that could be made."""
-    fields = proposed.exemption.model_dump(include={"name", "rules", "clients", "servers", "target"})
-    end = "" if proposed.exemption.end is None else f"{proposed.exemption.end:%Y-%m-%dT%H:%M:%SZ}"
-    return ProposedException.model_validate(
-        {
-            **fields,
-            "end": end,
-            "hides": len(proposed.hides),
-            "undecided": sum(not alert.closed for alert in proposed.hides),
-            "alerts": [alert.id for alert in proposed.hides[:SHOWN]],
-        }
-    )
+    fields = exemption.model_dump(include={"name", "kind", "rules", "clients", "servers", "target"})
+    end = None if exemption.end is None else f"{exemption.end:%Y-%m-%dT%H:%M:%SZ}"
+    return ProposedException.model_validate({**fields, "end": end, **_hidden(hidden)})
+
+
+def accepted(found: Acceptance) -> AcceptanceOutput:
+    """What accepting an alert would mean."""
+    meant, hides = found.meant, found.hides.alerts
+    if isinstance(meant, Exemption):
+        return AcceptanceOutput.model_validate({"exception": proposal(meant, hides), **_hidden(hides)})
+    fact = {name: getattr(meant, name) for name in ("kind", "client", "server", "point")}
+    return AcceptanceOutput.model_validate({"fact": fact, **_hidden(hides)})
+
+
+def _hidden(alerts: Sequence[Seen]) -> dict[str, Any]:
+    return {
+        "hides": len(alerts),
+        "undecided": sum(not alert.closed for alert in alerts),
+        "alerts": [alert.id for alert in alerts[:SHOWN]],
+    }
 
 
 def history_entry(event: AlertEvent) -> HistoryEntry:

@@ -6,9 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
+from api.alerts import acceptance as accepting
 from api.alerts import presentation, service, tuning
 from api.alerts.models import Alert
 from api.alerts.schemas import (
+    AcceptanceOutput,
+    AcceptInput,
     AcknowledgeInput,
     AlertCount,
     AlertItem,
@@ -19,12 +22,17 @@ from api.alerts.schemas import (
     HistoryEntry,
     ProposedException,
 )
+from api.baseline import service as baseline
+from api.decisions import service as decisions
+from api.exceptions import service as exceptions_service
 from api.openapi import problems
+from api.problems import Problem
 from api.records import service as records
 from api.records.schemas import AlertRecords
 from api.security.access import Operator, Viewer
 from api.services import Services, services
 from api.texts import language_of
+from detection.tuning import Exemption
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
@@ -113,12 +121,11 @@ def exceptions(alert_id: AlertId, caller: Operator, provided: Provided) -> list[
     """Exceptions of the site that could be made for an alert that was false, narrowest first, and what each would have hidden.
 
     Each further one names fewer conditions, and is there only if it covers more alerts that were closed as false; none covers one
-    that was closed as right. Empty where such a one cannot be told from this one. Nothing is made: exceptions stand in the site's
-    file.
+    that was closed as right. Empty where such a one cannot be told from this one. `POST /api/exceptions` makes one.
     """
     with provided.database.read() as session:
         found = tuning.proposals(session, service.get(session, alert_id), caller.name)
-        return [presentation.proposal(each) for each in found]
+        return [presentation.proposal(each.exemption, each.hides) for each in found]
 
 
 _DECISION = (
@@ -158,6 +165,45 @@ def close(
         found = service.get(session, alert_id)
         service.check_precondition(found, if_match)
         service.close(session, found, caller.actor, body)
+    return _decided(found, request, response, provided)
+
+
+@router.get(
+    "/{alert_id}/acceptance", responses=problems("signed_out", "forbidden", "alert_unknown", "acceptance_none", "query_too_long")
+)
+def acceptance(alert_id: AlertId, caller: Operator, provided: Provided) -> AcceptanceOutput:
+    """What accepting as normal what an alert tells would mean, and what would not have been told. Nothing is changed."""
+    with provided.database.read() as session:
+        return presentation.accepted(accepting.acceptance(session, service.get(session, alert_id), caller.name, "–"))
+
+
+@router.post(
+    "/{alert_id}/accept",
+    responses=problems(
+        *_DECISION, "acceptance_none", "exception_hides_more", "exception_taken", "exceptions_full", "query_too_long"
+    ),
+)
+def accept(
+    alert_id: AlertId, body: AcceptInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Accept as normal what an alert tells: a fact of the baseline where it is a deviation, else an exception without an end.
+
+    The alert itself stays as it is.
+    """
+    with provided.database.read() as session:
+        meant = accepting.acceptance(session, service.get(session, alert_id), caller.name, body.note)
+    if len(meant.hides.alerts) > body.seen:
+        raise Problem("exception_hides_more", hides=len(meant.hides.alerts), seen=body.seen)
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        if isinstance(meant.meant, Exemption):
+            exceptions_service.make(session, meant.meant, caller.actor, alert_id)
+        else:
+            baseline.leave(session, meant.meant, caller.actor)
+        service.accept(session, found, caller.actor, body.note)
+    decisions.send(provided)
     return _decided(found, request, response, provided)
 
 

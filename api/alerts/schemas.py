@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.alerts.filters import AnyOf, OneOf, Time
 from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from detection.tuning import Kind
 
 Sort = Literal["rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count"]
 
@@ -169,13 +170,14 @@ class ProposedException(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     name: str = Field(examples=["address_sweep-1f6a3c2b"])
+    kind: Kind = Field(examples=["suppress"])
     rules: list[str] = Field(examples=[["address_sweep"]])
     clients: list[str] = Field(examples=[["192.0.2.17"]])
     """None: any client."""
     servers: list[str] = Field(examples=[["192.0.2.40"]])
     """None: any server."""
     target: dict[str, str] = Field(examples=[{"modbus.unit_id": "3"}])
-    end: str = Field(examples=["2027-02-27T16:00:00Z"])
+    end: str | None = Field(examples=["2027-02-27T16:00:00Z"])
     hides: int = Field(examples=[12])
     """Alerts of the last 30 days that it would have hidden."""
     undecided: int = Field(examples=[2])
@@ -184,10 +186,51 @@ class ProposedException(BaseModel):
     """Ids of the latest 20 of them."""
 
 
+class AcceptedFact(BaseModel):
+    """What would be normal, as it was seen so far; empty for any."""
+
+    kind: str = Field(examples=["writer"])
+    client: str = Field(examples=["192.0.2.17"])
+    server: str = Field(examples=["192.0.2.40"])
+    point: str = Field(examples=[""])
+
+
+class AcceptanceOutput(BaseModel):
+    """What accepting an alert as normal would mean, and what would not have been told."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    fact: AcceptedFact | None = None
+    """A fact of the baseline, where the alert is a deviation from it."""
+    exception: ProposedException | None = None
+    """Else an exception without an end."""
+    hides: int = Field(examples=[12])
+    """Alerts of the last 30 days that would not have been told."""
+    undecided: int = Field(examples=[2])
+    """How many of them nobody has closed."""
+    alerts: list[str] = Field(examples=[["9c1f0e6a52d14f0b"]])
+    """Ids of the latest 20 of them."""
+
+
+class AcceptInput(BaseModel):
+    """Accepts as normal what an alert tells, after a look at what would not have been told."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    note: Annotated[Note, StringConstraints(max_length=256)] = Field(examples=["The new historian, as commissioned"])
+    """Why it is normal."""
+    seen: int = Field(ge=0, le=1_000_000, examples=[12])
+    """`hides` as the person saw it; where more would not have been told, nothing is done."""
+
+
 class AlertOutput(AlertItem):
     """An alert with all that is known of it."""
 
     technique_aliases: list[str] = Field(examples=[["T0855"]])
+    target: dict[str, Any] = Field(default={}, examples=[{"modbus.unit_id": 3}])
+    """What it is about besides client and server: fields with their values."""
+    posture: bool = Field(default=False, examples=[False])
+    """Whether it says how a server is set up, and not that something happened: it is no alarm."""
     expected: str = Field(examples=["Writes only from the stations in the list authorised_writers."])
     observed: str = Field(examples=["4 writes to holding registers 100 to 103."])
     next_steps: list[str] = Field(examples=[["Ask the shift.", "Compare the set points with the last approved ones."]])
@@ -225,7 +268,7 @@ class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
     at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
-    kind: Literal["raised", "acknowledged", "closed", "recurred"]
+    kind: Literal["raised", "acknowledged", "accepted", "closed", "recurred"]
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
     disposition: Disposition | None = None

@@ -173,6 +173,14 @@ def close(session: Session, alert: Alert, actor: Actor, outcome: CloseInput) -> 
     audit.record(session, actor, "alert.close", alert.id, outcome.model_dump())
 
 
+def accept(session: Session, alert: Alert, actor: Actor, note: str) -> None:
+    """Write down that a person accepted as normal what an alert tells; its state stays as it is."""
+    alert.triage_version += 1
+    alert.change = advance(session, "change")
+    add_event(session, alert, "accepted", actor.name, note)
+    audit.record(session, actor, "alert.accept", alert.id, {"note": note})
+
+
 def recur(session: Session, alert: Alert) -> None:
     """What was closed goes on: closed → triaging. What it had turned out to be stays in the history."""
     alert.triage_disposition = alert.triage_permit = alert.triage_count = None

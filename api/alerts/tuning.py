@@ -35,12 +35,15 @@ class Seen:
     first_seen: int
     body: Mapping[str, Any]
     closed: bool
+    severity: int
 
     @classmethod
     def of(cls, alert: Alert) -> Seen:
         """The stored alert."""
         hosts = alert.client_ip, alert.server_ip
-        return cls(alert.id, alert.rule, *hosts, alert.first_seen, alert.body, alert.triage_state == "closed")
+        return cls(
+            alert.id, alert.rule, *hosts, alert.first_seen, alert.body, alert.triage_state == "closed", alert.severity
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,49 @@ class Proposal:
     """Alerts of the last 30 days that it would have hidden, the latest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What an exception, or an accepted fact, would have hidden."""
+
+    alerts: tuple[Seen, ...]
+    """Alerts of the last 30 days, the latest first."""
+    right: int = 0
+    """How many of those that were ever closed as right it covers."""
+    limited: bool = False
+    """Whether there were more than are looked at."""
+
+
+def last_days(session: Session) -> tuple[int, int]:
+    """From when until when the last 30 days are, nanoseconds since 1970: up to the latest alert, for captures that are old."""
+    latest = session.scalar(sa.select(sa.func.max(Alert.first_seen)))
+    end = now() if latest is None else min(now(), latest)
+    return end - int(LOOK_BACK.total_seconds()) * 1_000_000_000, end
+
+
+def seen(session: Session, *conditions: sa.ColumnElement[bool]) -> list[Seen]:
+    """The latest alerts for which these hold, as many as are looked at."""
+    found = sa.select(Alert).where(*conditions).order_by(Alert.first_seen.desc()).limit(LOOKED_AT)
+    return [Seen.of(each) for each in session.scalars(found)]
+
+
+def hidden_by(session: Session, exemption: Exemption) -> Hidden:
+    """What an exception would have hidden, had it held."""
+    since, end = last_days(session)
+    plain = [name for name in exemption.rules if not set(name) & set("*?[")]
+    meant = [Alert.rule.in_(plain)] if plain and len(plain) == len(exemption.rules) else []
+    recent = seen(session, Alert.first_seen >= since, *meant)
+    right = seen(session, Alert.triage_disposition.in_(TRUE), *meant)
+    covered = sum(exemption.would_hide(alert) for alert in right)
+    return Hidden(tuple(preview(exemption, recent, end)), covered, len(recent) == LOOKED_AT)
+
+
 def proposals(session: Session, alert: Alert, by: str) -> list[Proposal]:
     """Exceptions for an alert, narrowest first; none covers an alert of its rule that was closed as right, whenever that was."""
-    moment = now()
-    since = moment - int(LOOK_BACK.total_seconds()) * 1_000_000_000
-    of_rule = sa.select(Alert).where(Alert.rule == alert.rule).order_by(Alert.first_seen.desc()).limit(LOOKED_AT)
-
-    def seen(*conditions: sa.ColumnElement[bool]) -> list[Seen]:
-        return [Seen.of(each) for each in session.scalars(of_rule.where(*conditions))]
-
-    recent = seen(Alert.first_seen >= since)
-    true = seen(Alert.triage_disposition.in_(TRUE))
-    false = seen(Alert.triage_disposition == "false_positive", Alert.id != alert.id)
-    found = propose(Seen.of(alert), false, true, datetime.fromtimestamp(moment // 1_000_000_000, UTC), by)
-    return [Proposal(exemption, tuple(preview(exemption, recent, moment))) for exemption in found]
+    since, end = last_days(session)
+    of_rule = Alert.rule == alert.rule
+    recent = seen(session, of_rule, Alert.first_seen >= since)
+    true = seen(session, of_rule, Alert.triage_disposition.in_(TRUE))
+    false = seen(session, of_rule, Alert.triage_disposition == "false_positive", Alert.id != alert.id)
+    moment = datetime.fromtimestamp(now() // 1_000_000_000, UTC)
+    found = propose(Seen.of(alert), false, true, moment, by)
+    return [Proposal(exemption, tuple(preview(exemption, recent, end))) for exemption in found]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.alerts import service as alerts
 from api.audit import service as audit
-from api.evidence.statement import statement_of
+from api.evidence.statement import statement_of, statement_of_time
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import Operator
@@ -36,12 +36,15 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
         "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-_CODES = ("signed_out", "forbidden", "alert_unknown", "evidence_gone", "evidence_unreadable")
+_CODES = ("signed_out", "forbidden", "alert_unknown", "evidence_gone", "evidence_none", "evidence_unreadable")
 
 
 @router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
 def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> Response:
     """The packets between the alert's addresses, from shortly before it was first seen to shortly after it was last seen.
+
+    Of an alert that names no address, such as one about a hardware address: all packets from 5 s before it was first seen to 10 s
+    after. A digest, and an alert about the product itself, has none.
 
     At most 64 MiB; the file's comment and the audit trail say who asked.
     What the ring has let go of is given out as far as it is pinned.
@@ -66,8 +69,9 @@ def _take(alert_id: str, actor: audit.Actor, provided: Services, *, mask_values:
     with provided.database.read() as session:
         alert = alerts.get(session, alert_id)
         statement = statement_of(alert.id, alert.client_ip, alert.server_ip, (alert.first_seen, alert.last_seen))
-    if statement is None:
-        raise Problem("evidence_gone", id=alert_id)
+        if statement is None and not alert.body["records"]:
+            raise Problem("evidence_none", id=alert_id)
+        statement = statement or statement_of_time(alert.id, alert.first_seen)
     try:
         ring = provided.settings.data / PACKETS
         found = packets.take(ring, statement, Asked(actor.name, time.time_ns(), LOCAL_SENSOR, mask_values))

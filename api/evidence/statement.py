@@ -23,3 +23,11 @@ def statement_of(alert: str, client_ip: str | None, server_ip: str | None, seen:
         return None
     first, last = seen
     return Statement(first - BEFORE_NS, last + AFTER_NS, pairs=((one, other),), alert=alert)
+
+
+def statement_of_time(alert: str, seen: int) -> Statement:
+    """All packets from around the time when an alert was first seen that names no address, such as one of a hardware address.
+
+    They are everybody's: nobody pins them.
+    """
+    return Statement(seen - BEFORE_NS, seen + AFTER_NS, alert=alert)

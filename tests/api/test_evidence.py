@@ -47,12 +47,23 @@ def test_the_packets_of_an_alert_are_handed_to_an_operator_and_audited(system_ru
     manifest = client.get(f"{path}/manifest").json()
     assert (manifest["packets"], manifest["asked_by"], len(manifest["segments"])) == (26, "li", 1)
     assert client.get(f"/api/alerts/{upsert(2).id}/evidence").status_code == 404
-    assert client.get(f"/api/alerts/{upsert(3).id}/evidence").json()["code"] == "evidence_gone"
+    assert client.get(f"/api/alerts/{upsert(3).id}/evidence").json()["code"] == "evidence_none"
     assert client.get("/api/alerts/unknown/evidence").json()["code"] == "alert_unknown"
     assert system_running.signed_in("viewer").get(path).json()["code"] == "forbidden"
     assert system_running.client().get(path).status_code == 401
     trail = system_running.signed_in("administrator").get("/api/audit").json()["items"]
     assert [entry["actor"] for entry in trail if entry["action"] == "evidence.take"] == ["li"] * 3
+
+
+def test_an_alert_that_names_no_address_has_the_packets_from_around_its_time(system_running: Running, tmp_path: Path) -> None:
+    """Of a hardware address, say: all packets then, for nobody knows which of them are meant."""
+    body = {**ALERT.body, "records": ["local/e/0/3"]}
+    nameless = upsert(4, client_ip=None, server_ip=None, first_seen=START + 20 * 10**9, last_seen=START + 50 * 10**9, body=body)
+    system_running.alerts(nameless)
+    kept(system_running.services.settings.data / PACKETS, wrote(tmp_path / "made.pcap", FRAMES))
+    client = system_running.signed_in("operator")
+    assert content(client.get(f"/api/alerts/{nameless.id}/evidence").content) == FRAMES[15:31]
+    assert client.get(f"/api/alerts/{nameless.id}/evidence/manifest").json()["addresses"] == []
 
 
 def until(true: Callable[[], bool], seconds: float = 20) -> None:

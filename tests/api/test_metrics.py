@@ -62,7 +62,7 @@ def run(data: Path, capture: Path) -> tuple[dict[str, Metric], dict[str, int]]:
     """Run the whole system over a capture to its end; what it tells then, and the rows in its store."""
     with (
         system.opened(Settings(data=data, port=0)) as services,
-        embedded(services, str(capture), Site(), ()) as parts,
+        embedded(services, str(capture), (Site(), None), ()) as parts,
     ):
         server = Server(create_app(services), services)
         server.start()
@@ -129,7 +129,7 @@ def test_a_run_over_a_capture_counts_what_each_name_says(tmp_path: Path) -> None
 def test_a_run_is_done_only_when_its_alerts_are_stored(tmp_path: Path) -> None:
     with (
         system.opened(Settings(data=tmp_path / "data", port=0)) as services,
-        embedded(services, str(CAPTURE), Site(), ()) as parts,
+        embedded(services, str(CAPTURE), (Site(), None), ()) as parts,
     ):
         parts.start()
         while not parts.done():

@@ -26,7 +26,7 @@ from tests.plant.day import day
 from tests.plant.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 ICSIGHT = Path(sys.executable).with_name("icsight")
 CAPTURES = Path(__file__).parents[2] / "rules" / "modbus"
@@ -206,6 +206,38 @@ def test_it_keeps_serving_when_the_capture_has_ended(tmp_path: Path) -> None:
                 break
         assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
         assert process.poll() is None
+
+
+def test_a_changed_site_file_and_an_exception_of_a_person_are_taken_over_while_it_runs(tmp_path: Path) -> None:
+    site = tmp_path / "site.yml"
+    site.write_text("site: works\n")
+    process = run(tmp_path / "data", "--site", str(site), capture=CAPTURE)
+    with serving(process) as url:
+        assert process.stdout is not None
+        link = next(line.strip() for line in process.stdout if "/setup?token=" in line)
+        client = httpx.Client(base_url=url, timeout=60)
+        account = {"token": link.partition("token=")[2], "name": "lin", "password": "seven pumps, two tanks"}
+        client.headers["X-CSRF-Token"] = client.post("/api/setup", json=account).json()["csrf_token"]
+        scope = {"rules": ["write_by_unauthorised_client"], "end": "2100-01-01T00:00:00Z", "reason": "known"}
+        answer = client.post("/api/exceptions", json={**scope, "name": "mine", "seen": 1_000})
+        assert answer.status_code == 201, answer.text
+        until(lambda: [each["state"] for each in client.get("/api/exceptions").json()] == ["in_force"])
+        until(lambda: len(client.get("/api/baseline").json()) == 1)
+
+        site.write_text("site: works\nexceptions:\n  - {name: files, by: li.na, " + json.dumps(scope)[1:] + "\n")
+        assert next(line for line in process.stdout if "is in force" in line).startswith("The site's file has changed")
+        assert [each["name"] for each in client.get("/api/exceptions").json()] == ["files", "mine"]
+        site.write_text("site: [")
+        until(lambda: "site_not_reloaded" in {each["rule"] for each in client.get("/api/alerts").json()["items"]})
+        actions = [entry["action"] for entry in client.get("/api/audit").json()["items"]]
+        assert (actions.count("site.take_over"), actions.count("exception.make")) == (2, 1)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
 
 
 def test_serve_answers_over_what_a_run_left(whole: Path) -> None:

@@ -1,0 +1,57 @@
+"""Accepting as normal what an alert tells: a fact of the baseline where it is a deviation, else an exception without an end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from api.alerts.models import Alert
+from api.alerts.tuning import Hidden, hidden_by, last_days, proposals, seen
+from api.problems import Problem
+from detection.baseline.decisions import Decision
+from detection.baseline.kinds import IMPLIED
+from detection.tuning import Exemption
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What would be accepted, and what would not have been told."""
+
+    meant: Decision | Exemption
+    hides: Hidden
+
+
+def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptance:
+    """What accepting an alert would mean. Raises Problem `acceptance_none` where one that was right cannot be told from it."""
+    fact = cast("Mapping[str, str] | None", alert.body.get("accept"))
+    if fact is not None:
+        named = {"server": fact["server"], "client": fact["client"], "kind": fact["kind"], "point": fact["point"]}
+        decision = replace(Decision("accept", by, reason), **named)
+        return Acceptance(decision, _told(session, decision))
+    found = proposals(session, alert, by)
+    if not found:
+        raise Problem("acceptance_none", id=alert.id)
+    fields: dict[str, Any] = found[0].exemption.model_dump(exclude={"kind", "end", "reason"})
+    normal = Exemption.model_validate({**fields, "kind": "normal", "name": f"normal-{fields['name']}"[:64], "reason": reason})
+    return Acceptance(normal, hidden_by(session, normal))
+
+
+def _told(session: Session, accepted: Decision) -> Hidden:
+    """Deviations of the last 30 days that would have been no deviations, had this been normal."""
+    since, _ = last_days(session)
+    hosts = [(Alert.client_ip, accepted.client), (Alert.server_ip, accepted.server)]
+    named = [column == address for column, address in hosts if address]
+    kinds = {accepted.kind, *(() if accepted.point else IMPLIED.get(accepted.kind, ()))}
+    found = [
+        each
+        for each in seen(session, Alert.first_seen >= since, *named)
+        if (fact := each.body.get("accept")) is not None
+        and (not accepted.kind or fact["kind"] in kinds)
+        and accepted.point in {"", fact["point"]}
+    ]
+    return Hidden(tuple(found))

@@ -1,0 +1,1 @@
+"""What is normal: what was learned, and what people decide about it."""

@@ -1,0 +1,74 @@
+"""What is normal, as the API shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from api.baseline.schemas import BaselineOutput, DecisionOutput, FactLine, FactLines, KindCount, Relearning
+from api.baseline.service import about
+from api.times import iso
+from detection.baseline.decisions import Decision
+from detection.baseline.difference import drifted, shown, summed
+from detection.baseline.learning import immaturity
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from api.decisions.models import Decision as Stored
+    from collector.stream import Run
+    from detection.baseline.detector import BaselineState
+
+
+def output(run: Run, state: BaselineState, days: int) -> BaselineOutput:
+    """What is normal in the records of one sensor; `days` unseen is long."""
+    normal = state.whole
+    counts = dict(normal.normal.get_column("kind").value_counts().rows())
+    gone, come = drifted(normal, days)
+    return BaselineOutput(
+        sensor=run[0],
+        epoch=run[1],
+        learning=bool(state.learns),
+        phase=normal.phase,
+        immaturity=immaturity(normal),
+        heard_hours=state.heard_hours,
+        learned_from=iso(normal.start),
+        learned_until=iso(normal.until),
+        approved_by=normal.approved_by,
+        approved_at=iso(normal.approved) if normal.approved else None,
+        assets={address: str(phase) for address, phase in sorted(normal.assets.items())},
+        parties=dict(sorted(normal.parties.items())),
+        relearning=[
+            Relearning(client=each.client, server=each.server, since=iso(each.since), until=iso(each.until))
+            for each in state.scopes
+        ],
+        counts=[KindCount(kind=kind, facts=counts.get(kind, 0), new=share) for kind, share in normal.novelty().items()],
+        normal=_lines(shown(normal.normal)),
+        rare=_lines(shown(normal.facts.filter("apart"))),
+        gone=_lines(gone),
+        come=_lines(come),
+    )
+
+
+def decision(decided: Decision, *, waiting: bool) -> DecisionOutput:
+    """A decision about what is normal."""
+    return DecisionOutput(
+        id=decided.id, choice=decided.choice, by=decided.by, at=iso(decided.at), reason=decided.reason, about=about(decided),
+        waiting=waiting,
+    )  # fmt: skip
+
+
+def stored(found: Stored, waiting: set[str]) -> DecisionOutput:
+    """A decision as it is stored."""
+    return decision(Decision.from_json(found.content), waiting=found.id in waiting)
+
+
+def _lines(facts: pl.DataFrame) -> FactLines:
+    rows, more = summed(facts)
+    lines = [
+        FactLine(
+            kind=row["kind"], client=row["client"], protocol=row["protocol"], server=row["first"], servers=row["servers"],
+            thing=row["thing"], things=row["things"], facts=row["count"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    return FactLines(lines=lines, more=more)

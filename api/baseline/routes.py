@@ -1,0 +1,49 @@
+"""`/api/baseline`: what is normal, how far learning is, what drifts; decisions about it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from api.baseline import presentation, service
+from api.baseline.schemas import BaselineOutput, DecisionInput, DecisionOutput
+from api.decisions import service as decisions
+from api.openapi import problems
+from api.security.access import Operator, Viewer
+from api.services import Services, services
+
+router = APIRouter(prefix="/api/baseline", tags=["baseline"])
+
+Provided = Annotated[Services, Depends(services)]
+Days = Annotated[int, Query(ge=1, le=366, description="Days after which what is normal and was not seen is told as gone.")]
+
+
+@router.get("", responses=problems("signed_out", "baseline_unknown"))
+def baseline(caller: Viewer, provided: Provided, days: Days = 14) -> list[BaselineOutput]:
+    """What is normal in the records of each sensor, of those heard latest first: few lines that a person reads."""
+    del caller
+    return [presentation.output(run, state, days) for run, state in service.learned(provided)]
+
+
+@router.get("/decisions", responses=problems("signed_out"))
+def made(caller: Viewer, provided: Provided) -> list[DecisionOutput]:
+    """The latest 50 decisions that were taken here, newest first."""
+    del caller
+    with provided.database.read() as session:
+        waiting = decisions.waiting(session, provided)
+        return [presentation.stored(each, waiting) for each in service.latest(session)]
+
+
+@router.post(
+    "/decisions",
+    status_code=202,
+    responses=problems("signed_out", "forbidden", "cross_site", "baseline_unknown", "baseline_changed"),
+)
+def decide(body: DecisionInput, caller: Operator, provided: Provided) -> DecisionOutput:
+    """Decide about what is normal, as `icsight baseline` does. It holds for what detection looks at from then on."""
+    with provided.database.write() as session:
+        decision = service.decide(session, provided, body, caller.actor)
+    decisions.send(provided)
+    with provided.database.read() as session:
+        return presentation.decision(decision, waiting=decision.id in decisions.waiting(session, provided))

@@ -1,0 +1,177 @@
+"""What is normal, and decisions about it, in JSON."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from api.alerts.filters import Time
+from detection.baseline.decisions import RELEARN_HOURS, Choice
+from detection.baseline.kinds import KINDS
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text)) if text else ""
+
+
+Address = Annotated[str, StringConstraints(max_length=64), AfterValidator(_address)]
+
+FACT_KINDS = ["", *KINDS]
+
+
+def _kind(text: str) -> str:
+    if text not in FACT_KINDS:
+        raise ValueError(f"{text[:40]!r} is no kind of facts: {', '.join(KINDS)}")
+    return text
+
+
+FactKind = Annotated[str, AfterValidator(_kind), Field(json_schema_extra={"enum": [*FACT_KINDS]})]
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=256, pattern=r"^[^\x00]*$")]
+
+
+class FactLine(BaseModel):
+    """Facts of one client, protocol and kind in a line."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    kind: str = Field(examples=["writer"])
+    client: str | None = Field(examples=["192.0.2.17"])
+    protocol: str | None = Field(examples=["modbus"])
+    server: str | None = Field(examples=["192.0.2.40"])
+    """The first of the servers."""
+    servers: int = Field(examples=[1])
+    thing: str | None = Field(examples=["holding:100"])
+    """The first of the points, operations or units."""
+    things: int = Field(examples=[12])
+    facts: int = Field(examples=[12])
+
+
+class FactLines(BaseModel):
+    """Facts as a person reads them: at most ten lines, the weightiest first."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    lines: list[FactLine]
+    more: int = Field(examples=[0])
+    """Lines of lesser weight that are left out."""
+
+
+class KindCount(BaseModel):
+    """How many facts of a kind are normal."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    kind: str = Field(examples=["writer"])
+    facts: int = Field(examples=[12])
+    new: float = Field(ge=0, le=1, examples=[0.02])
+    """Share of them first seen in the last third of learning: how much of what comes will be new anyway."""
+
+
+class Relearning(BaseModel):
+    """What is learned anew after a planned change."""
+
+    client: str = Field(examples=[""])
+    server: str = Field(examples=["192.0.2.40"])
+    since: str = Field(examples=["2026-11-23T06:00:00.000000000Z"])
+    until: str = Field(examples=["2026-11-24T07:00:00.000000000Z"])
+
+
+class BaselineOutput(BaseModel):
+    """What is normal in the records of one sensor."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    sensor: str = Field(examples=["local"])
+    epoch: str = Field(examples=["5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5"])
+    learning: bool = Field(examples=[False])
+    """Whether it is being learned still."""
+    phase: Literal["provisional", "proposed", "enforced"] = Field(examples=["proposed"])
+    """provisional: being learned. proposed: learned, to be looked at. enforced: a person approved it."""
+    immaturity: float = Field(ge=0, le=1, examples=[0.02])
+    """How much of what came in the last third of learning was new, the most of any kind that tells. Below 0.05 it may end."""
+    heard_hours: int = Field(examples=[26])
+    """Hours with records that were learned from."""
+    learned_from: str = Field(examples=["2026-11-22T06:00:00.000000000Z"])
+    learned_until: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
+    """End of what was learned; an approval names it."""
+    approved_by: str = Field(examples=["li.na"])
+    approved_at: str | None = Field(examples=["2026-11-23T09:00:00.000000000Z"])
+    assets: dict[str, str] = Field(examples=[{"192.0.2.40": "proposed"}])
+    """Servers of which the phase is another."""
+    parties: dict[str, str] = Field(examples=[{"192.0.2.18": "192.0.2.17"}])
+    """Addresses that are one party with another."""
+    relearning: list[Relearning]
+    counts: list[KindCount]
+    normal: FactLines
+    rare: FactLines
+    """Rare while learning, and not normal until somebody approves or accepts it."""
+    gone: FactLines
+    """Drift: normal, and not seen for long."""
+    come: FactLines
+    """Drift: not normal, and regular."""
+
+
+class DecisionOutput(BaseModel):
+    """A decision about what is normal."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str = Field(examples=["9c1f0e6a52d14f0b"])
+    choice: Choice = Field(examples=["approve"])
+    by: str = Field(examples=["li.na"])
+    at: str = Field(examples=["2026-11-23T09:00:00.000000000Z"])
+    reason: str = Field(examples=["As commissioned"])
+    about: dict[str, str] = Field(examples=[{"server": "192.0.2.40"}])
+    """What it is about, as it was given."""
+    waiting: bool = Field(examples=[False])
+    """Whether detection has not taken it up."""
+
+
+class DecisionInput(BaseModel):
+    """A decision about what is normal."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    choice: Choice = Field(examples=["accept"])
+    """propose: learning ends with this hour. approve: what is proposed is right. relearn: learn a part anew after a planned
+    change. merge: addresses are one party. accept: what was told as new, or set apart as rare, is normal."""
+    reason: Annotated[Text, StringConstraints(min_length=1)] = Field(examples=["As commissioned"])
+    sensor: Annotated[str, StringConstraints(max_length=256)] = Field(default="", examples=["local"])
+    """For propose and approve: the sensor."""
+    epoch: Annotated[str, StringConstraints(max_length=64)] = Field(default="", examples=["5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5"])
+    """Likewise: its epoch."""
+    learned_until: Time = Field(default=None, examples=["2026-11-23T08:00:00.000000000Z"])
+    """For approve: end of what the person looked at; approval holds for no other."""
+    with_rare: bool = Field(default=False, examples=[False])
+    """For approve: what was rare while learning is normal, too."""
+    server: Address = Field(default="", examples=["192.0.2.40"])
+    """For approve, relearn and accept: address of the server that it is about; empty: any."""
+    client: Address = Field(default="", examples=["192.0.2.17"])
+    """For relearn and accept: address of the client."""
+    kind: FactKind = Field(default="", examples=["writer"])
+    """For accept: kind of facts, with what it implies; empty: all."""
+    point: Text = Field(default="", examples=[""])
+    """For accept: point, operation or unit; empty: all."""
+    since: Time = Field(default=None, examples=["2026-11-23T06:00:00Z"])
+    """For relearn: time of the planned change."""
+    hours: int = Field(default=RELEARN_HOURS, ge=1, le=24 * 366, examples=[24])
+    """For relearn: how long to learn."""
+    parties: list[Address] = Field(default=[], max_length=64, examples=[[]])
+    """For merge: the addresses; facts name the first."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.choice in {"propose", "approve"} and not (self.sensor and self.epoch):
+            raise ValueError("name the sensor and its epoch")
+        if self.choice == "approve" and self.learned_until is None:
+            raise ValueError("name the end of what was looked at: learned_until")
+        if self.choice in {"relearn", "accept"} and not (self.server or self.client):
+            raise ValueError("name a server, a client, or both")
+        if self.choice == "relearn" and self.since is None:
+            raise ValueError("name the time of the planned change: since")
+        if self.choice == "merge" and ("" in self.parties or len(set(self.parties)) < 2):
+            raise ValueError("name at least two addresses")
+        return self

@@ -1,0 +1,1 @@
+"""Exceptions of the site: which alerts it does not want to see, why, and until when."""

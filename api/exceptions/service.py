@@ -1,0 +1,148 @@
+"""Exceptions that people make: looked at before, written with who and why, and sent to detection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from api.alerts.models import Alert
+from api.alerts.tuning import Hidden, hidden_by
+from api.audit import service as audit
+from api.decisions import service as decisions
+from api.exceptions.models import SiteException
+from api.problems import Problem
+from api.site import service as site
+from api.times import now
+from detection.exceptions import Change
+from detection.tuning import EXCEPTIONS, Exemption
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from api.audit.service import Actor
+    from api.exceptions.schemas import Decided, ExceptionInput, Scope
+
+TRIED: Final = "preview"
+"""Name, reason and person of an exception that is only looked at."""
+
+
+def exemption(scope: Scope, name: str = TRIED, reason: str = TRIED, by: str = TRIED) -> Exemption:
+    """The exception of an input. Raises RequestValidationError where it makes no sense."""
+    fields = scope.model_dump(include={"kind", "rules", "clients", "servers", "target", "start", "end"})
+    try:
+        return Exemption.model_validate({**fields, "name": name, "reason": reason, "by": by})
+    except ValidationError as error:
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
+
+
+def check_seen(session: Session, proposed: Exemption, seen: int) -> Hidden:
+    """What it would have hidden. Raises Problem `exception_hides_more` where that is more than the person saw."""
+    found = hidden_by(session, proposed)
+    if len(found.alerts) > seen:
+        raise Problem("exception_hides_more", hides=len(found.alerts), seen=seen)
+    return found
+
+
+def get(session: Session, name: str) -> SiteException:
+    """An exception that people made. Raises Problem `exception_unknown`."""
+    stored = session.get(SiteException, name)
+    if stored is None:
+        raise Problem("exception_unknown", name=name)
+    return stored
+
+
+def check_precondition(stored: SiteException, if_match: str | None) -> None:
+    """Whether a change was made on what it is now. Raises Problem `precondition_required` or `precondition_failed`."""
+    if if_match is None:
+        raise Problem("precondition_required")
+    if etag(stored) not in [tag.strip() for tag in if_match.split(",")] and if_match.strip() != "*":
+        raise Problem("precondition_failed", by=stored.changed_by)
+
+
+def etag(stored: SiteException) -> str:
+    """The entity tag of an exception: its version."""
+    return f'"{stored.version}"'
+
+
+def make(session: Session, made: Exemption, actor: Actor, alert_id: str | None = None) -> SiteException:
+    """Make an exception; one that was withdrawn, or has ended, makes room for it.
+
+    Raises Problem `exception_taken` where another has its name, `exceptions_full` where there are too many.
+    """
+    of_file = site.in_force(session).exceptions
+    stored = session.get(SiteException, made.name)
+    if made.name in {each.name for each in of_file} or (stored is not None and _holds(stored)):
+        raise Problem("exception_taken", name=made.name)
+    standing = sum(_holds(each) for each in session.scalars(sa.select(SiteException)))
+    if standing + len(of_file) >= EXCEPTIONS:
+        raise Problem("exceptions_full", most=EXCEPTIONS)
+    if stored is None:
+        stored = SiteException(name=made.name, version=0)
+        session.add(stored)
+    stored.alert_id = alert_id
+    return _change(session, stored, made, actor, ("exception.make", {"alert": alert_id}))
+
+
+def change(session: Session, stored: SiteException, changed: Exemption, actor: Actor) -> SiteException:
+    """Put another scope, reason or end in the place of an exception's. Raises Problem `exception_withdrawn`."""
+    if stored.withdrawn:
+        raise Problem("exception_withdrawn", name=stored.name)
+    return _change(session, stored, changed, actor, ("exception.change", {"before": stored.content}))
+
+
+def withdraw(session: Session, stored: SiteException, actor: Actor, reason: str) -> SiteException:
+    """Take an exception back. Raises Problem `exception_withdrawn`."""
+    if stored.withdrawn:
+        raise Problem("exception_withdrawn", name=stored.name)
+    stored.withdrawn = True
+    return _decide(
+        session, stored, Change("withdraw", stored.name, actor.name), actor, ("exception.withdraw", {"reason": reason})
+    )
+
+
+def given(decided: Decided, name: str, by: str) -> Exemption:
+    """The exception that a person decided on. Raises RequestValidationError."""
+    return exemption(decided, name, decided.reason, by)
+
+
+def alert_of(session: Session, made: ExceptionInput) -> str | None:
+    """The alert that an exception is made for. Raises Problem `alert_unknown`."""
+    if made.alert is not None and session.get(Alert, made.alert) is None:
+        raise Problem("alert_unknown", id=made.alert)
+    return made.alert
+
+
+def hidden_now(session: Session) -> dict[str, int]:
+    """How many alerts each exception hides, by name."""
+    rows = session.execute(
+        sa.select(Alert.exception, sa.func.count()).where(Alert.exception.is_not(None)).group_by(Alert.exception)
+    )
+    return {str(name): int(count) for name, count in rows}
+
+
+def _holds(stored: SiteException) -> bool:
+    return not stored.withdrawn and Exemption.model_validate(stored.content).span[1] > now()
+
+
+Told = tuple[str, Mapping[str, Any]]
+"""What the audit trail tells of a change: the action, and its detail."""
+
+
+def _change(session: Session, stored: SiteException, content: Exemption, actor: Actor, told: Told) -> SiteException:
+    said = content.model_dump(mode="json", exclude_defaults=True)
+    stored.content, stored.withdrawn = said, False
+    decision = Change("except", content.name, actor.name, content)
+    return _decide(session, stored, decision, actor, (told[0], {**told[1], "exception": said}))
+
+
+def _decide(session: Session, stored: SiteException, decision: Change, actor: Actor, told: Told) -> SiteException:
+    stored.version += 1
+    stored.changed_by, stored.changed_at, stored.decision = actor.name, now(), decision.id
+    decisions.leave(session, decision)
+    audit.record(session, actor, told[0], stored.name, told[1])
+    session.flush()
+    return stored
