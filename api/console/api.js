@@ -21,7 +21,7 @@ let token = "";
  * @typedef {{id: string, revision: number, change: number, rule: string, part_of: string | null, severity: string, confidence: number, rank: number, title: string,
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
  *   techniques: string[], triage: Triage}} AlertItem
- * @typedef {{name: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, end: string, hides: number, undecided: number}} Proposal
+ * @typedef {{name: string, kind: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, end: string | null, hides: number, undecided: number}} Proposal
  * @typedef {{rule: string, title: string, severity: string, count: number, records: string[]}} Related
  * @typedef {{id: string, sentence: string, stages: {tactic: string, name: string, techniques: string[], first_seen: string}[], alerts: string[]}} Story
  * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],

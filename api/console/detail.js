@@ -1,8 +1,9 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
 import { Problem, call, get } from "./api.js";
-import { decide } from "./decision.js";
+import { accept, decide } from "./decision.js";
 import { fill, h, icon } from "./dom.js";
+import { except } from "./exceptions.js";
 import { recordTables } from "./records.js";
 import { number, t, time } from "./texts.js";
 
@@ -48,7 +49,7 @@ export class AlertDetail {
       if (data.triage.disposition === "false_positive" && this.session.role !== "viewer") {
         const found = await get(`${path}/exceptions`);
         if (this.id !== id) return;
-        fill(this.proposals, proposals(found));
+        fill(this.proposals, proposals(found, id));
       }
       if (fresh) {
         this.element.scrollTop = 0;
@@ -160,17 +161,27 @@ export class AlertDetail {
   actions(alert, etag) {
     if (alert.triage.state === "closed") return null;
     if (this.session.role === "viewer") return h("p", { class: "hint" }, t("action.viewer"));
-    const act = async (/** @type {"acknowledge" | "close"} */ kind) => {
-      const item = await decide(kind, alert, etag);
-      if (item) this.surroundings.changed(item);
+    const act = async (/** @type {Promise<import("./api.js").AlertItem | null>} */ decided) => {
+      try {
+        const item = await decided;
+        if (item) this.surroundings.changed(item);
+      } catch (error) {
+        fill(problem, error instanceof Error ? error.message : String(error));
+      }
     };
+    const problem = h("p", { class: "problem", role: "alert" });
+    /** @type {Partial<import("./exceptions.js").Scope>} */
+    const narrow = { rules: [alert.rule], clients: [alert["client.ip"]].filter((each) => each !== null), servers: [alert["server.ip"]].filter((each) => each !== null) };
     return h(
       "div",
       { class: "actions" },
       alert.triage.state === "new"
-        ? h("button", { type: "button", class: "primary", onclick: () => act("acknowledge") }, icon("check"), t("action.acknowledge"))
+        ? h("button", { type: "button", class: "primary", onclick: () => act(decide("acknowledge", alert, etag)) }, icon("check"), t("action.acknowledge"))
         : null,
-      h("button", { type: "button", class: alert.triage.state === "new" ? "" : "primary", onclick: () => act("close") }, t("action.close")),
+      h("button", { type: "button", class: alert.triage.state === "new" ? "" : "primary", onclick: () => act(decide("close", alert, etag)) }, t("action.close")),
+      h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
+      h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
+      problem,
     );
   }
 
@@ -263,9 +274,11 @@ function story(told, id) {
 }
 
 /**
- * Exceptions that could be made, as they would stand in the site's file. @param {import("./api.js").Proposal[]} found
+ * Exceptions that could be made, narrowest first; each can be put in force.
+ * @param {import("./api.js").Proposal[]} found
+ * @param {string} alert id of the alert that they are for
  */
-function proposals(found) {
+function proposals(found, alert) {
   if (!found.length) return h("p", { class: "hint" }, t("detail.proposals.none"));
   const list = (/** @type {string} */ key, /** @type {string[]} */ values) => (values.length ? `  ${key}: [${values.join(", ")}]\n` : "");
   const target = (/** @type {import("./api.js").Proposal} */ each) => Object.entries(each.target).map(([name, value]) => `${name}: "${value}"`).join(", ");
@@ -279,8 +292,9 @@ function proposals(found) {
         {},
         `- name: ${each.name}\n${list("rules", each.rules)}${list("clients", each.clients)}${list("servers", each.servers)}`,
         target(each) ? `  target: {${target(each)}}\n` : "",
-        `  end: ${each.end}\n`,
+        each.end ? `  end: ${each.end}\n` : "",
       ),
+      h("button", { type: "button", onclick: () => except(each, { alert }) }, t("detail.proposals.put")),
     ),
   );
 }

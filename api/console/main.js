@@ -8,6 +8,7 @@ import { AlertList } from "./list.js";
 import { listen } from "./live.js";
 import { drawSensors } from "./sensors.js";
 import { language, speak, t } from "./texts.js";
+import { TUNING, Tuning } from "./tuning.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("root"));
 
@@ -62,6 +63,7 @@ function show(session) {
       detail.open(item.id);
     },
   });
+  const tuning = new Tuning(session);
   const signOut = async () => {
     leave();
     await call("DELETE", "/api/session").catch(() => {});
@@ -77,17 +79,22 @@ function show(session) {
     h(
       "div",
       { class: "account" },
+      h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
       h("span", { class: "who", title: t(`role.${session.role}`) }, session.name),
       h("button", { type: "button", class: "quiet square", "aria-label": t("page.sign_out"), title: t("page.sign_out"), onclick: signOut }, icon("out")),
     ),
   );
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, list.element, detail.element);
+  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element);
   fill(root, skip, header, main);
 
   function route() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const place = decodeURIComponent(location.hash.slice(1));
+    const id = place === TUNING ? "" : place;
+    if (place === TUNING) tuning.open();
+    else tuning.close();
+    main.classList.toggle("tuned", place === TUNING);
     main.classList.toggle("opened", Boolean(id));
     list.choose(id);
     if (id) detail.open(id);

@@ -12,12 +12,17 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from api import system
+from api.times import now
 from collector.records import decode
+from detection.inbox import Inbox
 from sensor.packets import PACKETS
 from sensor.spool_format import BatchHeader
 from tests.api.alerts import START, part_of, upsert, with_related
 from tests.api.conftest import PASSWORD, Running, running
+from tests.api.test_baseline import Standing
+from tests.api.test_exceptions import deviation
 from tests.batches import EPOCH, encode, sample
+from tests.detection.test_live_learning import live, polls
 from tests.sensor.test_packets import frame, kept, wrote
 
 if TYPE_CHECKING:
@@ -198,6 +203,79 @@ def test_an_operator_gets_the_packets_of_an_alert_with_two_clicks(page: Page, se
     assert [round(float(time)) for time in times] == [ts // 10**9 for ts, _ in frames[15:41]]
     assert f"packets of alert {1:032x}; sensor local; asked for by lin.wei at".encode() in saved.read_bytes()
     expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
+
+
+def test_a_false_alarm_is_excepted_after_a_look_and_listed_with_who_why_and_until_when(page: Page, served: Running) -> None:
+    moment = now()
+    served.alerts(*(upsert(number, first_seen=moment - number, client_ip="10.0.0.1") for number in (1, 2)))
+    set_up(page, served)
+    page.get_by_role("link", name=re.compile("Alert 2")).click()
+    detail = page.get_by_role("article")
+    detail.get_by_role("button", name="Close", exact=True).click()
+    page.get_by_label("False alarm").check()
+    page.get_by_label("Note").fill("the historian")
+    page.get_by_role("button", name="Close alert").click()
+    proposal = detail.get_by_role("group").filter(has_text="Would have hidden 2 alerts in 30 days, 1 of them not closed")
+    proposal.locator("summary").click()
+    proposal.get_by_role("button", name="Put in force…").click()
+
+    # Nothing is put in force before the look, and none but what was looked at.
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("Copies all maps at night")
+    put = dialog.get_by_role("button", name="Put it in force")
+    expect(put).to_be_disabled()
+    dialog.get_by_role("button", name="Look at what it hides").click()
+    expect(dialog.get_by_text("Would have hidden 2 alerts in 30 days, 1 of them not closed.")).to_be_visible()
+    expect(put).to_be_enabled()
+    dialog.get_by_label("Clients").fill("10.0.0.9")
+    expect(put).to_be_disabled()
+    dialog.get_by_label("Clients").fill("10.0.0.1")
+    put.click()
+    expect(dialog).to_be_hidden()
+
+    page.get_by_role("link", name="Exceptions and baseline").click()
+    shown = page.get_by_role("region", name="Exceptions and baseline").get_by_role("listitem").filter(has_text="modbus_write")
+    expect(shown.get_by_text("lin.wei, Copies all maps at night")).to_be_visible()
+    expect(shown.get_by_text("Waits for detection")).to_be_visible()
+    expect(shown.get_by_text("hides 0 alerts")).to_be_visible()
+    for path, _ in Inbox(served.services.settings.data).waiting():
+        path.unlink()
+    page.reload()
+    expect(shown.get_by_text("In force")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+    shown.get_by_role("button", name="Withdraw").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("gone")
+    page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
+    expect(shown.get_by_text("Withdrawn; waits for detection")).to_be_visible()
+    expect(shown.get_by_role("button", name="Withdraw")).to_have_count(0)
+    page.get_by_role("button", name="切换到中文").click()
+    expect(page.get_by_role("heading", name="基线")).to_be_visible()
+    expect(page.get_by_text("已撤销，等待检测接收")).to_be_visible()
+
+
+def test_the_baseline_is_shown_and_approved_and_a_deviation_accepted(page: Page, served: Running) -> None:
+    served.services.detection = Standing(live(polls(0, 6))[0])
+    served.alerts(deviation(1))
+    set_up(page, served)
+    page.get_by_role("link", name=re.compile("Alert 1")).click()
+    page.get_by_role("button", name="Accept as normal").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("What was seen so far becomes normal here (Writes)")).to_be_visible()
+    expect(dialog.get_by_text("1 alerts of the last 30 days would not have been told, 1 of them not closed.")).to_be_visible()
+    dialog.get_by_label("Reason").fill("the new historian")
+    dialog.get_by_role("button", name="Accept as normal").click()
+    expect(page.get_by_role("article").get_by_text("the new historian")).to_be_visible()
+
+    page.get_by_role("link", name="Exceptions and baseline").click()
+    expect(page.get_by_text("Proposed: to be looked at and approved")).to_be_visible()
+    expect(page.get_by_text("10.0.0.1 modbus 10.0.0.9: 1")).to_be_visible()
+    page.get_by_role("button", name="Approve").click()
+    dialog.get_by_label("Reason").fill("as built")
+    dialog.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("as built")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+    waiting = [entry.choice for _, entry in Inbox(served.services.settings.data).waiting() if entry is not None]
+    assert waiting == ["accept", "approve"]
 
 
 def test_a_viewer_is_offered_no_packets(page: Page, served: Running) -> None:

@@ -1,0 +1,166 @@
+// Exceptions of the site: who made them, why, until when; looked at, made, changed, withdrawn.
+
+import { call } from "./api.js";
+import { ask, labelled } from "./dialog.js";
+import { fill, h } from "./dom.js";
+import { number, t, time } from "./texts.js";
+
+const KINDS = ["suppress", "normal", "maintenance"];
+
+/**
+ * @typedef {{name: string, kind: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, start?: string | null, end: string | null, reason?: string}} Scope
+ * @typedef {Scope & {origin: string, state: string, by: string, version: number, hidden: number, reason: string}} Exception
+ */
+
+/** @param {FormDataEntryValue | null} value */
+const several = (value) => String(value ?? "").split(",").map((part) => part.trim()).filter(Boolean);
+
+/** @param {FormDataEntryValue | null} value of an input for a local time */
+const moment = (value) => (value ? new Date(String(value)).toISOString() : null);
+
+/** @param {string | null | undefined} iso @returns {string} as an input for a local time shows it */
+function local(iso) {
+  if (!iso) return "";
+  const at = new Date(iso);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** @param {FormData} values */
+function scopeOf(values) {
+  const pairs = several(values.get("target")).map((part) => part.split("="));
+  return {
+    kind: String(values.get("kind")),
+    rules: several(values.get("rules")),
+    clients: several(values.get("clients")),
+    servers: several(values.get("servers")),
+    target: Object.fromEntries(pairs.map(([name, ...rest]) => [name ?? "", rest.join("=")])),
+    start: moment(values.get("start")),
+    end: moment(values.get("end")),
+  };
+}
+
+/**
+ * Ask for an exception: its scope, a look at what it would have hidden, and only then put it in force.
+ * @param {Partial<Scope>} known what is filled in
+ * @param {{alert?: string, version?: number}} [about] the alert that it is made for; the version that is changed
+ * @returns {Promise<unknown>} null where the person turned back
+ */
+export function except(known, { alert, version } = {}) {
+  const input = (/** @type {string} */ name, /** @type {string} */ value, /** @type {Record<string, unknown>} */ more = {}) =>
+    h("input", { id: `except-${name}`, name, value, autocomplete: "off", ...more });
+  const kind = h(
+    "select",
+    { id: "except-kind", name: "kind" },
+    KINDS.map((each) => h("option", { value: each, selected: each === (known.kind ?? "suppress") }, t(`except.kind.${each}`))),
+  );
+  const target = Object.entries(known.target ?? {}).map(([name, value]) => `${name}=${value}`).join(", ");
+  const preview = h("div", { class: "preview", role: "status" });
+  /** What was looked at, and how many alerts it would have hidden. @type {{scope: string, hides: number} | null} */
+  let seen = null;
+  const look = h("button", { type: "button" }, t("action.look"));
+  return ask({
+    title: t("except.title"),
+    fields: [
+      labelled(t("except.name"), input("name", known.name ?? "", { required: true, maxlength: 64, pattern: "[A-Za-z0-9][A-Za-z0-9_.\\-]*", readonly: version !== undefined })),
+      labelled(t("except.kind"), kind),
+      labelled(t("except.rules"), input("rules", (known.rules ?? []).join(", ")), t("except.several")),
+      labelled(t("except.clients"), input("clients", (known.clients ?? []).join(", "))),
+      labelled(t("except.servers"), input("servers", (known.servers ?? []).join(", "))),
+      labelled(t("except.target"), input("target", target)),
+      labelled(t("except.start"), input("start", local(known.start), { type: "datetime-local" })),
+      labelled(t("except.end"), input("end", local(known.end), { type: "datetime-local" })),
+      labelled(t("action.reason"), h("textarea", { id: "except-reason", name: "reason", rows: 2, required: true, maxlength: 1000 }, known.reason ?? "")),
+      look,
+      preview,
+    ],
+    confirm: t("action.put"),
+    ready: (form, submit) => {
+      const changed = () => {
+        submit.disabled = seen === null || seen.scope !== JSON.stringify(scopeOf(new FormData(form)));
+      };
+      form.addEventListener("input", changed);
+      look.addEventListener("click", async () => {
+        const scope = scopeOf(new FormData(form));
+        try {
+          const { data } = await call("POST", "/api/exceptions/preview", { body: scope });
+          seen = { scope: JSON.stringify(scope), hides: data.hides };
+          fill(preview, shown(data));
+        } catch (error) {
+          seen = null;
+          fill(preview, h("p", { class: "problem" }, error instanceof Error ? error.message : String(error)));
+        }
+        changed();
+      });
+      changed();
+    },
+    send: async (values) => {
+      const body = { ...scopeOf(values), reason: String(values.get("reason")), seen: seen?.hides ?? 0 };
+      const name = String(values.get("name"));
+      if (version !== undefined) return (await call("PUT", `/api/exceptions/${encodeURIComponent(name)}`, { body, etag: `"${version}"` })).data;
+      return (await call("POST", "/api/exceptions", { body: { ...body, name, alert: alert ?? null } })).data;
+    },
+  });
+}
+
+/** @param {{hides: number, undecided: number, right: number, severities: Record<string, number>, alerts: string[], limited: boolean}} data */
+function shown(data) {
+  const severities = Object.entries(data.severities).map(([severity, count]) => h("span", { class: `pill sev-${severity}` }, `${t(`severity.${severity}`)} ${number(count)}`));
+  return [
+    h("p", {}, t("except.preview", { count: number(data.hides), undecided: number(data.undecided) })),
+    severities.length ? h("p", { class: "badges" }, severities) : null,
+    data.right ? h("p", { class: "problem" }, t("except.preview.right", { count: number(data.right) })) : null,
+    data.limited ? h("p", { class: "hint" }, t("except.preview.limited")) : null,
+  ];
+}
+
+/**
+ * The exceptions of the site.
+ * @param {Exception[]} found
+ * @param {{role: string}} session
+ * @param {() => void} changed called when one was changed
+ */
+export function exceptionList(found, session, changed) {
+  if (!found.length) return h("p", { class: "hint" }, t("tuning.exceptions.none"));
+  return h("ul", { class: "exceptions" }, found.map((each) => item(each, session, changed)));
+}
+
+/** @param {Exception} each @param {{role: string}} session @param {() => void} changed */
+function item(each, session, changed) {
+  const scope = [...each.rules, ...each.clients, each.servers.length ? `→ ${each.servers.join(", ")}` : "", ...Object.entries(each.target).map(([name, value]) => `${name}=${value}`)];
+  const holds = ["waiting", "planned", "in_force"].includes(each.state);
+  return h(
+    "li",
+    {},
+    h(
+      "p",
+      { class: "badges" },
+      h("strong", {}, each.name),
+      h("span", { class: `state ${each.state}` }, t(`tuning.state.${each.state}`)),
+      h("span", { class: "by" }, t(`except.kind.${each.kind}`)),
+      h("span", { class: "by" }, t(`tuning.origin.${each.origin}`)),
+    ),
+    h("p", {}, h("code", {}, scope.filter(Boolean).join(" · "))),
+    h("p", {}, t("tuning.by", { name: each.by, reason: each.reason })),
+    h("p", { class: "hint" }, each.end ? [`${t("except.end")} `, time(each.end)] : t("tuning.endless"), ` · ${t("tuning.hidden", { count: number(each.hidden) })}`),
+    holds && each.origin === "people" && session.role !== "viewer"
+      ? h(
+          "div",
+          { class: "actions" },
+          h("button", { type: "button", onclick: async () => (await except(each, { version: each.version })) && changed() }, t("action.change")),
+          h("button", { type: "button", onclick: async () => (await withdraw(each)) && changed() }, t("action.withdraw")),
+        )
+      : null,
+  );
+}
+
+/** @param {Exception} each */
+function withdraw(each) {
+  return ask({
+    title: t("action.withdraw"),
+    hint: each.name,
+    fields: [labelled(t("action.reason"), h("textarea", { id: "withdraw-reason", name: "reason", rows: 2, required: true, maxlength: 1000 }))],
+    confirm: t("action.withdraw"),
+    send: async (values) =>
+      (await call("POST", `/api/exceptions/${encodeURIComponent(each.name)}/withdraw`, { body: { reason: String(values.get("reason")) }, etag: `"${each.version}"` })).data,
+  });
+}

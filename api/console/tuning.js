@@ -1,0 +1,64 @@
+// The page of what the site takes as normal: exceptions in force, the baseline and its proposals, decisions.
+
+import { get } from "./api.js";
+import { baselineOf, decisionList } from "./baseline.js";
+import { fill, h, icon } from "./dom.js";
+import { except, exceptionList } from "./exceptions.js";
+import { t } from "./texts.js";
+
+/** Place of the page, behind the address's #. */
+export const TUNING = "/tuning";
+
+export class Tuning {
+  /** @param {import("./api.js").Session} session */
+  constructor(session) {
+    this.session = session;
+    this.round = 0;
+    this.element = h("section", { class: "tuning", tabindex: -1, hidden: true, "aria-label": t("page.tuning") });
+  }
+
+  /** Show the page as things are now. */
+  async open() {
+    const round = ++this.round;
+    this.element.hidden = false;
+    if (!this.element.childElementCount) fill(this.element, h("p", { class: "loading" }, t("page.loading")));
+    try {
+      const [exceptions, baseline, decisions] = await Promise.all([get("/api/exceptions"), get("/api/baseline"), get("/api/baseline/decisions")]);
+      if (round !== this.round) return;
+      this.draw(exceptions, baseline, decisions);
+    } catch (error) {
+      if (round !== this.round) return;
+      fill(this.element, this.bar(), h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
+    }
+  }
+
+  close() {
+    this.round += 1;
+    this.element.hidden = true;
+    fill(this.element);
+  }
+
+  bar() {
+    return h("div", { class: "bar" }, h("a", { class: "button quiet", href: "#" }, icon("previous"), t("tuning.back")));
+  }
+
+  /**
+   * @param {import("./exceptions.js").Exception[]} exceptions
+   * @param {import("./baseline.js").Baseline[]} baseline
+   * @param {import("./baseline.js").Decision[]} decisions
+   */
+  draw(exceptions, baseline, decisions) {
+    const changed = () => this.open();
+    fill(
+      this.element,
+      this.bar(),
+      h("h2", {}, t("tuning.exceptions")),
+      this.session.role === "viewer" ? null : h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await except({})) && changed() }, t("tuning.new"))),
+      exceptionList(exceptions, this.session, changed),
+      h("h2", {}, t("tuning.baseline")),
+      baseline.length ? baseline.map((each) => baselineOf(each, this.session, changed)) : h("p", { class: "hint" }, t("tuning.baseline.none")),
+      h("h3", {}, t("tuning.decisions")),
+      decisionList(decisions),
+    );
+  }
+}
