@@ -36,7 +36,7 @@ def learned(services: Services) -> list[tuple[Run, BaselineState]]:
         state = services.detection.state
     else:
         try:
-            _, state, _ = read_checkpoint(services.settings.data / CHECKPOINT_FILE)
+            state = read_checkpoint(services.settings.data / CHECKPOINT_FILE).state
         except FileNotFoundError:
             return []
         except CheckpointError as error:
