@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks import detection, live, open_flows
+from tests.benchmarks import detection, latency, live, open_flows
 from tests.benchmarks.captures import folder, generated
 from tests.benchmarks.replay import wire
 
@@ -171,6 +171,8 @@ def main() -> None:
     if os.geteuid() != 0:
         print("live capture needs root: not measured")
         return
+    with latency.watched() as network:
+        print(latency.measure(network).line())
     with wire() as on:
         print(open_flows.measure(on).line())
         live.run(on)
