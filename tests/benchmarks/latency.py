@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tests.benchmarks.replay import AHEAD
 from tests.plant.frames import Host, Talk, Wire
 from tests.sensor.network import ROOT, Network
 from tests.sensor.recording import ICSIGHT
@@ -94,7 +95,7 @@ class Running:
         self.data = data
         words = (str(ICSIGHT), "run", "--interface", "mon0", "--data", str(data), "--port", "0", "--packets-quota", "1024")
         self.process = subprocess.Popen(
-            network.command(*words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            network.command(*AHEAD, *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
 
     def alerts(self, until: float) -> sqlite3.Connection:
