@@ -54,7 +54,7 @@ def acts(batches: Sequence[RecordBatch], mark: int, parties: Mapping[str, str]) 
         parties: addresses that stand for another: address → the one under which its party is known.
     """
     found = [
-        _distinct(batch, topic, reader(batch.rows.with_columns(row=batch.row)), mark)
+        _distinct(batch, topic, reader(_known(batch.rows).with_columns(row=batch.row)), mark)
         for batch in batches
         if batch.rows.height
         for topic, reader in READERS.get(batch.header.table, {}).items()
@@ -66,6 +66,11 @@ def acts(batches: Sequence[RecordBatch], mark: int, parties: Mapping[str, str]) 
         whole = whole.with_columns(pl.col("client", "server").replace(parties))
     # An hour that the mark divides is told twice; what is before the mark stays with what is before.
     return _merged(whole.filter(pl.col("last") < mark)), _merged(whole.filter(pl.col("last") >= mark))
+
+
+def _known(rows: pl.DataFrame) -> pl.DataFrame:
+    """Records at the time of what they tell last: that of a conversation so far is its last packet, and not its first."""
+    return rows.with_columns(ts=pl.col("ts") + pl.col("flow.duration")) if "flow.duration" in rows.columns else rows
 
 
 def _merged(found: pl.DataFrame) -> pl.DataFrame:

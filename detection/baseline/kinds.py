@@ -37,6 +37,7 @@ class Kind:
 _WRITES: Final = pl.col("access") == "write"
 _POINT: Final = pl.col("point").is_not_null()
 _OPERATION: Final = pl.col("operation").is_not_null()
+_CAME_ABOUT: Final = pl.col("access").ne_missing(readers.REFUSED)
 _TALK: Final = ("client", "server", "protocol")
 
 ASKS: Final = Kind("asks", ("client",), (), "client", told=False)
@@ -67,7 +68,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "application", ("client", "protocol", "point"), ("client", "protocol"), "point", readers.APPLICATION, needs_peers=True
         ),
         Kind("written_point", (*_TALK, "unit", "point"), (*_TALK, "unit"), "point", applies=_WRITES & _POINT),
-        Kind("conversation", _TALK, ("server", "protocol"), "client"),
+        Kind("conversation", _TALK, ("server", "protocol"), "client", applies=_CAME_ABOUT),
         Kind("operation", (*_TALK, "unit", "operation"), (*_TALK, "unit"), "operation", applies=_OPERATION),
         Kind(
             "block", (*_TALK, "unit", "operation", "point"), (*_TALK, "unit", "operation"), "point",

@@ -56,6 +56,9 @@ OPCUA_ACCESS: Final[Mapping[str, str]] = {
 """What OPC UA services do to a server; the rest manages connections. A method is a command, as a write is."""
 
 
+REFUSED: Final = "refused"
+"""Access of a conversation that did not come about: who tried it asks, and nobody else is told of it."""
+
 DHCP_SERVER_PORT: Final = 67
 EVERYBODY: Final = "255.255.255.255"
 
@@ -117,14 +120,14 @@ def _of_service(rows: pl.DataFrame, told: pl.Expr, service: pl.Expr, point: pl.E
 
 
 def _flow(rows: pl.DataFrame) -> pl.LazyFrame:
-    """Conversations that came about; one whose protocol is not known goes by transport and port of the server.
+    """Conversations that were answered; one whose protocol is not known goes by transport and port of the server.
 
     Who hands out addresses tells it to everybody, or to one who has no address yet (RFC 2131, 4.1); nobody answers that.
     """
     named = pl.col("network.application").cast(pl.String)
     port = pl.concat_str(pl.col("network.transport").cast(pl.String), pl.lit("/"), pl.col("server.port"))
     refused = pl.col("flow.state").cast(pl.String).is_in(["attempt", "refused", "half_open"])
-    answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0) & ~refused
+    answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0)
     offers = (named == "dhcp") & (pl.col("client.port") == DHCP_SERVER_PORT)
     return rows.lazy().select(
         "ts",
@@ -134,7 +137,7 @@ def _flow(rows: pl.DataFrame) -> pl.LazyFrame:
         protocol=pl.coalesce(named, port),
         unit=pl.lit(None, pl.String),
         operation=pl.lit(None, pl.String),
-        access=pl.lit(None, pl.String),
+        access=pl.when(refused).then(pl.lit(REFUSED)),
         point=pl.lit(None, pl.String),
     )
 

@@ -120,6 +120,8 @@ class Figures:
     """From an event's first packet to when its first alert was told, of each event found, rising."""
     technique_of_strongest: Share
     """Found events with a technique, whose strongest alert names it."""
+    technique_first: Share
+    """The same, counting only the technique that the strongest alert names first."""
     technique_of_any: Share
     """Found events with a technique that one of their alerts names, itself or by a related rule that it tells."""
     true_alerts: Share
@@ -157,6 +159,7 @@ def figures(results: Sequence[Result]) -> Figures:
         found_in_records=_found(found, lambda event: event.shown == "records"),
         delay_seconds=tuple(sorted(delay(event, alerts) for event, alerts in found if alerts)),
         technique_of_strongest=_share(any_technique(alerts[0].techniques, event.techniques) for event, alerts in named),
+        technique_first=_share(any_technique([alerts[0].first_technique], event.techniques) for event, alerts in named),
         technique_of_any=_share(any(any_technique(alert.told, event.techniques) for alert in alerts) for event, alerts in named),
         true_alerts=Share(true, true + len(false)),
         false_alerts=Rate(len(false), sum(result.normal_seconds for result in results) / 3_600),

@@ -58,6 +58,8 @@ class Sighting:
     severity: str
     rank: float
     techniques: frozenset[str]
+    first_technique: str
+    """The one that it names first; empty where it names none."""
     told: frozenset[str]
     """Its techniques, and those of related rules that it tells."""
     hosts: frozenset[str]
@@ -235,7 +237,8 @@ def _sighting(observer: Observer, alert: Alert) -> Sighting:
         spans |= _moments(observer, named, len(named)) if counted else {(int(each["first_seen"]), int(each["last_seen"]))}
     if not spans:
         spans = {(alert.first_seen, alert.last_seen)}
-    techniques = frozenset(cast("Sequence[str]", alert.body.get("techniques", ())))
+    named = cast("Sequence[str]", alert.body.get("techniques", ()))
+    techniques = frozenset(named)
     rules = observer.pipeline.detector.rules
     told = (rules[each["rule"]].techniques for each in alert.body.get("related", ()) if each["rule"] in rules)
     target = cast("dict[str, Any]", alert.body.get("target", {}))
@@ -246,6 +249,7 @@ def _sighting(observer: Observer, alert: Alert) -> Sighting:
         severity=alert.severity,
         rank=alert.rank,
         techniques=techniques,
+        first_technique=next(iter(named), ""),
         told=techniques.union(*told),
         hosts=frozenset(host for host in hosts if host),
         first=min(first for first, _ in spans),

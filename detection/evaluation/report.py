@@ -56,7 +56,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_lines(report: Report, *, markdown: bool) -> list[str]:
     """Tables: by data set, by kind, missed events, false alerts."""
     lines = _table(
-        ["data set", "captures", "events found", "shown by records", "shown on the wire", "delay s", "technique", "of any",
+        ["data set", "captures", "events found", "shown by records", "shown on the wire", "delay s", "first technique", "technique", "of any",
          "alerts true", "false", "a day (95 %)", "high or critical", "posture",
          "always: recall, precision", "random: recall, precision"],
         [[name, *_row(part)] for name, part in [*report.parts().items(), ("all", report.total)]],
@@ -68,6 +68,7 @@ def as_lines(report: Report, *, markdown: bool) -> list[str]:
         "events found",
         "shown by records",
         "delay s",
+        "first technique",
         "technique of the strongest",
         "of any",
         *(["left out"] if left_out else []),
@@ -117,6 +118,7 @@ def _row(part: Figures) -> list[str]:
         share(part.found_in_records),
         share(part.found_on_the_wire),
         _delay(part),
+        share(part.technique_first),
         share(part.technique_of_strongest),
         share(part.technique_of_any),
         share(part.true_alerts),
@@ -134,6 +136,7 @@ def _kind(part: Figures) -> list[str]:
         share(part.found),
         share(part.found_in_records),
         _delay(part),
+        share(part.technique_first),
         share(part.technique_of_strongest),
         share(part.technique_of_any),
     ]
@@ -193,6 +196,7 @@ def _plain(part: Figures) -> dict[str, Any]:
         "events_shown_on_the_wire": part.found_on_the_wire.whole,
         "delay_seconds_median": median(part.delay_seconds) if part.delay_seconds else None,
         "delay_seconds_most": part.delay_seconds[-1] if part.delay_seconds else None,
+        "first_technique_of_strongest_alert": part.technique_first.value,
         "technique_of_strongest_alert": part.technique_of_strongest.value,
         "technique_of_any_alert": part.technique_of_any.value,
         "alerts": part.true_alerts.whole,

@@ -41,6 +41,7 @@ def alert(
         severity=severity,
         rank=rank,
         techniques=frozenset(techniques),
+        first_technique=next(iter(techniques), ""),
         told=frozenset(techniques),
         hosts=frozenset(hosts),
         first=min(times),

@@ -48,6 +48,11 @@ def test_the_technique_is_that_of_the_strongest_alert_and_a_parent_is_right() ->
     assert (counted.technique_of_strongest.part, counted.technique_of_strongest.whole) == (1, 2)
 
 
+def test_a_technique_that_the_strongest_alert_names_later_is_not_its_first() -> None:
+    seen = figures([result([event(0, 60, PLC)], [alert(5, techniques=("T0848", "T0836"))])])
+    assert (seen.technique_of_strongest.value, seen.technique_first.value) == (1.0, 0.0)
+
+
 def test_false_alerts_are_counted_over_the_normal_time() -> None:
     counted = figures([ONE_HOUR])
     normal = HOUR - (60 + 10 + 10) - 3 * 31
