@@ -40,7 +40,7 @@ CONVERSATIONS: Final = 100_000
 """Pairs of addresses that are remembered of a capture; more count as these."""
 
 AFTER_SECONDS: Final = 120
-"""How long after an event its cuts are cut again: of a conversation that nobody opens, or speaks in, a row comes a minute later."""
+"""How long after an event cuts are cut again: of a conversation that nobody opens, or speaks in, a row comes a minute later."""
 
 _DURATIONS: Final = {"flow": "flow.duration", "modbus": "modbus.response_time", "opcua": "opcua.response_time"}
 """Table → how long after `ts` a row could be known."""

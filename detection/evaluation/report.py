@@ -56,8 +56,8 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_lines(report: Report, *, markdown: bool) -> list[str]:
     """Tables: by data set, by kind, missed events, false alerts."""
     lines = _table(
-        ["data set", "captures", "events found", "shown by records", "shown on the wire", "delay s", "first technique", "technique", "of any",
-         "alerts true", "false", "a day (95 %)", "high or critical", "posture",
+        ["data set", "captures", "events found", "shown by records", "shown on the wire", "delay s", "first technique",
+         "technique", "of any", "alerts true", "false", "a day (95 %)", "high or critical", "posture",
          "always: recall, precision", "random: recall, precision"],
         [[name, *_row(part)] for name, part in [*report.parts().items(), ("all", report.total)]],
         markdown=markdown,
