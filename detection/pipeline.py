@@ -57,8 +57,8 @@ RUNS: Final = 1_000
 """Runs that are remembered; beyond that those that were quiet longest are forgotten."""
 
 
-_BESIDE: Final = ThreadPoolExecutor(thread_name_prefix="baseline")
-"""Where what is normal is looked at while the models look at the same records."""
+_BESIDE: Final = ThreadPoolExecutor(thread_name_prefix="beside")
+"""Where rules and what is normal are looked at while the models look at the same records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +273,7 @@ class Pipeline:
         baseline, derived = before.baseline, list[RecordBatch]()
         if baseline is None and decisions is not None:
             baseline = BaselineState.live(self.site.site)
+        matching = _BESIDE.submit(self.detector.match, taken)
         learning = None
         if baseline is not None:
             learning = _BESIDE.submit(learn, baseline, taken, decisions or (), self.site.learning)
@@ -284,7 +285,7 @@ class Pipeline:
             derived.append(_derived(taken[-1].header, DEVIATION.name, deviations))
         if anomalies is not None:
             derived.append(_derived(taken[-1].header, ANOMALY.name, anomalies))
-        rules, findings = self.detector.step(before.rules, [*taken, *derived])
+        rules, findings = self.detector.step(before.rules, derived, matching.result())
         if baseline is not None:
             findings = self._unless_learned(findings, baseline.known_from)
         alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)

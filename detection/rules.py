@@ -99,13 +99,14 @@ class RuleDetector:
         """Columns of a table that the rules want."""
         return self._tables[table].columns
 
-    def step(self, state: RuleState, batches: Sequence[RecordBatch]) -> tuple[RuleState, Findings]:
-        """Take the batches of whole cuts of one run in, in order of sequence."""
-        by_table: dict[str, list[RecordBatch]] = {}
-        for batch in batches:
-            if batch.header.table in self._tables and batch.rows.height:
-                by_table.setdefault(batch.header.table, []).append(batch)
-        matches = {name: rows for table, parts in by_table.items() for name, rows in self._match(table, parts)}
+    def step(
+        self, state: RuleState, batches: Sequence[RecordBatch], matched: Findings | None = None
+    ) -> tuple[RuleState, Findings]:
+        """Take the batches of whole cuts of one run in, in order of sequence.
+
+        `matched` is what `match` gave for batches of the same cuts of other tables, where they were looked at before.
+        """
+        matches = {**(matched or {}), **self.match(batches)}
         kept = {key: state.rows[key] for key in self._keys.values() if key in state.rows}
         forgotten = state.forgotten
         findings: Findings = {name: rows for name, rows in matches.items() if self.rules[name].alerts}
@@ -127,6 +128,14 @@ class RuleDetector:
                     if found.height:
                         findings[name] = found.drop("source", "given")
         return RuleState(kept, forgotten), findings
+
+    def match(self, batches: Sequence[RecordBatch]) -> Findings:
+        """The rows of batches that each rule which is no correlation matches."""
+        by_table: dict[str, list[RecordBatch]] = {}
+        for batch in batches:
+            if batch.header.table in self._tables and batch.rows.height:
+                by_table.setdefault(batch.header.table, []).append(batch)
+        return {name: rows for table, parts in by_table.items() for name, rows in self._match(table, parts)}
 
     def _match(self, name_of_table: str, batches: Sequence[RecordBatch]) -> list[tuple[str, pl.DataFrame]]:
         """The rows of one table's batches that each rule matches."""
