@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from api import system
 from api.alerts.consumer import AlertConsumer
 from api.alerts.upserts import position as alerts_position
+from api.baseline import service as baseline
 from api.capture import PART as CAPTURE
 from api.capture import Capture
 from api.decisions import service as decisions
@@ -93,6 +94,7 @@ class Embedded:
         )  # fmt: skip
         services.detection = self._worker
         self._facts: Site | None = None
+        self._adopted = 0
         self._lines: list[str] = []
         ring = None if packets is None else (Path(packets[0]), packets[1])
         self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
@@ -150,7 +152,12 @@ class Embedded:
         return self._parts.stop(STOP_SECONDS)
 
     def _take_over(self) -> None:
-        """Write down which version of the site's file is in force, where it is new; say so where the system runs already."""
+        """Write down what detection has taken up: decisions of commands, and a new version of the site's file, which is told."""
+        taken = self._worker.decisions
+        if len(taken) != self._adopted:
+            with self._services.database.write() as session:
+                baseline.adopt(session, taken)
+            self._adopted = len(taken)
         facts = self._worker.facts
         if facts is self._facts:
             return

@@ -73,6 +73,11 @@ class InForce:
         self._changed = [] if control is None else control.changes()
 
     @property
+    def decisions(self) -> Sequence[Decision]:
+        """All decisions about what is normal that were taken up, in order."""
+        return [each.decision for each in self._decided]
+
+    @property
     def facts(self) -> Site:
         """The facts of the site's file that hold for what comes."""
         return self._sites[-1].site if self._sites else self._pipeline.site

@@ -240,6 +240,11 @@ class Worker:
             self._publish(rules.told)
 
     @property
+    def decisions(self) -> Sequence[Decision]:
+        """All decisions about what is normal that were taken up, in order."""
+        return self._in_force.decisions
+
+    @property
     def facts(self) -> Site:
         """The facts of the site's file that hold for what comes; the same object until others do."""
         return self._in_force.facts

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collector.stream import Run
     from detection.baseline.detector import BaselineState
 
+COMMAND: Final = "command"
+"""Where a decision comes from that was left in the data folder by a command, in place of an address."""
+
 LATEST: Final = 50
 """Decisions that are listed."""
 
@@ -68,9 +71,15 @@ def decide(session: Session, services: Services, asked: DecisionInput, actor: Ac
     return decision
 
 
-def leave(session: Session, decision: Decision, actor: Actor) -> None:
+def adopt(session: Session, taken: Sequence[Decision]) -> None:
+    """Write down the decisions that detection has taken up and that a command left, with their entries in the audit trail."""
+    for decision in decisions.unknown(session, taken):
+        leave(session, decision, audit.Actor(decision.by[:64], COMMAND), taken=True)
+
+
+def leave(session: Session, decision: Decision, actor: Actor, *, taken: bool = False) -> None:
     """Write a decision down, with its entry in the audit trail."""
-    decisions.leave(session, decision)
+    decisions.leave(session, decision, taken=taken)
     audit.record(session, actor, f"baseline.{decision.choice}", decision.id, {"reason": decision.reason, **about(decision)})
 
 

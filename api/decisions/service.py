@@ -8,7 +8,7 @@ has had.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
@@ -24,14 +24,21 @@ if TYPE_CHECKING:
     from api.services import Services
     from detection.inbox import Entry
 
+E = TypeVar("E", bound="Entry")
+
 _log = logging.getLogger(__name__)
 
 
-def leave(session: Session, decision: Entry) -> None:
-    """Write a decision down, to be sent once the transaction has ended."""
-    session.add(
-        Decision(id=decision.id, at=decision.at, by=decision.by, choice=decision.choice, content=decision.to_json(), sent_at=None)
-    )
+def leave(session: Session, decision: Entry, *, taken: bool = False) -> None:
+    """Write a decision down, to be sent once the transaction has ended; one that detection has taken up is not sent."""
+    said = {"id": decision.id, "at": decision.at, "by": decision.by[:64], "choice": decision.choice}
+    session.add(Decision(**said, content=decision.to_json(), sent_at=now() if taken else None))
+
+
+def unknown(session: Session, taken: Sequence[E]) -> list[E]:
+    """Of decisions that detection has taken up, those that were not taken here but by a command."""
+    known = set(session.scalars(sa.select(Decision.id)))
+    return [each for each in taken if each.id not in known]
 
 
 def send(services: Services) -> None:

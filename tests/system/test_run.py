@@ -223,14 +223,20 @@ def test_a_changed_site_file_and_an_exception_of_a_person_are_taken_over_while_i
         assert answer.status_code == 201, answer.text
         until(lambda: [each["state"] for each in client.get("/api/exceptions").json()] == ["in_force"])
         until(lambda: len(client.get("/api/baseline").json()) == 1)
+        merge = ["baseline", "merge", str(tmp_path / "data"), "10.0.0.1", "10.0.0.2", "--by", "Li Na", "--reason", "a pair"]
+        subprocess.run([ICSIGHT, *merge], check=True, timeout=120, capture_output=True)
+        until(
+            lambda: [(each["by"], each["waiting"]) for each in client.get("/api/baseline/decisions").json()] == [("Li Na", False)]
+        )
 
         site.write_text("site: works\nexceptions:\n  - {name: files, by: li.na, " + json.dumps(scope)[1:] + "\n")
         assert next(line for line in process.stdout if "is in force" in line).startswith("The site's file has changed")
         assert [each["name"] for each in client.get("/api/exceptions").json()] == ["files", "mine"]
         site.write_text("site: [")
         until(lambda: "site_not_reloaded" in {each["rule"] for each in client.get("/api/alerts").json()["items"]})
-        actions = [entry["action"] for entry in client.get("/api/audit").json()["items"]]
-        assert (actions.count("site.take_over"), actions.count("exception.make")) == (2, 1)
+        actions = [(entry["action"], entry["actor"]) for entry in client.get("/api/audit").json()["items"]]
+        assert [actions.count(each) for each in (("site.take_over", "system"), ("exception.make", "lin"))] == [2, 1]
+        assert actions.count(("baseline.merge", "Li Na")) == 1
 
 
 def until(holds: Callable[[], bool]) -> None:
