@@ -18,6 +18,8 @@ from detection.sigma.rule import load as load_rules
 from detection.sigma.rule import rules_folder
 from tests.plant.day import day
 from tests.plant.scenarios import SCENARIOS
+from tests.rules.baseline_traffic import goes_on, polled
+from tests.rules.wire import INTRUDER, PLC, Capture
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -153,6 +155,26 @@ def test_slices_change_when_alerts_are_told_and_not_which(plant: Path) -> None:
         assert (len(seen.sightings), len(seen.posture)) == (len(alarms), len(told) - len(alarms))
         assert all(each.known >= each.first for each in seen.sightings)
         assert all(each.first == each.moments[0][0] for each in seen.sightings)
+
+
+@pytest.mark.parametrize("slices", [(), None], ids=["whole", "in slices"])
+def test_a_conversation_that_outlasts_what_is_learned_is_no_part_of_it(slices: tuple[()] | None, tmp_path: Path) -> None:
+    capture = Capture()
+    hmi = polled(capture)
+    # Two minutes are learned of ten: what begins 100 s after the first poll is told of by then, and goes on.
+    capture.clock -= 140_000_000
+    connection = capture.connect(INTRUDER, PLC, 7_777)
+    connection.open()
+    for _ in range(8):
+        capture.wait(30)
+        connection.send(b"\x11\x22\x33")
+        connection.receive(b"\x44\x55\x66")
+    goes_on(capture, hmi)
+    (tmp_path / "a.pcap").write_bytes(capture.pcap())
+    (tmp_path / "dataset.yml").write_text("name: x\ncaptures: [{capture: a.pcap}]")
+    (case,) = load(tmp_path)
+    seen = observe(case.capture, Subject().pipeline(case), slices)
+    assert [each.rule for each in seen.sightings] == ["new_service_of_controller"]
 
 
 def test_long_silence_is_not_time_in_which_false_alerts_could_have_come() -> None:

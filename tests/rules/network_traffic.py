@@ -149,7 +149,7 @@ def malformed_headers(fires: Capture, quiet: Capture) -> None:
 
 @scenario("network/slow_port_scan", stack=CRAFTED)
 def slow_port_scan(fires: Capture, quiet: Capture) -> None:
-    for capture, last in ((fires, 20), (quiet, 12)):
+    for capture, last in ((fires, 30), (quiet, 18)):
         for port in range(1, last + 1):
             connection = capture.connect(INTRUDER, PLC, port)
             connection.packet(from_client=True, flags="S")
