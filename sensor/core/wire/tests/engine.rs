@@ -10,6 +10,8 @@
 
 mod lab;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampNanosecondType;
 use lab::*;
 use proptest::prelude::*;
 use wire::engine::{Engine, Settings};
@@ -375,6 +377,20 @@ fn a_clock_that_jumps_years_ahead_and_back_ends_in_time() {
     let batches = run(&talk.packets);
     assert_eq!(exchanges(&batches), both([1]));
     assert!(rows(&batches, "sensor", |_, _| ()).len() < 10);
+}
+
+#[test]
+fn values_are_told_each_minute_wherever_a_clock_is_set() {
+    const DAY: i64 = 86_400 * SECOND;
+    let mut talk = Talk::open(1_000, 1_000);
+    // Half a minute later, a minute and a half later, a day and a half back, 500 days on.
+    for ts in [DAY, DAY + 30 * SECOND, DAY + 90 * SECOND, 30 * SECOND, 500 * DAY, 500 * DAY + 1] {
+        talk.ts = ts;
+        talk.poll(7, 1);
+    }
+    let told = rows(&run(&talk.packets), "point", |batch, row| batch["ts"].as_primitive::<TimestampNanosecondType>().value(row));
+    let days: Vec<_> = told.iter().map(|ts| ts / SECOND).collect();
+    assert_eq!(days, [86_400, 86_490, 30, 500 * 86_400]);
 }
 
 #[test]

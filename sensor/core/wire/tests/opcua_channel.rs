@@ -36,6 +36,19 @@ fn opened() -> Talk {
 }
 
 #[test]
+fn values_are_told_each_minute_wherever_a_clock_is_set() {
+    const DAY: i64 = 86_400 * lab::SECOND;
+    let mut talk = opened();
+    for (number, ts) in
+        (1..).zip([DAY, DAY + 30 * lab::SECOND, DAY + 90 * lab::SECOND, 30 * lab::SECOND, 500 * DAY, 500 * DAY + 1])
+    {
+        talk.ts = ts;
+        talk.call(number, &[read(&["A"]), values(&[1.5])]);
+    }
+    assert_eq!(words(&run(&talk.packets), "point", &["point.id"]), [["ns=2;s=A"]; 4]);
+}
+
+#[test]
 fn a_server_that_connects_to_its_client_is_the_server() {
     let mut talk = connected();
     let mut reverse = b"RHEF\0\0\0\0".to_vec();

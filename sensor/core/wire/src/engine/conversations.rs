@@ -123,7 +123,8 @@ impl Conversations {
         let Some(flow) = self.flows.get_mut(id).filter(|flow| class(flow) == Class::Unspoken) else {
             return false;
         };
-        flow.reported_ts = now;
+        // As often as rows come while packets do, whenever silence is looked for.
+        flow.reported_ts = flow.last_ts.saturating_add(REPORT_NS).min(now);
         talk::report(flow, false, output);
         let class = class(flow);
         self.flows.touch(id, class, now);

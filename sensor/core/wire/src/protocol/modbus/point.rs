@@ -82,22 +82,27 @@ struct Page {
 /// No name: a key as high as this is not kept.
 const UNNAMED: u16 = u16::MAX;
 
-/// Packet time in steps of 17 ms: it goes round after two years, and a point that was silent for so long may then be silent for a minute more.
+/// Packet time in steps of 17 ms: it goes round after 834 days, and a point that was silent for just so long may then be for a minute more.
 #[derive(Clone, Copy, Default)]
 struct Tick(u32);
 
 impl Tick {
     const BITS: u32 = 24;
-    const REFRESH: i32 = (REFRESH_NS >> Self::BITS) as i32;
+    const REFRESH: u32 = (REFRESH_NS >> Self::BITS) as u32;
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the clock goes round")]
     fn of(ts: i64) -> Self {
         Self((ts >> Self::BITS) as u32)
     }
 
-    /// Steps from another time to this one.
-    fn since(self, other: Self) -> i32 {
-        self.0.wrapping_sub(other.0).cast_signed()
+    /// Steps between the two, whichever is later: a row that lies ahead is of a clock that has been set back since.
+    fn distance(self, other: Self) -> u32 {
+        self.0.wrapping_sub(other.0).cast_signed().unsigned_abs()
+    }
+
+    /// Whether a row at this time is due no more than a refresh later.
+    fn is_fresh(self, now: Self) -> bool {
+        self.distance(now) < Self::REFRESH
     }
 }
 
@@ -147,9 +152,9 @@ impl Points {
     #[cold]
     fn forget(&mut self, now: i64) -> u64 {
         let now = Tick::of(now);
-        let mut silences: Vec<i32> = self.pages.values().map(|page| page.silence(now)).collect();
+        let mut silences: Vec<u32> = self.pages.values().map(|page| page.silence(now)).collect();
         silences.sort_unstable();
-        let least = silences.get(PAGES - FORGOTTEN).copied().unwrap_or(i32::MIN);
+        let least = silences.get(PAGES - FORGOTTEN).copied().unwrap_or(0);
         let (mut left, mut points) = (FORGOTTEN, 0);
         self.pages.retain(|_, page| {
             let goes = left > 0 && page.silence(now) >= least;
@@ -164,10 +169,10 @@ impl Points {
 }
 
 impl Page {
-    /// Steps since the last row of any of its points.
-    fn silence(&self, now: Tick) -> i32 {
+    /// Steps between now and the row of any of its points that is nearest.
+    fn silence(&self, now: Tick) -> u32 {
         let known = self.shown.iter().enumerate().filter(|(at, _)| self.known >> at & 1 == 1);
-        known.map(|(_, shown)| now.since(*shown)).min().unwrap_or(i32::MAX)
+        known.map(|(_, shown)| now.distance(*shown)).min().unwrap_or(u32::MAX)
     }
 
     #[inline]
@@ -178,7 +183,7 @@ impl Page {
         if !is_same_range {
             self.look_at(within, now.len(), tick);
         }
-        if tick.since(self.looked_at.2) < Tick::REFRESH && self.values.get(range) == Some(now) && self.knows(within, now.len()) {
+        if self.looked_at.2.is_fresh(tick) && self.values.get(range) == Some(now) && self.knows(within, now.len()) {
             return;
         }
         self.show(seen, start, within, now, generation, table);
@@ -193,7 +198,7 @@ impl Page {
     #[expect(clippy::cast_possible_truncation, reason = "a page has 64 values")]
     fn look_at(&mut self, within: usize, count: usize, now: Tick) {
         let shown = self.shown.get(within..within + count).unwrap_or_default();
-        let oldest = shown.iter().copied().max_by_key(|shown| now.since(*shown)).unwrap_or_default();
+        let oldest = shown.iter().copied().max_by_key(|shown| now.distance(*shown)).unwrap_or_default();
         self.looked_at = (within as u8, count as u8, oldest);
     }
 
@@ -206,7 +211,7 @@ impl Page {
         let mut text = String::new();
         let slots = self.values.iter_mut().zip(&mut self.shown).zip(&mut self.names).enumerate().skip(within);
         for ((at, ((value, shown), name)), (offset, &new)) in slots.zip(now.iter().enumerate()) {
-            if *value == new && self.known >> at & 1 == 1 && tick.since(*shown) < Tick::REFRESH {
+            if *value == new && self.known >> at & 1 == 1 && shown.is_fresh(tick) {
                 continue;
             }
             *value = new;

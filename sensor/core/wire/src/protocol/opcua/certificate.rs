@@ -38,7 +38,8 @@ pub struct Facts {
 impl Facts {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let texts = [&self.subject, &self.issuer, &self.signature].into_iter().flatten().map(String::capacity).sum::<usize>();
+        let texts =
+            [&self.subject, &self.issuer, &self.uri, &self.signature].into_iter().flatten().map(String::capacity).sum::<usize>();
         size_of::<Self>() + self.thumbprint.capacity() + texts
     }
 }

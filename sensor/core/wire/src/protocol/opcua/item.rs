@@ -207,7 +207,7 @@ impl Items<'_, '_, '_, '_> {
                     ts: self.call.ts,
                     party: self.context.party,
                 };
-                learned.points.update(&seen, self.context.records, &mut self.context.shared.counters);
+                learned.points.update(&seen, self.context.records);
             }
         }
         let arguments = inputs.get(item.arguments.0..item.arguments.1).unwrap_or_default();

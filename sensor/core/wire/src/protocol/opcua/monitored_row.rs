@@ -12,7 +12,7 @@ use super::number_row::{self, Among, Reported, Valued};
 use super::point::{self, Points};
 use super::structures::Structures;
 use super::subscription::Monitored;
-use crate::protocol::{Counters, Shared};
+use crate::protocol::Shared;
 use crate::record::column::{Name, TextList};
 use crate::record::table::PointAccess;
 use crate::record::table::opcua::{ItemKind, NodeAttribute, OpcuaItemRow};
@@ -34,7 +34,7 @@ impl Items<'_, '_, '_, '_> {
             return;
         }
         self.recent.close(self.context.records);
-        let Shared { opcua, counters, .. } = &mut *self.context.shared;
+        let Shared { opcua, .. } = &mut *self.context.shared;
         let Servers { subscriptions, names, structures, points, number_texts, .. } = opcua;
         let known = item.subscription_id.zip(item.monitored_item_id);
         let known = known.and_then(|(id, item_id)| subscriptions.node(self.call.server, id, item_id));
@@ -55,7 +55,6 @@ impl Items<'_, '_, '_, '_> {
             structures,
             points,
             number_texts,
-            counters,
         };
         push_known(known, &told, self.room, to);
     }
@@ -67,7 +66,7 @@ impl Items<'_, '_, '_, '_> {
             return;
         }
         self.recent.close(self.context.records);
-        let Shared { opcua, counters, .. } = &mut *self.context.shared;
+        let Shared { opcua, .. } = &mut *self.context.shared;
         let Servers { names, structures, points, number_texts, .. } = opcua;
         let to = To {
             call: &self.call,
@@ -77,7 +76,6 @@ impl Items<'_, '_, '_, '_> {
             structures,
             points,
             number_texts,
-            counters,
         };
         push_known(source, &Told { fields: Some(fields), status, ..Told::default() }, self.room, to);
     }
@@ -93,7 +91,7 @@ impl Items<'_, '_, '_, '_> {
         if !self.takes() {
             return;
         }
-        let Shared { opcua, counters, .. } = &mut *self.context.shared;
+        let Shared { opcua, .. } = &mut *self.context.shared;
         let Servers { subscriptions, names, structures, points, number_texts, .. } = opcua;
         let mut found = subscription.and_then(|id| subscriptions.item(self.call.server, id, handle, self.call.session_key));
         let inferred = found.as_ref().is_some_and(|(known, is_foreign)| *is_foreign || !known.is_confirmed);
@@ -122,7 +120,6 @@ impl Items<'_, '_, '_, '_> {
             structures,
             points,
             number_texts,
-            counters,
         };
         push_known(found.map(|(known, _)| &*known), &told, self.room, to);
     }
@@ -151,13 +148,12 @@ struct To<'t, 'm> {
     structures: &'t Structures,
     points: &'t mut Points,
     number_texts: &'t mut Numbers,
-    counters: &'t mut Counters,
 }
 
 /// Adds the row of a monitored item, by the node that it was created with if that was seen.
 fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: To<'_, '_>) {
     room.clear();
-    let To { call, party, records, names, structures, points, number_texts, counters } = to;
+    let To { call, party, records, names, structures, points, number_texts } = to;
     let variant = told.value.and_then(|value| value.value.as_ref());
     let mut number = None;
     if let Some(variant) = variant {
@@ -184,7 +180,7 @@ fn push_known(known: Option<&Monitored>, told: &Told<'_>, room: &mut Room, to: T
             ts: call.ts,
             party,
         };
-        points.update(&seen, records, counters);
+        points.update(&seen, records);
     }
     let mut severity = None;
     if let Some(fields) = told.fields {

@@ -7,7 +7,6 @@ use hashbrown::HashTable;
 
 use super::name::NodeNames;
 use super::subscription::Server;
-use crate::protocol::Counters;
 use crate::record::column::Name;
 use crate::record::table::{PointAccess, PointProtocol, PointRow, Quality};
 use crate::record::{PartyKey, Records};
@@ -109,7 +108,8 @@ impl Last {
     /// Takes a value in. Returns whether it is a row, because it is new or due.
     #[inline]
     pub fn show(&mut self, number: f64, quality: Quality, ts: i64) -> bool {
-        let is_fresh = self.shown > ts.saturating_sub(REFRESH_NS);
+        // A row that lies ahead is of a clock that has been set back since.
+        let is_fresh = ts.saturating_sub(self.shown).saturating_abs() < REFRESH_NS;
         if is_fresh && self.number == number && self.quality == quality {
             return false;
         }
@@ -187,12 +187,15 @@ impl Points {
     /// Those go whose last row is oldest: a point that is read or notified has one each minute.
     #[cold]
     fn forget(&mut self) {
-        let mut shown: Vec<i64> = self.all.iter().map(|last| last.shown).collect();
-        shown.sort_unstable();
-        let latest = shown.get(FORGOTTEN).copied().unwrap_or(i64::MAX);
+        // The point that was looked at last tells the time. A row that lies far ahead of it is as old as one that lies far behind.
+        let now = self.all.get(self.latest as usize).map_or(0, |last| last.shown);
+        let silence = |last: &Last| now.saturating_sub(last.shown).saturating_abs();
+        let mut silences: Vec<i64> = self.all.iter().map(silence).collect();
+        silences.sort_unstable_by(|one, other| other.cmp(one));
+        let least = silences.get(FORGOTTEN.saturating_sub(1)).copied().unwrap_or(0);
         let mut left = FORGOTTEN;
         self.all.retain(|last| {
-            let goes = left > 0 && last.shown <= latest;
+            let goes = left > 0 && silence(last) >= least;
             left -= usize::from(goes);
             !goes
         });
@@ -209,15 +212,12 @@ impl Points {
     }
 
     /// Takes a value in and makes a row of it if it is new or due.
-    pub fn update(&mut self, seen: &Seen<'_>, records: &mut Records, counters: &mut Counters) {
+    pub fn update(&mut self, seen: &Seen<'_>, records: &mut Records) {
         let quality = quality(seen.status);
-        match self.of(seen.server, seen.hash) {
-            None => counters.points_overflow += 1,
-            Some(last) => {
-                if last.show(seen.number, quality, seen.ts) {
-                    push(seen, Name::Text(seen.node), records);
-                }
-            }
+        if let Some(last) = self.of(seen.server, seen.hash)
+            && last.show(seen.number, quality, seen.ts)
+        {
+            push(seen, Name::Text(seen.node), records);
         }
     }
 }

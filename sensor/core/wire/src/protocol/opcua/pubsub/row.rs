@@ -157,7 +157,7 @@ impl Fields<'_, '_> {
             texts.name.push_str(&known.name);
         }
         let points = &mut shared.opcua.points;
-        let (records, counters) = (&mut *context.records, &mut shared.counters);
+        let records = &mut *context.records;
         let (ts, party) = (context.ts, context.party);
         set.read(reader, &mut |(position, value)| {
             let field = known.and_then(|(known, _)| known.fields.get(usize::from(position)));
@@ -171,7 +171,7 @@ impl Fields<'_, '_> {
             });
             if let Some(number) = variant.number() {
                 let seen = Seen { publisher, server: *server, writer: *writer, position, number, status: value.status };
-                seen.point(field.map(|field| &*field.name), (ts, party), points, records, counters);
+                seen.point(field.map(|field| &*field.name), (ts, party), points, records);
             }
         })
     }
@@ -191,7 +191,7 @@ impl Fields<'_, '_> {
         };
         set.fields = Some(count);
         texts.name.push_str(&known.name);
-        let (points, counters) = (&mut shared.opcua.points, &mut shared.counters);
+        let points = &mut shared.opcua.points;
         let (records, ts, party) = (&mut *context.records, context.ts, context.party);
         raw_fields(
             known,
@@ -201,7 +201,7 @@ impl Fields<'_, '_> {
             &mut |position, field, number| {
                 if let Some(number) = number {
                     let seen = Seen { publisher, server: *server, writer: *writer, position, number, status: 0 };
-                    seen.point(Some(&field.name), (ts, party), points, records, counters);
+                    seen.point(Some(&field.name), (ts, party), points, records);
                 }
                 let mut text = String::new();
                 head(Some(&field.name), position, &mut text);
@@ -273,7 +273,6 @@ impl Seen<'_> {
         (ts, party): (i64, crate::record::PartyKey),
         points: &mut point::Points,
         records: &mut crate::record::Records,
-        counters: &mut crate::protocol::Counters,
     ) {
         if !self.number.is_finite() {
             return;
@@ -290,7 +289,7 @@ impl Seen<'_> {
             ts,
             party,
         };
-        points.update(&seen, records, counters);
+        points.update(&seen, records);
     }
 }
 
