@@ -14,7 +14,7 @@ import click
 from pydantic import ValidationError
 
 from api.settings import Settings
-from sensor.edge import listening, live_options, packets_of
+from sensor.edge import become, listening, live_options, packets_of, user_option
 from sensor.terminal import EXIT_COULD_NOT, CommandError, warn
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def serve(data: Path, **server: Any) -> None:
 @click.command()
 @click.option("--capture", metavar="FILE|-", help="Capture file, or - for a capture on standard input.")
 @live_options
+@user_option
 @_DATA
 @click.option("--site", "site_file", metavar="FILE", type=_FILE, help="Facts of the site (site.yml).")
 @click.option("--rules", "folders", metavar="PATH", multiple=True, type=_FILE, help="Rules; may be repeated.")
@@ -88,10 +89,18 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     folders: tuple[Path, ...],
     budget: str | None,
     *,
+    user: str | None,
     exit_when_done: bool,
     **options: Any,
 ) -> None:
     """Run the whole system in one process."""
+    packets = packets_of(data, options)
+    source = listening(options) or capture
+    if source is None or (capture is not None and source is not capture):
+        raise CommandError("what is to be looked at? Give either --capture FILE or --interface IF.")
+    if user is not None or source is not capture:
+        # Before anything is loaded that has threads: each thread has capabilities of its own.
+        become(user, data)
     from api import embedded, system  # noqa: PLC0415  needs all libraries; `--help` does not
     from collector.stream import StreamError  # noqa: PLC0415
     from detection.sigma.rule import RuleError  # noqa: PLC0415
@@ -101,10 +110,6 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     from sensor._core import CaptureError  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
 
-    packets = packets_of(data, options)
-    source = listening(options) or capture
-    if source is None or (capture is not None and source is not capture):
-        raise CommandError("what is to be looked at? Give either --capture FILE or --interface IF.")
     settings = _settings(data, options)
     stop = _until_signal()
     try:

@@ -104,6 +104,12 @@ def listening(options: dict[str, Any]) -> Listening | None:
     return Listening(**values) if values["interfaces"] else None
 
 
+user_option: Final = click.option(
+    "--user", metavar="NAME", help="Become this user, who owns the data folder, and keep the right to capture only."
+)
+"""The option of commands that listen to interfaces, for `become`."""
+
+
 def packets_of(data: Path, options: dict[str, Any]) -> tuple[str, int] | None:
     """Take the ring's quota out of a command's options: folder of the ring in a data folder, and bytes; None for no ring."""
     quota_mib = options.pop("quota_mib")
@@ -126,7 +132,7 @@ def sensor() -> None:
 @click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
 @click.option("--name", default=LOCAL_SENSOR, show_default=True, metavar="NAME", callback=_named, help="Name of this sensor.")
 @click.option("--site", default="", metavar="NAME", help="Name of its site.")
-@click.option("--user", metavar="NAME", help="Become this user, who owns the data folder, and keep the right to capture only.")
+@user_option
 @click.option(
     "--spool-quota",
     "spool_mib",
@@ -164,7 +170,7 @@ def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **
     stop = _until_signal()
     try:
         # First of all, and before there are threads: whatever is opened from here on is opened with the rights of that user.
-        _become(user, data)
+        become(user, data)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with Spool(data / SPOOL, sensor=name, site=site, settings=settings) as spool:
             reader = listen(replace(interfaces, packets=packets), spool)
@@ -234,7 +240,7 @@ def _watch(
             reader.stop()
 
 
-def _become(user: str | None, data: Path) -> None:
+def become(user: str | None, data: Path) -> None:
     """Give up all rights but that to capture; become `user`. Raises CommandError."""
     entry = None
     if user is not None:

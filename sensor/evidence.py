@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +50,7 @@ def evidence(data: Path, output: Path, *, mask_values: bool, limit_mib: int, **a
             raise CommandError(f"{file}: is there already, and evidence is not written over: give another name")
     try:
         statement = _statement(ring, **asked_for)
-        asked = Asked(getpass.getuser(), time.time_ns(), _sensor(data), mask_values, limit_mib * MIB)
+        asked = Asked(_user(), time.time_ns(), _sensor(data), mask_values, limit_mib * MIB)
         found = packets.take(ring, statement, asked)
         output.write_bytes(found.file)
         manifest.write_text(json.dumps(found.manifest, indent=1) + "\n", encoding="utf-8")
@@ -60,6 +61,15 @@ def evidence(data: Path, output: Path, *, mask_values: bool, limit_mib: int, **a
     if found.manifest["limited"]:
         warn(f"there are more packets than {limit_mib} MiB: raise --limit, or ask for a shorter time")
     click.echo(f"{found.manifest['packets']:,} packets in {output}, manifest in {manifest}")
+
+
+def _user() -> str:
+    """Who runs the command, as the system knows them: the environment says what one likes."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def _statement(ring: Path, alert: str | None, flows: tuple[str, ...], start: str | None, end: str | None) -> Statement:

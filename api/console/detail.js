@@ -249,7 +249,7 @@ function evidence(id) {
   return h(
     "div",
     {},
-    h("ul", { class: "tags" }, link("file", path), link("masked", `${path}?mask_values=true`), link("manifest", `${path}/manifest`)),
+    h("ul", { class: "tags" }, link("file", path), link("masked", `${path}?mask_values=true`), link("manifest", `${path}?form=zip`)),
     h("p", { class: "hint" }, t("detail.evidence.hint")),
   );
 }

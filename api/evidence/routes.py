@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+import zipfile
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
@@ -25,22 +27,29 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
 MEDIA_TYPE = "application/vnd.tcpdump.pcap"
+ARCHIVE_TYPE = "application/zip"
 
 Provided = Annotated[Services, Depends(services)]
 AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
 MaskValues = Annotated[bool, Query(description="Zeros in place of all that carries values, to show the packets to others.")]
+Form = Annotated[
+    Literal["pcapng", "zip"],
+    Query(description="zip: with the manifest of this very file: sensor, hashes of the ring's segments, who asked, and when."),
+]
 
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The packets as a pcapng file, its SHA-256 in X-Content-SHA256",
-        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "description": "The packets as a pcapng file, its SHA-256 in X-Content-SHA256; or in an archive beside its manifest",
+        "content": {each: {"schema": {"type": "string", "format": "binary"}} for each in (MEDIA_TYPE, ARCHIVE_TYPE)},
     }
 }
 _CODES = ("signed_out", "forbidden", "alert_unknown", "evidence_gone", "evidence_none", "evidence_unreadable")
 
 
 @router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
-def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> Response:
+def evidence(
+    alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False, form: Form = "pcapng"
+) -> Response:
     """The packets between the alert's addresses, from shortly before it was first seen to shortly after it was last seen.
 
     Of an alert that names no address, such as one about a hardware address: all packets from 5 s before it was first seen to 10 s
@@ -51,17 +60,22 @@ def evidence(alert_id: AlertId, caller: Operator, provided: Provided, mask_value
     """
     found = _take(alert_id, caller.actor, provided, mask_values=mask_values)
     headers = {
-        "Content-Disposition": f'attachment; filename="alert-{alert_id}.pcapng"',
+        "Content-Disposition": f'attachment; filename="alert-{alert_id}.{form}"',
         "Cache-Control": "no-store",
         "X-Content-SHA256": str(found.manifest["sha256"]),
     }
+    if form == "zip":
+        return Response(_archive(alert_id, found), media_type=ARCHIVE_TYPE, headers=headers)
     return Response(found.file, media_type=MEDIA_TYPE, headers=headers)
 
 
-@router.get("/{alert_id}/evidence/manifest", responses=problems(*_CODES))
-def manifest(alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False) -> dict[str, Any]:
-    """Where the packets of an alert come from: hashes of a file made now and of the ring's segments, sensor, who asked, when."""
-    return json.loads(json.dumps(_take(alert_id, caller.actor, provided, mask_values=mask_values).manifest))
+def _archive(alert_id: str, found: Evidence) -> bytes:
+    """File and manifest; the packets as they are, for their hash is in the manifest."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(f"alert-{alert_id}.pcapng", found.file)
+        archive.writestr(f"alert-{alert_id}.json", json.dumps(dict(found.manifest), indent=1) + "\n")
+    return written.getvalue()
 
 
 def _take(alert_id: str, actor: audit.Actor, provided: Services, *, mask_values: bool) -> Evidence:

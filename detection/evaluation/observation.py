@@ -40,7 +40,15 @@ CONVERSATIONS: Final = 100_000
 """Pairs of addresses that are remembered of a capture; more count as these."""
 
 AFTER_SECONDS: Final = 120
-"""How long after an event cuts are cut again: of a conversation that nobody opens, or speaks in, a row comes a minute later."""
+"""How long after an event its cuts are cut again: a conversation that nobody opens, or speaks in, has a row a minute later."""
+
+HALF_OPEN_SECONDS: Final = 36
+"""After so long the packet core gives up a connection that is not open yet; it looks once a second."""
+
+UNSPOKEN_SECONDS: Final = 61
+"""After so long it tells of an open connection without a byte."""
+
+_WAITING: Final = {"flow.state", "flow.final", "flow.bytes_out", "flow.bytes_in"}
 
 _DURATIONS: Final = {"flow": "flow.duration", "modbus": "modbus.response_time", "opcua": "opcua.response_time"}
 """Table → how long after `ts` a row could be known."""
@@ -218,12 +226,22 @@ def slices_of(spans: Iterable[tuple[int, int]], after_seconds: float = AFTER_SEC
     return sorted(times)
 
 
+def _waited() -> pl.Expr:
+    """Nanoseconds that the packet core waits after the last packet of a conversation that nobody opens, or speaks in."""
+    opening = pl.col("flow.state").cast(pl.String).is_in(["attempt", "half_open"])
+    final, silent = pl.col("flow.final"), pl.col("flow.bytes_out") + pl.col("flow.bytes_in") == 0
+    waited = pl.when(final & opening).then(HALF_OPEN_SECONDS).when(~final & silent).then(UNSPOKEN_SECONDS).otherwise(0)
+    return waited.cast(pl.Int64) * SECOND
+
+
 def _known(batch: RecordBatch) -> pl.Series:
     """When each row could be known, rising: rows stand in the order in which the packet core told them."""
     known = pl.col("ts").cast(pl.Int64)
     column = _DURATIONS.get(batch.header.table)
     if column is not None and column in batch.rows.columns:
         known += pl.col(column).cast(pl.Int64).fill_null(0)
+    if set(batch.rows.columns) >= _WAITING:
+        known += _waited()
     # A row that came late is not known before those that stand ahead of it.
     return batch.rows.select(known.clip(batch.header.cut_start, batch.header.cut_end).cum_max())["ts"]
 

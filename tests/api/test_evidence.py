@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import threading
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
 from api.evidence.pins import Pins
@@ -44,8 +47,15 @@ def test_the_packets_of_an_alert_are_handed_to_an_operator_and_audited(system_ru
     assert answer.headers["x-content-sha256"] == hashlib.sha256(answer.content).hexdigest()
     masked = client.get(path, params={"mask_values": "true"})
     assert len(content(masked.content)) == 26
-    manifest = client.get(f"{path}/manifest").json()
+    archive = client.get(path, params={"form": "zip"})
+    assert archive.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(archive.content)) as opened:
+        assert opened.namelist() == [f"alert-{ALERT.id}.pcapng", f"alert-{ALERT.id}.json"]
+        file, manifest = opened.read(opened.namelist()[0]), json.loads(opened.read(opened.namelist()[1]))
+    assert manifest["sha256"] == hashlib.sha256(file).hexdigest() == archive.headers["x-content-sha256"]
+    assert content(file) == FRAMES[15:41]
     assert (manifest["packets"], manifest["asked_by"], len(manifest["segments"])) == (26, "li", 1)
+    assert client.get(path, params={"form": "tar"}).status_code == 422
     assert client.get(f"/api/alerts/{upsert(2).id}/evidence").status_code == 404
     assert client.get(f"/api/alerts/{upsert(3).id}/evidence").json()["code"] == "evidence_none"
     assert client.get("/api/alerts/unknown/evidence").json()["code"] == "alert_unknown"
@@ -63,7 +73,9 @@ def test_an_alert_that_names_no_address_has_the_packets_from_around_its_time(sys
     kept(system_running.services.settings.data / PACKETS, wrote(tmp_path / "made.pcap", FRAMES))
     client = system_running.signed_in("operator")
     assert content(client.get(f"/api/alerts/{nameless.id}/evidence").content) == FRAMES[15:31]
-    assert client.get(f"/api/alerts/{nameless.id}/evidence/manifest").json()["addresses"] == []
+    archive = client.get(f"/api/alerts/{nameless.id}/evidence", params={"form": "zip"}).content
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        assert json.loads(opened.read(f"alert-{nameless.id}.json"))["addresses"] == []
 
 
 def until(true: Callable[[], bool], seconds: float = 20) -> None:

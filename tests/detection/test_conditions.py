@@ -257,7 +257,7 @@ def sensor_states(*drops: dict[str, int]) -> pl.DataFrame:
 )
 def test_a_counter_of_a_sensor_is_a_field_by_its_name(selection: Any, places: list[int]) -> None:
     overflow = "modbus_pending_overflow"
-    frame = sensor_states({}, {"network_other": 9, overflow: 3}, {overflow: 40, "points_overflow": 3}, {"network_other": 5})
+    frame = sensor_states({}, {"network_other": 9, overflow: 3}, {overflow: 40, "flow_evicted": 3}, {"network_other": 5})
     assert matching(selection, table="sensor", frame=frame) == places
 
 

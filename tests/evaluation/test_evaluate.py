@@ -177,6 +177,29 @@ def test_a_conversation_that_outlasts_what_is_learned_is_no_part_of_it(slices: t
     assert [each.rule for each in seen.sightings] == ["new_service_of_controller"]
 
 
+def test_a_connection_that_nobody_opens_is_told_when_the_sensor_gives_it_up(tmp_path: Path) -> None:
+    with (tmp_path / "half.pcap").open("wb") as out:
+        _, truth = day(out, seed=5, hours=0.1, scenario_names=[], attack_names=("half_open",))
+    (tmp_path / "half.jsonl").write_text(truth[0].line() + "\n")
+    (tmp_path / "dataset.yml").write_text(
+        f"""
+name: half
+captures:
+  - {{capture: half.pcap, site: {SITE}, labels: {{reader: plant, file: "{{stem}}.jsonl"}},
+     judgements: {{"*": {{shown: records, why: each packet of it is known}}}}}}
+""",
+        encoding="utf-8",
+    )
+    told = json.loads(called(tmp_path, "--output", "json").stdout)
+    assert told["kinds"]["half_open"]["recall"] == 1.0
+    # Twenty of them within a second, 36 s later; the network scan's or the stranger's alerts may come sooner.
+    case = next(iter(load(tmp_path)))
+    spans = [(span.start or 0, span.end or 0) for span, _ in case.spans]
+    seen = observe(case.capture, Subject().pipeline(case), slices_of(spans))
+    flood = next(each for each in seen.sightings if each.rule == "half_open_connections")
+    assert 35.0 < (flood.known - spans[0][0]) / 1e9 < 45.0
+
+
 def test_long_silence_is_not_time_in_which_false_alerts_could_have_come() -> None:
     assert active_seconds([0, 10, 20, 10**9, 10**9 + 5]) == 10 + 10 + 60 + 5
     assert active_seconds([]) == 0

@@ -28,6 +28,8 @@ TARGETS: Final = {
     "opcua": 512,
     "opcua_message": 512,
     "opcua_pubsub": 256,
+    "certificate": 2_048,
+    "dictionary": 2_048,
 }
 """The targets, and the longest input of each: short ones are fast, and what is broken is seldom broken only in long ones."""
 
@@ -60,6 +62,25 @@ OPCUA_CORPUS: Final = "opcua-fuzz-corpus"
 
 CHUNK_HEADERS: Final = 24
 """Bytes of an OPC UA chunk in front of its body: header, channel, token, sequence number, request (OPC 10000-6, 6.7.2)."""
+
+CERTIFICATES: Final = ROOT / "tests/plant/opcua/certificates"
+"""Certificates of the virtual plant's applications."""
+
+DICTIONARY: Final = (
+    b'<opc:TypeDictionary xmlns:opc="http://opcfoundation.org/BinarySchema/" xmlns:ua="http://opcfoundation.org/UA/" '
+    b'xmlns:tns="urn:plant" DefaultByteOrder="LittleEndian" TargetNamespace="urn:plant">%s</opc:TypeDictionary>'
+)
+"""A data type dictionary without types (OPC 10000-3, annex C)."""
+
+DICTIONARY_TYPES: Final = (
+    b'<opc:EnumeratedType Name="State" LengthInBits="32"><opc:EnumeratedValue Name="Off" Value="0"/></opc:EnumeratedType>',
+    b'<opc:StructuredType Name="Batch" BaseType="ua:ExtensionObject"><opc:Field Name="Name" TypeName="opc:String"/>'
+    b'<opc:Field Name="NoOfSteps" TypeName="opc:Int32"/>'
+    b'<opc:Field Name="Steps" TypeName="tns:State" LengthField="NoOfSteps"/></opc:StructuredType>',
+    b'<opc:StructuredType Name="Choice"><opc:Field Name="Which" TypeName="opc:UInt32"/>'
+    b'<opc:Field Name="One" TypeName="opc:Double" SwitchField="Which" SwitchValue="1"/></opc:StructuredType>',
+)
+"""Types of it: an enumeration, a structure with an array, a union."""
 
 UADP: Final = (
     bytes.fromhex("71070103 00020a00 0b000800 02000101 00062a00 00008103"),
@@ -260,6 +281,18 @@ def pubsub_seeds() -> Iterator[bytes]:
         yield script(manner, [event(data, is_client=True) for data in UADP], TARGETS["opcua_pubsub"])
 
 
+def certificate_seeds() -> Iterator[bytes]:
+    """Certificates, and two of them as a chain."""
+    certificates = [path.read_bytes() for path in sorted(CERTIFICATES.glob("*.der"))]
+    yield from certificates
+    yield from (one + other for one, other in itertools.pairwise(certificates))
+
+
+def dictionary_seeds() -> Iterator[bytes]:
+    """Dictionaries of each type, and of all."""
+    yield from (DICTIONARY % each for each in (b"", *DICTIONARY_TYPES, b"".join(DICTIONARY_TYPES)))
+
+
 MAKERS: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "capture": capture_seeds,
     "packet": packet_seeds,
@@ -271,6 +304,8 @@ MAKERS: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "opcua": opcua_seeds,
     "opcua_message": opcua_bodies,
     "opcua_pubsub": pubsub_seeds,
+    "certificate": certificate_seeds,
+    "dictionary": dictionary_seeds,
 }
 """What makes the seeds of each target."""
 

@@ -96,6 +96,7 @@ def test_the_whole_system_listens_too(network: Network, plant: Path, tmp_path: P
     try:
         assert process.stdout is not None
         assert "icsight is at" in process.stdout.readline()
+        assert rights(process.pid) == {1 << 13}, "CAP_NET_RAW, in every thread"
         network.transmit(plant, "--pause", "0.002")
         # All parts are stopped at once: what the store has not had by then it has after the next start.
         expected = modbus_of(plant).height
@@ -105,6 +106,13 @@ def test_the_whole_system_listens_too(network: Network, plant: Path, tmp_path: P
     finally:
         process.kill()
         process.wait()
+
+
+def rights(process: int) -> set[int]:
+    """Capabilities that any thread of a process has or can have, as numbers of their bits."""
+    told = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/status")]
+    lines = [line.split() for text in told for line in text.splitlines()]
+    return {int(line[1], 16) for line in lines if line[0] in {"CapPrm:", "CapEff:", "CapBnd:"}}
 
 
 def await_stored(folder: Path, rows: int, seconds: float = 60) -> int:
@@ -158,12 +166,12 @@ CONVERSATIONS = 24
 """So many that each of three workers has some, and that halves which went elsewhere would be seen."""
 
 
-def exchanges(tags: tuple[Any, ...], largest: int) -> list[Any]:
+def exchanges(tags: tuple[Any, ...], largest: int, servers: int = CONVERSATIONS) -> list[Any]:
     """A write of a hundred registers and its answer in each of many conversations, in IPv4 fragments of at most so many bytes."""
     data = bytes(200)
     frames: list[Any] = []
     for number in range(CONVERSATIONS):
-        client, server = (f"10.0.0.{number + 1}", 40_000 + number), ("10.0.1.1", 502)
+        client, server = (f"10.0.0.{number + 1}", 40_000 + number), (f"10.0.1.{number % servers + 1}", 502)
         question = bytes.fromhex("0001000000cf011000640064c8") + data
         answer = bytes.fromhex("000100000006011000640064")
         for (source, sender), (destination, receiver), payload in ((client, server, question), (server, client, answer)):
@@ -196,6 +204,22 @@ def test_both_directions_of_a_conversation_go_to_one_worker(
         rows = sensor.rows("modbus")
     assert rows["modbus.pairing"].cast(pl.String).to_list() == ["both"] * CONVERSATIONS
     assert comparable(rows) == comparable(modbus_of(tmp_path / "exchanges.pcap"))
+
+
+@pytest.mark.parametrize(
+    "tags", [(), (Dot1Q(vlan=100),), (Dot1AD(vlan=7), Dot1Q(vlan=100))], ids=["plain", "tagged", "tagged twice"]
+)
+def test_what_one_conversation_shows_of_a_server_is_known_in_its_others(
+    network: Network, tmp_path: Path, tags: tuple[Any, ...]
+) -> None:
+    wrpcap(str(tmp_path / "exchanges.pcap"), exchanges(tags, 1_400, servers=1))
+    with recording(network, tmp_path / "data", "--workers", "3") as sensor:
+        network.transmit(tmp_path / "exchanges.pcap")
+        sensor.stop()
+        written, told = sensor.rows("modbus"), sensor.rows("point")
+    assert written.height == CONVERSATIONS
+    # Each client writes the same values: the first one's are new, and a worker that knew nothing of it would tell them again.
+    assert told.height == 100
 
 
 def test_an_interface_that_was_deleted_and_made_anew_is_listened_to_again(network: Network, plant: Path, tmp_path: Path) -> None:

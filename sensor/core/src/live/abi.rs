@@ -17,10 +17,11 @@ pub const PACKET_VERSION: c_int = 10;
 pub const PACKET_RESERVE: c_int = 12;
 pub const PACKET_TIMESTAMP: c_int = 17;
 pub const PACKET_FANOUT: c_int = 18;
+pub const PACKET_FANOUT_DATA: c_int = 22;
 pub const PACKET_IGNORE_OUTGOING: c_int = 23;
 
 pub const PACKET_MR_PROMISC: u16 = 1;
-pub const PACKET_FANOUT_HASH: u32 = 0;
+pub const PACKET_FANOUT_CBPF: u32 = 6;
 pub const PACKET_FANOUT_FLAG_UNIQUEID: u32 = 0x2000;
 pub const PACKET_FANOUT_FLAG_DEFRAG: u32 = 0x8000;
 pub const TPACKET_V3: c_int = 2;

@@ -10,6 +10,7 @@ mod interface;
 mod merge;
 mod port;
 mod ring;
+mod sharing;
 mod socket;
 mod stamp;
 mod warnings;

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::abi;
 use super::interface::Interface;
+use super::sharing::BY_SERVER;
 
 /// One instruction of a packet filter (`struct sock_filter`): code, jump if true, jump if false, operand.
 pub type Instruction = libc::sock_filter;
@@ -78,17 +79,19 @@ impl Socket {
         self.set(libc::SOL_PACKET, abi::PACKET_TIMESTAMP, &0_i32)
     }
 
-    /// Shares the packets of its interface with the sockets that join the same group: both directions of a conversation go to the same
-    /// socket, fragments of IPv4 are put together before (PACKET_FANOUT_HASH with PACKET_FANOUT_FLAG_DEFRAG). `group` None founds one.
-    /// Returns the group.
+    /// Shares the packets of its interface with the sockets that join the same group: all conversations of one server go to the same
+    /// socket (`sharing`), fragments of IPv4 are put together before (PACKET_FANOUT_FLAG_DEFRAG). `group` None founds one. Returns the group.
     ///
     /// # Errors
     /// The group is on another interface, or there are no more group numbers.
     pub fn share(&self, group: Option<u16>) -> io::Result<u16> {
         let unique = if group.is_none() { abi::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
-        let kind = abi::PACKET_FANOUT_HASH | abi::PACKET_FANOUT_FLAG_DEFRAG | unique;
+        let kind = abi::PACKET_FANOUT_CBPF | abi::PACKET_FANOUT_FLAG_DEFRAG | unique;
         self.set(libc::SOL_PACKET, abi::PACKET_FANOUT, &(u32::from(group.unwrap_or(0)) | kind << 16))?;
         let told: u32 = self.get(libc::SOL_PACKET, abi::PACKET_FANOUT)?;
+        if group.is_none() {
+            self.set(libc::SOL_PACKET, abi::PACKET_FANOUT_DATA, &program_of(&BY_SERVER)?)?;
+        }
         Ok((told & 0xffff) as u16)
     }
 
@@ -100,10 +103,7 @@ impl Socket {
         if program.is_empty() {
             return self.set(libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0_i32);
         }
-        let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        // The kernel reads the program and does not write it.
-        let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-        self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+        self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program_of(program)?)
     }
 
     /// What the ring has counted since the last call.
@@ -143,6 +143,12 @@ impl Socket {
         let done = unsafe { libc::getsockopt(self.0.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut size) };
         if done == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
     }
+}
+
+/// A program as the kernel takes it, which reads it and does not write it. It must not outlive the instructions.
+fn program_of(instructions: &[Instruction]) -> io::Result<libc::sock_fprog> {
+    let len = u16::try_from(instructions.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    Ok(libc::sock_fprog { len, filter: instructions.as_ptr().cast_mut() })
 }
 
 impl AsFd for Socket {
