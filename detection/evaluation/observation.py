@@ -129,11 +129,13 @@ class Observer:
     def step(self, state: State, batches: Sequence[RecordBatch]) -> tuple[State, list[Alert]]:
         """As `Pipeline.step`."""
         upserts: list[Alert] = []
-        for end, piece in self._pieces(batches):
-            state, grown = self.pipeline.step(state, piece)
-            upserts += grown
-            for alert in grown:
-                self.known.setdefault(alert.id, end)
+        # Detection may be handed several cuts at once; each is cut again by itself, for rows of one are never late in it.
+        for _, cut in itertools.groupby(batches, key=lambda batch: batch.header.cut):
+            for end, piece in self._pieces(list(cut)):
+                state, grown = self.pipeline.step(state, piece)
+                upserts += grown
+                for alert in grown:
+                    self.known.setdefault(alert.id, end)
         return state, upserts
 
     def _pieces(self, batches: Sequence[RecordBatch]) -> Iterator[tuple[int, list[RecordBatch]]]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from click.testing import CliRunner
 
-from detection.captures import detect
+from collector.store import RecordBatch
+from detection.captures import cuts, detect
 from detection.evaluation.cli import evaluate
 from detection.evaluation.datasets import load
-from detection.evaluation.observation import active_seconds, observe, slices_of
+from detection.evaluation.observation import Observer, active_seconds, observe, slices_of
 from detection.evaluation.subject import Subject
+from detection.pipeline import State
 from detection.sigma.rule import load as load_rules
 from detection.sigma.rule import rules_folder
+from sensor._core import Reader
 from tests.plant.day import day
 from tests.plant.scenarios import SCENARIOS
 from tests.rules.baseline_traffic import goes_on, polled
@@ -23,6 +27,8 @@ from tests.rules.wire import INTRUDER, PLC, Capture
 
 if TYPE_CHECKING:
     from click.testing import Result
+
+    from detection.pipeline import Pipeline
 
 DATASETS = Path(__file__).with_name("datasets")
 SITE = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "site.yml"
@@ -155,6 +161,25 @@ def test_slices_change_when_alerts_are_told_and_not_which(plant: Path) -> None:
         assert (len(seen.sightings), len(seen.posture)) == (len(alarms), len(told) - len(alarms))
         assert all(each.known >= each.first for each in seen.sightings)
         assert all(each.first == each.moments[0][0] for each in seen.sightings)
+
+
+def test_cuts_that_detection_is_handed_at_once_stay_cuts(plant: Path) -> None:
+    class Deaf:
+        def __init__(self) -> None:
+            self.starts: list[int] = []
+
+        def step(self, state: object, batches: list[RecordBatch]) -> tuple[object, list[object]]:
+            self.starts += {batch.header.cut_start for batch in batches}
+            return state, []
+
+    cut = next(cuts(Reader(str(plant / "normal.pcap"), site="", sensor="local"), ""))
+    later = [
+        RecordBatch(replace(batch.header, cut=1, cut_start=batch.header.cut_end, cut_end=batch.header.cut_end + 1), batch.rows)
+        for batch in cut
+    ]
+    pipeline = Deaf()
+    Observer(cast("Pipeline", pipeline)).step(State(), [*cut, *later])
+    assert pipeline.starts == [cut[0].header.cut_start, later[0].header.cut_start]
 
 
 @pytest.mark.parametrize("slices", [(), None], ids=["whole", "in slices"])
