@@ -31,8 +31,10 @@ records() {
 
 sensor() {
   echo "== aarch64: tests of the sensor"
+  # Not there: those that compare with tshark or read the sources, and those that mount a disk, which a changed root cannot.
   emulate sh -c 'cd /project && exec python3 -m pytest -q -p no:cacheprovider --timeout 0 -m "not full" \
-    tests/sensor/test_core.py tests/sensor/test_drops.py tests/sensor/test_packets.py tests/sensor/test_spool*.py'
+    tests/sensor/test_core.py tests/sensor/test_drops.py tests/sensor/test_packets.py tests/sensor/test_spool*.py \
+    -k "not tshark and not counters_are_those and not full_disk"'
 }
 
 live() {
