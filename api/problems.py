@@ -29,6 +29,7 @@ CODES: Final[Mapping[str, int]] = {
     "body_too_large": 413,
     "cross_site": 403,
     "cursor_invalid": 422,
+    "decision_unfit": 422,
     "evidence_gone": 404,
     "evidence_none": 404,
     "evidence_unreadable": 503,

@@ -82,6 +82,12 @@ def parse(text: str) -> Entry | None:
     return None
 
 
+def fits(decision: Entry) -> bool:
+    """Whether detection reads a decision that is left as what it is: no text is too long, nor the whole."""
+    said = decision.to_json()
+    return len(said.encode("utf-8", "replace")) <= FILE_BYTES and parse(said) == decision
+
+
 def _read(path: Path) -> Entry | None:
     try:
         found = path.lstat()

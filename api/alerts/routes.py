@@ -180,7 +180,13 @@ def acceptance(alert_id: AlertId, caller: Operator, provided: Provided) -> Accep
 @router.post(
     "/{alert_id}/accept",
     responses=problems(
-        *_DECISION, "acceptance_none", "exception_hides_more", "exception_taken", "exceptions_full", "query_too_long"
+        *_DECISION,
+        "acceptance_none",
+        "decision_unfit",
+        "exception_hides_more",
+        "exception_taken",
+        "exceptions_full",
+        "query_too_long",
     ),
 )
 def accept(

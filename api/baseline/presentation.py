@@ -58,8 +58,13 @@ def decision(decided: Decision, *, waiting: bool) -> DecisionOutput:
 
 
 def stored(found: Stored, waiting: set[str]) -> DecisionOutput:
-    """A decision as it is stored."""
-    return decision(Decision.from_json(found.content), waiting=found.id in waiting)
+    """A decision as it is stored; of one that cannot be read, who took it and when."""
+    held = found.id in waiting
+    try:
+        return decision(Decision.from_json(found.content), waiting=held)
+    except ValueError:
+        said = {"id": found.id, "choice": found.choice, "by": found.by, "at": iso(found.at), "reason": ""}
+        return DecisionOutput.model_validate({**said, "about": {}, "waiting": held})
 
 
 def _lines(facts: pl.DataFrame) -> FactLines:

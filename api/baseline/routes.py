@@ -38,7 +38,7 @@ def made(caller: Viewer, provided: Provided) -> list[DecisionOutput]:
 @router.post(
     "/decisions",
     status_code=202,
-    responses=problems("signed_out", "forbidden", "cross_site", "baseline_unknown", "baseline_changed"),
+    responses=problems("signed_out", "forbidden", "cross_site", "baseline_unknown", "baseline_changed", "decision_unfit"),
 )
 def decide(body: DecisionInput, caller: Operator, provided: Provided) -> DecisionOutput:
     """Decide about what is normal, as `icsight baseline` does. It holds for what detection looks at from then on."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.alerts.filters import Time
-from detection.baseline.decisions import RELEARN_HOURS, Choice
+from detection.baseline.decisions import RELEARN_HOURS, TEXT, Choice
 from detection.baseline.kinds import KINDS
 
 
@@ -30,6 +30,8 @@ def _kind(text: str) -> str:
 FactKind = Annotated[str, AfterValidator(_kind), Field(json_schema_extra={"enum": [*FACT_KINDS]})]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=256, pattern=r"^[^\x00]*$")]
+
+Point = Annotated[str, StringConstraints(max_length=TEXT, pattern=r"^[^\x00]*$")]
 
 
 class FactLine(BaseModel):
@@ -153,7 +155,7 @@ class DecisionInput(BaseModel):
     """For relearn and accept: address of the client."""
     kind: FactKind = Field(default="", examples=["writer"])
     """For accept: kind of facts, with what it implies; empty: all."""
-    point: Text = Field(default="", examples=[""])
+    point: Point = Field(default="", examples=[""])
     """For accept: point, operation or unit; empty: all."""
     since: Time = Field(default=None, examples=["2026-11-23T06:00:00Z"])
     """For relearn: time of the planned change."""

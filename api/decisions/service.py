@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 import sqlalchemy as sa
 
 from api.decisions.models import Decision
+from api.problems import Problem
 from api.times import now
-from detection.inbox import Inbox, InboxError, parse
+from detection.inbox import Inbox, InboxError, fits, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,12 @@ _log = logging.getLogger(__name__)
 
 
 def leave(session: Session, decision: Entry, *, taken: bool = False) -> None:
-    """Write a decision down, to be sent once the transaction has ended; one that detection has taken up is not sent."""
+    """Write a decision down, to be sent once the transaction has ended; one that detection has taken up is not sent.
+
+    Raises Problem `decision_unfit` where detection would not read it as what it is: nobody is told that it was taken then.
+    """
+    if not taken and not fits(decision):
+        raise Problem("decision_unfit")
     said = {"id": decision.id, "at": decision.at, "by": decision.by[:64], "choice": decision.choice}
     session.add(Decision(**said, content=decision.to_json(), sent_at=now() if taken else None))
 
@@ -48,12 +54,14 @@ def send(services: Services) -> None:
         unsent = sa.select(Decision).where(Decision.sent_at.is_(None)).order_by(Decision.at, Decision.id)
         for stored in session.scalars(unsent).all():
             decision = parse(stored.content)
-            if decision is not None:
-                try:
-                    inbox.put(decision)
-                except InboxError as error:
-                    _log.warning("a decision waits in the database: %s", error)
-                    return
+            if decision is None:
+                _log.error("decision %s in the database cannot be read: it is not left for detection; decide anew", stored.id)
+                continue
+            try:
+                inbox.put(decision)
+            except InboxError as error:
+                _log.warning("a decision waits in the database: %s", error)
+                return
             stored.sent_at = now()
 
 

@@ -21,7 +21,7 @@ from detection.baseline.held import progress as progress_of
 from detection.baseline.kinds import KINDS
 from detection.baseline.normality import BaselineError, Normality
 from detection.captures import learn as learn_capture
-from detection.inbox import Inbox, InboxError
+from detection.inbox import Inbox, InboxError, fits
 from sensor._core import CaptureError
 from sensor.terminal import CommandError, progress, warn
 
@@ -213,9 +213,11 @@ def accept(data: Path, name: str, server: str, client: str, kind: str, point: st
     """Take as normal what was told as new or set apart as rare."""
     if not server and not client:
         raise CommandError("what shall be normal? Give --server, --client or both.")
+    if len(point) > TEXT:
+        raise CommandError(f"--point has {len(point)} characters: give the point as it was told, of at most {TEXT}")
     _decide(
         data,
-        Decision("accept", name, reason[:TEXT], server=_address(server), client=_address(client), kind=kind, point=point[:TEXT]),
+        Decision("accept", name, reason[:TEXT], server=_address(server), client=_address(client), kind=kind, point=point),
     )
 
 
@@ -241,6 +243,10 @@ def _address(text: str) -> str:
 
 
 def _decide(data: Path, decision: Decision) -> None:
+    if not fits(decision):
+        raise CommandError(
+            f"detection would not read this decision: give names of at most {TEXT} characters, and fewer addresses"
+        )
     try:
         Inbox(data).put(decision)
     except InboxError as error:

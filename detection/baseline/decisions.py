@@ -24,8 +24,8 @@ Choice = Literal["propose", "approve", "relearn", "merge", "accept"]
 
 CHOICES: Final[tuple[Choice, ...]] = ("propose", "approve", "relearn", "merge", "accept")
 
-TEXT: Final = 256
-"""Most characters of a text in a decision."""
+TEXT: Final = 1_024
+"""Most characters of a text in a decision: as long as the longest point that is recorded, a node identifier."""
 
 RELEARN_HOURS: Final = 24
 """How long is learned anew after a planned change, unless another time is given."""

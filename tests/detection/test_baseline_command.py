@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, WriteSingleRegisterRequest
 
 from api.cli import icsight
+from detection.baseline.decisions import TEXT, Decision
 from detection.baseline.normality import BaselineError, Normality
+from detection.inbox import Inbox
 from tests.rules.wire import HMI, INTRUDER, PLC, Capture
 
 if TYPE_CHECKING:
@@ -149,3 +151,20 @@ def test_models_that_cannot_be_read_are_one_line(quiet: Path, learned: Path) -> 
 def test_two_ways_of_saying_what_is_normal_are_refused(quiet: Path, learned: Path) -> None:
     outcome = CliRunner().invoke(icsight, ["detect", str(quiet), "--baseline", str(learned), "--learn", str(quiet)])
     assert outcome.exit_code == 2
+
+
+def test_a_decision_that_detection_would_not_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    stranger = "10.0.0.66"
+    wrong = {
+        ("accept", "--client", stranger, "--point", "x" * (TEXT + 1), "--by", "lin"): "--point has 1025 characters",
+        ("accept", "--client", stranger, "--by", "l" * (TEXT + 1)): "names of at most 1024",
+    }
+    for (command, *options), line in wrong.items():
+        outcome = CliRunner().invoke(icsight, ["baseline", command, str(tmp_path), *options])
+        assert (outcome.exit_code, len(outcome.stderr.splitlines())) == (2, 1), outcome.output
+        assert line in outcome.stderr
+    assert Inbox(tmp_path).waiting() == []
+    said("baseline", "accept", tmp_path, "--client", stranger, "--point", "x" * TEXT, "--by", "lin")
+    ((_, decision),) = Inbox(tmp_path).waiting()
+    assert isinstance(decision, Decision)
+    assert decision.point == "x" * TEXT
