@@ -72,7 +72,8 @@ class Change:
 def held(of_file: Sequence[Exemption], changes: Sequence[Change]) -> tuple[Exemption, ...]:
     """The exceptions that hold: those of the site's file, then those that people made and have not withdrawn.
 
-    Where both hands made one of the same name the file's holds. Of more than `EXCEPTIONS` the oldest that people made go.
+    Where both hands made one of the same name the file's holds. Of more than `EXCEPTIONS` that people made those go first that
+    had ended when the latest was decided, then the oldest: what has ended takes no room from what holds.
     """
     named = {each.name for each in of_file}
     made: dict[str, Exemption] = {}
@@ -81,4 +82,13 @@ def held(of_file: Sequence[Exemption], changes: Sequence[Change]) -> tuple[Exemp
         if change.exemption is not None:
             made[change.name] = change.exemption
     kept = [each for name, each in made.items() if name not in named]
-    return (*of_file, *kept[max(0, len(kept) + len(of_file) - EXCEPTIONS) :])
+    room = max(0, EXCEPTIONS - len(of_file))
+    if len(kept) > room:
+        # Decided by the changes alone, so that whoever detects anew keeps the same.
+        latest = max(change.at for change in changes)
+        lasting = {each.name for each in kept if each.span[1] > latest}
+        spare = max(0, room - len(lasting))
+        ended = [each.name for each in kept if each.name not in lasting]
+        stay = lasting.union(ended[max(0, len(ended) - spare) :])
+        kept = [each for each in kept if each.name in stay]
+    return (*of_file, *kept[max(0, len(kept) - room) :])

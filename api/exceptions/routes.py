@@ -72,7 +72,7 @@ def make(body: ExceptionInput, caller: Operator, response: Response, provided: P
     return _decided(stored.name, response, provided)
 
 
-@router.put("/{name}", responses=problems(*_CHANGE, "exception_hides_more"))
+@router.put("/{name}", responses=problems(*_CHANGE, "exception_hides_more", "exceptions_full"))
 def change(
     name: ExceptionName, body: Decided, caller: Operator, response: Response, provided: Provided, if_match: IfMatch = None
 ) -> ExceptionOutput:

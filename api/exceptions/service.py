@@ -77,9 +77,7 @@ def make(session: Session, made: Exemption, actor: Actor, alert_id: str | None =
     stored = session.get(SiteException, made.name)
     if made.name in {each.name for each in of_file} or (stored is not None and _holds(stored)):
         raise Problem("exception_taken", name=made.name)
-    standing = sum(_holds(each) for each in session.scalars(sa.select(SiteException)))
-    if standing + len(of_file) >= EXCEPTIONS:
-        raise Problem("exceptions_full", most=EXCEPTIONS)
+    _check_room(session)
     if stored is None:
         stored = SiteException(name=made.name, version=0)
         session.add(stored)
@@ -88,9 +86,14 @@ def make(session: Session, made: Exemption, actor: Actor, alert_id: str | None =
 
 
 def change(session: Session, stored: SiteException, changed: Exemption, actor: Actor) -> SiteException:
-    """Put another scope, reason or end in the place of an exception's. Raises Problem `exception_withdrawn`."""
+    """Put another scope, reason or end in the place of an exception's.
+
+    Raises Problem `exception_withdrawn`; `exceptions_full` where one that has ended would hold again and there are too many.
+    """
     if stored.withdrawn:
         raise Problem("exception_withdrawn", name=stored.name)
+    if not _holds(stored):
+        _check_room(session)
     return _change(session, stored, changed, actor, ("exception.change", {"before": stored.content}))
 
 
@@ -122,6 +125,13 @@ def hidden_now(session: Session) -> dict[str, int]:
         sa.select(Alert.exception, sa.func.count()).where(Alert.exception.is_not(None)).group_by(Alert.exception)
     )
     return {str(name): int(count) for name, count in rows}
+
+
+def _check_room(session: Session) -> None:
+    """Whether one more exception can hold. Raises Problem `exceptions_full`."""
+    standing = sum(_holds(each) for each in session.scalars(sa.select(SiteException)))
+    if standing + len(site.in_force(session).exceptions) >= EXCEPTIONS:
+        raise Problem("exceptions_full", most=EXCEPTIONS)
 
 
 def _holds(stored: SiteException) -> bool:

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -246,6 +247,19 @@ def test_more_exceptions_than_a_site_has_room_for_let_the_oldest_of_people_go() 
     kept = held((of_file,), made)
     assert len(kept) == EXCEPTIONS
     assert [each.name for each in kept[:2]] == ["file", "e3"]
+
+
+def test_exceptions_that_have_ended_take_no_room_from_those_that_hold() -> None:
+    lasting = [excepted(f"e{number}") for number in range(EXCEPTIONS - 1)]
+    ended = [excepted(f"over{number}", end="2020-01-01T00:00:00Z") for number in range(3)]
+    names = [each.name for each in held((), [*lasting, *ended, excepted("latest")])]
+    assert names == [*(f"e{number}" for number in range(EXCEPTIONS - 1)), "latest"]
+    # Those that ended go one by one, the oldest first, and only where there is no room.
+    assert [each.name for each in held((), [*lasting[1:], *ended[:2]])][-2:] == ["over0", "over1"]
+    assert [each.name for each in held((), [*lasting, *ended])][-2:] == [f"e{EXCEPTIONS - 2}", "over2"]
+    # An exception that the latest decision comes before has not ended for it, whatever the clock says.
+    early = [replace(each, at=0) for each in [*ended, *lasting]]
+    assert held((), early)[0].name == "over2"
 
 
 def test_a_version_of_the_rules_is_the_same_after_its_way_down(tmp_path: Path) -> None:
