@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from api.alerts.models import Alert
-from api.alerts.tuning import Hidden, hidden_by, last_days, proposals, seen
+from api.alerts.tuning import LOOKED_AT, TRUE, Hidden, Seen, hidden_by, last_days, proposals, seen
 from api.problems import Problem
 from detection.baseline.decisions import Decision
 from detection.baseline.kinds import IMPLIED
@@ -42,16 +42,18 @@ def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptan
 
 
 def _told(session: Session, accepted: Decision) -> Hidden:
-    """Deviations of the last 30 days that would have been no deviations, had this been normal."""
+    """Deviations of the last 30 days that would have been no deviations, had this been normal, and those ever closed as right."""
     since, _ = last_days(session)
     hosts = [(Alert.client_ip, accepted.client), (Alert.server_ip, accepted.server)]
     named = [column == address for column, address in hosts if address]
     kinds = {accepted.kind, *(() if accepted.point else IMPLIED.get(accepted.kind, ()))}
-    found = [
-        each
-        for each in seen(session, Alert.first_seen >= since, *named)
-        if (fact := each.body.get("accept")) is not None
-        and (not accepted.kind or fact["kind"] in kinds)
-        and accepted.point in {"", fact["point"]}
-    ]
-    return Hidden(tuple(found))
+
+    def meant(alert: Seen) -> bool:
+        fact = alert.body.get("accept")
+        if fact is None or (accepted.kind and fact["kind"] not in kinds):
+            return False
+        return accepted.point in {"", fact["point"]}
+
+    recent = seen(session, Alert.first_seen >= since, *named)
+    right = [each for each in seen(session, Alert.triage_disposition.in_(TRUE), *named) if meant(each)]
+    return Hidden(tuple(each for each in recent if meant(each)), len(right), len(recent) == LOOKED_AT)

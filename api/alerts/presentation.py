@@ -76,10 +76,11 @@ def proposal(exemption: Exemption, hidden: Sequence[Seen]) -> ProposedException:
 def accepted(found: Acceptance) -> AcceptanceOutput:
     """What accepting an alert would mean."""
     meant, hides = found.meant, found.hides.alerts
+    shown = {**_hidden(hides), "right": found.hides.right, "limited": found.hides.limited}
     if isinstance(meant, Exemption):
-        return AcceptanceOutput.model_validate({"exception": proposal(meant, hides), **_hidden(hides)})
+        return AcceptanceOutput.model_validate({"exception": proposal(meant, hides), **shown})
     fact = {name: getattr(meant, name) for name in ("kind", "client", "server", "point")}
-    return AcceptanceOutput.model_validate({"fact": fact, **_hidden(hides)})
+    return AcceptanceOutput.model_validate({"fact": fact, **shown})
 
 
 def _hidden(alerts: Sequence[Seen]) -> dict[str, Any]:

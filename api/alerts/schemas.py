@@ -210,6 +210,10 @@ class AcceptanceOutput(BaseModel):
     """How many of them nobody has closed."""
     alerts: list[str] = Field(examples=[["9c1f0e6a52d14f0b"]])
     """Ids of the latest 20 of them."""
+    right: int = Field(examples=[0])
+    """How many of those that were ever closed as right it covers: what was an attack would be told no more."""
+    limited: bool = Field(default=False, examples=[False])
+    """Whether there were more alerts than are looked at."""
 
 
 class AcceptInput(BaseModel):

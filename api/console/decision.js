@@ -73,6 +73,8 @@ export async function accept(alert, etag) {
     fields: [
       h("p", {}, meant),
       h("p", { class: "preview" }, t("accept.hides", { count: number(shown.hides), undecided: number(shown.undecided) })),
+      shown.right ? h("p", { class: "problem" }, t("except.preview.right", { count: number(shown.right) })) : null,
+      shown.limited ? h("p", { class: "hint" }, t("except.preview.limited")) : null,
       labelled(t("action.reason"), note),
     ],
     confirm: t("action.accept"),

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.decisions import service as decisions
+from api.decisions.models import Decision as Stored
+from api.exceptions import service
 from api.site import service as sites
 from api.times import now
-from detection.baseline.decisions import Decision
+from detection.baseline.decisions import TEXT, Decision
 from detection.exceptions import Change
 from detection.inbox import Inbox
 from detection.site import Site
@@ -104,6 +106,23 @@ def test_a_change_must_be_made_on_what_the_exception_is_now(system_running: Runn
     assert actions == ["exception.make", "exception.withdraw", "exception.change", "exception.make"]
 
 
+def test_an_exception_that_has_ended_holds_again_only_where_there_is_room(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "EXCEPTIONS", 1)
+    client = system_running.signed_in(name="lin")
+    tag = client.post("/api/exceptions", json=MADE).headers["ETag"]
+    with system_running.services.database.write() as session:
+        stored = service.get(session, "known")
+        stored.content = {**stored.content, "end": "2020-01-01T00:00:00Z"}
+    other = client.post("/api/exceptions", json={**MADE, "name": "other"})
+    assert other.status_code == 201, "what has ended makes room"
+    again = client.put("/api/exceptions/known", json={**SCOPE, "reason": "again", "seen": 3}, headers={"If-Match": tag})
+    assert (again.status_code, again.json()["code"]) == (409, "exceptions_full")
+    held = {"If-Match": other.headers["ETag"]}
+    assert client.put("/api/exceptions/other", json={**SCOPE, "reason": "x", "seen": 3}, headers=held).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
@@ -180,8 +199,8 @@ def accept(client: httpx.Client, number: int, seen: int) -> httpx.Response:
 
 def deviation(number: int, kind: str = "writer", **changes: Any) -> Any:
     fact = {"kind": kind, "client": "10.0.0.5", "server": "10.0.1.1", "point": ""}
-    body = {**upsert(number).body, "accept": fact}
-    return upsert(number, first_seen=now() - number, client_ip="10.0.0.5", rule=f"new_{kind}", body=body, **changes)
+    changes.setdefault("body", {**upsert(number).body, "accept": fact})
+    return upsert(number, first_seen=now() - number, client_ip="10.0.0.5", rule=f"new_{kind}", **changes)
 
 
 def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Running) -> None:
@@ -190,6 +209,11 @@ def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Runn
     shown = client.get(f"/api/alerts/{1:032x}/acceptance").json()
     assert shown["fact"] == {"kind": "writer", "client": "10.0.0.5", "server": "10.0.1.1", "point": ""}
     assert (shown["hides"], shown["exception"]) == (2, None), "what is weightier stays told"
+    assert (shown["right"], shown["limited"]) == (0, False)
+    assert decide(client, 3, "close", {"disposition": "true_positive_impact", "note": "x"}).status_code == 200
+    assert client.get(f"/api/alerts/{1:032x}/acceptance").json()["right"] == 0, "what is weightier stays told"
+    assert decide(client, 2, "close", {"disposition": "true_positive_no_impact", "note": "x"}).status_code == 200
+    assert client.get(f"/api/alerts/{1:032x}/acceptance").json()["right"] == 1
     assert accept(client, 1, seen=1).json()["code"] == "exception_hides_more"
     answer = accept(client, 1, seen=2)
     assert (answer.status_code, answer.json()["triage"]["state"]) == (200, "new")
@@ -202,6 +226,37 @@ def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Runn
     assert {action for action, *_ in audited(system_running)} >= {"alert.accept", "baseline.accept"}
     made = client.get("/api/baseline/decisions").json()
     assert [(each["choice"], each["waiting"]) for each in made] == [("accept", True)]
+
+
+def test_a_point_as_long_as_a_node_identifier_is_accepted_and_what_detection_would_not_read_is_refused(
+    system_running: Running,
+) -> None:
+    points = "ns=2;s=".ljust(TEXT, "x"), "ns=2;s=".ljust(TEXT + 1, "x")
+    body = {**upsert(1).body}
+    fact = {"kind": "writer", "client": "10.0.0.5", "server": "10.0.1.1"}
+    told = [deviation(number, body={**body, "accept": {**fact, "point": point}}) for number, point in enumerate(points, 1)]
+    system_running.alerts(*told)
+    client = system_running.signed_in(name="lin")
+    refused = accept(client, 2, seen=1)
+    assert (refused.status_code, refused.json()["code"]) == (422, "decision_unfit"), refused.text
+    assert (sent(system_running), client.get("/api/baseline/decisions").json()) == ([], [])
+    assert [entry["kind"] for entry in client.get(f"/api/alerts/{2:032x}/history").json()] == ["raised"]
+    assert accept(client, 1, seen=1).status_code == 200
+    (decision,) = sent(system_running)
+    assert isinstance(decision, Decision)
+    assert decision.point == points[0]
+    (made,) = client.get("/api/baseline/decisions").json()
+    assert made["about"]["point"] == points[0]
+
+
+def test_a_stored_decision_that_cannot_be_read_is_listed_and_not_said_to_be_sent(system_running: Running) -> None:
+    client = system_running.signed_in(name="lin")
+    with system_running.services.database.write() as session:
+        session.add(Stored(id="0" * 16, at=now(), by="lin", choice="accept", content="{}", sent_at=None))
+    assert client.post("/api/exceptions", json=MADE).status_code == 201
+    assert [entry.choice for entry in sent(system_running)] == ["except"], "what can be read is not held up"
+    (made,) = client.get("/api/baseline/decisions").json()
+    assert (made["by"], made["choice"], made["about"], made["waiting"]) == ("lin", "accept", {}, True)
 
 
 def test_accepting_any_other_alert_makes_the_narrowest_exception_without_an_end(system_running: Running) -> None:
