@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,12 @@ from api.capture import PART as CAPTURE
 from api.capture import Capture
 from api.decisions import service as decisions
 from api.evidence.pins import Pins
+from api.exceptions import service as exceptions
 from api.parts import Parts
 from api.site import service as site_versions
 from api.status import Gap
 from collector.dead_letters import DeadLetters
+from collector.stream import Position
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
 
     from api.services import Services
     from collector.stream import Gap as StreamGap
-    from collector.stream import Position
     from detection.site import Site
     from detection.site_file import SiteFile
     from sensor.recorder import Listening
@@ -57,6 +59,9 @@ Facts = tuple["Site", "SiteFile | None"]
 ALERTS: Final = "alerts"
 
 PINS: Final = "pins"
+
+RETRY_SECONDS: Final = 10.0
+"""How long until a decision is left for detection again that could not be left."""
 
 STOP_SECONDS: Final = 2.5
 """How long the parts get to end; each leaves a consistent state at any moment, so that none is waited for longer."""
@@ -86,6 +91,9 @@ class Embedded:
         )
         downwards = LocalStream(folder / CONTROL, spools[2])
         control = Control(downwards, Inbox(folder))
+        self._control = control
+        self._followed = Position()
+        self._retried = 0.0
         pipeline, rules, site_file = detectors
         shards = len(os.sched_getaffinity(0))
         self._worker = Worker(
@@ -152,12 +160,16 @@ class Embedded:
         return self._parts.stop(STOP_SECONDS)
 
     def _take_over(self) -> None:
-        """Write down what detection has taken up: decisions of commands, and a new version of the site's file, which is told."""
+        """Write down what detection has taken up: decisions not known here, and a new version of the site's file, told."""
         taken = self._worker.decisions
         if len(taken) != self._adopted:
             with self._services.database.write() as session:
                 baseline.adopt(session, taken)
             self._adopted = len(taken)
+        changes, self._followed = self._control.changes_since(self._followed)
+        if changes:
+            with self._services.database.write() as session:
+                exceptions.adopt(session, changes, decisions.waiting(session, self._services))
         facts = self._worker.facts
         if facts is self._facts:
             return
@@ -169,6 +181,9 @@ class Embedded:
 
     def _observe(self) -> None:
         self._take_over()
+        if time.monotonic() - self._retried >= RETRY_SECONDS:
+            self._retried = time.monotonic()
+            decisions.retry(self._services)
         status, metrics = self._services.status, self._services.metrics
         self._capture.observe()
         end = self._records.end()

@@ -115,6 +115,18 @@ class Control:
         rows = self._rows(EXCEPTION)
         return [Decided(Change.from_json(row["content"]), Position.from_json(row["position"])) for row in rows]
 
+    def changes_since(self, start: Position) -> tuple[list[Change], Position]:
+        """The decisions about exceptions written down from a place of this stream on, and the place behind them.
+
+        Raises StreamError.
+        """
+        found: list[Change] = []
+        with self._stream.subscribe(f"{SENSOR}-reader", start) as consumer:
+            while deliveries := consumer.poll(0):
+                rows = [row for delivery in deliveries for row in rows_of(delivery.data)]
+                found += [Change.from_json(row["content"]) for row in rows if row["kind"] == EXCEPTION]
+            return found, consumer.position
+
     def decide(self, decided: Decided[D]) -> None:
         """Write down that a decision holds from a place on; durable on return. Raises StreamError."""
         kind = EXCEPTION if isinstance(decided.decision, Change) else NORMAL

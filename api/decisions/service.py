@@ -65,6 +65,14 @@ def send(services: Services) -> None:
             stored.sent_at = now()
 
 
+def retry(services: Services) -> None:
+    """Leave for detection what could not be left before, where there is such and it can be read."""
+    with services.database.read() as session:
+        unsent = session.scalars(sa.select(Decision.content).where(Decision.sent_at.is_(None))).all()
+    if any(parse(content) is not None for content in unsent):
+        send(services)
+
+
 def waiting(session: Session, services: Services) -> set[str]:
     """Identities of the decisions that detection has not taken up."""
     unsent = session.scalars(sa.select(Decision.id).where(Decision.sent_at.is_(None)))

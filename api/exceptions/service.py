@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from api.alerts.models import Alert
 from api.alerts.tuning import Hidden, hidden_by
 from api.audit import service as audit
+from api.baseline.service import COMMAND
 from api.decisions import service as decisions
 from api.exceptions.models import SiteException
 from api.problems import Problem
@@ -21,10 +22,15 @@ from detection.exceptions import Change
 from detection.tuning import EXCEPTIONS, Exemption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
     from api.exceptions.schemas import Decided, ExceptionInput, Scope
+
+ACTIONS: Final[Mapping[str, str]] = {"except": "make", "withdraw": "withdraw"}
+"""What the audit trail calls a decision that was not taken here."""
 
 TRIED: Final = "preview"
 """Name, reason and person of an exception that is only looked at."""
@@ -105,6 +111,41 @@ def withdraw(session: Session, stored: SiteException, actor: Actor, reason: str)
     return _decide(
         session, stored, Change("withdraw", stored.name, actor.name), actor, ("exception.withdraw", {"reason": reason})
     )
+
+
+def adopt(session: Session, taken: Sequence[Change], waiting: set[str]) -> None:
+    """Write down what detection has taken up and is not known here: left by hand, or taken before the database was restored.
+
+    Args:
+        session: the session.
+        taken: decisions that were taken up, in order.
+        waiting: identities of the decisions that detection has not taken up: they come after, and are left as they are.
+    """
+    new = {change.id: change for change in decisions.unknown(session, taken)}
+    for change in new.values():
+        said = None if change.exemption is None else change.exemption.model_dump(mode="json", exclude_defaults=True)
+        decisions.leave(session, change, taken=True)
+        actor = audit.Actor(change.by[:64], COMMAND)
+        audit.record(
+            session, actor, f"exception.{ACTIONS[change.choice]}", change.name, {} if said is None else {"exception": said}
+        )
+    # What was decided last of a name is what holds.
+    for name, change in {change.name: change for change in taken}.items():
+        stored = session.get(SiteException, name)
+        if stored is not None and (stored.decision == change.id or stored.decision in waiting):
+            continue
+        if change.exemption is not None:
+            content = change.exemption.model_dump(mode="json", exclude_defaults=True)
+            if stored is None:
+                stored = SiteException(name=name, version=0)
+                session.add(stored)
+            stored.content = content
+        if stored is None:
+            continue
+        stored.withdrawn = change.exemption is None
+        stored.version += 1
+        stored.changed_by, stored.changed_at, stored.decision = change.by[:64], change.at, change.id
+    session.flush()
 
 
 def given(decided: Decided, name: str, by: str) -> Exemption:

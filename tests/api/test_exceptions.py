@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api import system
 from api.decisions import service as decisions
 from api.decisions.models import Decision as Stored
+from api.embedded import embedded
 from api.exceptions import service
+from api.settings import Settings
 from api.site import service as sites
 from api.times import now
 from detection.baseline.decisions import TEXT, Decision
@@ -19,6 +23,7 @@ from detection.site import Site
 from detection.tuning import Exemption
 from tests.api.alerts import upsert
 from tests.api.test_alerts import decide, hidden
+from tests.api.test_metrics import CAPTURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,6 +193,79 @@ def test_a_decision_that_could_not_be_left_is_left_later_and_once(
     path.unlink()
     decisions.send(system_running.services)
     assert sent(system_running) == []
+
+
+def test_what_holds_in_detection_and_is_not_known_here_is_listed_and_in_the_audit_trail(
+    system_running: Running,
+) -> None:
+    """Left in the folder by who may write there, or taken before the database was restored."""
+    client = system_running.signed_in(name="lin")
+    assert client.post("/api/exceptions", json=MADE).status_code == 201
+    (own,) = sent(system_running)
+    assert isinstance(own, Change)
+    fields = {**SCOPE, "name": "other", "reason": "by hand", "by": "wu"}
+    made = Change("except", "other", "wu", Exemption.model_validate(fields))
+    unseen = Change("withdraw", "unseen", "wu")
+    services = system_running.services
+
+    def adopt(*taken: Change) -> dict[str, tuple[str, int]]:
+        with services.database.write() as session:
+            service.adopt(session, taken, decisions.waiting(session, services))
+        return {each["name"]: (each["state"], each["version"]) for each in client.get("/api/exceptions").json()}
+
+    for _ in range(2):
+        assert adopt(made, unseen) == {"known": ("waiting", 1), "other": ("in_force", 1)}
+    assert adopt(Change("withdraw", "known", "wu"))["known"] == ("waiting", 1), "what waits comes after"
+    for path, _ in Inbox(services.settings.data).waiting():
+        path.unlink()
+    assert adopt(own)["known"] == ("in_force", 1)
+    assert adopt(own, Change("withdraw", "known", "wu"))["known"] == ("withdrawn", 2)
+    told = [entry for entry in audited(system_running) if entry[0].startswith("exception")]
+    assert sorted(told) == sorted(
+        [
+            ("exception.make", "lin", "known"),
+            ("exception.make", "wu", "other"),
+            ("exception.withdraw", "wu", "unseen"),
+            *[("exception.withdraw", "wu", "known")] * 2,
+        ]
+    )
+
+
+def test_a_running_system_adopts_exceptions_and_leaves_again_what_could_not_be_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.embedded.RETRY_SECONDS", 0.0)
+    data = tmp_path / "data"
+    fields = {**SCOPE, "name": "other", "reason": "by hand", "by": "wu"}
+    by_hand = Change("except", "other", "wu", Exemption.model_validate(fields))
+    later = Change("except", "later", "wu", Exemption.model_validate({**fields, "name": "later"}))
+    with (
+        system.opened(Settings(data=data, port=0)) as services,
+        embedded(services, str(CAPTURE), (Site(), None), ()) as parts,
+    ):
+        Inbox(data).put(by_hand)
+        folder = data / "decisions"
+        parts.start()
+        while not parts.done():
+            parts.wait(0.05)
+        with services.database.read() as session:
+            stored = service.get(session, "other")
+            assert (stored.changed_by, stored.decision) == ("wu", by_hand.id)
+        with services.database.write() as session:
+            decisions.leave(session, later)
+        with services.database.read() as session:
+            assert decisions.waiting(session, services) == {later.id}
+        deadline = time.monotonic() + 60
+        left = False
+        while not left and time.monotonic() < deadline:
+            parts.wait(0.05)
+            with services.database.read() as session:
+                left = later.id not in decisions.waiting(session, services)
+        assert (left, [*folder.glob("*.json")]) == (True, [])
+        parts.wait(0.05)
+        with services.database.read() as session:
+            assert service.get(session, "later").decision == later.id
+        assert parts.stop() == []
 
 
 def accept(client: httpx.Client, number: int, seen: int) -> httpx.Response:
