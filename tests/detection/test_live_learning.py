@@ -325,6 +325,19 @@ def test_a_decision_holds_from_its_own_place_on_also_in_a_replay(tmp_path: Path)
     assert detected(tmp_path, "again", CHECKPOINT_FILE.with_name("again.json")) == alerts
 
 
+def test_what_was_rare_while_learning_is_not_accepted_as_a_fact_of_every_kind(tmp_path: Path) -> None:
+    """The alert sums what was rare: accepting it as it is named would take all that is between two hosts as normal."""
+    records = sorted([*steady(10), *sweep(1.5)], key=lambda record: record["ts"])
+    spooled(tmp_path, records, [*range(90, len(records), 90)])
+    detected(tmp_path)
+    with LocalStream(tmp_path / "alerts").subscribe("test") as consumer:
+        told = [alert for delivery in consumer.poll(0) for alert in decode_alerts(delivery.data)]
+    found = [alert for alert in told if alert.rule == "rare_act_while_learning"]
+    assert found
+    assert [alert.body["accept"] for alert in found] == [None] * len(found)
+    assert {alert.client_ip for alert in found} == {"10.0.0.66"}
+
+
 def test_a_file_that_is_no_decision_is_removed_and_changes_nothing(tmp_path: Path) -> None:
     spooled(tmp_path, polls(0, 1, every=300), [5])
     inbox = Inbox(tmp_path)
