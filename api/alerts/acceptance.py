@@ -29,7 +29,8 @@ class Acceptance:
 def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptance:
     """What accepting an alert would mean. Raises Problem `acceptance_none` where one that was right cannot be told from it."""
     fact = cast("Mapping[str, str] | None", alert.body.get("accept"))
-    if fact is not None:
+    # Alerts stored before may name no kind, which would mean all.
+    if fact is not None and fact["kind"]:
         named = {"server": fact["server"], "client": fact["client"], "kind": fact["kind"], "point": fact["point"]}
         decision = replace(Decision("accept", by, reason), **named)
         return Acceptance(decision, _told(session, decision))

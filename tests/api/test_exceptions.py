@@ -306,6 +306,12 @@ def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Runn
     assert [(each["choice"], each["waiting"]) for each in made] == [("accept", True)]
 
 
+def test_a_stored_alert_that_names_no_kind_of_facts_is_not_accepted_as_all_of_them(system_running: Running) -> None:
+    system_running.alerts(deviation(1, ""))
+    shown = system_running.signed_in().get(f"/api/alerts/{1:032x}/acceptance").json()
+    assert (shown["fact"], shown["exception"]["clients"]) == (None, ["10.0.0.5"])
+
+
 def test_a_point_as_long_as_a_node_identifier_is_accepted_and_what_detection_would_not_read_is_refused(
     system_running: Running,
 ) -> None:
