@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from detection.alerts import Alert
-    from detection.control import Control
+    from detection.control import Control, Held
     from detection.exceptions import Change
     from detection.inbox import Entry
     from detection.ruleset import RuleFiles, Ruleset
@@ -49,23 +49,25 @@ class InForce:
 
     Args:
         pipeline: the detectors, with the facts and the rules that are to hold for what comes.
-        position: the place that detection stands at.
+        places: the place that detection stands at, and that up to which it may have looked at records before a crash: a version
+            that is new holds from there on; the first of all from where detection stands.
         control: where versions and decisions are written down; without it the pipeline's own hold throughout.
         rules: where the rules come from; None: they never change.
         site_file: where the facts come from, likewise.
     """
 
     def __init__(
-        self, pipeline: Pipeline, position: Position, control: Control | None, rules: LiveRules | None, site_file: SiteFile | None
-    ) -> None:
+        self, pipeline: Pipeline, places: tuple[Position, Position], control: Control | None, rules: LiveRules | None,
+        site_file: SiteFile | None,
+    ) -> None:  # fmt: skip
         self.reloads = 0
         """Versions that were taken over since."""
         self._pipeline = pipeline
         self._control = control
         self._live = rules
         self._site_file = site_file
-        self._sites = [] if control is None else self._scheduled(control, position)
-        self._rules = [] if control is None or rules is None else self._scheduled_rules(control, rules, position)
+        self._sites = [] if control is None else self._scheduled(control, *places)
+        self._rules = [] if control is None or rules is None else self._scheduled_rules(control, rules, *places)
         version = self._rules[-1].rules.version if self._rules else ""
         self._pipelines = {(pipeline.site.version, version): pipeline}
         self._excepted: dict[tuple[str, str, int], Pipeline] = {}
@@ -119,21 +121,19 @@ class InForce:
             told += self._reload_site(self._control, self._site_file, reached)
         return told
 
-    def _scheduled(self, control: Control, position: Position) -> list[Effective]:
+    def _scheduled(self, control: Control, position: Position, end: Position) -> list[Effective]:
         """The versions of the site's facts; the pipeline's own is written down where it is new."""
         schedule = control.sites()
-        last = schedule[-1] if schedule else Effective(Site(), Position())
-        if not schedule or last.site.version != self._pipeline.site.version:
-            schedule.append(Effective(self._pipeline.site, later(position, last.position)))
+        if not schedule or schedule[-1].site.version != self._pipeline.site.version:
+            schedule.append(Effective(self._pipeline.site, _from(schedule, position, end)))
             control.publish(schedule[-1])
         return schedule
 
-    def _scheduled_rules(self, control: Control, live: LiveRules, position: Position) -> list[EffectiveRules]:
+    def _scheduled_rules(self, control: Control, live: LiveRules, position: Position, end: Position) -> list[EffectiveRules]:
         """The versions of the rules; the pipeline's own is written down where it is new."""
         schedule = control.rulesets()
         if not schedule or schedule[-1].rules.version != live.ruleset.version:
-            before = schedule[-1].position if schedule else Position()
-            schedule.append(EffectiveRules(live.ruleset, later(position, before)))
+            schedule.append(EffectiveRules(live.ruleset, _from(schedule, position, end)))
             control.publish_rules(schedule[-1], self._pipeline.site.site)
         return schedule
 
@@ -196,6 +196,11 @@ class InForce:
             _append(control, self._decided, decision, reached)
         else:
             _append(control, self._changed, decision, reached)
+
+
+def _from(schedule: Sequence[Held], position: Position, end: Position) -> Position:
+    """The place from which a version holds that is new at a start."""
+    return later(later(position, end), schedule[-1].position) if schedule else position
 
 
 def _append(control: Control, decided: list[Decided[D]], decision: D, reached: Mapping[str, int]) -> None:

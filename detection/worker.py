@@ -169,6 +169,8 @@ class Checkpoint:
     """Epoch of the alerts."""
     order: Mapping[str, Any]
     """What is remembered of the order of records: clocks of runs, and what was told of them."""
+    ended: bool
+    """Whether it was written at an orderly end at which nothing waited: then nothing behind it was looked at."""
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
@@ -184,7 +186,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
             raise CheckpointError(f"{file}: of another version; move it away to detect anew from the records")
         position, state = Position.from_json(content["position"]), State.from_json(content["state"])
         Merge[_Cut].from_json(0, content["order"])
-        return Checkpoint(position, state, str(content["epoch"]), content["order"])
+        return Checkpoint(position, state, str(content["epoch"]), content["order"], content.get("ended") is True)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: damaged ({error}); move it away to detect anew from the records") from error
 
@@ -227,13 +229,14 @@ class Worker:
         self._saved = 0.0
         self._save_seconds = 0.0
         self._dirty = False
-        if not checkpoint.exists():
-            # The epoch of the alerts is durable before the first of them.
+        if before.ended or not checkpoint.exists():
+            # The epoch of the alerts, and that no orderly end came after them, is durable before the first of them.
             self._save()
-        self._in_force = InForce(pipeline, self._position, control, rules, site_file)
-        self._reached = dict(self._position.offsets)
         # What lies before may have been worked on before a crash, and must come out as it did then.
-        self._repeated = records.end().offsets
+        end = self._position if before.ended else records.end()
+        self._repeated = end.offsets
+        self._in_force = InForce(pipeline, (self._position, end), control, rules, site_file)
+        self._reached = dict(self._position.offsets)
         self._done: list[_Cut] = []
         self._looked = time.monotonic()
         if rules is not None:
@@ -261,7 +264,7 @@ class Worker:
 
     def _look_at_files(self) -> None:
         """Take rules and facts over whose files have changed, from the place on that is reached."""
-        if time.monotonic() - self._looked < RELOAD_SECONDS:
+        if self._is_repeating() or time.monotonic() - self._looked < RELOAD_SECONDS:
             return
         self._looked = time.monotonic()
         self._publish(self._in_force.look_at_files(self._reached))
@@ -278,9 +281,7 @@ class Worker:
                 if self._dirty and self._is_due(idle=not worked):
                     self._save()
                     consumer.commit(self._position)
-            if self._dirty:
-                self._save()
-                consumer.commit(self._position)
+            self._end(consumer)
 
     def drain(self) -> None:
         """Work off all that is in the stream now, and write the checkpoint."""
@@ -289,8 +290,12 @@ class Worker:
                 pass
             self._let_through(consumer.position)
             self._take_up()
-            self._save()
-            consumer.commit(self._position)
+            self._end(consumer)
+
+    def _end(self, consumer: Consumer) -> None:
+        """Write the last checkpoint of an orderly end."""
+        self._save(ended=not self._cuts and not self._merge.waiting)
+        consumer.commit(self._position)
 
     def _is_due(self, *, idle: bool) -> bool:
         """Whether a checkpoint shall be written now: at once when there is nothing to do, but never most of the time."""
@@ -304,6 +309,8 @@ class Worker:
             deliveries = consumer.poll(timeout_seconds)
         except DamagedBatch as damage:
             self.counters.damaged += 1
+            for partition, offset in damage.position.offsets.items():
+                self._reach(partition, offset)
             if damage.header is not None:
                 self._take(damage.header, None, self._offset_before(damage.position))
                 self._detect()
@@ -311,7 +318,7 @@ class Worker:
             return True
         for delivery in deliveries:
             partition, offset = delivery.offset
-            self._reached[partition] = max(self._reached.get(partition, 0), offset + 1)
+            self._reach(partition, offset + 1)
             self.counters.gaps += delivery.gap is not None
             try:
                 batch = decode(delivery.header, delivery.data)
@@ -335,8 +342,16 @@ class Worker:
 
     def _take_up(self) -> None:
         """Write down from which place the decisions hold that people took since: from the next batch on."""
-        if all(self._reached.get(partition, 0) >= offset for partition, offset in self._repeated.items()):
+        if not self._is_repeating():
             self._in_force.take_up(self._reached)
+
+    def _is_repeating(self) -> bool:
+        """Whether what comes next may have been looked at before a crash, and its alerts be told: nothing new holds there."""
+        return any(self._reached.get(partition, 0) < offset for partition, offset in self._repeated.items())
+
+    def _reach(self, partition: str, offset: int) -> None:
+        """Everything before this place has been taken."""
+        self._reached[partition] = max(self._reached.get(partition, 0), offset)
 
     def _take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
         """Hand whole cuts to the detectors; what is left of a cut waits."""
@@ -438,9 +453,9 @@ class Worker:
             return read_checkpoint(self._checkpoint)
         except FileNotFoundError:
             order: dict[str, Any] = {**Merge[_Cut](self._allowance_ns).to_json(), "told": {}}
-            return Checkpoint(Position(), State(), secrets.token_hex(16), order)
+            return Checkpoint(Position(), State(), secrets.token_hex(16), order, ended=False)
 
-    def _save(self) -> None:
+    def _save(self, *, ended: bool = False) -> None:
         """Write the checkpoint whole or not at all."""
         start = time.monotonic()
         content = {
@@ -450,6 +465,7 @@ class Worker:
             "state": self._state.to_json(),
             "order": {**self._merge.to_json(), "told": self._told},
             "site": self._pipeline.site.version,
+            "ended": ended,
         }
         part = self._checkpoint.with_suffix(".part")
         with part.open("w", encoding="utf-8") as file:

@@ -26,7 +26,7 @@ from detection.site_file import SiteFile
 from detection.tuning import EXCEPTIONS, Exemption
 from detection.worker import Worker
 from sensor.spool import Spool
-from tests.detection.test_worker import outgoing
+from tests.detection.test_worker import alerts_of, outgoing
 from tests.detection.traffic import START, cut, request, rule
 
 if TYPE_CHECKING:
@@ -143,6 +143,52 @@ def test_a_changed_rule_holds_from_its_place_on_and_a_broken_file_changes_nothin
     again = plant.told()[len(before) :]
     wanted = {alert.id: alert.count for alert in before if alert.rule in {"first", "second"}}
     assert {alert.id: alert.count for alert in again} == wanted, "each version from its own place on"
+    plant.close()
+
+
+def settled(_: RuleFiles | SiteFile) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("changed", ["before the start", "after the start"])
+def test_what_is_repeated_after_a_crash_is_judged_by_the_files_of_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """Killed between its alerts and its checkpoint: files that changed since hold behind what it had looked at."""
+    monkeypatch.setattr(loop, "RELOAD_SECONDS", -1.0)
+    for files in (RuleFiles, SiteFile):
+        monkeypatch.setattr(files, "settled", settled)
+    plant, checkpoint = Plant(tmp_path), tmp_path / "detection.json"
+    first = plant.worker()
+    before = checkpoint.read_bytes()
+    for functions in ((8, 43), (8,)):
+        plant.send(*functions)
+        first.drain()
+    checkpoint.write_bytes(before)
+    told = alerts_of(tmp_path)
+
+    def change() -> None:
+        plant.rule("first", 8, text=yaml.safe_dump(rule("first", "high", {"selection": {"modbus.function_code": 8}})))
+        plant.rule("second", 43)
+        plant.site(EXCEPTED)
+
+    if changed == "before the start":
+        change()
+    again, stop = plant.worker(), threading.Event()
+    change()
+    thread = threading.Thread(target=again.run, args=(stop,))
+    thread.start()
+    try:
+        until(lambda: again.counters.batches == 2)
+        assert alerts_of(tmp_path) == told
+        until(lambda: [each.position.offsets.get("0", 0) for each in plant.control.rulesets()] == [0, 2])
+        until(lambda: [each.position.offsets.get("0", 0) for each in plant.control.sites()] == [0, 2])
+        plant.send(8, 43)
+        until(lambda: plant.names() == ["first", "second"])
+        until(lambda: plant.standing().get("first 10.0.1.8 known") is not None)
+    finally:
+        stop.set()
+        thread.join()
     plant.close()
 
 
