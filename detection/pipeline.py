@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -19,7 +19,9 @@ import polars as pl
 
 from collector.store import RecordBatch
 from detection.anomaly import checkpoint
+from detection.anomaly.detector import Course
 from detection.anomaly.detector import step as model
+from detection.anomaly.state import AnomalyState
 from detection.anomaly.table import ANOMALY
 from detection.baseline.decisions import Accepted, Scope
 from detection.baseline.detector import BaselineState
@@ -36,12 +38,11 @@ from detection.sigma.rule import load, rules_folder
 from detection.stories import Stories, Story
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
-    from detection.anomaly.state import AnomalyState
     from detection.baseline.decisions import Decision
     from detection.opened import Place
     from detection.rules import Findings
@@ -273,13 +274,16 @@ class Pipeline:
         baseline, derived = before.baseline, list[RecordBatch]()
         if baseline is None and decisions is not None:
             baseline = BaselineState.live(self.site.site)
+            before = replace(before, anomaly=AnomalyState.learning_live())
         matching = _BESIDE.submit(self.detector.match, taken)
-        learning = None
+        learning, course = None, None
         if baseline is not None:
             learning = _BESIDE.submit(learn, baseline, taken, decisions or (), self.site.learning)
+            if baseline.heard_hours or baseline.learns == "live":
+                course = _course_of(learning)
         anomaly, anomalies = before.anomaly, None
         if anomaly is not None:
-            anomaly, anomalies = model(anomaly, taken, self.site.false_alarms_a_day)
+            anomaly, anomalies = model(anomaly, taken, self.site.false_alarms_a_day, course)
         if learning is not None:
             baseline, deviations = learning.result()
             derived.append(_derived(taken[-1].header, DEVIATION.name, deviations))
@@ -290,6 +294,17 @@ class Pipeline:
             findings = self._unless_learned(findings, baseline.known_from)
         alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
         return RunState(rules, alerts, baseline, anomaly), grown
+
+
+def _course_of(learning: Future[tuple[BaselineState, pl.DataFrame]]) -> Callable[[], Course]:
+    """How far live learning is after a step that runs beside, for the models; it waits only for who asks."""
+
+    def course() -> Course:
+        baseline = learning.result()[0]
+        normal = baseline.normal
+        return Course(normal.phase, normal.assets, normal.start, baseline.mark, baseline.learns != "live", normal.until)
+
+    return course
 
 
 def _derived(last: BatchHeader, table: str, rows: pl.DataFrame) -> RecordBatch:

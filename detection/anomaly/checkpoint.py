@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
+
 from detection.anomaly import naming
+from detection.anomaly.drift import Drift
+from detection.anomaly.history import HEARD, History
 from detection.anomaly.history import SCHEMA as HISTORY
-from detection.anomaly.history import History
+from detection.anomaly.repeats import SLOTS
 from detection.anomaly.state import AnomalyState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
-
-_PLAIN: Final = ("start", "until", "phase", "day", "forgotten")
-_CARRIED: Final = ("latest_points", "latest_requests", "latest_operations", "minutes")
+_PLAIN: Final = ("start", "until", "phase", "live", "known_until", "day", "forgotten", "spoken")
+_CARRIED: Final = (
+    "latest_points", "latest_requests", "latest_operations", "minutes", "open_hours", "open_windows", "unusual",
+    "stretches", "waiting",
+)  # fmt: skip
 _HISTORIES: Final = ("history", "since", "told")
 
 
@@ -26,6 +31,8 @@ def parted(state: AnomalyState) -> tuple[dict[str, Any], dict[str, pl.DataFrame]
     said = {
         **{name: getattr(state, name) for name in _PLAIN},
         "heard": list(state.heard),
+        "assets": dict(state.assets),
+        "drift": asdict(state.drift),
         "histories": {name: [each.blocks, each.first, each.last, each.forgotten] for name, each in histories.items()},
     }
     frames = {
@@ -33,6 +40,8 @@ def parted(state: AnomalyState) -> tuple[dict[str, Any], dict[str, pl.DataFrame]
         **{f"seen {model}": rows for model, rows in (naming.named(state.seen, state.names) if state.seen else {}).items()},
         **{name: getattr(state, name).drop("key", "operation", "talk", strict=False) for name in _CARRIED},
         **{f"highest {name}": each.highest for name, each in histories.items()},
+        **{f"hours {name}": each.heard for name, each in histories.items()},
+        "memory": pl.DataFrame({"stretch": state.memory}),
     }
     return said, frames
 
@@ -44,11 +53,20 @@ def whole(said: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]) -> Anomal
     last, deaf = said["heard"]
     state = AnomalyState(**{name: said[name] for name in _PLAIN}, learned=learned, names=names, heard=(int(last), int(deaf)))
     histories = {
-        name: History(frames[f"highest {name}"].select(list(HISTORY)), *(int(number) for number in numbers))
+        name: History(
+            frames[f"highest {name}"].select(list(HISTORY)),
+            *(int(number) for number in numbers),
+            heard=frames[f"hours {name}"].select(list(HEARD)),
+        )
         for name, numbers in said["histories"].items()
     }
     carried = {name: naming.carried(name, frames[name]) for name in _CARRIED}
-    changes: dict[str, Any] = {"seen": naming.with_keys(seen)[0] if seen else {}, **histories, **carried}
+    bet: dict[str, Any] = {**said["drift"], "fortune": tuple(float(held) for held in said["drift"]["fortune"])}
+    memory = frames["memory"].get_column("stretch").to_numpy()
+    if len(memory) != SLOTS:
+        raise TypeError(f"{len(memory)} stretches")
+    rest = {"drift": Drift(**bet), "memory": memory, "assets": {str(name): str(phase) for name, phase in said["assets"].items()}}
+    changes: dict[str, Any] = {**rest, "seen": naming.with_keys(seen)[0] if seen else {}, **histories, **carried}
     return replace(state, **changes)
 
 

@@ -125,8 +125,8 @@ def _opcua(rows: pl.DataFrame) -> pl.DataFrame:
 _READERS: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {"modbus": _modbus, "opcua": _opcua}
 """The tables that tell of requests."""
 
-LATEST: Final = pl.Schema({name: REQUEST[name] for name in ("key", *OPERATION, "ts", "deaf")})
-"""Columns of the latest request of each kind."""
+LATEST: Final = pl.Schema({**{name: REQUEST[name] for name in ("key", *OPERATION, "ts", "deaf")}, "due": pl.Int64()})
+"""Columns of the latest request of each kind. due: see `silence`."""
 
 
 def intervals(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -137,10 +137,13 @@ def intervals(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, 
     before = keyed.rows_of(carried, rows.get_column("key").unique()).with_columns(fresh=pl.lit(value=False))
     told = pl.concat([before, rows.with_columns(fresh=pl.lit(value=True))], how="diagonal").sort("key", maintain_order=True)
     heard = pl.col("ts") - pl.col("deaf")
-    pause = pl.when(pl.col("key") == pl.col("key").shift()).then(heard - heard.shift())
-    latest = told.filter(pl.col("key").ne_missing(pl.col("key").shift(-1))).select(list(LATEST))
-    found = told.with_columns(value=divided(pause, 1e9).clip(0)).filter(pl.col("fresh") & pl.col("value").is_not_null())
-    return found, latest
+    same = pl.col("key") == pl.col("key").shift()
+    pause = pl.when(same).then(heard - heard.shift())
+    latest = told.filter(pl.col("key").ne_missing(pl.col("key").shift(-1))).with_columns(due=pl.lit(None, pl.Int64))
+    found = told.with_columns(value=divided(pause, 1e9).clip(0), begun=pl.col("ts").shift(), since=heard.shift()).filter(
+        pl.col("fresh") & pl.col("value").is_not_null()
+    )
+    return found, latest.select(list(LATEST))
 
 
 COUNTED: Final = pl.Schema(

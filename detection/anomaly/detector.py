@@ -7,76 +7,187 @@ enough, and counts as seen for the rest of that day (UTC): a value that rises is
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from detection.anomaly import conversations, keyed, naming, order, points, told
+from detection.anomaly import (
+    conversations,
+    drift,
+    hours,
+    keyed,
+    members,
+    naming,
+    order,
+    points,
+    repeats,
+    silence,
+    together,
+    told,
+    windows,
+)  # fmt: skip
 from detection.anomaly.extremes import THINGS, WINDOW_NS, beyond
 from detection.anomaly.history import FALSE_ALARMS_A_DAY, allowed
-from detection.anomaly.state import DAY_NS, SCALES, AnomalyState
+from detection.anomaly.history import SCHEMA as HISTORY
+from detection.anomaly.state import ALWAYS, AT_END, DAY_NS, SCALES, AnomalyState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from collector.store import RecordBatch
 
 
 def step(
-    state: AnomalyState, batches: Sequence[RecordBatch], false_alarms_a_day: float = FALSE_ALARMS_A_DAY
+    state: AnomalyState,
+    batches: Sequence[RecordBatch],
+    false_alarms_a_day: float = FALSE_ALARMS_A_DAY,
+    course: Callable[[], Course] | None = None,
 ) -> tuple[AnomalyState, pl.DataFrame]:
-    """Take the batches of whole cuts of one run in; the anomalies in order of their records, as rows of table `anomaly`."""
+    """Take the batches of whole cuts of one run in; the anomalies in order of their records, as rows of table `anomaly`.
+
+    Args:
+        state: the state before.
+        batches: batches of one run.
+        false_alarms_a_day: minutes with a false alarm that the site allows.
+        course: how far learning is after these batches, where that is decided live.
+    """
     values = points.rows_of(batches)
     requests = conversations.rows_of(batches, *state.heard)
     if requests.height:
         last, deaf = requests.select("event", "deaf").row(-1)
         state = replace(state, heard=(int(last), int(deaf)))
     until = max((batch.header.cut_end for batch in batches), default=0)
+    if course is not None and state.live:
+        state, values = _on_course(state, course(), values)
+        until = min(until, state.known_until) if state.until == ALWAYS else until
     values = values.with_columns(part=state.part_of(pl.col("event")))
     requests = requests.with_columns(part=state.part_of(pl.col("event")))
-    waiting = state.minutes.select(part=state.part_of(pl.col("window") * WINDOW_NS))
+    waiting = state.minutes.select(end=(pl.col("window") + 1) * WINDOW_NS)
+    waiting = pl.concat(
+        [
+            waiting,
+            state.open_windows.select(end=(pl.col("window") + 1) * windows.PERIOD_NS),
+            state.open_hours.select(end=(pl.col("hour") + 1) * hours.HOUR_NS),
+            state.unusual.select(end=(pl.col("window") + 1) * WINDOW_NS),
+        ]
+    )
+    waiting = waiting.filter(pl.col("end") <= until).select(part=state.part_of(pl.col("end") - 1))
     parts = pl.concat([frame.get_column("part") for frame in (values, requests, waiting)]).unique().sort()
     found: list[pl.DataFrame] = []
     for part in parts.to_list():
         end = state.scored_from if part == -2 else state.until if part == -1 else (part + 1) * DAY_NS
         inside = [frame.filter(pl.col("part") == part).drop("part") for frame in (values, requests)]
-        state, rows = _part(state, int(part), inside, min(until, end), allowed(false_alarms_a_day))
+        if part >= 0:
+            state = _with_history(state)
+        state, rows = _part(state, int(part), inside, min(until, end), false_alarms_a_day)
         found += rows
-    return state, told.rows(found, state.phase, state.history.blocks)
+    if course is not None:
+        state = replace(state, phase=course().phase, assets=course().assets)
+    return state, told.rows(found, state)
 
 
-def _part(
-    state: AnomalyState, part: int, records: Sequence[pl.DataFrame], until: int, most: float
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far live learning is.
+
+    Attributes:
+        phase: how sure normality is, as in column anomaly.phase.
+        assets: servers of which another phase holds.
+        start: when learning began, nanoseconds since 1970.
+        mark: event time up to which it is decided that it goes on.
+        ended: whether it has ended, at `until`.
+        until: when it ended.
+    """
+
+    phase: str
+    assets: Mapping[str, str]
+    start: int
+    mark: int
+    ended: bool
+    until: int
+
+
+def _on_course(state: AnomalyState, course: Course, values: pl.DataFrame) -> tuple[AnomalyState, pl.DataFrame]:
+    """The state as learning is decided to go on, and the rows of points of which it is known whether they are learned from.
+
+    Learning ends at a full hour, which is known when something is done after it. A value may come first; it waits.
+    """
+    values = pl.concat([state.waiting, values])
+    if course.ended:
+        until = course.until // WINDOW_NS * WINDOW_NS
+        return replace(state, start=course.start, until=until, waiting=points.ROWS), values
+    known = pl.col("event") < course.mark
+    waits = values.filter(~known)
+    forgotten = state.forgotten + max(0, waits.height - THINGS)
+    held = replace(state, start=course.start, known_until=course.mark, waiting=waits.head(THINGS), forgotten=forgotten)
+    return held, values.filter(known)
+
+
+def _with_history(state: AnomalyState) -> AnomalyState:
+    """After live learning: the second half of its minutes is the history, for the first had little to compare with."""
+    if not state.live:
+        return state
+    half = -(-(state.start + (state.until - state.start) // 2) // hours.HOUR_NS)
+    return replace(state, live=False, history=state.history.after(half))
+
+
+def _part(  # noqa: PLR0915 - each model has its turn
+    state: AnomalyState, part: int, records: Sequence[pl.DataFrame], until: int, false_alarms_a_day: float
 ) -> tuple[AnomalyState, list[pl.DataFrame]]:
     """Take in the values and requests of one part of a run."""
     values, requests = records
+    heard_requests = requests
     learns = part < 0
+    most = allowed(false_alarms_a_day)
+    least = 0.0 if learns else state.history.least(silence.MODEL, most)
     if not learns and part != state.day:
-        state = replace(state, seen=state.learned, day=part)
+        latest = silence.with_due(state.latest_requests, state.learned[silence.MODEL], least)
+        state = replace(state, seen=state.learned, day=part, latest_requests=latest)
     known = dict(state.learned if learns else state.seen)
     if not learns:
         values = keyed.only_known(values, "key", known["value"])
         requests = keyed.only_known(requests, "talk", known["volume"])
     # What the first half of learning scores is of no use.
     scores = part != -2
-    looked_at, latest_points = points.features(state.latest_points, values)
+    looked_at, latest_points, valued = points.features(state.latest_points, values)
+    over_windows, open_windows = windows.counted(state.open_windows, valued, until)
+    looked_at |= windows.features(over_windows)
+    again, memory, stretches = repeats.features(state.memory, state.stretches, valued)
+    looked_at |= again
     kinds = requests if learns else keyed.only_known(requests, "key", known["interval"])
     looked_at["interval"], latest_requests = conversations.intervals(state.latest_requests, kinds)
     over, minutes = conversations.minutes(state.minutes, requests, until)
     looked_at |= conversations.of_minutes(over)
+    over_hours, open_hours = hours.counted(state.open_hours, over, until)
+    looked_at |= hours.features(over_hours)
     outside: dict[str, pl.DataFrame] = {}
     forgotten = state.forgotten
     for model, rows in looked_at.items():
+        if rows.is_empty():
+            continue
         outside[model], known[model], more = beyond(known[model], rows, SCALES[model], learns=learns, scores=scores)
+        forgotten += more
+    for model, rows in members.features(valued).items():
+        if rows.is_empty():
+            continue
+        outside[model], known[model], more = members.strange(known[model], rows, learns=learns, scores=scores)
         forgotten += more
     followed, latest_operations = order.transitions(state.latest_operations, requests)
     outside["order"], known["order"], more = order.unusual(known["order"], followed, learns=learns, scores=scores)
     forgotten += more
-    scored = [
-        rows.select(model=pl.lit(model), window=(pl.col("event") - (model in _AT_END)) // WINDOW_NS, score="score")
-        for model, rows in outside.items()
-    ]
+    if not learns:
+        latest_requests = silence.with_due(latest_requests, known[silence.MODEL], least)
+    scored = pl.concat(
+        [
+            pl.DataFrame(schema=HISTORY),
+            *(
+                rows.select(model=pl.lit(model), window=(pl.col("event") - (model in AT_END)) // WINDOW_NS, score="score")
+                for model, rows in outside.items()
+                if rows.height
+            ),
+        ]
+    )
     heard = pl.concat([values.get_column("event"), requests.get_column("event")]) // WINDOW_NS
     grown = replace(
         state,
@@ -84,29 +195,41 @@ def _part(
         latest_requests=keyed.renewed(state.latest_requests, latest_requests, _LATEST, THINGS)[0],
         latest_operations=keyed.renewed(state.latest_operations, latest_operations, _LATEST, THINGS)[0],
         minutes=minutes.head(THINGS),
+        open_hours=open_hours.head(THINGS),
+        open_windows=open_windows.head(THINGS),
+        stretches=keyed.renewed(state.stretches, stretches, ["key"], THINGS)[0],
+        memory=memory,
         forgotten=forgotten,
     )
     if learns:
-        grown = replace(grown, learned=known, names=naming.with_more(state.names, values, requests))
+        names = naming.with_more(state.names, values, requests, looked_at["hours"])
+        grown = replace(grown, learned=known, names=names)
         if part == -1:
-            grown = replace(grown, history=grown.history.with_more(heard, pl.concat(scored)))
+            grown = replace(grown, history=grown.history.with_more(heard, scored))
         return grown, []
-    found = [told.judged(model, rows, state.history, most) for model, rows in outside.items() if rows.height]
-    found = [rows for rows in found if rows.height]
-    if state.learned["order"].height:
-        found = [told.with_usual(rows, state.learned["order"]) if rows.item(0, "model") == "order" else rows for rows in found]
+    paused = silence.told(
+        outside.get(silence.MODEL), grown.latest_requests, known[silence.MODEL], heard_requests, state.spoken, least
+    )
+    spoken = heard_requests.select((pl.col("event") - pl.col("deaf")).max()).item() if heard_requests.height else state.spoken
+    judges = {model: rows for model, rows in {**outside, silence.MODEL: paused}.items() if rows.height}
+    found = [told.judged(model, rows, state.history, most) for model, rows in judges.items()]
+    said = together.said(judges, state.history, AT_END, most)
+    joint, unusual = together.judged(state.unusual, said, state.history, until, most)
+    found = [rows for rows in (*found, joint) if rows.height]
+    found = [told.with_usual(rows, state.learned) for rows in found]
     alarms = [rows.select("model", window="block", score="score") for rows in found]
+    bet, broken = drift.step(state.drift, heard, found, false_alarms_a_day)
     grown = replace(
         grown,
         seen=known,
-        since=grown.since.with_more(heard, pl.concat(scored)),
+        spoken=int(spoken),
+        unusual=unusual.head(THINGS),
+        since=grown.since.with_more(heard, scored),
         told=grown.told.with_more(heard, pl.concat(alarms)) if alarms else grown.told,
+        drift=bet,
     )
-    return grown, found
+    return grown, found if broken is None else [*found, broken.with_columns(model=pl.lit(drift.MODEL))]
 
 
 _LATEST: Final = ("ts", "key")
 """Order in which latest rows take the room that there is."""
-
-_AT_END: Final = frozenset({"volume", "response"})
-"""Models of minutes: what they find is known at a minute's end, which is the next one's begin."""

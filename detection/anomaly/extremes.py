@@ -132,4 +132,4 @@ def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.Data
     scored = {"score": pl.min_horizontal(excess("judged") / unit, most)}
     if "earlier" in rows.columns:
         scored["score before"] = pl.min_horizontal(excess("earlier").fill_null(-math.inf) / unit, most)
-    return running.filter(excess("judged") > 0).with_columns(**scored).drop("n", "first")
+    return running.filter(excess("judged") > 0).with_columns(**scored)

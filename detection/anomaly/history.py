@@ -18,7 +18,11 @@ from detection.anomaly.extremes import WINDOW_NS
 from detection.anomaly.table import MODELS
 
 FALSE_ALARMS_A_DAY: Final = 1.0
-"""Minutes with a false alarm that all models of a site together may have in a day: each has an equal share."""
+"""Minutes with a false alarm that all models of a site together may have in a day.
+
+Each has an equal share (Bonferroni): that the sum of the shares bounds the rate of all holds however models depend on each other,
+and those about one thing do. A minute in which several are unusual together has a share of its own (`together`).
+"""
 
 BLOCKS_A_DAY: Final = 86_400_000_000_000 // WINDOW_NS
 
@@ -34,6 +38,13 @@ BLOCKS: Final = 200_000
 
 SCHEMA: Final = pl.Schema({"model": pl.String(), "window": pl.Int64(), "score": pl.Float64()})
 
+HOURS: Final = 20_000
+"""Hours of which it is held how many minutes were heard in them; beyond that the oldest are forgotten, which are not needed."""
+
+HEARD: Final = pl.Schema({"hour": pl.Int64(), "minutes": pl.Int64()})
+
+_HOUR: Final = 3_600_000_000_000 // WINDOW_NS
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -45,6 +56,7 @@ class History:
         first: the earliest of these minutes.
         last: the latest of them.
         forgotten: rows of `highest` that had no room.
+        heard: minutes by hour since 1970, with the columns of HEARD; the latest hours.
     """
 
     highest: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
@@ -52,6 +64,7 @@ class History:
     first: int = -1
     last: int = -1
     forgotten: int = 0
+    heard: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=HEARD))
 
     def with_more(self, heard: pl.Series, scored: pl.DataFrame) -> History:
         """With the minutes of more records, none before those there are, and with rows of `model`, `window` and `score`."""
@@ -66,7 +79,16 @@ class History:
         highest = pl.concat([earlier, again], rechunk=True)
         over = max(0, highest.height - BLOCKS)
         first = self.first if self.blocks or minutes.is_empty() else int(minutes.min())  # pyright: ignore[reportArgumentType] - as above
-        return History(highest.tail(BLOCKS), self.blocks + len(minutes), first, last, self.forgotten + over)
+        fresh = pl.DataFrame({"hour": minutes // _HOUR}).group_by("hour").agg(minutes=pl.len().cast(pl.Int64))
+        hours = pl.concat([self.heard, fresh]).group_by("hour").agg(pl.col("minutes").sum()).sort("hour")
+        return History(highest.tail(BLOCKS), self.blocks + len(minutes), first, last, self.forgotten + over, hours.tail(HOURS))
+
+    def after(self, hour: int) -> History:
+        """The minutes from an hour on, counted since 1970."""
+        hours = self.heard.filter(pl.col("hour") >= hour)
+        blocks = int(hours.get_column("minutes").sum())
+        highest = self.highest.filter(pl.col("window") >= hour * _HOUR)
+        return History(highest, blocks, max(self.first, hour * _HOUR) if blocks else -1, self.last, self.forgotten, hours)
 
     def joined(self, more: History) -> History:
         """Both together. Where their times overlap, as of a redundant pair, the minutes of the longer count."""
@@ -75,7 +97,8 @@ class History:
         blocks = self.blocks + more.blocks if apart else max(self.blocks, more.blocks)
         first = min(each.first for each in (self, more) if each.blocks) if self.blocks or more.blocks else -1
         last, forgotten = max(self.last, more.last), self.forgotten + more.forgotten
-        return History(highest.sort("window", "model"), blocks, first, last, forgotten)
+        hours = pl.concat([self.heard, more.heard]).group_by("hour").agg(pl.col("minutes").max()).sort("hour")
+        return History(highest.sort("window", "model"), blocks, first, last, forgotten, hours.tail(HOURS))
 
     def p_values(self, model: str, scores: pl.Series) -> tuple[pl.Series, pl.Series]:
         """For each score the p-value of a minute that had it, and whether it lies beyond all history."""
@@ -87,6 +110,15 @@ class History:
         beyond = asked > farthest
         p = np.where(beyond, (farthest / np.maximum(asked, farthest)) ** TAIL / (self.blocks + 1), p)
         return pl.Series("p_value", p), pl.Series("extrapolated", beyond)
+
+    def least(self, model: str, most: float) -> float:
+        """The least score that has a p-value of at most `most`."""
+        past = np.sort(self.highest.filter(pl.col("model") == model).get_column("score").to_numpy())[::-1]
+        room = int(most * (self.blocks + 1) + 1e-9) - 1
+        if room < 0:
+            farthest = max(LEAST, float(past[0])) if len(past) else LEAST
+            return farthest * float(1.0 / ((self.blocks + 1) * most)) ** (1.0 / TAIL)
+        return float(np.nextafter(past[room], np.inf)) if len(past) > room else 0.0
 
 
 def allowed(false_alarms_a_day: float) -> float:

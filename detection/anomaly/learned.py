@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import polars as pl
 
 from detection.anomaly import keyed, naming
+from detection.anomaly import members as members_of
 from detection.anomaly.extremes import THINGS
+from detection.anomaly.history import HEARD, History
 from detection.anomaly.history import SCHEMA as HISTORY
-from detection.anomaly.history import History
 from detection.anomaly.state import AnomalyState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the members: another one is not read, and has to be learned anew."""
 
 SAID: Final = "anomaly/models.json"
 _BLOCKS: Final = "anomaly/history.parquet"
+_HOURS: Final = "anomaly/hours_heard.parquet"
 _FOLDER: Final = "anomaly/"
 _SUFFIX: Final = ".parquet"
 
@@ -44,6 +46,7 @@ def members(state: AnomalyState) -> dict[str, bytes]:
     return {
         SAID: json.dumps(said, indent=1).encode(),
         _BLOCKS: _written(state.history.highest),
+        _HOURS: _written(state.history.heard),
         **{name: _written(frame) for name, frame in sorted(frames.items())},
     }
 
@@ -59,11 +62,12 @@ def state_of(members_: Mapping[str, bytes], phase: str) -> AnomalyState | None:
         told = {
             name.removeprefix(_FOLDER).removesuffix(_SUFFIX): pl.read_parquet(io.BytesIO(content))
             for name, content in members_.items()
-            if name.startswith(_FOLDER) and name.endswith(_SUFFIX) and name != _BLOCKS
+            if name.startswith(_FOLDER) and name.endswith(_SUFFIX) and name not in {_BLOCKS, _HOURS}
         }
         known, names = naming.with_keys(told)
         highest = pl.read_parquet(io.BytesIO(members_[_BLOCKS])).select(list(HISTORY)).cast({**HISTORY})
-        history = History(highest, *(int(said[name]) for name in ("blocks", "first", "last")))
+        hours = pl.read_parquet(io.BytesIO(members_[_HOURS])).select(list(HEARD)).cast({**HEARD})
+        history = History(highest, *(int(said[name]) for name in ("blocks", "first", "last")), heard=hours)
         # What is learned holds from the first record on: nothing of this run is learned.
         return AnomalyState(int(said["start"]), -(2**63), phase, learned=known, names=names, history=history)
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -93,8 +97,10 @@ def _extended(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     added = {"n": pl.col("n").sum(), "first": pl.col("first").min(), "last": pl.col("last").max()}
     if "low" in one.columns:
         added |= {"low": pl.col("low").min(), "high": pl.col("high").max()}
-    kept = [pl.col(name).first() for name in one.columns if name not in {"key", *added}]
-    return keyed.arranged(pl.concat([one, other]).group_by("key").agg(*kept, **added).select(one.columns))
+    by = ["key", "member"] if "member" in one.columns else ["key"]
+    kept = [pl.col(name).first() for name in one.columns if name not in {*by, *added}]
+    whole = pl.concat([one, other]).group_by(by, maintain_order=True).agg(*kept, **added).select(one.columns)
+    return members_of.bounded(whole) if "member" in one.columns else keyed.arranged(whole)
 
 
 def _written(frame: pl.DataFrame) -> bytes:

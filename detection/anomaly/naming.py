@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from detection.anomaly import conversations, keyed, order, points
+from detection.anomaly import conversations, hours, keyed, members, order, points, repeats, windows
 from detection.anomaly.extremes import SCHEMA, THINGS
 
 if TYPE_CHECKING:
@@ -16,18 +16,32 @@ KINDS: Final[Mapping[str, pl.Schema]] = {
     "point": pl.Schema({"server": pl.Categorical(), "point": pl.Categorical()}),
     "operation": pl.Schema({name: conversations.REQUEST[name] for name in conversations.OPERATION}),
     "talk": pl.Schema({"client": pl.Categorical(), "server": pl.Categorical()}),
+    "hour": pl.Schema({"client": pl.Categorical(), "server": pl.Categorical(), "slot": pl.Int16()}),
 }
 """What the keys of models are made of."""
 
-_KIND_OF: Final = {**dict.fromkeys(points.SCALES, "point"), "interval": "operation", "volume": "talk", "response": "talk"}
+_KIND_OF: Final = {
+    **dict.fromkeys((*points.SCALES, *windows.SCALES, *repeats.SCALES, *members.MODELS), "point"),
+    **dict.fromkeys(hours.SCALES, "hour"),
+    "interval": "operation",
+    "volume": "talk",
+    "response": "talk",
+}
 
 
-def with_more(names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Names with those in rows of points and requests."""
+_MEMBER: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(members.MODELS, ("member",))
+"""What else parts the rows of one thing."""
+
+
+def with_more(
+    names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests: pl.DataFrame, hourly: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Names with those in rows of points, of requests and of conversations' hours."""
     fresh = {
         "point": values.select("key", *KINDS["point"]),
         "operation": requests.select("key", *KINDS["operation"]),
         "talk": requests.select(pl.col("talk").alias("key"), *KINDS["talk"]),
+        "hour": hourly.select("key", *KINDS["hour"]),
     }
     return {
         kind: keyed.renewed(names.get(kind, rows.clear()), rows.unique("key"), ["key"], 2 * THINGS)[0]
@@ -38,7 +52,7 @@ def with_more(names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests:
 def named(known: Mapping[str, pl.DataFrame], names: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """What models know, by names instead of keys, in one order for the same content."""
     told = {
-        model: rows.join(names[kind], on="key", how="inner").drop("key").sort(*KINDS[kind])
+        model: rows.join(names[kind], on="key", how="inner").drop("key").sort(*KINDS[kind], *_MEMBER.get(model, ()))
         for model, rows in known.items()
         if (kind := _KIND_OF.get(model)) is not None and kind in names
     }
@@ -51,12 +65,13 @@ def with_keys(told: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame]
     known = {"order": keyed.arranged(transitions.select(list(order.SCHEMA)))}
     names: dict[str, pl.DataFrame] = {}
     for model, kind in _KIND_OF.items():
-        schema = pl.Schema({**SCHEMA, **KINDS[kind]})
+        own = members.SCHEMA if model in members.MODELS else SCHEMA
+        schema = pl.Schema({**own, **KINDS[kind]})
         rows = (
             _typed(told[model], schema, ("key",)).with_columns(key=_key(kind)) if model in told else pl.DataFrame(schema=schema)
         )
-        known[model] = keyed.arranged(rows.select(list(SCHEMA)))
-        more = rows.select("key", *KINDS[kind])
+        known[model] = rows.select(list(own)) if model in members.MODELS else keyed.arranged(rows.select(list(own)))
+        more = rows.select("key", *KINDS[kind]).unique("key")
         names[kind] = keyed.renewed(names[kind], more, ["key"], 2 * THINGS)[0] if kind in names else keyed.arranged(more)
     return known, names
 
@@ -75,8 +90,19 @@ def carried(name: str, rows: pl.DataFrame) -> pl.DataFrame:
             rows = _typed(rows, order.LATEST, ("key", "operation"))
             rows = rows.with_columns(key=_key("talk"), operation=_key("operation"))
             return keyed.arranged(rows.select(list(order.LATEST)))
-        case _:
+        case "stretches":
+            rows = _typed(rows, repeats.CARRIED, ("key",)).with_columns(key=_key("point"))
+            return keyed.arranged(rows.select(list(repeats.CARRIED)))
+        case "minutes":
             return rows.with_columns(talk=_key("talk")).select(list(conversations.COUNTED))
+        case "open_hours":
+            return rows.with_columns(talk=_key("talk")).select(list(hours.OPEN))
+        case "open_windows":
+            return rows.with_columns(key=_key("point")).select(list(windows.OPEN))
+        case "waiting":
+            return rows.with_columns(key=_key("point")).select(points.ROWS.columns)
+        case _:
+            return rows
 
 
 def _typed(rows: pl.DataFrame, schema: pl.Schema, without: tuple[str, ...]) -> pl.DataFrame:
@@ -90,5 +116,7 @@ def _key(kind: str) -> pl.Expr:
             return points.point_key(pl.col("server"), pl.col("point"))
         case "operation":
             return conversations.operation_key()
+        case "hour":
+            return hours.keyed()
         case _:
             return conversations.talk_key()

@@ -46,7 +46,7 @@ LATEST: Final = pl.Schema(
 def rows_of(batches: Sequence[RecordBatch]) -> pl.DataFrame:
     """The rows of table `point` in batches of one run, in order, keyed by server and point."""
     frames = [_read(batch) for batch in batches if batch.header.table == "point" and batch.rows.height]
-    return pl.concat(frames) if frames else _EMPTY
+    return pl.concat(frames) if frames else ROWS
 
 
 def _read(batch: RecordBatch) -> pl.DataFrame:
@@ -69,34 +69,40 @@ def point_key(server: pl.Expr, point: pl.Expr) -> pl.Expr:
     return server.hash(1) ^ point.hash(2)
 
 
-_EMPTY: Final = pl.DataFrame(
+ROWS: Final = pl.DataFrame(
     schema={
         "key": pl.UInt64(), "event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64(), "ts": pl.Int64(),
         "client": pl.Categorical(), "server": pl.Categorical(), "point": pl.Categorical(), "number": pl.Float64(),
     }
 )  # fmt: skip
+"""No rows of points."""
 
 
-def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """What each model of this module is to look at, and the latest row of each of these points afterwards.
+def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame, pl.DataFrame]:
+    """What each model is to look at, the latest row of each of these points afterwards, and the rows with what was before them.
+
+    Those rows are in order within each point, all of a point together, with columns `before` and `step`: the number of the row
+    before, where that is no longer ago than SILENCE_NS, and how far this one is from it.
 
     Args:
         carried: latest rows of points before, with the columns of LATEST, in order of the key.
         rows: what `rows_of` gave.
     """
     if rows.is_empty():
-        return {}, carried.clear()
+        return {}, carried.clear(), rows.with_columns(before=pl.lit(None, pl.Float64), step=pl.lit(None, pl.Float64))
     before = keyed.rows_of(carried, rows.get_column("key").unique()).with_columns(fresh=pl.lit(value=False))
     same = pl.col("key") == pl.col("key").shift()
     pause = pl.col("ts") - pl.col("ts").shift()
     spoken = same.fill_null(value=False) & (pause <= SILENCE_NS)
-    step = (pl.col("number") - pl.col("number").shift()).abs()
+    before_ = pl.col("number").shift()
+    step = (pl.col("number") - before_).abs()
     told = (
         pl.concat([before, rows.with_columns(fresh=pl.lit(value=True), since=pl.lit(None, pl.Int64))], how="diagonal")
         .sort("key", maintain_order=True)
         .with_columns(
             spoken=spoken,
             step=pl.when(spoken).then(step),
+            before=pl.when(spoken).then(before_),
             other=spoken & (pause <= READERS_NS) & (pl.col("client") != pl.col("client").shift()),
         )
         .with_columns(since=pl.when(pl.col("fresh") & ((pl.col("step") != 0) | ~pl.col("spoken"))).then("ts").otherwise("since"))
@@ -116,4 +122,4 @@ def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.Da
         "steady": known.select(*named, "earlier", value="over", judged="steady"),
         "readers": known.select(*named, value=pl.when("other").then(differs).otherwise(0.0).fill_nan(0.0)),
     }
-    return found, latest
+    return found, latest, known

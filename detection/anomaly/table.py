@@ -21,15 +21,27 @@ MODELS: Final[Mapping[str, str]] = {
     "order": "which operation follows which in a conversation",
     "volume": "requests of a conversation in a minute",
     "response": "mean time in which a server answers a client, over a minute",
+    "hours": "requests of a conversation in an hour, for each hour of the week and of the day",
+    "rate": "how often a point changes in five minutes",
+    "level": "mean of what a point changes to in five minutes",
+    "spread": "standard deviation of what a point changes to in five minutes",
+    "low_bits": "entropy of the lowest bit of a point's changes in five minutes, two that follow each other together",
+    "members": "the values of a point that takes few",
+    "decimals": "how many decimals, or zeros at the end, a point's values have",
+    "repeats": "how many stretches of eight changes of a point come again as they were, in a row",
+    "together": "how surprising all models together are in a minute, for one server",
 }
 """The models by name, with what each learns."""
+
+DRIFT: Final = "drift"
+"""Name under which it is told that the promised rate of false alarms does not hold; it is no model, and has no share in it."""
 
 ANOMALY: Final = Table(
     "anomaly",
     "something outside of what a model learned, rarer than the budget of false alarms",
     (
         *(column for column in COMMON if column.name in {"ts", "client.ip", "server.ip"}),
-        Column("anomaly.model", "choice", "the model that tells it", nullable=False, values=tuple(MODELS)),
+        Column("anomaly.model", "choice", "the model that tells it", nullable=False, values=(*MODELS, DRIFT)),
         Column(
             "anomaly.phase",
             "choice",

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from detection.anomaly import order
+from detection.anomaly import members, order
 from detection.anomaly.extremes import WINDOW_NS
 from detection.anomaly.history import BLOCKS_A_DAY
-from detection.anomaly.table import ANOMALY
+from detection.anomaly.hours import WEEK
+from detection.anomaly.state import AT_END
+from detection.anomaly.table import ANOMALY, DRIFT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from detection.anomaly.history import History
+    from detection.anomaly.state import AnomalyState
 
 IDENTITY: Final = {"event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64()}
 """Columns that rows have besides: which record of the run showed it, and when it could be known."""
@@ -32,28 +37,42 @@ def judged(model: str, outside: pl.DataFrame, history: History, most: float) -> 
         before, _ = history.p_values(model, outside.get_column("score before"))
         outside = outside.filter(before > most)
     p, extrapolated = history.p_values(model, outside.get_column("score"))
-    at_end = model in {"volume", "response"}
-    return outside.with_columns(p, extrapolated, model=pl.lit(model), block=(pl.col("event") - at_end) // WINDOW_NS).filter(
+    at_end = model in AT_END
+    rare = outside.with_columns(p, extrapolated, model=pl.lit(model), block=(pl.col("event") - at_end) // WINDOW_NS).filter(
         pl.col("p_value") <= most
+    )
+    if "slot" not in rare.columns:
+        return rare
+    # An hour of the week and one of the day are the same hour.
+    return rare.sort("score", descending=True, maintain_order=True).unique(
+        ["event", "client", "server"], keep="first", maintain_order=True
     )
 
 
-def with_usual(rows: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
-    """Unusual transitions with what usually follows."""
-    return rows.join(order.usual(learned, rows.get_column("left").unique()), on="left", how="left", maintain_order="left")
+def with_usual(rows: pl.DataFrame, learned: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Rows of one model; unusual transitions and members with what is usual in their place."""
+    match model := str(rows.item(0, "model")):
+        case "order":
+            usual, on = order.usual(learned[model], rows.get_column("left").unique()), "left"
+        case "members" | "decimals":
+            usual, on = members.usual(learned[model], rows.get_column("key").unique()), "key"
+        case _:
+            return rows
+    return rows.join(usual, on=on, how="left", maintain_order="left")
 
 
-def rows(found: list[pl.DataFrame], phase: str, blocks: int) -> pl.DataFrame:
+def rows(found: list[pl.DataFrame], state: AnomalyState) -> pl.DataFrame:
     """Rows that were judged as rows of table `anomaly`, in order of their records."""
     if not found:
         return pl.DataFrame(schema=SCHEMA)
     parts = [_worded(part, str(part.item(0, "model"))) for part in found]
+    phase = pl.col("server").cast(pl.String).replace_strict(dict(state.assets), default=state.phase, return_dtype=pl.String)
     said = {
         "ts": pl.col("ts").cast(pl.Datetime("ns", "UTC")),
         "client.ip": pl.col("client"),
         "server.ip": pl.col("server"),
         "anomaly.model": pl.col("model"),
-        "anomaly.phase": pl.lit(phase),
+        "anomaly.phase": phase,
         "modbus.unit_id": pl.col("unit"),
         "anomaly.subject": pl.col("subject"),
         "anomaly.observed": pl.col("observed"),
@@ -63,8 +82,8 @@ def rows(found: list[pl.DataFrame], phase: str, blocks: int) -> pl.DataFrame:
         "anomaly.p_value": pl.col("p_value").round_sig_figs(4),
         "anomaly.rate": (pl.col("p_value") * BLOCKS_A_DAY).round_sig_figs(2),
         "anomaly.extrapolated": pl.col("extrapolated"),
-        "anomaly.history": pl.lit(blocks * WINDOW_NS, pl.Int64).cast(pl.Duration("ns")),
-        "anomaly.confidence": pl.lit(TRUST[phase]),
+        "anomaly.history": pl.lit(state.history.blocks * WINDOW_NS, pl.Int64).cast(pl.Duration("ns")),
+        "anomaly.confidence": phase.replace_strict(TRUST, return_dtype=pl.Float64),
     }
     return (
         pl.concat(parts)
@@ -84,6 +103,13 @@ _WORDS: Final = {
     "interval": ("≤ {} s", " s"),
     "volume": ("{} … {} / min", " / min"),
     "response": ("≤ {} ms", " ms"),
+    "hours": ("{} … {} / h", " / h"),
+    "rate": ("{} … {} / 5 min", " / 5 min"),
+    "level": ("{} … {}", ""),
+    "spread": ("{} … {}", ""),
+    "low_bits": ("{} … {} bit", " bit"),
+    "repeats": ("≤ {} × 8", " × 8"),
+    "together": ("≤ {}", ""),
 }
 """How a model says what was expected (least and greatest, or the greatest) and the unit of what was seen."""
 
@@ -92,7 +118,20 @@ _COMMON: Final = (*IDENTITY, "ts", "client", "server", "model", "last", "score",
 
 def _worded(part: pl.DataFrame, model: str) -> pl.DataFrame:
     """One model's rows with subject, expected and observed as text."""
+    lacking = {"last": pl.Int64, "extrapolated": pl.Boolean}
+    part = part.with_columns(pl.lit(None, kind).alias(name) for name, kind in lacking.items() if name not in part.columns)
+    part = part.with_columns(pl.col("extrapolated").fill_null(value=False), pl.col("score", "p_value").cast(pl.Float64))
     common = [pl.col(name) for name in _COMMON]
+    if model in {"members", "decimals"}:
+        return _of_members(part, common, model)
+    if model == DRIFT:
+        return part.select(
+            *common,
+            unit=pl.lit(None, pl.UInt8),
+            subject=pl.lit(None, pl.String),
+            observed=pl.format("{} / {} h", "alarms", "hours"),
+            expected=pl.format("≤ {} / 24 h", _number(pl.col("promised"))),
+        )
     if model == "order":
         return part.select(
             *common,
@@ -107,6 +146,10 @@ def _worded(part: pl.DataFrame, model: str) -> pl.DataFrame:
     subject = pl.lit(None, pl.String)
     if "point" in part.columns:
         subject = pl.col("point").cast(pl.String)
+    elif "slot" in part.columns:
+        subject = _hour(pl.col("slot"))
+    elif "models" in part.columns:
+        subject = pl.col("models").list.join(" + ")
     elif "function" in part.columns:
         subject = _named("{}")
     return part.select(
@@ -116,6 +159,32 @@ def _worded(part: pl.DataFrame, model: str) -> pl.DataFrame:
         observed=pl.format("{}" + unit, _number(pl.col("judged") * scale)),
         expected=pl.format(form, *(_number(pl.col(name) * scale) for name in limits)),
     )
+
+
+def _of_members(part: pl.DataFrame, common: list[pl.Expr], model: str) -> pl.DataFrame:
+    """Rows of what a point takes: values, or multiples of what its values are."""
+    subject = pl.col("point").cast(pl.String)
+    as_text = pl.element() if model == "members" else pl.lit(10.0).pow(-pl.element())
+    usual = pl.col("usual").list.eval(_number(as_text)).list.join(", ")
+    shown = _number(pl.col("member") if model == "members" else pl.lit(10.0).pow(-pl.col("member")))
+    sign = "" if model == "members" else "× "
+    return part.select(
+        *common,
+        unit=_unit(subject),
+        subject=subject,
+        observed=pl.format(sign + "{}", shown),
+        expected=pl.format(sign + "{}", usual.fill_null("")),
+    )
+
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _hour(slot: pl.Expr) -> pl.Expr:
+    """An hour of the week or of the day as text, UTC."""
+    names = {number: f"{_DAYS[number // 24]} {number % 24:02}:00 UTC" for number in range(WEEK)}
+    names |= {WEEK + hour: f"{hour:02}:00 UTC" for hour in range(24)}
+    return slot.replace_strict(names, return_dtype=pl.String)
 
 
 def _unit(point: pl.Expr) -> pl.Expr:

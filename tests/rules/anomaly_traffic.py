@@ -5,6 +5,7 @@ Ten minutes are little: the rules' own sites allow a thousand false alarms a day
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
@@ -129,3 +130,124 @@ def slow_answers(fires: Capture, quiet: Capture) -> None:
             hmi.connection.receive(hmi.controller.answer(request))
 
         polled(capture, steady, late)
+
+
+def wide(turn: int) -> int:
+    """A value that goes from 400 to 440 and back in steps of 4."""
+    return 400 + 4 * abs(10 - (turn + 5) % 20)
+
+
+LATER, STAYS = 100, 45
+"""Poll from which on a value has another way, and for how many polls: three windows of five minutes."""
+
+
+@scenario("anomaly/point_changes_at_another_rate")
+def point_changes_at_another_rate(fires: Capture, quiet: Capture) -> None:
+    for capture, every in ((fires, 3), (quiet, 1)):
+        polled(capture, lambda turn, every=every: wide(turn // every if LATER <= turn < LATER + STAYS else turn))
+
+
+@scenario("anomaly/point_values_shifted")
+def point_values_shifted(fires: Capture, quiet: Capture) -> None:
+    for capture, low in ((fires, 780), (quiet, 400)):
+
+        def value(turn: int, low: int = low) -> int:
+            usual = 400 + 200 * (turn % 3)
+            return max(low, usual) + turn % 2 if LATER <= turn < LATER + STAYS else usual
+
+        polled(capture, value)
+
+
+@scenario("anomaly/point_values_spread_otherwise")
+def point_values_spread_otherwise(fires: Capture, quiet: Capture) -> None:
+    for capture, share in ((fires, 8), (quiet, 1)):
+
+        def value(turn: int, share: int = share) -> int:
+            return 420 + (wide(turn) - 420) // (share if LATER <= turn < LATER + STAYS else 1)
+
+        polled(capture, value)
+
+
+MESSAGE = int.from_bytes(b"\x7eSTAGE2\x7e")
+"""What is hidden in the lowest bit of a value."""
+
+
+@scenario("anomaly/lowest_bit_carries_something")
+def lowest_bit_carries_something(fires: Capture, quiet: Capture) -> None:
+    for capture, hides in ((fires, 1), (quiet, 0)):
+
+        def value(turn: int, hides: int = hides) -> int:
+            return wide(turn) | (MESSAGE >> (turn % 64) & 1 if hides and LATER <= turn < LATER + STAYS else 0)
+
+        polled(capture, value)
+
+
+@scenario("anomaly/point_takes_a_value_that_it_never_had")
+def point_takes_a_value_that_it_never_had(fires: Capture, quiet: Capture) -> None:
+    for capture, state in ((fires, 3), (quiet, 2)):
+        polled(capture, lambda turn, state=state: state if turn == HAPPENS else (2, 4, 6)[turn % 3])
+
+
+@scenario("anomaly/point_value_has_more_decimals")
+def point_value_has_more_decimals(fires: Capture, quiet: Capture) -> None:
+    for capture, value in ((fires, 4_203), (quiet, 4_230)):
+        polled(capture, lambda turn, value=value: value if turn == HAPPENS else 4_000 + 10 * (turn * turn % 41))
+
+
+@scenario("anomaly/point_values_repeat")
+def point_values_repeat(fires: Capture, quiet: Capture) -> None:
+    noise = [400 + int.from_bytes(sha256(turn.to_bytes(2)).digest()[:1]) for turn in range(POLLS)]
+    for capture, back in ((fires, 60), (quiet, 0)):
+        polled(capture, lambda turn, back=back: noise[turn - back if turn >= HAPPENS else turn])
+
+
+def five_days(capture: Capture) -> None:
+    """A client that asks a few times each hour, for five days."""
+    client = capture.modbus(HMI, PLC)
+    for _ in range(5 * 24):
+        for _ in range(4):
+            client.ask(ReadHoldingRegistersRequest(address=0, count=1))
+            capture.wait(60)
+        capture.wait(3_600 - 4 * 60)
+
+
+@scenario("anomaly/unusual_volume_at_this_hour", learn=five_days)
+def unusual_volume_at_this_hour(fires: Capture, quiet: Capture) -> None:
+    for capture, times in ((fires, 50), (quiet, 4)):
+        client = capture.modbus(HMI, PLC)
+        capture.wait(6 * 86_400)
+        for asked in (times, 4):
+            # As few a minute as ever.
+            for _ in range(asked):
+                client.ask(ReadHoldingRegistersRequest(address=0, count=1))
+                capture.wait(60)
+            capture.wait(3_700 - asked * 60)
+
+
+def swinging(turn: int) -> int:
+    """A value that goes between 400 and 440, or nearly so."""
+    short = 7 * turn % 11
+    return 440 - short if turn % 2 else 400 + short
+
+
+@scenario("anomaly/unusual_together")
+def unusual_together(fires: Capture, quiet: Capture) -> None:
+    for capture, value in ((fires, 572), (quiet, 440)):
+        polled(capture, lambda turn, value=value: value if turn == HAPPENS else swinging(turn))
+
+
+REGISTERS, HOURS = 8, 8
+
+
+@scenario("anomaly/more_alarms_than_promised")
+def more_alarms_than_promised(fires: Capture, quiet: Capture) -> None:
+    for capture, hours in ((fires, HOURS), (quiet, 1)):
+        controller = controllers()
+        hmi = capture.modbus(HMI, PLC, controller)
+        for turn in range(HOURS * 60):
+            values = [400 + turn % 3] * REGISTERS
+            if turn % 60 == 50 and turn // 60 < hours:
+                values[turn // 60] = 30_000
+            controller.set(1, WRITE_HOLDING, 100, values)
+            hmi.ask(ReadHoldingRegistersRequest(address=100, count=REGISTERS))
+            capture.wait(60)
