@@ -29,6 +29,7 @@ from detection.anomaly.extremes import WINDOW_NS
 from detection.anomaly.history import FALSE_ALARMS_A_DAY
 from detection.anomaly.learned import members, state_of
 from detection.anomaly.state import AnomalyState
+from detection.anomaly.table import MODELS
 from detection.captures import cuts
 from sensor._core import Reader, capture_span
 
@@ -267,7 +268,7 @@ def main() -> None:
         outcomes.setdefault("simple models", []).append(alarms(told, day))
         length += days
         promised += FALSE_ALARMS_A_DAY * days
-        rare = told.filter(pl.col("score") >= -np.log(FALSE_ALARMS_A_DAY / 8 / 1_440))
+        rare = told.filter(pl.col("score") >= -np.log(FALSE_ALARMS_A_DAY / len(MODELS) / 1_440))
         measured += len({(what, server) for _, real, what, server in alarms(rare, day)[0] if not real})
         day_talks, day_values = talks(day), values(day)
         for name, make in pipelines().items():
