@@ -37,7 +37,7 @@ from detection.in_force import LiveRules
 from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.ruleset import RuleFiles
-from detection.worker import CHECKPOINT_FILE, Counters, Worker
+from detection.worker import CHECKPOINT_FILE, Worker
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
 from sensor.control import CONTROL, Requests
@@ -108,7 +108,7 @@ class Embedded:
         self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
         self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
         self._parts = Parts(services.status)
-        self._counted = Counters()
+        self._counted = replace(self._worker.counters)
         self._counting = threading.Lock()
 
     def take_warnings(self) -> list[str]:
@@ -198,6 +198,12 @@ class Embedded:
             metrics.detection_records.inc(now.records - before.records)
             metrics.findings.inc(now.findings - before.findings)
             metrics.detection_seconds.inc(now.seconds - before.seconds)
+            metrics.limited.set(now.limited)
+            metrics.damaged.inc(now.damaged - before.damaged)
+            metrics.gaps.labels(DETECTION).inc(now.gaps - before.gaps)
+            metrics.late_cuts.inc(now.late - before.late)
+            metrics.hurried_cuts.inc(now.hurried - before.hurried)
+            metrics.set_back_records.inc(now.set_back - before.set_back)
             self._counted = now
 
     def _alerts_position(self) -> Position:

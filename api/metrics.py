@@ -42,6 +42,31 @@ class Metrics:
         self.detection_seconds = Counter(
             "icsight_detection_seconds", "Time that detection took.", unit="seconds", registry=self.registry
         )
+        self.limited = Gauge(
+            "icsight_detection_limited",
+            "How often a bound of detection has bitten in what it remembers: it had to forget something.",
+            registry=self.registry,
+        )
+        self.damaged = Counter(
+            "icsight_detection_damaged_batches",
+            "Record batches that detection could not read and passed over.",
+            registry=self.registry,
+        )
+        self.late_cuts = Counter(
+            "icsight_detection_late_cuts",
+            "Cuts that came when later ones of the site's other sensors were through.",
+            registry=self.registry,
+        )
+        self.hurried_cuts = Counter(
+            "icsight_detection_hurried_cuts",
+            "Cuts that did not wait for the site's other sensors because too many waited.",
+            registry=self.registry,
+        )
+        self.set_back_records = Counter(
+            "icsight_detection_set_back_records",
+            "Records from a clock that was set back by more than the allowance.",
+            registry=self.registry,
+        )
         self.lag_batches = Gauge(
             "icsight_lag_batches", "Batches that a consumer has still to do.", ["consumer"], registry=self.registry
         )

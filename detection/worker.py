@@ -223,6 +223,8 @@ class Worker:
         before = self._restore()
         self._position, self._state, self._epoch = before.position, before.state, before.epoch
         self._merge = Merge[_Cut].from_json(self._allowance_ns, before.order)
+        self.counters.limited = self._state.limited
+        self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
         self._told: dict[str, int] = dict(before.order["told"])
         self._heard = time.monotonic()
         self._cuts: dict[Run, _Pending] = {}

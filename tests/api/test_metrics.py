@@ -21,6 +21,7 @@ from api.settings import Settings
 from detection.captures import detect
 from detection.pipeline import Pipeline
 from detection.site import Site
+from detection.worker import Worker
 from sensor._core import Reader
 from tests.api.alerts import part_of, upsert
 from tests.api.test_live import listening
@@ -124,6 +125,36 @@ def test_a_run_over_a_capture_counts_what_each_name_says(tmp_path: Path) -> None
     again, _ = run(tmp_path / "data", CAPTURE)
     assert value(again, "icsight_packets_total") == packet_count
     assert sum(by(again, "icsight_records", "table").values()) == 0
+
+
+def test_losses_and_bounds_of_detection_are_told_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {
+        "damaged_batches_total": "damaged", "late_cuts_total": "late", "hurried_cuts_total": "hurried",
+        "set_back_records_total": "set_back",
+    }  # fmt: skip
+    with (
+        system.opened(Settings(data=tmp_path / "data", port=0)) as services,
+        embedded(services, str(CAPTURE), (Site(), None), ()) as parts,
+    ):
+        server = Server(create_app(services), services)
+        server.start()
+        assert isinstance(services.detection, Worker)
+        counted = services.detection.counters
+        counted.limited = 2
+        parts.wait(0)
+        found = told(server.url)
+        assert [value(found, f"icsight_detection_{name}") for name in names] == [0] * len(names)
+        assert value(found, "icsight_detection_limited") == 2
+        for number, name in enumerate(names.values(), 1):
+            setattr(counted, name, getattr(counted, name) + number)
+        counted.gaps, counted.limited = 7, 1
+        for _ in range(2):
+            parts.wait(0)
+        found = told(server.url)
+        server.stop()
+    assert [value(found, f"icsight_detection_{name}") for name in names] == [1, 2, 3, 4]
+    assert value(found, "icsight_gaps_total", consumer="detection") == 7
+    assert value(found, "icsight_detection_limited") == 1, "what was forgotten with its run counts no more"
 
 
 def test_a_run_is_done_only_when_its_alerts_are_stored(tmp_path: Path) -> None:
