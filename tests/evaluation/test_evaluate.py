@@ -231,6 +231,7 @@ def test_long_silence_is_not_time_in_which_false_alerts_could_have_come() -> Non
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3_600)  # 145 captures in slices of seconds
 def test_every_labelled_capture_is_evaluated(captures: Path) -> None:
     del captures  # it says where they are
     done = called(*sorted(DATASETS.glob("*.yml")), "--output", "json")
