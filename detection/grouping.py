@@ -7,6 +7,10 @@ of other rules that are as strong and come within ten minutes attach to the firs
 different acts; but of two that are as strong, one that says what was done tells one that only says by whom, when,
 where or how it was answered, and a sweep that of what was met on its way, whichever came first. Acts are different where their
 rules have no technique in common: someone who clears counters and reads out a program has done two things.
+
+A rule that counts servers at which findings of other rules lie gathers these: what one client does anew at many servers is one
+alert about the client. It takes in the alerts of the rules that it counts, if they are no stronger, and nothing else, as long as
+it goes on: what else was done at one of the servers is told there. What it gathers goes on telling what it would tell by itself.
 Posture (how a server is set up) stands for itself, and so does what an exception of the site hides.
 
 An alert names the techniques of all that it tells: its rule's own, then those of what belongs to it, the gravest first.
@@ -45,6 +49,9 @@ TOGETHER_NS: Final = 3_600_000_000_000
 
 EQUAL_NS: Final = 600_000_000_000
 """How far apart alerts of one level about the same client, server and target may begin and still be told as one: ten minutes."""
+
+MANY: Final = 2
+"""`breadth` of a rule that counts different values."""
 
 OPEN_ALERTS: Final = 50_000
 """Alerts of one run that are held open; beyond that those that were quiet longest are let go, and a recurrence is a new alert."""
@@ -97,6 +104,7 @@ class _Book:
         self._site = site
         self.changed: dict[str, None] = {}
         self._rules = rules
+        self._gathered: dict[str, frozenset[str]] = {}
         self._latest: dict[tuple[str, ...], str] = {}
         self._of_client: dict[str | None, list[str]] = {}
         for alert in held.values():
@@ -110,7 +118,7 @@ class _Book:
         grown = _grown(known, session)
         self._put(grown)
         part = Part(session.count, *session.seen, session.places[:RELATED_RECORDS])
-        self._tell(grown.parent, {session.rule.name: part}, session.last)
+        self._tell(grown.parent, {session.rule.name: part}, session.last, self._factor(grown))
 
     def _begin(self, session: Session) -> OpenAlert:
         """A new alert that takes weaker ones in, or a place at a stronger one."""
@@ -118,9 +126,11 @@ class _Book:
         alone = session.rule.posture or session.exception is not None
         known = () if alone else self._of_client.get(session.client, ())
         near = [self.held[name] for name in known if moment - self.held[name].first <= TOGETHER_NS]
-        parents = [alert for alert in near if self._tells(alert, session) and _one_place(alert, session)]
+        going = [self.held[name] for name in known if self._goes_on(self.held[name], moment)]
+        parents = [alert for alert in (*near, *going) if self._tells(alert, session) and _one_place(alert, session)]
         parent = min(parents, key=self._precedence, default=None)
         record = session.records_first[0]
+        gathered = self._gathers(session.rule.name) or (parent is not None and session.rule.name in self._gathers(parent.rule))
         begun = OpenAlert(
             id=hashlib.blake2b("\x1f".join((*session.cause, record)).encode(), digest_size=16).hexdigest(),
             cause=session.cause,
@@ -134,7 +144,7 @@ class _Book:
             server=session.server,
             target=session.target,
             parent=None if parent is None else parent.id,
-            raised=parent is None,
+            raised=parent is None or gathered,
             exception=session.exception,
         )
         if parent is None and not alone:
@@ -147,14 +157,14 @@ class _Book:
                     self._put(replace(alert, parent=begun.id))
                     self.purse.release(alert.id)
                     own = Part(alert.count, *alert.seen, alert.places)
-                    self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched)
+                    self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched, self._factor(alert))
             if not alone:
-                self._spend(begun, session.rule, moment)
+                self._spend(self.held[begun.id], session.rule, moment)
         return self.held[begun.id]
 
     def _spend(self, begun: OpenAlert, rule: Rule, moment: int) -> None:
         """Spend of the budget on an alert that begins, and fold what is over it."""
-        weight = WEIGHTS[rule.level] * rule.confidence * criticality(begun.server, dict(begun.target).values(), self._site)
+        weight = WEIGHTS[rule.level] * rule.confidence * self._factor(begun)
         for name, digest in self.purse.begin(begun, LEVELS.index(rule.level), weight, moment):
             if name in self.held:
                 self._put(replace(self.held[name], digest=digest))
@@ -166,6 +176,8 @@ class _Book:
         others_level, others_breadth = self._strength(session.rule.name)
         if not alert.raised or level < others_level:
             return False
+        if gathered := self._gathers(alert.rule):
+            return session.rule.name in gathered
         if level > others_level:
             return True
         if breadth < others_breadth or (breadth == others_breadth and self._differ(alert.rule, session.rule.name)):
@@ -177,18 +189,37 @@ class _Book:
         """Whether an alert that begins at this moment is stronger than an earlier one."""
         level, breadth = self._strength(begun.rule)
         others_level, others_breadth = self._strength(alert.rule)
+        if gathered := self._gathers(begun.rule):
+            return alert.rule in gathered and level >= others_level
         if level != others_level:
             return level > others_level
         return breadth > others_breadth and moment - alert.first <= EQUAL_NS and _one_matter(begun, alert)
 
-    def _tell(self, parent: str | None, grown: Mapping[str, Part], moment: int) -> None:
+    def _goes_on(self, alert: OpenAlert, moment: int) -> bool:
+        """Whether an alert that gathers still does, though it began more than an hour ago."""
+        window_ns = self._rules[alert.rule].window_seconds * 1_000_000_000
+        return moment - alert.first > TOGETHER_NS and moment - alert.last <= window_ns and bool(self._gathers(alert.rule))
+
+    def _gathers(self, name: str) -> frozenset[str]:
+        """Rules whose alerts a rule gathers, by name: those that it counts servers of, for one client. Of others there are none."""
+        if name not in self._gathered:
+            self._gathered[name] = _gathered(self._rules[name], self._rules)
+        return self._gathered[name]
+
+    def _factor(self, alert: OpenAlert) -> float:
+        """How critical the server and the target of an alert are, and the servers of what belongs to it."""
+        return max(criticality(alert.server, dict(alert.target).values(), self._site), alert.criticality)
+
+    def _tell(self, parent: str | None, grown: Mapping[str, Part], moment: int, factor: float) -> None:
         """Add findings to the alerts that they belong to, up to the strongest."""
         while parent is not None:
             alert = self.held[parent]
             related = dict(alert.related)
             for name, part in grown.items():
                 related[name] = related[name].with_more(part) if name in related else part
-            self._put(replace(alert, related=related, touched=max(alert.touched, moment)))
+            # An alert about several servers is as critical as the most critical of them.
+            most = max(alert.criticality, factor) if alert.server is None else alert.criticality
+            self._put(replace(alert, related=related, touched=max(alert.touched, moment), criticality=most))
             parent = alert.parent
 
     def _put(self, alert: OpenAlert) -> None:
@@ -215,6 +246,14 @@ class _Book:
         if breadth(mine) == 0 or not mine.techniques or not others.techniques:
             return False
         return not any(attack.same(technique, another) for technique in mine.techniques for another in others.techniques)
+
+
+def _gathered(rule: Rule, rules: Mapping[str, Rule]) -> frozenset[str]:
+    """The rules whose alerts a rule gathers: it counts the servers at which a client does what they tell."""
+    if breadth(rule) < MANY or rule.counted != "server.ip" or rule.cause != ["client.ip"]:
+        return frozenset()
+    sources = set(rule.sources)
+    return frozenset(each.name for each in rules.values() if each.alerts and {each.name, each.id} & sources)
 
 
 def _one_place(strong: OpenAlert, weak: OpenAlert | Session) -> bool:

@@ -61,9 +61,11 @@ class OpenAlert:
     parent: str | None = None
     """Id of the stronger alert that it belongs to."""
     raised: bool = True
-    """Whether it is an alert of its own; false where it attached as it came."""
+    """Whether it is told, by itself or with the id of what it is part of; false where only what it attached to tells it."""
     related: Mapping[str, Part] = field(default_factory=dict[str, "Part"])
     """What belongs to it, by rule."""
+    criticality: float = 0.0
+    """Highest factor of the servers of what belongs to it, where it has no server of its own."""
     story: str | None = None
     """Id of the story that it is part of."""
     digest: str | None = None

@@ -56,7 +56,7 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
     ]
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
     target = {name: fields.get(name) for name in rule.target}
-    factor = criticality(known.server, target.values(), site)
+    factor = max(criticality(known.server, target.values(), site), known.criticality)
     sure = next((known.sample[f"{table}.confidence"] for table in DERIVED if f"{table}.confidence" in known.sample), 1.0)
     confidence = rule.confidence * float(sure)
     told_elsewhere = (known.parent is not None) + (known.digest is not None)
@@ -105,7 +105,8 @@ def _acceptable(known: OpenAlert) -> dict[str, str] | None:
     if kind is None or kind not in kinds.KINDS:
         return None
     client, server = kinds.scope(kind, known.client, known.server)
-    if not client and not server:
+    if (not client and not server) or (known.server is None and kind in kinds.KINDS and "server" in kinds.KINDS[kind].key):
+        # Of many servers none is named: to accept it would accept the same everywhere.
         return None
     named = dict(known.target)
     point = next((named[name] for name in ("deviation.point", "deviation.operation") if named.get(name)), "")

@@ -450,3 +450,81 @@ def test_an_order_whose_completion_alone_counts_begins_when_it_is_complete(
     found = detect(Pipeline.of(load([tmp_path]), Site()), cuts([request(0), request(3_000, function=6)], [1]))
     (alert,) = found.values()
     assert alert.first_seen == START + found_from * SECOND
+
+
+def gathering(folder: Path, *, enough: int = 5, site: Site | None = None) -> Pipeline:
+    """What a client does at one server, of two levels; a rule that counts servers of it; and acts that it does not count."""
+    return one_rule(
+        folder,
+        rule("asks", "medium", {"selection": {"modbus.function_code": 3}}, icsight={"about": "circumstances", "target": []}),
+        rule("looks", "low", {"selection": {"modbus.function_code": 17}}),
+        rule("write", "low", {"selection": {"modbus.function_code": 6}}),
+        rule("reset", "medium", {"selection": {"modbus.function_code": 8}}, tags=["attack.t0816"]),
+        rule("stop", "high", {"selection": {"modbus.function_code": 90}}),
+        rule(
+            "many",
+            "medium",
+            correlation=correlation("value_count", ["asks", "looks"], "1h", ["client.ip"], gte=enough, field="server.ip"),
+        ),
+        site=site,
+    )
+
+
+def visits(servers: int, every: float = 20, *, function: int = 3) -> list[dict[str, Any]]:
+    """One client at one server after the other."""
+    return [request(number * every, server=f"10.0.1.{number}", function=function) for number in range(servers)]
+
+
+@pytest.mark.parametrize("borders", [[], [3], [4], [5], [*range(1, 300)]], ids=["at once", "3", "4", "5", "singly"])
+@pytest.mark.parametrize(("servers", "every"), [(5, 20), (30, 20), (30, 600)], ids=["five", "thirty", "for five hours"])
+def test_what_a_client_does_anew_at_many_servers_is_one_alert(
+    tmp_path: Path, servers: int, every: float, borders: list[int]
+) -> None:
+    pipeline = gathering(tmp_path)
+    records = visits(servers, every)
+    parts = cuts(records, borders)
+    made = detect(pipeline, parts, through_text=True)
+    assert as_text(made) == as_text(detect(pipeline, [[batch for batches in parts for batch in batches]]))
+    (listed,) = [alert for alert in made.values() if alert.part_of is None]
+    assert (listed.rule, listed.client_ip, listed.server_ip) == ("many", "10.0.0.1", None)
+    assert [(each["rule"], each["count"]) for each in listed.body["related"]] == [("asks", servers)]
+    singles = [alert for alert in made.values() if alert is not listed]
+    assert {alert.part_of for alert in singles} == {listed.id}
+    assert len({alert.server_ip for alert in singles}) == servers
+
+
+def test_four_servers_or_five_in_more_than_an_hour_are_alerts_of_their_own(tmp_path: Path) -> None:
+    pipeline = gathering(tmp_path)
+    for records in (visits(4), visits(5, 900)):
+        assert [alert.rule for alert in detect(pipeline, cuts(records, [])).values() if alert.part_of is None] == ["asks"] * len(
+            records
+        )
+
+
+@pytest.mark.parametrize("moment", [10, 110], ids=["before the fifth", "after it"])
+@pytest.mark.parametrize(
+    ("function", "server", "listed"),
+    [
+        (6, "10.0.2.1", {"many", "write"}),
+        (8, "10.0.2.1", {"many", "reset"}),
+        (8, "10.0.1.0", {"many", "reset"}),
+        (90, "10.0.1.0", {"many", "stop"}),
+        # It is weaker than what else was told of this server, and is told with it.
+        (6, "10.0.1.0", {"many"}),
+    ],
+)
+def test_what_else_was_done_is_not_hidden_by_an_alert_about_many_servers(
+    tmp_path: Path, moment: float, function: int, server: str, listed: set[str]
+) -> None:
+    records = sorted([*visits(7), request(moment, server=server, function=function)], key=lambda record: record["ts"])
+    found = list(detect(gathering(tmp_path), cuts(records, [2, 5]), through_text=True).values())
+    assert {alert.rule for alert in found if alert.part_of is None} == listed
+    (many,) = [alert for alert in found if alert.rule == "many"]
+    assert ("write" in {each["rule"] for each in many.body["related"]}) == (listed == {"many"})
+
+
+def test_an_alert_about_many_servers_ranks_with_the_most_critical_of_them(tmp_path: Path) -> None:
+    pipeline = gathering(tmp_path, site=Site(critical={"10.0.1.6": 3.0}))
+    for servers, factor in ((6, 1.0), (7, 3.0)):
+        (listed,) = [alert for alert in detect(pipeline, cuts(visits(servers), [5])).values() if alert.part_of is None]
+        assert listed.rank / listed.confidence == pytest.approx(4.0 * factor)

@@ -11,13 +11,13 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+from tests.plant.frames import Host
 from tests.plant.opcua.server import STACK
 from tests.rules.opcua import client as opcua_client
 from tests.rules.opcua import server
 from tests.rules.wire import CRAFTED, ENGINEER, GATEWAY, HISTORIAN, HMI, INTRUDER, PLC, scenario
 
 if TYPE_CHECKING:
-    from tests.plant.frames import Host
     from tests.rules.wire import Capture, Session
 
 LEARNED_POLLS, LATER_POLLS = 12, 18
@@ -132,6 +132,18 @@ def many_new_blocks_read(fires: Capture, quiet: Capture) -> None:
         hmi = polled(capture)
         for block in range(blocks):
             hmi.ask(ReadHoldingRegistersRequest(address=200 + 10 * block, count=4))
+        goes_on(capture, hmi)
+
+
+@scenario("baseline/new_at_many_servers")
+def new_at_many_servers(fires: Capture, quiet: Capture) -> None:
+    for capture, servers in ((fires, 5), (quiet, 4)):
+        hmi = polled(capture)
+        for number in range(servers):
+            session = capture.modbus(HISTORIAN, Host(f"10.20.2.{51 + number}", f"02:00:00:00:02:{51 + number}"))
+            session.ask(ReadHoldingRegistersRequest(address=100, count=4))
+            session.close()
+            capture.wait(20)
         goes_on(capture, hmi)
 
 
