@@ -130,7 +130,8 @@ class _Book:
         parents = [alert for alert in (*near, *going) if self._tells(alert, session) and _one_place(alert, session)]
         parent = min(parents, key=self._precedence, default=None)
         record = session.records_first[0]
-        gathered = self._gathers(session.rule.name) or (parent is not None and session.rule.name in self._gathers(parent.rule))
+        gathers = bool(self._gathers(session.rule.name))
+        gathered = parent is not None and session.rule.name in self._gathers(parent.rule)
         begun = OpenAlert(
             id=hashlib.blake2b("\x1f".join((*session.cause, record)).encode(), digest_size=16).hexdigest(),
             cause=session.cause,
@@ -144,7 +145,7 @@ class _Book:
             server=session.server,
             target=session.target,
             parent=None if parent is None else parent.id,
-            raised=parent is None or gathered,
+            raised=parent is None or gathers or gathered,
             exception=session.exception,
         )
         if parent is None and not alone:
@@ -201,7 +202,7 @@ class _Book:
         return moment - alert.first > TOGETHER_NS and moment - alert.last <= window_ns and bool(self._gathers(alert.rule))
 
     def _gathers(self, name: str) -> frozenset[str]:
-        """Rules whose alerts a rule gathers, by name: those that it counts servers of, for one client. Of others there are none."""
+        """Names of the rules whose alerts a rule gathers: those that it counts servers of, for one client; of most rules none."""
         if name not in self._gathered:
             self._gathered[name] = _gathered(self._rules[name], self._rules)
         return self._gathered[name]
