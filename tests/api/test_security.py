@@ -40,7 +40,7 @@ def test_every_path_of_the_document_needs_a_session_but_the_entrance(system_runn
     open_paths = {"/healthz", "/readyz", "/metrics", "/api/setup", "/api/texts/{language}", "/api/session"}
     for path in document["paths"].keys() - open_paths:
         for method in document["paths"][path]:
-            target = path.format(alert_id="x", table="modbus", session_id="x", user_id="1")
+            target = path.format(alert_id="x", table="modbus", session_id="x", user_id="1", name="x")
             answer = system_running.client().request(method, target, json={})
             assert answer.status_code == 401, (method, path, answer.text)
 

@@ -351,7 +351,7 @@ def test_a_file_that_is_no_decision_is_removed_and_changes_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "broken", [{"choice": "drop"}, {"hours": -1}, {"by": ""}, {"server": "x" * 300}, {"since": "now"}, {"parties": [1]}]
+    "broken", [{"choice": "drop"}, {"hours": -1}, {"by": ""}, {"server": "x" * 1_100}, {"since": "now"}, {"parties": [1]}]
 )
 def test_a_decision_that_makes_no_sense_is_refused(broken: dict[str, Any]) -> None:
     whole = json.loads(Decision("merge", "Li Na", parties=("10.0.0.1", "10.0.0.2")).to_json())
