@@ -79,7 +79,7 @@ class BaselineState:
         """Event time from which on it is known what is normal; all of a run where that does not come with the run."""
         if self.learns == "live":
             return 2**63 - 1
-        return self.normal.until if self.heard_hours else 0
+        return self.normal.until if self.heard_hours or self.normal.phase == "provisional" else 0
 
     @property
     def whole(self) -> Normality:

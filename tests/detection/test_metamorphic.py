@@ -245,14 +245,19 @@ def normal(tmp_path_factory: pytest.TempPathFactory) -> Normality:
 def test_a_capture_in_two_files_gives_what_the_whole_gives(
     found: Callable[..., list[Alert]], attacked: list[Packet], normal: Normality
 ) -> None:
+    def cause(alert: Alert) -> tuple[str, ...]:
+        return (alert.rule, str(alert.client_ip), str(alert.server_ip))
+
     def causes(alerts: Sequence[Alert]) -> set[tuple[str, ...]]:
-        return {(alert.rule, str(alert.client_ip), str(alert.server_ip)) for alert in alerts if alert.part_of is None}
+        return {cause(alert) for alert in alerts if alert.part_of is None}
 
     whole = found(attacked, normal=normal)
+    gathered = {cause(alert) for alert in whole if alert.part_of is not None}
     halves = [[packet for packet in attacked if (packet.ts < QUIET) == early] for early in (True, False)]
     parts = [found(half, normal=normal) for half in halves]
     assert all(len(causes(part)) >= 3 for part in parts)
     together = causes(parts[0]) | causes(parts[1])
-    assert together <= causes(whole)
+    # What a client does at five servers is one matter; neither half has five of them.
+    assert together <= causes(whole) | gathered
     missing = causes(whole) - together
-    assert {rule for rule, *_ in missing} <= COMPARES
+    assert {rule for rule, *_ in missing} <= COMPARES | {"new_at_many_servers"}
