@@ -19,6 +19,44 @@ const WRAP_BELOW: u32 = 1_024;
 /// Headers and signature of a chunk, bytes at most.
 const AROUND_BYTES: u32 = 24 + 48;
 
+/// What the first chunk of a message says of it.
+#[derive(Clone, Copy)]
+pub(super) struct Ids {
+    kind: MessageType,
+    channel_id: u32,
+    token_id: u32,
+    sequence_number: u32,
+    request_id: u32,
+}
+
+impl Ids {
+    /// The message, before anything of it was taken in. `body`: room for it; `is_rest`: its beginning was not seen.
+    #[inline]
+    fn begin(self, start: i64, body: Vec<u8>, is_rest: bool) -> Message {
+        Message {
+            kind: self.kind,
+            start,
+            end: start,
+            channel_id: self.channel_id,
+            token_id: Some(self.token_id),
+            sequence_number: self.sequence_number,
+            request_id: self.request_id,
+            chunks: 0,
+            bytes: 0,
+            body,
+            is_cut: false,
+            is_rest,
+        }
+    }
+}
+
+/// One more chunk of a message.
+#[inline]
+fn take_in(message: &mut Message, body: &[u8], chunk: &Chunk<'_>, context: &mut Context<'_>) {
+    message.add(body, chunk.size, context.ts, &mut context.shared.opcua.held_bytes);
+    message.is_cut |= chunk.is_cut();
+}
+
 impl Opcua {
     /// A chunk of a message, or the end of a channel.
     #[inline]
@@ -53,11 +91,11 @@ impl Opcua {
                 if chunk.part == Part::Abort {
                     return self.abort(side, chunk, (channel_id, token_id, number, request_id), body, start, context);
                 }
-                let kind = chunk.kind;
+                let ids = Ids { kind: chunk.kind, channel_id, token_id, sequence_number: number, request_id };
                 if is_final && !is_known {
-                    return self.message(side, (kind, channel_id, token_id, number, request_id), body, chunk, start, context);
+                    return self.message(side, ids, body, chunk, start, context);
                 }
-                self.collect(side, (kind, channel_id, token_id, number, request_id), body, chunk, start, context);
+                self.collect(side, ids, body, chunk, start, context);
             }
             content => self.hidden(side, chunk, (channel_id, token_id), start, content == Content::Hidden, context),
         }
@@ -81,29 +119,18 @@ impl Opcua {
     pub(super) fn collect(
         &mut self,
         side: Side,
-        (kind, channel_id, token_id, sequence_number, request_id): (MessageType, u32, u32, u32, u32),
+        ids: Ids,
         body: &[u8],
         chunk: &Chunk<'_>,
         start: i64,
         context: &mut Context<'_>,
     ) {
         let half = self.half(side);
-        let mut message = half.assembly.take(request_id).unwrap_or_else(|| Message {
-            kind,
-            start,
-            end: start,
-            channel_id,
-            token_id: Some(token_id),
-            sequence_number,
-            request_id,
-            chunks: 0,
-            bytes: 0,
-            body: Vec::new(),
-            is_cut: false,
-            is_rest: channel::service_of(body).is_none() && half.last_gap.is_some(),
-        });
-        message.add(body, chunk.size, context.ts, &mut context.shared.opcua.held_bytes);
-        message.is_cut |= chunk.is_cut();
+        let mut message = half
+            .assembly
+            .take(ids.request_id)
+            .unwrap_or_else(|| ids.begin(start, Vec::new(), half.last_gap.is_some() && channel::service_of(body).is_none()));
+        take_in(&mut message, body, chunk, context);
         if chunk.part == Part::Final {
             self.check_limits(side, &message, context);
             return self.whole(side, message, context);
@@ -159,30 +186,15 @@ impl Opcua {
     pub(super) fn message(
         &mut self,
         side: Side,
-        (kind, channel_id, token_id, sequence_number, request_id): (MessageType, u32, u32, u32, u32),
+        ids: Ids,
         body: &[u8],
         chunk: &Chunk<'_>,
         start: i64,
         context: &mut Context<'_>,
     ) {
-        let is_rest = self.half(side).last_gap.is_some() && channel::service_of(body).is_none();
         let room = context.shared.opcua.spares.take();
-        let mut message = Message {
-            kind,
-            start,
-            end: start,
-            channel_id,
-            token_id: Some(token_id),
-            sequence_number,
-            request_id,
-            chunks: 0,
-            bytes: 0,
-            body: room,
-            is_cut: false,
-            is_rest,
-        };
-        message.add(body, chunk.size, context.ts, &mut context.shared.opcua.held_bytes);
-        message.is_cut |= chunk.is_cut();
+        let mut message = ids.begin(start, room, self.half(side).last_gap.is_some() && channel::service_of(body).is_none());
+        take_in(&mut message, body, chunk, context);
         self.check_limits(side, &message, context);
         self.whole(side, message, context);
     }
