@@ -204,6 +204,9 @@ class Embedded:
             metrics.late_cuts.inc(now.late - before.late)
             metrics.hurried_cuts.inc(now.hurried - before.hurried)
             metrics.set_back_records.inc(now.set_back - before.set_back)
+            metrics.refused_decisions.inc(now.refused - before.refused)
+            if now.refused > before.refused:
+                self._lines.append("A file among the decisions is none and was set aside: look for *.refused in the data folder.")
             self._counted = now
 
     def _alerts_position(self) -> Position:

@@ -67,6 +67,11 @@ class Metrics:
             "Records from a clock that was set back by more than the allowance.",
             registry=self.registry,
         )
+        self.refused_decisions = Counter(
+            "icsight_detection_refused_decisions",
+            "Files among the decisions that wait which were none, and were set aside.",
+            registry=self.registry,
+        )
         self.lag_batches = Gauge(
             "icsight_lag_batches", "Batches that a consumer has still to do.", ["consumer"], registry=self.registry
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from collector.stream import Position
 from detection.baseline.decisions import Decision
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from detection.ruleset import RuleFiles, Ruleset
     from detection.site_file import SiteFile
 
-EXCEPTED: Final = 8
-"""Sets of exceptions for which the detectors are kept."""
+K = TypeVar("K")
+
+KEPT: Final = 8
+"""Versions of rules and facts, and sets of exceptions, for which detectors are kept; others are made again where they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class InForce:
     ) -> None:  # fmt: skip
         self.reloads = 0
         """Versions that were taken over since."""
+        self.refused = 0
+        """Files among the decisions that wait which are none, and were set aside."""
         self._pipeline = pipeline
         self._control = control
         self._live = rules
@@ -99,7 +103,7 @@ class InForce:
             version = (site.version, rules.rules.version)
         if version not in self._pipelines:
             usable = self._pipeline.rules if rules is None else rules.rules.rules
-            self._pipelines[version] = Pipeline.of(sound(usable, site)[0], site)
+            _keep(self._pipelines, version, Pipeline.of(sound(usable, site)[0], site))
         pipeline = self._excepting(self._pipelines[version], version, _until(self._changed, partition, offset))
         return pipeline, None if self._control is None else _until(self._decided, partition, offset)
 
@@ -108,9 +112,12 @@ class InForce:
         if self._control is None or self._control.inbox is None:
             return
         for path, decision in self._control.inbox.waiting():
-            if decision is not None:
+            if decision is None:
+                self._control.inbox.refuse(path)
+                self.refused += 1
+            else:
                 self._decide(self._control, decision, reached)
-            self._control.inbox.done(path)
+                self._control.inbox.done(path)
 
     def look_at_files(self, reached: Mapping[str, int]) -> list[Alert]:
         """Take rules and facts over whose files have changed, from the next batch on; what is to be told of that."""
@@ -144,8 +151,7 @@ class InForce:
         known = (*version, len(changes))
         if known not in self._excepted:
             site = pipeline.site.model_copy(update={"exceptions": held(pipeline.site.exceptions, changes)})
-            self._excepted = dict([*self._excepted.items()][1 - EXCEPTED :])
-            self._excepted[known] = pipeline.at_site(site)
+            _keep(self._excepted, known, pipeline.at_site(site))
         return self._excepted[known]
 
     def _reload_rules(self, control: Control, live: LiveRules, reached: Mapping[str, int]) -> list[Alert]:
@@ -163,7 +169,7 @@ class InForce:
         effective = EffectiveRules(fresh, later(Position(dict(reached)), self._rules[-1].position))
         control.publish_rules(effective, site.site)
         self._rules.append(effective)
-        self._pipelines[site.version, fresh.version] = pipeline
+        _keep(self._pipelines, (site.version, fresh.version), pipeline)
         self.reloads += 1
         return told
 
@@ -179,7 +185,7 @@ class InForce:
         effective = Effective(fresh, later(Position(dict(reached)), before.position))
         control.publish(effective)
         self._sites.append(effective)
-        self._pipelines[fresh.version, version] = pipeline
+        _keep(self._pipelines, (fresh.version, version), pipeline)
         self.reloads += 1
         return told
 
@@ -196,6 +202,13 @@ class InForce:
             _append(control, self._decided, decision, reached)
         else:
             _append(control, self._changed, decision, reached)
+
+
+def _keep(pipelines: dict[K, Pipeline], version: K, pipeline: Pipeline) -> None:
+    """Keep detectors; those that were made first go where there are too many."""
+    pipelines[version] = pipeline
+    for oldest in [*pipelines][:-KEPT]:
+        del pipelines[oldest]
 
 
 def _from(schedule: Sequence[Held], position: Position, end: Position) -> Position:

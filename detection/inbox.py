@@ -1,13 +1,15 @@
 """Decisions on their way to detection: a folder in the data folder, a file for each, written whole or not at all.
 
 Whoever may write there decides: the folder is its owner's alone. Detection takes the files in order of their names, which begin
-with the time, writes down on the stream `control` from which place each holds, and removes them.
+with the time, writes down on the stream `control` from which place each holds, and removes them. A file that is no decision is
+set aside beside them, as FILE.refused, for whoever put it there to see.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from detection.baseline.decisions import Decision
@@ -24,6 +26,9 @@ FOLDER: Final = "decisions"
 
 WAITING: Final = 1_000
 """Most decisions that wait; more are not looked at until these are done."""
+
+REFUSED: Final = ".refused"
+"""Added to the name of a file that is no decision."""
 
 FILE_BYTES: Final = 64 * 1024
 """Most bytes of a decision; what is larger is none."""
@@ -56,12 +61,24 @@ class Inbox:
             ) from error
 
     def waiting(self) -> list[tuple[Path, Entry | None]]:
-        """The decisions that wait, oldest first, with their files; None for what is no decision."""
+        """The decisions that wait, oldest first, with their files; None for what is no decision.
+
+        What cannot be read at the moment comes later.
+        """
         try:
             paths = sorted(path for path in self._folder.iterdir() if path.suffix == ".json")[:WAITING]
         except OSError:
             return []
-        return [(path, _read(path)) for path in paths]
+        found: list[tuple[Path, Entry | None]] = []
+        for path in paths:
+            with suppress(OSError):
+                found.append((path, _read(path)))
+        return found
+
+    def refuse(self, path: Path) -> None:
+        """Set aside what is no decision. What cannot be moved comes again."""
+        with suppress(OSError):
+            path.rename(path.with_name(f"{path.name}{REFUSED}"))
 
     def ids(self) -> set[str]:
         """Identities of the decisions that wait."""
@@ -89,10 +106,11 @@ def fits(decision: Entry) -> bool:
 
 
 def _read(path: Path) -> Entry | None:
+    """The decision in a file; None for what is none. Raises OSError."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > FILE_BYTES:
+        return None
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > FILE_BYTES:
-            return None
         return parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except ValueError:
         return None

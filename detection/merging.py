@@ -6,7 +6,10 @@ allowance is not waited for. What it brings when later cuts are through already 
 out of order, and that is counted, and told where it is more than the allowance. Whose times never were near any other's (a
 capture of last year beside today's traffic) goes by its own clock, and is not late.
 
-What comes out follows from the order of the stream alone, not from how it is read.
+A run ends the one before it of the same sensor: nobody waits for that any more, so that a sensor alone never waits.
+
+What comes out follows from the order of the stream alone, not from how it is read; but for what waits when nothing comes for as
+long as the allowance, which the caller lets through (`all`).
 """
 
 from __future__ import annotations
@@ -131,7 +134,9 @@ class Merge(Generic[Cut]):
         return [entry[-1] for waiting in self._waiting.values() for entry in waiting]
 
     def _advance(self, cut: Cut) -> _Clock:
-        """Set the clock of a cut's run."""
+        """Set the clock of a cut's run, which ends any other of its sensor at its site."""
+        if cut.run not in self._clocks:
+            self._forget(cut.site, cut.run[0])
         clock = self._clocks.pop(cut.run, None) or _Clock(cut.site, cut.known_until)
         clock.until = max(clock.until, cut.known_until)
         self._clocks[cut.run] = clock
@@ -141,6 +146,13 @@ class Merge(Generic[Cut]):
             if run != cut.run and other.site == cut.site and abs(other.until - clock.until) <= self.allowance_ns:
                 clock.together = other.together = True
         return clock
+
+    def _forget(self, site: str, sensor: str) -> None:
+        """Go by no run of this sensor any more."""
+        for run in [run for run, clock in self._clocks.items() if run[0] == sensor and clock.site == site]:
+            del self._clocks[run]
+        if site in self._through and self._through[site][1][0] == sensor:
+            del self._through[site]
 
     def _let_through(self, site: str, foremost: int) -> list[Cut]:
         """The cuts that come before all that a run which is waited for can bring, in order."""

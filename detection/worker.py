@@ -101,6 +101,8 @@ class Counters:
     """Records that came from a clock that was set back by more than the allowance."""
     reloads: int = 0
     """Versions of the rules and of the site that were taken over while the loop ran."""
+    refused: int = 0
+    """Files among the decisions that wait which are none, and were set aside."""
 
 
 @dataclass(slots=True)
@@ -346,6 +348,7 @@ class Worker:
         """Write down from which place the decisions hold that people took since: from the next batch on."""
         if not self._is_repeating():
             self._in_force.take_up(self._reached)
+            self.counters.refused = self._in_force.refused
 
     def _is_repeating(self) -> bool:
         """Whether what comes next may have been looked at before a crash, and its alerts be told: nothing new holds there."""

@@ -97,6 +97,18 @@ def merged(order: Sequence[Piece]) -> tuple[list[Piece], Merge[Piece]]:
     return [*out, *merge.all()], merge
 
 
+def test_a_sensor_alone_does_not_wait_for_its_run_before() -> None:
+    merge = Merge[Piece](ALLOWANCE)
+    for epoch, second in (("a", 100), ("b", 103), ("c", 7), ("d", 8)):
+        cut = Piece(("alone", epoch), 0, second * SECOND)
+        assert merge.take(cut) == [cut], epoch
+    assert merge.counted.late == merge.counted.hurried == 0
+    # Another sensor is waited for all the same.
+    other = Piece(("other", "a"), 0, 5 * SECOND)
+    merge.take(other)
+    assert merge.take(Piece(("alone", "e"), 0, 9 * SECOND)) == []
+
+
 @given(times=st.lists(TIMES, min_size=1, max_size=4), choices=st.lists(st.integers(0, 3), max_size=48))
 def test_any_interleaving_within_the_allowance_comes_out_in_one_order(times: list[list[int]], choices: list[int]) -> None:
     runs = [pieces(f"sensor-{number}", ends) for number, ends in enumerate(times)]

@@ -3,17 +3,22 @@ used change nothing and are told."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from collector.stream.local import LocalStream
+from detection import in_force
+from detection import inbox as inbox_module
 from detection import worker as loop
 from detection.alerts import decode_alerts
 from detection.control import Control
@@ -30,8 +35,7 @@ from tests.detection.test_worker import alerts_of, outgoing
 from tests.detection.traffic import START, cut, request, rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Generator
 
     from detection.alerts import Alert
 
@@ -103,6 +107,19 @@ class Plant:
             spool.close()
 
 
+@contextmanager
+def running(worker: Worker) -> Generator[Worker]:
+    """The worker at work on a thread of its own."""
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        yield worker
+    finally:
+        stop.set()
+        thread.join()
+
+
 def until(holds: Callable[[], Any]) -> None:
     end = time.monotonic() + 60
     while not holds():
@@ -115,10 +132,7 @@ def test_a_changed_rule_holds_from_its_place_on_and_a_broken_file_changes_nothin
 ) -> None:
     monkeypatch.setattr(loop, "RELOAD_SECONDS", 0.05)
     plant = Plant(tmp_path)
-    worker, stop = plant.worker(), threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    try:
+    with running(plant.worker()) as worker:
         plant.send(8, 43)
         until(lambda: plant.names() == ["first"])
         plant.rule("second", 43)
@@ -129,9 +143,6 @@ def test_a_changed_rule_holds_from_its_place_on_and_a_broken_file_changes_nothin
         until(lambda: "rules_not_reloaded" in plant.names())
         plant.send(43)
         until(lambda: max(alert.count for alert in plant.told() if alert.rule == "second") == 2)
-    finally:
-        stop.set()
-        thread.join()
     versions = plant.control.rulesets()
     assert [each.position.offsets.get("0", 0) for each in versions] == [0, 1]
     assert [len(each.rules.rules) for each in versions] == [1, 2]
@@ -174,11 +185,9 @@ def test_what_is_repeated_after_a_crash_is_judged_by_the_files_of_then(
 
     if changed == "before the start":
         change()
-    again, stop = plant.worker(), threading.Event()
+    again = plant.worker()
     change()
-    thread = threading.Thread(target=again.run, args=(stop,))
-    thread.start()
-    try:
+    with running(again):
         until(lambda: again.counters.batches == 2)
         assert alerts_of(tmp_path) == told
         until(lambda: [each.position.offsets.get("0", 0) for each in plant.control.rulesets()] == [0, 2])
@@ -186,9 +195,6 @@ def test_what_is_repeated_after_a_crash_is_judged_by_the_files_of_then(
         plant.send(8, 43)
         until(lambda: plant.names() == ["first", "second"])
         until(lambda: plant.standing().get("first 10.0.1.8 known") is not None)
-    finally:
-        stop.set()
-        thread.join()
     plant.close()
 
 
@@ -204,10 +210,7 @@ def test_a_changed_site_file_holds_from_its_place_on_and_a_broken_one_changes_no
 ) -> None:
     monkeypatch.setattr(loop, "RELOAD_SECONDS", 0.05)
     plant = Plant(tmp_path)
-    worker, stop = plant.worker(), threading.Event()
-    thread = threading.Thread(target=worker.run, args=(stop,))
-    thread.start()
-    try:
+    with running(plant.worker()) as worker:
         plant.send(8)
         until(lambda: plant.names() == ["first"])
         plant.site(EXCEPTED)
@@ -220,9 +223,6 @@ def test_a_changed_site_file_holds_from_its_place_on_and_a_broken_one_changes_no
             until(lambda number=number: sum(alert.rule == "site_not_reloaded" for alert in plant.told()) == number)
         plant.send(8)
         until(lambda: plant.standing()["first 10.0.1.8 known"] == (3, "lin.wei"))
-    finally:
-        stop.set()
-        thread.join()
     assert plant.standing()["first 10.0.1.8 "] == (1, None)
     refused = next(alert for alert in plant.told() if alert.rule == "site_not_reloaded" and "budget" in str(alert.body["texts"]))
     assert "site.yml" in refused.body["texts"]["en"]["summary"]
@@ -234,6 +234,49 @@ def test_a_changed_site_file_holds_from_its_place_on_and_a_broken_one_changes_no
     plant.worker("replay.json").drain()
     newest = {alert.id: alert.count for alert in before if alert.rule == "first"}
     assert {alert.id: alert.count for alert in plant.told()[len(before) :]} == newest, "each version from its own place on"
+    plant.close()
+
+
+def unreadable(path: Path, encoding: str | None = None) -> str:
+    raise OSError(path, encoding)
+
+
+def test_a_file_that_is_no_decision_is_set_aside_and_one_that_cannot_be_read_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = Plant(tmp_path)
+    inbox = Inbox(tmp_path)
+    inbox.put(excepted("known", servers=("10.0.1.8",)))
+    folder = tmp_path / inbox_module.FOLDER
+    (folder / "00-broken.json").write_text("{")
+    (folder / "01-folder.json").mkdir()
+    worker = plant.worker()
+    with monkeypatch.context() as unread:
+        unread.setattr(Path, "read_text", unreadable)
+        worker.drain()
+    assert len(inbox.waiting()) == 2, "of three, only the folder was none"
+    worker = plant.worker()
+    worker.drain()
+    assert inbox.waiting() == []
+    assert [each.decision.name for each in plant.control.changes()] == ["known"]
+    assert sorted(path.name for path in folder.iterdir()) == ["00-broken.json.refused", "01-folder.json.refused"]
+    assert worker.counters.refused == 1
+    plant.close()
+
+
+def test_detectors_of_few_versions_are_kept_and_each_batch_has_those_of_its_own(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    ranks: list[float] = []
+    for weight in range(1, 2 * in_force.KEPT):
+        plant.site(f"site: works\ncritical: {{10.0.1.8: {weight / 2:g}}}\n")
+        plant.send(8)
+        plant.worker().drain()
+        ranks.append(max(alert.rank for alert in plant.told()))
+    replay, before = plant.worker("replay.json"), len(plant.told())
+    replay.drain()
+    gc.collect()
+    assert sum(isinstance(each, Pipeline) for each in gc.get_objects()) <= in_force.KEPT + 2
+    assert max(alert.rank for alert in plant.told()[before:]) == ranks[-1] > ranks[0]
     plant.close()
 
 
