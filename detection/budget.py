@@ -1,13 +1,13 @@
 """The alarm budget of a site: how many alerts people can look at, and digests for those that are more. Pure.
 
-A budget is one or more limits, each so many alerts in a window of event time (windows follow one another from midnight UTC).
-While a window has more than its limit, its lowest ranked alerts are folded into a digest, one for each window, which counts as
-one alert and names what it holds. High and critical alerts always pass; nothing is dropped: what a digest holds is kept as it
-is, as part of the digest.
+It is one budget for all sensors of the site. A budget is one or more limits, each so many alerts in a window of event time
+(windows follow one another from midnight UTC). While a window has more than its limit, its lowest ranked alerts are folded into a
+digest, one for each window, which counts as one alert and names what it holds. High and critical alerts always pass; nothing is
+dropped: what a digest holds is kept as it is, as part of the digest.
 
 Alerts are weighed as they begin, by what is then fixed (level, confidence of the rule, how critical the target is), in the order
-of records: so the same alerts are folded however records are cut. What is folded stays folded; an alert that becomes part of a
-stronger one gives its place back.
+in which `sitewide` has them begin: so the same alerts are folded however records are cut. What is folded stays folded; an alert
+that becomes part of a stronger one gives its place back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from detection.upsert import techniques_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from collector.stream import Run
     from detection.limits import Limit
     from detection.opened import OpenAlert
     from detection.sigma.rule import Rule
@@ -38,10 +37,14 @@ NAMED: Final = 100
 PASSING: Final = LEVELS.index("high")
 """Alerts of this level and above always pass."""
 
+WINDOWS: Final = 3
+"""Windows of a limit that are held, those in which an alert began last: sensors are not at one time to the nanosecond, and
+records of another day may come beside today's. An alert that begins in one that is held no more begins it anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What has been spent of a limit in the window that is going on."""
+    """What has been spent of a limit in a window."""
 
     start: int
     kept: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -78,19 +81,19 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What has been spent of the budget of one run."""
+    """What has been spent of the budget of one site."""
 
-    windows: Mapping[int, Window] = field(default_factory=dict[int, Window])
-    """By length in seconds."""
+    windows: Mapping[tuple[int, int], Window] = field(default_factory=dict[tuple[int, int], Window])
+    """By length in seconds and begin; those in which an alert began last come last."""
     digests: Mapping[str, Digest] = field(default_factory=dict[str, Digest])
-    """Those of the windows that are going on."""
+    """Those of these windows."""
     folded: int = 0
     """Alerts folded so far."""
 
     def fields(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
-            "windows": [[seconds, asdict(window)] for seconds, window in self.windows.items()],
+            "windows": [[seconds, asdict(window)] for (seconds, _), window in self.windows.items()],
             "digests": [asdict(digest) for digest in self.digests.values()],
             "folded": self.folded,
         }
@@ -98,7 +101,8 @@ class Spent:
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Spent:
         """What `fields` wrote."""
-        windows = {int(seconds): Window(**window) for seconds, window in fields["windows"]}
+        held = [(int(seconds), Window(**window)) for seconds, window in fields["windows"]]
+        windows = {(seconds, window.start): window for seconds, window in held}
         digests: dict[str, Digest] = {}
         for each in cast("list[dict[str, Any]]", fields["digests"]):
             rules = {str(name): (int(count), int(first), int(last)) for name, (count, first, last) in each["rules"].items()}
@@ -113,38 +117,40 @@ class Purse:
     Args:
         spent: what has been spent of it.
         limits: the limits, longest window first.
-        run: whose alerts they are.
+        site: name of the site.
     """
 
-    def __init__(self, spent: Spent, limits: Sequence[Limit], run: Run) -> None:
+    def __init__(self, spent: Spent, limits: Sequence[Limit], site: str) -> None:
         self._limits = limits
-        self._run = run
-        self._windows = {limit.seconds: spent.windows.get(limit.seconds, Window(-1)) for limit in limits}
+        self._site = site
+        lengths = {limit.seconds for limit in limits}
+        self._windows = {key: window for key, window in spent.windows.items() if key[0] in lengths}
         self._digests = dict(spent.digests)
         self._folded = spent.folded
         self.changed: dict[str, Digest] = {}
 
-    def begin(self, alert: OpenAlert, level: int, weight: float, at: int) -> Iterator[tuple[str, str]]:
+    def begin(self, name: str, level: int, weight: float, at: int) -> Iterator[tuple[str, str]]:
         """Spend on an alert that begins at this time; the alerts that are folded for it, each with its digest."""
-        for limit in self._limits:
-            start = at - at % limit.window_ns
-            window = self._windows[limit.seconds]
-            if window.start != start:
-                window = Window(start)
+        there = [(limit, (limit.seconds, at - at % limit.window_ns)) for limit in self._limits]
+        for _, key in there:
+            window = self._windows.pop(key, None) or Window(key[1])
             if level >= PASSING:
                 window = replace(window, passed=window.passed + 1)
             else:
-                window = replace(window, kept={**window.kept, alert.id: weight})
-            self._windows[limit.seconds] = window
-        while (over := self._over()) is not None:
-            window = self._windows[over.seconds]
+                window = replace(window, kept={**window.kept, name: weight})
+            self._windows[key] = window
+            for oldest in [each for each in self._windows if each[0] == key[0]][:-WINDOWS]:
+                del self._windows[oldest]
+        while (over := self._over(there)) is not None:
+            limit, key = over
+            window = self._windows[key]
             # The lowest ranked, of those the last.
-            name = min(reversed(list(window.kept)), key=lambda each: window.kept[each])
-            digest = window.digest or self._open(over)
-            self._digests[digest] = replace(self._digests[digest], weight=max(self._digests[digest].weight, window.kept[name]))
-            self.release(name)
+            lowest = min(reversed(list(window.kept)), key=lambda each: window.kept[each])
+            digest = window.digest or self._open(limit, there, lowest)
+            self._digests[digest] = replace(self._digests[digest], weight=max(self._digests[digest].weight, window.kept[lowest]))
+            self.release(lowest)
             self._folded += 1
-            yield name, digest
+            yield lowest, digest
 
     def hold(self, digest: str, alert: OpenAlert) -> None:
         """Write down in a digest that it holds this alert."""
@@ -156,9 +162,9 @@ class Purse:
 
     def release(self, name: str) -> None:
         """Give back the place of an alert that people do not see any more."""
-        for seconds, window in self._windows.items():
+        for key, window in self._windows.items():
             if name in window.kept:
-                self._windows[seconds] = replace(window, kept={each: way for each, way in window.kept.items() if each != name})
+                self._windows[key] = replace(window, kept={each: way for each, way in window.kept.items() if each != name})
 
     @property
     def kept(self) -> set[str]:
@@ -170,24 +176,27 @@ class Purse:
         going = {window.digest for window in self._windows.values()}
         return Spent(self._windows, {name: each for name, each in self._digests.items() if name in going}, self._folded)
 
-    def _over(self) -> Limit | None:
-        """The longest window that has more than its limit, and something that can be folded."""
-        for limit in self._limits:
-            window = self._windows[limit.seconds]
+    def _over(self, there: Sequence[tuple[Limit, tuple[int, int]]]) -> tuple[Limit, tuple[int, int]] | None:
+        """Of these windows the longest that has more than its limit, and something that can be folded."""
+        for limit, key in there:
+            window = self._windows[key]
             if window.size > limit.alerts and window.kept:
-                return limit
+                return limit, key
         return None
 
-    def _open(self, limit: Limit) -> str:
-        """Begin the digest of a window; it counts in that and in longer ones."""
-        window = self._windows[limit.seconds]
-        cause = (*self._run, DIGEST, str(limit), str(window.start))
+    def _open(self, limit: Limit, there: Sequence[tuple[Limit, tuple[int, int]]], first: str) -> str:
+        """Begin the digest of the one of these windows that has this limit; it counts in that and in longer ones."""
+        start = next(key[1] for each, key in there if each == limit)
+        cause = (self._site, DIGEST, str(limit), str(start), first)
         name = hashlib.blake2b("\x1f".join(cause).encode(), digest_size=16).hexdigest()
-        self._digests[name] = Digest(name, str(limit), window.start)
-        self._windows[limit.seconds] = replace(window, digest=name)
-        for seconds in (each.seconds for each in self._limits if each.seconds >= limit.seconds):
-            window = self._windows[seconds]
-            self._windows[seconds] = replace(window, digests=window.digests + 1)
+        self._digests[name] = Digest(name, str(limit), start)
+        for each, key in there:
+            window = self._windows[key]
+            if each == limit:
+                window = replace(window, digest=name)
+            if each.seconds >= limit.seconds:
+                window = replace(window, digests=window.digests + 1)
+            self._windows[key] = window
         return name
 
 

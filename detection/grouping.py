@@ -26,19 +26,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from detection import attack, stories
-from detection.budget import Purse, Spent, digest_alert
-from detection.limits import parse
 from detection.opened import RELATED_RECORDS, OpenAlert, Part
 from detection.sessions import FIRST_RECORDS, LAST_RECORDS, sessions
 from detection.sigma.rule import LEVELS
-from detection.stories import Stories, Teller
-from detection.upsert import WEIGHTS, breadth, criticality, upsert
+from detection.upsert import WEIGHTS, breadth, criticality
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from collector.stream import Run
-    from detection.alerts import Alert
     from detection.rules import Findings
     from detection.sessions import Session
     from detection.sigma.rule import Rule
@@ -53,9 +49,6 @@ EQUAL_NS: Final = 600_000_000_000
 MANY: Final = 2
 """`breadth` of a rule that counts different values."""
 
-OPEN_ALERTS: Final = 50_000
-"""Alerts of one run that are held open; beyond that those that were quiet longest are let go, and a recurrence is a new alert."""
-
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
@@ -63,44 +56,56 @@ class AlertState:
 
     open: Mapping[str, OpenAlert] = field(default_factory=dict[str, OpenAlert])
     forgotten: int = 0
-    """Alerts let go because there were more than `OPEN_ALERTS`."""
+    """Alerts let go because there were too many."""
     findings: int = 0
     """Records in findings so far."""
-    stories: Stories = field(default_factory=Stories)
-    """What goes on over several alerts."""
-    spent: Spent = field(default_factory=Spent)
-    """What has been spent of the alarm budget."""
+    since: int = 0
+    """An alert whose last change is earlier can neither grow, nor take others in, nor become part of another."""
 
 
-def group(
-    state: AlertState, run: Run, findings: Findings, rules: Mapping[str, Rule], site: Site
-) -> tuple[AlertState, list[Alert]]:
-    """Take findings of a run in; the alerts that are new or have grown, in order of first finding."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An alert that began and stands for itself: what the site's stories and its alarm budget are to know of it."""
+
+    alert: OpenAlert
+    order: tuple[int, int, int, str]
+    """Where in the order of all records of its run its first finding became known, as of `Session`."""
+    weight: float
+    """What it is ranked by when it begins."""
+    taken_in: tuple[str, ...]
+    """Ids of the alerts that became part of it as it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What became of the findings of a step over one run."""
+
+    begun: Sequence[Begun] = ()
+    """In the order in which they began."""
+    changed: Mapping[str, None] = field(default_factory=dict[str, None])
+    """Ids of alerts that began or changed."""
+
+
+def group(state: AlertState, run: Run, findings: Findings, rules: Mapping[str, Rule], site: Site) -> tuple[AlertState, Grouped]:
+    """Take findings of a run in. What is told of it, `sitewide.tell` says."""
     taken = [session for name in sorted(findings) for session in sessions(rules[name], findings[name], run, site.exceptions)]
     if not taken:
-        return state, []
+        return state, Grouped()
     taken.sort(key=lambda session: session.order)
-    purse = Purse(state.spent, parse(site.budget), run)
-    book = _Book(_of_rules(state.open, rules), rules, site, Teller(state.stories), purse)
+    book = _Book(_of_rules(state.open, rules), rules, site)
     for session in taken:
         book.take(session)
-    told, anew = book.teller.grown(book.changed, book.held, rules)
-    raised = [book.held[name] for name in dict.fromkeys((*book.changed, *anew)) if book.held[name].raised]
-    alerts = [upsert(alert, rules, site, *told.get(alert.story or "", (None, 0))) for alert in raised]
-    alerts += [digest_alert(digest, rules) for digest in purse.changed.values()]
-    alerts.sort(key=lambda alert: (alert.first_seen, alert.id))
-    held, forgotten = _live(book.held, taken[-1].order[0] - _retention_ns(rules), purse.kept)
     findings_so_far = state.findings + sum(session.count for session in taken)
-    return AlertState(held, state.forgotten + forgotten, findings_so_far, book.teller.kept(held), purse.spent()), alerts
+    since = max(state.since, taken[-1].order[0] - _retention_ns(rules))
+    return AlertState(book.held, state.forgotten, findings_so_far, since), Grouped(book.begun, book.changed)
 
 
 class _Book:
     """The open alerts while findings are taken in."""
 
-    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule], site: Site, teller: Teller, purse: Purse) -> None:
+    def __init__(self, held: dict[str, OpenAlert], rules: Mapping[str, Rule], site: Site) -> None:
         self.held = held
-        self.teller = teller
-        self.purse = purse
+        self.begun: list[Begun] = []
         self._site = site
         self.changed: dict[str, None] = {}
         self._rules = rules
@@ -148,28 +153,20 @@ class _Book:
             raised=parent is None or gathers or gathered,
             exception=session.exception,
         )
-        if parent is None and not alone:
-            begun = replace(begun, story=self.teller.begin(begun, session.rule, moment))
         self.held[begun.id] = begun
         self._enter(begun)
         if parent is None:
+            taken_in: list[str] = []
             for alert in near:
                 if alert.raised and alert.parent is None and self._takes_in(begun, moment, alert) and _one_place(begun, alert):
                     self._put(replace(alert, parent=begun.id))
-                    self.purse.release(alert.id)
+                    taken_in.append(alert.id)
                     own = Part(alert.count, *alert.seen, alert.places)
                     self._tell(begun.id, {alert.rule: own, **alert.related}, alert.touched, self._factor(alert))
             if not alone:
-                self._spend(self.held[begun.id], session.rule, moment)
+                weight = WEIGHTS[session.rule.level] * session.rule.confidence * self._factor(self.held[begun.id])
+                self.begun.append(Begun(begun, session.order, weight, tuple(taken_in)))
         return self.held[begun.id]
-
-    def _spend(self, begun: OpenAlert, rule: Rule, moment: int) -> None:
-        """Spend of the budget on an alert that begins, and fold what is over it."""
-        weight = WEIGHTS[rule.level] * rule.confidence * self._factor(begun)
-        for name, digest in self.purse.begin(begun, LEVELS.index(rule.level), weight, moment):
-            if name in self.held:
-                self._put(replace(self.held[name], digest=digest))
-                self.purse.hold(digest, self.held[name])
 
     def _tells(self, alert: OpenAlert, session: Session) -> bool:
         """Whether an alert is strong enough to tell what a later session found too."""
@@ -316,20 +313,3 @@ def _retention_ns(rules: Mapping[str, Rule]) -> int:
     windows = max((rule.window_seconds for rule in rules.values()), default=0)
     spans = max((rule.timespan_seconds for rule in rules.values()), default=0)
     return max(windows * 1_000_000_000, TOGETHER_NS, stories.GAP_NS) + spans * 1_000_000_000
-
-
-def _live(held: Mapping[str, OpenAlert], since: int, foldable: set[str]) -> tuple[dict[str, OpenAlert], int]:
-    """The alerts that changed since then, and those of their stories, at most `OPEN_ALERTS`; and how many that bound let go."""
-    open_still = {name for name, alert in held.items() if alert.touched >= since or name in foldable}
-    # What is said of a story rests on all its alerts.
-    going = {held[name].story for name in open_still} - {None}
-    live = {name: alert for name, alert in held.items() if name in open_still or alert.story in going}
-    over = len(live) - OPEN_ALERTS
-    if over <= 0:
-        return live, 0
-    # What belongs to an alert goes before it: its last change is never later.
-    oldest: Sequence[OpenAlert] = sorted(live.values(), key=lambda alert: (alert.touched, alert.parent is None, alert.id))
-    gone = {alert.id for alert in oldest[:over]}
-    kept = {name: alert for name, alert in live.items() if name not in gone}
-    whole = {name: alert for name, alert in kept.items() if alert.parent is None or alert.parent in kept}
-    return whole, len(live) - len(whole)

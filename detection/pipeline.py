@@ -1,8 +1,9 @@
 """All detectors in a row, over whole cuts: records in, alert upserts out. Pure.
 
-What is remembered, and what becomes one alert, is of one run (one sensor's records, or one capture) at a time. Runs do not share
-a clock: a capture of last year may come after today's traffic, and two sensors may see the same packets. So a run gives the same
-alerts whatever else is worked on beside it.
+What is found, and what becomes one alert, is of one run (one sensor's records, or one capture) at a time. Runs do not share a
+clock: a capture of last year may come after today's traffic, and two sensors may see the same packets. So runs may be worked on
+side by side, and what is found in one does not depend on any other. What is told of it does: stories and the alarm budget are of
+the site, over all its runs (`sitewide`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from detection.own_alerts import NOT_LOADED, OVERRIDE_UNFIT, own_alerts
 from detection.rules import RuleDetector, RuleState, unfit_overrides
 from detection.sigma.proof import prove
 from detection.sigma.rule import load, rules_folder
+from detection.sitewide import Looked, SiteState, Turn, tell, turns
 from detection.stories import Stories, Story
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class RunState:
     """What is normal in it; None where nothing is learned."""
     anomaly: AnomalyState | None = None
     """What the models know of it; None where nothing is learned."""
+    site: str = ""
+    """The site of its sensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class State:
 
     runs: Mapping[Run, RunState] = field(default_factory=dict["Run", RunState])
     """By run; the one that was quiet longest comes first."""
+    sites: Mapping[str, SiteState] = field(default_factory=dict[str, SiteState])
+    """What is of a site over all its runs."""
     forgotten: int = 0
     """Runs forgotten because there were more than `RUNS`."""
 
@@ -89,9 +95,8 @@ class State:
         runs = self.runs.values()
         learned = sum(run.baseline.forgotten for run in runs if run.baseline is not None)
         learned += sum(run.anomaly.forgotten for run in runs if run.anomaly is not None)
-        return (
-            self.forgotten + learned + sum(run.rules.forgotten + run.alerts.forgotten + run.alerts.stories.full for run in runs)
-        )
+        stories = sum(site.stories.full for site in self.sites.values())
+        return self.forgotten + learned + stories + sum(run.rules.forgotten + run.alerts.forgotten for run in runs)
 
     @property
     def findings(self) -> int:
@@ -103,7 +108,23 @@ class State:
         runs = {name: held for name, held in self.runs.items() if name != run}
         runs[run] = after
         over = max(0, len(runs) - RUNS)
-        return State(dict(list(runs.items())[over:]), self.forgotten + over)
+        runs = dict(list(runs.items())[over:])
+        named = {each.site for each in runs.values()} if over else set(self.sites)
+        return State(runs, {name: site for name, site in self.sites.items() if name in named}, self.forgotten + over)
+
+    def told(self, looked: Sequence[Looked], rules: Mapping[str, Rule], facts: Site) -> tuple[State, list[Alert]]:
+        """The state after what steps with these rules and facts found is told, and the alerts that are new or have grown."""
+        upserts: list[Alert] = []
+        runs, sites = dict(self.runs), dict(self.sites)
+        for name in dict.fromkeys(each.site for each in looked):
+            of_site = {run: held.alerts for run, held in runs.items() if held.site == name}
+            # Of many runs at once some may be forgotten already.
+            there = [each for each in looked if each.run in of_site]
+            if there:
+                sites[name], changed, alerts = tell(sites.get(name) or SiteState(), of_site, there, rules, facts)
+                runs |= {run: replace(runs[run], alerts=after) for run, after in changed.items()}
+                upserts += alerts
+        return State(runs, sites, self.forgotten), upserts
 
     def to_json(self) -> str:
         """The state as text."""
@@ -115,15 +136,15 @@ class State:
                 "open": [asdict(alert) for alert in state.alerts.open.values()],
                 "alerts_forgotten": state.alerts.forgotten,
                 "findings": state.alerts.findings,
-                "stories": [asdict(story) for story in state.alerts.stories.open.values()],
-                "stories_full": state.alerts.stories.full,
-                "spent": state.alerts.spent.fields(),
+                "since": state.alerts.since,
+                "site": state.site,
                 "baseline": None if state.baseline is None else _baseline_fields(state.baseline),
                 "anomaly": None if state.anomaly is None else _anomaly_fields(state.anomaly),
             }
             for run, state in self.runs.items()
         ]
-        return json.dumps({"runs": runs, "forgotten": self.forgotten}, ensure_ascii=False)
+        sites = {name: _site_fields(site) for name, site in self.sites.items()}
+        return json.dumps({"runs": runs, "sites": sites, "forgotten": self.forgotten}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> State:
@@ -131,7 +152,8 @@ class State:
         try:
             content = cast("dict[str, Any]", json.loads(text))
             runs = dict(_run_state(fields) for fields in content["runs"])
-            return cls(runs, int(content["forgotten"]))
+            sites = {str(name): _site_state(fields) for name, fields in content["sites"].items()}
+            return cls(runs, sites, int(content["forgotten"]))
         except (KeyError, TypeError, AttributeError, pl.exceptions.PolarsError, OSError) as error:
             raise ValueError("not a state of detection") from error
 
@@ -140,12 +162,27 @@ def _run_state(content: dict[str, Any]) -> tuple[Run, RunState]:
     sensor, epoch = content["run"]
     rows = {str(name): _decode(encoded) for name, encoded in content["rows"].items()}
     held = [_open_alert(alert) for alert in content["open"]]
-    stories = Stories({story.id: story for story in map(_story, content["stories"])}, int(content["stories_full"]))
-    counts = int(content["alerts_forgotten"]), int(content["findings"])
-    alerts = AlertState({alert.id: alert for alert in held}, *counts, stories, Spent.of(content["spent"]))
+    counts = int(content["alerts_forgotten"]), int(content["findings"]), int(content["since"])
+    alerts = AlertState({alert.id: alert for alert in held}, *counts)
     baseline = None if content["baseline"] is None else _baseline(content["baseline"])
     anomaly = None if content["anomaly"] is None else _anomaly(content["anomaly"])
-    return (str(sensor), str(epoch)), RunState(RuleState(rows, int(content["rows_forgotten"])), alerts, baseline, anomaly)
+    rules = RuleState(rows, int(content["rows_forgotten"]))
+    return (str(sensor), str(epoch)), RunState(rules, alerts, baseline, anomaly, str(content["site"]))
+
+
+def _site_fields(state: SiteState) -> dict[str, Any]:
+    return {
+        "stories": [asdict(story) for story in state.stories.open.values()],
+        "clocks": [[*run, clock] for run, clock in state.stories.clocks.items()],
+        "stories_full": state.stories.full,
+        "spent": state.spent.fields(),
+    }
+
+
+def _site_state(content: dict[str, Any]) -> SiteState:
+    clocks: dict[Run, int] = {(str(sensor), str(epoch)): int(clock) for sensor, epoch, clock in content["clocks"]}
+    known = {story.id: story for story in map(_story, content["stories"])}
+    return SiteState(Stories(known, clocks, int(content["stories_full"])), Spent.of(content["spent"]))
 
 
 def _anomaly_fields(state: AnomalyState) -> dict[str, Any]:
@@ -187,7 +224,7 @@ def _open_alert(fields: dict[str, Any]) -> OpenAlert:
 
 
 def _story(fields: dict[str, Any]) -> Story:
-    tuples: dict[str, Any] = {name: tuple(map(str, fields[name])) for name in ("actors", "targets", "alerts")}
+    tuples: dict[str, Any] = {name: tuple(map(str, fields[name])) for name in ("actors", "targets", "alerts", "run")}
     return Story(**{**fields, **tuples})
 
 
@@ -256,20 +293,21 @@ class Pipeline:
         parts: dict[Run, list[RecordBatch]] = {}
         for batch in batches:
             parts.setdefault(batch.header.run, []).append(batch)
-        upserts: list[Alert] = []
-        for run, taken in parts.items():
-            after, grown = self.step_run(state.runs.get(run) or RunState(), run, taken)
+        looked: list[Looked] = []
+        for run, order in turns(parts).items():
+            after, found = self.step_run(state.runs.get(run) or RunState(), parts[run], order)
             state = state.with_run(run, after)
-            upserts += grown
-        return state, upserts
+            looked.append(found)
+        return state.told(looked, self.detector.rules, self.site)
 
     def step_run(
-        self, before: RunState, run: Run, taken: Sequence[RecordBatch], decisions: Sequence[Decision] | None = None
-    ) -> tuple[RunState, list[Alert]]:
+        self, before: RunState, taken: Sequence[RecordBatch], order: Sequence[Turn], decisions: Sequence[Decision] | None = None
+    ) -> tuple[RunState, Looked]:
         """Take the batches of whole cuts of one run in. Nothing else counts, so that runs may be worked on side by side.
 
-        `decisions` are all that people decided about what is normal and that hold for these batches, in order; where they are
-        given, even if there are none, what is normal is learned live.
+        What it found is told by `State.told`. `order` says where these cuts stand among those of other runs. `decisions` are all
+        that people decided about what is normal and that hold for these batches, in order; where they are given, even if there
+        are none, what is normal is learned live.
         """
         baseline, derived = before.baseline, list[RecordBatch]()
         if baseline is None and decisions is not None:
@@ -292,8 +330,9 @@ class Pipeline:
         rules, findings = self.detector.step(before.rules, derived, matching.result())
         if baseline is not None:
             findings = self._unless_learned(findings, baseline.known_from)
-        alerts, grown = group(before.alerts, run, findings, self.detector.rules, self.site)
-        return RunState(rules, alerts, baseline, anomaly), grown
+        header = taken[-1].header
+        alerts, grouped = group(before.alerts, header.run, findings, self.detector.rules, self.site)
+        return RunState(rules, alerts, baseline, anomaly, header.site), Looked(header.run, header.site, order, grouped)
 
 
 def _course_of(learning: Future[tuple[BaselineState, pl.DataFrame]]) -> Callable[[], Course]:

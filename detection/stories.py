@@ -5,10 +5,11 @@ acts itself) that is no earlier stage than the one the story began with; or one 
 known, that is a further stage than the story had reached. Stages are the tactics of ATT&CK for ICS in the order of its matrix; a
 rule stands for the first technique that it names, for the others are what the same may be as well.
 Between one alert of a story and the next lie at most `GAP_NS`. How informational it is to know of an alert by itself decides too:
-informational ones and posture are no part of stories.
+informational ones and posture are no part of stories. A story is of a site: its alerts may come of any of the site's sensors.
 
-Which story an alert joins depends only on what is fixed when alerts begin, and they begin in the order of records; what a story
-says depends only on what its alerts have come to. So the same records give the same stories, however they are cut.
+Which story an alert joins depends only on what is fixed when alerts begin, and they begin in the order that `sitewide` gives
+them; what a story says depends only on what its alerts have come to. So the same records give the same stories, however they are
+cut.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from detection.sigma.rule import LANGUAGES
 from detection.upsert import breadth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from collector.stream import Run
     from detection.opened import OpenAlert
     from detection.sigma.rule import Rule
 
@@ -46,6 +49,10 @@ TACTICS: Final = (
 
 GAP_NS: Final = 4 * 3_600_000_000_000
 """How long after the last alert of a story began the next may begin: four hours."""
+
+LIVE_NS: Final = 2 * GAP_NS
+"""A story may go on as long as its last alert began no longer ago than that, by the clock of the run in which it began: that of
+another sensor may be behind, and what is asked must not depend on what has been forgotten meanwhile."""
 
 STORY_ALERTS: Final = 64
 """Alerts of one story; the next begins another, which is counted."""
@@ -72,15 +79,19 @@ class Story:
     targets: tuple[str, ...]
     alerts: tuple[str, ...]
     """Ids, in the order in which they began."""
+    run: Run = ("", "")
+    """In which its last alert began."""
     told: int = 0
     """Its weight when its alerts were last told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stories:
-    """The stories of one run that may go on."""
+    """The stories of one site that may go on."""
 
     open: Mapping[str, Story] = field(default_factory=dict[str, Story])
+    clocks: Mapping[Run, int] = field(default_factory=dict["Run", int])
+    """When the latest alert began of each run in which a story's last alert began."""
     full: int = 0
     """Alerts that began a story of their own because the one that they belonged to had `STORY_ALERTS`."""
 
@@ -143,19 +154,22 @@ class Teller:
 
     def __init__(self, stories: Stories) -> None:
         self._open = dict(stories.open)
+        self._clocks = dict(stories.clocks)
         self._full = stories.full
         self._of_host: dict[str, dict[str, None]] = {}
         for story in self._open.values():
             self._enter(story)
 
-    def begin(self, alert: OpenAlert, rule: Rule, at: int) -> str | None:
+    def begin(self, alert: OpenAlert, rule: Rule, at: int, run: Run) -> str | None:
         """The id of the story that an alert which begins at this time is part of; None where it is of no story's kind."""
+        self._clocks[run] = max(self._clocks.get(run, at), at)
         stages = [place for name in rule.techniques[:1] for place in _places(name)]
         if not stages or rule.posture or rule.level == "informational" or (alert.client is None and alert.server is None):
             return None
         hosts = [host for host in (alert.client, alert.server) if host is not None]
         near = (self._open[name] for name in {name: None for host in hosts for name in self._of_host.get(host, ())})
-        going = [story for story in near if at - story.latest <= GAP_NS and _goes_on(story, alert, stages)]
+        near = (story for story in near if abs(at - story.latest) <= GAP_NS and self.is_live(story))
+        going = [story for story in near if _goes_on(story, alert, stages)]
         room = [story for story in going if len(story.alerts) < STORY_ALERTS]
         self._full += bool(going) and not room
         story = max(room, key=lambda each: (alert.client in each.actors, each.latest, each.id), default=None)
@@ -164,6 +178,7 @@ class Teller:
         story = replace(
             story,
             latest=max(story.latest, at),
+            run=run if at >= story.latest else story.run,
             furthest=max(story.furthest, *stages),
             actors=_with(story.actors, alert.client),
             targets=_with(story.targets, alert.server),
@@ -173,18 +188,22 @@ class Teller:
         self._enter(story)
         return story.id
 
+    def is_live(self, story: Story) -> bool:
+        """Whether it may go on."""
+        return story.latest >= self._clocks.get(story.run, story.latest) - LIVE_NS
+
     def grown(
-        self, changed: Mapping[str, None], held: Mapping[str, OpenAlert], rules: Mapping[str, Rule]
+        self, names: Iterable[str], find: Callable[[str], OpenAlert | None], rules: Mapping[str, Rule]
     ) -> tuple[dict[str, tuple[Told | None, int]], list[str]]:
-        """What the stories of these alerts say now, with their weights, and alerts that are to be told anew because of them."""
-        names = dict.fromkeys(held[name].story for name in changed)
+        """What these stories say now, with their weights, and alerts that are to be told anew because of them."""
         said: dict[str, tuple[Told | None, int]] = {}
         anew: list[str] = []
         for name in names:
-            story = None if name is None else self._open.get(name)
+            story = self._open.get(name)
             if story is None:
                 continue
-            alerts = [held[each] for each in story.alerts if each in held]
+            found = (find(each) for each in story.alerts)
+            alerts = [alert for alert in found if alert is not None and alert.rule in rules]
             weight = _weight(alerts, rules) if len(story.alerts) > 1 else 0
             said[story.id] = told(story, alerts, rules), weight
             if weight != story.told:
@@ -192,10 +211,16 @@ class Teller:
                 self._open[story.id] = replace(story, told=weight)
         return said, anew
 
-    def kept(self, held: Mapping[str, OpenAlert]) -> Stories:
-        """The stories that have an alert which is still open."""
-        alive = {alert.story for alert in held.values()}
-        return Stories({name: story for name, story in self._open.items() if name in alive}, self._full)
+    @property
+    def live(self) -> set[str]:
+        """Ids of the stories that may go on."""
+        return {name for name, story in self._open.items() if self.is_live(story)}
+
+    def kept(self, alive: AbstractSet[str]) -> Stories:
+        """What is remembered where these stories have an alert that is still open."""
+        kept = {name: story for name, story in self._open.items() if name in alive}
+        runs = {story.run for story in kept.values()}
+        return Stories(kept, {run: clock for run, clock in self._clocks.items() if run in runs}, self._full)
 
     def _enter(self, story: Story) -> None:
         for host in (*story.actors, *story.targets):

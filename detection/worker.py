@@ -3,6 +3,11 @@
 The checkpoint (state, and the position that it belongs to) is written after the alerts are durable. After a crash the loop goes
 on from the checkpoint and makes the alerts since then again, with the same identities and revisions, so that whoever applies them
 sees each once.
+
+Work is shared out by run, which is one sensor's records: what is found in a run depends on that run alone, so that as many as
+there are shards are worked on side by side. What is told of a site rests on all its runs, in the order in which their cuts were
+let through (`merging`), and is decided behind them in one thread (`sitewide`). So one shard or four publish the same alerts to
+the byte and in the same order, and a site with one sensor has no use for a second shard.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +33,7 @@ from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sens
 from detection.pipeline import RUNS, STEP_ROWS, RunState, State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
+from detection.sitewide import Turn
 
 if TYPE_CHECKING:
     import threading
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from detection.pipeline import Pipeline
     from detection.site import Site
     from detection.site_file import SiteFile
+    from detection.sitewide import Looked
 
 CONSUMER: Final = "detection"
 """Name under which the stream of records is read."""
@@ -63,7 +71,7 @@ RELOAD_SECONDS: Final = 1.0
 """How often the files of the rules and of the site are looked at; a change is taken over at the second look that finds it
 settled."""
 
-CHECKPOINT_FORMAT: Final = 14
+CHECKPOINT_FORMAT: Final = 15
 """Version of the checkpoint's content."""
 
 TOLD: Final = 2_000
@@ -131,6 +139,8 @@ class _Cut:
     batches: list[RecordBatch]
     pipeline: Pipeline
     decisions: Sequence[Decision] | None
+    turns: Sequence[Turn] = ()
+    """Where each of them stands among those that are looked at together."""
 
     @property
     def site(self) -> str:
@@ -152,9 +162,13 @@ class _Cut:
         alike = self.pipeline is other.pipeline and self.decisions == other.decisions
         return alike and self.rows + other.rows <= STEP_ROWS
 
-    def step(self, before: RunState) -> tuple[RunState, list[Alert]]:
+    def placed(self, place: int) -> _Cut:
+        """The same as the one at this place."""
+        return replace(self, turns=(Turn(place, self.known_until, self.batches[-1].header.sequence),))
+
+    def step(self, before: RunState) -> tuple[RunState, Looked]:
         """What comes of it."""
-        return self.pipeline.step_run(before, self.run, self.batches, self.decisions)
+        return self.pipeline.step_run(before, self.batches, self.turns, self.decisions)
 
 
 class CheckpointError(Exception):
@@ -413,27 +427,37 @@ class Worker:
         return partition, max(0, position.offsets.get(partition, 1) - 1)
 
     def _detect(self) -> None:
-        """Work whole cuts off, in the order of the stream; those of different runs side by side."""
-        waiting, self._done = _together(self._done), []
+        """Work whole cuts off, in the order in which they were let through; those of different runs side by side."""
+        done, self._done = self._done, []
         start = time.perf_counter()
         before = self._state.findings
+        # What is told rests on one version of rules and facts.
+        for _, alike in groupby(done, key=lambda cut: id(cut.pipeline)):
+            self._tell(_together([cut.placed(place) for place, cut in enumerate(alike)]))
+        self.counters.seconds += time.perf_counter() - start
+        self.counters.findings += max(0, self._state.findings - before)
+        self.counters.limited = self._state.limited
+
+    def _tell(self, waiting: Sequence[_Cut]) -> None:
+        """Work cuts off that have the same rules and facts, and publish what is to be told of them."""
+        pipeline = waiting[0].pipeline
+        looked: list[Looked] = []
         while waiting:
             wave = self._wave(waiting)
             waiting = waiting[len(wave) :]
             held = [self._state.runs.get(cut.run) or RunState() for cut in wave]
-            outcomes: Iterable[tuple[RunState, list[Alert]]]
+            outcomes: Iterable[tuple[RunState, Looked]]
             if self._threads is None or len(wave) == 1:
                 outcomes = map(_Cut.step, wave, held)
             else:
                 outcomes = self._threads.map(_Cut.step, wave, held)
-            for cut, (after, upserts) in zip(wave, outcomes, strict=True):
+            for cut, (after, found) in zip(wave, outcomes, strict=True):
                 self._state = self._state.with_run(cut.run, after)
                 self.counters.batches += len(cut.batches)
                 self.counters.records += cut.rows
-                self._publish(upserts)
-        self.counters.seconds += time.perf_counter() - start
-        self.counters.findings += max(0, self._state.findings - before)
-        self.counters.limited = self._state.limited
+                looked.append(found)
+        self._state, upserts = self._state.told(looked, pipeline.detector.rules, pipeline.site)
+        self._publish(upserts)
 
     def _wave(self, waiting: Sequence[_Cut]) -> list[_Cut]:
         """The first cuts of which none needs what comes of another: different runs, none of which has another forgotten."""
@@ -495,7 +519,8 @@ def _together(waiting: Sequence[_Cut]) -> list[_Cut]:
     for cut in waiting:
         place = latest.get(cut.run)
         if place is not None and cut.follows(steps[place]):
-            steps[place] = replace(steps[place], batches=[*steps[place].batches, *cut.batches])
+            before = steps[place]
+            steps[place] = replace(before, batches=[*before.batches, *cut.batches], turns=(*before.turns, *cut.turns))
         else:
             latest[cut.run] = len(steps)
             steps.append(cut)

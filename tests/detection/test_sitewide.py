@@ -1,0 +1,197 @@
+"""Several sensors of one site: one alarm budget, one story, whatever is looked at together, side by side, or after a restart."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.stream.local import LocalStream
+from detection.alerts import decode_alerts
+from detection.budget import DIGEST
+from detection.pipeline import Pipeline
+from detection.sigma.rule import load
+from detection.site import Site
+from detection.worker import Worker
+from sensor.spool import Spool
+from tests.detection.test_grouping import WITHOUT_SHRINKING, detect
+from tests.detection.test_merging import of_sensor
+from tests.detection.test_worker import fill
+from tests.detection.traffic import busy_day, cut, cuts, request, rule, write_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from collector.store import RecordBatch
+    from collector.stream import Consumer, Delivery, Position, Stream
+    from detection.alerts import Alert
+
+BUDGET = "12/day,3/10min"
+
+
+def acts(folder: Path) -> Pipeline:
+    """A low, a medium and a high act, each an alert of its own and a stage of a story."""
+    write_rules(
+        folder,
+        rule(
+            "write", "low", {"selection": {"modbus.function_code": 6}}, tags=["attack.t1692.001"], icsight={"window_seconds": 1}
+        ),
+        rule("set", "medium", {"selection": {"modbus.function_code": 16}}, tags=["attack.t0888"], icsight={"window_seconds": 1}),
+        rule("stop", "high", {"selection": {"modbus.function_code": 8}}, tags=["attack.t0814"], icsight={"window_seconds": 1}),
+    )
+    return Pipeline.of(load([folder]), Site(budget=BUDGET))
+
+
+class Sips:
+    """A stream of records that gives few batches at a time, and asks its reader to stop after each."""
+
+    def __init__(self, stream: LocalStream, most: int, stop: threading.Event) -> None:
+        self._stream, self._most, self._stop = stream, most, stop
+        self.end = stream.end
+        self.highest = stream.highest
+        self.publish = stream.publish
+
+    @contextmanager
+    def subscribe(self, name: str, start: Position | None = None) -> Generator[Consumer]:
+        """The reader."""
+        with self._stream.subscribe(name, start) as consumer:
+            self._consumer = consumer
+            yield cast("Consumer", self)
+
+    @property
+    def position(self) -> Position:
+        """Where the reader stands."""
+        return self._consumer.position
+
+    def commit(self, position: Position) -> None:
+        """Keep a position."""
+        self._consumer.commit(position)
+
+    def poll(self, timeout_seconds: float) -> Sequence[Delivery]:
+        """The next batches."""
+        self._stop.set()
+        return self._consumer.poll(timeout_seconds, self._most)
+
+
+def told(
+    folder: Path, order: Sequence[list[RecordBatch]], *, most: int = 256, shards: int = 1, restarts: bool = False
+) -> list[Alert]:
+    """What a worker publishes of these cuts, in order, polling so many batches at a time, begun anew after each poll or not."""
+    folder.mkdir()
+    (folder / "rules").mkdir()
+    pipeline = acts(folder / "rules")
+    fill(folder, list(order))
+    stop = threading.Event()
+    records = cast("Stream", Sips(LocalStream(folder / "spool"), most, stop))
+    with Spool(folder / "alerts", sensor="detection") as spool:
+        out = LocalStream(folder / "alerts", spool)
+        for _ in range(-(-len(order) // most) if restarts else 0):
+            stop.clear()
+            Worker(records, out, pipeline, folder / "detection.json", shards=shards).run(stop)
+        Worker(records, out, pipeline, folder / "detection.json", shards=shards).drain()
+        with out.subscribe("reader") as reader:
+            found: list[Alert] = []
+            while deliveries := reader.poll(0):
+                found += [alert for each in deliveries for alert in decode_alerts(each.data)]
+    return found
+
+
+def last(found: Sequence[Alert]) -> list[str]:
+    """The last revision of each alert, as text; two texts of one revision must be equal."""
+    revisions: dict[tuple[str, int], str] = {}
+    for alert in found:
+        text = json.dumps(asdict(alert), sort_keys=True)
+        assert revisions.setdefault((alert.id, alert.revision), text) == text, "one revision says two things"
+    return [text for _, text in sorted({name: revisions[name, revision] for name, revision in sorted(revisions)}.items())]
+
+
+def interleaved(seeds: Sequence[int], borders: int = 6) -> list[list[RecordBatch]]:
+    """Cuts of several sensors over the same hours, in the order of their ends."""
+    made = [cuts(busy_day(seed, 60), range(borders, 60, borders)) for seed in seeds]
+    days = [of_sensor(f"sensor-{place}", day) for place, day in enumerate(made)]
+    steps = [step for day in days for step in day]
+    return sorted(steps, key=lambda step: (step[0].header.cut_end, step[0].header.sensor))
+
+
+@given(seed=st.integers(0, 10_000), most=st.integers(1, 7))
+@settings(deadline=None, max_examples=3, phases=WITHOUT_SHRINKING)
+def test_what_is_told_of_a_site_does_not_depend_on_polls_shards_or_restarts(seed: int, most: int) -> None:
+    order = interleaved([seed, seed + 1, seed + 2])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        singly = told(folder / "singly", order, most=1)
+        wanted = last(singly)
+        assert wanted
+        whole = told(folder / "whole", order)
+        assert last(whole) == wanted
+        assert [asdict(each) for each in told(folder / "shards", order, shards=4)] == [asdict(each) for each in whole]
+        assert last([*singly, *told(folder / "sips", order, most=most, shards=3)]) == wanted
+        assert last([*singly, *told(folder / "restarts", order, most=most, restarts=True)]) == wanted
+
+
+def test_the_random_traffic_of_several_sensors_spends_the_budget_and_tells_stories_over_sensors(tmp_path: Path) -> None:
+    found = {alert.id: alert for alert in told(tmp_path / "one", interleaved([1, 2, 3]))}
+    assert any(alert.rule == DIGEST for alert in found.values())
+    sensors = {name: alert.body["records"][0].split("/")[0] for name, alert in found.items() if alert.rule != DIGEST}
+    over = [{sensors[name] for name in alert.body["story"]["alerts"]} for alert in found.values() if alert.body["story"]]
+    assert max(map(len, over)) > 1
+
+
+def test_the_sensors_of_a_site_spend_one_budget(tmp_path: Path) -> None:
+    records = [request(place, server=f"10.0.{place}.9", function=6) for place in range(6)]
+    one, other = (of_sensor(name, cuts(records, [1, 2, 3, 4, 5])) for name in ("a", "b"))
+    elsewhere = [[replace(each, header=replace(each.header, sensor="c", site="there")) for each in step] for step in one]
+    found = {alert.id: alert for alert in told(tmp_path / "x", [*itertools.chain(*zip(one, other, elsewhere, strict=True))])}
+    standing = Counter(alert.rule for alert in found.values() if alert.part_of is None)
+    assert standing == {"write": 2 + 2, DIGEST: 1 + 1}, "three of one site, one of them a digest, and as many of the other"
+    held = [alert.count for alert in found.values() if alert.rule == DIGEST]
+    assert sorted(held) == [4, 10]
+
+
+def test_one_who_is_seen_by_two_sensors_is_one_story(tmp_path: Path) -> None:
+    first = of_sensor("a", cuts([request(0, function=16, server="10.0.0.8"), request(900)], [1]))
+    second = of_sensor("b", cuts([request(0), request(600, function=8)], [1]))
+    found = {alert.id: alert for alert in told(tmp_path / "x", [first[0], second[0], second[1], first[1]])}
+    identified, stopped = sorted(found.values(), key=lambda alert: alert.first_seen)
+    story = stopped.body["story"]
+    assert story["alerts"] == [identified.id, stopped.id]
+    assert identified.body["story"] == story
+    assert [stage["tactic"] for stage in story["stages"]] == ["discovery", "inhibit-response-function"]
+    assert stopped.rank == pytest.approx(1.25 * 8 * 0.8)
+
+
+def test_records_of_another_year_beside_todays_have_their_own_stories_and_windows(tmp_path: Path) -> None:
+    def day(name: str, shift: int) -> list[list[RecordBatch]]:
+        records = [request(shift + 60 * place, server=f"10.0.{place}.9", function=(16, 6)[place % 2]) for place in range(5)]
+        steps = [cut([record], number, record["ts"]) for number, record in enumerate(records)]
+        return of_sensor(name, steps)
+
+    today, old = day("live", 366 * 86_400), day("capture", 0)
+    alone = {alert.id: alert for name, order in (("live", today), ("old", old)) for alert in told(tmp_path / name, order)}
+    both = {alert.id: alert for alert in told(tmp_path / "both", [*itertools.chain(*zip(today, old, strict=True))])}
+    assert sum(alert.rule == DIGEST for alert in alone.values()) == 2
+    assert any(alert.body["story"] for alert in alone.values())
+    assert both == alone
+
+
+def test_an_alert_just_before_a_window_ends_counts_in_it_though_another_sensor_is_in_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    pipeline = acts(folder)
+    ahead = of_sensor("a", cuts([request(601 + place, server=f"10.1.{place}.9", function=6) for place in range(2)], []))
+    behind = of_sensor("b", cuts([request(599 + place / 10, server=f"10.2.{place}.9", function=6) for place in range(4)], []))
+    for order in ([*ahead, *behind], [*behind, *ahead]):
+        found = detect(pipeline, order)
+        digests = [alert for alert in found.values() if alert.rule == DIGEST]
+        assert [alert.count for alert in digests] == [2]
+        assert {found[name].client_ip for name in digests[0].body["holds"]} == {"10.0.0.1"}
