@@ -69,20 +69,29 @@ class Figure:
         return self.packets / self.cpu_seconds
 
 
+_ACCOUNT: Final = """
+import json, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:], stderr=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+json.dump([code, used.ru_utime + used.ru_stime, used.ru_maxrss], open(sys.argv[1], "w"))
+"""
+"""Runs a command and writes its exit status, CPU seconds and KiB of memory. A process of its own, and small: the system counts
+as a child's memory what its parent held when it began."""
+
+
 def measure(name: str, packets: int, command: list[str]) -> Figure:
     """Run a command on the first core and account for it. Raises CalledProcessError if it fails."""
     core = min(os.sched_getaffinity(0))
     start = time.monotonic()
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(["taskset", "-c", str(core), *command], stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            raise subprocess.CalledProcessError(process.returncode, command)
-        output.seek(max(0, output.tell() - TAIL_BYTES))
+    with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as account:
+        accountant = [sys.executable, "-I", "-S", "-c", _ACCOUNT, account.name]
+        subprocess.run([*accountant, "taskset", "-c", str(core), *command], stdout=output, check=True)
+        code, seconds, kib = json.load(account)
+        if code != 0:
+            raise subprocess.CalledProcessError(code, command)
+        output.seek(max(0, output.seek(0, os.SEEK_END) - TAIL_BYTES))
         last = output.read().decode(errors="replace").rstrip().rpartition("\n")[2]
-    seconds = usage.ru_utime + usage.ru_stime
-    return Figure(name, packets, seconds, time.monotonic() - start, usage.ru_maxrss / 1024, last)
+    return Figure(name, packets, seconds, time.monotonic() - start, kib / 1024, last)
 
 
 def subject(name: str, capture: Path, packets: int, title: str = "") -> Figure:
