@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 GROUP_ROWS: Final = 65_536
 """Rows of a row group: what is passed over, or read, as one."""
 
+LEVEL_APPENDED: Final = 1
+"""How hard zstd tries with rows as they come: they will be written again, with others, when files are merged."""
+
+LEVEL_MERGED: Final = 3
+"""The same of merged files, a tenth smaller at two fifths more time."""
+
 DAYS_PER_APPEND: Final = 32
 """Rows of more days than these are filed together under their first day: a capture with wild clocks must not make a file a row.
 
@@ -42,7 +48,7 @@ def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
         yield str(day), rows.filter(days["day"] == day)
 
 
-def write_file(folder: Path, table: str, day: str, rows: pl.DataFrame) -> StoredFile:
+def write_file(folder: Path, table: str, day: str, rows: pl.DataFrame, level: int = LEVEL_APPENDED) -> StoredFile:
     """Write rows as a file of the store and put it on the disk. Raises OSError.
 
     It does not count before the catalogue names it.
@@ -52,7 +58,7 @@ def write_file(folder: Path, table: str, day: str, rows: pl.DataFrame) -> Stored
     name = f"{secrets.token_hex(12)}.parquet"
     draft = place / (name + _DRAFT)
     try:
-        rows.write_parquet(draft, compression="zstd", compression_level=3, row_group_size=GROUP_ROWS, statistics=True)
+        rows.write_parquet(draft, compression="zstd", compression_level=level, row_group_size=GROUP_ROWS, statistics=True)
         _sync(draft)
         draft.replace(place / name)
         _sync(place)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import polars as pl
 
 from collector.records import IDENTITY_TYPES
-from collector.store.files import write_file
+from collector.store.files import LEVEL_MERGED, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ def merge_small(folder: Path, catalog: Catalog, settings: StoreSettings) -> int:
         return 0
     frames = [pl.read_parquet(folder / file.name, glob=False) for file in chosen]
     rows = pl.concat(frames, how="diagonal").sort(*IDENTITY_TYPES)
-    merged = write_file(folder, chosen[0].table, chosen[0].day, rows)
+    merged = write_file(folder, chosen[0].table, chosen[0].day, rows, LEVEL_MERGED)
     with catalog.transaction():
         catalog.strike(file.name for file in chosen)
         catalog.add(merged)
