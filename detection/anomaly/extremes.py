@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
 import polars as pl
 
 from detection.anomaly import keyed
@@ -65,23 +66,15 @@ def beyond(
     The rows outside have `low`, `high` and `last` of the thing before them, and `score`: how far outside, in units of the scale,
     but no more than the thing has had rows, nor than it has been known for windows: what was seen ten times can be one in eleven.
     """
-    judged = pl.col("judged" if "judged" in rows.columns else "value")
-    fresh = rows.group_by("key").agg(
-        pl.col("value").min().alias("low"),
-        pl.col("value").max().alias("high"),
-        judged.min().alias("least"),
-        judged.max().alias("most"),
-        pl.col("value").count().cast(pl.Int64).alias("n"),
-        pl.col("event").min().alias("first"),
-        pl.col("event").max().alias("last"),
-    )
-    both = keyed.beside(fresh, known, " known")
-    if not learns:
-        both = both.filter(pl.col("n known").is_not_null())
+    rows = rows.with_columns(judged=pl.col("judged" if "judged" in rows.columns else "value"))
+    groups = keyed.groups(rows)
+    rows = groups.rows
+    both = keyed.beside(_extremes(groups), known, " known")
     total = pl.col("n") + pl.col("n known").fill_null(0)
-    strange = _strange(both.filter(total >= scale.mature)) if scores else both.clear()
-    outside = _outside(rows.with_columns(judged=judged), strange, scale)
-    merged = both.select(
+    strange = (total >= scale.mature) & _GOES_BEYOND if scores else pl.lit(value=False)
+    told = pl.lit(value=True) if learns else pl.col("n known").is_not_null()
+    outside = _outside(groups, both.select(strange=strange & told, **_BEFORE), scale)
+    merged = both.filter(told).select(
         "key",
         pl.min_horizontal("low", "low known").alias("low"),
         pl.max_horizontal("high", "high known").alias("high"),
@@ -93,28 +86,83 @@ def beyond(
     return outside, grown, over
 
 
-def _strange(both: pl.DataFrame) -> pl.DataFrame:
-    """The things that went beyond their extremes, or had none."""
-    return both.filter(
-        pl.col("high known").is_null() | (pl.col("most") > pl.col("high known")) | (pl.col("least") < pl.col("low known"))
+_BEFORE: Final = {
+    "low": "low known",
+    "high": "high known",
+    "n": pl.col("n known").fill_null(0),
+    "first": "first known",
+    "last": "last known",
+}
+"""What is known of things before the rows that are looked at."""
+
+
+def _extremes(groups: keyed.Groups) -> pl.DataFrame:
+    """Of each thing the extremes of its rows, of what is judged too, in order of the key."""
+    rows, first = groups.rows, groups.first
+    value, judged, event = (rows.get_column(name).to_numpy() for name in ("value", "judged", "event"))
+    return pl.DataFrame(
+        {
+            "key": rows.get_column(keyed.KEY).to_numpy()[first],
+            # What is null is NaN here, and passed over.
+            "low": np.fmin.reduceat(value, first),
+            "high": np.fmax.reduceat(value, first),
+            "least": np.fmin.reduceat(judged, first),
+            "most": np.fmax.reduceat(judged, first),
+            "n": np.add.reduceat(~np.isnan(value), first, dtype=np.int64),
+            "first": np.minimum.reduceat(event, first),
+            "last": np.maximum.reduceat(event, first),
+        },
+        nan_to_null=True,
     )
 
 
-def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.DataFrame:
-    """The rows of things that went beyond their extremes which did so."""
-    before = strange.select(
-        "key", low="low known", high="high known", n=pl.col("n known").fill_null(0), first="first known", last="last known"
-    )
+_GOES_BEYOND: Final = (
+    pl.col("high known").is_null() | (pl.col("most") > pl.col("high known")) | (pl.col("least") < pl.col("low known"))
+)
+"""Whether a thing went beyond its extremes, or had none."""
+
+
+_NOTHING_OUTSIDE: Final = [
+    pl.lit(None, kind).alias(name)
+    for kind, names in ((pl.Float64, ("low", "high", "score")), (pl.Int64, ("n", "first", "last")))
+    for name in names
+]
+
+
+def _outside(groups: keyed.Groups, before: pl.DataFrame, scale: Scale) -> pl.DataFrame:
+    """The rows of strange things which went beyond their extremes.
+
+    Args:
+        groups: all rows.
+        before: for each thing whether it is `strange`, and what was known of it before.
+        scale: the unit of scores.
+    """
+    if not before.get_column("strange").any():
+        return groups.in_order(groups.rows.clear()).with_columns(_NOTHING_OUTSIDE)
+    of = np.repeat(np.arange(before.height), groups.sizes)
+    chosen = np.flatnonzero(before.get_column("strange").to_numpy()[of])
+    of, first = of[chosen], groups.first[of[chosen]]
+    rows, event = groups.rows[chosen], groups.rows.get_column("event").to_numpy()
+    there = groups.rows.get_column("value").is_not_null().to_numpy().astype(np.int64)
+    sooner = there.cumsum() - there
+    known = before.drop("strange")[of]
     value = pl.col("value")
     running = (
-        rows.filter(pl.col("key").is_in(before.get_column("key").implode()))
-        .join(before, on="key", how="inner", maintain_order="left")
+        rows.hstack(known)
+        .with_columns(
+            n=pl.col("n") + pl.Series(sooner[chosen] - sooner[first]),
+            first=pl.coalesce("first", pl.Series(event[first])),
+            last=pl.coalesce(pl.Series(event[chosen - 1]).set(pl.Series(chosen == first), None), "last"),
+        )
+        # The others change no extremes.
+        .filter(
+            pl.col("high").is_null()
+            | (pl.max_horizontal("judged", "value") > pl.col("high"))
+            | (pl.min_horizontal("judged", "value") < pl.col("low"))
+        )
         .with_columns(
             low=pl.min_horizontal("low", value.cum_min().forward_fill().shift().over("key")),
             high=pl.max_horizontal("high", value.cum_max().forward_fill().shift().over("key")),
-            n=pl.col("n") + value.is_not_null().cum_sum().over("key") - value.is_not_null(),
-            first=pl.coalesce("first", pl.col("event").first().over("key")),
-            last=pl.coalesce(pl.col("event").shift().over("key"), "last"),
         )
         .filter((pl.col("n") >= scale.mature) & (pl.col("high") <= scale.most))
     )
@@ -132,4 +180,4 @@ def _outside(rows: pl.DataFrame, strange: pl.DataFrame, scale: Scale) -> pl.Data
     scored = {"score": pl.min_horizontal(excess("judged") / unit, most)}
     if "earlier" in rows.columns:
         scored["score before"] = pl.min_horizontal(excess("earlier").fill_null(-math.inf) / unit, most)
-    return running.filter(excess("judged") > 0).with_columns(**scored)
+    return groups.in_order(running.filter(excess("judged") > 0).with_columns(**scored))

@@ -6,6 +6,7 @@ step costs follows from what came, and from what is held only as a copy does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,6 +19,50 @@ if TYPE_CHECKING:
 
 KEY: Final = "key"
 """Name of the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows in order of their key, those of one key in the order in which they came.
+
+    Attributes:
+        rows: the rows.
+        first: where each key begins.
+        sizes: how many rows each has.
+        placed: whether a column of the rows, PLACE, tells in which order they came, which was another.
+    """
+
+    rows: pl.DataFrame
+    first: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    placed: bool
+
+    def only(self, wanted: NDArray[np.bool_]) -> Groups:
+        """Without the rows of the keys that are not wanted."""
+        if wanted.all():
+            return self
+        sizes = self.sizes[wanted]
+        rows = self.rows.filter(pl.Series(np.repeat(wanted, self.sizes)))
+        return Groups(rows, sizes.cumsum() - sizes, sizes, self.placed)
+
+    def in_order(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Some of the rows, with what was added to them, in the order in which they came."""
+        return rows.sort(PLACE).drop(PLACE) if self.placed else rows
+
+
+PLACE: Final = "place"
+"""Name of the column of `Groups.rows` with their order before."""
+
+
+def groups(rows: pl.DataFrame) -> Groups:
+    """Rows in order of their key. Rows that are so already, as most are, are only looked at."""
+    keys = rows.get_column(KEY).to_numpy()
+    placed = bool((keys[1:] < keys[:-1]).any())
+    if placed:
+        rows = rows.with_row_index(PLACE).sort(KEY, maintain_order=True)
+        keys = rows.get_column(KEY).to_numpy()
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
+    return Groups(rows, first, np.diff(np.r_[first, len(keys)]), placed)
 
 
 def places(known: pl.DataFrame, keys: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

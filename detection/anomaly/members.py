@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
+from detection.anomaly import keyed
 from detection.anomaly.extremes import THINGS, WINDOW_NS
 from detection.anomaly.rounding import divided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 MOST: Final = 16
 """Members of a point's set at most; one that takes more has no set."""
@@ -34,23 +38,31 @@ NOTHING: Final = pl.DataFrame(schema=SCHEMA)
 def features(known: pl.DataFrame) -> Mapping[str, pl.DataFrame]:
     """Changes of points with the member that each model looks at."""
     named = ["key", "event", "sequence", "row", "ts", "client", "server", "point"]
-    changed = known.filter((pl.col("step") > 0) | pl.col("step").is_null())
-    return {
-        "members": changed.select(*named, member="number"),
-        "decimals": changed.select(*named, member=_decimals(pl.col("number"))),
-    }
+    changed = known.filter((pl.col("step") > 0) | pl.col("step").is_null()).select(*named, member="number")
+    decimals = pl.Series(_decimals(changed.get_column("member").to_numpy()), nan_to_null=True)
+    return {"members": changed, "decimals": changed.with_columns(member=decimals)}
 
 
-def _decimals(number: pl.Expr) -> pl.Expr:
-    """Decimals of a number, -3 to 4: 1 for 2.5, 0 for 25, -1 for 20; more than 3 are 4."""
-    found = pl.lit(4.0)
-    for places in range(3, -4, -1):
-        shifted = number * 10.0**places
-        # Sixteen digits are all that a number has.
-        found = (
-            pl.when((shifted - shifted.round(0)).abs() <= 1e-9 * shifted.abs().clip(1e-3)).then(float(places)).otherwise(found)
-        )
-    return pl.when(number == 0).then(None).otherwise(found)
+def _decimals(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decimals of numbers, -3 to 4: 1 for 2.5, 0 for 25, -1 for 20; more than 3 are 4. Of 0 there are none: NaN."""
+    whole = _has(numbers, 0)
+    found = np.where(whole, 0.0, 4.0)
+    rest = np.flatnonzero(whole & (numbers != 0))
+    for places in (-1, -2, -3):
+        rest = rest[_has(numbers[rest], places)]
+        found[rest] = places
+    rest = np.flatnonzero(~whole)
+    for places in (1, 2, 3):
+        has = _has(numbers[rest], places)
+        found[rest[has]] = places
+        rest = rest[~has]
+    return np.where(numbers == 0, np.nan, found)
+
+
+def _has(numbers: NDArray[np.float64], places: int) -> NDArray[np.bool_]:
+    """Whether numbers have no more decimals than so many; sixteen digits are all that a number has."""
+    shifted = np.abs(numbers * 10.0**places)
+    return np.abs(shifted - np.rint(shifted)) <= 1e-9 * np.maximum(shifted, 1e-3)
 
 
 def strange(
@@ -66,20 +78,29 @@ def strange(
         learns: whether points that are not known are taken in.
         scores: whether strange members are asked for; otherwise none are given.
     """
-    rows = rows.filter(pl.col("member").is_not_null())
-    full = known.filter(pl.col("member").is_null()).get_column("key")
-    rows = rows.filter(~pl.col("key").is_in(full.implode()))
+    groups = keyed.groups(rows.filter(pl.col("member").is_not_null()))
+    keys = groups.rows.get_column("key").to_numpy()[groups.first]
+    wanted = ~np.isin(keys, known.filter(pl.col("member").is_null()).get_column("key").to_numpy())
     if not learns:
-        rows = rows.filter(pl.col("key").is_in(known.get_column("key").unique().implode()))
-    if rows.is_empty():
-        return rows.with_columns(score=pl.lit(None, pl.Float64), last=pl.lit(None, pl.Int64)), known, 0
-    fresh = rows.group_by("key", "member", maintain_order=True).agg(
-        n=pl.len().cast(pl.Int64), first=pl.col("event").min(), last=pl.col("event").max()
+        wanted &= np.isin(keys, known.get_column("key").to_numpy())
+    groups = groups.only(wanted)
+    if groups.rows.is_empty():
+        return groups.rows.with_columns(score=pl.lit(None, pl.Float64), last=pl.lit(None, pl.Int64)), known, 0
+    fresh = (
+        groups.rows.with_row_index("at")
+        .with_columns(pair=pl.col("key") ^ pl.col("member").hash(11))
+        .group_by("pair", maintain_order=True)
+        .agg(
+            pl.col("key", "member", "at").first(),
+            n=pl.len().cast(pl.Int64),
+            first=pl.col("event").min(),
+            last=pl.col("event").max(),
+        )
     )
     present = known.get_column("key").is_in(fresh.get_column("key").unique().implode())
     there = known.filter(present)
     new = fresh.join(there.select("key", "member"), on=["key", "member"], how="anti", maintain_order="left")
-    found = _scored(there, rows, new if scores else new.clear())
+    found = _scored(there, groups, new.get_column("at") if scores else new.get_column("at").clear())
     grown = (
         pl.concat([there, fresh.select(list(SCHEMA))])
         .group_by("key", "member", maintain_order=True)
@@ -101,36 +122,38 @@ def bounded(members: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([marked.filter(~pl.col("full")).drop("full"), closed.select(list(SCHEMA))])
 
 
-def _scored(there: pl.DataFrame, rows: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """The first row of each new member of a point that changed often enough before."""
-    concerned = new.get_column("key").unique().implode()
-    total = (
-        there.filter(pl.col("key").is_in(concerned))
-        .group_by("key")
-        .agg(times=pl.col("n").sum(), began=pl.col("first").min(), later=pl.col("last").max())
+def _scored(there: pl.DataFrame, groups: keyed.Groups, new: pl.Series) -> pl.DataFrame:
+    """The first rows of new members, by their places in the groups, of points that changed often enough before."""
+    at = new.to_numpy().astype(np.int64)
+    begin = groups.first[groups.first.searchsorted(at, side="right") - 1]
+    event = groups.rows.get_column("event").to_numpy()
+    counted = groups.rows[at].with_columns(
+        earlier=pl.Series(at - begin),
+        begins=pl.Series(event[begin]),
+        before=pl.Series(event[at - 1]).set(pl.Series(at == begin), None),
     )
-    counted = rows.filter(pl.col("key").is_in(concerned)).with_columns(
-        nth=pl.int_range(pl.len()).over("key", "member"),
-        earlier=pl.int_range(pl.len()).over("key"),
-        begins=pl.col("event").first().over("key"),
-        before=pl.col("event").shift().over("key"),
+    total = (
+        there.filter(pl.col("key").is_in(counted.get_column("key").unique().implode()))
+        .group_by("key")
+        .agg(
+            times=pl.col("n").sum(),
+            began=pl.col("first").min(),
+            later=pl.col("last").max(),
+            size=pl.len().cast(pl.Int64),
+        )
     )
     minutes = divided(pl.col("event") - pl.coalesce("began", "begins"), WINDOW_NS)
-    sizes = there.group_by("key").agg(size=pl.len().cast(pl.Int64))
     return (
-        counted.filter(pl.col("nth") == 0)
-        .join(new.select("key", "member"), on=["key", "member"], how="semi", maintain_order="left")
-        .join(sizes, on="key", how="left", maintain_order="left")
+        counted.join(total, on="key", how="left", maintain_order="left")
         # Beyond as many members as a set may have nothing is said of the point any more.
         .filter(pl.col("size").fill_null(0) + pl.int_range(pl.len()).over("key") <= MOST)
-        .join(total, on="key", how="left", maintain_order="left")
         .with_columns(
             times=pl.col("times").fill_null(0) + pl.col("earlier"),
             last=pl.coalesce("before", "later"),
         )
         .with_columns(score=pl.min_horizontal(pl.col("times").cast(pl.Float64), minutes))
         .filter(pl.col("times") >= MATURE)
-        .drop("nth", "earlier", "begins", "before", "began", "later", "size", "times")
+        .drop("earlier", "begins", "before", "began", "later", "size", "times")
     )
 
 

@@ -112,14 +112,13 @@ def _bits(rows: pl.DataFrame, name: str) -> NDArray[np.uint64]:
 
 def _shifted(bits: NDArray[np.uint64], place: NDArray[np.int64], before: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """For each change the sum of its bits and those of the seven before it, each shifted by its age: what is older has gone."""
-    whole = np.zeros(len(bits), dtype=np.uint64)
-    for back in range(min(STRETCH, len(bits))):
-        shifted = np.zeros_like(whole)
-        shifted[back:] = bits[: len(bits) - back] << np.uint64(8 * back)
-        whole += np.where(place >= back, shifted, np.uint64(0))
-        if back < STRETCH - 1:
-            # What was carried is as old as the changes of this step are many.
-            whole += np.where(place == back, before << np.uint64(8 * (back + 1)), np.uint64(0))
+    whole = bits.copy()
+    for back in (1, 2, 4):
+        # The sum of the latest `back` changes is there: that of as many before them is added to it.
+        whole[back:] += np.where(place[back:] >= back, whole[:-back] << np.uint64(8 * back), np.uint64(0))
+    # What was carried is as old as the changes of this step are many.
+    carried = np.flatnonzero(place < STRETCH - 1)
+    whole[carried] += before[carried] << (8 * (place[carried] + 1)).astype(np.uint64)
     return whole
 
 

@@ -66,7 +66,7 @@ def judged(
         _highest(ended)
         .group_by("server", "window", maintain_order=True)
         .agg(
-            pl.col("client", "event", "sequence", "row", "ts").sort_by("event", "sequence", "row").last(),
+            pl.col("client", "event", "sequence", "row", "ts").sort_by("event", "ts", "sequence", "row").last(),
             score=pl.col("surprise").sum(),
             models=pl.col("model").sort(),
             told=pl.col("told").any(),
@@ -84,7 +84,7 @@ def judged(
 def _highest(rows: pl.DataFrame) -> pl.DataFrame:
     """Of each model the most surprising that it said of a server in a minute."""
     return (
-        rows.sort("surprise", "event", "sequence", "row", descending=[True, False, False, False])
+        rows.sort("surprise", "event", "ts", "sequence", "row", descending=[True, False, False, False, False])
         .unique(["server", "window", "model"], keep="first", maintain_order=True)
         .with_columns(told=pl.col("told"))
     )

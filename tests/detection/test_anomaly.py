@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detection.anomaly import extremes
@@ -202,6 +202,7 @@ def busy(seed: int, size: int = 260) -> list[dict[str, Any]]:
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 1_000), borders=st.lists(st.integers(1, 259), max_size=12))
+@example(seed=91, borders=[191])
 def test_anomalies_do_not_depend_on_where_records_are_cut(seed: int, borders: list[int]) -> None:
     records = busy(seed)
     learned = (records[150]["ts"] - START) // SECOND
