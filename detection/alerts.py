@@ -59,8 +59,9 @@ class Alert:
     `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as `Related`),
     `part_of` (id of the stronger alert that it became part of, or null), `story` (the course of action that it belongs to, as
     `stories.Told.fields`, or null), `exception` (that of the site which hides it, as
-    `tuning.Exemption.fields`, or null), `accept` (of a deviation: kind, client, server and point of what would be accepted as
-    normal, "" for any; else null), `holds` (of a digest only: ids of the first alerts that it holds)."""
+    `tuning.Exemption.fields`, or null), `accept` (of a deviation: kind, client, server, point and unit of what would
+    be accepted as normal, "" for any, whether only what was `rare` while learning, and the operation that was seen; else null),
+    `holds` (of a digest only: ids of the first alerts that it holds)."""
 
     @property
     def part_of(self) -> str | None:

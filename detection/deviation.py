@@ -35,6 +35,9 @@ rare_in_learning: what was seen while learning and was rare against its peers; t
 overflow: more that is new than is looked at; about ourselves.
 """
 
+FACTS: Final = KINDS[: KINDS.index("rare_in_learning")]
+"""Kinds of the facts that a deviation shows: its own kind, but for what was rare while learning."""
+
 PHASES: Final = ("provisional", "proposed", "enforced")
 """How sure normality is: provisional: what the beginning of the same records showed; proposed: what was learned, and looked at by
 nobody; enforced: what a person approved."""
@@ -48,6 +51,7 @@ DEVIATION: Final = Table(
     (
         *(column for column in COMMON if column.name in {"ts", "client.ip", "server.ip"}),
         Column("deviation.kind", "choice", "what is new", nullable=False, values=KINDS),
+        Column("deviation.fact", "choice", "kind of the fact that it shows; of what was rare, of what was learned", values=FACTS),
         Column("deviation.phase", "choice", "how sure normality is", nullable=False, values=PHASES),
         Column("deviation.protocol", "name", "protocol, as in column network.application", nullable=False),
         Column("modbus.unit_id", "u8", "unit identifier, where the protocol is Modbus"),
@@ -97,6 +101,12 @@ DEVIATION: Final = Table(
 
 KIND: Final = "deviation.kind"
 """Column that says what is new."""
+
+RARE: Final = "rare_in_learning"
+"""What that column says of what was rare while learning."""
+
+ACCEPTED: Final = (KIND, "deviation.fact", "deviation.operation", "deviation.things")
+"""Columns that name what is accepted as normal with a deviation."""
 
 IDENTITY: Final = {"event": pl.Int64(), "sequence": pl.Int64(), "row": pl.Int64()}
 """Columns that a frame of deviations has besides: which record of the run showed it, and when it could be known."""

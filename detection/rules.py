@@ -12,7 +12,7 @@ import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
-from detection.deviation import DERIVED, DEVIATION, KIND, TABLES
+from detection.deviation import ACCEPTED, DERIVED, DEVIATION, TABLES
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
 from detection.sigma.correlate import ORDER, Window
@@ -206,7 +206,7 @@ class RuleDetector:
                 window = self.windows.get(name)
                 if self.rules[source].table == DEVIATION.name:
                     # What is accepted as normal is named by it.
-                    extra.add(KIND)
+                    extra |= {*ACCEPTED}
                 if window is not None:
                     extra |= set(window.group)
                     if window.field is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detection import attack
 from detection.alerts import Alert, Related
 from detection.baseline import kinds
-from detection.deviation import DERIVED, KIND
+from detection.deviation import DERIVED, KIND, RARE
 from detection.sigma.correlate import AMOUNT
 from detection.sigma.measure import MEASURES
 from detection.sigma.rule import LANGUAGES, LEVELS
@@ -96,21 +96,34 @@ def _exception(name: str | None, site: Site) -> dict[str, Any] | None:
     return next((each.fields() for each in site.exceptions if each.name == name), {"name": name})
 
 
-def _acceptable(known: OpenAlert) -> dict[str, str] | None:
+def _acceptable(known: OpenAlert) -> dict[str, Any] | None:
     """What a person would accept as normal who accepts a deviation, as a decision names it; None for what is none.
 
-    None for what was rare while learning, too: the row sums facts, and says neither of which kind they are nor all servers.
+    What was rare while learning is named by the facts that were set apart then, and by nothing else between the same hosts.
     """
-    kind = known.sample.get(KIND)
-    if kind is None or kind not in kinds.KINDS:
+    sample = known.sample
+    kind, rare = sample.get(KIND), sample.get(KIND) == RARE
+    fact = str(sample.get("deviation.fact")) if rare else kind
+    if fact is None or fact not in kinds.KINDS:
         return None
-    client, server = kinds.scope(kind, known.client, known.server)
-    if (not client and not server) or (known.server is None and kind in kinds.KINDS and "server" in kinds.KINDS[kind].key):
+    client, server = kinds.scope(fact, known.client, known.server)
+    if rare and fact == "conversation" and sample.get("deviation.things") != 1:
+        # A sweep over servers is one row, which shows the first of them.
+        server = ""
+    elif known.server is None and "server" in kinds.KINDS[fact].key:
         # Of many servers none is named: to accept it would accept the same everywhere.
         return None
+    if not client and not server:
+        return None
     named = dict(known.target)
+    operation, unit = str(sample.get("deviation.operation") or ""), named.get("modbus.unit_id") or ""
     point = next((named[name] for name in ("deviation.point", "deviation.operation") if named.get(name)), "")
-    return {"kind": kind, "client": client, "server": server, "point": point}
+    if rare:
+        point = operation if "operation" in kinds.KINDS[fact].key or fact == "block" else ""
+    return {
+        "kind": fact, "client": client, "server": server, "point": point, "operation": operation,
+        "unit": unit if rare and unit != "None" else "", "rare": rare,
+    }  # fmt: skip
 
 
 def criticality(server: str | None, target: Iterable[object], site: Site) -> float:

@@ -28,10 +28,11 @@ class Acceptance:
 
 def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptance:
     """What accepting an alert would mean. Raises Problem `acceptance_none` where one that was right cannot be told from it."""
-    fact = cast("Mapping[str, str] | None", alert.body.get("accept"))
-    # Alerts stored before may name no kind, which would mean all.
+    fact = cast("Mapping[str, Any] | None", alert.body.get("accept"))
+    # Alerts stored before may name no kind, which would mean all, and lack what came later.
     if fact is not None and fact["kind"]:
-        named = {"server": fact["server"], "client": fact["client"], "kind": fact["kind"], "point": fact["point"]}
+        named: dict[str, Any] = {name: fact[name] for name in ("server", "client", "kind", "point")}
+        named |= {name: fact[name] for name in ("unit", "rare") if name in fact}
         decision = replace(Decision("accept", by, reason), **named)
         return Acceptance(decision, _told(session, decision))
     found = proposals(session, alert, by)
@@ -47,13 +48,15 @@ def _told(session: Session, accepted: Decision) -> Hidden:
     since, _ = last_days(session)
     hosts = [(Alert.client_ip, accepted.client), (Alert.server_ip, accepted.server)]
     named = [column == address for column, address in hosts if address]
-    kinds = {accepted.kind, *(() if accepted.point else IMPLIED.get(accepted.kind, ()))}
+    kinds = {accepted.kind, *(() if accepted.point or accepted.rare else IMPLIED.get(accepted.kind, ()))}
 
     def meant(alert: Seen) -> bool:
         fact = alert.body.get("accept")
         if fact is None or (accepted.kind and fact["kind"] not in kinds):
             return False
-        return accepted.point in {"", fact["point"]}
+        # What was rare is told again each day by its own kind until it is normal.
+        named = {"", fact["point"], *([fact.get("operation")] if accepted.rare else [])}
+        return accepted.point in named and accepted.unit in {"", fact.get("unit") or accepted.unit}
 
     recent = seen(session, Alert.first_seen >= since, *named)
     right = [each for each in seen(session, Alert.triage_disposition.in_(TRUE), *named) if meant(each)]

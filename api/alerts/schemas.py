@@ -189,10 +189,16 @@ class ProposedException(BaseModel):
 class AcceptedFact(BaseModel):
     """What would be normal, as it was seen so far; empty for any."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     kind: str = Field(examples=["writer"])
     client: str = Field(examples=["192.0.2.17"])
     server: str = Field(examples=["192.0.2.40"])
     point: str = Field(examples=[""])
+    unit: str = Field(default="", examples=[""])
+    """Unit identifier."""
+    rare: bool = Field(default=False, examples=[False])
+    """Whether only what was set apart as rare while learning is meant."""
 
 
 class AcceptanceOutput(BaseModel):

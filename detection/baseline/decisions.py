@@ -45,6 +45,8 @@ class Decision:
         client: address that it is about; "": all.
         kind: kind of facts that is accepted, with what that implies (`kinds.IMPLIED`) where no point is named; "": all.
         point: point, operation or other thing that is accepted; "": all.
+        unit: unit identifier of what is accepted; "": all.
+        rare: whether only what was set apart as rare while learning is accepted, of just this kind.
         run: sensor and epoch whose normality it is about; empty: all that there are.
         until: end of the learning that was looked at (`Normality.until`): approval holds for no other; 0: for what is proposed.
         since: time of the planned change, nanoseconds since 1970.
@@ -68,6 +70,8 @@ class Decision:
     hours: int = RELEARN_HOURS
     with_rare: bool = False
     parties: tuple[str, ...] = ()
+    unit: str = ""
+    rare: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     at: int = field(default_factory=time.time_ns)
 
@@ -80,13 +84,21 @@ class Decision:
         """The decision that `to_json` wrote. Raises ValueError for any other text."""
         try:
             content = cast("Mapping[str, Any]", json.loads(text))
-            given: dict[str, Any] = {each.name: _read(content[each.name], str(each.type)) for each in fields(cls)}
+            given: dict[str, Any] = {
+                each.name: _read(content[each.name], str(each.type))
+                for each in fields(cls)
+                if each.name in content or each.name not in _LATER
+            }
             decision = cls(**given)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a decision about what is normal: {text[:80]!r}") from error
         if decision.choice not in CHOICES or not decision.by or not 0 <= decision.hours <= 24 * 366:
             raise ValueError(f"not a decision about what is normal: {text[:80]!r}")
         return decision
+
+
+_LATER: Final = frozenset({"unit", "rare"})
+"""Fields that decisions which were taken before there were these do not have."""
 
 
 def _read(value: Any, kind: str) -> Any:
@@ -132,13 +144,20 @@ class Accepted:
     client: str
     kind: str
     point: str
+    unit: str = ""
+    rare: bool = False
 
     @property
     def holds(self) -> pl.Expr:
         """Whether a fact is meant."""
         meant = in_scope(self.client, self.server)
         if self.kind:
-            meant &= pl.col("kind").is_in([self.kind, *(() if self.point else IMPLIED.get(self.kind, ()))])
+            implied = () if self.point or self.rare else IMPLIED.get(self.kind, ())
+            meant &= pl.col("kind").is_in([self.kind, *implied])
+        if self.rare:
+            meant &= pl.col("apart")
+        if self.unit:
+            meant &= (pl.col("unit") == self.unit).fill_null(value=False)
         if self.point:
             meant &= pl.any_horizontal(
                 (pl.col(name) == self.point).fill_null(value=False) for name in ("point", "operation", "unit")
@@ -184,8 +203,12 @@ def _approve(state: BaselineState, decision: Decision) -> BaselineState:
 
 def _accept(state: BaselineState, decision: Decision) -> BaselineState:
     normal = _whole(state)
-    accepted = Accepted(_party(normal, decision.server), _party(normal, decision.client), decision.kind, decision.point)
+    server, client = _party(normal, decision.server), _party(normal, decision.client)
+    accepted = Accepted(server, client, decision.kind, decision.point, decision.unit, decision.rare)
     facts = normal.facts.with_columns(learned=pl.col("learned") | accepted.holds, apart=pl.col("apart") & ~accepted.holds)
+    if accepted.rare:
+        # What is like it and is rare in another time of learning is another thing.
+        return _with(state, replace(normal, facts=facts))
     others = [each for each in state.accepted if each != accepted]
     return replace(_with(state, replace(normal, facts=facts)), accepted=(*others, accepted)[-ACCEPTED:])
 

@@ -76,7 +76,8 @@ def deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
         .unique(list(FIRST), keep="first", maintain_order=True)
         .filter(pl.lit(normal.phase != "provisional" or normal.learned_ns >= SETTLED_NS) | ~pl.col("kind").is_in(SLOW_KINDS))
     )
-    return _rows(weightiest.with_columns(things=pl.lit(None, pl.Int64), number=pl.lit(None, pl.Int64)), learned)
+    none = {name: pl.lit(None, pl.Int64) for name in ("things", "number")}
+    return _rows(weightiest.with_columns(fact="kind", **none), learned)
 
 
 def knows(normal: Normality) -> bool:
@@ -104,6 +105,7 @@ def rare_rows(rare: pl.DataFrame, normal: Normality, known_at: int) -> pl.DataFr
         for part in rare.partition_by("kind", maintain_order=True)
     ]
     rows = pl.concat(parts).with_columns(
+        fact="kind",
         kind=pl.lit("rare_in_learning"),
         access=pl.col("access").fill_null("other"),
         number="count",
@@ -226,6 +228,7 @@ _COLUMNS: Final = {
     "client.ip": pl.col("client.ip"),
     "server.ip": pl.col("server.ip"),
     "deviation.kind": pl.col("kind"),
+    "deviation.fact": pl.col("fact"),
     "deviation.phase": pl.col("phase"),
     "deviation.protocol": pl.col("protocol").fill_null(ANY),
     "modbus.unit_id": pl.when(_MODBUS).then(pl.col("unit")),

@@ -285,7 +285,8 @@ def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Runn
     system_running.alerts(deviation(1), deviation(2, "conversation"), deviation(3, "program"), upsert(4, first_seen=now()))
     client = system_running.signed_in(name="lin")
     shown = client.get(f"/api/alerts/{1:032x}/acceptance").json()
-    assert shown["fact"] == {"kind": "writer", "client": "10.0.0.5", "server": "10.0.1.1", "point": ""}
+    hosts = {"client": "10.0.0.5", "server": "10.0.1.1"}
+    assert shown["fact"] == {"kind": "writer", **hosts, "point": "", "unit": "", "rare": False}
     assert (shown["hides"], shown["exception"]) == (2, None), "what is weightier stays told"
     assert (shown["right"], shown["limited"]) == (0, False)
     assert decide(client, 3, "close", {"disposition": "true_positive_impact", "note": "x"}).status_code == 200
@@ -304,6 +305,25 @@ def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Runn
     assert {action for action, *_ in audited(system_running)} >= {"alert.accept", "baseline.accept"}
     made = client.get("/api/baseline/decisions").json()
     assert [(each["choice"], each["waiting"]) for each in made] == [("accept", True)]
+
+
+def test_accepting_what_was_rare_while_learning_accepts_just_that(system_running: Running) -> None:
+    rare = {"kind": "program", "client": "10.0.0.5", "server": "10.0.1.1", "point": "download", "unit": "3", "rare": True}
+    again, other, talks = {**rare, "rare": False}, {**rare, "unit": "4", "rare": False}, {"kind": "conversation", "rare": False}
+    facts = [{**rare, "operation": "download"}, again, other, {**rare, **talks}]
+    told = [deviation(number, "program", body={**upsert(1).body, "accept": fact}) for number, fact in enumerate(facts, 1)]
+    system_running.alerts(*told)
+    client = system_running.signed_in(name="lin")
+    shown = client.get(f"/api/alerts/{1:032x}/acceptance").json()
+    assert (shown["fact"], shown["hides"]) == (rare, 2), (
+        "what came again each day, and neither another unit nor what comes with it"
+    )
+    assert accept(client, 1, seen=2).status_code == 200
+    (decision,) = sent(system_running)
+    assert isinstance(decision, Decision)
+    assert {name: getattr(decision, name) for name in rare} == rare
+    (made,) = client.get("/api/baseline/decisions").json()
+    assert made["about"] == {**rare, "rare": "true"}
 
 
 def test_a_stored_alert_that_names_no_kind_of_facts_is_not_accepted_as_all_of_them(system_running: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -319,23 +320,55 @@ def test_a_decision_holds_from_its_own_place_on_also_in_a_replay(tmp_path: Path)
     spooled(tmp_path, records, [*range(5, len(first), 5), len(first)])
     alerts = detected(tmp_path)
     assert any("new_writer" in body or "10.0.0.66" in body for _, _, body in alerts)
-    meant = {"kind": "writer", "client": "10.0.0.66", "server": "10.0.0.9", "point": ""}
-    assert meant in [json.loads(body)["accept"] for _, _, body in alerts]
+    meant = {"kind": "writer", "client": "10.0.0.66", "server": "10.0.0.9", "point": "", "rare": False}
+    assert any(meant.items() <= (json.loads(body)["accept"] or {}).items() for _, _, body in alerts)
     assert "enforced, approved by Li Na" in said("baseline", "show", tmp_path)
     assert detected(tmp_path, "again", CHECKPOINT_FILE.with_name("again.json")) == alerts
 
 
-def test_what_was_rare_while_learning_is_not_accepted_as_a_fact_of_every_kind(tmp_path: Path) -> None:
-    """The alert sums what was rare: accepting it as it is named would take all that is between two hosts as normal."""
-    records = sorted([*steady(10), *sweep(1.5)], key=lambda record: record["ts"])
-    spooled(tmp_path, records, [*range(90, len(records), 90)])
+def meant(told: dict[str, Any]) -> Decision:
+    """The decision that accepts what an alert tells."""
+    return replace(Decision("accept", "Li Na"), **{name: value for name, value in told.items() if name != "operation"})
+
+
+def test_what_was_rare_while_learning_is_accepted_as_what_it_was_and_nothing_else_is(tmp_path: Path) -> None:
+    """The alert sums facts: those that were set apart become normal, and nothing else between the same hosts."""
+    pages = [request(hour * HOUR, client="10.0.0.66", address=1_000 + 8 * number) for hour, number in ((30.1, 3), (30.2, 99))]
+    more = [request(30.3 * HOUR, client="10.0.0.66", function=function, address=1_000, values=[1]) for function in (1, 6)]
+    early = sorted([*steady(6), *sweep(1.5)], key=lambda record: record["ts"])
+    spooled(tmp_path, early, [*range(90, len(early), 90)])
     detected(tmp_path)
     with LocalStream(tmp_path / "alerts").subscribe("test") as consumer:
-        told = [alert for delivery in consumer.poll(0) for alert in decode_alerts(delivery.data)]
-    found = [alert for alert in told if alert.rule == "rare_act_while_learning"]
-    assert found
-    assert [alert.body["accept"] for alert in found] == [None] * len(found)
-    assert {alert.client_ip for alert in found} == {"10.0.0.66"}
+        told_alerts = [alert for delivery in consumer.poll(0) for alert in decode_alerts(delivery.data)]
+    found = {alert.id: alert for alert in told_alerts if alert.rule == "rare_act_while_learning"}
+    (alert,) = found.values()
+    assert alert.body["accept"] == {
+        "kind": "block", "client": "10.0.0.66", "server": "10.0.0.9", "point": "read_holding_registers",
+        "operation": "read_holding_registers", "unit": "", "rare": True,
+    }  # fmt: skip
+    short, records = Learning(least_hours=3, most_hours=3), [*steady(31), *sweep(1.5), *pages, *more]
+    plain = [row["deviation.point"] for row in live(records, limits=short)[1] if row["deviation.kind"] == "block"]
+    assert {"1024", "1792"} <= set(plain)
+    state, rows = live(records, [(6, meant(alert.body["accept"]))], short)
+    later = [(row["deviation.kind"], row["deviation.point"]) for row in rows if row["deviation.kind"] != "rare_in_learning"]
+    assert ("block", "1024") not in later, "it was part of the sweep"
+    assert ("block", "1792") in later, "it was not"
+    assert {kind for kind, _ in later} >= {"operation", "writer"}
+    assert state.accepted == ()
+    assert not state.whole.facts.filter("apart").height
+
+
+def test_a_rare_operation_on_a_program_is_accepted_for_its_unit_alone() -> None:
+    programs = [request(1.5 * HOUR + unit, client="10.0.0.66", function=8, sub_function=1, unit_id=unit) for unit in (1, 2)]
+    accepted = Decision("accept", "Li Na", server="10.0.0.9", client="10.0.0.66", kind="program", unit="2", rare=True)
+    state, _ = live([*steady(5), *programs], [(4, accepted)], Learning(least_hours=3, most_hours=3))
+    assert state.whole.facts.filter("apart").select("kind", "unit").rows() == [("program", "1")]
+
+
+def test_a_decision_that_was_taken_before_units_were_named_is_read() -> None:
+    taken = json.loads(Decision("accept", "Li Na", client="10.0.0.66").to_json())
+    before = {name: value for name, value in taken.items() if name not in {"unit", "rare"}}
+    assert Decision.from_json(json.dumps(before)) == Decision.from_json(json.dumps(taken))
 
 
 def test_a_file_that_is_no_decision_is_removed_and_changes_nothing(tmp_path: Path) -> None:
