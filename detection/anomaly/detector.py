@@ -171,7 +171,9 @@ def _part(  # noqa: PLR0915 - each model has its turn
     for model, rows in members.features(valued).items():
         if rows.is_empty():
             continue
-        outside[model], known[model], more = members.strange(known[model], rows, learns=learns, scores=scores)
+        outside[model], known[model], more = members.strange(
+            known[model], rows, learns=learns, scores=scores, rising=model in members.RISING
+        )
         forgotten += more
     followed, latest_operations = order.transitions(state.latest_operations, requests)
     outside["order"], known["order"], more = order.unusual(known["order"], followed, learns=learns, scores=scores)

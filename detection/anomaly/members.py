@@ -28,6 +28,9 @@ MATURE: Final = 20
 
 MODELS: Final = ("members", "decimals")
 
+RISING: Final = frozenset({"decimals"})
+"""Models of which only a member above all before is strange: a number with fewer decimals than usual is a round one by chance."""
+
 SCHEMA: Final = pl.Schema({"key": pl.UInt64(), "member": pl.Float64(), "n": pl.Int64(), "first": pl.Int64(), "last": pl.Int64()})
 """Columns of members. key: of the point, for this process only; member: value, or number of decimals, less than none where it is
 a multiple of ten; n, first, last: as of extremes. A point that takes too many has one row, whose member is null."""
@@ -66,7 +69,7 @@ def _has(numbers: NDArray[np.float64], places: int) -> NDArray[np.bool_]:
 
 
 def strange(
-    known: pl.DataFrame, rows: pl.DataFrame, *, learns: bool, scores: bool = True
+    known: pl.DataFrame, rows: pl.DataFrame, *, learns: bool, scores: bool = True, rising: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """Members that a point never showed before, with `score`; what is known afterwards; and what had no room.
 
@@ -77,6 +80,7 @@ def strange(
         rows: `key`, `member` and `event`, in order within each point; more columns are carried along.
         learns: whether points that are not known are taken in.
         scores: whether strange members are asked for; otherwise none are given.
+        rising: whether only members above all before are strange.
     """
     groups = keyed.groups(rows.filter(pl.col("member").is_not_null()))
     keys = groups.rows.get_column("key").to_numpy()[groups.first]
@@ -100,7 +104,7 @@ def strange(
     present = known.get_column("key").is_in(fresh.get_column("key").unique().implode())
     there = known.filter(present)
     new = fresh.join(there.select("key", "member"), on=["key", "member"], how="anti", maintain_order="left")
-    found = _scored(there, groups, new.get_column("at") if scores else new.get_column("at").clear())
+    found = _scored(there, groups, new.get_column("at") if scores else new.get_column("at").clear(), rising=rising)
     grown = (
         pl.concat([there, fresh.select(list(SCHEMA))])
         .group_by("key", "member", maintain_order=True)
@@ -122,7 +126,7 @@ def bounded(members: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([marked.filter(~pl.col("full")).drop("full"), closed.select(list(SCHEMA))])
 
 
-def _scored(there: pl.DataFrame, groups: keyed.Groups, new: pl.Series) -> pl.DataFrame:
+def _scored(there: pl.DataFrame, groups: keyed.Groups, new: pl.Series, *, rising: bool) -> pl.DataFrame:
     """The first rows of new members, by their places in the groups, of points that changed often enough before."""
     at = new.to_numpy().astype(np.int64)
     begin = groups.first[groups.first.searchsorted(at, side="right") - 1]
@@ -140,20 +144,23 @@ def _scored(there: pl.DataFrame, groups: keyed.Groups, new: pl.Series) -> pl.Dat
             began=pl.col("first").min(),
             later=pl.col("last").max(),
             size=pl.len().cast(pl.Int64),
+            top=pl.col("member").max(),
         )
     )
     minutes = divided(pl.col("event") - pl.coalesce("began", "begins"), WINDOW_NS)
+    top = pl.max_horizontal("top", pl.col("member").cum_max().shift().over("key"))
+    above = (pl.col("member") > top).fill_null(value=True) if rising else pl.lit(value=True)
     return (
         counted.join(total, on="key", how="left", maintain_order="left")
         # Beyond as many members as a set may have nothing is said of the point any more.
-        .filter(pl.col("size").fill_null(0) + pl.int_range(pl.len()).over("key") <= MOST)
+        .filter((pl.col("size").fill_null(0) + pl.int_range(pl.len()).over("key") <= MOST) & above)
         .with_columns(
             times=pl.col("times").fill_null(0) + pl.col("earlier"),
             last=pl.coalesce("before", "later"),
         )
         .with_columns(score=pl.min_horizontal(pl.col("times").cast(pl.Float64), minutes))
         .filter(pl.col("times") >= MATURE)
-        .drop("earlier", "begins", "before", "began", "later", "size", "times")
+        .drop("earlier", "begins", "before", "began", "later", "size", "times", "top")
     )
 
 

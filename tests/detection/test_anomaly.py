@@ -158,6 +158,19 @@ def test_a_value_that_is_frozen_is_told_once_and_again_when_it_freezes_anew() ->
         assert [[turn in span for span in spans] for turn in turns] == [[True, False], [False, True]]
 
 
+@pytest.mark.parametrize("borders", [range(0), range(0, 5_000, 70)])
+def test_more_digits_than_ever_are_told_and_a_round_number_is_not(borders: Sequence[int]) -> None:
+    turn = LEARNED // 10 + 100
+
+    def level(each: int) -> float:
+        return {turn: 1_000, turn + 50: 843}.get(each, 810 + 10 * (each % 7))
+
+    _, rows = anomalies(polls(2 * LEARNED, of=level), borders)
+    digits = rows.filter(pl.col("anomaly.model") == "decimals").to_dicts()
+    assert [row["anomaly.observed"] for row in digits] == ["× 1"]
+    assert digits[0]["anomaly.expected"] == "× 10"
+
+
 def test_the_order_in_which_a_client_asks_is_learned() -> None:
     records = polls(2 * LEARNED)
     twice = request(1.5 * LEARNED + 5, address=100, quantity=1)
