@@ -20,8 +20,9 @@ import polars as pl
 
 from collector.store import RecordBatch
 from detection.anomaly import checkpoint
+from detection.anomaly.accepting import decided
 from detection.anomaly.detector import Course
-from detection.anomaly.detector import step as model
+from detection.anomaly.relearning import step as model
 from detection.anomaly.state import AnomalyState
 from detection.anomaly.table import ANOMALY
 from detection.baseline.decisions import Accepted, Scope
@@ -321,6 +322,8 @@ class Pipeline:
                 course = _course_of(learning)
         anomaly, anomalies = before.anomaly, None
         if anomaly is not None:
+            mark = 0 if before.baseline is None else before.baseline.mark
+            anomaly = decided(anomaly, decisions or (), taken[-1].header.run, mark)
             anomaly, anomalies = model(anomaly, taken, self.site.false_alarms_a_day, course)
         if learning is not None:
             baseline, deviations = learning.result()

@@ -12,6 +12,8 @@ import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
+from detection.anomaly.table import ACCEPTED as ANOMALY_ACCEPTED
+from detection.anomaly.table import ANOMALY
 from detection.deviation import ACCEPTED, DERIVED, DEVIATION, TABLES
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
@@ -207,6 +209,8 @@ class RuleDetector:
                 if self.rules[source].table == DEVIATION.name:
                     # What is accepted as normal is named by it.
                     extra |= {*ACCEPTED}
+                if self.rules[source].table == ANOMALY.name:
+                    extra |= {*ANOMALY_ACCEPTED}
                 if window is not None:
                     extra |= set(window.group)
                     if window.field is not None:

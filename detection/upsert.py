@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detection import attack
 from detection.alerts import Alert, Related
+from detection.anomaly import accepting
+from detection.anomaly.table import MODEL
 from detection.baseline import kinds
 from detection.deviation import DERIVED, KIND, RARE
 from detection.sigma.correlate import AMOUNT
@@ -97,11 +99,13 @@ def _exception(name: str | None, site: Site) -> dict[str, Any] | None:
 
 
 def _acceptable(known: OpenAlert) -> dict[str, Any] | None:
-    """What a person would accept as normal who accepts a deviation, as a decision names it; None for what is none.
+    """What a person would accept as normal who accepts a deviation or an anomaly, as a decision names it; None for what is none.
 
     What was rare while learning is named by the facts that were set apart then, and by nothing else between the same hosts.
     """
     sample = known.sample
+    if MODEL in sample:
+        return accepting.fields_of(sample, known.client, known.server)
     kind, rare = sample.get(KIND), sample.get(KIND) == RARE
     fact = str(sample.get("deviation.fact")) if rare else kind
     if fact is None or fact not in kinds.KINDS:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from api.alerts.models import Alert
 from api.alerts.tuning import LOOKED_AT, TRUE, Hidden, Seen, hidden_by, last_days, proposals, seen
 from api.problems import Problem
+from detection.anomaly.members import MODELS as SETS
+from detection.anomaly.table import MODELS
 from detection.baseline.decisions import Decision
 from detection.baseline.kinds import IMPLIED
 from detection.tuning import Exemption
@@ -32,7 +34,7 @@ def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptan
     # Alerts stored before may name no kind, which would mean all, and lack what came later.
     if fact is not None and fact["kind"]:
         named: dict[str, Any] = {name: fact[name] for name in ("server", "client", "kind", "point")}
-        named |= {name: fact[name] for name in ("unit", "rare") if name in fact}
+        named |= {name: fact[name] for name in ("unit", "rare", "observed", "value") if name in fact}
         decision = replace(Decision("accept", by, reason), **named)
         return Acceptance(decision, _told(session, decision))
     found = proposals(session, alert, by)
@@ -54,6 +56,8 @@ def _told(session: Session, accepted: Decision) -> Hidden:
         fact = alert.body.get("accept")
         if fact is None or (accepted.kind and fact["kind"] not in kinds):
             return False
+        if accepted.kind in MODELS:
+            return accepted.point == fact["point"] and _no_farther(fact, accepted)
         # What was rare is told again each day by its own kind until it is normal.
         named = {"", fact["point"], *([fact.get("operation")] if accepted.rare else [])}
         return accepted.point in named and accepted.unit in {"", fact.get("unit") or accepted.unit}
@@ -61,3 +65,8 @@ def _told(session: Session, accepted: Decision) -> Hidden:
     recent = seen(session, Alert.first_seen >= since, *named)
     right = [each for each in seen(session, Alert.triage_disposition.in_(TRUE), *named) if meant(each)]
     return Hidden(tuple(each for each in recent if meant(each)), len(right), len(recent) == LOOKED_AT)
+
+
+def _no_farther(fact: Mapping[str, Any], accepted: Decision) -> bool:
+    """Whether an anomaly would be within what is accepted; of a range it is not known where it is left, so that all are shown."""
+    return accepted.kind not in {"order", *SETS} or (fact["observed"], fact["value"]) == (accepted.observed, accepted.value)

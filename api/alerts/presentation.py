@@ -79,7 +79,7 @@ def accepted(found: Acceptance) -> AcceptanceOutput:
     shown = {**_hidden(hides), "right": found.hides.right, "limited": found.hides.limited}
     if isinstance(meant, Exemption):
         return AcceptanceOutput.model_validate({"exception": proposal(meant, hides), **shown})
-    fact = {name: getattr(meant, name) for name in ("kind", "client", "server", "point", "unit", "rare")}
+    fact = {name: getattr(meant, name) for name in ("kind", "client", "server", "point", "unit", "rare", "observed")}
     return AcceptanceOutput.model_validate({"fact": fact, **shown})
 
 

@@ -199,6 +199,8 @@ class AcceptedFact(BaseModel):
     """Unit identifier."""
     rare: bool = Field(default=False, examples=[False])
     """Whether only what was set apart as rare while learning is meant."""
+    observed: str = Field(default="", examples=[""])
+    """Of an anomaly: what was seen, up to which the model knows it as normal then."""
 
 
 class AcceptanceOutput(BaseModel):

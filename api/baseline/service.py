@@ -90,7 +90,7 @@ def about(decision: Decision) -> dict[str, str]:
         "run": "/".join(decision.run), "parties": ", ".join(decision.parties),
         "hours": str(decision.hours) if decision.choice == "relearn" else "",
         "with_rare": "true" if decision.with_rare else "",
-        "unit": decision.unit, "rare": "true" if decision.rare else "",
+        "unit": decision.unit, "rare": "true" if decision.rare else "", "observed": decision.observed,
     }  # fmt: skip
     return {name: text for name, text in named.items() if text}
 

@@ -65,7 +65,7 @@ export async function accept(alert, etag) {
   const note = h("textarea", { id: "decision-note", name: "note", rows: 3, required: true, maxlength: 256 });
   const fact = shown.fact;
   const meant = fact
-    ? t("accept.fact", { kind: t(`fact.${fact.kind || "any"}`), point: fact.point ? ` ${fact.point}` : "" })
+    ? t("accept.fact", { kind: t(`fact.${fact.kind || "any"}`), point: [fact.point, fact.observed].filter(Boolean).map((part) => ` ${part}`).join(" →") })
     : t("accept.exception");
   return ask({
     title: t("action.accept"),

@@ -13,15 +13,19 @@ from detection.anomaly.history import HEARD, History
 from detection.anomaly.history import SCHEMA as HISTORY
 from detection.anomaly.repeats import SLOTS
 from detection.anomaly.state import AnomalyState
+from detection.baseline.decisions import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PLAIN: Final = ("start", "until", "phase", "live", "known_until", "day", "forgotten", "spoken")
+_PLAIN: Final = ("start", "until", "phase", "live", "known_until", "day", "forgotten", "spoken", "decided")
 _CARRIED: Final = (
     "latest_points", "latest_requests", "latest_operations", "minutes", "open_hours", "open_windows", "unusual",
     "stretches", "waiting",
 )  # fmt: skip
+_AGAIN: Final = "again/"
+"""What begins the names of frames of what is learned anew."""
+
 _HISTORIES: Final = ("history", "since", "told")
 
 
@@ -33,6 +37,7 @@ def parted(state: AnomalyState) -> tuple[dict[str, Any], dict[str, pl.DataFrame]
         "heard": list(state.heard),
         "assets": dict(state.assets),
         "drift": asdict(state.drift),
+        "scopes": [asdict(scope) for scope in state.scopes],
         "histories": {name: [each.blocks, each.first, each.last, each.forgotten] for name, each in histories.items()},
     }
     frames = {
@@ -43,7 +48,10 @@ def parted(state: AnomalyState) -> tuple[dict[str, Any], dict[str, pl.DataFrame]
         **{f"hours {name}": each.heard for name, each in histories.items()},
         "memory": pl.DataFrame({"stretch": state.memory}),
     }
-    return said, frames
+    if state.again is None:
+        return {**said, "again": None}, frames
+    more, others = parted(state.again)
+    return {**said, "again": more}, {**frames, **{f"{_AGAIN}{name}": rows for name, rows in others.items()}}
 
 
 def whole(said: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]) -> AnomalyState:
@@ -65,7 +73,14 @@ def whole(said: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]) -> Anomal
     memory = frames["memory"].get_column("stretch").to_numpy()
     if len(memory) != SLOTS:
         raise TypeError(f"{len(memory)} stretches")
-    rest = {"drift": Drift(**bet), "memory": memory, "assets": {str(name): str(phase) for name, phase in said["assets"].items()}}
+    rest: dict[str, Any] = {
+        "drift": Drift(**bet),
+        "memory": memory,
+        "assets": {str(name): str(phase) for name, phase in said["assets"].items()},
+    }
+    rest |= {"scopes": tuple(Scope(**scope) for scope in said["scopes"])}
+    if said["again"] is not None:
+        rest |= {"again": whole(said["again"], _of(_AGAIN, frames))}
     changes: dict[str, Any] = {**rest, "seen": naming.with_keys(seen)[0] if seen else {}, **histories, **carried}
     return replace(state, **changes)
 

@@ -20,13 +20,14 @@ KINDS: Final[Mapping[str, pl.Schema]] = {
 }
 """What the keys of models are made of."""
 
-_KIND_OF: Final = {
+KIND_OF: Final = {
     **dict.fromkeys((*points.SCALES, *windows.SCALES, *repeats.SCALES, *members.MODELS), "point"),
     **dict.fromkeys(hours.SCALES, "hour"),
     "interval": "operation",
     "volume": "talk",
     "response": "talk",
 }
+"""What the keys of each model stand for; those of "order" stand for pairs of operations, and are named in its rows."""
 
 
 _MEMBER: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(members.MODELS, ("member",))
@@ -54,7 +55,7 @@ def named(known: Mapping[str, pl.DataFrame], names: Mapping[str, pl.DataFrame]) 
     told = {
         model: rows.join(names[kind], on="key", how="inner").drop("key").sort(*KINDS[kind], *_MEMBER.get(model, ()))
         for model, rows in known.items()
-        if (kind := _KIND_OF.get(model)) is not None and kind in names
+        if (kind := KIND_OF.get(model)) is not None and kind in names
     }
     return {**told, "order": known["order"].drop("key", "left").sort(order.KEY)}
 
@@ -64,7 +65,7 @@ def with_keys(told: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame]
     transitions = order.with_keys(_typed(told["order"], order.SCHEMA, ("left", "key")))
     known = {"order": keyed.arranged(transitions.select(list(order.SCHEMA)))}
     names: dict[str, pl.DataFrame] = {}
-    for model, kind in _KIND_OF.items():
+    for model, kind in KIND_OF.items():
         own = members.SCHEMA if model in members.MODELS else SCHEMA
         schema = pl.Schema({**own, **KINDS[kind]})
         rows = (

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from detection.baseline.decisions import Scope
+
 SCALES: Final[Mapping[str, Scale]] = {
     **points.SCALES, **conversations.SCALES, **hours.SCALES, **windows.SCALES, **repeats.SCALES,
 }  # fmt: skip
@@ -74,6 +76,9 @@ class AnomalyState:
         told: minutes since then in which a model told something.
         drift: whether the promised rate of false alarms holds.
         forgotten: things that had no room.
+        decided: decisions of people that were taken in.
+        scopes: what is learned anew after planned changes.
+        again: what was learned of that so far; None where there is no such thing.
     """
 
     start: int
@@ -103,6 +108,9 @@ class AnomalyState:
     told: History = field(default_factory=History)
     drift: Drift = field(default_factory=Drift)
     forgotten: int = 0
+    decided: int = 0
+    scopes: tuple[Scope, ...] = ()
+    again: AnomalyState | None = None
 
     @classmethod
     def learning(cls, start: int, until: int) -> Self:

@@ -33,6 +33,12 @@ MODELS: Final[Mapping[str, str]] = {
 }
 """The models by name, with what each learns."""
 
+MODEL: Final = "anomaly.model"
+"""Column that says which model tells it."""
+
+ACCEPTED: Final = (MODEL, "anomaly.subject", "anomaly.observed", "anomaly.value")
+"""Columns that name what is accepted as normal with an anomaly."""
+
 DRIFT: Final = "drift"
 """Name under which it is told that the promised rate of false alarms does not hold; it is no model, and has no share in it."""
 
@@ -52,6 +58,7 @@ ANOMALY: Final = Table(
         Column("modbus.unit_id", "u8", "unit identifier, where the protocol is Modbus and the model looks at one unit"),
         Column("anomaly.subject", "name", "point, operation or pair of operations that it is about"),
         Column("anomaly.observed", "text", "what was seen, with its unit", nullable=False),
+        Column("anomaly.value", "f64", "the same as a number, as the model counts: seconds, shares; of decimals their number"),
         Column("anomaly.expected", "text", "what was normal until then: a range, a limit or the usual operation", nullable=False),
         Column("anomaly.last_normal", "timestamp", "when its subject was last seen within that"),
         Column("anomaly.score", "f64", "how far outside, in widths of what is normal, if so much was learned", nullable=False),

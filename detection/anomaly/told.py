@@ -76,6 +76,7 @@ def rows(found: list[pl.DataFrame], state: AnomalyState) -> pl.DataFrame:
         "modbus.unit_id": pl.col("unit"),
         "anomaly.subject": pl.col("subject"),
         "anomaly.observed": pl.col("observed"),
+        "anomaly.value": pl.col("value"),
         "anomaly.expected": pl.col("expected"),
         "anomaly.last_normal": pl.col("last").cast(pl.Datetime("ns", "UTC")),
         "anomaly.score": pl.col("score").round_sig_figs(4),
@@ -130,15 +131,17 @@ def _worded(part: pl.DataFrame, model: str) -> pl.DataFrame:
             unit=pl.lit(None, pl.UInt8),
             subject=pl.lit(None, pl.String),
             observed=pl.format("{} / {} h", "alarms", "hours"),
+            value=pl.lit(None, pl.Float64),
             expected=pl.format("≤ {} / 24 h", _number(pl.col("promised"))),
         )
     if model == "order":
         return part.select(
             *common,
             unit=pl.col("unit"),
-            subject=_named("{} before"),
-            observed=_named("{}"),
-            expected=pl.format("{} ({} %)", _named("{} usual"), (pl.col("share") * 100).round(1)),
+            subject=operation("{} before"),
+            observed=operation("{}"),
+            value=pl.lit(None, pl.Float64),
+            expected=pl.format("{} ({} %)", operation("{} usual"), (pl.col("share") * 100).round(1)),
         )
     form, unit = _WORDS[model]
     scale = {"response": 1_000.0, "readers": 100.0}.get(model, 1.0)
@@ -147,16 +150,17 @@ def _worded(part: pl.DataFrame, model: str) -> pl.DataFrame:
     if "point" in part.columns:
         subject = pl.col("point").cast(pl.String)
     elif "slot" in part.columns:
-        subject = _hour(pl.col("slot"))
+        subject = hour(pl.col("slot"))
     elif "models" in part.columns:
         subject = pl.col("models").list.join(" + ")
     elif "function" in part.columns:
-        subject = _named("{}")
+        subject = operation("{}")
     return part.select(
         *common,
         unit=pl.col("unit") if "unit" in part.columns else _unit(subject),
         subject=subject,
         observed=pl.format("{}" + unit, _number(pl.col("judged") * scale)),
+        value=pl.col("judged").cast(pl.Float64),
         expected=pl.format(form, *(_number(pl.col(name) * scale) for name in limits)),
     )
 
@@ -173,6 +177,7 @@ def _of_members(part: pl.DataFrame, common: list[pl.Expr], model: str) -> pl.Dat
         unit=_unit(subject),
         subject=subject,
         observed=pl.format(sign + "{}", shown),
+        value="member",
         expected=pl.format(sign + "{}", usual.fill_null("")),
     )
 
@@ -180,10 +185,10 @@ def _of_members(part: pl.DataFrame, common: list[pl.Expr], model: str) -> pl.Dat
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def _hour(slot: pl.Expr) -> pl.Expr:
+def hour(slot: pl.Expr) -> pl.Expr:
     """An hour of the week or of the day as text, UTC."""
     names = {number: f"{_DAYS[number // 24]} {number % 24:02}:00 UTC" for number in range(WEEK)}
-    names |= {WEEK + hour: f"{hour:02}:00 UTC" for hour in range(24)}
+    names |= {WEEK + number: f"{number:02}:00 UTC" for number in range(24)}
     return slot.replace_strict(names, return_dtype=pl.String)
 
 
@@ -200,7 +205,7 @@ def _number(value: pl.Expr) -> pl.Expr:
     )
 
 
-def _named(pattern: str) -> pl.Expr:
+def operation(pattern: str) -> pl.Expr:
     """An operation as text: function or service, with first address and unit where there are any."""
     unit, function, address = (pl.col(pattern.format(name)) for name in _PLACE)
     return pl.concat_str(

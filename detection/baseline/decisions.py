@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import polars as pl
 
+from detection.anomaly.table import MODELS
 from detection.baseline.acts import HOUR_NS
 from detection.baseline.facts import NORMAL, added, keyed
 from detection.baseline.kinds import IMPLIED
@@ -43,9 +45,12 @@ class Decision:
         reason: in their words.
         server: address that it is about; "": all.
         client: address that it is about; "": all.
-        kind: kind of facts that is accepted, with what that implies (`kinds.IMPLIED`) where no point is named; "": all.
+        kind: kind of facts that is accepted, with what that implies (`kinds.IMPLIED`) where no point is named; "": all. Or the
+            model whose anomaly is (`anomaly.table.MODELS`).
         point: point, operation or other thing that is accepted; "": all.
         unit: unit identifier of what is accepted; "": all.
+        observed: what was seen of an anomaly that is accepted, as it was told.
+        value: the same as a number.
         rare: whether only what was set apart as rare while learning is accepted, of just this kind.
         run: sensor and epoch whose normality it is about; empty: all that there are.
         until: end of the learning that was looked at (`Normality.until`): approval holds for no other; 0: for what is proposed.
@@ -72,6 +77,8 @@ class Decision:
     parties: tuple[str, ...] = ()
     unit: str = ""
     rare: bool = False
+    observed: str = ""
+    value: float | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     at: int = field(default_factory=time.time_ns)
 
@@ -97,7 +104,7 @@ class Decision:
         return decision
 
 
-_LATER: Final = frozenset({"unit", "rare"})
+_LATER: Final = frozenset({"unit", "rare", "observed", "value"})
 """Fields that decisions which were taken before there were these do not have."""
 
 
@@ -108,6 +115,10 @@ def _read(value: Any, kind: str) -> Any:
         if not all(isinstance(part, str) and len(part) <= TEXT for part in parts):
             raise TypeError
         return parts
+    if kind == "float | None":
+        if value is not None and (type(value) not in {int, float} or not math.isfinite(value)):
+            raise TypeError
+        return value
     wanted: type = {"int": int, "bool": bool}.get(kind, str)
     if type(value) is not wanted or (wanted is str and len(value) > TEXT):
         raise TypeError
@@ -202,6 +213,9 @@ def _approve(state: BaselineState, decision: Decision) -> BaselineState:
 
 
 def _accept(state: BaselineState, decision: Decision) -> BaselineState:
+    if decision.kind in MODELS:
+        # The model that told it takes it in, and no fact is about it.
+        return state
     normal = _whole(state)
     server, client = _party(normal, decision.server), _party(normal, decision.client)
     accepted = Accepted(server, client, decision.kind, decision.point, decision.unit, decision.rare)

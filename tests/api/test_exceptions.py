@@ -286,7 +286,7 @@ def test_accepting_a_deviation_makes_a_fact_of_the_baseline(system_running: Runn
     client = system_running.signed_in(name="lin")
     shown = client.get(f"/api/alerts/{1:032x}/acceptance").json()
     hosts = {"client": "10.0.0.5", "server": "10.0.1.1"}
-    assert shown["fact"] == {"kind": "writer", **hosts, "point": "", "unit": "", "rare": False}
+    assert shown["fact"] == {"kind": "writer", **hosts, "point": "", "unit": "", "rare": False, "observed": ""}
     assert (shown["hides"], shown["exception"]) == (2, None), "what is weightier stays told"
     assert (shown["right"], shown["limited"]) == (0, False)
     assert decide(client, 3, "close", {"disposition": "true_positive_impact", "note": "x"}).status_code == 200
@@ -315,7 +315,7 @@ def test_accepting_what_was_rare_while_learning_accepts_just_that(system_running
     system_running.alerts(*told)
     client = system_running.signed_in(name="lin")
     shown = client.get(f"/api/alerts/{1:032x}/acceptance").json()
-    assert (shown["fact"], shown["hides"]) == (rare, 2), (
+    assert (shown["fact"], shown["hides"]) == ({**rare, "observed": ""}, 2), (
         "what came again each day, and neither another unit nor what comes with it"
     )
     assert accept(client, 1, seen=2).status_code == 200
@@ -324,6 +324,27 @@ def test_accepting_what_was_rare_while_learning_accepts_just_that(system_running
     assert {name: getattr(decision, name) for name in rare} == rare
     (made,) = client.get("/api/baseline/decisions").json()
     assert made["about"] == {**rare, "rare": "true"}
+
+
+def test_accepting_an_anomaly_is_a_decision_about_what_its_model_learned(system_running: Running) -> None:
+    fact = {
+        "kind": "value",
+        "client": "10.0.0.5",
+        "server": "10.0.1.1",
+        "point": "holding:1@1",
+        "observed": "900",
+        "value": 900.5,
+    }
+    facts = [fact, {**fact, "observed": "1000", "value": 1000.0}, {**fact, "point": "holding:2@1"}, {**fact, "kind": "step"}]
+    told = [deviation(number, "value", body={**upsert(1).body, "accept": each}) for number, each in enumerate(facts, 1)]
+    system_running.alerts(*told)
+    client = system_running.signed_in(name="lin")
+    shown = client.get(f"/api/alerts/{1:032x}/acceptance").json()
+    assert (shown["fact"]["kind"], shown["fact"]["observed"], shown["hides"], shown["exception"]) == ("value", "900", 2, None)
+    assert accept(client, 1, seen=2).status_code == 200
+    (decision,) = sent(system_running)
+    assert isinstance(decision, Decision)
+    assert {name: getattr(decision, name) for name in fact} == fact
 
 
 def test_a_stored_alert_that_names_no_kind_of_facts_is_not_accepted_as_all_of_them(system_running: Running) -> None:
