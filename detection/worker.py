@@ -71,7 +71,7 @@ RELOAD_SECONDS: Final = 1.0
 """How often the files of the rules and of the site are looked at; a change is taken over at the second look that finds it
 settled."""
 
-CHECKPOINT_FORMAT: Final = 17
+CHECKPOINT_FORMAT: Final = 18
 """Version of the checkpoint's content."""
 
 TOLD: Final = 2_000

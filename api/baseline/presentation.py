@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.baseline.schemas import BaselineOutput, DecisionOutput, FactLine, FactLines, KindCount, Relearning
+from api.baseline.schemas import (
+    BaselineOutput,
+    DecisionOutput,
+    FactLine,
+    FactLines,
+    KindCount,
+    PromiseOutput,
+    Relearning,
+)
 from api.baseline.service import about
 from api.times import iso
+from detection.anomaly.promise import Promise, promise_of
 from detection.baseline.decisions import Decision
 from detection.baseline.difference import drifted, shown, summed
 from detection.baseline.learning import immaturity
@@ -16,14 +25,16 @@ if TYPE_CHECKING:
 
     from api.decisions.models import Decision as Stored
     from collector.stream import Run
+    from detection.anomaly.state import AnomalyState
     from detection.baseline.detector import BaselineState
 
 
-def output(run: Run, state: BaselineState, days: int) -> BaselineOutput:
+def output(run: Run, state: BaselineState, models: AnomalyState | None, days: int) -> BaselineOutput:
     """What is normal in the records of one sensor; `days` unseen is long."""
     normal = state.whole
     counts = dict(normal.normal.get_column("kind").value_counts().rows())
     gone, come = drifted(normal, days)
+    promise = None if models is None else promise_of(models)
     return BaselineOutput(
         sensor=run[0],
         epoch=run[1],
@@ -42,10 +53,25 @@ def output(run: Run, state: BaselineState, days: int) -> BaselineOutput:
             for each in state.scopes
         ],
         counts=[KindCount(kind=kind, facts=counts.get(kind, 0), new=share) for kind, share in normal.novelty().items()],
+        promise=None if promise is None else _promise(promise),
         normal=_lines(shown(normal.normal)),
         rare=_lines(shown(normal.facts.filter("apart"))),
         gone=_lines(gone),
         come=_lines(come),
+    )
+
+
+def _promise(promise: Promise) -> PromiseOutput:
+    return PromiseOutput(
+        promised=promise.promised,
+        measured=promise.measured,
+        history_hours=promise.history_hours,
+        heard_hours=promise.heard_hours,
+        minutes=promise.minutes,
+        hours=promise.hours,
+        alarmed_hours=promise.alarmed,
+        holds=promise.broken is None,
+        broken_since=None if promise.broken is None else iso(promise.broken),
     )
 
 

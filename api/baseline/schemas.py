@@ -81,6 +81,31 @@ class Relearning(BaseModel):
     until: str = Field(examples=["2026-11-24T07:00:00.000000000Z"])
 
 
+class PromiseOutput(BaseModel):
+    """The rate of false alarms that models promise beside the rate of all their alarms since they learned."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    promised: float = Field(examples=[1.0])
+    """Minutes with a false alarm a day, at most."""
+    measured: float | None = Field(examples=[0.7])
+    """Minutes with an alarm a day, those in which it was right included; null where nothing was heard yet."""
+    history_hours: float = Field(examples=[13.0])
+    """Hours of the site's history that the promise rests on."""
+    heard_hours: float = Field(examples=[102.5])
+    """Hours heard since then."""
+    minutes: int = Field(examples=[3])
+    """Minutes of these with an alarm."""
+    hours: int = Field(examples=[104])
+    """Hours on the clock with records since then."""
+    alarmed_hours: int = Field(examples=[2])
+    """Hours of these with an alarm."""
+    holds: bool = Field(examples=[True])
+    """Whether as many hours with an alarm can be if the promise is kept."""
+    broken_since: str | None = Field(examples=[None])
+    """When it was told that the promise does not hold, where it still does not."""
+
+
 class BaselineOutput(BaseModel):
     """What is normal in the records of one sensor."""
 
@@ -107,6 +132,8 @@ class BaselineOutput(BaseModel):
     """Addresses that are one party with another."""
     relearning: list[Relearning]
     counts: list[KindCount]
+    promise: PromiseOutput | None
+    """What models promise, and what is measured; null while they learn."""
     normal: FactLines
     rare: FactLines
     """Rare while learning, and not normal until somebody approves or accepts it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from api.decisions.models import Decision as Stored
     from api.services import Services
     from collector.stream import Run
+    from detection.anomaly.state import AnomalyState
     from detection.baseline.detector import BaselineState
 
 COMMAND: Final = "command"
@@ -29,8 +30,8 @@ LATEST: Final = 50
 """Decisions that are listed."""
 
 
-def learned(services: Services) -> list[tuple[Run, BaselineState]]:
-    """What was learned of each sensor's records, of those heard latest first.
+def learned(services: Services) -> list[tuple[Run, BaselineState, AnomalyState | None]]:
+    """What was learned of each sensor's records, facts and models, of those heard latest first.
 
     It is what detection remembers where it runs here, and what its checkpoint holds where it does not. Raises Problem
     `baseline_unknown` where that cannot be read.
@@ -44,7 +45,7 @@ def learned(services: Services) -> list[tuple[Run, BaselineState]]:
             return []
         except CheckpointError as error:
             raise Problem("baseline_unknown") from error
-    found = [(run, each.baseline) for run, each in state.runs.items() if each.baseline is not None]
+    found = [(run, each.baseline, each.anomaly) for run, each in state.runs.items() if each.baseline is not None]
     return sorted(found, key=lambda each: (-each[1].mark, each[0]))
 
 
@@ -102,7 +103,7 @@ def latest(session: Session) -> Sequence[Stored]:
 
 def _check(services: Services, asked: DecisionInput) -> None:
     """Whether what is to be proposed or approved is what the person looked at."""
-    state = dict(learned(services)).get((asked.sensor, asked.epoch))
+    state = {run: baseline for run, baseline, _ in learned(services)}.get((asked.sensor, asked.epoch))
     if state is None:
         raise Problem("baseline_unknown")
     if asked.choice == "propose":

@@ -9,7 +9,8 @@ import { number, t, time } from "./texts.js";
  * @typedef {{kind: string, client: string | null, protocol: string | null, server: string | null, servers: number, thing: string | null, things: number}} Line
  * @typedef {{lines: Line[], more: number}} Lines
  * @typedef {{sensor: string, epoch: string, learning: boolean, phase: string, immaturity: number, heard_hours: number, learned_from: string, learned_until: string, approved_by: string,
- *   relearning: {client: string, server: string, until: string}[], normal: Lines, rare: Lines, gone: Lines, come: Lines}} Baseline
+ *   relearning: {client: string, server: string, until: string}[], promise: Promised | null, normal: Lines, rare: Lines, gone: Lines, come: Lines}} Baseline
+ * @typedef {{promised: number, measured: number | null, heard_hours: number, minutes: number, broken_since: string | null}} Promised
  * @typedef {{choice: string, by: string, at: string, reason: string, about: Record<string, string>, waiting: boolean}} Decision
  */
 
@@ -31,6 +32,7 @@ export function baselineOf(each, session, changed) {
     { class: "baseline" },
     h("p", { class: "badges" }, h("strong", {}, each.sensor), h("span", {}, phase)),
     h("p", { class: "hint" }, time(each.learned_from), " – ", time(each.learned_until)),
+    each.promise ? promised(each.promise) : null,
     each.relearning.map((scope) => h("p", { class: "hint" }, `${t("tuning.relearning", { server: scope.server, client: scope.client }).trim()} `, time(scope.until))),
     session.role === "viewer"
       ? null
@@ -45,6 +47,19 @@ export function baselineOf(each, session, changed) {
         ),
     /** @type {const} */ (["normal", "rare", "gone", "come"]).map((name) => h("div", {}, h("h4", {}, t(`tuning.${name}`)), lines(each[name]))),
   );
+}
+
+/**
+ * The rate of false alarms that models promise beside the measured one of all their alarms.
+ * @param {Promised} promise
+ */
+function promised(promise) {
+  const rate = (/** @type {number} */ each) => number(Number(each.toPrecision(2)));
+  const measured =
+    promise.measured === null
+      ? t("tuning.promise.unmeasured", { promised: rate(promise.promised) })
+      : t("tuning.promise", { promised: rate(promise.promised), measured: rate(promise.measured), minutes: number(promise.minutes), hours: number(Math.round(promise.heard_hours)) });
+  return h("p", { class: "hint" }, measured, " ", promise.broken_since === null ? t("tuning.promise.holds") : [`${t("tuning.promise.broken")} `, time(promise.broken_since)]);
 }
 
 /** @param {Lines} found */

@@ -18,7 +18,7 @@ from detection.baseline.decisions import Scope
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PLAIN: Final = ("start", "until", "phase", "live", "known_until", "day", "forgotten", "spoken", "decided")
+_PLAIN: Final = ("start", "until", "phase", "live", "known_until", "day", "forgotten", "spoken", "decided", "promised")
 _CARRIED: Final = (
     "latest_points", "latest_requests", "latest_operations", "minutes", "open_hours", "open_windows", "unusual",
     "stretches", "waiting",

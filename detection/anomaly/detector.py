@@ -52,6 +52,7 @@ def step(
         false_alarms_a_day: minutes with a false alarm that the site allows.
         course: how far learning is after these batches, where that is decided live.
     """
+    state = replace(state, promised=false_alarms_a_day)
     values = points.rows_of(batches)
     requests = conversations.rows_of(batches, *state.heard)
     if requests.height:

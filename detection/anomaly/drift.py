@@ -31,7 +31,9 @@ TIMES: Final = (2.0, 4.0, 8.0)
 CERTAIN: Final = 0.5
 """No bet is on more than this share of hours, and none at all where the promise allows as much."""
 
-_HOUR: Final = 3_600_000_000_000 // WINDOW_NS
+HOUR_NS: Final = 3_600_000_000_000
+
+_HOUR: Final = HOUR_NS // WINDOW_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Drift:
         alarmed: whether it had an alarm.
         hours: hours with records.
         alarms: hours with an alarm.
-        warned: whether it was told that the promise does not hold, and still does not.
+        broken: hour in which it was told that the promise does not hold, if it still does not; -1: it holds.
     """
 
     fortune: tuple[float, ...] = (0.0,) * len(TIMES)
@@ -52,7 +54,7 @@ class Drift:
     alarmed: bool = False
     hours: int = 0
     alarms: int = 0
-    warned: bool = False
+    broken: int = -1
 
     @property
     def evidence(self) -> float:
@@ -103,11 +105,11 @@ def step(
         if hour > state.hour:
             if state.hour >= 0 and not state.alarmed:
                 state = state.bet(promised, alarm=False)
-            state = replace(state.after(hour), warned=state.warned and state.evidence > LIMIT / 10)
+            state = replace(state.after(hour), broken=state.broken if state.evidence > LIMIT / 10 else -1)
         if rows is not None and hour in firsts and hour == state.hour and not state.alarmed:
             state = replace(state.bet(promised, alarm=True), alarmed=True)
-            if state.evidence >= LIMIT and not state.warned:
-                state = replace(state, warned=True)
+            if state.evidence >= LIMIT and state.broken < 0:
+                state = replace(state, broken=hour)
                 told = rows[firsts[hour]].with_columns(
                     score=pl.lit(state.evidence), p_value=pl.lit(1 / state.evidence), hours=pl.lit(state.hours),
                     alarms=pl.lit(state.alarms), promised=pl.lit(false_alarms_a_day),

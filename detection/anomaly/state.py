@@ -10,7 +10,7 @@ import polars as pl
 from detection.anomaly import conversations, hours, members, order, points, repeats, together, windows
 from detection.anomaly.drift import Drift
 from detection.anomaly.extremes import SCHEMA, WINDOW_NS, Scale
-from detection.anomaly.history import History
+from detection.anomaly.history import FALSE_ALARMS_A_DAY, History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +74,7 @@ class AnomalyState:
         history: minutes that were scored while learning.
         since: minutes that were scored since.
         told: minutes since then in which a model told something.
+        promised: minutes with a false alarm a day that the site allows, as it was last said.
         drift: whether the promised rate of false alarms holds.
         forgotten: things that had no room.
         decided: decisions of people that were taken in.
@@ -106,6 +107,7 @@ class AnomalyState:
     history: History = field(default_factory=History)
     since: History = field(default_factory=History)
     told: History = field(default_factory=History)
+    promised: float = FALSE_ALARMS_A_DAY
     drift: Drift = field(default_factory=Drift)
     forgotten: int = 0
     decided: int = 0

@@ -14,6 +14,7 @@ import polars as pl
 
 from detection.alerts import moment
 from detection.anomaly.learned import LearnedError, state_of
+from detection.anomaly.promise import promise_of
 from detection.baseline.decisions import RELEARN_HOURS, TEXT, Decision
 from detection.baseline.difference import difference, drifted, lines, shown, told_facts
 from detection.baseline.held import live
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.stream import Run
+    from detection.anomaly.promise import Promise
+    from detection.anomaly.state import AnomalyState
     from detection.baseline.detector import BaselineState
 
 FILE = click.Path(path_type=Path)
@@ -93,6 +96,9 @@ def show(place: Path, sensor: str, *, facts: bool) -> None:
     counts = dict(normal.normal.get_column("kind").value_counts().rows())
     for kind, share in normal.novelty().items():
         click.echo(f"{kind:<20}{counts.get(kind, 0):>9,}{share:>29.0%}")
+    models = _live(place, sensor)[2] if place.is_dir() else state_of(normal.extras, normal.phase)
+    promise = None if models is None else promise_of(models)
+    _paragraph("models:", [] if promise is None else promised(promise))
     _paragraph("normal, the weightiest first:", lines(shown(normal.normal)))
     _paragraph(
         "rare while learning, and not normal until somebody approves or accepts it:", lines(shown(normal.facts.filter("apart")))
@@ -144,7 +150,7 @@ def drift(place: Path, sensor: str, days: int) -> None:
 def approve(place: Path, name: str, sensor: str, server: str, *, with_rare: bool) -> None:
     """Say that what is proposed is right: what differs from it is told with full weight from now on."""
     if place.is_dir():
-        run, state = _live(place, sensor)
+        run, state, _ = _live(place, sensor)
         if state.normal.phase != "proposed":
             raise CommandError(f"{place}: nothing is proposed: {progress_of(state) or state.normal.phase}")
         until = state.normal.until
@@ -165,7 +171,7 @@ def approve(place: Path, name: str, sensor: str, server: str, *, with_rare: bool
 @SENSOR
 def propose(data: Path, name: str, sensor: str) -> None:
     """End live learning with the hour that runs: what was learned is then proposed."""
-    run, state = _live(data, sensor)
+    run, state, _ = _live(data, sensor)
     if state.learns != "live":
         raise CommandError(f"{data}: learning has ended: {state.normal.phase}")
     _decide(data, Decision("propose", name, run=run))
@@ -227,6 +233,20 @@ def _standing(place: Path, sensor: str, normal: Normality) -> str:
     return (progress_of(_live(place, sensor)[1]) if place.is_dir() else "") or normal.phase
 
 
+def promised(promise: Promise) -> list[str]:
+    """The promised rate of false alarms beside the measured one of all alarms, and whether the promise holds."""
+    history, heard = (f"{hours:,.1f} h" for hours in (promise.history_hours, promise.heard_hours))
+    least = f"promised: at most {promise.promised:g} minutes with a false alarm a day, by {history} of history"
+    if promise.measured is None:
+        return [least, "measured: nothing yet, for nothing was heard since"]
+    measured = (
+        f"measured: {promise.measured:.2g} minutes with an alarm a day, {promise.minutes:,} in {heard} heard, right ones included"
+    )
+    hours = f"{promise.alarmed:,} of {promise.hours:,} hours with records had one"
+    holds = "the promise holds" if promise.broken is None else f"the promise does not hold since {moment(promise.broken)}"
+    return [least, measured, f"{holds}: {hours}"]
+
+
 def _paragraph(title: str, made: Sequence[str]) -> None:
     if made:
         click.echo(f"\n{title}")
@@ -254,7 +274,7 @@ def _decide(data: Path, decision: Decision) -> None:
     click.echo(f"{data}: {decision.choice} by {decision.by}; detection takes it up within a second, or when it runs again")
 
 
-def _live(data: Path, sensor: str) -> tuple[Run, BaselineState]:
+def _live(data: Path, sensor: str) -> tuple[Run, BaselineState, AnomalyState | None]:
     try:
         return live(data, sensor)
     except BaselineError as error:

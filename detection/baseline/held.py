@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from collector.stream import Run
+    from detection.anomaly.state import AnomalyState
     from detection.baseline.detector import BaselineState
 
 
-def live(data: Path, sensor: str = "") -> tuple[Run, BaselineState]:
+def live(data: Path, sensor: str = "") -> tuple[Run, BaselineState, AnomalyState | None]:
     """What a system has learned, of the records of which it saw the latest. Raises BaselineError.
 
     Args:
@@ -28,8 +29,8 @@ def live(data: Path, sensor: str = "") -> tuple[Run, BaselineState]:
         raise BaselineError(f"{data}: not the data folder of a system that has run: give the --data of `icsight run`") from error
     except CheckpointError as error:
         raise BaselineError(str(error)) from error
-    found = [(run, each.baseline) for run, each in state.runs.items() if sensor in {"", run[0]}]
-    learned = [(run, baseline) for run, baseline in found if baseline is not None]
+    found = [(run, each.baseline, each.anomaly) for run, each in state.runs.items() if sensor in {"", run[0]}]
+    learned = [(run, baseline, models) for run, baseline, models in found if baseline is not None]
     if not learned:
         names = ", ".join(sorted({run[0] for run in state.runs})) or "none"
         raise BaselineError(f"{data}: nothing was learned there yet from {sensor or 'any sensor'}; sensors with records: {names}")

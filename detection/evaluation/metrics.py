@@ -29,6 +29,9 @@ ALWAYS_SECONDS: Final = 60.0
 LONG_SECONDS: Final = 3_600.0
 """From where a rate of false alerts an hour says something of a capture."""
 
+MINUTE_NS: Final = 60 * SECOND
+MINUTES_AN_HOUR: Final = 60
+
 SEVERE: Final = frozenset({"high", "critical"})
 
 
@@ -51,6 +54,22 @@ class Result:
             max(0, min(end, self.observation.end) - max(start, self.observation.start)) / SECOND for start, end in covered
         )
         return max(0.0, self.observation.active_seconds - inside)
+
+    @property
+    def models(self) -> tuple[Rate, float]:
+        """Minutes in which models told something in normal traffic, in the hours of it that they judged; how many they promise.
+
+        All of an event's time counts as heard, so that the rate is rather too high than too low.
+        """
+        seen = self.observation.models
+        if seen is None:
+            return Rate(0, 0.0), 0.0
+        covered = _union([bounds(event, self.tolerance_seconds) for event in self.events])
+        spans = [(start // MINUTE_NS, -(-end // MINUTE_NS)) for start, end in covered]
+        inside = sum(max(0, min(end, seen.last + 1) - max(start, seen.first)) for start, end in _union(spans))
+        told = sum(not any(start <= minute < end for start, end in spans) for minute in seen.told)
+        hours = max(0, seen.heard - inside) / MINUTES_AN_HOUR
+        return Rate(told, hours), seen.promised * hours / 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +153,10 @@ class Figures:
     """False alerts by rule or detector, most first."""
     posture: int
     """Alerts about how servers are set up; they are neither true nor false, and find no event."""
+    models: Rate
+    """Minutes of normal traffic, after learning, in which models told something."""
+    models_promised: float
+    """How many of these they promise at most."""
     always: Simple
     """An alert each minute for each pair of addresses."""
     random: Simple
@@ -151,6 +174,7 @@ def figures(results: Sequence[Result]) -> Figures:
     named = [(event, alerts) for event, alerts in found if alerts and event.techniques]
     false = [alert for result in results for alert in result.judged.false]
     true = sum(len(result.judged.true) for result in results)
+    models = [result.models for result in results]
     return Figures(
         captures=len(results),
         records=sum(result.observation.records for result in results),
@@ -166,6 +190,8 @@ def figures(results: Sequence[Result]) -> Figures:
         false_severities=dict(Counter(alert.severity for alert in false)),
         false_rules=dict(Counter(alert.rule for alert in false).most_common()),
         posture=sum(len(result.observation.posture) for result in results),
+        models=Rate(sum(rate.count for rate, _ in models), sum(rate.hours for rate, _ in models)),
+        models_promised=sum(promised for _, promised in models),
         always=_simple(results, lambda result: result.observation.active_seconds / ALWAYS_SECONDS, certain=True),
         random=_simple(results, lambda result: float(len(result.observation.sightings)), certain=False),
     )

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from collector.store import RecordBatch
+from detection.anomaly.promise import told_minutes
 from detection.captures import detect
 from detection.grouping import LAST_RECORDS
 
@@ -81,6 +82,22 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Modelled:
+    """Minutes that models judged. Times are minutes since 1970."""
+
+    promised: float
+    """Minutes with a false alarm a day that they promise at most."""
+    heard: int
+    """Minutes heard since they learned."""
+    first: int
+    """The first of these."""
+    last: int
+    """The last of them."""
+    told: tuple[int, ...]
+    """Those in which a model told something, rising."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What detection said of a capture, and the capture's own measures."""
 
@@ -98,6 +115,8 @@ class Observation:
     conversations: frozenset[tuple[str, str]]
     """Pairs of addresses, in order of text."""
     warnings: tuple[str, ...]
+    models: Modelled | None = None
+    """What models did; None where they judged nothing."""
 
 
 @dataclass
@@ -119,6 +138,8 @@ class Observer:
     heard: list[pl.Series] = field(default_factory=list[pl.Series])
     conversations: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     records: int = 0
+    state: State | None = None
+    """What detection remembers."""
     _sequence: int = 0
     _cut: int = 0
 
@@ -133,6 +154,7 @@ class Observer:
         for _, cut in itertools.groupby(batches, key=lambda batch: batch.header.cut):
             for end, piece in self._pieces(list(cut)):
                 state, grown = self.pipeline.step(state, piece)
+                self.state = state
                 upserts += grown
                 for alert in grown:
                     self.known.setdefault(alert.id, end)
@@ -210,7 +232,17 @@ def observe(capture: Path, pipeline: Pipeline, slices: Sequence[int] | None = ()
         records=observer.records,
         conversations=frozenset(observer.conversations),
         warnings=tuple(warnings),
+        models=None if observer.state is None else _modelled(observer.state),
     )
+
+
+def _modelled(state: State) -> Modelled | None:
+    """What models did in the one run of a capture."""
+    (run,) = state.runs.values()
+    known = run.anomaly
+    if known is None or not known.since.blocks:
+        return None
+    return Modelled(known.promised, known.since.blocks, known.since.first, known.since.last, tuple(told_minutes(known)))
 
 
 def active_seconds(seconds: Sequence[int]) -> float:

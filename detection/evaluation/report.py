@@ -88,6 +88,17 @@ def as_lines(report: Report, *, markdown: bool) -> list[str]:
         [_quiet(name, part) for name, part in quiet(report.results).items() if part.captures],
         markdown=markdown,
     )
+    lines += _table(
+        [
+            "models in normal traffic",
+            "minutes with a false alarm promised",
+            "measured",
+            "promised a day",
+            "measured a day (95 %)",
+        ],
+        [_promise(name, part) for name, part in [*report.parts().items(), ("all", report.total)] if part.models.hours],
+        markdown=markdown,
+    )
     rules = list(report.total.false_rules.items())[:RULES_SHOWN]
     return lines + _table(["false alerts of", "count"], [[name, str(count)] for name, count in rules], markdown=markdown)
 
@@ -109,6 +120,12 @@ def _quiet(name: str, part: Quiet) -> list[str]:
     hour = part.false_alerts.each(1.0)
     rate = "–" if hour is None else f"{hour[0]:.2f} ({hour[1]:.2f} to {hour[2]:.2f}) in {part.false_alerts.hours:.2f} h"
     return [name, str(part.captures), str(part.false_alerts.count), rate, str(part.severe), str(part.noisy)]
+
+
+def _promise(name: str, part: Figures) -> list[str]:
+    promised = part.models_promised
+    day = promised * DAY_HOURS / part.models.hours
+    return [name, f"{promised:.1f}", str(part.models.count), f"{day:g}", _rate(part.models)]
 
 
 def _row(part: Figures) -> list[str]:
@@ -184,6 +201,7 @@ def _cells(row: Sequence[str]) -> str:
 
 def _plain(part: Figures) -> dict[str, Any]:
     hour, day = part.false_alerts.each(1.0), part.false_alerts.each(DAY_HOURS)
+    models = part.models.each(DAY_HOURS)
     return {
         "captures": part.captures,
         "records": part.records,
@@ -210,6 +228,12 @@ def _plain(part: Figures) -> dict[str, Any]:
         "normal_hours": part.false_alerts.hours,
         "false_alerts_per_hour": None if hour is None else dict(zip(("rate", "least", "most"), hour, strict=True)),
         "false_alerts_per_day": None if day is None else dict(zip(("rate", "least", "most"), day, strict=True)),
+        "models": {
+            "normal_hours": part.models.hours,
+            "minutes_promised": part.models_promised,
+            "minutes_measured": part.models.count,
+            "measured_per_day": None if models is None else dict(zip(("rate", "least", "most"), models, strict=True)),
+        },
         "always_alert": _simple_plain(part.always),
         "random_at_same_rate": _simple_plain(part.random),
     }

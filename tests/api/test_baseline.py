@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from api.times import iso
+from detection.anomaly.drift import Drift
 from detection.baseline.decisions import Decision
 from detection.pipeline import RunState, State
 from tests.api.test_exceptions import audited, sent
+from tests.detection.test_anomaly import LEARNED, MANY, anomalies
+from tests.detection.test_anomaly import polls as values
 from tests.detection.test_live_learning import APPROVED, RUN, live, polls, request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from detection.anomaly.state import AnomalyState
     from detection.baseline.detector import BaselineState
     from tests.api.conftest import Running
 
@@ -22,8 +27,8 @@ if TYPE_CHECKING:
 class Standing:
     """Detection as the API sees it, with a state that a test made."""
 
-    def __init__(self, baseline: BaselineState) -> None:
-        self.state = State({RUN: RunState(baseline=baseline)})
+    def __init__(self, baseline: BaselineState, models: AnomalyState | None = None) -> None:
+        self.state = State({RUN: RunState(baseline=baseline, anomaly=models)})
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,22 @@ def test_what_is_learned_is_shown_in_few_lines(system_running: Running, proposed
     system_running.services.detection = Standing(live(polls(0, 2))[0])
     (shown,) = client.get("/api/baseline").json()
     assert (shown["learning"], shown["phase"], shown["heard_hours"]) == (True, "provisional", 1)
+
+
+def test_what_models_promise_is_shown_beside_what_is_measured(system_running: Running, proposed: BaselineState) -> None:
+    client = system_running.signed_in("viewer")
+    models, found = anomalies(values(2 * LEARNED, of=lambda turn: 900 if turn == LEARNED // 10 + 50 else 400 + turn % 5))
+    system_running.services.detection = Standing(proposed, models)
+    promise = client.get("/api/baseline").json()[0]["promise"]
+    minutes = found.get_column("ts").dt.truncate("1m").n_unique()
+    assert (promise["promised"], promise["minutes"], promise["measured"]) == (MANY, minutes, 12 * minutes)
+    assert (promise["history_hours"], promise["heard_hours"], promise["hours"]) == (1.0, 2.0, 0)
+    assert (promise["holds"], promise["broken_since"]) == (True, None)
+    system_running.services.detection = Standing(proposed, replace(models, drift=Drift(hours=40, alarms=12, broken=490_000)))
+    promise = client.get("/api/baseline").json()[0]["promise"]
+    assert (promise["holds"], promise["broken_since"], promise["alarmed_hours"]) == (False, iso(490_000 * 3_600 * 10**9), 12)
+    system_running.services.detection = Standing(proposed)
+    assert client.get("/api/baseline").json()[0]["promise"] is None
 
 
 def test_only_what_was_looked_at_is_approved(system_running: Running, proposed: BaselineState) -> None:

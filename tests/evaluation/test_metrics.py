@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detection.evaluation.events import any_technique, same_technique
-from detection.evaluation.metrics import by_kind, figures, poisson_interval, quiet
+from detection.evaluation.metrics import Rate, by_kind, figures, poisson_interval, quiet
+from detection.evaluation.observation import Modelled
+from detection.evaluation.report import Report, as_json, as_lines
 from tests.evaluation.made import HMI, PLC, STRANGER, alert, event, result
 
 HOUR = 3_600.0
@@ -92,6 +95,22 @@ def test_random_alerts_for_pairs_that_take_no_part_find_nothing() -> None:
 def test_figures_by_kind_are_those_of_its_events() -> None:
     kinds = by_kind([ONE_HOUR])
     assert {kind: (part.found.part, part.found.whole) for kind, part in kinds.items()} == {"scan": (1, 2), "write": (1, 1)}
+
+
+def test_minutes_in_which_models_told_something_stand_beside_those_that_they_promise() -> None:
+    # Ten hours, of which models judged the last eight; an event of an hour, from 04:00:30 on, and one before they did.
+    part = result([event(30, 90, PLC), event(14_430, 18_000, PLC)], [], seconds=36_000)
+    # Within the event, half an hour after it, and two that follow one another.
+    seen = Modelled(promised=3.0, heard=480, first=120, last=599, told=(250, 330, 400, 401))
+    counted = figures([replace(part, observation=replace(part.observation, models=seen)), result([], [])])
+    # The event covers 61 minutes with the half minute after it in which an alert may still be about it.
+    assert counted.models == Rate(3, (480 - 61) / 60)
+    assert math.isclose(counted.models_promised, 3 * (480 - 61) / 1_440)
+    report = Report([replace(part, observation=replace(part.observation, models=seen))])
+    (line,) = [line for line in as_lines(report, markdown=True) if "10.3 (2.1 to 30.1) in 6.98 h" in line and "all" in line]
+    assert line == "| all | 0.9 | 3 | 3 | 10.3 (2.1 to 30.1) in 6.98 h |"
+    told = as_json(report)["total"]["models"]
+    assert (told["minutes_measured"], told["minutes_promised"]) == (3, pytest.approx(0.873, abs=0.001))
 
 
 def test_nothing_is_divided_by_nothing() -> None:
