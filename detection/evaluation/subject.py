@@ -31,7 +31,7 @@ ALL: Final = "all"
 """Instead of a kind: every rule is written for it."""
 
 LEARNED: Final = frozenset({"deviation", "anomaly"})
-"""Tables of what differs from what was learned. Rules over them say what a deviation means; they expect no kind of attack."""
+"""Tables of what differs from what was learned. Rules over them say what that means; few were thought of for a kind of attack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,39 @@ class Written:
     """Rules that name one of these."""
     rules: tuple[str, ...]
     """Rules of these names; patterns are allowed."""
+    whole: bool = False
+    """Whether all rules are, but for those over what was learned."""
 
-    def holds(self, rule: Rule) -> bool:
-        """Whether the rule is written for it."""
+    def holds(self, rule: Rule, *, learned: bool) -> bool:
+        """Whether the rule, over what was `learned` or not, is written for it."""
         named = any(fnmatch.fnmatchcase(rule.name, pattern) for pattern in self.rules)
-        return named or any_technique(rule.techniques, self.techniques)
+        return named or (not learned and (self.whole or any_technique(rule.techniques, self.techniques)))
 
 
 @cache
 def kinds() -> Mapping[str, Written]:
     """Kinds of attacks with the rules that are written for them (`kinds.yml`)."""
-    content: Any = yaml.safe_load(files("detection.evaluation").joinpath("kinds.yml").read_text(encoding="utf-8"))
     found = {
         str(kind): Written(tuple(entry.get("techniques", ())), tuple(entry.get("rules", ())))
-        for kind, entry in content["kinds"].items()
+        for kind, entry in _content()["kinds"].items()
     }
-    return {**found, ALL: Written((), ("*",))}
+    return {**found, ALL: Written((), (), whole=True)}
+
+
+@cache
+def general() -> Mapping[str, Sequence[str]]:
+    """Rules that are written for no kind (`kinds.yml`): names and patterns, by why."""
+    return {str(why): tuple(map(str, rules)) for why, rules in _content()["general"].items()}
+
+
+def _content() -> Any:
+    return yaml.safe_load(files("detection.evaluation").joinpath("kinds.yml").read_text(encoding="utf-8"))
+
+
+def over_what_was_learned(rules: Sequence[Rule]) -> set[str]:
+    """Names of the alerting rules over tables of what differs from what was learned, correlations of such included."""
+    feeding = {name for rule in rules if rule.table in LEARNED for name in (rule.name, rule.id)}
+    return {rule.name for rule in rules if rule.alerts and {rule.name, *rule.sources} & feeding}
 
 
 class Subject:
@@ -87,9 +104,12 @@ class Subject:
     def silent(self) -> list[str]:
         """Names of the rules that are switched off."""
         off = [kinds()[kind] for kind in self.without]
-        learned = {name for rule in self.rules if rule.table in LEARNED for name in (rule.name, rule.id)}
-        expected = [rule for rule in self.rules if rule.alerts and not ({rule.name, *rule.sources} & learned)]
-        return sorted(rule.name for rule in expected if any(written.holds(rule) for written in off))
+        learned = over_what_was_learned(self.rules)
+        return sorted(
+            rule.name
+            for rule in self.rules
+            if rule.alerts and any(written.holds(rule, learned=rule.name in learned) for written in off)
+        )
 
     def pipeline(self, case: Case) -> Pipeline:
         """Detection for a capture. Raises SiteError where its site file cannot be used."""

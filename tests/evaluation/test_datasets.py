@@ -12,7 +12,7 @@ import pytest
 from detection.evaluation import labels
 from detection.evaluation.datasets import DatasetError, load
 from detection.evaluation.labels import LabelError
-from detection.evaluation.subject import ALL, Subject, kinds
+from detection.evaluation.subject import ALL, Subject, general, kinds, over_what_was_learned
 from detection.sigma.rule import load as load_rules
 from detection.sigma.rule import rules_folder
 from tests.plant.frames import Host, Talk, Wire, pcap_header, pcap_record
@@ -175,6 +175,28 @@ def test_every_pattern_of_rules_written_for_a_kind_names_a_rule() -> None:
     names = [rule.name for rule in load_rules([rules_folder()]) if rule.alerts]
     for kind, rules in kinds().items():
         assert all(fnmatch.filter(names, pattern) for pattern in rules.rules), kind
+
+
+def test_every_rule_is_written_for_a_kind_or_for_none_and_it_is_said_why() -> None:
+    rules = [rule for rule in load_rules([rules_folder()]) if rule.alerts]
+    learned = over_what_was_learned(rules)
+    patterns = [pattern for patterns in general().values() for pattern in patterns]
+    for pattern in patterns:
+        assert fnmatch.filter([rule.name for rule in rules], pattern), f"{pattern} names no rule"
+    for rule in rules:
+        of = [kind for kind, written in kinds().items() if kind != ALL and written.holds(rule, learned=rule.name in learned)]
+        for_none = any(fnmatch.fnmatchcase(rule.name, pattern) for pattern in patterns)
+        assert bool(of) != for_none, (
+            f"{rule.name}: {of or 'of no kind'}, and {'among' if for_none else 'not among'} those for none"
+        )
+
+
+def test_a_model_that_was_thought_of_for_a_kind_is_switched_off_with_its_rules_and_not_by_a_technique_alone() -> None:
+    off = Subject(without=["covert_channel"]).silent
+    assert "lowest_bit_carries_something" in off
+    assert "controller_begins_conversation" not in off
+    assert "lowest_bit_carries_something" not in Subject(without=[ALL]).silent
+    assert "point_value_out_of_range" not in Subject(without=["set_point_write"]).silent
 
 
 def test_rules_of_a_kind_are_switched_off_and_others_stay() -> None:
