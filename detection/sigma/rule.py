@@ -202,17 +202,16 @@ class Rule:
     def cause(self) -> list[str]:
         """Fields that findings of one alert share: client, server and target.
 
-        For a correlation what it groups by, for its windows may end at different times. A newcomer is a finding by itself, so
-        that several groups can be one alert: client and server, grouped by or counted, and target of what it groups by.
+        For a correlation what it groups by, of client, server and target, for its windows may end at different times. A newcomer
+        is a finding by itself, so that what is counted counts as well.
         """
         if self.correlation is None:
             parties = ("server.ip",) if self.posture else ("client.ip", "server.ip")
             return list(dict.fromkeys((*parties, *self.target)))
-        group = list(self.correlation.group_by or [])
-        if not self.section.newcomers:
-            return group
-        counted = [name for name in ("client.ip", "server.ip") if name == self.counted]
-        return list(dict.fromkeys((*counted, *(name for name in group if name in {"client.ip", "server.ip", *self.target}))))
+        told = {"client.ip", "server.ip", *self.target}
+        group = [name for name in self.correlation.group_by or [] if name in told]
+        counted = [name for name in ("client.ip", "server.ip") if self.section.newcomers and name == self.counted]
+        return list(dict.fromkeys((*counted, *group)))
 
     @property
     def counted(self) -> str | None:

@@ -41,6 +41,12 @@ def mixed_rules(folder: Path) -> list[Rule]:
         rule("sweep", "medium", correlation=correlation("value_count", ["any"], "2m", PAIR, gte=3, field="modbus.address")),
         rule("hosts", "low", correlation=correlation("value_count", ["any"], "60s", ["client.ip"], gte=2, field="server.ip")),
         rule(
+            "units",
+            "low",
+            correlation=correlation("event_count", ["reads"], "60s", ["server.ip", "modbus.unit_id"], gte=3),
+            icsight={"target": []},
+        ),
+        rule(
             "newcomer",
             "low",
             correlation=correlation("value_count", ["any"], "10m", ["server.ip", "modbus.address"], gte=2, field="client.ip"),
@@ -79,6 +85,23 @@ def as_text(found: dict[str, Alert]) -> str:
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return Pipeline.of(mixed_rules(tmp_path_factory.mktemp("rules")), Site())
+
+
+@pytest.mark.parametrize(("target", "alerts"), [(None, 3), ([], 1)])
+def test_what_a_correlation_groups_by_is_told_apart_unless_its_target_says_otherwise(
+    tmp_path: Path, target: list[str] | None, alerts: int
+) -> None:
+    lost = correlation("event_count", ["event"], "60s", ["server.ip", "modbus.unit_id"], gte=2)
+    section: dict[str, Any] = {} if target is None else {"target": target}
+    write_rules(
+        tmp_path,
+        rule("event", None, {"selection": {"modbus.exception_code": 11}}),
+        rule("lost", "low", correlation=lost, icsight=section),
+    )
+    records = [request(10 * turn + unit, unit_id=unit, exception_code=11) for turn in range(3) for unit in (1, 2, 3)]
+    found = detect(Pipeline.of(load([tmp_path]), Site()), cuts(records, []))
+    assert len(found) == alerts
+    assert sum(alert.count for alert in found.values()) == len(records)
 
 
 @given(seed=st.integers(0, 10_000), borders=st.sets(st.integers(1, 149), max_size=20), joined=st.sets(st.integers(1, 20)))
