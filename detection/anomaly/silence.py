@@ -22,11 +22,11 @@ _SCALE: Final = SCALES[MODEL]
 
 
 def _due(since: pl.Expr, ts: pl.Expr, least: float) -> pl.Expr:
-    """When a kind is due, in time heard; null where too little is known of it. Of `high`, `n` and `first` of its extremes."""
+    """When a kind is due, in time heard; null where it is no poll, or too little known. Of `high`, `n`, `first` of its extremes."""
     unit = pl.max_horizontal("high", pl.lit(_SCALE.least))
     known = pl.min_horizontal(pl.col("n").cast(pl.Float64), divided(ts - pl.col("first"), WINDOW_NS))
     due = since + ((pl.col("high") + least * unit) * 1e9).ceil().cast(pl.Int64)
-    return pl.when((pl.col("n") >= _SCALE.mature) & (known >= least)).then(due)
+    return pl.when((pl.col("n") >= _SCALE.mature) & (pl.col("high") <= _SCALE.most) & (known >= least)).then(due)
 
 
 def with_due(latest: pl.DataFrame, known: pl.DataFrame, least: float) -> pl.DataFrame:

@@ -194,6 +194,15 @@ def test_a_client_that_pauses_while_others_are_heard_is_told() -> None:
     assert set(rows.filter(pl.col("anomaly.model") == "interval").get_column("client.ip").to_list()) == {"10.0.0.1"}
 
 
+def test_what_people_do_at_times_of_their_own_is_no_poll_that_pauses() -> None:
+    writes = [request(turn, function=6, address=9) for turn in (*range(0, LEARNED, 60), LEARNED + 600)]
+    by_hand = [request(turn, function=6, address=5) for turn in (*range(0, 1_000, 90), *range(2_000, LEARNED, 60))]
+    records = [*polls(3 * LEARNED), *writes, *by_hand]
+    _, rows = anomalies(sorted(records, key=lambda record: record["ts"]))
+    paused = rows.filter(pl.col("anomaly.model") == "interval")
+    assert paused.get_column("anomaly.subject").unique().to_list() == ["write_single_register 9 @1"]
+
+
 def busy(seed: int, size: int = 260) -> list[dict[str, Any]]:
     """Random rows of few points and few kinds of requests, some of them far outside."""
     source = random.Random(seed)
