@@ -22,7 +22,7 @@ _SCALE: Final = SCALES[MODEL]
 
 
 def _due(since: pl.Expr, ts: pl.Expr, least: float) -> pl.Expr:
-    """When a kind is due, in time heard; null where it is no poll, or too little known. Of `high`, `n`, `first` of its extremes."""
+    """When a kind is due, in time heard; null where it is no poll, or too little is known. Of high, n and first of extremes."""
     unit = pl.max_horizontal("high", pl.lit(_SCALE.least))
     known = pl.min_horizontal(pl.col("n").cast(pl.Float64), divided(ts - pl.col("first"), WINDOW_NS))
     due = since + ((pl.col("high") + least * unit) * 1e9).ceil().cast(pl.Int64)
