@@ -59,8 +59,9 @@ def upsert(known: OpenAlert, rules: Mapping[str, Rule], site: Site, story: Told 
     related.sort(key=lambda each: (-LEVELS.index(each.severity), each.rule))
     target = {name: fields.get(name) for name in rule.target}
     factor = max(criticality(known.server, target.values(), site), known.criticality)
-    sure = next((known.sample[f"{table}.confidence"] for table in DERIVED if f"{table}.confidence" in known.sample), 1.0)
-    confidence = rule.confidence * float(sure)
+    # A correlation of both derived tables has the columns of both, and the values of that of its latest record.
+    sures = (known.sample.get(f"{table}.confidence") for table in DERIVED)
+    confidence = rule.confidence * next((float(sure) for sure in sures if sure is not None), 1.0)
     told_elsewhere = (known.parent is not None) + (known.digest is not None)
     return Alert(
         id=known.id,

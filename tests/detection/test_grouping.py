@@ -10,9 +10,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from detection.opened import OpenAlert
 from detection.pipeline import Pipeline, State
 from detection.sigma.rule import load
 from detection.site import Site
+from detection.upsert import upsert
 from tests.detection.traffic import SECOND, START, busy_day, correlation, cut, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
@@ -85,6 +87,24 @@ def as_text(found: dict[str, Alert]) -> str:
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     return Pipeline.of(mixed_rules(tmp_path_factory.mktemp("rules")), Site())
+
+
+@pytest.mark.parametrize(
+    ("sample", "sure"),
+    [
+        ({"deviation.confidence": None, "anomaly.confidence": 0.7}, 0.7),
+        ({"deviation.confidence": 0.9, "anomaly.confidence": None}, 0.9),
+        ({"deviation.confidence": None}, 1.0),
+        ({}, 1.0),
+    ],
+)
+def test_an_alert_is_as_sure_as_what_was_learned_of_its_latest_record(
+    mixed: Pipeline, sample: dict[str, Any], sure: float
+) -> None:
+    known = OpenAlert(id="0", cause=("write",), rule="write", first=0, last=0, seen=(0, 0), count=1, touched=0, sample=sample)
+    assert upsert(known, mixed.detector.rules, Site()).confidence == pytest.approx(
+        mixed.detector.rules["write"].confidence * sure
+    )
 
 
 @pytest.mark.parametrize(("target", "alerts"), [(None, 3), ([], 1)])
