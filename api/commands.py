@@ -57,6 +57,7 @@ _DATA: Final = click.option(
 def serve(data: Path, **server: Any) -> None:
     """Serve the API and the console over stored data."""
     from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
+    from detection.checkpoint import CHECKPOINT_FILE, CheckpointError, check  # noqa: PLC0415
 
     if not data.is_dir():
         raise CommandError(f"{data}: there is no such folder. `icsight run` makes one; give its --data here.")
@@ -65,6 +66,11 @@ def serve(data: Path, **server: Any) -> None:
     try:
         with system.opened(settings) as services, _served(services) as running:
             system.catch_up(services)
+            try:
+                check(data / CHECKPOINT_FILE)
+            except CheckpointError as error:
+                # All but what was learned can be shown.
+                warn(str(error))
             while not stop.wait(WATCH_SECONDS):
                 if not running.running:
                     raise CommandError("the server has failed: see the lines above")
@@ -103,10 +109,10 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
         become(user, data)
     from api import embedded, system  # noqa: PLC0415  needs all libraries; `--help` does not
     from collector.stream import StreamError  # noqa: PLC0415
+    from detection.checkpoint import CheckpointError  # noqa: PLC0415
     from detection.sigma.rule import RuleError  # noqa: PLC0415
     from detection.site import Site, SiteError, with_budget  # noqa: PLC0415
     from detection.site_file import SiteFile  # noqa: PLC0415
-    from detection.worker import CheckpointError  # noqa: PLC0415
     from sensor._core import CaptureError  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
 

@@ -31,15 +31,16 @@ from collector.stream import Position
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
+from detection.checkpoint import CHECKPOINT_FILE
 from detection.control import SENSOR as CONTROL_SENSOR
 from detection.control import Control
 from detection.in_force import LiveRules
 from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.ruleset import RuleFiles
-from detection.worker import CHECKPOINT_FILE, Worker
 from detection.worker import CONSUMER as DETECTION
 from detection.worker import SENSOR as DETECTION_SENSOR
+from detection.worker import Worker
 from sensor.control import CONTROL, Requests
 from sensor.spool import Spool
 from sensor.tables import LOCAL_SENSOR

@@ -8,37 +8,28 @@ the site, over all its runs (`sitewide`).
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
 from collector.store import RecordBatch
-from detection.anomaly import checkpoint
 from detection.anomaly.accepting import decided
 from detection.anomaly.detector import Course
 from detection.anomaly.relearning import step as model
 from detection.anomaly.state import AnomalyState
 from detection.anomaly.table import ANOMALY
-from detection.baseline.decisions import Accepted, Scope
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
-from detection.baseline.normality import Normality, read_facts
-from detection.budget import Spent
 from detection.deviation import DEVIATION
 from detection.grouping import AlertState, group
-from detection.opened import OpenAlert, Part
 from detection.own_alerts import NOT_LOADED, OVERRIDE_UNFIT, own_alerts
 from detection.rules import RuleDetector, RuleState, unfit_overrides
 from detection.sigma.proof import prove
 from detection.sigma.rule import load, rules_folder
 from detection.sitewide import Looked, SiteState, Turn, tell, turns
-from detection.stories import Stories, Story
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +38,6 @@ if TYPE_CHECKING:
     from collector.stream import BatchHeader, Run
     from detection.alerts import Alert
     from detection.baseline.decisions import Decision
-    from detection.opened import Place
     from detection.rules import Findings
     from detection.ruleset import Ruleset
     from detection.sigma.rule import Rule
@@ -126,125 +116,6 @@ class State:
                 runs |= {run: replace(runs[run], alerts=after) for run, after in changed.items()}
                 upserts += alerts
         return State(runs, sites, self.forgotten), upserts
-
-    def to_json(self) -> str:
-        """The state as text."""
-        runs = [
-            {
-                "run": run,
-                "rows": {name: _encode(frame) for name, frame in sorted(state.rules.rows.items())},
-                "rows_forgotten": state.rules.forgotten,
-                "open": [asdict(alert) for alert in state.alerts.open.values()],
-                "alerts_forgotten": state.alerts.forgotten,
-                "findings": state.alerts.findings,
-                "since": state.alerts.since,
-                "site": state.site,
-                "baseline": None if state.baseline is None else _baseline_fields(state.baseline),
-                "anomaly": None if state.anomaly is None else _anomaly_fields(state.anomaly),
-            }
-            for run, state in self.runs.items()
-        ]
-        sites = {name: _site_fields(site) for name, site in self.sites.items()}
-        return json.dumps({"runs": runs, "sites": sites, "forgotten": self.forgotten}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> State:
-        """The state that `to_json` wrote. Raises ValueError for any other text."""
-        try:
-            content = cast("dict[str, Any]", json.loads(text))
-            runs = dict(_run_state(fields) for fields in content["runs"])
-            sites = {str(name): _site_state(fields) for name, fields in content["sites"].items()}
-            return cls(runs, sites, int(content["forgotten"]))
-        except (KeyError, TypeError, AttributeError, pl.exceptions.PolarsError, OSError) as error:
-            raise ValueError("not a state of detection") from error
-
-
-def _run_state(content: dict[str, Any]) -> tuple[Run, RunState]:
-    sensor, epoch = content["run"]
-    rows = {str(name): _decode(encoded) for name, encoded in content["rows"].items()}
-    held = [_open_alert(alert) for alert in content["open"]]
-    counts = int(content["alerts_forgotten"]), int(content["findings"]), int(content["since"])
-    alerts = AlertState({alert.id: alert for alert in held}, *counts)
-    baseline = None if content["baseline"] is None else _baseline(content["baseline"])
-    anomaly = None if content["anomaly"] is None else _anomaly(content["anomaly"])
-    rules = RuleState(rows, int(content["rows_forgotten"]))
-    return (str(sensor), str(epoch)), RunState(rules, alerts, baseline, anomaly, str(content["site"]))
-
-
-def _site_fields(state: SiteState) -> dict[str, Any]:
-    return {
-        "stories": [asdict(story) for story in state.stories.open.values()],
-        "clocks": [[*run, clock] for run, clock in state.stories.clocks.items()],
-        "stories_full": state.stories.full,
-        "spent": state.spent.fields(),
-    }
-
-
-def _site_state(content: dict[str, Any]) -> SiteState:
-    clocks: dict[Run, int] = {(str(sensor), str(epoch)): int(clock) for sensor, epoch, clock in content["clocks"]}
-    known = {story.id: story for story in map(_story, content["stories"])}
-    return SiteState(Stories(known, clocks, int(content["stories_full"])), Spent.of(content["spent"]))
-
-
-def _anomaly_fields(state: AnomalyState) -> dict[str, Any]:
-    said, frames = checkpoint.parted(state)
-    return {"said": said, "frames": {name: _encode(frame) for name, frame in frames.items()}}
-
-
-def _anomaly(content: dict[str, Any]) -> AnomalyState:
-    return checkpoint.whole(content["said"], {str(name): _decode(text) for name, text in content["frames"].items()})
-
-
-_TUPLES: Final = {"scopes": Scope, "accepted": Accepted}
-"""Fields of a baseline's state that are tuples of these."""
-
-
-def _baseline_fields(state: BaselineState) -> dict[str, Any]:
-    frames = {"facts": _encode(state.normal.facts), "pending": _encode(state.pending)}
-    rest = {each.name: getattr(state, each.name) for each in fields(state) if each.name not in {"normal", "pending", *_TUPLES}}
-    tuples = {name: [asdict(each) for each in getattr(state, name)] for name in _TUPLES}
-    return {"normal": state.normal.said, **frames, **rest, **tuples}
-
-
-def _baseline(content: dict[str, Any]) -> BaselineState:
-    normal = Normality.of(_decode(content["facts"]), content["normal"])
-    tuples: dict[str, Any] = {name: tuple(kind(**each) for each in content[name]) for name, kind in _TUPLES.items()}
-    rest = {name: value for name, value in content.items() if name not in {"normal", "facts", "pending", *_TUPLES}}
-    return BaselineState(normal=normal, pending=read_facts(_decode(content["pending"])), **tuples, **rest)
-
-
-def _open_alert(fields: dict[str, Any]) -> OpenAlert:
-    tuples: dict[str, Any] = {name: tuple(fields[name]) for name in ("cause", "records_first", "records_last")}
-    related = {name: _part(part) for name, part in fields["related"].items()}
-    target = tuple((str(name), str(value)) for name, value in fields["target"])
-    earliest, latest = fields["seen"]
-    seen = (int(earliest), int(latest))
-    places = _places(fields["places"])
-    whole: dict[str, Any] = {**fields, **tuples, "target": target, "seen": seen, "places": places, "related": related}
-    return OpenAlert(**whole)
-
-
-def _story(fields: dict[str, Any]) -> Story:
-    tuples: dict[str, Any] = {name: tuple(map(str, fields[name])) for name in ("actors", "targets", "alerts", "run")}
-    return Story(**{**fields, **tuples})
-
-
-def _part(fields: dict[str, Any]) -> Part:
-    return Part(int(fields["count"]), int(fields["first"]), int(fields["last"]), _places(fields["places"]))
-
-
-def _places(encoded: list[list[Any]]) -> tuple[Place, ...]:
-    return tuple((int(event), int(sequence), int(row), str(identity)) for event, sequence, row, identity in encoded)
-
-
-def _encode(frame: pl.DataFrame) -> str:
-    buffer = io.BytesIO()
-    frame.write_ipc_stream(buffer, compression="zstd")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _decode(text: str) -> pl.DataFrame:
-    return pl.read_ipc_stream(io.BytesIO(base64.b64decode(text)))
 
 
 class Pipeline:

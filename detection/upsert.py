@@ -105,7 +105,7 @@ def _acceptable(known: OpenAlert) -> dict[str, Any] | None:
     What was rare while learning is named by the facts that were set apart then, and by nothing else between the same hosts.
     """
     sample = known.sample
-    if MODEL in sample:
+    if sample.get(MODEL) is not None:
         return accepting.fields_of(sample, known.client, known.server)
     kind, rare = sample.get(KIND), sample.get(KIND) == RARE
     fact = str(sample.get("deviation.fact")) if rare else kind

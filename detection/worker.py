@@ -12,20 +12,18 @@ the byte and in the same order, and a site with one sensor has no use for a seco
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.records import Undecodable, decode
 from collector.store import RecordBatch
 from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
+from detection.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from detection.clock import gone_back
 from detection.in_force import InForce
 from detection.merging import Merge
@@ -37,7 +35,8 @@ from detection.sitewide import Turn
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from collector.stream import BatchHeader, Consumer, Run, Stream
     from detection.alerts import Alert
@@ -55,9 +54,6 @@ CONSUMER: Final = "detection"
 SENSOR: Final = "detection"
 """Name under which alerts are published."""
 
-CHECKPOINT_FILE: Final = Path("checkpoints", "detection.json")
-"""The checkpoint in a data folder."""
-
 POLL_SECONDS: Final = 0.25
 """How long to wait for batches before looking whether to stop."""
 
@@ -70,9 +66,6 @@ CHECKPOINT_SHARE: Final = 10
 RELOAD_SECONDS: Final = 1.0
 """How often the files of the rules and of the site are looked at; a change is taken over at the second look that finds it
 settled."""
-
-CHECKPOINT_FORMAT: Final = 18
-"""Version of the checkpoint's content."""
 
 TOLD: Final = 2_000
 """What was told of the times of so many runs is remembered, so that it is told once an hour."""
@@ -169,42 +162,6 @@ class _Cut:
     def step(self, before: RunState) -> tuple[RunState, Looked]:
         """What comes of it."""
         return self.pipeline.step_run(before, self.batches, self.turns, self.decisions)
-
-
-class CheckpointError(Exception):
-    """A checkpoint cannot be used. The text is one line that says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """What the loop goes on from."""
-
-    position: Position
-    state: State
-    epoch: str
-    """Epoch of the alerts."""
-    order: Mapping[str, Any]
-    """What is remembered of the order of records: clocks of runs, and what was told of them."""
-    ended: bool
-    """Whether it was written at an orderly end at which nothing waited: then nothing behind it was looked at."""
-
-
-def read_checkpoint(file: Path) -> Checkpoint:
-    """What is in a checkpoint. Raises FileNotFoundError; CheckpointError for a damaged one."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: cannot be read ({error}); move it away to detect anew from the records") from error
-    try:
-        if content["format"] != CHECKPOINT_FORMAT:
-            raise CheckpointError(f"{file}: of another version; move it away to detect anew from the records")
-        position, state = Position.from_json(content["position"]), State.from_json(content["state"])
-        Merge[_Cut].from_json(0, content["order"])
-        return Checkpoint(position, state, str(content["epoch"]), content["order"], content.get("ended") is True)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file}: damaged ({error}); move it away to detect anew from the records") from error
 
 
 class Worker:
@@ -487,26 +444,9 @@ class Worker:
     def _save(self, *, ended: bool = False) -> None:
         """Write the checkpoint whole or not at all."""
         start = time.monotonic()
-        content = {
-            "format": CHECKPOINT_FORMAT,
-            "epoch": self._epoch,
-            "position": self._position.to_json(),
-            "state": self._state.to_json(),
-            "order": {**self._merge.to_json(), "told": self._told},
-            "site": self._pipeline.site.version,
-            "ended": ended,
-        }
-        part = self._checkpoint.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._checkpoint)
-        folder = os.open(self._checkpoint.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        order = {**self._merge.to_json(), "told": self._told}
+        site = self._pipeline.site.version
+        write_checkpoint(self._checkpoint, Checkpoint(self._position, self._state, self._epoch, order, ended, site))
         self._saved = time.monotonic()
         self._save_seconds = self._saved - start
         self._dirty = False

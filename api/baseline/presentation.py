@@ -15,7 +15,6 @@ from api.baseline.schemas import (
 )
 from api.baseline.service import about
 from api.times import iso
-from detection.anomaly.promise import Promise, promise_of
 from detection.baseline.decisions import Decision
 from detection.baseline.difference import drifted, shown, summed
 from detection.baseline.learning import immaturity
@@ -25,16 +24,15 @@ if TYPE_CHECKING:
 
     from api.decisions.models import Decision as Stored
     from collector.stream import Run
-    from detection.anomaly.state import AnomalyState
+    from detection.anomaly.promise import Promise
     from detection.baseline.detector import BaselineState
 
 
-def output(run: Run, state: BaselineState, models: AnomalyState | None, days: int) -> BaselineOutput:
+def output(run: Run, state: BaselineState, promise: Promise | None, days: int) -> BaselineOutput:
     """What is normal in the records of one sensor; `days` unseen is long."""
     normal = state.whole
     counts = dict(normal.normal.get_column("kind").value_counts().rows())
     gone, come = drifted(normal, days)
-    promise = None if models is None else promise_of(models)
     return BaselineOutput(
         sensor=run[0],
         epoch=run[1],

@@ -23,7 +23,7 @@ Days = Annotated[int, Query(ge=1, le=366, description="Days after which what is 
 def baseline(caller: Viewer, provided: Provided, days: Days = 14) -> list[BaselineOutput]:
     """What is normal in the records of each sensor, of those heard latest first: few lines that a person reads."""
     del caller
-    return [presentation.output(run, state, models, days) for run, state, models in service.learned(provided)]
+    return [presentation.output(run, state, promise, days) for run, state, promise in service.learned(provided)]
 
 
 @router.get("/decisions", responses=problems("signed_out"))

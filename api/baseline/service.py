@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from api.audit import service as audit
 from api.decisions import service as decisions
 from api.problems import Problem
+from detection.anomaly.promise import promise_of
 from detection.baseline.decisions import CHOICES, Decision
-from detection.worker import CHECKPOINT_FILE, CheckpointError, read_checkpoint
+from detection.checkpoint import CHECKPOINT_FILE, CheckpointError, read_learned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from api.baseline.schemas import DecisionInput
     from api.decisions.models import Decision as Stored
     from api.services import Services
-    from collector.stream import Run
-    from detection.anomaly.state import AnomalyState
-    from detection.baseline.detector import BaselineState
+    from detection.remembered import Learned
 
 COMMAND: Final = "command"
 """Where a decision comes from that was left in the data folder by a command, in place of an address."""
@@ -30,22 +29,22 @@ LATEST: Final = 50
 """Decisions that are listed."""
 
 
-def learned(services: Services) -> list[tuple[Run, BaselineState, AnomalyState | None]]:
-    """What was learned of each sensor's records, facts and models, of those heard latest first.
+def learned(services: Services) -> list[Learned]:
+    """What was learned of each sensor's records, and what the models promise, of those heard latest first.
 
     It is what detection remembers where it runs here, and what its checkpoint holds where it does not. Raises Problem
     `baseline_unknown` where that cannot be read.
     """
     if services.detection is not None:
-        state = services.detection.state
+        runs = services.detection.state.runs.items()
+        found = [(run, each.baseline, promise_of(each.anomaly)) for run, each in runs if each.baseline is not None]
     else:
         try:
-            state = read_checkpoint(services.settings.data / CHECKPOINT_FILE).state
+            _, found = read_learned(services.settings.data / CHECKPOINT_FILE)
         except FileNotFoundError:
             return []
         except CheckpointError as error:
             raise Problem("baseline_unknown") from error
-    found = [(run, each.baseline, each.anomaly) for run, each in state.runs.items() if each.baseline is not None]
     return sorted(found, key=lambda each: (-each[1].mark, each[0]))
 
 

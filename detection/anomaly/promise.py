@@ -43,9 +43,9 @@ class Promise:
         return self.minutes * BLOCKS_A_DAY / (self.heard_hours * MINUTES_AN_HOUR) if self.heard_hours else None
 
 
-def promise_of(state: AnomalyState) -> Promise | None:
-    """What models promise that have learned; None while they learn."""
-    if state.live or not state.history.blocks:
+def promise_of(state: AnomalyState | None) -> Promise | None:
+    """What models promise that have learned; None while they learn, and where there are none."""
+    if state is None or state.live or not state.history.blocks:
         return None
     return Promise(
         promised=state.promised,

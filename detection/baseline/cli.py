@@ -29,10 +29,8 @@ from sensor.terminal import CommandError, progress, warn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collector.stream import Run
     from detection.anomaly.promise import Promise
-    from detection.anomaly.state import AnomalyState
-    from detection.baseline.detector import BaselineState
+    from detection.remembered import Learned
 
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -96,8 +94,7 @@ def show(place: Path, sensor: str, *, facts: bool) -> None:
     counts = dict(normal.normal.get_column("kind").value_counts().rows())
     for kind, share in normal.novelty().items():
         click.echo(f"{kind:<20}{counts.get(kind, 0):>9,}{share:>29.0%}")
-    models = _live(place, sensor)[2] if place.is_dir() else state_of(normal.extras, normal.phase)
-    promise = None if models is None else promise_of(models)
+    promise = _live(place, sensor)[2] if place.is_dir() else promise_of(state_of(normal.extras, normal.phase))
     _paragraph("models:", [] if promise is None else promised(promise))
     _paragraph("normal, the weightiest first:", lines(shown(normal.normal)))
     _paragraph(
@@ -274,7 +271,7 @@ def _decide(data: Path, decision: Decision) -> None:
     click.echo(f"{data}: {decision.choice} by {decision.by}; detection takes it up within a second, or when it runs again")
 
 
-def _live(data: Path, sensor: str) -> tuple[Run, BaselineState, AnomalyState | None]:
+def _live(data: Path, sensor: str) -> Learned:
     try:
         return live(data, sensor)
     except BaselineError as error:

@@ -27,6 +27,7 @@ from detection.anomaly.state import AnomalyState
 from detection.baseline.detector import BaselineState
 from detection.captures import beginning, cuts, steps
 from detection.pipeline import Pipeline, RunState, State
+from detection.remembered import parted
 from detection.rules import RuleDetector, RuleState
 from detection.sigma.rule import load, rules_folder
 from detection.site import Site
@@ -175,7 +176,7 @@ def state() -> dict[str, float]:
         held, _ = pipeline.step(held, cut(points, 2 * poll + 1, START + 60 * poll * SECOND, table="point"))
         del rows, points
     gc.collect()
-    return {"checkpoint_mib": len(held.to_json()) / 2**20, "grown_mib": (_resident() - before) / 2**20}
+    return {"checkpoint_mib": sum(map(len, parted(held).values())) / 2**20, "grown_mib": (_resident() - before) / 2**20}
 
 
 def _resident() -> int:

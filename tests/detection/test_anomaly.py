@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from detection import remembered
 from detection.anomaly import extremes
 from detection.anomaly.detector import step
 from detection.anomaly.history import BLOCKS_A_DAY, History, allowed
@@ -252,7 +253,7 @@ def test_the_state_comes_back_from_a_checkpoint_as_it_was() -> None:
     for place in (60, 130, 200):
         state, _ = anomalies(records[:place], learned=learned)
         kept = State({("test", EPOCH): RunState(anomaly=state)})
-        again = State.from_json(kept.to_json()).runs["test", EPOCH].anomaly
+        again = remembered.whole(remembered.parted(kept)).runs["test", EPOCH].anomaly
         assert again is not None
         (rest,) = as_cuts(records[place:])
         ends = [step(each, rest, MANY) for each in (state, again)]

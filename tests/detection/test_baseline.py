@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detection import remembered
 from detection.baseline import detector
 from detection.baseline.detector import BaselineState, step
 from detection.pipeline import Pipeline, RunState, State
@@ -167,7 +168,7 @@ def test_the_state_comes_back_from_a_checkpoint_as_it_was() -> None:
     records = busy_day(7)
     baseline, _ = deviations(records[:80])
     state = State({("test", EPOCH): RunState(baseline=baseline)})
-    again = State.from_json(state.to_json()).runs["test", EPOCH].baseline
+    again = remembered.whole(remembered.parted(state)).runs["test", EPOCH].baseline
     assert again is not None
     assert again.normal.facts.to_dicts() == baseline.normal.facts.to_dicts()
     (rest,) = cuts(records[80:], [])

@@ -25,13 +25,14 @@ from detection import worker as loop
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
 from detection.budget import DIGEST
+from detection.checkpoint import read_checkpoint
 from detection.control import Control, Decided
 from detection.exceptions import Change
 from detection.pipeline import Pipeline
 from detection.sigma.rule import load, rules_folder
 from detection.site import Learning, Site
 from detection.tuning import Exemption
-from detection.worker import Worker, read_checkpoint
+from detection.worker import Worker
 from sensor.spool import Spool
 from tests.detection.test_anomaly import as_cuts, point
 from tests.detection.test_live_models import outgoing

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from detection import remembered
 from detection.opened import OpenAlert
 from detection.pipeline import Pipeline, State
 from detection.sigma.rule import load
@@ -73,7 +74,7 @@ def detect(pipeline: Pipeline, steps: Sequence[Sequence[RecordBatch]], *, throug
     for batches in steps:
         state, upserts = pipeline.step(state, batches)
         if through_text:
-            state = State.from_json(state.to_json())
+            state = remembered.whole(remembered.parted(state))
         for alert in upserts:
             assert alert.id not in found or alert.revision > found[alert.id].revision, "a revision did not rise"
             found[alert.id] = alert
@@ -450,7 +451,7 @@ def test_state_of_rules_that_are_gone_or_have_changed_does_no_harm(tmp_path: Pat
         rule("any", None, {"selection": {"modbus.unit_id": 1}}),
         rule("sweep", "medium", correlation=correlation("value_count", ["any"], "1m", ["client.ip"], gte=2, field="server.ip")),
     )
-    _, upserts = Pipeline.of(load([new]), Site()).step(State.from_json(state.to_json()), made[1])
+    _, upserts = Pipeline.of(load([new]), Site()).step(remembered.whole(remembered.parted(state)), made[1])
     assert {alert.rule for alert in upserts} <= {"write", "sweep"}
 
 

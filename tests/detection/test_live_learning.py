@@ -15,12 +15,13 @@ from collector.stream.local import LocalStream
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
 from detection.baseline.detector import BaselineState, step
+from detection.checkpoint import CHECKPOINT_FILE
 from detection.control import Control
 from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.sigma.rule import rules_folder
 from detection.site import Learning, Site
-from detection.worker import CHECKPOINT_FILE, Worker
+from detection.worker import Worker
 from sensor.spool import Spool
 from tests.detection.test_worker import outgoing
 from tests.detection.traffic import START, cuts, request

@@ -10,12 +10,13 @@ from collector.stream import Outgoing
 from collector.stream.local import LocalStream
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
+from detection.checkpoint import CHECKPOINT_FILE, read_checkpoint
 from detection.control import Control
 from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.sigma.rule import rules_folder
 from detection.site import Learning, Site
-from detection.worker import CHECKPOINT_FILE, Worker, read_checkpoint
+from detection.worker import Worker
 from sensor.spool import Spool
 from tests import batches as made_by_hand
 from tests.detection.test_anomaly import as_cuts, point

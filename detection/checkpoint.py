@@ -1,0 +1,138 @@
+"""The checkpoint of the loop: what is remembered, and the position that it belongs to, in one file that is written whole or not.
+
+The file is a zip archive that is not compressed, with a checksum of each member: `checkpoint.json`, and the members of
+`remembered`. Whoever shows what was learned reads these parts and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from collector.stream import Position
+from detection import remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from collector.stream import Run
+    from detection.pipeline import State
+    from detection.remembered import Learned
+
+CHECKPOINT_FILE: Final = Path("checkpoints", "detection.zip")
+"""The checkpoint in a data folder."""
+
+CHECKPOINT_FORMAT: Final = 19
+"""Version of the checkpoint's content."""
+
+_SAID: Final = "checkpoint.json"
+
+_ANEW: Final = "move it away: detection then looks at the records that are kept from their beginning, and learns from them anew"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be used. The text is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the loop goes on from."""
+
+    position: Position
+    state: State
+    epoch: str
+    """Epoch of the alerts."""
+    order: Mapping[str, Any]
+    """What is remembered of the order of records: clocks of runs, and what was told of them."""
+    ended: bool
+    """Whether it was written at an orderly end at which nothing waited: then nothing behind it was looked at."""
+    site: str = ""
+    """Version of the site's facts."""
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """What is in a checkpoint. Raises FileNotFoundError; CheckpointError for one that is damaged or of another version."""
+    try:
+        with _opened(file) as archive:
+            said = _said(archive, file)
+            state = remembered.whole({name: archive.read(name) for name in archive.namelist() if name != _SAID})
+        epoch, order, ended = str(said["epoch"]), cast("dict[str, Any]", said["order"]), said["ended"] is True
+        return Checkpoint(Position.from_json(said["position"]), state, epoch, order, ended, str(said["site"]))
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(file, error) from error
+
+
+def check(file: Path) -> None:
+    """Whether a checkpoint is one of this version, if there is one, by a look at its head. Raises CheckpointError."""
+    try:
+        with _opened(file) as archive:
+            _said(archive, file)
+    except FileNotFoundError:
+        return
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(file, error) from error
+
+
+def read_learned(file: Path) -> tuple[list[Run], list[Learned]]:
+    """The runs in a checkpoint, and what was learned of them. Raises as `read_checkpoint` does."""
+    try:
+        with _opened(file) as archive:
+            _said(archive, file)
+            return remembered.learned(archive.namelist(), archive.read)
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(file, error) from error
+
+
+def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint whole or not at all; durable on return."""
+    said = {
+        "format": CHECKPOINT_FORMAT,
+        "epoch": checkpoint.epoch,
+        "position": checkpoint.position.to_json(),
+        "order": checkpoint.order,
+        "site": checkpoint.site,
+        "ended": checkpoint.ended,
+    }
+    members = {_SAID: json.dumps(said).encode(), **remembered.parted(checkpoint.state)}
+    part = file.with_suffix(".part")
+    with part.open("wb") as raw:
+        with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in members.items():
+                archive.writestr(zipfile.ZipInfo(name), content)
+        raw.flush()
+        os.fsync(raw.fileno())
+    part.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _opened(file: Path) -> zipfile.ZipFile:
+    """The archive. Raises FileNotFoundError, CheckpointError."""
+    before = file.with_suffix(".json")
+    if before != file and before.exists() and not file.exists():
+        raise CheckpointError(f"{before}: of another version of icsight; {_ANEW}")
+    try:
+        return zipfile.ZipFile(file)
+    except FileNotFoundError:
+        raise
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error}); {_ANEW}") from error
+
+
+def _said(archive: zipfile.ZipFile, file: Path) -> dict[str, Any]:
+    """What is said of the whole. Raises CheckpointError where it is of another version."""
+    said = cast("dict[str, Any]", json.loads(archive.read(_SAID)))
+    if said["format"] != CHECKPOINT_FORMAT:
+        raise CheckpointError(f"{file}: of another version of icsight; {_ANEW}")
+    return said
+
+
+def _damaged(file: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{file}: damaged ({' '.join(str(error).split())}); {_ANEW}")

@@ -1,0 +1,167 @@
+"""The checkpoint: read in parts by who shows what was learned, and refused in one line that says what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from api.cli import icsight
+from collector.stream import Position
+from detection import remembered
+from detection.anomaly.state import AnomalyState
+from detection.baseline.normality import SAID, Normality
+from detection.checkpoint import (
+    CHECKPOINT_FILE,
+    CHECKPOINT_FORMAT,
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    read_learned,
+    write_checkpoint,
+)
+from detection.pipeline import RunState, State
+from sensor.spool import Spool
+from tests.detection.test_live_learning import live, polls
+from tests.detection.test_worker import prepared, worker
+
+if TYPE_CHECKING:
+    from detection.baseline.detector import BaselineState
+
+CAPTURE = Path(__file__).parents[2] / "rules" / "modbus" / "write_by_unauthorised_client.fires.pcap"
+
+
+@pytest.fixture(scope="module")
+def baseline() -> BaselineState:
+    """What four hours taught."""
+    return live(polls(0, 4))[0]
+
+
+def archive(**members: str) -> bytes:
+    """A zip archive that is not compressed; names with _ for the dot."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as made:
+        for name, text in members.items():
+            made.writestr(name.replace("_", "."), text)
+    return content.getvalue()
+
+
+FITS = json.dumps({"format": CHECKPOINT_FORMAT, "position": "{}", "epoch": "e", "order": {}, "ended": True, "site": ""})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "cannot be read"),
+        (b"{}", "cannot be read"),
+        (b"PK" + b"x" * 100, "cannot be read"),
+        (archive(other_json="{}"), "damaged"),
+        (archive(checkpoint_json="{}"), "damaged"),
+        (archive(checkpoint_json='{"format": 1}'), "of another version of icsight"),
+        (archive(checkpoint_json=FITS), "damaged"),
+        (archive(checkpoint_json=FITS, runs_json="{}"), "damaged"),
+        (archive(checkpoint_json=FITS, runs_json='{"runs": [["a", "b"]], "sites": {}, "forgotten": 0}'), "damaged"),
+    ],
+)
+def test_a_checkpoint_that_is_damaged_or_of_another_version_is_told_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
+    prepared(tmp_path, 1)
+    (tmp_path / "detection.json").write_bytes(content)
+    with Spool(tmp_path / "alerts", sensor="detection") as alerts, pytest.raises(CheckpointError) as told:
+        worker(tmp_path, alerts)
+    assert why in str(told.value)
+    assert "move it away" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_checkpoint_of_before_it_was_an_archive_is_of_another_version(tmp_path: Path) -> None:
+    (tmp_path / "detection.json").write_text('{"format": 14}')
+    with pytest.raises(CheckpointError, match=r"detection\.json: of another version of icsight; move it away"):
+        read_checkpoint(tmp_path / "detection.zip")
+
+
+def test_what_was_learned_is_read_without_what_is_not_asked_for(baseline: BaselineState) -> None:
+    learned = RunState(baseline=baseline, anomaly=AnomalyState.learning_live())
+    members = remembered.parted(State({("a", "e"): learned, ("b", "f"): RunState()}))
+    read: list[str] = []
+
+    def of(name: str) -> bytes:
+        read.append(name)
+        return members[name]
+
+    runs, ((run, found, promise),) = remembered.learned(list(members), of)
+    assert (runs, run, promise) == ([("a", "e"), ("b", "f")], ("a", "e"), None)
+    assert found.whole.facts.drop("key").equals(baseline.whole.facts.drop("key"))
+    assert found.whole.facts.height
+    assert read == ["runs.json", "runs/0/baseline.json", "runs/0/facts.arrow", "runs/0/pending.arrow"]
+    assert {name for name in members if name.startswith("runs/0/models")}, "the models are there, and are not read"
+
+
+def test_what_was_learned_is_read_from_the_file_as_it_is_in_the_whole(tmp_path: Path, baseline: BaselineState) -> None:
+    state = State({("a", "e"): RunState(baseline=baseline)})
+    write_checkpoint(tmp_path / "detection.zip", Checkpoint(Position({"0": 3}), state, "e", {"clocks": []}, ended=True, site="v"))
+    whole = read_checkpoint(tmp_path / "detection.zip")
+    assert (whole.position, whole.ended, whole.site) == (Position({"0": 3}), True, "v")
+    runs, ((run, found, _),) = read_learned(tmp_path / "detection.zip")
+    assert (runs, run) == ([("a", "e")], ("a", "e"))
+    other = whole.state.runs[run].baseline
+    assert other is not None
+    assert found.whole.facts.equals(other.whole.facts)
+    (tmp_path / "detection.zip").write_bytes(
+        (tmp_path / "detection.zip").read_bytes().replace(b'"learns": ""', b'"learns": "x', 1)
+    )
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_learned(tmp_path / "detection.zip")
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that run until a signal comes end at once."""
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr("api.commands._until_signal", lambda: stop)
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize("file", ["detection.json", CHECKPOINT_FILE.name])
+def test_run_and_serve_and_baseline_say_of_an_old_checkpoint_what_to_do(tmp_path: Path, file: str) -> None:
+    def said(*arguments: object) -> tuple[int, list[str]]:
+        outcome = CliRunner().invoke(icsight, [str(argument) for argument in arguments])
+        lines = [line for line in outcome.stderr.splitlines() if "of another version of icsight; move it away" in line]
+        return outcome.exit_code, lines
+
+    data = tmp_path / "data"
+    assert said("run", "--capture", CAPTURE, "--data", data, "--port", 0) == (0, [])
+    made = (data / CHECKPOINT_FILE).with_name(file)
+    (data / CHECKPOINT_FILE).unlink()
+    made.write_bytes(archive(checkpoint_json='{"format": 1}'))
+    code, (line,) = said("run", "--capture", CAPTURE, "--data", data, "--port", 0)
+    assert (code, str(made) in line) == (2, True), "it cannot go on"
+    code, (line,) = said("serve", "--data", data, "--port", 0)
+    assert (code, str(made) in line) == (0, True), "all but what was learned can be shown"
+    code, (line,) = said("baseline", "show", data)
+    assert (code, str(made) in line) == (2, True)
+    made.unlink()
+    assert said("run", "--capture", CAPTURE, "--data", data, "--port", 0) == (0, []), "what the line says helps"
+
+
+def test_detect_says_of_an_old_baseline_what_to_do(tmp_path: Path, baseline: BaselineState) -> None:
+    file = tmp_path / "works.baseline"
+    baseline.whole.save(file)
+    assert Normality.load(file).facts.height
+    members: dict[str, bytes] = {}
+    with zipfile.ZipFile(file) as made:
+        members = {name: made.read(name) for name in made.namelist()}
+    with zipfile.ZipFile(file, "w") as made:
+        for name, content in members.items():
+            old = {**json.loads(content), "format": 1} if name == SAID else None
+            made.writestr(name, content if old is None else json.dumps(old))
+    outcome = CliRunner().invoke(icsight, ["detect", str(CAPTURE), "--baseline", str(file)])
+    assert outcome.exit_code == 2
+    (line,) = outcome.stderr.strip().splitlines()
+    assert line == f"error: {file}: a baseline of another version: learn it anew with `icsight baseline learn`"
