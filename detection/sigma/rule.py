@@ -205,12 +205,11 @@ class Rule:
         For a correlation what it groups by, of client, server and target, for its windows may end at different times. A newcomer
         is a finding by itself, so that what is counted counts as well.
         """
+        parties = ("server.ip",) if self.posture else ("client.ip", "server.ip")
         if self.correlation is None:
-            parties = ("server.ip",) if self.posture else ("client.ip", "server.ip")
             return list(dict.fromkeys((*parties, *self.target)))
-        told = {"client.ip", "server.ip", *self.target}
-        group = [name for name in self.correlation.group_by or [] if name in told]
-        counted = [name for name in ("client.ip", "server.ip") if self.section.newcomers and name == self.counted]
+        group = [name for name in self.correlation.group_by or [] if name in {*parties, *self.target}]
+        counted = [name for name in parties if self.section.newcomers and name == self.counted]
         return list(dict.fromkeys((*counted, *group)))
 
     @property
