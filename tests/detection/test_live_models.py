@@ -61,7 +61,7 @@ def outgoing(batch: RecordBatch, *, last: bool) -> Outgoing:
 
 def detected(data: Path, name: str = "alerts") -> list[tuple[str, int, str, str]]:
     """Run detection over what is there and go on from its checkpoint; all alerts of models that it ever published there."""
-    checkpoint = data / CHECKPOINT_FILE.with_name(f"{name}.json")
+    checkpoint = data / CHECKPOINT_FILE.with_stem(name)
     checkpoint.parent.mkdir(exist_ok=True)
     site = Site(learning=Learning(least_hours=3, most_hours=8), false_alarms_a_day=100)
     with Spool(data / name, sensor="detection") as held, Spool(data / "control", sensor="control") as decisions:
@@ -85,7 +85,7 @@ def test_models_learn_live_and_tell_once_the_baseline_is_proposed(tmp_path: Path
     # What came while learning is a part of what is expected.
     (body,) = [body for _, _, rule, body in alerts if rule == "point_value_out_of_range"]
     assert "400 … 480" in body
-    state = read_checkpoint(tmp_path / CHECKPOINT_FILE.with_name("alerts.json")).state
+    state = read_checkpoint(tmp_path / CHECKPOINT_FILE.with_stem("alerts")).state
     (run,) = state.runs.values()
     assert run.anomaly is not None
     assert run.baseline is not None
@@ -111,7 +111,7 @@ def test_models_are_enforced_with_the_baseline_and_a_restart_changes_nothing(tmp
         [*range(40, before, 40), before, before + 150, *range(before + 160, len(records), 30), len(records), len(records) + 30],
     )  # fmt: skip
     detected(tmp_path)
-    state = read_checkpoint(tmp_path / CHECKPOINT_FILE.with_name("alerts.json")).state
+    state = read_checkpoint(tmp_path / CHECKPOINT_FILE.with_stem("alerts")).state
     (run,) = state.runs.values()
     assert run.anomaly is not None
     assert run.anomaly.phase == "enforced"
