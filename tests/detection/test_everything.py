@@ -181,6 +181,9 @@ def test_the_traffic_has_alerts_of_all_kinds_and_every_decision_holds(whole: Pat
     rules = {alert.rule for alert in found.values()}
     assert rules >= {DIGEST, "new_writer", "point_value_out_of_range", "restart_communications"}, rules
     assert any(alert.exception for alert in found.values())
+    strange = [alert.body["accept"] for alert in found.values() if alert.rule == "point_value_out_of_range"]
+    hosts = {"client": "10.0.0.1", "server": "10.0.0.9", "point": "holding:0@1"}
+    assert {"kind": "value", **hosts, "observed": "5000", "value": 5_000.0} in strange, "what a person would accept is named"
     sensors = {name: alert.body["records"][0].split("/")[0] for name, alert in found.items() if alert.body["records"]}
     stories = [alert.body["story"]["alerts"] for alert in found.values() if alert.body["story"]]
     assert max(len({sensors[name] for name in story}) for story in stories) == 2
