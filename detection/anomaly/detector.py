@@ -38,6 +38,33 @@ if TYPE_CHECKING:
     from collector.store import RecordBatch
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What models look at of one step.
+
+    Attributes:
+        values: rows of points, as `points.rows_of` gives them.
+        requests: requests, as `conversations.rows_of` gives them.
+        heard: all requests that were heard, in order; those that these models do not look at show the time, too.
+        until: event time up to which all of it is known, nanoseconds since 1970.
+    """
+
+    values: pl.DataFrame
+    requests: pl.DataFrame
+    heard: pl.DataFrame
+    until: int
+
+
+def read(state: AnomalyState, batches: Sequence[RecordBatch]) -> tuple[AnomalyState, Records]:
+    """What models look at of batches of one run, and the state that has heard them."""
+    requests = conversations.rows_of(batches, *state.heard)
+    if requests.height:
+        last, deaf = requests.select("event", "deaf").row(-1)
+        state = replace(state, heard=(int(last), int(deaf)))
+    until = max((batch.header.cut_end for batch in batches), default=0)
+    return state, Records(points.rows_of(batches), requests, requests, until)
+
+
 def step(
     state: AnomalyState,
     batches: Sequence[RecordBatch],
@@ -52,18 +79,23 @@ def step(
         false_alarms_a_day: minutes with a false alarm that the site allows.
         course: how far learning is after these batches, where that is decided live.
     """
+    return take_in(*read(state, batches), false_alarms_a_day, course)
+
+
+def take_in(
+    state: AnomalyState,
+    records: Records,
+    false_alarms_a_day: float = FALSE_ALARMS_A_DAY,
+    course: Callable[[], Course] | None = None,
+) -> tuple[AnomalyState, pl.DataFrame]:
+    """What `step` does, with what was read of the batches before."""
     state = replace(state, promised=false_alarms_a_day)
-    values = points.rows_of(batches)
-    requests = conversations.rows_of(batches, *state.heard)
-    if requests.height:
-        last, deaf = requests.select("event", "deaf").row(-1)
-        state = replace(state, heard=(int(last), int(deaf)))
-    until = max((batch.header.cut_end for batch in batches), default=0)
+    values, until = records.values, records.until
     if course is not None and state.live:
         state, values = _on_course(state, course(), values)
         until = min(until, state.known_until) if state.until == ALWAYS else until
     values = values.with_columns(part=state.part_of(pl.col("event")))
-    requests = requests.with_columns(part=state.part_of(pl.col("event")))
+    requests, heard = (each.with_columns(part=state.part_of(pl.col("event"))) for each in (records.requests, records.heard))
     waiting = state.minutes.select(end=(pl.col("window") + 1) * WINDOW_NS)
     waiting = pl.concat(
         [
@@ -74,11 +106,11 @@ def step(
         ]
     )
     waiting = waiting.filter(pl.col("end") <= until).select(part=state.part_of(pl.col("end") - 1))
-    parts = pl.concat([frame.get_column("part") for frame in (values, requests, waiting)]).unique().sort()
+    parts = pl.concat([frame.get_column("part") for frame in (values, requests, heard, waiting)]).unique().sort()
     found: list[pl.DataFrame] = []
     for part in parts.to_list():
         end = state.scored_from if part == -2 else state.until if part == -1 else (part + 1) * DAY_NS
-        inside = [frame.filter(pl.col("part") == part).drop("part") for frame in (values, requests)]
+        inside = [frame.filter(pl.col("part") == part).drop("part") for frame in (values, requests, heard)]
         if part >= 0:
             state = _with_history(state)
         state, rows = _part(state, int(part), inside, min(until, end), false_alarms_a_day)
@@ -137,8 +169,7 @@ def _part(  # noqa: PLR0915 - each model has its turn
     state: AnomalyState, part: int, records: Sequence[pl.DataFrame], until: int, false_alarms_a_day: float
 ) -> tuple[AnomalyState, list[pl.DataFrame]]:
     """Take in the values and requests of one part of a run."""
-    values, requests = records
-    heard_requests = requests
+    values, requests, heard_requests = records
     learns = part < 0
     most = allowed(false_alarms_a_day)
     least = 0.0 if learns else state.history.least(silence.MODEL, most)

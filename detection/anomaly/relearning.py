@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from collector.store import RecordBatch
 from detection.anomaly import detector, keyed
 from detection.anomaly.extremes import THINGS
 from detection.anomaly.history import FALSE_ALARMS_A_DAY
@@ -25,10 +24,8 @@ from detection.baseline.decisions import SCOPES, Scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from collector.store import RecordBatch
     from detection.baseline.decisions import Decision
-
-TABLES: Final = frozenset({"modbus", "opcua", "point"})
-"""Tables that models look at."""
 
 _OF_TALKS: Final = ("latest_requests", "latest_operations", "minutes", "open_hours")
 _OF_POINTS: Final = ("latest_points", "stretches", "open_windows", "waiting")
@@ -61,28 +58,31 @@ def step(
     course: Callable[[], detector.Course] | None = None,
 ) -> tuple[AnomalyState, pl.DataFrame]:
     """Take the batches of whole cuts of one run in, as `detector.step` does, where a part may be learned anew."""
-    if state.again is None or not batches:
+    again = state.again
+    if again is None or not batches:
         return detector.step(state, batches, false_alarms_a_day, course)
-    known_until = max(batch.header.cut_end for batch in batches)
-    again, _ = detector.step(state.again, [_part(batch, state.scopes, inside=True) for batch in batches])
-    rest = [_part(batch, state.scopes, inside=False) for batch in batches]
+    # Who is learned anew is heard as before: the time without a request is the same for both.
+    state, records = detector.read(state, batches)
+    inside, rest = _parted(records, state.scopes)
+    again, _ = detector.take_in(again, inside)
     state = replace(state, again=again)
-    for scope in [each for each in state.scopes if each.until <= known_until]:
+    for scope in [each for each in state.scopes if each.until <= records.until]:
         state = _ended(state, scope)
-    return detector.step(state, rest, false_alarms_a_day, course)
+    return detector.take_in(state, rest, false_alarms_a_day, course)
 
 
-def _part(batch: RecordBatch, scopes: Sequence[Scope], *, inside: bool) -> RecordBatch:
-    """The rows of a batch that are learned anew, or the others."""
-    if batch.header.table not in TABLES or batch.rows.is_empty():
-        return batch
-    event = pl.max_horizontal(pl.col("ts").dt.epoch("ns"), pl.lit(batch.header.cut_start))
-    points = batch.header.table == "point"
-    named = pl.any_horizontal(
-        _meant(scope, "client.ip", "server.ip", points=points) & (event < scope.until) for scope in scopes
-    ).fill_null(value=False)
-    kept = batch.rows.select(named if inside else ~named).to_series()
-    return RecordBatch(batch.header, batch.rows.filter(kept), batch.row.filter(kept))
+def _parted(records: detector.Records, scopes: Sequence[Scope]) -> tuple[detector.Records, detector.Records]:
+    """The records that are learned anew, and the others."""
+
+    def named(*, points: bool) -> pl.Expr:
+        meant = (_meant(scope, "client", "server", points=points) & (pl.col("event") < scope.until) for scope in scopes)
+        return pl.any_horizontal(meant).fill_null(value=False)
+
+    values, requests = named(points=True), named(points=False)
+    return (
+        replace(records, values=records.values.filter(values), requests=records.requests.filter(requests)),
+        replace(records, values=records.values.filter(~values), requests=records.requests.filter(~requests)),
+    )
 
 
 def _meant(scope: Scope, client: str, server: str, *, points: bool) -> pl.Expr:

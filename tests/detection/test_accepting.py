@@ -186,3 +186,48 @@ def test_what_is_learned_anew_comes_back_from_a_checkpoint_as_it_was() -> None:
         {name: sorted(rows.rows(), key=repr) for name, rows in each.learned.items()} for each in (state.again, back.again)
     )
     assert one == other
+
+
+def two_servers(until: int, pause: int, silent: range = range(0)) -> list[dict[str, Any]]:
+    """A server that is polled every ten seconds, and one that is after each pause, but for a time."""
+    busy = [request(10 * turn, server="10.0.0.8", address=0, quantity=1) for turn in range(until // 10)]
+    slow = [request(pause * turn + 5, address=0, quantity=1) for turn in range(until // pause)]
+    made = [*busy, *(each for each in slow if (each["ts"] - START) // SECOND not in silent)]
+    return sorted(made, key=lambda record: record["ts"])
+
+
+def paused(rows: pl.DataFrame) -> list[tuple[str, int]]:
+    """Server and second of each pause that was told."""
+    told_ = rows.filter(pl.col("anomaly.model") == "interval")
+    return [(str(server), (event - START) // SECOND) for server, event in told_.select("server.ip", "event").rows()]
+
+
+PARTED: Final = (), tuple(range(500, 4_000, 370))
+
+
+@pytest.mark.parametrize("borders", PARTED, ids=str)
+def test_the_pauses_of_a_slow_poll_are_learned_anew_as_long_as_they_are(borders: tuple[int, ...]) -> None:
+    again = replace(RELEARN, hours=4)
+    silent = SINCE + 6 * HOUR
+    records = two_servers(SINCE + 8 * HOUR, 300, range(silent, silent + HOUR))
+    state, rows = run(records, [(SINCE, again)], borders)
+    keys = state.names["operation"].filter(pl.col("server").cast(pl.String) == again.server).get_column("key")
+    learned = state.learned["interval"].filter(pl.col("key").is_in(keys.implode()))
+    assert learned.select("low", "high").rows() == [(300.0, 300.0)]
+    # What was learned is what is told: nothing while it is as it was, and the one pause.
+    ((server, second),) = paused(rows)
+    assert server == again.server
+    assert silent < second < silent + HOUR
+
+
+@pytest.mark.parametrize("borders", PARTED, ids=str)
+def test_a_poll_that_falls_silent_is_missed_as_soon_while_another_server_is_learned_anew(borders: tuple[int, ...]) -> None:
+    busy = replace(RELEARN, server="10.0.0.8", hours=4)
+    silent = SINCE + HOUR
+    for back in (silent + 3_000, SINCE + 3 * HOUR):
+        records = two_servers(SINCE + 3 * HOUR, 100, range(silent, back))
+        _, plain = run(records)
+        ((server, second),) = paused(plain)
+        assert (server, second < silent + 500) == ("10.0.0.9", True)
+        _, rows = run(records, [(SINCE, busy)], borders)
+        assert paused(rows) == [(server, second)]
