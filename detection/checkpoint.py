@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -30,6 +32,21 @@ CHECKPOINT_FORMAT: Final = 19
 """Version of the checkpoint's content."""
 
 _SAID: Final = "checkpoint.json"
+
+_DAMAGE: Final = (
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What reading an archive of which any bit may be another can raise: `RuntimeError` where `zipfile` does not know the way to
+compress or to encrypt, or the version."""
 
 _ANEW: Final = "move it away: detection then looks at the records that are kept from their beginning, and learns from them anew"
 
@@ -62,7 +79,9 @@ def read_checkpoint(file: Path) -> Checkpoint:
             state = remembered.whole({name: archive.read(name) for name in archive.namelist() if name != _SAID})
         epoch, order, ended = str(said["epoch"]), cast("dict[str, Any]", said["order"]), said["ended"] is True
         return Checkpoint(Position.from_json(said["position"]), state, epoch, order, ended, str(said["site"]))
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as error:
         raise _damaged(file, error) from error
 
 
@@ -73,7 +92,7 @@ def check(file: Path) -> None:
             _said(archive, file)
     except FileNotFoundError:
         return
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise _damaged(file, error) from error
 
 
@@ -83,7 +102,9 @@ def read_learned(file: Path) -> tuple[list[Run], list[Learned]]:
         with _opened(file) as archive:
             _said(archive, file)
             return remembered.learned(archive.namelist(), archive.read)
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as error:
         raise _damaged(file, error) from error
 
 
@@ -122,7 +143,7 @@ def _opened(file: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(file)
     except FileNotFoundError:
         raise
-    except (OSError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{file}: cannot be read ({error}); {_ANEW}") from error
 
 

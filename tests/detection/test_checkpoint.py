@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import threading
 import zipfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from detection.checkpoint import (
     CHECKPOINT_FORMAT,
     Checkpoint,
     CheckpointError,
+    check,
     read_checkpoint,
     read_learned,
     write_checkpoint,
@@ -117,6 +119,31 @@ def test_what_was_learned_is_read_from_the_file_as_it_is_in_the_whole(tmp_path: 
     )
     with pytest.raises(CheckpointError, match="damaged"):
         read_learned(tmp_path / "detection.zip")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whichever_bit_of_a_checkpoint_is_another_it_is_read_as_it_was_or_told_in_one_line(
+    tmp_path: Path, baseline: BaselineState, seed: int
+) -> None:
+    file, source = tmp_path / "detection.zip", random.Random(seed)
+    state = State({("a", "e"): RunState(baseline=baseline, anomaly=AnomalyState.learning_live()), ("b", "f"): RunState()})
+    write_checkpoint(file, Checkpoint(Position({"0": 3}), state, "e", {"clocks": []}, ended=True, site="v"))
+    sound = file.read_bytes()
+    # Half of them in the archive's directory and the heads of members: what the members hold has a checksum.
+    heads = [place for place in range(len(sound)) if any(sound.startswith(b"PK", place - back) for back in range(46))]
+    places = [*source.choices(range(len(sound)), k=40), *source.choices(heads, k=60)]
+    refused: list[str] = []
+    for place in places:
+        changed = bytearray(sound)
+        changed[place] ^= 1 << source.randrange(8)
+        file.write_bytes(changed)
+        for read in (read_checkpoint, check, read_learned):
+            try:
+                read(file)
+            except CheckpointError as error:
+                refused.append(str(error))
+    assert len(refused) > len(places) // 2
+    assert all("move it away" in text and "\n" not in text for text in refused)
 
 
 @pytest.fixture
