@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from api.alerts.models import Alert
 from api.alerts.tuning import LOOKED_AT, TRUE, Hidden, Seen, hidden_by, last_days, proposals, seen
 from api.problems import Problem
+from detection.anomaly.accepting import reached
 from detection.anomaly.members import MODELS as SETS
 from detection.anomaly.table import MODELS
 from detection.baseline.decisions import Decision
@@ -57,7 +58,7 @@ def _told(session: Session, accepted: Decision) -> Hidden:
         if fact is None or (accepted.kind and fact["kind"] not in kinds):
             return False
         if accepted.kind in MODELS:
-            return accepted.point == fact["point"] and _no_farther(fact, accepted)
+            return fact["point"] in reached(accepted.kind, accepted.point) and _no_farther(fact, accepted)
         # What was rare is told again each day by its own kind until it is normal.
         named = {"", fact["point"], *([fact.get("operation")] if accepted.rare else [])}
         return accepted.point in named and accepted.unit in {"", fact.get("unit") or accepted.unit}

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from detection.anomaly import keyed, members, naming, order, relearning
+from detection.anomaly import hours, keyed, members, naming, order, relearning
 from detection.anomaly.conversations import REQUEST
 from detection.anomaly.extremes import THINGS
-from detection.anomaly.hours import WEEK
 from detection.anomaly.state import SCALES
-from detection.anomaly.told import hour, operation
+from detection.anomaly.told import DAYS, hour, operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,10 +129,16 @@ def _keys(names: Mapping[str, pl.DataFrame], decision: Decision) -> pl.Series:
     if kind == "operation":
         conditions.append(operation("{}") == decision.point)
     if kind == "hour":
-        # An hour of the week and one of the day are the same hour: it was told as one of them.
-        whole = pl.when(pl.col("slot") < WEEK).then(WEEK + pl.col("slot") % 24).otherwise("slot")
-        conditions.append((hour(pl.col("slot")) == decision.point) | (hour(whole) == decision.point[-9:]))
+        conditions.append(hour(pl.col("slot")).is_in(reached(decision.kind, decision.point)))
     return rows.filter(*conditions).get_column("key")
+
+
+def reached(model: str, point: str) -> list[str]:
+    """Subjects of a model's anomalies that accepting one of them reaches: the same, and with an hour of the week that of the day.
+
+    What is as much as on Mondays at nine is no news at nine either; that it is so at nine of some day says nothing of Mondays.
+    """
+    return [point, point.split(" ", 1)[1]] if model in hours.SCALES and point[:3] in DAYS else [point]
 
 
 def _text(name: str) -> pl.Expr:

@@ -182,12 +182,13 @@ def _of_members(part: pl.DataFrame, common: list[pl.Expr], model: str) -> pl.Dat
     )
 
 
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+"""Days of the week as hours of it are told, from Monday on."""
 
 
 def hour(slot: pl.Expr) -> pl.Expr:
     """An hour of the week or of the day as text, UTC."""
-    names = {number: f"{_DAYS[number // 24]} {number % 24:02}:00 UTC" for number in range(WEEK)}
+    names = {number: f"{DAYS[number // 24]} {number % 24:02}:00 UTC" for number in range(WEEK)}
     names |= {WEEK + number: f"{number:02}:00 UTC" for number in range(24)}
     return slot.replace_strict(names, return_dtype=pl.String)
 

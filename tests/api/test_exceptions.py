@@ -347,6 +347,16 @@ def test_accepting_an_anomaly_is_a_decision_about_what_its_model_learned(system_
     assert {name: getattr(decision, name) for name in fact} == fact
 
 
+def test_an_hour_of_one_weekday_is_accepted_with_that_of_the_day_and_no_other_weekdays(system_running: Running) -> None:
+    points = "Mon 09:00 UTC", "Mon 09:00 UTC", "09:00 UTC", "Tue 09:00 UTC", "Mon 10:00 UTC"
+    fact = {"kind": "hours", "client": "10.0.0.5", "server": "10.0.1.1", "observed": "900 / h", "value": 900.0}
+    bodies = [{**upsert(1).body, "accept": {**fact, "point": point}} for point in points]
+    system_running.alerts(*(deviation(number, "hours", body=body) for number, body in enumerate(bodies, 1)))
+    client = system_running.signed_in(name="lin")
+    hides = [client.get(f"/api/alerts/{number:032x}/acceptance").json()["hides"] for number in range(1, 6)]
+    assert hides == [3, 3, 1, 2, 1]
+
+
 def test_a_stored_alert_that_names_no_kind_of_facts_is_not_accepted_as_all_of_them(system_running: Running) -> None:
     system_running.alerts(deviation(1, ""))
     shown = system_running.signed_in().get(f"/api/alerts/{1:032x}/acceptance").json()

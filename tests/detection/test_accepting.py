@@ -13,6 +13,7 @@ from detection.anomaly.accepting import decided, fields_of
 from detection.anomaly.members import MOST
 from detection.anomaly.relearning import step
 from detection.anomaly.state import AnomalyState
+from detection.anomaly.told import hour
 from detection.baseline.decisions import Decision
 from tests.detection.test_anomaly import LEARNED, MANY, as_cuts, point, told
 from tests.detection.traffic import SECOND, START, request
@@ -231,3 +232,51 @@ def test_a_poll_that_falls_silent_is_missed_as_soon_while_another_server_is_lear
         assert (server, second < silent + 500) == ("10.0.0.9", True)
         _, rows = run(records, [(SINCE, busy)], borders)
         assert paused(rows) == [(server, second)]
+
+
+def moved(*others: int) -> list[dict[str, Any]]:
+    """A client that asks six times an hour, and a copy at 02:00 UTC of each Tuesday, and of these days, the first a Tuesday."""
+    begins = [day * DAY + 10 * HOUR for day in {0, 7, 14, 21, *others}]
+    made = [request(600 * turn, address=0, quantity=1) for turn in range(24 * DAY // 600)]
+    made += [request(begin + 10 * turn + 5, address=0, quantity=1) for begin in begins for turn in range(200)]
+    return sorted(made, key=lambda record: record["ts"])
+
+
+def test_an_hour_of_one_weekday_that_was_accepted_is_told_on_another() -> None:
+    wednesday, thursday, wednesday_again = 15, 16, 22
+    records = moved(wednesday, thursday, wednesday_again)
+    learned = 15 * DAY
+
+    def hours_told(accepted: Sequence[Decision]) -> list[tuple[int, str]]:
+        state = AnomalyState.learning(START, START + learned * SECOND)
+        found: list[pl.DataFrame] = []
+        for cut in as_cuts(records, [at(records, wednesday * DAY + 14 * HOUR)]):
+            begin = cut[0].header.cut_start
+            held = accepted if begin > START + learned * SECOND else ()
+            state, rows = step(decided(state, held, RUN, begin), cut, MANY)
+            found.append(rows.filter(pl.col("anomaly.model") == "hours"))
+        rows = pl.concat(found)
+        days = ((pl.col("event") - 1 - START) // (DAY * SECOND)).alias("day")
+        return rows.select(days, "anomaly.subject").rows()
+
+    assert hours_told([]) == [(15, "Wed 02:00 UTC"), (16, "Thu 02:00 UTC"), (22, "Wed 02:00 UTC")]
+    one = Decision("accept", "Li Na", kind="hours", client="10.0.0.1", server="10.0.0.9", point="Wed 02:00 UTC", value=206.0)
+    assert hours_told([one]) == [(15, "Wed 02:00 UTC"), (16, "Thu 02:00 UTC")]
+    # So much at this hour of some day is no news at this hour, and nothing is said of Wednesdays.
+    of_the_day = replace(one, point="02:00 UTC")
+    assert hours_told([of_the_day]) == hours_told([])
+
+
+@pytest.mark.parametrize(
+    ("point", "wider"), [("Wed 02:00 UTC", ["Wed 02:00 UTC", "02:00 UTC"]), ("02:00 UTC", ["02:00 UTC"])], ids=str
+)
+def test_accepting_an_hour_of_the_week_reaches_that_hour_and_the_one_of_the_day_only(point: str, wider: list[str]) -> None:
+    state = AnomalyState.learning(START, START + 8 * DAY * SECOND)
+    (cut,) = as_cuts([request(600 * turn, address=0, quantity=1) for turn in range(8 * DAY // 600)])
+    state, _ = step(state, cut, MANY)
+    accepted = Decision("accept", "Li Na", kind="hours", client="10.0.0.1", server="10.0.0.9", point=point, value=500.0)
+    after = decided(state, [accepted], RUN, START).learned["hours"]
+    keys = after.filter(pl.col("high") == 500).get_column("key")
+    assert after.height == 168 + 24
+    names = state.names["hour"].filter(pl.col("key").is_in(keys.implode()))
+    assert set(names.select(hour(pl.col("slot"))).to_series().to_list()) == set(wider)
