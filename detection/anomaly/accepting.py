@@ -1,7 +1,8 @@
 """What people accept as normal, in the models: what was learned of the one thing that an alert is about takes in what was seen.
 
 Nothing is learned that the alert does not tell, and of no other thing: a range reaches as far as the value that was told, a set
-has one member more, an operation may follow one more. What has no room is not taken in, as in learning.
+has one member more, an operation may follow one more. No range reaches so far that the model would say nothing of the thing any
+more. What has no room is not taken in, as in learning.
 """
 
 from __future__ import annotations
@@ -72,11 +73,13 @@ def _taken_in(known: pl.DataFrame, names: Mapping[str, pl.DataFrame], decision: 
         return known
     if decision.kind in members.MODELS:
         return _with_member(known, meant, decision.value)
+    scale = SCALES[decision.kind]
+    # Of a thing that reaches beyond `most` nothing would be said any more, whatever it does.
     wider = {
         "low": pl.min_horizontal("low", pl.lit(decision.value)),
-        "high": pl.max_horizontal("high", pl.lit(decision.value)),
+        "high": pl.max_horizontal("high", pl.lit(min(decision.value, scale.most))),
     }
-    if SCALES[decision.kind].sides == "upper":
+    if scale.sides == "upper":
         del wider["low"]
     return known.with_columns(pl.when(meant).then(value).otherwise(name).alias(name) for name, value in wider.items())
 

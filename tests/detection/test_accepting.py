@@ -12,14 +12,14 @@ from detection.anomaly import checkpoint
 from detection.anomaly.accepting import decided, fields_of
 from detection.anomaly.members import MOST
 from detection.anomaly.relearning import step
-from detection.anomaly.state import AnomalyState
+from detection.anomaly.state import SCALES, AnomalyState
 from detection.anomaly.told import hour
 from detection.baseline.decisions import Decision
 from tests.detection.test_anomaly import LEARNED, MANY, as_cuts, point, told
 from tests.detection.traffic import SECOND, START, request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 RUN: Final = ("test", "0123456789abcdef0123456789abcdef")
 DAY: Final = 86_400
@@ -189,7 +189,7 @@ def test_what_is_learned_anew_comes_back_from_a_checkpoint_as_it_was() -> None:
     assert one == other
 
 
-def two_servers(until: int, pause: int, silent: range = range(0)) -> list[dict[str, Any]]:
+def two_servers(until: int, pause: int, silent: Collection[int] = ()) -> list[dict[str, Any]]:
     """A server that is polled every ten seconds, and one that is after each pause, but for a time."""
     busy = [request(10 * turn, server="10.0.0.8", address=0, quantity=1) for turn in range(until // 10)]
     slow = [request(pause * turn + 5, address=0, quantity=1) for turn in range(until // pause)]
@@ -280,3 +280,22 @@ def test_accepting_an_hour_of_the_week_reaches_that_hour_and_the_one_of_the_day_
     assert after.height == 168 + 24
     names = state.names["hour"].filter(pl.col("key").is_in(keys.implode()))
     assert set(names.select(hour(pl.col("slot"))).to_series().to_list()) == set(wider)
+
+
+def test_a_poll_whose_long_pause_was_accepted_is_still_missed_when_it_is_silent_for_longer() -> None:
+    """What is asked for every 330 s is missed after three times as much, more than what counts as a poll's pause."""
+    first, second = SINCE, SINCE + DAY
+    silent = {*range(first, first + HOUR), *range(second, second + 3 * HOUR)}
+    records = two_servers(second + 4 * HOUR, 330, silent)
+    _, rows = run(records)
+    (early, late) = paused(rows)
+    assert (early[1] < first + HOUR, second + 600 < late[1] < second + 1_000) == (True, True)
+    (row,) = between(rows, first, first + HOUR).filter(pl.col("anomaly.model") == "interval").to_dicts()
+    accepted = meant(row)
+    assert accepted is not None
+    assert (accepted.value or 0) > SCALES["interval"].most
+    state, rows = run(records, [(first + 2 * HOUR, accepted)])
+    assert paused(rows)[0] == early
+    ((_, later),) = paused(rows)[1:]
+    assert late[1] < later < second + 3 * HOUR
+    assert state.learned["interval"].get_column("high").max() == SCALES["interval"].most
