@@ -96,11 +96,12 @@ class Merge(Generic[Cut]):
     behind: dict[Run, int] = field(default_factory=dict["Run", int])
     _clocks: dict[Run, _Clock] = field(default_factory=dict["Run", _Clock])
     _through: dict[str, tuple[int, Run]] = field(default_factory=dict[str, "tuple[int, Run]"])
-    """The last that was let through, by site."""
+    """The last that was let through, by site; of the sites of these runs."""
     _waiting: dict[str, list[tuple[int, Run, int, Cut]]] = field(default_factory=dict[str, "list[tuple[int, Run, int, Cut]]"])
 
     def take(self, cut: Cut) -> list[Cut]:
         """Take one cut in; those that need not wait any more, in order."""
+        moved = self._leave_site(cut)
         clock = self._advance(cut)
         foremost = max(each.until for each in self._clocks.values() if each.site == cut.site)
         behind = foremost - clock.until
@@ -109,10 +110,10 @@ class Merge(Generic[Cut]):
             self.counted.late += not own_clock
             if behind > self.allowance_ns and clock.together:
                 self.behind[cut.run] = behind
-            return [*self._let_through(cut.site, foremost), cut]
+            return [*moved, *self._let_through(cut.site, foremost), cut]
         waiting = self._waiting.setdefault(cut.site, [])
         heapq.heappush(waiting, (cut.known_until, cut.run, cut.sequence, cut))
-        released = self._let_through(cut.site, foremost)
+        released = [*moved, *self._let_through(cut.site, foremost)]
         while len(waiting) > WAITING_CUTS:
             self.counted.hurried += 1
             released.append(self._next(cut.site))
@@ -133,15 +134,27 @@ class Merge(Generic[Cut]):
         """What waits, in any order."""
         return [entry[-1] for waiting in self._waiting.values() for entry in waiting]
 
+    def _leave_site(self, cut: Cut) -> list[Cut]:
+        """Where its run was at another site before, all that waits there: what a run brings stays in its order."""
+        clock = self._clocks.get(cut.run)
+        if clock is None or clock.site == cut.site:
+            return []
+        del self._clocks[cut.run]
+        return [self._next(clock.site) for _ in range(len(self._waiting.get(clock.site, ())))]
+
     def _advance(self, cut: Cut) -> _Clock:
         """Set the clock of a cut's run, which ends any other of its sensor at its site."""
-        if cut.run not in self._clocks:
+        if begins := cut.run not in self._clocks:
             self._forget(cut.site, cut.run[0])
         clock = self._clocks.pop(cut.run, None) or _Clock(cut.site, cut.known_until)
         clock.until = max(clock.until, cut.known_until)
         self._clocks[cut.run] = clock
         if len(self._clocks) > RUNS:
             del self._clocks[next(iter(self._clocks))]
+        if begins:
+            sites = {each.site for each in self._clocks.values()}
+            self._through = {site: last for site, last in self._through.items() if site in sites}
+            self._waiting = {site: waiting for site, waiting in self._waiting.items() if waiting or site in sites}
         for run, other in self._clocks.items():
             if run != cut.run and other.site == cut.site and abs(other.until - clock.until) <= self.allowance_ns:
                 clock.together = other.together = True

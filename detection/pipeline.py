@@ -29,7 +29,7 @@ from detection.own_alerts import NOT_LOADED, OVERRIDE_UNFIT, own_alerts
 from detection.rules import RuleDetector, RuleState, unfit_overrides
 from detection.sigma.proof import prove
 from detection.sigma.rule import load, rules_folder
-from detection.sitewide import Looked, SiteState, Turn, tell, turns
+from detection.sitewide import Looked, SiteState, Turn, in_order, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,28 +94,47 @@ class State:
         """Records in findings so far, over the runs that are remembered."""
         return sum(run.alerts.findings for run in self.runs.values())
 
+    def together(self, cuts: Sequence[BatchHeader]) -> int:
+        """How many of these cuts, given by their last batches in the order of all, may be told at once: at least one.
+
+        What is remembered of a site changes where a run is forgotten, comes from another site, or ends the run before it of its
+        sensor: that must come between the same two cuts however many are looked at at once.
+        """
+        sites = {run: held.site for run, held in self.runs.items()}
+        newest = {(site, run[0]): run for run, site in sites.items()}
+        for place, cut in enumerate(cuts):
+            sensor = cut.site, cut.sensor
+            if place and (sites.get(cut.run, cut.site) != cut.site or newest.get(sensor, cut.run) != cut.run):
+                return place
+            sites[cut.run], newest[sensor] = cut.site, cut.run
+            if len(sites) > RUNS:
+                return place + 1
+        return len(cuts)
+
     def with_run(self, run: Run, after: RunState) -> State:
-        """The state with a run's own renewed; of too many runs that which was quiet longest is forgotten."""
-        runs = {name: held for name, held in self.runs.items() if name != run}
-        runs[run] = after
-        over = max(0, len(runs) - RUNS)
-        runs = dict(list(runs.items())[over:])
-        named = {each.site for each in runs.values()} if over else set(self.sites)
-        return State(runs, {name: site for name, site in self.sites.items() if name in named}, self.forgotten + over)
+        """The state with a run's own renewed, before what was found is told."""
+        return State({**self.runs, run: after}, self.sites, self.forgotten)
 
     def told(self, looked: Sequence[Looked], rules: Mapping[str, Rule], facts: Site) -> tuple[State, list[Alert]]:
-        """The state after what steps with these rules and facts found is told, and the alerts that are new or have grown."""
+        """The state after what steps with these rules and facts found is told, and the alerts that are new or have grown.
+
+        The steps are over cuts that are told `together`. Of too many runs that which was quiet longest is forgotten then.
+        """
         upserts: list[Alert] = []
-        runs, sites = dict(self.runs), dict(self.sites)
+        active = [each.run for each in sorted(looked, key=lambda each: each.turns[-1].place)]
+        runs = {run: held for run, held in self.runs.items() if run not in active}
+        runs |= {run: self.runs[run] for run in active}
+        sites = dict(self.sites)
         for name in dict.fromkeys(each.site for each in looked):
             of_site = {run: held.alerts for run, held in runs.items() if held.site == name}
-            # Of many runs at once some may be forgotten already.
-            there = [each for each in looked if each.run in of_site]
-            if there:
-                sites[name], changed, alerts = tell(sites.get(name) or SiteState(), of_site, there, rules, facts)
-                runs |= {run: replace(runs[run], alerts=after) for run, after in changed.items()}
-                upserts += alerts
-        return State(runs, sites, self.forgotten), upserts
+            there = [each for each in looked if each.site == name]
+            sites[name], changed, alerts = tell(sites.get(name) or SiteState(), of_site, there, rules, facts)
+            runs |= {run: replace(runs[run], alerts=after) for run, after in changed.items()}
+            upserts += alerts
+        over = max(0, len(runs) - RUNS)
+        runs = dict(list(runs.items())[over:])
+        named = {held.site for held in runs.values()}
+        return State(runs, {name: site for name, site in sites.items() if name in named}, self.forgotten + over), upserts
 
 
 class Pipeline:
@@ -162,11 +181,25 @@ class Pipeline:
 
     def step(self, state: State, batches: Sequence[RecordBatch]) -> tuple[State, list[Alert]]:
         """Take the batches of whole cuts in, in order of sequence within each run; the alerts that are new or have grown."""
+        upserts: list[Alert] = []
+        waiting = in_order(batches)
+        while waiting:
+            count = state.together([cut[-1].header for cut in waiting])
+            state, told = self._tell(state, waiting[:count])
+            waiting = waiting[count:]
+            upserts += told
+        return state, upserts
+
+    def _tell(self, state: State, cuts: Sequence[Sequence[RecordBatch]]) -> tuple[State, list[Alert]]:
+        """Take cuts in that are told together, in the order of all."""
         parts: dict[Run, list[RecordBatch]] = {}
-        for batch in batches:
-            parts.setdefault(batch.header.run, []).append(batch)
+        turns: dict[Run, list[Turn]] = {}
+        for place, cut in enumerate(cuts):
+            last = cut[-1].header
+            parts.setdefault(last.run, []).extend(cut)
+            turns.setdefault(last.run, []).append(Turn(place, last.cut_end, last.sequence))
         looked: list[Looked] = []
-        for run, order in turns(parts).items():
+        for run, order in turns.items():
             after, found = self.step_run(state.runs.get(run) or RunState(), parts[run], order)
             state = state.with_run(run, after)
             looked.append(found)

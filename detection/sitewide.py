@@ -82,17 +82,16 @@ def _last(turn: Turn) -> int:
     return turn.last
 
 
-def turns(runs: Mapping[Run, Sequence[RecordBatch]]) -> dict[Run, list[Turn]]:
-    """The cuts of runs that wait for nobody, in the order in which `merging` would let them through."""
-    ends: dict[tuple[Run, int], Turn] = {}
-    for run, batches in runs.items():
-        for batch in batches:
-            ends[run, batch.header.cut] = Turn(0, batch.header.cut_end, batch.header.sequence)
-    ordered = sorted(ends, key=lambda each: (ends[each].until, each))
-    found: dict[Run, list[Turn]] = {run: [] for run in runs}
-    for place, (run, cut) in enumerate(ordered):
-        found[run].append(ends[run, cut]._replace(place=place))
-    return found
+def in_order(batches: Sequence[RecordBatch]) -> list[list[RecordBatch]]:
+    """The cuts of runs that wait for nobody, each with its batches, in the order in which `merging` would let them through."""
+    cuts: dict[tuple[Run, int], list[RecordBatch]] = {}
+    known: dict[Run, int] = {}
+    until: dict[tuple[Run, int], int] = {}
+    for batch in batches:
+        run, cut = batch.header.run, batch.header.cut
+        cuts.setdefault((run, cut), []).append(batch)
+        until[run, cut] = known[run] = max(known.get(run, 0), batch.header.cut_end)
+    return [cuts[each] for each in sorted(cuts, key=lambda each: (until[each], each[0]))]
 
 
 def tell(

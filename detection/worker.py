@@ -28,7 +28,7 @@ from detection.clock import gone_back
 from detection.in_force import InForce
 from detection.merging import Merge
 from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sensor
-from detection.pipeline import RUNS, STEP_ROWS, RunState, State
+from detection.pipeline import STEP_ROWS, RunState, State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
 from detection.sitewide import Turn
@@ -138,7 +138,7 @@ class _Cut:
     @property
     def site(self) -> str:
         """The site of its sensor."""
-        return self.batches[0].header.site
+        return self.batches[-1].header.site
 
     @property
     def known_until(self) -> int:
@@ -389,18 +389,22 @@ class Worker:
         start = time.perf_counter()
         before = self._state.findings
         # What is told rests on one version of rules and facts.
-        for _, alike in groupby(done, key=lambda cut: id(cut.pipeline)):
-            self._tell(_together([cut.placed(place) for place, cut in enumerate(alike)]))
+        for _, group in groupby(done, key=lambda cut: id(cut.pipeline)):
+            alike = list(group)
+            while alike:
+                count = self._state.together([cut.batches[-1].header for cut in alike])
+                self._tell(_together([cut.placed(place) for place, cut in enumerate(alike[:count])]))
+                alike = alike[count:]
         self.counters.seconds += time.perf_counter() - start
         self.counters.findings += max(0, self._state.findings - before)
         self.counters.limited = self._state.limited
 
     def _tell(self, waiting: Sequence[_Cut]) -> None:
-        """Work cuts off that have the same rules and facts, and publish what is to be told of them."""
+        """Work cuts off that have the same rules and facts and are told together, and publish what is to be told of them."""
         pipeline = waiting[0].pipeline
         looked: list[Looked] = []
         while waiting:
-            wave = self._wave(waiting)
+            wave = _wave(waiting)
             waiting = waiting[len(wave) :]
             held = [self._state.runs.get(cut.run) or RunState() for cut in wave]
             outcomes: Iterable[tuple[RunState, Looked]]
@@ -415,15 +419,6 @@ class Worker:
                 looked.append(found)
         self._state, upserts = self._state.told(looked, pipeline.detector.rules, pipeline.site)
         self._publish(upserts)
-
-    def _wave(self, waiting: Sequence[_Cut]) -> list[_Cut]:
-        """The first cuts of which none needs what comes of another: different runs, none of which has another forgotten."""
-        runs: set[Run] = set()
-        for cut in waiting:
-            if cut.run in runs or (runs and len(self._state.runs) + len(runs) >= RUNS):
-                break
-            runs.add(cut.run)
-        return list(waiting[: len(runs)])
 
     def _publish(self, upserts: Sequence[Alert]) -> None:
         """Put alerts on the stream; durable on return."""
@@ -450,6 +445,16 @@ class Worker:
         self._saved = time.monotonic()
         self._save_seconds = self._saved - start
         self._dirty = False
+
+
+def _wave(waiting: Sequence[_Cut]) -> list[_Cut]:
+    """The first cuts of which none needs what comes of another: of different runs."""
+    runs: set[Run] = set()
+    for cut in waiting:
+        if cut.run in runs:
+            break
+        runs.add(cut.run)
+    return list(waiting[: len(runs)])
 
 
 def _together(waiting: Sequence[_Cut]) -> list[_Cut]:

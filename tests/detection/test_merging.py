@@ -166,6 +166,16 @@ def test_sensors_of_different_sites_do_not_wait_for_one_another() -> None:
     assert [len(merge.take(piece)) for piece in pieces("there", range(0, 50, 5), "plant")] == [1] * 10
 
 
+def test_a_run_that_names_another_site_in_each_cut_stays_in_order_and_leaves_nothing_behind() -> None:
+    merge = Merge[Piece](ALLOWANCE)
+    merge.take(pieces("other", [0], "site-0")[0])
+    run = [Piece(("moving", "e"), number, (number + 1) * SECOND, f"site-{number}") for number in range(20)]
+    assert [piece for taken in run for piece in merge.take(taken)] == run, "the first waits until it is at the next site"
+    said = merge.to_json()
+    assert {site for _, _, site, *_ in said["clocks"]} == {"site-0", "site-19"}
+    assert {site for site, *_ in said["through"]} == {"site-0", "site-19"}
+
+
 def test_what_comes_later_than_the_allowance_is_let_through_at_once_and_counted() -> None:
     merge = Merge[Piece](ALLOWANCE)
     slow, fast = pieces("slow", [0, 5, 10]), pieces("fast", [1, 200])

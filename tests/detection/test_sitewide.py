@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from collector.stream.local import LocalStream
 from detection.alerts import decode_alerts
 from detection.budget import DIGEST
-from detection.pipeline import Pipeline
+from detection.pipeline import Pipeline, State
 from detection.sigma.rule import load
 from detection.site import Site
 from detection.worker import Worker
@@ -27,7 +27,7 @@ from sensor.spool import Spool
 from tests.detection.test_grouping import WITHOUT_SHRINKING, detect
 from tests.detection.test_merging import of_sensor
 from tests.detection.test_worker import fill
-from tests.detection.traffic import busy_day, cut, cuts, request, rule, write_rules
+from tests.detection.traffic import START, busy_day, cut, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -195,3 +195,52 @@ def test_an_alert_just_before_a_window_ends_counts_in_it_though_another_sensor_i
         digests = [alert for alert in found.values() if alert.rule == DIGEST]
         assert [alert.count for alert in digests] == [2]
         assert {found[name].client_ip for name in digests[0].body["holds"]} == {"10.0.0.1"}
+
+
+def standing(found: Sequence[Alert]) -> int:
+    """Alerts that stand for themselves."""
+    return sum(alert.part_of is None for alert in newest(found).values())
+
+
+def newest(found: Sequence[Alert]) -> dict[str, Alert]:
+    """What was told of each alert last."""
+    return {alert.id: alert for alert in found}
+
+
+def test_runs_beyond_those_that_are_remembered_are_told_before_they_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detection.pipeline.RUNS", 2)
+    (tmp_path / "rules").mkdir()
+    pipeline = acts(tmp_path / "rules")
+    few = [of_sensor(name, [cut([request(place, function=8)], 0, START)])[0] for place, name in enumerate("abc")]
+    for number, order in enumerate((few, interleaved([1, 2, 3, 4]))):
+        state = State()
+        singly: list[Alert] = []
+        for step in order:
+            state, upserts = pipeline.step(state, step)
+            singly += upserts
+        whole, at_once = pipeline.step(State(), [batch for step in order for batch in step])
+        assert newest(at_once) == newest(singly)
+        assert (list(whole.runs), whole.forgotten) == (list(state.runs), state.forgotten)
+        assert state.forgotten > number
+        by_worker = told(tmp_path / f"singly-{number}", order, most=1)
+        assert newest(by_worker) == newest(told(tmp_path / f"whole-{number}", order, shards=3))
+        if order is few:
+            assert standing(singly) == standing(by_worker) == 3
+
+
+def test_what_is_found_at_a_site_is_told_there_though_its_run_goes_on_at_others_of_which_none_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    pipeline = acts(tmp_path / "rules")
+    records = [request(place, server=f"10.0.{place}.9", function=6) for place in range(6)]
+    moving = [
+        [replace(each, header=replace(each.header, site=f"site-{number}")) for each in step]
+        for number, step in enumerate(cuts(records, range(1, 6)))
+    ]
+    state, at_once = pipeline.step(State(), [batch for step in moving for batch in step])
+    assert standing(at_once) == 6, "three at one site would be all that it can have"
+    assert list(state.sites) == ["site-5"]
+    by_worker = told(tmp_path / "whole", moving)
+    assert last(by_worker) == last(told(tmp_path / "singly", moving, most=1))
+    assert standing(by_worker) == 6

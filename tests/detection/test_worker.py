@@ -136,21 +136,26 @@ def published(folder: Path) -> list[str]:
 
 
 def test_four_shards_publish_what_one_does_to_the_byte_and_in_the_same_order(tmp_path: Path) -> None:
-    epochs = [character * 32 for character in "0123456"]
-    days = [cuts(busy_day(seed), list(range(10, 150, 10)), epoch=epoch) for seed, epoch in enumerate(epochs)]
+    days = [
+        [
+            [replace(batch, header=replace(batch.header, sensor=f"sensor-{seed}")) for batch in step]
+            for step in cuts(busy_day(seed), list(range(10, 150, 10)))
+        ]
+        for seed in range(7)
+    ]
     outcomes: list[list[str]] = []
     for shards in (1, 4):
         folder = tmp_path / str(shards)
         (folder / "rules").mkdir(parents=True)
         mixed_rules(folder / "rules")
-        # Cut by cut, one run after the other, as sensors side by side send them.
+        # Cut by cut, one sensor after the other, as sensors side by side send them.
         fill(folder, [batch for together in zip(*days, strict=True) for batch in together])
         with Spool(folder / "alerts", sensor="detection") as alerts:
             pipeline = Pipeline.of(load([folder / "rules"]), Site())
             records, out = LocalStream(folder / "spool"), LocalStream(folder / "alerts", alerts)
             loop = Worker(records, out, pipeline, folder / "detection.json", shards=shards)
             loop.drain()
-            assert loop.counters.records == 150 * len(epochs)
+            assert loop.counters.records == 150 * len(days)
         outcomes.append(published(folder))
     assert outcomes[0]
     assert outcomes[1] == outcomes[0]
