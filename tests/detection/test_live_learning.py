@@ -289,7 +289,7 @@ def detected(data: Path, name: str = "alerts", checkpoint: Path = CHECKPOINT_FIL
         Worker(
             LocalStream(data / "spool"),
             alerts,
-            Pipeline(site, [rules_folder() / "baseline"]),
+            Pipeline(site, [rules_folder() / name for name in ("baseline", "anomaly")]),
             data / checkpoint,
             control,
         ).drain()
@@ -392,3 +392,24 @@ def test_a_decision_that_makes_no_sense_is_refused(broken: dict[str, Any]) -> No
     assert Decision.from_json(json.dumps(whole)).parties == ("10.0.0.1", "10.0.0.2")
     with pytest.raises(ValueError, match="not a decision"):
         Decision.from_json(json.dumps({**whole, **broken}))
+
+
+def test_each_rare_operation_on_a_program_at_one_unit_is_an_alert_and_accepted_by_itself(tmp_path: Path) -> None:
+    programs = [request(1.5 * HOUR + sub, client="10.0.0.66", function=8, sub_function=sub) for sub in (1, 4)]
+    records = sorted([*steady(6), *programs], key=lambda record: record["ts"])
+    spooled(tmp_path, records, [*range(90, len(records), 90)])
+    detected(tmp_path)
+    with LocalStream(tmp_path / "alerts").subscribe("test") as consumer:
+        told_alerts = [alert for delivery in consumer.poll(0) for alert in decode_alerts(delivery.data)]
+    last = {alert.id: alert for alert in told_alerts if alert.rule == "rare_program_operation_while_learning"}
+    accepts = [alert.body["accept"] for alert in last.values()]
+    assert [(each["kind"], each["unit"], each["rare"]) for each in accepts] == [("program", "1", True)] * 2
+    short = Learning(least_hours=3, most_hours=3)
+    plain, _ = live(records, limits=short)
+    rare_ = plain.whole.facts.filter("apart").get_column("operation").to_list()
+    assert sorted(each["point"] for each in accepts) == sorted(rare_)
+    for accepted in accepts:
+        state, _ = live(records, [(5, meant(accepted))], short)
+        assert state.whole.facts.filter("apart").get_column("operation").to_list() == [
+            name for name in rare_ if name != accepted["point"]
+        ]
