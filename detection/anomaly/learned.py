@@ -13,7 +13,7 @@ from detection.anomaly import members as members_of
 from detection.anomaly.extremes import THINGS
 from detection.anomaly.history import HEARD, History
 from detection.anomaly.history import SCHEMA as HISTORY
-from detection.anomaly.state import AnomalyState
+from detection.anomaly.state import LEARNED_BEFORE, AnomalyState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +68,7 @@ def state_of(members_: Mapping[str, bytes], phase: str) -> AnomalyState | None:
         highest = pl.read_parquet(io.BytesIO(members_[_BLOCKS])).select(list(HISTORY)).cast({**HISTORY})
         hours = pl.read_parquet(io.BytesIO(members_[_HOURS])).select(list(HEARD)).cast({**HEARD})
         history = History(highest, *(int(said[name]) for name in ("blocks", "first", "last")), heard=hours)
-        # What is learned holds from the first record on: nothing of this run is learned.
-        return AnomalyState(int(said["start"]), -(2**63), phase, learned=known, names=names, history=history)
+        return AnomalyState(int(said["start"]), LEARNED_BEFORE, phase, learned=known, names=names, history=history)
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise LearnedError(f"its models cannot be read ({' '.join(str(error).split())})") from error
 

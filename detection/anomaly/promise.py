@@ -45,7 +45,7 @@ class Promise:
 
 def promise_of(state: AnomalyState | None) -> Promise | None:
     """What models promise that have learned; None while they learn, and where there are none."""
-    if state is None or state.live or not state.history.blocks:
+    if state is None or state.learns or not state.history.blocks:
         return None
     return Promise(
         promised=state.promised,

@@ -31,6 +31,9 @@ AT_END: Final = frozenset({"volume", "response", *hours.SCALES, *windows.SCALES}
 ALWAYS: Final = 2**63 - 1
 """A time after all."""
 
+LEARNED_BEFORE: Final = -(2**63)
+"""The end of learning where a run begins with what was learned before: nothing of it is learned."""
+
 DAY_NS: Final = 86_400_000_000_000
 
 _NONE: Final = pl.DataFrame(schema=SCHEMA)
@@ -123,6 +126,11 @@ class AnomalyState:
     def learning_live(cls) -> Self:
         """A state that learns from the first record on, until it is told the end."""
         return cls(0, ALWAYS, live=True)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it still learns, which it does until something of the time after the end is known."""
+        return self.live or (self.day < 0 and self.until != LEARNED_BEFORE)
 
     @property
     def scored_from(self) -> int:

@@ -35,6 +35,8 @@ def test_minutes_with_an_alarm_are_counted_once_over_the_minutes_that_were_heard
 def test_nothing_is_promised_while_models_learn_nor_measured_before_something_is_heard() -> None:
     state, _ = anomalies(polls(LEARNED // 4))
     assert promise_of(state) is None
+    state, _ = anomalies(polls(3 * LEARNED // 4))
+    assert (promise_of(state), state.history.blocks) == (None, LEARNED // 4 // 60)
     assert promise_of(AnomalyState.learning_live()) is None
     (cut,) = as_cuts([point(0, 1)])
     assert promise_of(step(AnomalyState.learning_live(), cut)[0]) is None
