@@ -22,7 +22,7 @@ from detection.sigma.rule import LANGUAGES, LEVELS
 from detection.upsert import techniques_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from detection.limits import Limit
     from detection.opened import OpenAlert
@@ -118,11 +118,13 @@ class Purse:
         spent: what has been spent of it.
         limits: the limits, longest window first.
         site: name of the site.
+        open_: whether an alert is still open: one that is not has been told as it is, and stays so.
     """
 
-    def __init__(self, spent: Spent, limits: Sequence[Limit], site: str) -> None:
+    def __init__(self, spent: Spent, limits: Sequence[Limit], site: str, open_: Callable[[str], bool]) -> None:
         self._limits = limits
         self._site = site
+        self._is_open = open_
         lengths = {limit.seconds for limit in limits}
         self._windows = {key: window for key, window in spent.windows.items() if key[0] in lengths}
         self._digests = dict(spent.digests)
@@ -145,7 +147,7 @@ class Purse:
             limit, key = over
             window = self._windows[key]
             # The lowest ranked, of those the last.
-            lowest = min(reversed(list(window.kept)), key=lambda each: window.kept[each])
+            lowest = min(filter(self._is_open, reversed(list(window.kept))), key=lambda each: window.kept[each])
             digest = window.digest or self._open(limit, there, lowest)
             self._digests[digest] = replace(self._digests[digest], weight=max(self._digests[digest].weight, window.kept[lowest]))
             self.release(lowest)
@@ -180,7 +182,7 @@ class Purse:
         """Of these windows the longest that has more than its limit, and something that can be folded."""
         for limit, key in there:
             window = self._windows[key]
-            if window.size > limit.alerts and window.kept:
+            if window.size > limit.alerts and any(map(self._is_open, window.kept)):
                 return limit, key
         return None
 

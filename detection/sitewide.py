@@ -101,7 +101,8 @@ def tell(
 
     Args:
         before: what is remembered of the site.
-        alerts: the open alerts of all its runs.
+        alerts: the open alerts of all its runs, those of the run that was quiet longest first. Of the runs of one sensor all
+            but the last have ended.
         looked: what steps found, over cuts of which none is missing that comes before one of them.
         rules: the rules of all these steps.
         facts: the facts of the site in all of them.
@@ -113,7 +114,8 @@ def tell(
     changed = {name: None for each in looked for name in each.grouped.changed}
     if not changed:
         return before, {}, []
-    held, teller, purse = _Held(alerts), Teller(before.stories), Purse(before.spent, parse(facts.budget), looked[0].site)
+    held, teller = _Held(alerts), Teller(before.stories)
+    purse = Purse(before.spent, parse(facts.budget), looked[0].site, held.holds)
     began = [(each.place(begun), begun.order, each.run, begun) for each in looked for begun in each.grouped.begun]
     for _, (moment, *_), run, begun in sorted(began, key=lambda each: each[:2]):
         name, rule = begun.alert.id, rules[begun.alert.rule]
@@ -142,15 +144,23 @@ class _Held:
     def __init__(self, alerts: Mapping[Run, AlertState]) -> None:
         self._alerts = alerts
         self._put: dict[Run, dict[str, OpenAlert]] = {}
+        self._run_of = {name: run for run, state in alerts.items() for name in state.open}
+        newest = {sensor: run for run in alerts for sensor in run[:1]}
+        self._ended = {run for run in alerts if newest[run[0]] != run}
+        self._since = {run: max(state.since, alerts[newest[run[0]]].since) for run, state in alerts.items()}
+
+    def holds(self, name: str) -> bool:
+        """Whether an alert is still open."""
+        return name in self._run_of
 
     def find(self, name: str) -> OpenAlert | None:
         """An alert by its id, of whichever run; None where it is not open any more."""
-        run = self._run_of(name)
+        run = self._run_of.get(name)
         return None if run is None else self._put.get(run, {}).get(name) or self._alerts[run].open[name]
 
     def put(self, name: str, **changes: str | None) -> OpenAlert | None:
         """An alert with another story or digest."""
-        run, alert = self._run_of(name), self.find(name)
+        run, alert = self._run_of.get(name), self.find(name)
         if run is None or alert is None:
             return None
         changed = replace(alert, **changes)
@@ -160,27 +170,27 @@ class _Held:
     def kept(
         self, runs: AbstractSet[Run], foldable: AbstractSet[str], live: AbstractSet[str]
     ) -> tuple[dict[Run, AlertState], set[str]]:
-        """The open alerts of these runs, and of others that were changed, and all stories that have an open alert.
+        """The open alerts of these runs, of others that were changed and of those that ended, and the stories that have one.
 
         Of these runs the alerts remain that can still change, that may be folded, and those of their stories: what is said of a
-        story rests on all its alerts.
+        story rests on all its alerts. So it is of those that ended, which are as far as the run of their sensor that goes on.
         """
         whole = {run: {**state.open, **self._put[run]} if run in self._put else state.open for run, state in self._alerts.items()}
         going = {
             alert.story
             for run, alerts in whole.items()
             for name, alert in alerts.items()
-            if alert.touched >= self._alerts[run].since or name in foldable
+            if alert.touched >= self._since[run] or name in foldable
         } | live
         after: dict[Run, AlertState] = {}
         alive: set[str] = set()
         for run, alerts in whole.items():
             state = self._alerts[run]
-            if run in runs:
+            if run in runs or (run in self._ended and alerts):
                 kept = {
                     name: alert
                     for name, alert in alerts.items()
-                    if alert.touched >= state.since or name in foldable or (alert.story is not None and alert.story in going)
+                    if alert.touched >= self._since[run] or name in foldable or (alert.story is not None and alert.story in going)
                 }
                 bounded = _bounded(kept)
                 after[run] = replace(state, open=bounded, forgotten=state.forgotten + len(kept) - len(bounded))
@@ -188,9 +198,6 @@ class _Held:
                 after[run] = replace(state, open=alerts)
             alive |= {alert.story for alert in after.get(run, state).open.values() if alert.story is not None}
         return after, alive
-
-    def _run_of(self, name: str) -> Run | None:
-        return next((run for run, state in self._alerts.items() if name in state.open), None)
 
 
 def _bounded(held: Mapping[str, OpenAlert]) -> Mapping[str, OpenAlert]:

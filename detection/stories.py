@@ -91,7 +91,7 @@ class Stories:
 
     open: Mapping[str, Story] = field(default_factory=dict[str, Story])
     clocks: Mapping[Run, int] = field(default_factory=dict["Run", int])
-    """When the latest alert began of each run in which a story's last alert began."""
+    """When the latest alert began of each run in which a story's last alert began, or of one of its sensor that came after it."""
     full: int = 0
     """Alerts that began a story of their own because the one that they belonged to had `STORY_ALERTS`."""
 
@@ -163,6 +163,10 @@ class Teller:
     def begin(self, alert: OpenAlert, rule: Rule, at: int, run: Run) -> str | None:
         """The id of the story that an alert which begins at this time is part of; None where it is of no story's kind."""
         self._clocks[run] = max(self._clocks.get(run, at), at)
+        for other, clock in self._clocks.items():
+            # A sensor's run ends the one before it, whose clock would stand still.
+            if other[0] == run[0]:
+                self._clocks[other] = max(clock, at)
         stages = [place for name in rule.techniques[:1] for place in _places(name)]
         if not stages or rule.posture or rule.level == "informational" or (alert.client is None and alert.server is None):
             return None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detection.budget import DIGEST
 from detection.limits import parse
-from detection.pipeline import Pipeline
+from detection.pipeline import Pipeline, State
 from detection.sigma.rule import LANGUAGES, load
 from detection.site import Site, SiteError, with_budget
 from tests.detection.test_grouping import WITHOUT_SHRINKING, as_text, detect
@@ -114,6 +114,23 @@ def test_an_alert_that_becomes_part_of_another_gives_its_place_back(budgeted: Ca
     records = [request(place, server=f"10.0.{max(0, place - 1)}.9", function=8 if place == 1 else 6) for place in range(4)]
     found = listed(detect(budgeted("3/10min"), cuts(records, [1, 2, 3])))
     assert sorted(alert.rule for alert in found) == ["stop", "write", "write"]
+
+
+def test_what_is_not_open_any_more_is_not_folded_and_each_digest_is_told_with_all_it_counts(
+    budgeted: Callable[[str], Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detection.sitewide.OPEN_ALERTS", 1)
+    records = [request(place, server=f"10.0.{place}.9", function=16 if place else 6) for place in range(4)]
+    state = State()
+    found: dict[str, Alert] = {}
+    for step in cuts(records, [1, 2, 3]):
+        state, upserts = budgeted("3/10min").step(state, step)
+        found |= {alert.id: alert for alert in upserts}
+    spent = state.sites[""].spent
+    told = {alert.id: alert.count for alert in found.values() if alert.rule == DIGEST}
+    assert told.keys() == spent.digests.keys()
+    assert spent.folded == sum(told.values()) == sum(alert.part_of in told for alert in found.values()) > 0
+    assert "write" in {alert.rule for alert in listed(found)}, "it was let go when it was told already"
 
 
 def test_the_next_window_has_its_own_budget(budgeted: Callable[[str], Pipeline]) -> None:

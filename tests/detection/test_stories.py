@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +17,12 @@ from detection.sigma.rule import load
 from detection.site import Site
 from detection.stories import STORY_ALERTS, TACTICS
 from tests.detection.test_grouping import PAIR, WITHOUT_SHRINKING, as_text, detect
-from tests.detection.traffic import busy_day, correlation, cuts, request, rule, write_rules
+from tests.detection.traffic import SECOND, START, busy_day, correlation, cut, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from collector.store import RecordBatch
     from detection.alerts import Alert
 
 
@@ -150,6 +152,32 @@ def test_a_story_is_bounded_and_what_is_over_is_counted(pipeline: Pipeline) -> N
     ids = {alert.body["story"]["id"]: len(alert.body["story"]["alerts"]) for alert in upserts}
     assert sorted(ids.values()) == [3, STORY_ALERTS]
     assert state.limited == 1
+
+
+def test_a_run_that_has_ended_holds_no_story_nor_alerts_of_a_run_that_goes_on(pipeline: Pipeline) -> None:
+    def seen(sensor: str, epoch: str, seconds: float, number: int, **more: Any) -> list[RecordBatch]:
+        made = cut([request(seconds, **more)], number, START + round(seconds) * SECOND, epoch=epoch)
+        return [replace(each, header=replace(each.header, sensor=sensor)) for each in made]
+
+    steps = [seen("b", "e", 0, 0, function=16, server="10.0.0.8"), seen("a", "old", 60, 0, function=8)]
+    for hour in range(1, 25):
+        other = {"client": f"10.1.{hour}.1", "function": 8}
+        steps.append(seen("a", "new", 3_600 * hour, hour - 1, **other, server=f"10.2.{hour}.1"))
+        steps.append(seen("b", "e", 3_600 * hour + 60, hour, **{**other, "client": f"10.3.{hour}.1"}, server=f"10.4.{hour}.1"))
+    state = State()
+    singly: dict[str, Alert] = {}
+    for step in steps:
+        state, upserts = pipeline.step(state, step)
+        singly |= {alert.id: alert for alert in upserts}
+    at_once, upserts = pipeline.step(State(), [batch for step in steps for batch in step])
+    (identified,) = [alert for alert in singly.values() if alert.rule == "identify"]
+    assert len(identified.body["story"]["alerts"]) == 2
+    for after in (state, at_once):
+        assert not after.runs["a", "old"].alerts.open
+        assert identified.id not in after.runs["b", "e"].alerts.open
+        assert identified.body["story"]["id"] not in after.sites[""].stories.open
+    assert at_once == state
+    assert {alert.id: alert for alert in upserts} == singly
 
 
 def test_stages_are_the_tactics_and_every_phrase_is_in_both_languages() -> None:
