@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CHECKPOINT_FILE: Final = Path("checkpoints", "detection.zip")
 """The checkpoint in a data folder."""
 
-CHECKPOINT_FORMAT: Final = 19
+CHECKPOINT_FORMAT: Final = 20
 """Version of the checkpoint's content."""
 
 _SAID: Final = "checkpoint.json"
@@ -64,7 +64,7 @@ class Checkpoint:
     epoch: str
     """Epoch of the alerts."""
     order: Mapping[str, Any]
-    """What is remembered of the order of records: clocks of runs, and what was told of them."""
+    """What is remembered of the order of records: clocks of runs, what was told of them, where what waited was let through."""
     ended: bool
     """Whether it was written at an orderly end at which nothing waited: then nothing behind it was looked at."""
     site: str = ""

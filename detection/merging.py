@@ -9,7 +9,7 @@ capture of last year beside today's traffic) goes by its own clock, and is not l
 A run ends the one before it of the same sensor: nobody waits for that any more, so that a sensor alone never waits.
 
 What comes out follows from the order of the stream alone, not from how it is read; but for what waits when nothing comes for as
-long as the allowance, which the caller lets through (`all`).
+long as the allowance, which the caller lets through (`all`), and remembers where.
 """
 
 from __future__ import annotations

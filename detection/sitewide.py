@@ -2,9 +2,12 @@
 
 What becomes one alert is decided run by run (`grouping`), so that runs may be worked on side by side. What follows from all
 alerts of the site together is decided here, for one site after the other in one thread, in one order: alerts begin in the order
-in which the cuts that show them are let through (`merging`), and within a cut in the order of its records. That order follows
-from the stream alone. So the same records give the same stories and digests however many cuts are looked at together, and however
-many runs side by side.
+in which the cuts that show them are let through (`merging`), and within a cut in the order of its records. So the same records
+give the same stories and digests however many cuts are looked at together, and however many runs side by side.
+
+That order follows from the stream, and from where in it nothing came for as long as the allowance. That place is durable before
+what waited there is looked at (`worker`), so that a crash changes nothing. Who looks at the same stream anew from its beginning
+may let other cuts wait, and so have other stories and ranks where a sensor was later than the allowance.
 """
 
 from __future__ import annotations

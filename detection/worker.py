@@ -199,6 +199,8 @@ class Worker:
         self.counters.limited = self._state.limited
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
         self._told: dict[str, int] = dict(before.order["told"])
+        self._through_at: dict[str, int] = dict(before.order["through_at"])
+        """How far each partition was taken when what waited was let through, until that is worked off or comes again."""
         self._heard = time.monotonic()
         self._cuts: dict[Run, _Pending] = {}
         self._saved = 0.0
@@ -288,7 +290,8 @@ class Worker:
                 self._reach(partition, offset)
             if damage.header is not None:
                 self._take(damage.header, None, self._offset_before(damage.position))
-                self._detect()
+            self._let_through_again()
+            self._detect()
             self._stand(damage.position)
             return True
         for delivery in deliveries:
@@ -301,6 +304,7 @@ class Worker:
                 self.counters.damaged += 1
                 batch = None
             self._take(delivery.header, batch, delivery.offset)
+            self._let_through_again()
         self._detect()
         if deliveries:
             self._heard = time.monotonic()
@@ -310,10 +314,24 @@ class Worker:
         return bool(deliveries)
 
     def _let_through(self, position: Position) -> None:
-        """Work off what waits for other sensors, which have nothing to say."""
-        self._done += self._merge.all()
+        """Work off what waits for other sensors, which have nothing to say.
+
+        That follows from the time at which records came, not from their order: how far they had come is durable before it is
+        done, so that after a crash the same is let through at the same place, whatever has come since.
+        """
+        if not self._merge.waiting:
+            return
+        self._through_at = dict(self._reached)
+        self._save()
+        self._let_through_again()
         self._detect()
         self._stand(position)
+
+    def _let_through_again(self) -> None:
+        """Let through what waits where all is taken up to the place at which that was done."""
+        if self._through_at and all(self._reached.get(name, 0) >= offset for name, offset in self._through_at.items()):
+            self._through_at = {}
+            self._done += self._merge.all()
 
     def _take_up(self) -> None:
         """Write down from which place the decisions hold that people took since: from the next batch on."""
@@ -433,13 +451,13 @@ class Worker:
         try:
             return read_checkpoint(self._checkpoint)
         except FileNotFoundError:
-            order: dict[str, Any] = {**Merge[_Cut](self._allowance_ns).to_json(), "told": {}}
+            order: dict[str, Any] = {**Merge[_Cut](self._allowance_ns).to_json(), "told": {}, "through_at": {}}
             return Checkpoint(Position(), State(), secrets.token_hex(16), order, ended=False)
 
     def _save(self, *, ended: bool = False) -> None:
         """Write the checkpoint whole or not at all."""
         start = time.monotonic()
-        order = {**self._merge.to_json(), "told": self._told}
+        order = {**self._merge.to_json(), "told": self._told, "through_at": self._through_at}
         site = self._pipeline.site.version
         write_checkpoint(self._checkpoint, Checkpoint(self._position, self._state, self._epoch, order, ended, site))
         self._saved = time.monotonic()

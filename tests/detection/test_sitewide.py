@@ -244,3 +244,38 @@ def test_what_is_found_at_a_site_is_told_there_though_its_run_goes_on_at_others_
     by_worker = told(tmp_path / "whole", moving)
     assert last(by_worker) == last(told(tmp_path / "singly", moving, most=1))
     assert standing(by_worker) == 6
+
+
+@pytest.mark.parametrize("most", [1, 256])
+def test_what_was_let_through_because_nothing_came_is_so_again_after_a_crash_whatever_came_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    (tmp_path / "rules").mkdir()
+    pipeline = acts(tmp_path / "rules")
+    a, b = (
+        of_sensor(name, cuts([request(0), request(at, function=code)], [1])) for name, at, code in (("a", 8, 8), ("b", 5, 16))
+    )
+
+    def unwritten(*_: object) -> None:
+        """In place of the last checkpoint."""
+
+    def found(folder: Path, *, crash: bool) -> list[Alert]:
+        fill(folder, [a[0], b[0], a[1]])
+        with Spool(folder / "alerts", sensor="detection") as spool:
+            out = LocalStream(folder / "alerts", spool)
+            loop = Worker(LocalStream(folder / "spool"), out, pipeline, folder / "detection.json")
+            with monkeypatch.context() as patched:
+                if crash:
+                    # Nothing is written any more once the alerts are told.
+                    patched.setattr(Worker, "_end", unwritten)
+                loop.drain()
+            assert loop.counters.alerts == 1, "that of the one cut that waited"
+            fill(folder, [b[1]])
+            records = cast("Stream", Sips(LocalStream(folder / "spool"), most, threading.Event()))
+            Worker(records, out, pipeline, folder / "detection.json").drain()
+            with out.subscribe("reader") as reader:
+                return [alert for each in iter(lambda: reader.poll(0), []) for one in each for alert in decode_alerts(one.data)]
+
+    wanted = last(found(tmp_path / "whole", crash=False))
+    assert len(wanted) == 2
+    assert last(found(tmp_path / "crashed", crash=True)) == wanted
