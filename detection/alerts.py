@@ -59,8 +59,9 @@ class Alert:
     `records` (the first 80 and the last 20), `related` (findings of other rules that belong to it, as `Related`),
     `part_of` (id of the stronger alert that it became part of, or null), `story` (the course of action that it belongs to, as
     `stories.Told.fields`, or null), `exception` (that of the site which hides it, as
-    `tuning.Exemption.fields`, or null), `accept` (of a deviation: kind, client, server, point and unit of what would
-    be accepted as normal, "" for any, whether only what was `rare` while learning, and the operation that was seen; else null),
+    `tuning.Exemption.fields`, or null), `accept` (what would be accepted as normal; of a deviation: kind, client, server, point
+    and unit, "" for any, whether only what was `rare` while learning, and the operation that was seen; of an anomaly: kind, which
+    is the model, client, server, point, which is its subject, what was observed, as text, and as value; else null),
     `holds` (of a digest only: ids of the first alerts that it holds)."""
 
     @property

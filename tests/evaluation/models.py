@@ -1,6 +1,7 @@
 """The models beside pipelines of scikit-learn, at equal false alarms a day, on days of the virtual plant.
 
-    python -m tests.evaluation.models /var/tmp/plant-days/development
+    python -m tests.evaluation.models DIR/development
+    python -m tests.evaluation.models DIR/evaluation
 
 The models and the pipelines learn from the day that is there to learn from, and judge the other days of the small plant. Both say
 how rare what they tell is by conformal p-values of the whole site; from the rarest on they may tell as much as costs so many
