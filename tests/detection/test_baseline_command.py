@@ -36,6 +36,10 @@ def capture(path: Path, *, write_by_intruder: bool) -> Path:
     return path
 
 
+RULES = ("--rules", "rules/baseline", "--rules", "rules/anomaly")
+"""Rules over what was learned, and those that they count."""
+
+
 def said(*arguments: object, status: int = 0) -> str:
     outcome = CliRunner().invoke(icsight, [str(argument) for argument in arguments])
     assert outcome.exit_code == status, outcome.output
@@ -67,8 +71,8 @@ def test_what_is_learned_is_a_proposal_until_a_person_approves_it(learned: Path)
 
 
 def test_the_same_traffic_is_normal_and_a_strangers_write_is_one_high_alert(quiet: Path, attacked: Path, learned: Path) -> None:
-    assert "nothing found" in said("detect", quiet, "--baseline", learned, "--rules", "rules/baseline")
-    out = said("detect", attacked, "--baseline", learned, "--rules", "rules/baseline", "--output", "json", status=1)
+    assert "nothing found" in said("detect", quiet, "--baseline", learned, *RULES)
+    out = said("detect", attacked, "--baseline", learned, *RULES, "--output", "json", status=1)
     (alert,) = [json.loads(line) for line in out.splitlines()]
     assert (alert["rule"], alert["severity"], alert["client.ip"]) == ("new_writer", "high", INTRUDER.ip)
     assert HMI.ip in alert["expected"]
@@ -79,7 +83,7 @@ def test_what_a_person_approved_ranks_higher_than_what_nobody_looked_at(attacked
     for approved in (False, True):
         if approved:
             said("baseline", "approve", learned, "--by", "Li Na")
-        out = said("detect", attacked, "--baseline", learned, "--rules", "rules/baseline", "--output", "json", status=1)
+        out = said("detect", attacked, "--baseline", learned, *RULES, "--output", "json", status=1)
         ranks.append(json.loads(out.splitlines()[0])["rank"])
     assert ranks[1] > ranks[0]
 
