@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -424,7 +424,14 @@ def test_an_alert_was_first_and_last_seen_when_its_records_were(tmp_path: Path) 
 def test_runs_with_other_clocks_do_not_disturb_one_another(mixed: Pipeline) -> None:
     today = cuts(busy_day(1), [50, 100])
     earlier = [{**record, "ts": record["ts"] - 86_400 * 10**9 * 400} for record in busy_day(2)]
-    before = [cut(earlier[at : at + 50], at // 50, earlier[at]["ts"], epoch="f" * 32) for at in (0, 50, 100)]
+    # Of another sensor: of the runs of one sensor, the one that comes later ends the one before it.
+    before = [
+        [
+            replace(batch, header=replace(batch.header, sensor="another"))
+            for batch in cut(earlier[at : at + 50], at // 50, earlier[at]["ts"])
+        ]
+        for at in (0, 50, 100)
+    ]
     apart = {**detect(mixed, today), **detect(mixed, before)}
     mingled = detect(mixed, [batches for pair in zip(today, before, strict=True) for batches in pair])
     assert as_text(mingled) == as_text(apart)
