@@ -148,7 +148,7 @@ class _Held:
         self._alerts = alerts
         self._put: dict[Run, dict[str, OpenAlert]] = {}
         self._run_of = {name: run for run, state in alerts.items() for name in state.open}
-        newest = {sensor: run for run in alerts for sensor in run[:1]}
+        newest = {run[0]: run for run in alerts}
         self._ended = {run for run in alerts if newest[run[0]] != run}
         self._since = {run: max(state.since, alerts[newest[run[0]]].since) for run, state in alerts.items()}
 

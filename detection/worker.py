@@ -15,29 +15,29 @@ from __future__ import annotations
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.records import Undecodable, decode
-from collector.store import RecordBatch
 from collector.stream import DamagedBatch, Position
 from detection.alerts import encode_alerts
 from detection.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from detection.clock import gone_back
+from detection.cuts import Cut, Pending, side_by_side, together
 from detection.in_force import InForce
 from detection.merging import Merge
 from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sensor
-from detection.pipeline import STEP_ROWS, RunState, State
+from detection.pipeline import RunState, State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
-from detection.sitewide import Turn
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from collector.store import RecordBatch
     from collector.stream import BatchHeader, Consumer, Run, Stream
     from detection.alerts import Alert
     from detection.baseline.decisions import Decision
@@ -106,64 +106,6 @@ class Counters:
     """Files among the decisions that wait which are none, and were set aside."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Batches of a cut that is not complete."""
-
-    cut: int
-    sequence: int
-    """Sequence of its first batch."""
-    first: tuple[str, int]
-    """Place of its first batch in the stream."""
-    last: tuple[str, int] = ("", 0)
-    """Place of its last batch so far."""
-    batches: list[RecordBatch] = field(default_factory=list[RecordBatch])
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Whole cuts of a run that wait for the detectors, and the detectors with what holds at their place."""
-
-    run: Run
-    sequence: int
-    """Sequence of the first batch."""
-    first: tuple[str, int]
-    """Place of the first batch in the stream."""
-    batches: list[RecordBatch]
-    pipeline: Pipeline
-    decisions: Sequence[Decision] | None
-    turns: Sequence[Turn] = ()
-    """Where each of them stands among those that are looked at together."""
-
-    @property
-    def site(self) -> str:
-        """The site of its sensor."""
-        return self.batches[-1].header.site
-
-    @property
-    def known_until(self) -> int:
-        """Event time at which its last cut ends."""
-        return self.batches[-1].header.cut_end
-
-    @property
-    def rows(self) -> int:
-        """Its records."""
-        return sum(batch.rows.height for batch in self.batches)
-
-    def follows(self, other: _Cut) -> bool:
-        """Whether it can be worked on together with that before it of the same run."""
-        alike = self.pipeline is other.pipeline and self.decisions == other.decisions
-        return alike and self.rows + other.rows <= STEP_ROWS
-
-    def placed(self, place: int) -> _Cut:
-        """The same as the one at this place."""
-        return replace(self, turns=(Turn(place, self.known_until, self.batches[-1].header.sequence),))
-
-    def step(self, before: RunState) -> tuple[RunState, Looked]:
-        """What comes of it."""
-        return self.pipeline.step_run(before, self.batches, self.turns, self.decisions)
-
-
 class Worker:
     """Runs detection over a stream of records and publishes alerts.
 
@@ -195,14 +137,14 @@ class Worker:
         self._allowance_ns = round((settings or DetectionSettings()).lateness_seconds * 1_000_000_000)
         before = self._restore()
         self._position, self._state, self._epoch = before.position, before.state, before.epoch
-        self._merge = Merge[_Cut].from_json(self._allowance_ns, before.order)
+        self._merge = Merge[Cut].from_json(self._allowance_ns, before.order)
         self.counters.limited = self._state.limited
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
         self._told: dict[str, int] = dict(before.order["told"])
         self._through_at: dict[str, int] = dict(before.order["through_at"])
         """How far each partition was taken when what waited was let through, until that is worked off or comes again."""
         self._heard = time.monotonic()
-        self._cuts: dict[Run, _Pending] = {}
+        self._cuts: dict[Run, Pending] = {}
         self._saved = 0.0
         self._save_seconds = 0.0
         self._dirty = False
@@ -214,7 +156,7 @@ class Worker:
         self._repeated = end.offsets
         self._in_force = InForce(pipeline, (self._position, end), control, rules, site_file)
         self._reached = dict(self._position.offsets)
-        self._done: list[_Cut] = []
+        self._done: list[Cut] = []
         self._looked = time.monotonic()
         if rules is not None:
             self._publish(rules.told)
@@ -355,7 +297,7 @@ class Worker:
             self._finish(header.run)
             pending = None
         if pending is None:
-            pending = self._cuts[header.run] = _Pending(header.cut, header.sequence, offset)
+            pending = self._cuts[header.run] = Pending(header.cut, header.sequence, offset)
         pending.last = offset
         if batch is not None:
             pending.batches.append(batch)
@@ -365,11 +307,11 @@ class Worker:
     def _finish(self, run: Run) -> None:
         pending = self._cuts.pop(run)
         if pending.batches:
-            cut = _Cut(run, pending.sequence, pending.first, pending.batches, *self._in_force.at(*pending.last))
+            cut = Cut(run, pending.sequence, pending.first, pending.batches, *self._in_force.at(*pending.last))
             self._done += self._merge.take(cut)
             self._look_at_times(cut)
 
-    def _look_at_times(self, cut: _Cut) -> None:
+    def _look_at_times(self, cut: Cut) -> None:
         """Count and tell what is out of time: once an hour for each run."""
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
         records, back_ns = gone_back(cut.batches, self._allowance_ns)
@@ -411,25 +353,25 @@ class Worker:
             alike = list(group)
             while alike:
                 count = self._state.together([cut.batches[-1].header for cut in alike])
-                self._tell(_together([cut.placed(place) for place, cut in enumerate(alike[:count])]))
+                self._tell(together([cut.placed(place) for place, cut in enumerate(alike[:count])]))
                 alike = alike[count:]
         self.counters.seconds += time.perf_counter() - start
         self.counters.findings += max(0, self._state.findings - before)
         self.counters.limited = self._state.limited
 
-    def _tell(self, waiting: Sequence[_Cut]) -> None:
+    def _tell(self, waiting: Sequence[Cut]) -> None:
         """Work cuts off that have the same rules and facts and are told together, and publish what is to be told of them."""
         pipeline = waiting[0].pipeline
         looked: list[Looked] = []
         while waiting:
-            wave = _wave(waiting)
+            wave = side_by_side(waiting)
             waiting = waiting[len(wave) :]
             held = [self._state.runs.get(cut.run) or RunState() for cut in wave]
             outcomes: Iterable[tuple[RunState, Looked]]
             if self._threads is None or len(wave) == 1:
-                outcomes = map(_Cut.step, wave, held)
+                outcomes = map(Cut.step, wave, held)
             else:
-                outcomes = self._threads.map(_Cut.step, wave, held)
+                outcomes = self._threads.map(Cut.step, wave, held)
             for cut, (after, found) in zip(wave, outcomes, strict=True):
                 self._state = self._state.with_run(cut.run, after)
                 self.counters.batches += len(cut.batches)
@@ -451,7 +393,7 @@ class Worker:
         try:
             return read_checkpoint(self._checkpoint)
         except FileNotFoundError:
-            order: dict[str, Any] = {**Merge[_Cut](self._allowance_ns).to_json(), "told": {}, "through_at": {}}
+            order: dict[str, Any] = {**Merge[Cut](self._allowance_ns).to_json(), "told": {}, "through_at": {}}
             return Checkpoint(Position(), State(), secrets.token_hex(16), order, ended=False)
 
     def _save(self, *, ended: bool = False) -> None:
@@ -463,28 +405,3 @@ class Worker:
         self._saved = time.monotonic()
         self._save_seconds = self._saved - start
         self._dirty = False
-
-
-def _wave(waiting: Sequence[_Cut]) -> list[_Cut]:
-    """The first cuts of which none needs what comes of another: of different runs."""
-    runs: set[Run] = set()
-    for cut in waiting:
-        if cut.run in runs:
-            break
-        runs.add(cut.run)
-    return list(waiting[: len(runs)])
-
-
-def _together(waiting: Sequence[_Cut]) -> list[_Cut]:
-    """Cuts that wait, those of a run that may be worked on at once as one, each in the place of its first."""
-    steps: list[_Cut] = []
-    latest: dict[Run, int] = {}
-    for cut in waiting:
-        place = latest.get(cut.run)
-        if place is not None and cut.follows(steps[place]):
-            before = steps[place]
-            steps[place] = replace(before, batches=[*before.batches, *cut.batches], turns=(*before.turns, *cut.turns))
-        else:
-            latest[cut.run] = len(steps)
-            steps.append(cut)
-    return steps
