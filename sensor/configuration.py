@@ -1,0 +1,129 @@
+"""One file of settings for every process, `icsight.toml`, and the environment over it.
+
+Each part of the system has a table in the file and reads nothing else of it. A setting is, in order: what the program was
+called with, the environment (`ICSIGHT_KAFKA_BOOTSTRAP`), the file, its default. The file is that named by `ICSIGHT_CONFIG`, else
+`icsight.toml` in the working folder, else `/etc/icsight/icsight.toml`; without one, defaults and environment hold.
+
+A secret is given by the environment or by the name of a file that holds nothing else (`password_file`); it is never shown.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr, ValidationError
+    from pydantic.fields import FieldInfo
+
+VARIABLE: Final = "ICSIGHT_CONFIG"
+"""Environment variable that names the file."""
+
+PLACES: Final = (Path("icsight.toml"), Path("/etc/icsight/icsight.toml"))
+"""Where the file is looked for when no one names it."""
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used. The text is one line that says what is wrong where, without any secret."""
+
+
+def configuration_file() -> Path | None:
+    """The file of settings in use; None where there is none. Raises ConfigurationError where one is named that is not there."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigurationError(f"{path}: there is no such file; {VARIABLE} or --config names it")
+        return path
+    return next((path for path in PLACES if path.is_file()), None)
+
+
+def tables() -> Mapping[str, Any]:
+    """The content of the file of settings by table; empty where there is none. Raises ConfigurationError."""
+    path = configuration_file()
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+class _File(PydanticBaseSettingsSource):
+    """The values of one table of the file."""
+
+    def __init__(self, settings_cls: type[Section]) -> None:
+        super().__init__(settings_cls)
+        table = tables().get(settings_cls.table, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{configuration_file()}: {settings_cls.table} is no table: write [{settings_cls.table}]")
+        self._values = cast("dict[str, Any]", table)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._values
+
+
+class Section(BaseSettings):
+    """One table of the configuration. A subclass names its table and declares its settings, each with a docstring."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    table: ClassVar[str]
+    """Name of the table in the file; in the environment its settings are `ICSIGHT_<TABLE>_<NAME>`."""
+
+    def __init_subclass__(cls, *, table: str, **options: Any) -> None:
+        cls.table = table
+        cls.model_config["env_prefix"] = f"ICSIGHT_{table.upper()}_"
+        super().__init_subclass__(**options)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        """What was given, the environment, the file: the first that has a setting counts."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _File(cast("type[Section]", settings_cls))
+
+
+def secret(value: SecretStr | None, path: Path | None, name: str) -> str | None:
+    """A secret that is given itself or as a file that holds it; None where it is not given.
+
+    Args:
+        value: the secret.
+        path: the file; one line break at its end is not part of the secret.
+        name: what the setting is called, for the error.
+
+    Raises:
+        ConfigurationError: both are given, or the file cannot be read or holds nothing.
+    """
+    if path is None:
+        return None if value is None else value.get_secret_value()
+    if value is not None:
+        raise ConfigurationError(f"{name} and {name}_file are both given: give one")
+    try:
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{name}_file {path}: cannot be read ({error})") from error
+    if not text:
+        raise ConfigurationError(f"{name}_file {path}: holds nothing")
+    return text
+
+
+def explain(section: str, error: ValidationError) -> str:
+    """What is wrong with the settings of a table, in one line, without their values."""
+    told = [f"{section}.{'.'.join(map(str, item['loc'])) or '*'}: {item['msg']}" for item in error.errors(include_input=False)]
+    return "; ".join(told)
