@@ -1,0 +1,280 @@
+"""How clients of Kafka are made, and what is wrong when they cannot: one clear line instead of silent retries."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import struct
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kafka import errors
+from kafka.admin import KafkaAdminClient
+
+from sensor.configuration import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sensor.kafka_settings import KafkaSettings
+
+MECHANISM: Final = "SCRAM-SHA-512"
+"""How a password is shown to brokers: they never get to see it."""
+
+_PROTOCOL: Final = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_tls": "SASL_SSL"}
+
+_API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""ApiVersions request, version 0 (Kafka protocol guide): the first that any broker answers, before it asks for a password."""
+
+_LIBRARY: Final = logging.getLogger("kafka")
+
+_error_of: Final = cast("Callable[[int], type[BaseException]]", errors.for_code)  # pyright: ignore[reportUnknownMemberType]  it has no types
+
+
+class KafkaUnusable(Exception):  # noqa: N818 - named for what it reports
+    """Kafka cannot be used as the settings say. The text is one line: what is wrong, with what, and what to do.
+
+    Attributes:
+        is_lasting: whether it stays so until a person changes something; a broker that is away comes back by itself.
+    """
+
+    def __init__(self, text: str, *, is_lasting: bool = True) -> None:
+        super().__init__(text)
+        self.is_lasting = is_lasting
+
+
+def brokers(settings: KafkaSettings) -> list[tuple[str, int]]:
+    """Host and port of each broker to begin with. Raises KafkaUnusable."""
+    found: list[tuple[str, int]] = []
+    for part in filter(None, (part.strip() for part in settings.bootstrap.split(","))):
+        host, _, port = part.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise KafkaUnusable(f"kafka.bootstrap: {part!r} is no host:port")
+        found.append((host.strip("[]"), int(port)))
+    if not found:
+        raise KafkaUnusable("kafka.bootstrap: no broker is named: give host:port in the settings or ICSIGHT_KAFKA_BOOTSTRAP")
+    return found
+
+
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """What is checked of brokers and shown to them; None for plain text. Raises KafkaUnusable where a file cannot be used."""
+    if settings.security == "plaintext":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise KafkaUnusable(f"kafka.ca_file {settings.ca_file}: {_why(error)}: give a PEM file of certificates") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.certificate_file is not None:
+        for name, path in (("certificate_file", settings.certificate_file), ("key_file", settings.key_file)):
+            try:
+                if path is not None:
+                    path.read_bytes()
+            except OSError as error:
+                raise KafkaUnusable(f"kafka.{name} {path}: {_why(error)}: `icsight sensor enrol` makes it") from error
+        try:
+            context.load_cert_chain(settings.certificate_file, settings.key_file)
+        except (OSError, ssl.SSLError) as error:
+            raise KafkaUnusable(
+                f"kafka.certificate_file {settings.certificate_file}, kafka.key_file {settings.key_file}: "
+                f"not a certificate and its key ({_why(error)})"
+            ) from error
+    return context
+
+
+def arguments(settings: KafkaSettings) -> dict[str, Any]:
+    """The arguments that every client of kafka-python takes. Raises KafkaUnusable, ConfigurationError."""
+    found: dict[str, Any] = {
+        "bootstrap_servers": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in brokers(settings)],
+        "security_protocol": _PROTOCOL[settings.security],
+        "bootstrap_timeout_ms": settings.connect_seconds * 1000,
+        "reconnect_backoff_ms": 100,
+        "reconnect_backoff_max_ms": 5_000,
+    }
+    context = tls_context(settings)
+    if context is not None:
+        found["ssl_context"] = context
+    if settings.security == "sasl_tls":
+        found |= {
+            "sasl_mechanism": MECHANISM,
+            "sasl_plain_username": settings.username,
+            "sasl_plain_password": settings.secret(),
+        }
+    return found
+
+
+def librdkafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
+    """The same for clients that rest on librdkafka. Raises KafkaUnusable, ConfigurationError."""
+    tls_context(settings)
+    found: dict[str, Any] = {
+        "bootstrap.servers": ",".join(cast("list[str]", arguments(settings)["bootstrap_servers"])),
+        "security.protocol": _PROTOCOL[settings.security],
+    }
+    files = {
+        "ssl.ca.location": settings.ca_file,
+        "ssl.certificate.location": settings.certificate_file,
+        "ssl.key.location": settings.key_file,
+    }
+    if settings.security != "plaintext":
+        found |= {name: str(path) for name, path in files.items() if path is not None}
+    if settings.security == "sasl_tls":
+        found |= {"sasl.mechanism": MECHANISM, "sasl.username": settings.username, "sasl.password": settings.secret()}
+    return found
+
+
+def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]:
+    """Look whether Kafka can be used: connect, show who we are, ask for topics. Done or failed within `connect_seconds`.
+
+    Args:
+        settings: how it is reached.
+        topics: names of topics that must be there, and must be ours to see.
+
+    Returns:
+        Number of partitions of each of the topics.
+
+    Raises:
+        KafkaUnusable: it cannot be used, and why.
+        ConfigurationError: a file of a secret cannot be read.
+    """
+    until = time.monotonic() + settings.connect_seconds
+    named = brokers(settings)
+    context = tls_context(settings)
+    failures: list[KafkaUnusable] = []
+    for at, (host, port) in enumerate(named):
+        # A broker that is silent must leave time for the others, and for the questions after this.
+        patience = max(0.2, (until - time.monotonic()) / (len(named) - at + 1))
+        try:
+            _knock(host, port, context, patience)
+        except KafkaUnusable as error:
+            failures.append(error)
+        else:
+            break
+    else:
+        raise next((failure for failure in failures if failure.is_lasting), failures[0])
+    return _ask(settings, list(topics), until)
+
+
+def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float) -> None:
+    """Speak the first words with one broker, which the library would try again and again without a word. Raises KafkaUnusable."""
+    where = f"{host}:{port}"
+    until = time.monotonic() + patience
+    try:
+        plain = socket.create_connection((host, port), timeout=patience)
+    except socket.gaierror as error:
+        raise KafkaUnusable(f"{where}: no such host ({error.strerror}): check kafka.bootstrap", is_lasting=False) from error
+    except OSError as error:
+        raise KafkaUnusable(
+            f"{where}: no broker answers ({_why(error)}): check kafka.bootstrap and the broker", is_lasting=False
+        ) from error
+    try:
+        with contextlib.closing(context.wrap_socket(plain, server_hostname=host) if context else plain) as connection:
+            connection.settimeout(max(0.2, until - time.monotonic()))
+            connection.sendall(_API_VERSIONS)
+            answer = connection.recv(4)
+    except ssl.SSLCertVerificationError as error:
+        raise KafkaUnusable(
+            f"{where}: the broker's certificate is refused ({error.verify_message}): check kafka.ca_file"
+        ) from error
+    except ssl.SSLError as error:
+        raise KafkaUnusable(f"{where}: {_tls_reason(error)}") from error
+    except TimeoutError as error:
+        asked = "" if context else ", or it asks for TLS: check kafka.security"
+        raise KafkaUnusable(f"{where}: takes connections but does not answer{asked}", is_lasting=False) from error
+    except OSError as error:
+        # A broker that refuses a certificate may close before its reason has been read.
+        raise KafkaUnusable(f"{where}: closed the connection ({_why(error)})", is_lasting=False) from error
+    finally:
+        plain.close()
+    if len(answer) < 4 or answer[0]:
+        raise KafkaUnusable(f"{where}: does not speak as a Kafka broker does: check kafka.bootstrap and kafka.security")
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    reason = (error.reason or str(error)).upper()
+    if "CERTIFICATE_REQUIRED" in reason:
+        return "the broker asks for a certificate: give kafka.certificate_file and kafka.key_file, or sasl_tls with a password"
+    if "REVOKED" in reason:
+        return "the broker refuses our certificate: it has been revoked; enrol again"
+    if "EXPIRED" in reason:
+        return "the broker refuses our certificate: it has expired; enrol again, or check the clock"
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+        return f"the broker refuses our certificate ({reason.lower().replace('_', ' ')}): it trusts another authority"
+    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
+        return "does not speak TLS: check kafka.security and the port"
+    return f"TLS failed ({reason.lower().replace('_', ' ')})"
+
+
+class _Overhear(logging.Handler):
+    """Keeps the exceptions that the library only logs while it tries again: they say why."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.heard: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        self.heard += [argument for argument in arguments if isinstance(argument, BaseException)]
+
+
+def _ask(settings: KafkaSettings, topics: list[str], until: float) -> dict[str, int]:
+    """Show who we are and ask for topics. Raises KafkaUnusable."""
+    left = max(1.0, until - time.monotonic() - 0.5)
+    overhear = _Overhear()
+    _LIBRARY.addHandler(overhear)
+    options: dict[str, Any] = {**arguments(settings), "bootstrap_timeout_ms": left * 1000, "request_timeout_ms": left * 1000}
+    described: list[dict[str, Any]] = []
+    try:
+        admin: Any = KafkaAdminClient(**options)
+        with admin:
+            described = admin.describe_topics(topics) if topics else []
+    except errors.KafkaError as error:
+        raise _meaning(settings, [*overhear.heard, error]) from error
+    finally:
+        _LIBRARY.removeHandler(overhear)
+    found: dict[str, int] = {}
+    for topic in described:
+        name = str(topic["name"])
+        kind = _error_of(topic["error_code"])
+        if kind is errors.NoError:
+            found[name] = len(topic["partitions"])
+        elif issubclass(kind, errors.AuthorizationError):
+            raise KafkaUnusable(f"topic {name}: {_who(settings)} has no right to it: `icsight kafka apply` gives it")
+        elif kind is errors.UnknownTopicOrPartitionError:
+            raise KafkaUnusable(f"topic {name}: there is none on {settings.bootstrap}: `icsight kafka apply` makes it")
+        else:
+            raise KafkaUnusable(f"topic {name}: {kind.__name__}", is_lasting=False)
+    return found
+
+
+def _meaning(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
+    """What a failure means, by what was heard on the way to it."""
+    for error in heard:
+        if isinstance(error, errors.SaslAuthenticationFailedError):
+            return KafkaUnusable(f"{settings.bootstrap}: refuses {_who(settings)}: the name or the password is wrong")
+        if isinstance(error, errors.UnsupportedSaslMechanismError | errors.IllegalSaslStateError):
+            return KafkaUnusable(f"{settings.bootstrap}: takes no passwords by {MECHANISM}: check kafka.security and the port")
+        if isinstance(error, errors.AuthorizationError):
+            return KafkaUnusable(f"{settings.bootstrap}: {_who(settings)} may not do this ({type(error).__name__})")
+    last = next((error for error in heard if not isinstance(error, errors.KafkaTimeoutError)), heard[-1])
+    return KafkaUnusable(f"{settings.bootstrap}: cannot be used ({_why(last)})", is_lasting=False)
+
+
+def _who(settings: KafkaSettings) -> str:
+    return {
+        "plaintext": "this process",
+        "tls": f"the certificate in {settings.certificate_file}",
+        "sasl_tls": f"user {settings.username!r}",
+    }[settings.security]
+
+
+def _why(error: BaseException) -> str:
+    """An error's own words in one line."""
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(told.split()) or type(error).__name__
+
+
+__all__ = [
+    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "librdkafka_arguments", "probe", "tls_context",
+]  # fmt: skip

@@ -1,0 +1,109 @@
+"""A record batch as a message on Kafka, and back.
+
+key        name of the site, of the sensor where the site has none: a site lies in one partition, a sensor's batches keep order
+value      the batch's bytes (one Arrow IPC stream), unchanged
+headers    `icsight`: the batch's header as JSON, so that nobody has to read the value to know what it is
+timestamp  when it was published, never when something happened: retention goes by it
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Final, cast
+
+from sensor.spool_format import BatchHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VERSION: Final = 1
+"""Version of the message: a reader refuses a newer one."""
+
+HEADER: Final = "icsight"
+"""Name of the header that carries what is known of the batch."""
+
+HEADER_BYTES: Final = 16 * 1024
+"""Most bytes of that header; a longer one is not read."""
+
+COUNT_LIMIT: Final = 2**63
+"""Numbers in the header are not negative and below this."""
+
+_TEXTS: Final = frozenset({"sensor", "epoch", "table", "site"})
+_NAMES: Final = frozenset(field.name for field in fields(BatchHeader))
+
+
+class MessageError(ValueError):
+    """A message is no record batch. The text says in one line what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent for a batch: arguments of a producer's `send`."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its parts."""
+        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
+
+
+def key_of(header: BatchHeader) -> bytes:
+    """What a batch is partitioned by."""
+    return (header.site or header.sensor).encode()
+
+
+def encode(header: BatchHeader, data: bytes | memoryview) -> Message:
+    """The message of a batch. Raises MessageError where its names take too much room."""
+    told = json.dumps({"version": VERSION, **asdict(header)}, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(told) > HEADER_BYTES:
+        raise MessageError(f"the header of a batch of {header.sensor[:40]!r} has {len(told)} bytes, more than {HEADER_BYTES}")
+    return Message(key_of(header), bytes(data), [(HEADER, told)])
+
+
+def decode(headers: Iterable[tuple[str, bytes | None]]) -> BatchHeader:
+    """What the headers of a message say of the batch in its value. Raises MessageError where they are not `encode`'s."""
+    told = next((value for name, value in headers if name == HEADER), None)
+    if told is None:
+        raise MessageError(f"the message has no header {HEADER!r}: something else writes to this topic")
+    if len(told) > HEADER_BYTES:
+        raise MessageError(f"header {HEADER!r} has {len(told)} bytes, more than {HEADER_BYTES}")
+    try:
+        content: object = json.loads(told)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"header {HEADER!r} is no JSON") from error
+    if not isinstance(content, dict):
+        raise MessageError(f"header {HEADER!r} is no object")
+    return _header(cast("dict[str, object]", content))
+
+
+def _header(content: dict[str, object]) -> BatchHeader:
+    version = content.pop("version", None)
+    if type(version) is not int or version < 1:
+        raise MessageError(f"header {HEADER!r} tells no version")
+    if version > VERSION:
+        raise MessageError(f"the message is of version {version}, this program reads up to {VERSION}: update it")
+    if content.keys() != _NAMES:
+        raise MessageError(f"header {HEADER!r} has not the fields of a batch: {', '.join(sorted(content.keys() ^ _NAMES))[:200]}")
+    for name, value in content.items():
+        if name in _TEXTS:
+            if not isinstance(value, str) or (not value and name != "site") or not _is_utf8(value):
+                raise MessageError(f"{name} in header {HEADER!r} is no text")
+        elif name == "cut_last":
+            if not isinstance(value, bool):
+                raise MessageError(f"{name} in header {HEADER!r} is neither true nor false")
+        elif type(value) is not int or not -COUNT_LIMIT <= value < COUNT_LIMIT or (value < 0 and not name.startswith("cut")):
+            raise MessageError(f"{name} in header {HEADER!r} is no number that can be")
+    return BatchHeader(**content)  # pyright: ignore[reportArgumentType]  each has just been looked at
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether text can be written at all: JSON can name half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
