@@ -14,7 +14,7 @@ CARGO := cargo
 FUZZ_SECONDS ?= 60
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test test-full test-aarch64 fuzz lint bench wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo test test-full test-aarch64 fuzz lint bench services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +38,9 @@ core: $(VENV)/.core ## the Rust packet core, built in place
 
 peers: ## tshark, p0f and Chromium, which tests compare with
 	@deploy/peers.sh
+
+services: $(VENV)/.locked peers ## Kafka, Elasticsearch and PostgreSQL on this machine, until Ctrl-C
+	@$(BIN)/python -m tests.services
 
 demo: core ## a plant under attack, live, in the browser
 	@$(BIN)/python deploy/demo/run.py

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.services.plugin"]
+
 
 @pytest.fixture(scope="session")
 def captures() -> Path:

