@@ -1,4 +1,4 @@
-"""Fixtures of the services. Each is started once for a run of the tests, by the process that asks for it first, and shared by all.
+"""Fixtures of the services. Each is started once for a run of the tests, by the process that first asks for it, and shared.
 
 Tests keep apart by names: a prefix of topics, a prefix of indices, a database of their own. Where a service cannot be started,
 the tests that need it fail under CI=true and are passed over elsewhere, with the reason.

@@ -38,7 +38,10 @@ def end(*_):
     os.killpg(child, signal.SIGKILL)
 def watch():
     import select
-    select.select([os.pidfd_open(owner)], [], [])
+    try:
+        select.select([os.pidfd_open(owner)], [], [])
+    except ProcessLookupError:
+        pass
     end()
 signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
 print(child, flush=True)
