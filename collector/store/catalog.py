@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collector.store import Stored, StoreError
+from collector.store.intervals import intervals
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -138,7 +139,7 @@ class Catalog:
     def hold(self, run: Run, sequences: Iterable[int]) -> None:
         """Remember batches as stored. Within a transaction."""
         number = self._run(run)
-        for first, last in _intervals(sequences):
+        for first, last in intervals(sequences):
             reach = self._rows(
                 "SELECT min(first), max(last) FROM held WHERE run = ? AND first <= ? AND last >= ?", (number, last + 1, first - 1)
             )[0]
@@ -255,14 +256,3 @@ def _file(row: tuple[object, ...]) -> StoredFile:
     name, table, day, columns = map(str, row[:4])
     rows, size, first, last = (int(str(value)) for value in row[4:])
     return StoredFile(name, table, day, columns, rows, size, first, last, {})
-
-
-def _intervals(sequences: Iterable[int]) -> list[tuple[int, int]]:
-    """The numbers as closed intervals."""
-    intervals: list[tuple[int, int]] = []
-    for sequence in sorted(set(sequences)):
-        if intervals and intervals[-1][1] == sequence - 1:
-            intervals[-1] = (intervals[-1][0], sequence)
-        else:
-            intervals.append((sequence, sequence))
-    return intervals

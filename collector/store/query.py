@@ -41,18 +41,24 @@ def nanoseconds(moment: datetime) -> int:
     return (whole * 1_000_000 + moment.microsecond) * 1000
 
 
+def asked(query: Query) -> Mapping[str, Kind]:
+    """The columns of the table that a question is put to. Raises QueryError where table, limit or order are none."""
+    known = kinds(query.table)
+    if not 1 <= query.limit <= PAGE_ROWS:
+        raise QueryError(f"limit is {query.limit}: ask for 1 to {PAGE_ROWS} rows")
+    if known.get(query.order.column, "binary").startswith(("list", "binary")):
+        raise QueryError(f"{query.table} cannot be sorted by {query.order.column!r}")
+    return known
+
+
 def compile_query(query: Query, source: str) -> tuple[str, list[object]]:
     """The SQL that answers `query` from `source` (a relation) with one row more than asked for, and its values.
 
     Raises:
         QueryError: an unknown table, column or operator, a value that does not fit, or a bad cursor.
     """
-    known = kinds(query.table)
-    if not 1 <= query.limit <= PAGE_ROWS:
-        raise QueryError(f"limit is {query.limit}: ask for 1 to {PAGE_ROWS} rows")
+    known = asked(query)
     order = query.order
-    if known.get(order.column, "binary").startswith(("list", "binary")):
-        raise QueryError(f"{query.table} cannot be sorted by {order.column!r}")
     conditions: list[str] = []
     values: list[object] = []
     for condition, given in (_filter(known, item, query.table) for item in query.filters):
@@ -80,8 +86,8 @@ def selected(query: Query) -> list[str]:
     for column in query.columns:
         if column not in known:
             raise QueryError(f"{query.table} has no column {column!r}: `icsight fields {query.table}` lists them")
-    asked = list(query.columns) or list(known)
-    return list(dict.fromkeys([*asked, *IDENTITY_TYPES, query.order.column]))
+    wanted = list(query.columns) or list(known)
+    return list(dict.fromkeys([*wanted, *IDENTITY_TYPES, query.order.column]))
 
 
 def cursor_behind(query: Query, row: Mapping[str, object]) -> str:
@@ -91,8 +97,8 @@ def cursor_behind(query: Query, row: Mapping[str, object]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _after(query: Query, kind: Kind) -> tuple[str, list[object]]:
-    """The condition that holds for the rows behind the cursor."""
+def place(query: Query) -> tuple[object, list[object]]:
+    """Where the cursor stands: the value that sorts, and the identity. Raises QueryError where it is none of this question."""
     text = query.cursor or ""
     try:
         content = cast("list[object]", json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
@@ -101,8 +107,13 @@ def _after(query: Query, kind: Kind) -> tuple[str, list[object]]:
         raise QueryError("the cursor is not one of this store: start from the first page") from error
     if signature != _signature(query):
         raise QueryError("the cursor belongs to another question: keep table, filters, times and order as they were")
+    return value, [sensor, epoch, sequence, row]
+
+
+def _after(query: Query, kind: Kind) -> tuple[str, list[object]]:
+    """The condition that holds for the rows behind the cursor."""
+    value, identity = place(query)
     sign = "<" if query.order.descending else ">"
-    identity: list[object] = [sensor, epoch, sequence, row]
     behind = f"(sensor, epoch, sequence, row) {sign} (?, ?, ?, ?)"
     column = _name(query.order.column)
     if value is None:
@@ -123,14 +134,13 @@ def _signature(query: Query) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _filter(known: Mapping[str, Kind], item: Filter, table: str) -> tuple[str, list[object]]:
-    """A filter as a condition with its values. Raises QueryError."""
+def checked(known: Mapping[str, Kind], item: Filter, table: str) -> tuple[Kind, list[object]]:
+    """What the column of a filter holds, and the values that it is compared with. Raises QueryError where they do not fit."""
     kind = known.get(item.column)
     if kind is None:
         raise QueryError(f"{table} has no column {item.column!r}: `icsight fields {table}` lists them")
-    column = _name(item.column)
     if item.operator in {"is_null", "is_not_null"}:
-        return f"{column} {'IS NULL' if item.operator == 'is_null' else 'IS NOT NULL'}", []
+        return kind, []
     if kind.startswith(("list", "binary")):
         raise QueryError(f"{item.column} holds {kind}, which can only be asked whether it is null")
     value = item.value
@@ -140,16 +150,27 @@ def _filter(known: Mapping[str, Kind], item: Filter, table: str) -> tuple[str, l
         several = list(cast("Sequence[object]", value))
         if not 1 <= len(several) <= LIST_VALUES:
             raise QueryError(f"{item.column} in: 1 to {LIST_VALUES} values are wanted")
-        bounds = ", ".join(_bound(kind) for _ in several)
-        return f"{column} IN ({bounds})", [_checked(item, kind, one) for one in several]
-    checked = _checked(item, kind, value)
+        return kind, [_checked(item, kind, one) for one in several]
     if item.operator in {"contains", "starts_with"}:
         if kind not in _TEXT:
             raise QueryError(f"{item.column} holds no text, so that {item.operator} cannot be asked")
-        return f"{item.operator}({column}, ?)", [checked]
-    if item.operator not in _COMPARED:
+    elif item.operator not in _COMPARED:
         raise QueryError(f"{item.operator!r} is no operator")
-    return f"{column} {_COMPARED[item.operator]} {_bound(kind)}", [checked]
+    return kind, [_checked(item, kind, value)]
+
+
+def _filter(known: Mapping[str, Kind], item: Filter, table: str) -> tuple[str, list[object]]:
+    """A filter as a condition with its values. Raises QueryError."""
+    kind, values = checked(known, item, table)
+    column = _name(item.column)
+    if item.operator in {"is_null", "is_not_null"}:
+        return f"{column} {'IS NULL' if item.operator == 'is_null' else 'IS NOT NULL'}", []
+    if item.operator == "in":
+        bounds = ", ".join(_bound(kind) for _ in values)
+        return f"{column} IN ({bounds})", values
+    if item.operator in {"contains", "starts_with"}:
+        return f"{item.operator}({column}, ?)", values
+    return f"{column} {_COMPARED[item.operator]} {_bound(kind)}", values
 
 
 def _checked(item: Filter, kind: Kind, value: object) -> object:
