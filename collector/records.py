@@ -44,7 +44,7 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     if table is None:
         raise Undecodable(f"table {header.table!r} is not known")
     if header.dropped and not header.rows:
-        return RecordBatch(header, pl.DataFrame(schema=table.schema))
+        return RecordBatch(header, pl.DataFrame(schema=table.schema), data=data)
     try:
         _check_metadata(header, data)
         frame = pl.read_ipc_stream(io.BytesIO(data))
@@ -69,7 +69,7 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     extra = [name for name in frame.columns if name not in table.schema and name != ROW]
     if reserved := [name for name in extra if name in IDENTITY_TYPES]:
         raise Undecodable(f"column {reserved[0]} is the store's own")
-    return RecordBatch(header, frame.select(*table.schema, *extra), numbers)
+    return RecordBatch(header, frame.select(*table.schema, *extra), numbers, data)
 
 
 def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:

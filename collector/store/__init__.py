@@ -86,11 +86,13 @@ class RecordBatch:
     """A decoded batch: its header and its rows in the columns of its table (`collector.records.decode`).
 
     Of a batch that has lost rows for want of room (`header.dropped`) `numbers` are the row numbers of those that are left.
+    `data` are the bytes that it was decoded from, for a store that cannot take it.
     """
 
     header: BatchHeader
     rows: pl.DataFrame
     numbers: pl.Series | None = None
+    data: bytes = b""
 
     @property
     def row(self) -> pl.Series:

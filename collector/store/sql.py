@@ -16,21 +16,16 @@ import duckdb
 import polars as pl
 
 from collector.store import QueryError, QueryTimeoutError
-from sensor.tables import TABLES
+from collector.store.statement import checked, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from collector.settings import StoreSettings
 
-TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
-"""Functions that may stand where a table does: those that make rows of nothing but their arguments."""
-
 FETCH_ROWS: Final = 65_536
 """Rows of an answer that are taken over at once."""
-
-_DOTTED: Final = frozenset(column.name for table in TABLES.values() for column in table.columns if "." in column.name)
 
 
 class SqlSession:
@@ -72,7 +67,7 @@ class SqlSession:
 
     def ask(self, select: str, max_rows: int, first: int | None = None) -> pl.DataFrame:
         """The answer to what a person asks, or its first rows. Raises QueryError."""
-        return self.run(self._checked(select), (), max_rows, first=first)
+        return self.run(quoted(select, self.parsed(select)), (), max_rows, first=first)
 
     def run(
         self,
@@ -127,8 +122,8 @@ class SqlSession:
         """Let go of DuckDB."""
         self._connection.close()
 
-    def _checked(self, select: str) -> str:
-        """The SELECT with dotted names quoted. Raises QueryError where it may not run."""
+    def parsed(self, select: str) -> Mapping[str, Any]:
+        """What a person asks as DuckDB's parser understands it. Raises QueryError where it may not run."""
         cursor = self._connection.cursor()
         try:
             row = cursor.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
@@ -136,67 +131,7 @@ class SqlSession:
             raise QueryError(_reason(error)) from error
         finally:
             cursor.close()
-        tree = cast("dict[str, Any]", json.loads(str(row[0] if row else "{}")))
-        if tree.get("error"):
-            message = str(tree.get("error_message"))
-            if tree.get("error_type") == "not implemented":
-                message = "only one SELECT can be asked here"
-            raise QueryError(" ".join(message.split()))
-        if len(tree["statements"]) != 1:
-            raise QueryError("only one SELECT can be asked here")
-        _check_tables(tree)
-        return _quoted(select, tree)
-
-
-def _check_tables(tree: Mapping[str, Any]) -> None:
-    """Refuse tables and table functions that are not the query's own business. Raises QueryError."""
-    known = set(TABLES)
-    for node in _nodes(tree):
-        if "cte_map" in node:
-            known |= {str(entry["key"]).lower() for entry in node["cte_map"]["map"]}
-    for node in _nodes(tree):
-        kind = node.get("type")
-        if kind == "BASE_TABLE":
-            path = [str(part) for part in node["qualified_name"]["path"]]
-            if len(path) != 1 or path[0].lower() not in known:
-                raise QueryError(f"there is no table {'.'.join(path)!r}: the tables are {', '.join(TABLES)}")
-        elif kind == "TABLE_FUNCTION":
-            name = str(node["function"]["function_name"])
-            if name.lower() not in TABLE_FUNCTIONS or len(node["function"]["qualified_name"]["path"]) != 1:
-                raise QueryError(f"{name}() cannot be asked here: the tables are {', '.join(TABLES)}")
-        elif kind == "SHOW_REF" and node.get("query") is None:
-            raise QueryError(f"the tables are {', '.join(TABLES)}: DESCRIBE one of them")
-
-
-def _quoted(select: str, tree: Mapping[str, Any]) -> str:
-    """Put the dotted names of columns in double quotes, at the places where the parser has found them."""
-    text = select.encode()
-    places: dict[int, tuple[int, list[str]]] = {}
-    for node in _nodes(tree):
-        if node.get("class") != "COLUMN_REF":
-            continue
-        names = [str(name) for name in node["column_names"]]
-        if len(names) >= 2 and ".".join(names[-2:]).lower() in _DOTTED:
-            places[int(node["query_location"])] = (int(node["query_location_length"]), names)
-    for start, (length, names) in sorted(places.items(), reverse=True):
-        if text[start : start + length].decode(errors="replace").replace('"', "").lower() != ".".join(names).lower():
-            continue  # comments or blanks stand inside the name: it stays as it was written
-        parts = [*names[:-2], ".".join(names[-2:])]
-        text = text[:start] + ".".join(f'"{part}"' for part in parts).encode() + text[start + length :]
-    return text.decode()
-
-
-def _nodes(tree: object) -> Iterator[dict[str, Any]]:
-    """All objects in a parsed statement."""
-    waiting: list[object] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            mapping = cast("dict[str, Any]", node)
-            yield mapping
-            waiting.extend(mapping.values())
-        elif isinstance(node, list):
-            waiting.extend(cast("list[object]", node))
+        return checked(json.loads(str(row[0] if row else "{}")))
 
 
 def _whole_numbers(frame: pl.DataFrame) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,20 @@ import pytest
 
 from collector.records import decode
 from collector.store import Filter, Identity, Order, Query, QueryError, RecordBatch, RecordStore
+from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.store.local import LocalRecordStore
 from collector.stream import Position
 from sensor.spool_format import BatchHeader
 from sensor.tables import TABLES
 from tests.batches import EPOCH, START, encode, sample
+from tests.collector.cluster import cluster, emptied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from collector.settings import ElasticsearchSettings
+    from tests.services.elasticsearch import Elasticsearch
 
 Open = Callable[[], RecordStore]
 """Opens the same store again, as after a restart."""
@@ -27,20 +33,31 @@ Open = Callable[[], RecordStore]
 DAY = 86_400 * 10**9
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(scope="module")
+def elastic(elasticsearch_server: Elasticsearch) -> Iterator[ElasticsearchSettings]:
+    """A cluster that is set up once: each template is a change of its state, which takes a while."""
+    with cluster(elasticsearch_server.url) as settings:
+        yield settings
+
+
+@pytest.fixture(params=["local", "elasticsearch"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Each implementation by name."""
-    assert request.param == "local"
-    stores: list[LocalRecordStore] = []
+    stores: list[RecordStore] = []
+    with ExitStack() as stack:
+        make: Open = lambda: LocalRecordStore(tmp_path / "records", writer=True)  # noqa: E731
+        if request.param == "elasticsearch":
+            settings = stack.enter_context(emptied(request.getfixturevalue("elastic")))
+            make = lambda: ElasticsearchRecordStore(settings, writer=True)  # noqa: E731
 
-    def open_again() -> RecordStore:
-        for store in stores:
-            store.close()
-        stores.append(LocalRecordStore(tmp_path / "records", writer=True))
-        return stores[-1]
+        def open_again() -> RecordStore:
+            for store in stores:
+                store.close()
+            stores.append(make())
+            return stores[-1]
 
-    yield open_again
-    stores[-1].close()
+        yield open_again
+        stores[-1].close()
 
 
 @pytest.fixture
