@@ -100,8 +100,9 @@ def plan(server: Server) -> list[Change]:
     changes: list[Change] = []
     existing = _existing(server)
     if policy is not None:
-        path = f"/_ilm/policy/{policy}"
-        existing |= {path: told[policy] for told in [server.ask("GET", path, absent=True)] if told}
+        life: Any = server.ask("GET", f"/_ilm/policy/{policy}", absent=True)
+        if life:
+            existing[f"/_ilm/policy/{policy}"] = life[policy]
     for path, body in requests(settings, policy).items():
         found = existing.get(path)
         _refuse_newer(server, [_format(found)])
