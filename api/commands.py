@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 from pydantic import ValidationError
 
-from api.settings import Settings
+from api.settings import DatabaseSettings, Settings
+from sensor.configuration import ConfigurationError, explain
 from sensor.edge import become, listening, live_options, packets_of, user_option
 from sensor.terminal import EXIT_COULD_NOT, CommandError, warn
 
@@ -169,9 +170,15 @@ def _leave(left: list[str], failure: str | None) -> NoReturn:
 
 
 def _settings(data: Path, given: dict[str, Any]) -> Settings:
-    """Settings from the options that were given, the environment for the rest. Raises CommandError."""
+    """Settings from the options that were given, the environment and the file of settings for the rest. Raises CommandError."""
     try:
-        return Settings(data=data, **{name: value for name, value in given.items() if value is not None})
+        database = DatabaseSettings()
+    except ValidationError as error:
+        raise CommandError(explain("database", error)) from error
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
+    try:
+        return Settings(data=data, database=database, **{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

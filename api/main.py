@@ -43,8 +43,11 @@ PAGES = ("/", "/setup", "/sign-in")
 
 
 def create_services(settings: Settings, records: RecordStore, status: Status | None = None) -> Services:
-    """What the routes work with; the database is opened and brought to this version. Raises OSError, SQLAlchemyError."""
-    database = Database(settings.database_path, settings.query_seconds)
+    """What the routes work with; the database is opened and brought to this version.
+
+    Raises OSError, ConfigurationError, UnusableDatabaseError.
+    """
+    database = Database.of(settings)
     database.migrate()
     attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
     return Services(settings, database, records, attempts, status=status or Status())

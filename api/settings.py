@@ -1,4 +1,7 @@
-"""Settings of the API. Each can be given as an environment variable `ICSIGHT_…`, as in `ICSIGHT_PORT=9000`."""
+"""Settings of the API. Each can be given as an environment variable `ICSIGHT_…`, as in `ICSIGHT_PORT=9000`.
+
+The database has a table of its own in `icsight.toml`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,66 @@ import ipaddress
 from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from sensor.configuration import Section, secret
+
+
+class DatabaseSettings(Section, table="database"):
+    """Where alerts, decisions, accounts and the audit trail are kept: table `database` of the configuration."""
+
+    url: str = ""
+    """`postgresql://USER@HOST:PORT/NAME`, with libpq's parameters where they are needed; without it, `icsight.db` in the data
+    folder. The password does not belong into it."""
+
+    password: SecretStr | None = None
+    """Password of the user."""
+
+    password_file: Path | None = None
+    """File that holds the password and nothing else."""
+
+    ca_file: Path | None = None
+    """PEM file of the authorities that the server's certificate is checked against; without it, the system's."""
+
+    connect_seconds: float = Field(default=10.0, ge=2, le=120)
+    """How long a connection may take."""
+
+    connections: int = Field(default=24, ge=1, le=1000)
+    """Most connections that one process has at a time."""
+
+    @model_validator(mode="after")
+    def _names_a_database(self) -> Self:
+        if not self.url:
+            return self
+        try:
+            url = make_url(self.url)
+        except (ArgumentError, ValueError):
+            raise ValueError("url is none: write postgresql://USER@HOST:PORT/NAME") from None
+        if url.drivername not in {"postgresql", "postgresql+psycopg"} or not url.database or not url.host:
+            raise ValueError(
+                "url is written postgresql://USER@HOST:PORT/NAME; without one the database is a file of the data folder"
+            )
+        if url.password is not None or "password" in url.query:
+            raise ValueError("url holds a password, and it is shown: give password_file, or password in the environment")
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both given: give one")
+        return self
+
+    def address(self) -> URL:
+        """The server and its database, without the password. Off this machine the server must show a certificate for its name."""
+        url = make_url(self.url).set(drivername="postgresql+psycopg")
+        if "sslmode" not in url.query and not is_loopback(url.host or ""):
+            url = url.update_query_dict({"sslmode": "verify-full"})
+        if "sslrootcert" not in url.query and str(url.query.get("sslmode", "")).startswith("verify"):
+            url = url.update_query_dict({"sslrootcert": "system" if self.ca_file is None else str(self.ca_file)})
+        return url
+
+    def secret(self) -> str | None:
+        """The password. Raises ConfigurationError where its file cannot be read."""
+        return secret(self.password, self.password_file, "password")
 
 
 class Settings(BaseSettings):
@@ -71,6 +132,9 @@ class Settings(BaseSettings):
 
     live_replay_rows: int = Field(default=500, ge=1, le=10_000)
     """Most alerts that a live stream brings at once after a break; a client that missed more is told to load the list anew."""
+
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    """Where alerts, decisions, accounts and the audit trail are kept."""
 
     @model_validator(mode="after")
     def _encrypted_beyond_this_machine(self) -> Self:

@@ -7,9 +7,8 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from api.alerts.consumer import AlertConsumer
+from api.database import UnusableDatabaseError
 from api.main import create_services
 from api.status import Status
 from api.users import service as users
@@ -19,6 +18,7 @@ from collector.store.local import LocalRecordStore
 from collector.stream import StreamError
 from collector.stream.local import LocalStream
 from collector.writer import Writer
+from sensor.configuration import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -63,10 +63,10 @@ def opened(settings: Settings) -> Generator[Services]:
             raise FolderError(f"{settings.data}: cannot be used ({error.strerror}): give a folder that this user owns") from error
         except StoreError as error:
             raise FolderError(str(error)) from error
-        except SQLAlchemyError as error:
-            raise FolderError(
-                f"{settings.database_path}: cannot be used ({error}): restore it from a copy, or move it away"
-            ) from error
+        except ConfigurationError as error:
+            raise FolderError(str(error)) from error
+        except UnusableDatabaseError as error:
+            raise FolderError(f"the database {error}") from error
         yield services
 
 

@@ -1,39 +1,39 @@
-"""The SQL database: one engine, short transactions, migrations that run at the start.
+"""The SQL database: short transactions, migrations that run at the start; a SQLite file, or PostgreSQL where settings name one.
 
-SQLite in WAL mode here; nothing is used that PostgreSQL could not do. Times are nanoseconds since 1970 (UTC) in 64-bit integers,
-as in the records. All writes go through `write`, which takes the write lock at once, so that a read that turns into a write
-cannot fail.
+Both have the same tables and answer the same. Times are nanoseconds since 1970 (UTC) in 64-bit integers, as in the records. All
+writes go through `write`, which takes the write lock at once, so that a read that turns into a write cannot fail.
 """
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from api.database import migration
+from api.database.migration import UnusableDatabaseError
+from api.database.postgresql import PostgreSQL
+from api.database.sqlite import SQLite
+
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Generator
-    from pathlib import Path
+
+    from api.settings import Settings
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """A 64-bit integer that can number rows by itself (SQLite numbers only columns of type INTEGER)."""
 
-BUSY_SECONDS: Final = 10.0
-"""How long a transaction waits for another process's write."""
-
 QUERY_SECONDS: Final = 10.0
 """How long a session that reads may work where nothing else is set."""
 
-_PROGRESS_STEPS: Final = 20_000
-"""SQLite steps between two looks at the clock of a limited query: well under a millisecond."""
+MIGRATIONS: Final = "migrations"
+"""Name of the lock that is held while the schema is changed."""
+
+WRITES: Final = "writes"
+"""Name of the lock that each transaction takes that writes: one is at work at a time, on both back ends."""
 
 
 class Base(DeclarativeBase):
@@ -67,31 +67,47 @@ def advance(session: Session, name: str, by: int = 1) -> int:
 
 
 class Database:
-    """The database of one system. Raises OSError or SQLAlchemyError where it cannot be opened.
+    """The database of one system.
 
     Args:
-        path: the SQLite file; made where it is missing, readable by its owner only.
-        query_seconds: how long a session that reads may work.
+        back_end: where it is.
+        query_seconds: how long a session that reads may work (SQLite), or each of its queries (PostgreSQL).
     """
 
-    def __init__(self, path: Path, query_seconds: float = QUERY_SECONDS) -> None:
-        self._query_seconds = query_seconds
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-        self.engine: Final = sa.create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS}, pool_size=8, max_overflow=56
-        )
-        event.listen(self.engine, "connect", _configure)
-        event.listen(self.engine, "begin", _begin)
-        self._writer = self.engine.execution_options(icsight_write=True)
+    def __init__(self, back_end: SQLite | PostgreSQL, query_seconds: float = QUERY_SECONDS) -> None:
+        self.back_end = back_end
+        self.query_seconds = query_seconds
+        self.engine: Final = back_end.engine
+        self.place: Final = back_end.place
+        """Where it is, for people: a path, or an address without a password."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Database:
+        """The database that settings name. Raises OSError, ConfigurationError, UnusableDatabaseError."""
+        if not settings.database.url:
+            return cls(SQLite(settings.database_path), settings.query_seconds)
+        try:
+            return cls(PostgreSQL(settings.database), settings.query_seconds)
+        except ModuleNotFoundError as error:
+            raise UnusableDatabaseError(
+                f"PostgreSQL needs the Python package {error.name}, which is not installed. "
+                "Install it with: pip install 'icsight[postgres]'"
+            ) from error
 
     def migrate(self) -> None:
-        """Bring the schema to this version. Each migration happens whole or not at all."""
-        configuration = Config()
-        configuration.set_main_option("script_location", str(files("api.database") / "migrations"))
-        with self._writer.begin() as connection:
-            configuration.attributes["connection"] = connection
-            command.upgrade(configuration, "head")
+        """Bring the schema to this version, whole or not at all; of several processes that do so one after the other.
+
+        Raises UnusableDatabaseError where it cannot be reached, or a newer version has written it: it is not touched then.
+        """
+        try:
+            with self.back_end.reader.begin() as connection:
+                migration.check(connection, self.place)
+            with self.back_end.writer.begin() as connection:
+                self.back_end.lock(connection, MIGRATIONS)
+                migration.check(connection, self.place)
+                migration.upgrade(connection)
+        except SQLAlchemyError as error:
+            raise UnusableDatabaseError(f"{self.place}: cannot be used ({first_line(error)}): {self.back_end.remedy}") from error
 
     @contextmanager
     def read(self, *, unlimited: bool = False) -> Generator[Session]:
@@ -99,17 +115,18 @@ class Database:
 
         A query past the limit ends with OperationalError; `unlimited` is for what must look at everything.
         """
-        with Session(self.engine) as session:
+        with Session(self.back_end.reader) as session:
             if unlimited:
                 yield session
                 return
-            with _limited(session, self._query_seconds):
+            with self.back_end.limited(session, self.query_seconds):
                 yield session
 
     @contextmanager
     def write(self) -> Generator[Session]:
         """A session whose changes happen together at the end of the block, or not at all if it raises."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with Session(self.back_end.writer, expire_on_commit=False) as session, session.begin():
+            self.back_end.lock(session.connection(), WRITES)
             yield session
 
     def close(self) -> None:
@@ -117,25 +134,7 @@ class Database:
         self.engine.dispose()
 
 
-@contextmanager
-def _limited(session: Session, limit_seconds: float) -> Generator[None]:
-    connection: sqlite3.Connection = session.connection().connection.dbapi_connection  # pyright: ignore[reportAssignmentType]  typed as DBAPI
-    deadline = time.monotonic() + limit_seconds
-    connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _PROGRESS_STEPS)
-    try:
-        yield
-    finally:
-        connection.set_progress_handler(None, 0)
-
-
-def _configure(connection: sqlite3.Connection, record: object) -> None:
-    """Settings of each new connection. Transactions are begun by `_begin`, not by the driver."""
-    del record
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16384", "mmap_size=268435456"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get("icsight_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def first_line(error: SQLAlchemyError) -> str:
+    """What went wrong, in one line, without the statement and its values."""
+    cause = getattr(error, "orig", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]

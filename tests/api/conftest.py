@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from api import system
 from api.alerts import upserts
+from api.database import Database
 from api.main import create_app
 from api.server import Server
-from api.settings import Settings
+from api.settings import DatabaseSettings, Settings
 from api.users import service as users
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from api.services import Services
     from api.users.models import Role
     from detection.alerts import Alert
+    from tests.services.postgres import Postgres
 
 PASSWORD = "seven pumps, two tanks"
 
@@ -76,18 +79,49 @@ def running(folder: Path, **settings: Any) -> Generator[Running]:
             server.stop()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """How an empty database is reached: whoever asks for it, himself or through another fixture, is run on each back end."""
+    if request.param == "sqlite":
+        return DatabaseSettings()
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return on_server(server)
+
+
+SQLITE_ONLY = pytest.mark.parametrize("database_settings", ["sqlite"], indirect=True)
+"""For tests of what only a file has."""
+
+POSTGRESQL_ONLY = pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
+"""For tests of what only a server has."""
+
+
+def on_server(server: Postgres, database: str = "") -> DatabaseSettings:
+    """How a database of the server is reached; a new one where none is named."""
+    url = server.dsn(database or server.new_database()).replace(f":{server.password}@", "@")
+    return DatabaseSettings(url=url, password=SecretStr(server.password))
+
+
 @pytest.fixture
-def system_running(tmp_path: Path) -> Iterator[Running]:
-    with running(tmp_path / "data") as served:
+def database(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Database]:
+    """A database with this version's tables."""
+    opened = Database.of(Settings(data=tmp_path / "data", database=database_settings))
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def system_running(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Running]:
+    with running(tmp_path / "data", database=database_settings) as served:
         yield served
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def start(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Callable[..., Running]]:
     """Starts a system with other settings."""
     with ExitStack() as stack:
 
         def begin(**settings: Any) -> Running:
-            return stack.enter_context(running(tmp_path / "other", **settings))
+            return stack.enter_context(running(tmp_path / "other", database=database_settings, **settings))
 
         yield begin

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from api.alerts import service
 from api.times import now
 from tests.api.alerts import part_of, upsert, with_related
+from tests.api.conftest import SQLITE_ONLY
 
 if TYPE_CHECKING:
     import httpx
@@ -340,6 +341,7 @@ def test_an_alert_names_what_is_related_to_it_with_its_records(system_running: R
     assert related["first_seen"] == "2025-11-24T16:00:00.000000000Z"
 
 
+@SQLITE_ONLY
 def test_counting_a_great_many_alerts_reads_an_index_only(system_running: Running) -> None:
     asked: list[tuple[str, Any]] = []
     database = system_running.services.database

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from tests.api.alerts import upsert
 
 if TYPE_CHECKING:
     from tests.api.conftest import Running
+
+GUARDS = {
+    "sqlite": ("DROP TRIGGER audit_entry_update", "DROP TRIGGER audit_entry_delete"),
+    "postgresql": ("DROP TRIGGER audit_entry_append_only ON audit_entry",),
+}
+"""What takes away, by dialect, what refuses to change entries: as someone would who owns the database."""
 
 
 def trail(served: Running) -> list[tuple[str, str, str]]:
@@ -20,11 +26,10 @@ def trail(served: Running) -> list[tuple[str, str, str]]:
 
 
 def tamper(served: Running, *statements: str) -> None:
-    with sqlite3.connect(served.services.settings.database_path) as connection:
-        connection.execute("DROP TRIGGER audit_entry_update")
-        connection.execute("DROP TRIGGER audit_entry_delete")
-        for statement in statements:
-            connection.execute(statement)
+    engine = served.services.database.engine
+    with engine.begin() as connection:
+        for statement in (*GUARDS[engine.dialect.name], *statements):
+            connection.exec_driver_sql(statement)
 
 
 def test_every_decision_is_on_record_with_its_person(system_running: Running) -> None:
@@ -48,10 +53,9 @@ def test_the_audit_trail_is_for_administrators(system_running: Running) -> None:
 
 def test_the_database_refuses_to_change_or_remove_an_entry(system_running: Running) -> None:
     system_running.signed_in()
-    with sqlite3.connect(system_running.services.settings.database_path) as connection:
-        for statement in ("UPDATE audit_entry SET actor = 'eve'", "DELETE FROM audit_entry"):
-            with pytest.raises(sqlite3.IntegrityError, match="cannot be changed"):
-                connection.execute(statement)
+    for statement in ("UPDATE audit_entry SET actor = 'eve'", "DELETE FROM audit_entry"):
+        with pytest.raises(DBAPIError, match="cannot be changed"), system_running.services.database.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
 
 
 @pytest.mark.parametrize(

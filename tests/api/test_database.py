@@ -17,18 +17,10 @@ from api.database import Counter, Database, advance
 from api.database.schema import METADATA
 from collector.stream import Position
 from tests.api.alerts import upsert
+from tests.api.conftest import SQLITE_ONLY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "data" / "icsight.db")
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def test_migrations_make_the_declared_tables(database: Database) -> None:
@@ -44,6 +36,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         assert session.get(Alert, f"{1:032x}") is not None
 
 
+@SQLITE_ONLY
 def test_the_database_is_its_owners_alone(database: Database, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "data" / "icsight.db").stat().st_mode) == 0o600

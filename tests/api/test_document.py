@@ -13,6 +13,7 @@ from api.problems import CODES
 from api.texts import LANGUAGES, catalogue
 from api.users import service as users
 from tests.api.alerts import upsert
+from tests.api.conftest import SQLITE_ONLY
 from tests.api.openapi import Operation, check, example, operations, values
 
 if TYPE_CHECKING:
@@ -134,15 +135,16 @@ def test_a_fault_of_the_server_tells_nothing_of_itself(system_running: Running, 
     assert answer.headers["Content-Security-Policy"]
 
 
+@SQLITE_ONLY
 @pytest.mark.parametrize("path", ["/api/alerts", f"/api/alerts/{7:032x}/history", "/api/audit", "/api/users"])
 def test_a_query_that_takes_too_long_is_given_up(system_running: Running, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     system_running.alerts(*(upsert(number) for number in range(300)))
     client = system_running.signed_in("administrator")
     assert client.get(path).status_code == 200
     database = system_running.services.database
-    monkeypatch.setattr("api.database._PROGRESS_STEPS", 1)
+    monkeypatch.setattr("api.database.sqlite._PROGRESS_STEPS", 1)
     monkeypatch.setattr("api.security.access.users.session_of", unbounded(database, users.session_of))
-    monkeypatch.setattr(database, "_query_seconds", 0.0)
+    monkeypatch.setattr(database, "query_seconds", 0.0)
     answer = client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (503, "query_too_long")
 

@@ -18,7 +18,7 @@ _APPEND_ONLY = {
         "CREATE FUNCTION audit_entry_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'audit entries cannot be changed'; END $$",
         "CREATE TRIGGER audit_entry_append_only BEFORE UPDATE OR DELETE ON audit_entry "
-        "FOR EACH ROW EXECUTE FUNCTION audit_entry_refuse()",
+        "FOR EACH ROW EXECUTE PROCEDURE audit_entry_refuse()",
     ],
 }
 """What makes the database refuse to change the audit trail, by dialect."""

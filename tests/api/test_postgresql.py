@@ -1,0 +1,122 @@
+"""What is told where PostgreSQL cannot be used, and what it keeps to as SQLite does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+from pydantic import SecretStr, ValidationError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+
+from api.alerts import upserts
+from api.alerts.models import Alert
+from api.commands import serve
+from api.database import Database, UnusableDatabaseError
+from api.settings import DatabaseSettings, Settings
+from tests.api.alerts import upsert
+from tests.api.conftest import POSTGRESQL_ONLY
+from tests.services.process import free_port
+
+if TYPE_CHECKING:
+    from tests.services.postgres import Postgres
+
+SECRET = "not-the-password-7b1c"
+
+
+def refused(settings: DatabaseSettings) -> str:
+    opened = Database.of(Settings(data=Path("nowhere"), database=settings))
+    with pytest.raises(UnusableDatabaseError) as told:
+        opened.migrate()
+    opened.close()
+    return str(told.value)
+
+
+def test_a_wrong_password_is_told_in_one_line_without_it(postgres_server: Postgres) -> None:
+    url = f"postgresql://app@127.0.0.1:{postgres_server.port}/postgres"
+    line = refused(DatabaseSettings(url=url, password=SecretStr(SECRET)))
+    assert 'password authentication failed for user "app"' in line
+    assert "\n" not in line
+    assert SECRET not in line
+
+
+def test_a_server_that_does_not_run_is_told_in_one_line() -> None:
+    line = refused(DatabaseSettings(url=f"postgresql://app@127.0.0.1:{free_port()}/icsight", password=SecretStr(SECRET)))
+    assert "Connection refused" in line
+    assert "\n" not in line
+    assert "table database of the configuration" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"url": f"postgresql://app:{SECRET}@db/icsight"}, "holds a password"),
+        ({"url": f"postgresql://app@db/icsight?password={SECRET}"}, "holds a password"),
+        ({"url": f"mysql://app:{SECRET}@db/icsight"}, "is written postgresql://"),
+        ({"url": f"{SECRET}"}, "write postgresql://"),
+        ({"url": "postgresql://app@db/icsight", "password": SECRET, "password_file": "/x"}, "both given"),
+    ],
+)
+def test_settings_that_cannot_be_right_are_refused_without_their_secrets(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told) as refusal:
+        DatabaseSettings(**given)
+    assert SECRET not in str(refusal.value)
+
+
+def test_a_server_on_another_machine_must_show_its_certificate() -> None:
+    address = DatabaseSettings(url="postgresql://app@db.example/icsight").address()
+    assert dict(address.query) == {"sslmode": "verify-full", "sslrootcert": "system"}
+    assert dict(DatabaseSettings(url="postgresql://app@127.0.0.1/icsight").address().query) == {}
+
+
+def test_serve_takes_the_database_from_the_file_of_settings_and_its_password_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text(f"{SECRET}\n")
+    configuration = tmp_path / "icsight.toml"
+    url = f"postgresql://app@127.0.0.1:{free_port()}/icsight"
+    configuration.write_text(f'[database]\nurl = "{url}"\npassword_file = "{tmp_path / "password"}"\n')
+    monkeypatch.setenv("ICSIGHT_CONFIG", str(configuration))
+    result = CliRunner().invoke(serve, ["--data", str(tmp_path)], standalone_mode=False)
+    assert "Connection refused" in str(result.exception)
+    (tmp_path / "password").unlink()
+    result = CliRunner().invoke(serve, ["--data", str(tmp_path)], standalone_mode=False)
+    assert "password_file" in str(result.exception)
+    assert SECRET not in str(result.exception)
+
+
+@POSTGRESQL_ONLY
+def test_a_query_that_takes_too_long_is_given_up_by_the_server(database: Database) -> None:
+    database.query_seconds = 0.1
+    with database.read() as session, pytest.raises(OperationalError, match="statement timeout"):
+        session.execute(sa.select(sa.func.pg_sleep(30)))
+    with database.read(unlimited=True) as session:
+        session.execute(sa.select(sa.func.pg_sleep(0.3)))
+
+
+@POSTGRESQL_ONLY
+def test_a_session_that_reads_cannot_write(database: Database) -> None:
+    with database.read() as session, pytest.raises(InternalError, match="read-only transaction"):
+        session.execute(sa.delete(Alert))
+
+
+def test_a_session_that_reads_sees_one_state_while_others_write(database: Database) -> None:
+    def count() -> int | None:
+        return session.scalar(sa.select(sa.func.count()).select_from(Alert))
+
+    with database.read() as session:
+        assert count() == 0
+        with database.write() as writing:
+            upserts.apply(writing, [upsert(1)])
+        assert count() == 0
+    with database.read() as session:
+        assert count() == 1
+
+
+@POSTGRESQL_ONLY
+def test_the_values_of_a_statement_that_fails_are_not_told(database: Database) -> None:
+    with database.read() as session, pytest.raises(DBAPIError) as failure:
+        session.execute(sa.select(Alert).where(Alert.id == SECRET, sa.func.nothing(Alert.id)))
+    assert SECRET not in str(failure.value)
