@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sensor import recorder
-from sensor._core import Reader
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -15,14 +13,9 @@ if TYPE_CHECKING:
 
 PART: Final = "capture"
 
-STANDARD_INPUT: Final = "-"
-
 
 class Capture:
     """Reads a capture, or listens to interfaces, and spools the batches.
-
-    A file is read from its beginning each time: its epoch is a hash of its content, so the spool knows what it has had. Standard
-    input and interfaces are live sources: they go on with the spool's epoch behind the last batch.
 
     Packets are kept in the ring `packets` (folder, quota in bytes), those of a file too: so there is one way to evidence for all
     sources, it still holds once the file has been moved, and packed files need no unpacking to be looked into. What an earlier
@@ -37,18 +30,7 @@ class Capture:
     ) -> None:
         self._spool = spool
         self._services = services
-        identity = spool.identity
-        self._reader: recorder.Source
-        if isinstance(source, recorder.Listening):
-            self._reader = recorder.listen(replace(source, packets=packets), spool)
-        elif source == STANDARD_INPUT:
-            first = recorder.next_sequence(spool)
-            self._reader = Reader(
-                source, site=identity.site, sensor=identity.sensor, epoch=identity.epoch, first_sequence=first, live=True,
-                packets=packets,
-            )  # fmt: skip
-        else:
-            self._reader = Reader(source, site=identity.site, sensor=identity.sensor, packets=packets)
+        self._reader = recorder.opened(source, spool, packets)
         self._told = 0
         self._counting = threading.Lock()
         kind = self._reader.format

@@ -8,17 +8,17 @@ import signal
 import sys
 import threading
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
 from sensor import _core
-from sensor._core import CaptureError
+from sensor._core import CaptureError, LiveReader
 from sensor.control import Requests
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
-from sensor.recorder import Listening, Recorder, listen
+from sensor.recorder import Listening, Recorder, opened
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
 from sensor.tables import LOCAL_SENSOR
 from sensor.terminal import CommandError, warn
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from sensor._core import LiveReader
+    from sensor._core import Reader
 
 SPOOL: Final = "spool"
 """Folder of the spool in a data folder, as `icsight run` has it."""
@@ -159,21 +159,24 @@ def sensor() -> None:
     help="How often records are put on the disk: what a power cut may cost; less often wears flash less.",
 )
 @click.option("--seccomp/--no-seccomp", default=True, show_default=True, help="Give up system calls that it has no use for.")
+@click.option(
+    "--capture", metavar="FILE|-", help="Record a capture file, or a capture on standard input, in place of interfaces."
+)
 @live_options
-def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **options: Any) -> None:
-    """Record what interfaces receive into the spool of a data folder. Nothing is ever sent on them."""
+def run(  # noqa: PLR0913 - a command's parameters are its face
+    data: Path, name: str, site: str, user: str | None, capture: str | None, *, seccomp: bool, **options: Any
+) -> None:
+    """Record what interfaces receive, or a capture, into the spool of a data folder. Nothing is ever sent on them."""
     settings = spool_settings(options.pop("spool_mib"), options.pop("age_days"), options.pop("sync_seconds"))
     packets = packets_of(data, options)
-    interfaces = listening(options)
-    if interfaces is None:
-        raise CommandError("what is to be listened to? Give --interface IF; `ip link` lists the interfaces.")
+    source = _source(capture, listening(options))
     stop = _until_signal()
     try:
         # First of all, and before there are threads: whatever is opened from here on is opened with the rights of that user.
         become(user, data)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with Spool(data / SPOOL, sensor=name, site=site, settings=settings) as spool:
-            reader = listen(replace(interfaces, packets=packets), spool)
+            reader = opened(source, spool, packets)
             if seccomp:
                 _core.restrict_system_calls()
             ring = None if packets is None else (Path(packets[0]), packets[1])
@@ -187,7 +190,16 @@ def run(data: Path, name: str, site: str, user: str | None, *, seccomp: bool, **
         raise CommandError(f"{error.filename or data}: {error.strerror or error}. Check who owns it, and --user.") from error
 
 
-def _record(reader: LiveReader, spool: Spool, requests: Requests, stop: threading.Event) -> None:
+def _source(capture: str | None, interfaces: Listening | None) -> str | Listening:
+    """What is to be recorded. Raises CommandError where that is not said, or twice."""
+    if capture is None and interfaces is None:
+        raise CommandError("what is to be listened to? Give --interface IF; `ip link` lists the interfaces. Or give --capture.")
+    if capture is not None and interfaces is not None:
+        raise CommandError("--capture and --interface are both given: give one.")
+    return capture if capture is not None else cast("Listening", interfaces)
+
+
+def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop: threading.Event) -> None:
     """Spool all batches, and follow what is asked for, until `stop` is set."""
     recorder = Recorder(reader, spool, stop, warn)
     ended = threading.Event()
@@ -208,9 +220,12 @@ def _record(reader: LiveReader, spool: Spool, requests: Requests, stop: threadin
         ended.set()
         watch.join()
         following.join()
-    lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
-    click.echo(f"{reader.packets:,} packets, {lost:,} lost; {rows:,} records in {batches:,} batches")
-    click.echo(_written(spool.bytes_written, reader.kept_bytes, rows))
+    if isinstance(reader, LiveReader):
+        lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
+        click.echo(f"{reader.packets:,} packets, {lost:,} lost; {rows:,} records in {batches:,} batches")
+        click.echo(_written(spool.bytes_written, reader.kept_bytes, rows))
+    else:
+        click.echo(f"{reader.packets:,} packets; {rows:,} records in {batches:,} batches")
 
 
 def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:
@@ -225,7 +240,7 @@ def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:
 
 
 def _watch(
-    reader: LiveReader, recorder: Recorder, requests: Requests, stop: threading.Event, ended: threading.Event
+    reader: Reader | LiveReader, recorder: Recorder, requests: Requests, stop: threading.Event, ended: threading.Event
 ) -> None:  # fmt: skip
     """Pass the signal on, say what happens to the interfaces, and tell table `sensor` how things are though no batch comes."""
     while True:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sensor._core import LiveReader
+from sensor._core import LiveReader, Reader
 from sensor.spool import BatchHeader, Spool, SpoolError, SpoolFull, SpoolUnwritable
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ RETRY_SECONDS: Final = 0.5
 """How long to wait for room in a full spool before trying again."""
 
 MIB: Final = 1024 * 1024
+
+STANDARD_INPUT: Final = "-"
+"""The name of a capture that comes on standard input."""
 
 UNSYNCED_BYTES: Final = 2 * MIB
 """Most bytes of batches that wait for their turn to be put on the disk."""
@@ -176,6 +179,31 @@ class Recorder:
         new = self._append(self._unsynced)
         self._spool.sync()
         return new
+
+
+def opened(source: str | Listening, spool: Spool, packets: tuple[str, int] | None = None) -> Reader | LiveReader:
+    """What a spool is to record: interfaces, or a capture.
+
+    A file is read from its beginning each time: its epoch is a hash of its content, so the spool knows what it has had. Standard
+    input and interfaces are live sources: they go on with the spool's epoch behind the last batch.
+
+    Args:
+        source: interfaces, or the capture's file, or "-".
+        spool: where the batches go.
+        packets: folder and quota in bytes of the ring of packets, or None.
+
+    Raises:
+        CaptureError: it cannot be read, or the ring's folder cannot be used.
+    """
+    if isinstance(source, Listening):
+        return listen(replace(source, packets=packets), spool)
+    identity = spool.identity
+    if source == STANDARD_INPUT:
+        return Reader(
+            source, site=identity.site, sensor=identity.sensor, epoch=identity.epoch, first_sequence=next_sequence(spool),
+            live=True, packets=packets,
+        )  # fmt: skip
+    return Reader(source, site=identity.site, sensor=identity.sensor, packets=packets)
 
 
 def listen(to: Listening, spool: Spool) -> LiveReader:
