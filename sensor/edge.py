@@ -1,4 +1,4 @@
-"""The command `icsight sensor run`: packets of interfaces into a spool, and nothing else; it loads no server's libraries."""
+"""The commands `icsight sensor`: packets of interfaces into a spool, and that to Kafka; recording loads no server's libraries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -20,12 +21,13 @@ from sensor.control import Requests
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
 from sensor.recorder import Listening, Recorder, opened
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
+from sensor.spool_positions import released
 from sensor.tables import LOCAL_SENSOR
 from sensor.terminal import CommandError, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import FrameType, ModuleType
 
     from sensor._core import Reader
 
@@ -34,6 +36,9 @@ SPOOL: Final = "spool"
 
 WATCH_SECONDS: Final = 0.25
 """How often warnings are looked for."""
+
+RELEASE_SECONDS: Final = 2.0
+"""How often is looked what the consumers of the spool, such as the uplink, have done with."""
 
 
 SPOOL_MIB: Final = 4096
@@ -190,6 +195,25 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
         raise CommandError(f"{error.filename or data}: {error.strerror or error}. Check who owns it, and --user.") from error
 
 
+@sensor.command()
+@click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
+def uplink(data: Path) -> None:
+    """Ship what a sensor records to Kafka, as [kafka] and [uplink] of icsight.toml say; runs beside `icsight sensor run`."""
+    _with_kafka("sensor.uplink_command").ship(data / SPOOL, _until_signal())
+
+
+def _with_kafka(module: str) -> ModuleType:
+    """A module that needs what a gateway does not have without the extra. Raises CommandError where it is not there."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "sensor":
+            raise
+        raise CommandError(
+            f"this needs the Python package {error.name}, which is not installed. Install it with: pip install 'icsight[kafka]'"
+        ) from error
+
+
 def _source(capture: str | None, interfaces: Listening | None) -> str | Listening:
     """What is to be recorded. Raises CommandError where that is not said, or twice."""
     if capture is None and interfaces is None:
@@ -205,6 +229,8 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(reader, recorder, requests, stop, ended), name="watch")
     watch.start()
+    releasing = threading.Thread(target=release, args=(spool, ended, warn), name="release")
+    releasing.start()
     following = threading.Thread(target=requests.run, args=(ended,), name="requests")
     following.start()
     batches = rows = 0
@@ -219,6 +245,7 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
     finally:
         ended.set()
         watch.join()
+        releasing.join()
         following.join()
     if isinstance(reader, LiveReader):
         lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
@@ -226,6 +253,21 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
         click.echo(_written(spool.bytes_written, reader.kept_bytes, rows))
     else:
         click.echo(f"{reader.packets:,} packets; {rows:,} records in {batches:,} batches")
+
+
+def release(spool: Spool, ended: threading.Event, say: Callable[[str], None]) -> None:
+    """Let go of what the consumers of a spool have done with, until `ended` is set: what they have not had stays longest."""
+    is_well = True
+    while not ended.wait(RELEASE_SECONDS):
+        try:
+            spool.release(released(spool.folder, spool.identity.epoch))
+        except SpoolError as error:
+            # The recorder meets the same disk and does what is to be done; this is tried again.
+            if is_well:
+                say(str(error))
+            is_well = False
+        else:
+            is_well = True
 
 
 def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:

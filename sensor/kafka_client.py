@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MECHANISM: Final = "SCRAM-SHA-512"
 """How a password is shown to brokers: they never get to see it."""
 
+ASK_SECONDS: Final = 6.0
+"""How long a broker that has answered may take to let us in: the library tries a wrong password again for all of it."""
+
 _PROTOCOL: Final = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_tls": "SASL_SSL"}
 
 _API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -146,7 +149,7 @@ def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]
         # A broker that is silent must leave time for the others, and for the questions after this.
         patience = max(0.2, (until - time.monotonic()) / (len(named) - at + 1))
         try:
-            _knock(host, port, context, patience)
+            _knock(host, port, context, patience, has_certificate=settings.certificate_file is not None)
         except KafkaUnusable as error:
             failures.append(error)
         else:
@@ -156,7 +159,7 @@ def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]
     return _ask(settings, list(topics), until)
 
 
-def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float) -> None:
+def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float, *, has_certificate: bool) -> None:
     """Speak the first words with one broker, which the library would try again and again without a word. Raises KafkaUnusable."""
     where = f"{host}:{port}"
     until = time.monotonic() + patience
@@ -178,7 +181,7 @@ def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float
             f"{where}: the broker's certificate is refused ({error.verify_message}): check kafka.ca_file"
         ) from error
     except ssl.SSLError as error:
-        raise KafkaUnusable(f"{where}: {_tls_reason(error)}") from error
+        raise KafkaUnusable(f"{where}: {_tls_reason(error, has_certificate=has_certificate)}") from error
     except TimeoutError as error:
         asked = "" if context else ", or it asks for TLS: check kafka.security"
         raise KafkaUnusable(f"{where}: takes connections but does not answer{asked}", is_lasting=False) from error
@@ -191,9 +194,9 @@ def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float
         raise KafkaUnusable(f"{where}: does not speak as a Kafka broker does: check kafka.bootstrap and kafka.security")
 
 
-def _tls_reason(error: ssl.SSLError) -> str:
+def _tls_reason(error: ssl.SSLError, *, has_certificate: bool) -> str:
     reason = (error.reason or str(error)).upper()
-    if "CERTIFICATE_REQUIRED" in reason:
+    if "CERTIFICATE_REQUIRED" in reason or (not has_certificate and "BAD_CERTIFICATE" in reason):
         return "the broker asks for a certificate: give kafka.certificate_file and kafka.key_file, or sasl_tls with a password"
     if "REVOKED" in reason:
         return "the broker refuses our certificate: it has been revoked; enrol again"
@@ -201,7 +204,7 @@ def _tls_reason(error: ssl.SSLError) -> str:
         return "the broker refuses our certificate: it has expired; enrol again, or check the clock"
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return f"the broker refuses our certificate ({reason.lower().replace('_', ' ')}): it trusts another authority"
-    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
+    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason or "UNEXPECTED_EOF" in reason:
         return "does not speak TLS: check kafka.security and the port"
     return f"TLS failed ({reason.lower().replace('_', ' ')})"
 
@@ -220,7 +223,7 @@ class _Overhear(logging.Handler):
 
 def _ask(settings: KafkaSettings, topics: list[str], until: float) -> dict[str, int]:
     """Show who we are and ask for topics. Raises KafkaUnusable."""
-    left = max(1.0, until - time.monotonic() - 0.5)
+    left = max(1.0, min(ASK_SECONDS, until - time.monotonic() - 0.5))
     overhear = _Overhear()
     _LIBRARY.addHandler(overhear)
     options: dict[str, Any] = {**arguments(settings), "bootstrap_timeout_ms": left * 1000, "request_timeout_ms": left * 1000}
@@ -230,7 +233,7 @@ def _ask(settings: KafkaSettings, topics: list[str], until: float) -> dict[str, 
         with admin:
             described = admin.describe_topics(topics) if topics else []
     except errors.KafkaError as error:
-        raise _meaning(settings, [*overhear.heard, error]) from error
+        raise meaning(settings, [*overhear.heard, error]) from error
     finally:
         _LIBRARY.removeHandler(overhear)
     found: dict[str, int] = {}
@@ -248,9 +251,13 @@ def _ask(settings: KafkaSettings, topics: list[str], until: float) -> dict[str, 
     return found
 
 
-def _meaning(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
-    """What a failure means, by what was heard on the way to it."""
+def meaning(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
+    """What the library's errors mean, the last of them the one that was raised."""
     for error in heard:
+        if isinstance(error, errors.UnknownTopicOrPartitionError):
+            return KafkaUnusable(f"{settings.bootstrap}: a topic is missing: `icsight kafka apply` makes it")
+        if isinstance(error, errors.MessageSizeTooLargeError | errors.RecordListTooLargeError):
+            return KafkaUnusable(f"{settings.bootstrap}: takes no message so large: raise max.message.bytes of the topic")
         if isinstance(error, errors.SaslAuthenticationFailedError):
             return KafkaUnusable(f"{settings.bootstrap}: refuses {_who(settings)}: the name or the password is wrong")
         if isinstance(error, errors.UnsupportedSaslMechanismError | errors.IllegalSaslStateError):
@@ -276,5 +283,5 @@ def _why(error: BaseException) -> str:
 
 
 __all__ = [
-    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "librdkafka_arguments", "probe", "tls_context",
+    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "librdkafka_arguments", "meaning", "probe", "tls_context",
 ]  # fmt: skip

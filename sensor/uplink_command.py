@@ -1,0 +1,60 @@
+"""What `icsight sensor uplink` does."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from sensor.configuration import ConfigurationError, Section, explain
+from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_settings import KafkaSettings
+from sensor.spool_format import SpoolError
+from sensor.terminal import CommandError, warn
+from sensor.topics import Topics
+from sensor.uplink import Uplink
+from sensor.uplink_settings import UplinkSettings
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+S = TypeVar("S", bound=Section)
+
+
+def ship(folder: Path, stop: threading.Event) -> None:
+    """Ship a spool until `stop` is set.
+
+    Raises CommandError where Kafka cannot be used and waiting does not help, which is told within `connect_seconds`.
+    """
+    kafka, settings = configured(KafkaSettings), configured(UplinkSettings)
+    try:
+        uplink = Uplink(folder, kafka, settings, warn)
+        try:
+            probe(kafka, [Topics(kafka.prefix).records])
+        except KafkaUnusable as error:
+            if error.is_lasting:
+                raise
+        click.echo(f"shipping {folder} to {kafka.bootstrap} from batch {uplink.position:,} on")
+        sys.stdout.flush()
+        uplink.run(stop)
+    except (KafkaUnusable, ConfigurationError, SpoolError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{error.filename or folder}: {error.strerror or error}. Check who owns it.") from error
+    counters = uplink.counters
+    click.echo(
+        f"{counters.batches:,} batches shipped, {counters.bytes:,} bytes; {counters.lag_batches:,} batches wait in the spool"
+    )
+
+
+def configured(section: type[S]) -> S:
+    """A table of the configuration. Raises CommandError where it cannot be used."""
+    try:
+        return section()
+    except ValidationError as error:
+        raise CommandError(explain(section.table, error)) from error
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
