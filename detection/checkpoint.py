@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from collector.stream import Position
 from detection import remembered
@@ -71,14 +71,64 @@ class Checkpoint:
     """Version of the site's facts."""
 
 
+class CheckpointStore(Protocol):
+    """The port for what the loop goes on from: one checkpoint, of which the newest counts."""
+
+    def read(self) -> Checkpoint | None:
+        """The checkpoint; None where there is none. Raises CheckpointError where it is damaged or of another version."""
+        ...
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Put a checkpoint in the place of the one before, whole or not at all."""
+        ...
+
+
+class FileCheckpoints:
+    """A checkpoint in a file, whose folder exists. What is written is durable on return."""
+
+    def __init__(self, file: Path) -> None:
+        self.file: Final = file
+
+    def read(self) -> Checkpoint | None:
+        """As `CheckpointStore.read`."""
+        try:
+            return read_checkpoint(self.file)
+        except FileNotFoundError:
+            return None
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """As `CheckpointStore.write`."""
+        write_checkpoint(self.file, checkpoint)
+
+
+def members_of(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """A checkpoint as named parts; equal parts have equal bytes."""
+    said = {
+        "format": CHECKPOINT_FORMAT,
+        "epoch": checkpoint.epoch,
+        "position": checkpoint.position.to_json(),
+        "order": checkpoint.order,
+        "site": checkpoint.site,
+        "ended": checkpoint.ended,
+    }
+    return {_SAID: json.dumps(said).encode(), **remembered.parted(checkpoint.state)}
+
+
+def of_members(members: Mapping[str, bytes], where: str) -> Checkpoint:
+    """The checkpoint that `members_of` took apart. Raises CheckpointError, which names the place, for anything else."""
+    try:
+        said = _checked(members[_SAID], where)
+        return _whole(said, {name: content for name, content in members.items() if name != _SAID})
+    except _DAMAGE as error:
+        raise _damaged(where, error) from error
+
+
 def read_checkpoint(file: Path) -> Checkpoint:
     """What is in a checkpoint. Raises FileNotFoundError; CheckpointError for one that is damaged or of another version."""
     try:
         with _opened(file) as archive:
             said = _said(archive, file)
-            state = remembered.whole({name: archive.read(name) for name in archive.namelist() if name != _SAID})
-        epoch, order, ended = str(said["epoch"]), cast("dict[str, Any]", said["order"]), said["ended"] is True
-        return Checkpoint(Position.from_json(said["position"]), state, epoch, order, ended, str(said["site"]))
+            return _whole(said, {name: archive.read(name) for name in archive.namelist() if name != _SAID})
     except FileNotFoundError:
         raise
     except _DAMAGE as error:
@@ -110,19 +160,10 @@ def read_learned(file: Path) -> tuple[list[Run], list[Learned]]:
 
 def write_checkpoint(file: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole or not at all; durable on return."""
-    said = {
-        "format": CHECKPOINT_FORMAT,
-        "epoch": checkpoint.epoch,
-        "position": checkpoint.position.to_json(),
-        "order": checkpoint.order,
-        "site": checkpoint.site,
-        "ended": checkpoint.ended,
-    }
-    members = {_SAID: json.dumps(said).encode(), **remembered.parted(checkpoint.state)}
     part = file.with_suffix(".part")
     with part.open("wb") as raw:
         with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in members.items():
+            for name, content in members_of(checkpoint).items():
                 archive.writestr(zipfile.ZipInfo(name), content)
         raw.flush()
         os.fsync(raw.fileno())
@@ -149,11 +190,20 @@ def _opened(file: Path) -> zipfile.ZipFile:
 
 def _said(archive: zipfile.ZipFile, file: Path) -> dict[str, Any]:
     """What is said of the whole. Raises CheckpointError where it is of another version."""
-    said = cast("dict[str, Any]", json.loads(archive.read(_SAID)))
+    return _checked(archive.read(_SAID), file)
+
+
+def _checked(content: bytes, where: Path | str) -> dict[str, Any]:
+    said = cast("dict[str, Any]", json.loads(content))
     if said["format"] != CHECKPOINT_FORMAT:
-        raise CheckpointError(f"{file}: of another version of icsight; {_ANEW}")
+        raise CheckpointError(f"{where}: of another version of icsight; {_ANEW}")
     return said
 
 
-def _damaged(file: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{file}: damaged ({' '.join(str(error).split())}); {_ANEW}")
+def _whole(said: Mapping[str, Any], members: Mapping[str, bytes]) -> Checkpoint:
+    epoch, order, ended = str(said["epoch"]), cast("dict[str, Any]", said["order"]), said["ended"] is True
+    return Checkpoint(Position.from_json(said["position"]), remembered.whole(members), epoch, order, ended, str(said["site"]))
+
+
+def _damaged(where: Path | str, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{where}: damaged ({' '.join(str(error).split())}); {_ANEW}")

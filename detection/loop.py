@@ -1,0 +1,206 @@
+"""The core of detection's loop, without any stream, file or clock: batches go in, alert upserts come out.
+
+Whoever runs it (`worker` on one machine, `scaleout` on several) hands over the batches of a stream in its order with their
+places, says when to look at what has gathered, and keeps what is remembered together with the place that it belongs to.
+
+Work is shared out by run, which is one sensor's records: what is found in a run depends on that run alone, so that as many as
+there are shards are worked on side by side. What is told of a site rests on all its runs, in the order in which their cuts were
+let through (`merging`), and is decided behind them in one thread (`sitewide`). So one shard or four publish the same alerts to
+the byte and in the same order, and a site with one sensor has no use for a second shard.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from detection.clock import gone_back
+from detection.cuts import Cut, Pending, side_by_side, together
+from detection.merging import Merge
+from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sensor
+from detection.pipeline import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from collector.store import RecordBatch
+    from collector.stream import BatchHeader, Run
+    from detection.alerts import Alert
+    from detection.in_force import InForce
+    from detection.pipeline import State
+    from detection.sitewide import Looked
+
+TOLD: Final = 2_000
+"""What was told of the times of so many runs is remembered, so that it is told once an hour."""
+
+CUT_BATCHES: Final = 64
+"""Batches of one cut that wait for its last; a cut has one for each table, so more come only from a sender that is broken."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the worker did since its start."""
+
+    batches: int = 0
+    """Record batches looked at."""
+    records: int = 0
+    """Records looked at."""
+    findings: int = 0
+    """Records that belong to what rules found."""
+    alerts: int = 0
+    """Alert upserts published."""
+    limited: int = 0
+    """How often a bound has bitten since the state began: what detection had to forget."""
+    damaged: int = 0
+    """Batches that could not be read and were passed over."""
+    seconds: float = 0.0
+    """Time that detection took."""
+    gaps: int = 0
+    """Holes in the sequences of sensors."""
+    late: int = 0
+    """Cuts that came further behind the site's other sensors than the allowance, since the state began."""
+    hurried: int = 0
+    """Cuts that did not wait for the site's other sensors because too many waited, since the state began."""
+    set_back: int = 0
+    """Records that came from a clock that was set back by more than the allowance."""
+    reloads: int = 0
+    """Versions of the rules and of the site that were taken over while the loop ran."""
+    refused: int = 0
+    """Files among the decisions that wait which are none, and were set aside."""
+
+
+class Loop:
+    """Detection over the batches of one stream.
+
+    Args:
+        state: what is remembered.
+        order: what is remembered of the order of records (`Loop.order`); empty at the beginning.
+        in_force: what holds at each place.
+        publish: takes the alert upserts.
+        allowance_ns: how far a sensor may be behind the others of its site to be waited for.
+        shards: runs that are worked on side by side. What comes of it does not depend on it.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - two callers wire it
+        self, state: State, order: Mapping[str, Any], in_force: InForce, publish: Callable[[Sequence[Alert]], None],
+        allowance_ns: int, shards: int = 1,
+    ) -> None:  # fmt: skip
+        self.counters = Counters()
+        self.state = state
+        self.in_force = in_force
+        self._publish = publish
+        self._allowance_ns = allowance_ns
+        self._threads = ThreadPoolExecutor(shards, thread_name_prefix="detection") if shards > 1 else None
+        self._merge = Merge[Cut].from_json(allowance_ns, order) if order else Merge[Cut](allowance_ns)
+        self._told: dict[str, int] = dict(order.get("told", {}))
+        self.counters.limited = state.limited
+        self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
+        self._cuts: dict[Run, Pending] = {}
+        self._done: list[Cut] = []
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """What must be remembered of the order of records, beside what waits, which is taken again."""
+        return {**self._merge.to_json(), "told": self._told}
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether something waits for what other sensors of its site bring."""
+        return bool(self._merge.waiting)
+
+    @property
+    def gathered(self) -> int:
+        """Records that `detect` would look at."""
+        return sum(cut.rows for cut in self._done)
+
+    def waiting(self) -> list[tuple[Run, tuple[str, int], int]]:
+        """What waits: run, and place and sequence of its first batch. All of the run from there on waits too."""
+        waiting = [(run, pending.first, pending.sequence) for run, pending in self._cuts.items()]
+        return waiting + [(cut.run, cut.first, cut.sequence) for cut in self._merge.waiting]
+
+    def let_through(self) -> None:
+        """Let through all that waits for other sensors: they have nothing to say."""
+        self._done += self._merge.all()
+
+    def take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
+        """Hand whole cuts to the detectors; what is left of a cut waits."""
+        pending = self._cuts.get(header.run)
+        if pending is not None and pending.cut != header.cut:
+            # The end of the cut before is lost: what there is of it is all there will be.
+            self._finish(header.run)
+            pending = None
+        if pending is None:
+            pending = self._cuts[header.run] = Pending(header.cut, header.sequence, offset)
+        pending.last = offset
+        if batch is not None:
+            pending.batches.append(batch)
+        if header.cut_last or len(pending.batches) >= CUT_BATCHES:
+            self._finish(header.run)
+
+    def _finish(self, run: Run) -> None:
+        pending = self._cuts.pop(run)
+        if pending.batches:
+            cut = Cut(run, pending.sequence, pending.first, pending.batches, *self.in_force.at(*pending.last))
+            self._done += self._merge.take(cut)
+            self._look_at_times(cut)
+
+    def _look_at_times(self, cut: Cut) -> None:
+        """Count and tell what is out of time: once an hour for each run."""
+        self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
+        records, back_ns = gone_back(cut.batches, self._allowance_ns)
+        self.counters.set_back += records
+        found = {RECORDS_LATE: self._merge.behind.pop(cut.run, 0), CLOCK_WENT_BACK: back_ns if records else 0}
+        for kind, behind_ns in found.items():
+            name, hour = "\x1f".join((kind, *cut.run)), cut.known_until // HOUR_NS
+            if behind_ns and self._told.get(name) != hour:
+                self._told.pop(name, None)
+                self._told[name] = hour
+                if len(self._told) > TOLD:
+                    del self._told[next(iter(self._told))]
+                self.publish([of_sensor(kind, cut.run, cut.known_until, behind_ns, self._allowance_ns)])
+
+    def detect(self) -> None:
+        """Work whole cuts off, in the order in which they were let through; those of different runs side by side."""
+        done, self._done = self._done, []
+        start = time.perf_counter()
+        before = self.state.findings
+        # What is told rests on one version of rules and facts.
+        for _, group in groupby(done, key=lambda cut: id(cut.pipeline)):
+            alike = list(group)
+            while alike:
+                count = self.state.together([cut.batches[-1].header for cut in alike])
+                self._tell(together([cut.placed(place) for place, cut in enumerate(alike[:count])]))
+                alike = alike[count:]
+        self.counters.seconds += time.perf_counter() - start
+        self.counters.findings += max(0, self.state.findings - before)
+        self.counters.limited = self.state.limited
+
+    def _tell(self, waiting: Sequence[Cut]) -> None:
+        """Work cuts off that have the same rules and facts and are told together, and publish what is to be told of them."""
+        pipeline = waiting[0].pipeline
+        looked: list[Looked] = []
+        while waiting:
+            wave = side_by_side(waiting)
+            waiting = waiting[len(wave) :]
+            held = [self.state.runs.get(cut.run) or RunState() for cut in wave]
+            outcomes: Iterable[tuple[RunState, Looked]]
+            if self._threads is None or len(wave) == 1:
+                outcomes = map(Cut.step, wave, held)
+            else:
+                outcomes = self._threads.map(Cut.step, wave, held)
+            for cut, (after, found) in zip(wave, outcomes, strict=True):
+                self.state = self.state.with_run(cut.run, after)
+                self.counters.batches += len(cut.batches)
+                self.counters.records += cut.rows
+                looked.append(found)
+        self.state, upserts = self.state.told(looked, pipeline.detector.rules, pipeline.site)
+        self.publish(upserts)
+
+    def publish(self, upserts: Sequence[Alert]) -> None:
+        """Hand alerts on, if there are any, and count them."""
+        if upserts:
+            self._publish(upserts)
+            self.counters.alerts += len(upserts)
