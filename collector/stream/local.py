@@ -65,7 +65,7 @@ class LocalStream:
         if position.offsets.get(PARTITION, 0) > end:
             raise StreamError(
                 f"{self.folder}: {consumer} stands at batch {position.offsets[PARTITION]}, but the spool ends at {end}: "
-                "it is not the spool that the position belongs to; restore that one, or start with a new data folder"
+                "it is not the one that the position belongs to; restore that one, or start with a new data folder"
             )
         return LocalConsumer(self, consumer, position)
 

@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from collector.stream import BatchHeader, Consumer, Gap, Outgoing, Position, Stream, StreamError
+from collector.stream.kafka import KafkaStream
 from collector.stream.local import LocalStream
+from sensor.kafka_settings import KafkaSettings
 from sensor.spool import Spool
+from tests.services.topics import make_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.services.kafka import Kafka
+
 Open = Callable[[], Stream]
 """Opens the same stream again, as another process or after a restart."""
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "kafka"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Each implementation by name."""
-    assert request.param == "local"
-    spools: list[Spool] = []
+    with ExitStack() as stack:
+        if request.param == "local":
+            yield _local(tmp_path / "spool", stack)
+        else:
+            yield _kafka(request.getfixturevalue("kafka"), stack)
+
+
+def _local(folder: Path, stack: ExitStack) -> Open:
+    def open_again() -> Stream:
+        stack.close()
+        return LocalStream(folder, stack.enter_context(Spool(folder)))
+
+    return open_again
+
+
+def _kafka(server: Kafka, stack: ExitStack) -> Open:
+    topic = f"t{secrets.token_hex(8)}.records"
+    make_topic(server, topic, partitions=3)
+    settings = KafkaSettings(bootstrap=server.bootstrap, security="plaintext")
 
     def open_again() -> Stream:
-        for spool in spools:
-            spool.close()
-        spools.append(Spool(tmp_path / "spool"))
-        return LocalStream(tmp_path / "spool", spools[-1])
+        stack.close()
+        stream = KafkaStream(settings, topic)
+        stack.callback(stream.close)
+        return stream
 
-    yield open_again
-    spools[-1].close()
+    return open_again
 
 
 @pytest.fixture
@@ -182,5 +205,5 @@ def test_a_consumer_needs_a_plain_name(stream: Stream, name: str) -> None:
 def test_a_position_behind_the_end_is_of_another_stream_and_refused(stream: Stream) -> None:
     stream.publish(outgoing(0))
     offsets = {partition: offset + 5 for partition, offset in stream.end().offsets.items()}
-    with pytest.raises(StreamError, match="not the spool"):
+    with pytest.raises(StreamError, match="not the one"):
         stream.subscribe("a", Position(offsets, {}))

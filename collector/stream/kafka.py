@@ -1,0 +1,445 @@
+"""`KafkaStream`: a stream that is a topic.
+
+A batch is a message (`sensor.kafka_message`); its partition follows from its site, so that a sensor's batches keep their order.
+What was published within a transaction is seen once that has been committed, and never if it was aborted.
+
+Where a consumer stands is kept with Kafka's own offsets of its group: for each partition the offset, and beside it, in the
+offset's metadata, the highest sequence of each run that was met there, as far as that fits. A consumer reads all partitions; or,
+as a member of its group, those that the group gives it, and then others read the rest.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+import zlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+from kafka import KafkaConsumer, errors
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Outgoing, Position, StreamError
+from sensor.configuration import ConfigurationError
+from sensor.kafka_client import KafkaUnusable, arguments, probe
+from sensor.kafka_message import MessageError, decode, encode
+from sensor.kafka_producer import MessageTooLarge, OrderedProducer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from sensor.kafka_settings import KafkaSettings
+    from sensor.spool_format import BatchHeader, Run
+
+IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
+"""Most bytes of batches that are published and not acknowledged."""
+
+POLL_RECORDS: Final = 256
+"""Messages that are taken from the library at once."""
+
+METADATA_BYTES: Final = 4_000
+"""Most bytes of an offset's metadata: brokers take 4,096 (offset.metadata.max.bytes)."""
+
+SESSION_SECONDS: Final = 45.0
+"""After so long without a sign of life a member's partitions go to others; one that comes back before keeps them."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class KafkaStream:
+    """The batches of one topic as a `collector.stream.Stream`.
+
+    Args:
+        settings: how Kafka is reached.
+        topic: name of the topic. It must be there: `icsight kafka apply` makes it.
+        member: name of this process among the members of its consumers' groups, for ever the same; its partitions wait for it
+            while it is started anew. None: a consumer reads all partitions.
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, *, member: str | None = None) -> None:
+        self.settings: Final = settings
+        self.topic: Final = topic
+        self.member: Final = member
+        self._turn = threading.Lock()
+        self._producer: OrderedProducer | None = None
+        self._scanned: dict[int, int] = {}
+        self._highest: dict[Run, int] = {}
+
+    def publish(self, batches: Iterable[Outgoing]) -> int:
+        """As `Stream.publish`. One process publishes the batches of a run."""
+        with self._turn:
+            self._scan()
+            try:
+                return self._publish(batches)
+            except (KafkaUnusable, MessageTooLarge, MessageError) as error:
+                # Nobody knows what of it arrived: the topic is asked anew.
+                self._let_go()
+                raise StreamError(f"{self.topic}: {error}") from error
+
+    def highest(self, sensor: str, epoch: str) -> int | None:
+        """As `Stream.highest`. Reads what has come into the topic since it was last asked."""
+        with self._turn:
+            self._scan()
+            return self._highest.get((sensor, epoch))
+
+    def subscribe(self, consumer: str, start: Position | None = None) -> Consumer:
+        """As `Stream.subscribe`. A member of a group goes on where the group stands; `start` tells it what it has had."""
+        if not _NAME.fullmatch(consumer):
+            raise StreamError(f"{consumer!r} is no name for a consumer: use 1 to 64 letters, digits, '-' and '_'")
+        return StreamConsumer(self, consumer, start)
+
+    def end(self) -> Position:
+        """As `Stream.end`; it tells of the runs as far as this object has read the topic or published to it."""
+        client = self.client()
+        try:
+            ends = self.ends(client)
+        finally:
+            client.close(autocommit=False)
+        return Position({str(partition): offset for partition, offset in ends.items()}, dict(self._highest))
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        with self._turn:
+            self._let_go()
+
+    def client(self, **options: Any) -> Any:
+        """A consumer of the library, which sees what is committed. Raises StreamError where Kafka or the topic cannot be used."""
+        try:
+            probe(self.settings, [self.topic])
+            return KafkaConsumer(
+                **arguments(self.settings),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                max_partition_fetch_bytes=self.settings.largest_message_bytes,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+                **options,
+            )
+        except (KafkaUnusable, ConfigurationError) as error:
+            raise StreamError(str(error)) from error
+        except errors.KafkaError as error:
+            raise StreamError(f"{self.topic}: {error}") from error
+
+    def partitions(self, client: Any) -> list[TopicPartition]:
+        """The topic's partitions in order. Raises StreamError."""
+        found = cast("set[int] | None", client.partitions_for_topic(self.topic))
+        if not found:
+            raise StreamError(f"topic {self.topic}: its partitions are not known: is Kafka well?")
+        return [TopicPartition(self.topic, partition) for partition in sorted(found)]
+
+    def ends(self, client: Any) -> dict[int, int]:
+        """Offset behind the last committed message by partition. Raises StreamError."""
+        try:
+            ends = client.end_offsets(self.partitions(client))
+        except errors.KafkaError as error:
+            raise StreamError(f"topic {self.topic}: {error}") from error
+        return {place.partition: int(offset) for place, offset in ends.items()}
+
+    def _publish(self, batches: Iterable[Outgoing]) -> int:
+        new = 0
+        seconds = self.settings.delivery_timeout_seconds
+        for batch in batches:
+            run, sequence = batch.header.run, batch.header.sequence
+            expected = self._highest.get(run, -1) + 1
+            if sequence < expected:
+                continue
+            if sequence > expected:
+                raise StreamError(f"{self.topic}: batch {sequence} of {'/'.join(run)} does not follow {expected - 1}")
+            if self._producer is None:
+                self._producer = OrderedProducer(self.settings, "icsight", IN_FLIGHT_BYTES)
+            if not self._producer.send(self.topic, encode(batch.header, batch.data), seconds):
+                raise KafkaUnusable(f"takes nothing for {seconds:.0f} s", is_lasting=False)
+            self._highest[run] = sequence
+            new += 1
+        if self._producer is not None and not self._producer.wait(seconds):
+            raise KafkaUnusable(f"acknowledges nothing for {seconds:.0f} s", is_lasting=False)
+        return new
+
+    def _scan(self) -> None:
+        """Take in the runs of what has come since the last look. Raises StreamError."""
+        if self._producer is not None:
+            return
+        client = self.client()
+        try:
+            ends = self.ends(client)
+            places = self.partitions(client)
+            client.assign(places)
+            for place in places:
+                client.seek(place, self._scanned.get(place.partition, 0))
+            until = time.monotonic() + self.settings.delivery_timeout_seconds
+            left = {place for place in places if client.position(place) < ends[place.partition]}
+            while left:
+                if time.monotonic() > until:
+                    raise StreamError(f"topic {self.topic}: cannot be read to its end: is Kafka well?")
+                for records in client.poll(timeout_ms=200).values():
+                    until = time.monotonic() + self.settings.delivery_timeout_seconds
+                    for record in records:
+                        try:
+                            header = decode(record.headers)
+                        except MessageError:
+                            continue
+                        self._highest[header.run] = max(header.sequence, self._highest.get(header.run, -1))
+                left = {place for place in left if client.position(place) < ends[place.partition]}
+            self._scanned = {place.partition: int(client.position(place)) for place in places}
+        except errors.KafkaError as error:
+            raise StreamError(f"topic {self.topic}: {error}") from error
+        finally:
+            client.close(autocommit=False)
+
+    def _let_go(self) -> None:
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+        self._scanned, self._highest = {}, {}
+
+
+class StreamConsumer:
+    """One reader of a `KafkaStream`: of all its partitions, or of those that its group gives it.
+
+    Raises StreamError where Kafka, the topic or the start cannot be used.
+    """
+
+    def __init__(self, stream: KafkaStream, name: str, start: Position | None) -> None:
+        self._stream = stream
+        self._seen: dict[Run, int] = {} if start is None else dict(start.seen)
+        self._offsets: dict[str, int] = {}
+        self._waiting: deque[Any] = deque()
+        self._given: list[TopicPartition] = []
+        self._homes: dict[Run, int] = {}
+        """Partition of each run that was met."""
+        self._whole: set[int] = set()
+        """Partitions that are read from their beginning: what is missing there before the first batch of a run is a gap."""
+        self._known: set[Run] = set(self._seen)
+        """Runs of which is known what came before."""
+        group = f"{stream.topic}-{name}"
+        if stream.member is None:
+            self._client = stream.client(group_id=group)
+            self._take_all(start)
+        else:
+            self._client = stream.client(
+                group_id=group, group_instance_id=stream.member, client_id=stream.member,
+                session_timeout_ms=int(SESSION_SECONDS * 1000), max_poll_interval_ms=600_000, max_poll_records=POLL_RECORDS,
+            )  # fmt: skip
+            self._client.subscribe([stream.topic], listener=_Assigned(self))
+
+    @property
+    def position(self) -> Position:
+        """As `Consumer.position`; of a member of a group, of the partitions that it has."""
+        return Position(dict(self._offsets), dict(self._seen))
+
+    def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
+        """As `Consumer.poll`. With no time to wait it returns nothing only where all that is there now has been read."""
+        deliveries: list[Delivery] = []
+        size = 0
+        if not self._waiting:
+            self._fetch(timeout_seconds)
+        while self._waiting and len(deliveries) < max_batches and size < max_bytes:
+            record = self._waiting[0]
+            try:
+                header = _header(record)
+            except MessageError as error:
+                if deliveries:
+                    break
+                self._waiting.popleft()
+                self._offsets[str(record.partition)] = record.offset + 1
+                place = f"{record.topic}/{record.partition}/{record.offset}"
+                raise DamagedBatch(f"{place}: {error}", header=None, data=record.value or b"", position=self.position) from error
+            self._waiting.popleft()
+            self._offsets[str(record.partition)] = record.offset + 1
+            delivery = self._deliver(record, header)
+            if delivery is not None:
+                deliveries.append(delivery)
+                size += len(delivery.data)
+        return deliveries
+
+    def commit(self, position: Position) -> None:
+        """As `Consumer.commit`."""
+        offsets: dict[TopicPartition, OffsetAndMetadata] = {}
+        for partition, offset in position.offsets.items():
+            here = {
+                run: position.seen[run] for run, home in self._homes.items() if str(home) == partition and run in position.seen
+            }
+            offsets[TopicPartition(self._stream.topic, int(partition))] = OffsetAndMetadata(offset, _packed(here), -1)
+        if not offsets:
+            return
+        try:
+            self._client.commit(offsets, timeout_ms=int(self._stream.settings.connect_seconds * 1000))
+        except errors.KafkaError as error:
+            raise StreamError(
+                f"topic {self._stream.topic}: the position is not kept ({type(error).__name__}: {error})"
+            ) from error
+
+    def close(self) -> None:
+        """As `Consumer.close`. A member that is started anew before its session ends finds its partitions again."""
+        self._client.close(autocommit=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # Taking in
+
+    def _fetch(self, timeout_seconds: float) -> None:
+        """Wait for messages. Raises StreamError."""
+        until = time.monotonic() + timeout_seconds
+        patience = time.monotonic() + self._stream.settings.connect_seconds
+        try:
+            while not self._waiting:
+                left = max(0.0, until - time.monotonic())
+                found = self._client.poll(timeout_ms=int(max(left, 0.02) * 1000), max_records=POLL_RECORDS)
+                if self._given:
+                    self._settle()
+                for _, records in sorted(found.items(), key=lambda item: item[0].partition):
+                    self._waiting.extend(records)
+                if self._waiting:
+                    return
+                self._pass_markers()
+                if time.monotonic() < until:
+                    continue
+                if timeout_seconds or time.monotonic() > patience or self._is_at_end():
+                    return
+        except errors.KafkaError as error:
+            raise StreamError(f"topic {self._stream.topic}: {type(error).__name__}: {error}") from error
+
+    def _pass_markers(self) -> None:
+        """Stand behind what is no message: the marks of transactions."""
+        for place in self._client.assignment():
+            offset = self._client.position(place, timeout_ms=1000)
+            if offset is not None and offset > self._offsets.get(str(place.partition), 0):
+                self._offsets[str(place.partition)] = int(offset)
+
+    def _is_at_end(self) -> bool:
+        """Whether all that is there now has been read, by a reader of all partitions."""
+        ends = self._stream.ends(self._client)
+        read = {place.partition for place in self._client.assignment()}
+        return all(self._offsets.get(str(partition), 0) >= offset for partition, offset in ends.items() if partition in read)
+
+    def _deliver(self, record: Any, header: BatchHeader) -> Delivery | None:
+        """The delivery of a message; None for a batch that was had before."""
+        run, sequence = header.run, header.sequence
+        self._homes[run] = record.partition
+        seen = self._seen.get(run, -1)
+        if sequence <= seen:
+            return None
+        certain = run in self._known or record.partition in self._whole
+        gap = Gap(run, seen + 1, sequence) if certain and sequence > seen + 1 else None
+        self._seen[run] = sequence
+        self._known.add(run)
+        return Delivery(header, record.value, (str(record.partition), record.offset), self.position, gap)
+
+    # Where it begins
+
+    def _take_all(self, start: Position | None) -> None:
+        """Read all partitions from where is said, or where the group stands, or the beginning. Raises StreamError."""
+        stream, client = self._stream, self._client
+        try:
+            places = stream.partitions(client)
+            ends = stream.ends(client)
+            client.assign(places)
+            committed = {} if start is not None else self._committed(places)
+            for place in places:
+                partition = str(place.partition)
+                offset = committed.get(place.partition, 0) if start is None else start.offsets.get(partition, 0)
+                _check_place(stream.topic, place.partition, offset, ends[place.partition])
+                if not offset:
+                    self._whole.add(place.partition)
+                self._offsets[partition] = offset
+                client.seek(place, offset)
+        except errors.KafkaError as error:
+            client.close(autocommit=False)
+            raise StreamError(f"topic {stream.topic}: {error}") from error
+        except StreamError:
+            client.close(autocommit=False)
+            raise
+
+    def _committed(self, places: Iterable[TopicPartition]) -> dict[int, int]:
+        """Offsets of the group; what their metadata tell of runs is taken over."""
+        found: dict[int, int] = {}
+        for place in places:
+            kept = self._client.committed(place, metadata=True)
+            if kept is not None and kept.offset >= 0:
+                found[place.partition] = int(kept.offset)
+                for run, sequence in _unpacked(kept.metadata).items():
+                    self._homes[run] = place.partition
+                    self._seen[run] = max(sequence, self._seen.get(run, -1))
+                    self._known.add(run)
+        return found
+
+    def given(self, places: Iterable[TopicPartition]) -> None:
+        """The group has given these partitions; Kafka cannot be asked about them from here."""
+        self._given += places
+
+    def _settle(self) -> None:
+        """Begin with the partitions that the group has given: what is known of their runs is what was kept with the offsets."""
+        places, self._given = self._given, []
+        taken = {place.partition for place in places}
+        self._known -= {run for run, home in self._homes.items() if home in taken}
+        committed = self._committed(places)
+        for place in places:
+            offset = committed.get(place.partition)
+            if offset is None:
+                self._whole.add(place.partition)
+            self._offsets[str(place.partition)] = offset or 0
+
+    def taken(self, places: Iterable[TopicPartition]) -> None:
+        """The group has taken these partitions away: what waits of them is somebody else's."""
+        gone = {place.partition for place in places}
+        self._given = [place for place in self._given if place.partition not in gone]
+        self._waiting = deque(record for record in self._waiting if record.partition not in gone)
+        self._whole -= gone
+        for partition in gone:
+            self._offsets.pop(str(partition), None)
+
+
+class _Assigned(ConsumerRebalanceListener):
+    """Tells a consumer which partitions its group gives it and takes away."""
+
+    def __init__(self, consumer: StreamConsumer) -> None:
+        self._consumer = consumer
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._consumer.given(assigned)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._consumer.taken(revoked)
+
+
+def _header(record: Any) -> BatchHeader:
+    """What a message says of the batch that it holds. Raises MessageError."""
+    if record.value is None:
+        raise MessageError("the message holds nothing")
+    return decode(record.headers)
+
+
+def _check_place(topic: str, partition: int, offset: int, end: int) -> None:
+    """Raises StreamError where a position stands behind the end of its partition."""
+    if offset > end:
+        raise StreamError(
+            f"topic {topic}: the position stands at {offset} of partition {partition}, which ends at {end}: it is not the one "
+            "that the position belongs to; restore that one, or start with a new data folder"
+        )
+
+
+def _packed(seen: Mapping[Run, int]) -> str:
+    """Highest sequences of runs as text; empty where it would be too long: then repeats are told by whoever stores them."""
+    told = json.dumps(sorted([*run, sequence] for run, sequence in seen.items()), separators=(",", ":")).encode()
+    text = base64.b85encode(zlib.compress(told)).decode()
+    return text if len(text) <= METADATA_BYTES else ""
+
+
+def _unpacked(text: str | None) -> dict[Run, int]:
+    """What `_packed` wrote; nothing for any other text."""
+    try:
+        decoder = zlib.decompressobj()
+        rows = json.loads(decoder.decompress(base64.b85decode(text or ""), 1024 * 1024))
+        return {(str(sensor), str(epoch)): int(sequence) for sensor, epoch, sequence in rows}
+    except (ValueError, TypeError, zlib.error):
+        return {}

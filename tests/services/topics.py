@@ -1,0 +1,23 @@
+"""Topics for tests that need one and no more."""
+
+# kafka-python leaves its results untyped.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kafka.admin import KafkaAdminClient, NewTopic
+
+if TYPE_CHECKING:
+    from tests.services.kafka import Kafka
+
+
+def make_topic(server: Kafka, name: str, partitions: int = 1) -> None:
+    """A topic that keeps everything and takes batches of any size that the product makes."""
+    admin = KafkaAdminClient(bootstrap_servers=server.bootstrap)
+    try:
+        configs = {"retention.ms": "-1", "max.message.bytes": str(9 * 1024**2)}
+        admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+    finally:
+        admin.close()
