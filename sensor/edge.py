@@ -199,10 +199,10 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
 @click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
 def uplink(data: Path) -> None:
     """Ship what a sensor records to Kafka, as [kafka] and [uplink] of icsight.toml say; runs beside `icsight sensor run`."""
-    _with_kafka("sensor.uplink_command").ship(data / SPOOL, _until_signal())
+    with_kafka("sensor.uplink_command").ship(data / SPOOL, _until_signal())
 
 
-def _with_kafka(module: str) -> ModuleType:
+def with_kafka(module: str) -> ModuleType:
     """A module that needs what a gateway does not have without the extra. Raises CommandError where it is not there."""
     try:
         return import_module(module)

@@ -124,6 +124,11 @@ class Uplink:
         self._next_try = FIRST_RETRY_SECONDS
 
     @property
+    def sensor(self) -> str:
+        """Name of the sensor whose spool it is."""
+        return self._identity.sensor
+
+    @property
     def position(self) -> int:
         """Number before which all that the spool holds has been acknowledged."""
         return self._position

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 from pydantic import ValidationError
 
 from sensor.configuration import ConfigurationError, Section, explain
+from sensor.evidence_uplink import EvidenceUplink
 from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_control import ControlPoller
 from sensor.kafka_settings import KafkaSettings
 from sensor.spool_format import SpoolError
 from sensor.terminal import CommandError, warn
@@ -18,7 +21,6 @@ from sensor.uplink import Uplink
 from sensor.uplink_settings import UplinkSettings
 
 if TYPE_CHECKING:
-    import threading
     from pathlib import Path
 
 S = TypeVar("S", bound=Section)
@@ -39,7 +41,7 @@ def ship(folder: Path, stop: threading.Event) -> None:
                 raise
         click.echo(f"shipping {folder} to {kafka.bootstrap} from batch {uplink.position:,} on")
         sys.stdout.flush()
-        uplink.run(stop)
+        _run(uplink, folder.parent, kafka, stop)
     except (KafkaUnusable, ConfigurationError, SpoolError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
@@ -48,6 +50,23 @@ def ship(folder: Path, stop: threading.Event) -> None:
     click.echo(
         f"{counters.batches:,} batches shipped, {counters.bytes:,} bytes; {counters.lag_batches:,} batches wait in the spool"
     )
+
+
+def _run(uplink: Uplink, data: Path, kafka: KafkaSettings, stop: threading.Event) -> None:
+    """Ship, and meanwhile bring what is asked of the sensor and take its answers away. Raises what `Uplink.run` does."""
+    ended = threading.Event()
+    beside = [
+        threading.Thread(target=part(data, kafka, uplink.sensor, warn).run, args=(ended,), name=part.__name__)
+        for part in (ControlPoller, EvidenceUplink)
+    ]
+    for thread in beside:
+        thread.start()
+    try:
+        uplink.run(stop)
+    finally:
+        ended.set()
+        for thread in beside:
+            thread.join()
 
 
 def configured(section: type[S]) -> S:

@@ -1,0 +1,169 @@
+"""What is asked of a sensor, over Kafka: a topic for each sensor, in which only it reads, and always from its own side.
+
+Records of table `control` (`sensor.control_records`) are put into the topic whether the sensor is there or not. The sensor polls
+it and puts what comes into the spool that `sensor.control` follows; how far it has come is kept beside that spool. A record that
+comes twice asks for what has been done already.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from kafka import KafkaConsumer, errors
+from kafka.structs import TopicPartition
+
+from sensor.control import CONTROL, OUTBOX
+from sensor.control_records import SENSOR, encode
+from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor.kafka_message import MessageError, decode
+from sensor.kafka_message import encode as message_of
+from sensor.kafka_producer import OrderedProducer
+from sensor.recorder import MIB
+from sensor.spool import Spool, SpoolError, SpoolSettings
+from sensor.spool_files import replace_file
+from sensor.spool_format import BatchHeader
+from sensor.topics import Topics, plain
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sensor.kafka_settings import KafkaSettings
+
+POLL_SECONDS: Final = 1.0
+"""How long is waited for records before looking whether to stop."""
+
+RETRY_SECONDS: Final = 10.0
+"""How long to wait before trying again to reach the topic."""
+
+RECORD_BYTES: Final = MIB
+"""Most bytes of a batch of control records; a larger one is passed over."""
+
+SPOOLED: Final = SpoolSettings(segment_bytes=MIB, quota_bytes=16 * MIB, retention_bytes=2 * MIB)
+"""How what is asked waits on the sensor. When it is full nothing more is taken from the topic, where it then waits."""
+
+
+def send(kafka: KafkaSettings, sensor: str, kind: str, content: str) -> None:
+    """Put a record into the topic of a sensor, whether that is there or not; durable on return. Raises KafkaUnusable."""
+    topic = Topics(kafka.prefix).control(sensor)
+    probe(kafka, [topic])
+    header = BatchHeader(SENSOR, secrets.token_hex(16), 0, "control", 1)
+    producer = OrderedProducer(kafka, "icsight-control", MIB)
+    try:
+        producer.send(topic, message_of(header, encode(time.time_ns(), kind, content)), kafka.connect_seconds)
+        if not producer.wait(kafka.connect_seconds):
+            raise KafkaUnusable(f"{kafka.bootstrap}: the brokers did not take the request: try again", is_lasting=False)
+    finally:
+        producer.close()
+
+
+class ControlPoller:
+    """Brings what is asked of a sensor from its topic into its data folder.
+
+    Args:
+        data: the data folder.
+        kafka: how Kafka is reached.
+        sensor: name of the sensor.
+        say: is called with one line when the topic cannot be read, and for each record that is passed over.
+    """
+
+    def __init__(self, data: Path, kafka: KafkaSettings, sensor: str, say: Callable[[str], None] = lambda _: None) -> None:
+        self.records = 0
+        """Batches of records taken from the topic."""
+        self.refused = 0
+        """Messages that are no such batch."""
+        self._data: Final = data
+        self._kafka: Final = kafka
+        self._topic: Final = Topics(kafka.prefix).control(sensor)
+        self._client: Final = f"icsight-control-{plain(sensor)}"
+        self._say: Final = say
+        self._trouble = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Bring until `stop` is set, whatever happens to brokers."""
+        while not stop.is_set():
+            try:
+                probe(self._kafka, [self._topic])
+                with Spool(self._data / CONTROL, sensor=SENSOR, settings=SPOOLED) as spool:
+                    self._bring(spool, stop)
+            except (KafkaUnusable, SpoolError, OSError) as error:
+                self._wait(str(error), stop)
+            except errors.KafkaError as error:
+                self._wait(str(meaning(self._kafka, [error])), stop)
+
+    def _bring(self, spool: Spool, stop: threading.Event) -> None:
+        """Take what comes. Raises KafkaError, SpoolError, OSError."""
+        options: dict[str, Any] = {
+            **arguments(self._kafka),
+            "client_id": self._client,
+            "group_id": None,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "max_poll_records": 100,
+            "metrics_enabled": False,
+        }
+        consumer: Any = KafkaConsumer(**options)
+        partition = TopicPartition(self._topic, 0)
+        try:
+            consumer.assign([partition])
+            consumer.seek(partition, self._position())
+            while not stop.is_set():
+                for message in consumer.poll(timeout_ms=int(POLL_SECONDS * 1000)).get(partition, ()):
+                    self._take(spool, message.headers, message.value)
+                    self._keep(message.offset + 1)
+                self._trouble = ""
+                spool.release(self._followed())
+        finally:
+            consumer.close()
+
+    def _take(self, spool: Spool, headers: list[tuple[str, bytes | None]], value: bytes | None) -> None:
+        """Put a message's records into the spool; they are on the disk on return. Raises SpoolError."""
+        try:
+            told = decode(headers)
+        except MessageError as error:
+            self._pass_over(str(error))
+            return
+        if told.table != "control" or not value or len(value) > RECORD_BYTES:
+            self._pass_over(f"a message of {len(value or b'')} bytes of table {told.table} asks nothing of a sensor")
+            return
+        identity = spool.identity
+        highest = spool.highest(SENSOR, identity.epoch)
+        sequence = 0 if highest is None else highest + 1
+        spool.append(BatchHeader(SENSOR, identity.epoch, sequence, "control", told.rows), value)
+        spool.sync()
+        self.records += 1
+
+    def _pass_over(self, reason: str) -> None:
+        self.refused += 1
+        self._say(f"{self._topic}: {reason}")
+
+    def _wait(self, trouble: str, stop: threading.Event) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._say(trouble)
+        stop.wait(RETRY_SECONDS)
+
+    # Where it stands
+
+    def _position(self) -> int:
+        """Offset of the next message; the beginning where it is not known, or is that of another topic."""
+        try:
+            content = json.loads((self._data / CONTROL / "kafka.json").read_bytes())
+            return int(content["offset"]) if content["topic"] == self._topic else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+
+    def _keep(self, offset: int) -> None:
+        content = json.dumps({"topic": self._topic, "offset": offset})
+        replace_file(self._data / CONTROL / "kafka.json", content.encode())
+
+    def _followed(self) -> int:
+        """Number before which the sensor has followed all that was asked."""
+        try:
+            return int(json.loads((self._data / OUTBOX / "position.json").read_bytes())["number"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0

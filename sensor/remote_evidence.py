@@ -1,0 +1,85 @@
+"""Evidence of a sensor elsewhere: asked for over Kafka, and waited for."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from kafka import KafkaConsumer, errors
+from kafka.structs import TopicPartition
+
+from sensor.configuration import ConfigurationError
+from sensor.control_records import EVIDENCE, EvidenceRequest
+from sensor.evidence_message import Assembly, decode
+from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor.kafka_control import send
+from sensor.kafka_message import MessageError
+from sensor.kafka_settings import KafkaSettings
+from sensor.packets import Evidence, EvidenceError
+from sensor.terminal import CommandError
+from sensor.topics import Topics
+from sensor.uplink_command import configured
+
+
+def ask(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) -> dict[str, bytes]:
+    """Ask a sensor for packets and wait for its answer.
+
+    Returns:
+        The files of the answer by `sensor.evidence_message.PARTS`; without packets there is only `answer`, which tells why.
+
+    Raises:
+        KafkaUnusable: Kafka cannot be used, or no answer came in time: then it still waits for the sensor.
+    """
+    topics = Topics(kafka.prefix)
+    counts = probe(kafka, [topics.evidence, topics.control(request.sensor)])
+    options: dict[str, Any] = {
+        **arguments(kafka), "client_id": "icsight-evidence", "group_id": None, "enable_auto_commit": False,
+        "metrics_enabled": False,
+    }  # fmt: skip
+    consumer: Any = KafkaConsumer(**options)
+    try:
+        partitions = [TopicPartition(topics.evidence, number) for number in range(counts[topics.evidence])]
+        consumer.assign(partitions)
+        # Where it ends before the request is sent: the answer can only come behind it.
+        for partition, end in consumer.end_offsets(partitions).items():
+            consumer.seek(partition, end)
+        send(kafka, request.sensor, EVIDENCE, request.to_json())
+        return _answer(consumer, request, time.monotonic() + timeout_seconds)
+    except errors.KafkaError as error:
+        raise meaning(kafka, [error]) from error
+    finally:
+        consumer.close()
+
+
+def evidence(request: EvidenceRequest, timeout_seconds: float) -> Evidence:
+    """The packets that a sensor answers with, by the settings of this process. Raises CommandError, EvidenceError."""
+    try:
+        parts = ask(configured(KafkaSettings), request, timeout_seconds)
+        answer = json.loads(parts["answer"])
+        if answer["status"] != "answered":
+            raise EvidenceError(f"sensor {request.sensor}: {answer['reason']}")
+        return Evidence(parts["pcapng"], json.loads(parts["json"]))
+    except (KafkaUnusable, ConfigurationError) as error:
+        raise CommandError(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvidenceError(f"sensor {request.sensor}: its answer is not whole: ask again") from error
+
+
+def _answer(consumer: Any, request: EvidenceRequest, until: float) -> dict[str, bytes]:
+    """What comes back for a request. Raises KafkaUnusable."""
+    assembly = Assembly(request.id, request.sensor)
+    while (left := until - time.monotonic()) > 0:
+        for messages in consumer.poll(timeout_ms=int(min(left, 1.0) * 1000)).values():
+            for message in messages:
+                try:
+                    is_whole = assembly.add(*decode(message.headers, message.value))
+                except MessageError:
+                    # Somebody else's, or damaged: then the answer does not become whole.
+                    continue
+                if is_whole:
+                    return assembly.parts
+    raise KafkaUnusable(
+        f"sensor {request.sensor} has not answered yet: it does when it is back; wait longer, or ask again then",
+        is_lasting=False,
+    )
