@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "baseline": ("detection.baseline.cli", "Learn, show, compare and approve what is normal."),
     "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),
+    "elasticsearch": ("collector.elastic_cli", "Set up and look after the cluster that keeps the records."),
     "evaluate": ("detection.evaluation.cli", "Measure detection on captures with labels."),
     "evidence": ("sensor.evidence", "Write the packets that a statement rests on."),
     "fields": ("sensor.cli", "Print the record tables and their columns."),

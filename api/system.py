@@ -14,7 +14,7 @@ from api.status import Status
 from api.users import service as users
 from collector.dead_letters import DeadLetters
 from collector.store import StoreError
-from collector.store.local import LocalRecordStore
+from collector.store.choice import open_store
 from collector.stream import StreamError
 from collector.stream.local import LocalStream
 from collector.writer import Writer
@@ -55,7 +55,8 @@ def opened(settings: Settings) -> Generator[Services]:
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(_held(settings.data))
-            store = LocalRecordStore(settings.data / RECORDS, writer=True)
+            refused = DeadLetters(settings.data / DEAD_LETTERS).keep
+            store = open_store(settings.data / RECORDS, writer=True, refused=refused)
             stack.callback(store.close)
             services = create_services(settings, store, Status())
             stack.callback(services.database.close)

@@ -1,0 +1,55 @@
+"""Which record store a process works with: Elasticsearch where the configuration names a cluster, else files of this machine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from collector.settings import ElasticsearchSettings
+from collector.store import StoreError
+from sensor.configuration import ConfigurationError, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from collector.store import RecordStore
+    from sensor.spool_format import BatchHeader
+
+
+def cluster_settings() -> ElasticsearchSettings | None:
+    """The cluster that the configuration names; None where it names none. Raises StoreError where it cannot be used."""
+    try:
+        settings = ElasticsearchSettings()
+    except ValidationError as error:
+        raise StoreError(explain("elasticsearch", error)) from error
+    except ConfigurationError as error:
+        raise StoreError(str(error)) from error
+    return settings if settings.addresses else None
+
+
+def open_store(
+    folder: Path, *, writer: bool = False, refused: Callable[[str, BatchHeader, bytes], object] | None = None
+) -> RecordStore:
+    """The record store of this process.
+
+    Args:
+        folder: where files of this machine lie, for a system without a cluster.
+        writer: whether this process appends.
+        refused: takes batches that a cluster cannot store, as `DeadLetters.keep`.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    cluster = cluster_settings()
+    # Each is loaded where it is used: one needs DuckDB alone, the other the client of Elasticsearch too.
+    if cluster is None:
+        local: Any = import_module("collector.store.local")
+        return local.LocalRecordStore(folder, writer=writer)
+    remote: Any = import_module("collector.store.elasticsearch")
+    try:
+        return remote.ElasticsearchRecordStore(cluster, writer=writer, refused=refused)
+    except ConfigurationError as error:
+        raise StoreError(str(error)) from error

@@ -1,0 +1,404 @@
+"""The store on Elasticsearch: what only it can get wrong. What every store does is in tests/contract."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from collector.dead_letters import DeadLetters
+from collector.records import decode
+from collector.settings import ElasticsearchSettings
+from collector.store import Filter, Identity, Query, QueryError, RecordBatch, StoreError
+from collector.store.elastic_server import Refused, Server
+from collector.store.elastic_setup import apply, plan, probe, snapshot
+from collector.store.elastic_templates import ledger_index, pattern
+from collector.store.elasticsearch import ElasticsearchRecordStore
+from collector.stream import Position
+from sensor.spool_format import BatchHeader
+from tests.batches import EPOCH, START, encode, sample
+from tests.collector.cluster import cluster, emptied, empty, settings
+from tests.collector.faulty_proxy import proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.services.elasticsearch import Elasticsearch
+
+ROOT = Path(__file__).parents[2]
+HOUR = 3600 * 10**9
+MIDNIGHT = START + 8 * HOUR
+"""2025-11-25T00:00:00Z."""
+
+
+@pytest.fixture(scope="module")
+def shared(elasticsearch_server: Elasticsearch) -> Iterator[ElasticsearchSettings]:
+    with cluster(elasticsearch_server.url) as chosen:
+        yield chosen
+
+
+@pytest.fixture
+def elastic(shared: ElasticsearchSettings) -> Iterator[ElasticsearchSettings]:
+    with emptied(shared) as chosen:
+        yield chosen
+
+
+@pytest.fixture
+def server(elastic: ElasticsearchSettings) -> Iterator[Server]:
+    server = Server(elastic)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def store(elastic: ElasticsearchSettings) -> Iterator[ElasticsearchRecordStore]:
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    yield store
+    store.close()
+
+
+def batch(
+    sequence: int,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    rows: int = 10,
+    start: int = START,
+    sensor: str = "north",
+    table: str = "modbus",
+) -> RecordBatch:
+    columns = columns or sample(table, rows, seed=sequence, start=start)
+    header = BatchHeader(sensor, EPOCH, sequence, table, len(columns["ts"]), "plant")
+    return decode(header, encode(header, columns))
+
+
+def over_midnight(sequence: int) -> RecordBatch:
+    """Ten rows, the fifth at midnight."""
+    return batch(sequence, start=MIDNIGHT - 4_000_000)
+
+
+def names(server: Server) -> list[str]:
+    listed = server.ask("GET", f"/_cat/indices/{pattern(server.settings.prefix)}", format="json", h="index")
+    return sorted(line["index"].removeprefix(server.settings.prefix) for line in listed)
+
+
+def count(store: ElasticsearchRecordStore) -> int:
+    return sum(stored.rows for stored in store.tables())
+
+
+KILLED = """
+import os, signal, sys
+from collector.store import elasticsearch
+from collector.store.elastic_bulk import BulkWriter
+from collector.store.elastic_ledger import Ledger
+from collector.stream import Position
+from tests.collector.cluster import settings
+from tests.collector.test_elasticsearch_store import over_midnight
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+url, prefix, moment = sys.argv[1:]
+store = elasticsearch.ElasticsearchRecordStore(settings(url, prefix=prefix, bulk_bytes=65536, bulk_requests=1), writer=True)
+if moment == "between two indices":
+    send = BulkWriter._send
+    def second(self, part, seen=[]):
+        if seen:
+            die()
+        seen.append(part)
+        return send(self, part)
+    BulkWriter._send = second
+elif moment == "before the ledger":
+    Ledger.hold = die
+elif moment == "before the position":
+    Ledger.stand = die
+store.append([over_midnight(0), over_midnight(1)], consumer="store", position=Position({"0": 2}, {}))
+"""
+
+
+@pytest.mark.parametrize("moment", ["between two indices", "before the ledger", "before the position"])
+def test_a_process_killed_between_bulk_and_commit_leaves_nothing_doubled_and_nothing_lost(
+    moment: str, elastic: ElasticsearchSettings, server: Server
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, elastic.hosts, elastic.prefix, moment], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    server.ask("POST", f"/{pattern(elastic.prefix)}/_refresh", ignore_unavailable=True)
+    assert names(server)[0] == "-modbus-2025.11.24"
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    assert store.position("store") is None
+    done = store.append([over_midnight(0), over_midnight(1)], consumer="store", position=Position({"0": 2}, {}))
+    assert done.repeated == (2 if moment == "before the position" else 0)
+    assert names(server) == ["-modbus-2025.11.24", "-modbus-2025.11.25"]
+    assert count(store) == 20
+    assert store.sql("SELECT sequence, row FROM modbus").is_unique().all()
+    assert store.position("store") == Position({"0": 2}, {})
+    assert store.append([over_midnight(0)]).repeated == 1
+    store.close()
+
+
+def test_a_batch_that_comes_again_after_its_ledger_is_lost_lands_in_the_same_indices(
+    store: ElasticsearchRecordStore, server: Server
+) -> None:
+    store.append([over_midnight(0)])
+    store.append([batch(1, start=MIDNIGHT + 24 * HOUR)])
+    server.ask("DELETE", f"/{ledger_index(server.settings.prefix)}")
+    apply(server)
+    again = ElasticsearchRecordStore(server.settings, writer=True)
+    done = again.append([over_midnight(0)])
+    assert (done.batches, done.rows, done.repeated) == (1, 0, 0)
+    assert count(again) == 20
+    again.close()
+
+
+def test_an_index_of_records_cannot_be_rolled_over(store: ElasticsearchRecordStore, server: Server) -> None:
+    store.append([batch(0)])
+    with pytest.raises(Refused, match="rollover"):
+        server.ask("POST", f"/{server.settings.prefix}-modbus-2025.11.24/_rollover")
+
+
+def test_requests_that_are_too_large_are_split_until_they_fit(elastic: ElasticsearchSettings) -> None:
+    with proxy(elastic.hosts) as before:
+        before.fault = lambda _path, body: (413, {"error": "too large"}) if len(body) > 20_000 else None
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url}), writer=True)
+        assert store.append([batch(0, rows=300)]).rows == 300
+        assert max(before.bulks) <= 20_000
+        assert len(before.bulks) > 4
+        assert count(store) == 300
+        store.close()
+
+
+def test_a_record_that_is_too_large_by_itself_makes_its_batch_a_dead_letter(
+    elastic: ElasticsearchSettings, tmp_path: Path
+) -> None:
+    letters = DeadLetters(tmp_path)
+    columns = sample("modbus", 3)
+    columns["modbus.data"] = [None, b"x" * 20_000, None]
+    with proxy(elastic.hosts) as before:
+        before.fault = lambda _path, body: (413, {"error": "too large"}) if len(body) > 20_000 else None
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url}), writer=True, refused=letters.keep)
+        assert store.append([batch(0, columns), batch(1)]).batches == 1
+        assert "1 of 3 rows" in letters.read(letters.names()[0]).reason
+        assert count(store) == 12
+        store.close()
+
+
+def test_a_busy_cluster_is_asked_again_more_slowly_with_less(elastic: ElasticsearchSettings) -> None:
+    busy = [429, 503, 429, 429]
+    refusal = {"error": {"type": "es_rejected_execution_exception", "reason": "full"}}
+
+    def late(_path: str, answer: dict[str, Any]) -> None:
+        # The first time a part of the documents was not taken: the answer says so for two of them.
+        if not told:
+            for item in answer["items"][:2]:
+                item["create"] = {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}
+            told.append(True)
+
+    told: list[bool] = []
+    with proxy(elastic.hosts) as before:
+        before.fault = lambda _path, _body: (busy.pop(), refusal) if busy else None
+        before.change = late
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url}), writer=True)
+        store.append([batch(0, rows=100)])
+        assert not busy
+        assert told
+        assert len(before.bulks) > 2
+        assert count(store) == 100
+        store.close()
+
+
+def test_a_cluster_that_stays_busy_fails_the_append_and_moves_no_position(elastic: ElasticsearchSettings) -> None:
+    refusal = (429, {"error": {"type": "es_rejected_execution_exception", "reason": "full"}})
+    with proxy(elastic.hosts) as before:
+        before.fault = lambda _path, _body: refusal
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url, "patience_seconds": 0.5}), writer=True)
+        with pytest.raises(StoreError, match=r"too busy for 0\.5 s"):
+            store.append([batch(0)], consumer="store", position=Position({"0": 1}, {}))
+        assert store.position("store") is None
+        before.fault = lambda _path, _body: None
+        assert store.append([batch(0)], consumer="store", position=Position({"0": 1}, {})).rows == 10
+        assert store.position("store") == Position({"0": 1}, {})
+        store.close()
+
+
+def test_rows_that_a_mapping_refuses_make_a_dead_letter_that_can_be_replayed(
+    elastic: ElasticsearchSettings, server: Server, tmp_path: Path
+) -> None:
+    name = f"/{elastic.prefix}-modbus-2025.11.24"
+    server.ask("PUT", name, {"mappings": {"properties": {"modbus.address": {"type": "ip"}}}})
+    letters = DeadLetters(tmp_path)
+    columns = sample("modbus", 4)
+    columns["modbus.address"] = [None, 5, None, 6]
+    store = ElasticsearchRecordStore(elastic, writer=True, refused=letters.keep)
+    bad, good = batch(0, columns), batch(1, start=MIDNIGHT)
+    assert store.append([bad, good], consumer="store", position=Position({"0": 2}, {})).batches == 1
+    assert store.position("store") == Position({"0": 2}, {})
+    assert count(store) == 12
+    (letter,) = map(letters.read, letters.names())
+    assert letter.reason.startswith("2 of 4 rows are refused by Elasticsearch: document_parsing_exception")
+    # The index is made anew as it should be; what is in the letter comes back.
+    server.ask("DELETE", name)
+    assert letter.header is not None
+    assert store.append([decode(letter.header, letter.data)]).batches == 1
+    assert count(store) == 14
+    assert store.append([decode(letter.header, letter.data)]).repeated == 1
+    store.close()
+
+
+def test_without_a_place_for_dead_letters_refused_rows_fail_the_append(elastic: ElasticsearchSettings, server: Server) -> None:
+    server.ask("PUT", f"/{elastic.prefix}-modbus-2025.11.24", {"mappings": {"properties": {"modbus.address": {"type": "ip"}}}})
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    with pytest.raises(StoreError, match="document_parsing_exception"):
+        store.append([batch(0)], consumer="store", position=Position({"0": 1}, {}))
+    assert store.position("store") is None
+    store.close()
+
+
+def test_wild_clocks_do_not_make_an_index_a_row(store: ElasticsearchRecordStore, server: Server) -> None:
+    store.append([batch(0, {"ts": [START + day * 24 * HOUR for day in range(40)]})])
+    assert names(server) == ["-modbus-2026.01.02"]
+    assert store.query(Query("modbus")).rows.height == 40
+
+
+def test_names_longer_than_an_identifier_may_be_are_stored_and_found(store: ElasticsearchRecordStore) -> None:
+    header = BatchHeader("s" * 255, "e" * 255, 0, "modbus", 2, "plant")
+    store.append([decode(header, encode(header, sample("modbus", 2)))])
+    rows = store.query(Query("modbus")).rows
+    assert rows["sensor"].to_list() == ["s" * 255] * 2
+    assert len(store.records([Identity("s" * 255, "e" * 255, 0, row) for row in range(3)])) == 2
+
+
+def test_two_processes_that_store_the_same_run_find_out_and_double_nothing(elastic: ElasticsearchSettings) -> None:
+    one, other = (ElasticsearchRecordStore(elastic, writer=True) for _ in range(2))
+    one.append([batch(0)])
+    other.append([batch(1)])
+    with pytest.raises(StoreError, match="another process stores the same records"):
+        one.append([batch(1), batch(2)])
+    done = one.append([batch(1), batch(2)])
+    assert (done.batches, done.repeated) == (1, 1)
+    assert count(one) == 30
+    one.close()
+    other.close()
+
+
+def test_consumers_of_one_name_keep_each_others_partitions(elastic: ElasticsearchSettings) -> None:
+    one, other = (ElasticsearchRecordStore(elastic, writer=True) for _ in range(2))
+    one.append([batch(0)], consumer="store", position=Position({"0": 1}, {("north", EPOCH): 0}))
+    other.append([batch(0, sensor="south")], consumer="store", position=Position({"1": 1}, {("south", EPOCH): 0}))
+    one.append([batch(1)], consumer="store", position=Position({"0": 2}, {("north", EPOCH): 1}))
+    assert other.position("store") == Position({"0": 2, "1": 1}, {("north", EPOCH): 1, ("south", EPOCH): 0})
+    one.close()
+    other.close()
+
+
+def test_sql_fetches_what_the_select_needs_and_refuses_more_than_its_bound(elastic: ElasticsearchSettings) -> None:
+    store = ElasticsearchRecordStore(elastic.model_copy(update={"sql_rows": 50}), writer=True)
+    store.append([batch(0, rows=60), batch(1, rows=30, table="point")])
+    with pytest.raises(QueryError, match="needs more than 50 rows of modbus: add a WHERE"):
+        store.sql("SELECT count(*) FROM modbus")
+    for where, rows in (
+        ("ts < '2025-11-24T16:00:00.025Z'", 25),
+        ("modbus.ts BETWEEN '2025-11-24T16:00:00.010Z' AND '2025-11-24T16:00:00.019Z' AND modbus.quantity = 4", 10),
+        ("ts < '2025-11-24T16:00:00.025Z'::TIMESTAMPTZ_NS", 25),
+        ("10 > modbus.transaction_id", 10),
+        ("modbus.transaction_id IN (1, 2, 99)", 2),
+        ('"row" >= 55 AND (vlan IS NULL OR vlan = 7)', 5),
+    ):
+        assert store.sql(f"SELECT count(*) FROM modbus WHERE {where}").item() == rows
+    assert store.sql("SELECT count(*) FROM point").item() == 30
+    for select in ("SELECT * FROM modbus m WHERE m.ts < '2025-01-01'", "SELECT 1 FROM modbus WHERE ts < '2025-01-01' OR true"):
+        if "OR" in select:
+            with pytest.raises(QueryError, match="more than 50 rows"):
+                store.sql(select)
+        else:
+            assert store.sql(select).is_empty()
+    store.close()
+
+
+def test_sql_reads_over_several_pages_at_one_point_in_time(elastic: ElasticsearchSettings) -> None:
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    store.append([batch(sequence, rows=8_000) for sequence in range(3)])
+    assert store.sql("SELECT count(*), count(DISTINCT (sequence, row)) FROM modbus").row(0) == (24_000, 24_000)
+    store.close()
+
+
+def test_setting_up_again_changes_nothing_and_brings_new_columns_to_old_indices(
+    elastic: ElasticsearchSettings, server: Server, store: ElasticsearchRecordStore
+) -> None:
+    assert plan(server) == []
+    server.ask("PUT", f"/_component_template/{elastic.prefix}-point", {"template": {"mappings": {"properties": {}}}})
+    store.append([batch(0, table="point")])
+    assert {change.path.removeprefix("/") for change in plan(server)} == {
+        f"_component_template/{elastic.prefix}-point",
+        f"{elastic.prefix}-point-2025.11.24/_mapping",
+    }
+    apply(server)
+    assert plan(server) == []
+    store.append([batch(1, table="point")])
+    assert store.query(Query("point", [Filter("point.number", ">=", 0)])).rows.height == 10
+
+
+def test_a_cluster_that_is_not_set_up_or_of_a_newer_version_is_refused_untouched(elasticsearch_server: Elasticsearch) -> None:
+    chosen = settings(elasticsearch_server.url)
+    server = Server(chosen)
+    with pytest.raises(StoreError, match="run icsight elasticsearch apply"):
+        ElasticsearchRecordStore(chosen)
+    template = {"index_patterns": [f"{chosen.prefix}-flow-*"], "_meta": {"icsight": {"format": 99}}}
+    server.ask("PUT", f"/_index_template/{chosen.prefix}-flow", template)
+    try:
+        for attempt in (lambda: ElasticsearchRecordStore(chosen, writer=True), lambda: apply(server)):
+            with pytest.raises(StoreError, match=r"newer version \(format 99"):
+                attempt()
+        assert server.ask("GET", f"/_component_template/{chosen.prefix}-*", absent=True) in (None, {"component_templates": []})
+    finally:
+        server.ask("DELETE", f"/_index_template/{chosen.prefix}-flow")
+        server.close()
+
+
+def test_what_the_server_does_not_offer_is_said_before_it_is_used(elastic: ElasticsearchSettings, server: Server) -> None:
+    # The server of the tests has no index lifecycle management.
+    assert not probe(server).lifecycle
+    asked = Server(elastic.model_copy(update={"retention_days": 30}))
+    with pytest.raises(StoreError, match="has no index lifecycle management"):
+        plan(asked)
+    asked.close()
+    with pytest.raises(StoreError, match="has no snapshot repository nowhere"):
+        snapshot(server, "nowhere", "x")
+
+
+def test_a_snapshot_brings_back_records_and_what_is_known_to_be_stored(
+    elastic: ElasticsearchSettings, server: Server, elasticsearch_server: Elasticsearch
+) -> None:
+    repository = elastic.prefix
+    place = str(elasticsearch_server.snapshots / repository)
+    server.ask("PUT", f"/_snapshot/{repository}", {"type": "fs", "settings": {"location": place}})
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    store.append([over_midnight(0)], consumer="store", position=Position({"0": 1}, {}))
+    before = store.query(Query("modbus")).rows
+    taken = snapshot(server, repository, "one")
+    assert len(taken["indices"]) == 3
+    empty(server)
+    server.ask("POST", f"/_snapshot/{repository}/one/_restore", wait_for_completion=True)
+    again = ElasticsearchRecordStore(elastic, writer=True)
+    assert again.query(Query("modbus")).rows.equals(before)
+    assert again.append([over_midnight(0)]).repeated == 1
+    assert again.position("store") == Position({"0": 1}, {})
+    server.ask("DELETE", f"/_snapshot/{repository}/one")
+    server.ask("DELETE", f"/_snapshot/{repository}")
+    store.close()
+    again.close()
+
+
+def test_a_cluster_that_is_not_there_is_told_in_one_line() -> None:
+    with pytest.raises(StoreError, match="cannot be reached") as caught:
+        ElasticsearchRecordStore(ElasticsearchSettings(hosts="http://127.0.0.1:9"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hosts", ["http://10.0.0.1:9200", "https://name:secret@host:9200", "ftp://host", "host:9200"])
+def test_hosts_that_would_send_records_in_clear_or_hold_a_password_are_refused(hosts: str) -> None:
+    with pytest.raises(ValueError, match="hosts:") as caught:
+        ElasticsearchSettings(hosts=hosts)
+    assert "secret" not in str(caught.value)
