@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),
     "elasticsearch": ("collector.elastic_cli", "Set up and look after the cluster that keeps the records."),
     "evaluate": ("detection.evaluation.cli", "Measure detection on captures with labels."),
+    "kafka": ("collector.stream.kafka_command", "Prepare a Kafka cluster: topics and rights."),
     "evidence": ("sensor.evidence", "Write the packets that a statement rests on."),
     "fields": ("sensor.cli", "Print the record tables and their columns."),
     "query": ("collector.cli", "Ask the stored records in SQL."),
