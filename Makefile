@@ -89,9 +89,11 @@ wheel-aarch64: $(VENV)/.locked ## the wheel for aarch64, built on any processor,
 	$(call say,wheel for aarch64)
 	@deploy/aarch64/wheel.sh dist
 
-lock: ## resolve requirements.lock and the cross compiler's anew from pyproject.toml
+lock: ## resolve requirements.lock anew from pyproject.toml, and those of the image, the cross compiler and the checkers of deploy/
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra all --group test --group lint --group build pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group cross -o deploy/aarch64/requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group checkers -o deploy/checkers/requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra all --constraint requirements.lock pyproject.toml -o deploy/container/requirements.lock
 
 clean: ## remove what was built
 	@rm -rf $(VENV) dist .aarch64 $(CORE)/target sensor/_core*.so

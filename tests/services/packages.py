@@ -50,12 +50,12 @@ def cache() -> Path:
 
 def kafka() -> Path:
     """Folder of Kafka's jars."""
-    return _kept(KAFKA, _fetch_kafka)
+    return kept(KAFKA, _fetch_kafka)
 
 
 def elasticsearch() -> Path:
     """Home folder of Elasticsearch."""
-    return _kept(ELASTICSEARCH, _fetch_elasticsearch)
+    return kept(ELASTICSEARCH, _fetch_elasticsearch)
 
 
 def java() -> Path:
@@ -97,8 +97,8 @@ def locked(path: Path) -> Generator[None]:
         yield
 
 
-def _kept(name: str, fetch: Callable[[Path], None]) -> Path:
-    """The folder of a package, fetched if it is not there yet."""
+def kept(name: str, fetch: Callable[[Path], None]) -> Path:
+    """The folder of a package, fetched if it is not there yet: `fetch` fills the folder that it is called with."""
     folder = cache() / name
     if folder.is_dir():
         return folder

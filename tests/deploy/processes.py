@@ -1,0 +1,68 @@
+"""icsight's own processes as deploy/ starts them: their settings, by the classes that will read them."""
+
+from __future__ import annotations
+
+import pkgutil
+import tempfile
+import tomllib
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import api
+import collector
+import detection
+import sensor
+from api.settings import Settings
+from sensor.configuration import VARIABLE, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+
+def tables() -> dict[str, type[Section]]:
+    """The class of each table of icsight.toml, wherever it is declared."""
+    for package in (sensor, collector, detection, api):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.endswith("settings"):
+                import_module(module.name)
+    return {section.table: section for section in Section.__subclasses__()}
+
+
+def settings(text: str, environment: Mapping[str, str]) -> list[Section | Settings]:
+    """Every table of a file, and what of the API is in the environment, as the process reads them.
+
+    Raises pydantic's ValidationError where a setting is none, ConfigurationError where the file is none, and KeyError where a
+    table is none.
+    """
+    known = tables()
+    given = {name: value for name, value in environment.items() if name.startswith("ICSIGHT_")}
+    with _file(text) as path, patch.dict("os.environ", {**given, VARIABLE: str(path)}, clear=True):
+        read: list[Section | Settings] = [known[name]() for name in tomllib.loads(text)]
+        if "ICSIGHT_HOST" in given:
+            read.append(Settings(data=Path("/var/lib/icsight")))
+    return read
+
+
+@contextmanager
+def _file(text: str) -> Generator[Path]:
+    """A file with a text, as long as it is used."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "icsight.toml"
+        path.write_text(text)
+        yield path
+
+
+def files_named(read: Sequence[Section | Settings]) -> set[str]:
+    """The files that settings name: certificates, keys, secrets."""
+
+    def of(values: Mapping[str, Any]) -> Iterator[str]:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                yield from of(value)  # pyright: ignore[reportUnknownArgumentType] - settings in settings
+            elif isinstance(value, Path) and name != "data":
+                yield str(value)
+
+    return {path for section in read for path in of(section.model_dump())}
