@@ -81,10 +81,10 @@ cat "$folder/kafka-broker.key" "$folder/kafka-broker.pem" >"$folder/kafka.pem"
 certificate elasticsearch elasticsearch elasticsearch localhost
 certificate postgres postgres postgres
 certificate serve serve serve localhost "${names[@]}"
-certificate kafka-admin admin
-certificate kafka-collector collector
-certificate kafka-detection detection
-certificate kafka-serve serve
+certificate kafka-admin icsight-admin
+certificate kafka-collector icsight-collect
+certificate kafka-detection icsight-detect
+certificate kafka-serve icsight-serve
 for account in elasticsearch-elastic elasticsearch-setup elasticsearch-collector elasticsearch-serve postgres-superuser postgres-icsight; do
     password "$account"
 done

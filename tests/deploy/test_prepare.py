@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,9 +54,16 @@ def test_certificates_are_for_the_names_by_which_servers_are_called(tmp_path: Pa
     for file in secrets.glob("*.pem"):
         if file.name not in {"ca.pem", "kafka.pem"}:
             certificate(file).verify_directly_issued_by(authority)
+
+
+def test_processes_are_called_on_kafka_as_its_rules_call_them(tmp_path: Path) -> None:
+    secrets = prepare(tmp_path, "--keep-owner", "a.example")
+    called: set[object] = set()
     for name in ("admin", "collector", "detection", "serve"):
         (common,) = certificate(secrets / f"kafka-{name}.pem").subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        assert common.value == name
+        called.add(common.value)
+    roles = tomllib.loads((checkers.ROOT / "deploy" / "kafka" / "topics.toml").read_text())["roles"]
+    assert called == {role["principal"] for role in roles.values()} | {"icsight-admin"}
 
 
 def test_doing_it_again_changes_nothing_and_renewing_changes_certificates_alone(tmp_path: Path) -> None:

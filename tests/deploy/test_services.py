@@ -12,7 +12,9 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -24,6 +26,7 @@ from api.settings import DatabaseSettings
 from collector.settings import ElasticsearchSettings
 from sensor.kafka_client import KafkaUnusable, arguments, probe
 from sensor.kafka_settings import KafkaSettings
+from sensor.topics import Topics
 from tests.deploy.checkers import COMPOSE, PREPARED
 from tests.deploy.conftest import prepare
 from tests.services import packages
@@ -34,7 +37,6 @@ from tests.services.process import Process, ServiceError, free_port, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
 
 @contextmanager
@@ -117,19 +119,30 @@ def test_kafka_refuses_who_has_none(broker: dict[str, int], prepared: Path, tmp_
             probe(stranger)
 
 
-def test_on_kafka_nobody_but_the_administrator_may_do_anything_before_rules_are_applied(
-    broker: dict[str, int], prepared: Path
+def test_on_kafka_nobody_may_do_anything_before_the_set_up_and_then_what_their_part_needs(
+    broker: dict[str, int], prepared: Path, compose: dict[str, Any]
 ) -> None:
-    topic = [NewTopic("icsight.records", num_partitions=1, replication_factor=1)]
+    topics = Topics()
+    port = broker["INTERNAL"]
     # The library's types leave out what the class has.
-    collector: Any = KafkaAdminClient(**arguments(client(prepared, broker["INTERNAL"], "collector")))
-    admin: Any = KafkaAdminClient(**arguments(client(prepared, broker["INTERNAL"], "admin")))
+    collector: Any = KafkaAdminClient(**arguments(client(prepared, port, "collector")))
     with collector, pytest.raises(TopicAuthorizationFailedError):
-        collector.create_topics(topic)
-    with admin:
-        admin.create_topics(topic)
+        collector.create_topics([NewTopic("icsight.records", num_partitions=1, replication_factor=1)])
+    service = compose["services"]["kafka-setup"]
+    text = (COMPOSE / "config" / "kafka-setup.toml").read_text()
+    (prepared.parent / "icsight.toml").write_text(
+        text.replace("kafka:9092", f"localhost:{port}").replace("/run/secrets", str(prepared))
+    )
+    done = subprocess.run(
+        [Path(sys.executable).with_name("icsight"), *service["command"]],
+        env={**os.environ, "ICSIGHT_CONFIG": str(prepared.parent / "icsight.toml")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    probe(client(prepared, port, "collector"), [topics.records, topics.dead_letters])
+    probe(client(prepared, port, "detection"), [topics.records, topics.alerts, topics.decisions])
+    probe(client(prepared, port, "serve"), [topics.alerts, topics.decisions, topics.evidence])
     with pytest.raises(KafkaUnusable, match="has no right to it"):
-        probe(client(prepared, broker["INTERNAL"], "collector"), ["icsight.records"])
+        probe(client(prepared, port, "collector"), [topics.alerts])
 
 
 # PostgreSQL
