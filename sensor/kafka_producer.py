@@ -1,8 +1,8 @@
 """Messages to Kafka in the order they were given, with a bound on what is under way.
 
 Consumers drop what a run has had by its highest sequence, so that a batch must never come to the log before the one that was sent
-before it. The library's idempotent producer keeps that order as long as nothing fails for good; after a failure (an outage longer
-than the delivery timeout, a lost producer state) it goes on with what is behind the failed message. This one does not: with the
+before it. The library's idempotent producer keeps that order as long as nothing fails for good, and promises nothing for what is
+behind a message that did (an outage longer than the delivery timeout, a producer state that the broker has lost). So with the
 first failure, told in the library's own sending thread, nothing is sent any more, and whoever sends starts over with another
 producer from what was acknowledged. What then comes twice is dropped by its sequence.
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from tests.services.kafka import Kafka
 
 
-def new_topics(kafka: Kafka, *, partitions: int = 1, more: tuple[str, ...] = ()) -> Topics:
-    """Topics of a new system that hold what the uplink sends, at the largest."""
+def new_topics(kafka: Kafka, *, partitions: int = 1, largest: int = 9 * 1024**2) -> Topics:
+    """Topics of a new system, of which the one of records is there."""
     topics = Topics(f"t{secrets.token_hex(6)}")
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    bounds = {"max.message.bytes": str(9 * 1024**2), "retention.ms": "-1"}
-    admin.create_topics([NewTopic(name, partitions, 1, topic_configs=bounds) for name in (topics.records, *more)])
+    bounds = {"max.message.bytes": str(largest), "retention.ms": "-1"}
+    admin.create_topics([NewTopic(name, partitions, 1, topic_configs=bounds) for name in (topics.records,)])
     admin.close()
     return topics
 
