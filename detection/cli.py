@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +28,7 @@ from sensor.terminal import EXIT_COULD_NOT, CommandError, progress, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from detection.alerts import Alert
 
@@ -46,7 +48,12 @@ RULES_OPTION = click.option(
 
 
 @click.command()
-@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True)
+@click.argument("captures", metavar="CAPTURE...", nargs=-1)
+@click.option(
+    "--worker",
+    metavar="NAME",
+    help="Look at the records on Kafka instead, until stopped, as the worker of this name; icsight.toml says where Kafka is.",
+)
 @click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
 @click.option(
     "--learn", "lessons", metavar="CAPTURE", multiple=True, help="Learn from this capture what is normal; may be repeated."
@@ -66,6 +73,7 @@ RULES_OPTION = click.option(
 @click.option("--output", default="table", show_default=True, type=click.Choice(["table", "json"]), help="Format of the output.")
 def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
     captures: tuple[str, ...],
+    worker: str | None,
     site_file: Path | None,
     lessons: tuple[str, ...],
     baseline_file: Path | None,
@@ -82,8 +90,20 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
 
     What an exception of the site hides is counted; JSON has it too, with `exception`.
 
+    With `--worker` there are as many workers as one likes, up to the partitions of the topic of records; rules and facts of sites
+    come from `icsight rules publish`.
+
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
+    if worker is not None:
+        if captures or site_file or lessons or baseline_file or budget or folders:
+            raise click.UsageError(
+                "--worker goes with no capture and no other option: what holds comes from `icsight rules publish`"
+            )
+        _on_kafka().work(worker)
+        return
+    if not captures:
+        raise click.UsageError("name a capture, or --worker to look at the records on Kafka")
     pipeline, told = _pipeline(site_file, folders, budget)
     for alert in told:
         click.echo(json.dumps(flat(alert, language), ensure_ascii=False) if output == "json" else _paragraph(alert, language))
@@ -257,6 +277,40 @@ def import_files(files: tuple[Path, ...], folder: Path) -> None:
     )
     if refused:
         raise click.exceptions.Exit(EXIT_COULD_NOT)
+
+
+@rules.command("publish")
+@RULES_OPTION
+@click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
+def publish_versions(folders: tuple[Path, ...], site_file: Path | None) -> None:
+    """Put rules, or the facts of a site, in force on all workers, from each site's next records on.
+
+    With --site, what is given holds for that site; without it, the rules hold for all sites that have none of their own.
+    """
+    if not folders and site_file is None:
+        raise click.UsageError("give --rules, --site or both")
+    try:
+        site = None if site_file is None else load_site(site_file)
+        ruleset = RuleFiles(folders).read()
+        _, told = Pipeline.proved(ruleset, site or Site())
+    except (SiteError, RuleError) as error:
+        raise CommandError(str(error)) from error
+    if told:
+        raise CommandError(f"nothing is published: {told[0].body['texts']['en']['summary']}")
+    for line in _on_kafka().publish(site, ruleset if folders else None):
+        click.echo(line)
+
+
+def _on_kafka() -> ModuleType:
+    """The module that needs the extra `scaleout`. Raises CommandError where that is not installed."""
+    try:
+        return import_module("detection.scaleout_command")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in {"detection", "collector", "sensor"}:
+            raise
+        raise CommandError(
+            f"this needs the Python package {error.name}, which is not installed: pip install 'icsight[kafka,scaleout]'"
+        ) from error
 
 
 @rules.command("test")

@@ -23,9 +23,10 @@ from sensor.control_records import EVIDENCE, PIN, SENSOR, encode, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from collector.stream import Stream
-    from detection.inbox import Inbox
+    from detection.inbox import Entry
     from sensor.control_records import EvidenceRequest
     from sensor.packets import Statement
 
@@ -40,6 +41,22 @@ EXCEPTION: Final = "exception"
 
 RULES: Final = "rules"
 """Kind of a record that holds a version of the rules, whole."""
+
+
+class Waiting(Protocol):
+    """People's decisions that wait: a folder (`inbox`), or a topic."""
+
+    def waiting(self) -> Sequence[tuple[Path, Entry | None]]:
+        """The decisions that wait, oldest first, with their names; None for what is no decision."""
+        ...
+
+    def refuse(self, path: Path) -> None:
+        """Set aside what is no decision."""
+        ...
+
+    def done(self, path: Path) -> None:
+        """The oldest decision that waits is taken up."""
+        ...
 
 
 class Held(Protocol):
@@ -89,7 +106,7 @@ class Control:
         inbox: people's decisions that wait until it is known from which place each holds; None where nobody decides.
     """
 
-    def __init__(self, stream: Stream, inbox: Inbox | None = None) -> None:
+    def __init__(self, stream: Stream, inbox: Waiting | None = None) -> None:
         self.inbox = inbox
         self._stream = stream
         self._publisher = Publisher(stream, SENSOR, secrets.token_hex(16), "control")

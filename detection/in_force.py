@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from collector.stream import Position
 from detection.baseline.decisions import Decision
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from detection.control import Control, Held
     from detection.exceptions import Change
     from detection.inbox import Entry
-    from detection.ruleset import RuleFiles, Ruleset
-    from detection.site_file import SiteFile
+    from detection.ruleset import Ruleset
 
 K = TypeVar("K")
 
@@ -35,11 +34,45 @@ KEPT: Final = 8
 """Versions of rules and facts, and sets of exceptions, for which detectors are kept; others are made again where they hold."""
 
 
+class RuleSource(Protocol):
+    """Where rules come from: files, or versions that are published."""
+
+    def settled(self) -> bool:
+        """Whether there are others than were read."""
+        ...
+
+    def read(self) -> Ruleset:
+        """The rules. Raises RuleError."""
+        ...
+
+
+class SiteSource(Protocol):
+    """Where the facts of a site come from: a file, or versions that are published."""
+
+    @property
+    def path(self) -> Path:
+        """Its name in alerts about it."""
+        ...
+
+    @property
+    def changed(self) -> int:
+        """When that was written which was read last, nanoseconds since 1970."""
+        ...
+
+    def settled(self) -> bool:
+        """Whether there are others than were read."""
+        ...
+
+    def read(self) -> Site:
+        """The facts. Raises SiteError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LiveRules:
     """Rules that may change while the loop runs."""
 
-    files: RuleFiles
+    files: RuleSource
     ruleset: Ruleset
     """The version that the loop begins with."""
     told: Sequence[Alert] = ()
@@ -60,7 +93,7 @@ class InForce:
 
     def __init__(
         self, pipeline: Pipeline, places: tuple[Position, Position], control: Control | None, rules: LiveRules | None,
-        site_file: SiteFile | None,
+        site_file: SiteSource | None,
     ) -> None:  # fmt: skip
         self.reloads = 0
         """Versions that were taken over since."""
@@ -173,7 +206,7 @@ class InForce:
         self.reloads += 1
         return told
 
-    def _reload_site(self, control: Control, file: SiteFile, reached: Mapping[str, int]) -> list[Alert]:
+    def _reload_site(self, control: Control, file: SiteSource, reached: Mapping[str, int]) -> list[Alert]:
         before = self._sites[-1]
         try:
             fresh = _named(file.read(), before.site.site)

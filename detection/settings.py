@@ -1,21 +1,25 @@
-"""Settings of detection, from the environment."""
+"""Settings of detection: table `detection` of the configuration."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sensor.configuration import Section
 
 
-class DetectionSettings(BaseSettings):
+class DetectionSettings(Section, table="detection"):
     """How the loop takes records in."""
 
-    model_config = SettingsConfigDict(env_prefix="ICSIGHT_DETECTION_", frozen=True)
+    lateness_seconds: float = Field(default=10.0, ge=0, le=3_600)
+    """Sensors of one site are worked on in order of time as long as none is further behind the others than this. It covers clocks
+    that differ, a slow disk and a link that comes back; while a sensor is silent, what the others tell waits for it at most so
+    long."""
 
-    lateness_seconds: float = Field(
-        default=10.0,
-        ge=0,
-        le=3_600,
-        description="Sensors of one site are worked on in order of time as long as none is further behind the others than this. "
-        "It covers clocks that differ, a slow disk and a link that comes back; while a sensor is silent, "
-        "what the others tell waits for it at most so long.",
-    )
+    commit_seconds: float = Field(default=1.0, ge=0.05, le=30)
+    """How often a worker on Kafka commits what it did: alerts are seen so much later, and a crash repeats so much work."""
+
+    state_folder: Path = Path("state")
+    """Folder in which a worker on Kafka keeps a copy of what it remembers, so that it need not read all of it after a restart.
+    It may be lost: the changelog topic has everything."""

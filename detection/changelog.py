@@ -1,0 +1,123 @@
+"""A checkpoint in a store of keys and values whose changes go to a topic: in chunks, of which only new ones are written.
+
+`index` names the chunks of the table of contents, which names the chunks of each member. A chunk's key is the hash of its
+content, so that what did not change since the checkpoint before is not written again, wherever in the state it has moved. All
+writes of one checkpoint belong to one transaction of the store, so that they hold together or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from detection.checkpoint import CheckpointError, members_of, of_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from detection.checkpoint import Checkpoint
+
+CHUNK_BYTES: Final = 512 * 1024
+"""Most bytes of a chunk: well below what a message may have."""
+
+FORMAT: Final = 1
+"""Version of the table of contents."""
+
+_INDEX: Final = "index"
+_OWN: Final = "checkpoint/"
+_BESIDE: Final = "beside/"
+
+
+class Store(Protocol):
+    """Values by key."""
+
+    def get_bytes(self, key: str) -> bytes | None:
+        """The value; None where there is none."""
+        ...
+
+    def set_bytes(self, key: str, value: bytes) -> None:
+        """Put a value."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove a value."""
+        ...
+
+
+class ChangelogCheckpoints:
+    """A `CheckpointStore` in a store of keys and values.
+
+    Args:
+        store: the store; it commits what is written here, with what else belongs to it.
+        name: what the checkpoint is of, for errors.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+
+    def read(self) -> Checkpoint | None:
+        """As `CheckpointStore.read`."""
+        members = self._members(_OWN)
+        return of_members(members, self._name) if members else None
+
+    def beside(self) -> dict[str, bytes]:
+        """What was written beside the checkpoint, by name. Raises CheckpointError."""
+        return self._members(_BESIDE)
+
+    def write(self, checkpoint: Checkpoint, beside: Mapping[str, bytes] | None = None) -> None:
+        """As `CheckpointStore.write`; what else belongs to it, by name, in the place of what there was."""
+        members = {f"{_OWN}{name}": content for name, content in members_of(checkpoint).items()}
+        members |= {f"{_BESIDE}{name}": content for name, content in (beside or {}).items()}
+        chunks: dict[str, bytes] = {}
+        contents = {name: _split(content, chunks) for name, content in members.items()}
+        table = _split(json.dumps({"format": FORMAT, "members": contents}, separators=(",", ":")).encode(), chunks)
+        before = self._chunks()
+        for key in sorted(chunks.keys() - before):
+            self._store.set_bytes(f"chunk/{key}", chunks[key])
+        for key in sorted(before - chunks.keys()):
+            self._store.delete(f"chunk/{key}")
+        self._store.set_bytes(_INDEX, json.dumps(table).encode())
+
+    def _members(self, folder: str) -> dict[str, bytes]:
+        found = {name: keys for name, keys in self._table().items() if name.startswith(folder)}
+        return {name.removeprefix(folder): self._joined(keys) for name, keys in found.items()}
+
+    def _chunks(self) -> set[str]:
+        """The chunks that there are."""
+        return {*self._index(), *(key for keys in self._table().values() for key in keys)}
+
+    def _index(self) -> list[str]:
+        index = self._store.get_bytes(_INDEX)
+        return [] if index is None else cast("list[str]", json.loads(index))
+
+    def _table(self) -> dict[str, list[str]]:
+        index = self._index()
+        if not index:
+            return {}
+        table = cast("dict[str, Any]", json.loads(self._joined(index)))
+        if table["format"] != FORMAT:
+            raise CheckpointError(
+                f"{self._name}: of another version of icsight: start the version that wrote it, or begin anew with another prefix"
+            )
+        return cast("dict[str, list[str]]", table["members"])
+
+    def _joined(self, keys: Iterable[str]) -> bytes:
+        chunks = [self._store.get_bytes(f"chunk/{key}") for key in keys]
+        if None in chunks:
+            raise CheckpointError(
+                f"{self._name}: damaged (a part is missing): remove the worker's state folder and start it again"
+            )
+        return b"".join(chunk for chunk in chunks if chunk is not None)
+
+
+def _split(content: bytes, chunks: dict[str, bytes]) -> list[str]:
+    """Put the chunks of a content among others; their keys."""
+    keys: list[str] = []
+    for begin in range(0, len(content), CHUNK_BYTES):
+        chunk = content[begin : begin + CHUNK_BYTES]
+        key = hashlib.blake2b(chunk, digest_size=16).hexdigest()
+        chunks[key] = chunk
+        keys.append(key)
+    return keys

@@ -1,0 +1,77 @@
+"""What `icsight detect --worker` and `icsight rules publish` do, with Kafka as icsight.toml says."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVariableType]  it has no types
+from quixstreams.exceptions import QuixException
+
+from detection.checkpoint import CheckpointError
+from detection.published import ALL_SITES, Published, publish_rules, publish_site
+from detection.scaleout import worker
+from detection.settings import DetectionSettings
+from detection.sigma.rule import RuleError
+from sensor.configuration import ConfigurationError
+from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_settings import KafkaSettings
+from sensor.terminal import CommandError, say
+from sensor.topics import Topics
+from sensor.uplink_command import configured
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from detection.ruleset import Ruleset
+    from detection.site import Site
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def work(name: str) -> None:
+    """Be the worker of this name until the process is asked to end. Raises CommandError."""
+    if not _NAME.fullmatch(name):
+        raise CommandError(f"{name!r} is no name for a worker: use 1 to 64 letters, digits, '-' and '_'")
+    kafka, settings = configured(KafkaSettings), configured(DetectionSettings)
+    topics = Topics(kafka.prefix)
+    with _told():
+        probe(kafka, [topics.versions, topics.decisions])
+        published = Published(kafka, topics)
+        try:
+            application, _ = worker(kafka, settings, name, published)
+            say("worker", f"{name}: looks at {topics.records}", "green")
+            application.run()  # pyright: ignore[reportUnknownMemberType]  its annotations are partial
+        finally:
+            published.close()
+
+
+def publish(site: Site | None, ruleset: Ruleset | None) -> list[str]:
+    """Publish facts of a site, and rules for it (for all sites where none is given); a line for each. Raises CommandError."""
+    kafka = configured(KafkaSettings)
+    topics = Topics(kafka.prefix)
+    lines: list[str] = []
+    with _told():
+        probe(kafka, [topics.versions])
+        if site is not None:
+            publish_site(kafka, topics, site)
+            lines.append(f"facts of site {site.site!r}: version {site.version}")
+        if ruleset is not None:
+            publish_rules(kafka, topics, ruleset, ALL_SITES if site is None else site.site)
+            where = "all sites without rules of their own" if site is None else f"site {site.site!r}"
+            lines.append(f"{len(ruleset.rules)} rules for {where}: version {ruleset.version}")
+    return lines
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """What is wrong as one line."""
+    try:
+        yield
+    except (ConfigurationError, KafkaUnusable, CheckpointError, RuleError) as error:
+        raise CommandError(str(error)) from error
+    except (KafkaException, QuixException) as error:  # pyright: ignore[reportUnknownVariableType]  as above
+        raise CommandError(
+            f"Kafka cannot be used any more ({error}): start the worker again; nothing is lost or done twice"
+        ) from error

@@ -1,0 +1,230 @@
+"""One site on a worker that shares a stream with others: its loop, and all that is remembered of it, as one checkpoint.
+
+What waits for the rest of its cut or for other sensors is kept with the checkpoint, and so is what took effect at which place
+(versions, decisions), so that whoever takes the site over goes on as if nothing had been. Nothing here does any input or output:
+`scaleout` hands over messages, and takes alerts and checkpoints.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from collector.records import Undecodable, decode
+from collector.stream import Outgoing, Position
+from detection.alerts import encode_alerts
+from detection.checkpoint import Checkpoint
+from detection.control import Control
+from detection.in_force import InForce, LiveRules
+from detection.kept import KeptStream
+from detection.loop import Loop
+from detection.pipeline import Pipeline, State
+from detection.published import DecisionsOf, RuleVersions, SiteVersions
+from detection.ruleset import RuleFiles
+from detection.sigma.rule import RuleError
+from detection.site import Site, SiteError
+from sensor import kafka_message
+from sensor.spool_format import BatchHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.store import RecordBatch
+    from collector.stream import Run
+    from detection.alerts import Alert
+    from detection.changelog import ChangelogCheckpoints
+    from detection.loop import Counters
+    from detection.published import Published
+
+SENSOR: Final = "detection"
+"""Name under which alerts are published."""
+
+_CONTROL: Final = "control/"
+_WAITING: Final = "waiting/"
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Versions(Protocol[T_co]):
+    """Versions of something."""
+
+    def settled(self) -> bool:
+        """Whether there is another than was read."""
+        ...
+
+    def read(self) -> T_co:
+        """The newest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A batch that may wait."""
+
+    offset: int
+    batch: Outgoing
+
+
+class SiteLoop:
+    """Detection of one site.
+
+    Args:
+        name: the key of its messages: its name, or its sensor's where it has none.
+        site: its name.
+        partition: the partition that its messages are in.
+        checkpoints: what is remembered of it.
+        published: versions and decisions.
+        allowance_ns: how far a sensor may be behind the others of its site to be waited for.
+
+    Raises:
+        CheckpointError: what is remembered cannot be used.
+        RuleError: the rules cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one caller wires it
+        self, name: str, site: str, partition: int, checkpoints: ChangelogCheckpoints, published: Published, allowance_ns: int,
+    ) -> None:  # fmt: skip
+        self._name = name
+        self._partition = str(partition)
+        self._allowance_ns = allowance_ns
+        self._alerts: list[Outgoing] = []
+        self._held: dict[tuple[Run, int], _Held] = {}
+        self._heard = time.monotonic()
+        before = checkpoints.read()
+        beside = checkpoints.beside()
+        self._control = KeptStream(_unpacked(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
+        kept = before or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
+        self._epoch = kept.epoch
+        self._told = int(kept.order.get("published", 0))
+        """Batches of alerts so far."""
+        self._seen = dict(kept.position.seen)
+        self._next = kept.position.offsets.get(self._partition, 0)
+        """Place behind the last message that was taken."""
+        in_force, told = self._holding(site, published, kept.position)
+        self.loop = Loop(kept.state, kept.order, in_force, self._publish, allowance_ns)
+        if before is None:
+            self.loop.publish(told)
+        for each in sorted(beside):
+            if each.startswith(_WAITING):
+                offset, batch = int(each.removeprefix(_WAITING)), _unpacked(beside[each])
+                self._hand_over(batch.header, bytes(batch.data), offset)
+        self.changed = before is None
+        """Whether there is something that is not in the checkpoint."""
+
+    @property
+    def counters(self) -> Counters:
+        """What was done here."""
+        return self.loop.counters
+
+    def take(self, header: BatchHeader, data: bytes, offset: int) -> None:
+        """Take the message at this place in; it counts for nothing where its batch came before."""
+        self._heard = time.monotonic()
+        self._next = offset + 1
+        self.changed = True
+        expected = self._seen.get(header.run, -1) + 1
+        if header.sequence < expected:
+            return
+        self.counters.gaps += header.sequence > expected
+        self._seen[header.run] = header.sequence
+        in_force, here = self.loop.in_force, {self._partition: offset}
+        self.loop.publish(in_force.look_at_files(here))
+        in_force.take_up(here)
+        self.counters.reloads = in_force.reloads
+        self.counters.damaged += self._hand_over(header, data, offset) is None
+
+    def detect(self) -> None:
+        """Look at what has gathered."""
+        self.loop.detect()
+        waiting: dict[Run, int] = {}
+        for run, _, sequence in self.loop.waiting():
+            waiting[run] = min(waiting.get(run, sequence), sequence)
+        self._held = {key: held for key, held in self._held.items() if key[0] in waiting and key[1] >= waiting[key[0]]}
+
+    def let_through(self) -> bool:
+        """Look at what waits for other sensors, where none came for as long as the allowance; whether it was so.
+
+        That follows from the clock. It holds with the transaction that commits what came of it, or never was.
+        """
+        if not self.loop.waits_for_others or time.monotonic() - self._heard <= self._allowance_ns / 1e9:
+            return False
+        self.loop.let_through()
+        self.detect()
+        self.changed = True
+        return True
+
+    def take_alerts(self) -> list[Outgoing]:
+        """The batches of alerts that are to be published."""
+        alerts, self._alerts = self._alerts, []
+        return alerts
+
+    def write(self, checkpoints: ChangelogCheckpoints) -> None:
+        """Keep all that is remembered."""
+        order = {**self.loop.order, "published": self._told}
+        version = self.loop.in_force.facts.version
+        position = Position({self._partition: self._next}, self._seen)
+        beside = {f"{_CONTROL}{number:08d}": _packed(batch) for number, batch in enumerate(self._control.batches)}
+        beside |= {f"{_WAITING}{held.offset:020d}": _packed(held.batch) for held in self._held.values()}
+        checkpoints.write(Checkpoint(position, self.loop.state, self._epoch, order, ended=True, site=version), beside)
+        self.changed = False
+
+    def _hand_over(self, header: BatchHeader, data: bytes, offset: int) -> RecordBatch | None:
+        """Hand a batch to the loop; None where it cannot be read."""
+        try:
+            batch = decode(header, data)
+        except Undecodable:
+            batch = None
+        self._held[header.run, header.sequence] = _Held(offset, Outgoing(header, data))
+        self.loop.take(header, batch, (self._partition, offset))
+        return batch
+
+    def _holding(self, site: str, published: Published, position: Position) -> tuple[InForce, Sequence[Alert]]:
+        """What holds at each place, and what is to be told of the rules of a site that is new."""
+        control = Control(self._control, DecisionsOf(published, self._name))
+        rule_versions, site_versions = RuleVersions(published, self._name), SiteVersions(published, self._name)
+        sites, rulesets = control.sites(), control.rulesets()
+        facts = sites[-1].site if sites else self._first(SiteVersions(published, self._name), Site(site=site))
+        rules = rulesets[-1].rules if rulesets else self._first(RuleVersions(published, self._name), None)
+        ruleset = rules or RuleFiles().read()
+        pipeline, told = Pipeline.proved(ruleset, facts)
+        live = LiveRules(rule_versions, ruleset, told)
+        return InForce(pipeline, (position, position), control, live, site_versions), told
+
+    @staticmethod
+    def _first(versions: Versions[T], otherwise: T) -> T:
+        """What a site begins with; why a version cannot be used is told when it is looked at again."""
+        try:
+            return versions.read() if versions.settled() else otherwise
+        except (SiteError, RuleError):
+            return otherwise
+
+    def _publish(self, upserts: Sequence[Alert]) -> None:
+        sequence, self._told = self._told, self._told + 1
+        header = BatchHeader(
+            sensor=SENSOR,
+            epoch=self._epoch,
+            sequence=sequence,
+            table="alert",
+            rows=len(upserts),
+            site=self.loop.in_force.facts.site or self._name,
+            cut=sequence,
+            cut_start=min(alert.first_seen for alert in upserts),
+            cut_end=max(alert.last_seen for alert in upserts),
+        )
+        self._alerts.append(Outgoing(header, encode_alerts(upserts)))
+        self.changed = True
+
+
+def _packed(batch: Outgoing) -> bytes:
+    """A batch and its header as bytes."""
+    message = kafka_message.encode(batch.header, batch.data)
+    return message.headers[0][1] + b"\n" + message.value
+
+
+def _unpacked(content: bytes) -> Outgoing:
+    """What `_packed` made. Raises MessageError for anything else."""
+    told, _, data = content.partition(b"\n")
+    return Outgoing(kafka_message.decode([(kafka_message.HEADER, told)]), data)

@@ -1,0 +1,140 @@
+"""Detection on Kafka for tests: topics, records that are sent, workers of this process, and the alerts that come of it."""
+
+# kafka-python ships no types for its clients.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.structs import TopicPartition
+
+from detection.alerts import decode_alerts
+from detection.published import Published
+from detection.scaleout import group_of, worker
+from detection.settings import DetectionSettings
+from sensor import kafka_message
+from sensor.kafka_settings import KafkaSettings
+from sensor.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from collector.stream import Outgoing
+    from detection.alerts import Alert
+    from detection.loop import Counters
+    from tests.services.kafka import Kafka
+
+FOREVER: Final = {"retention.ms": "-1", "max.message.bytes": str(9 * 1024**2)}
+COMPACTED: Final = {**FOREVER, "cleanup.policy": "compact"}
+
+
+class System:
+    """The topics of one test on a broker, and who uses them."""
+
+    def __init__(self, kafka: Kafka, folder: Path, partitions: int = 2, *, lateness_seconds: float = 10.0) -> None:
+        self.kafka = KafkaSettings(bootstrap=kafka.bootstrap, security="plaintext", prefix=f"t{secrets.token_hex(6)}")
+        self.topics = Topics(self.kafka.prefix)
+        self.settings = DetectionSettings(
+            lateness_seconds=lateness_seconds, commit_seconds=0.3, state_folder=folder / "state"
+        )  # fmt: skip
+        self.partitions = partitions
+        bounds = {
+            self.topics.records: FOREVER,
+            self.topics.alerts: FOREVER,
+            self.topics.decisions: FOREVER,
+            self.topics.versions: COMPACTED,
+        }
+        made = {name: {"num_partitions": partitions, "replication_factor": 1, "configs": each} for name, each in bounds.items()}
+        admin: Any = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        admin.create_topics(made, wait_for_metadata=True)
+        admin.close()
+
+    def environment(self) -> dict[str, str]:
+        """The settings for another process."""
+        return {
+            "ICSIGHT_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "ICSIGHT_KAFKA_SECURITY": "plaintext",
+            "ICSIGHT_KAFKA_PREFIX": self.kafka.prefix,
+            "ICSIGHT_DETECTION_LATENESS_SECONDS": str(self.settings.lateness_seconds),
+            "ICSIGHT_DETECTION_COMMIT_SECONDS": str(self.settings.commit_seconds),
+            "ICSIGHT_DETECTION_STATE_FOLDER": str(self.settings.state_folder),
+        }
+
+    def send(self, batches: Iterable[Outgoing]) -> None:
+        """Put record batches on the topic, in order; durable on return."""
+        producer: Any = KafkaProducer(bootstrap_servers=self.kafka.bootstrap, max_request_size=9 * 1024**2, linger_ms=5)
+        for batch in batches:
+            message = kafka_message.encode(batch.header, batch.data)
+            producer.send(self.topics.records, key=message.key, value=message.value, headers=message.headers)
+        producer.flush()
+        producer.close()
+
+    def work(self, name: str = "one", idle_seconds: float = 3.0) -> Counters:
+        """Run a worker in this process until no message has come for a time; what it did at the sites that it had."""
+        published = Published(self.kafka, self.topics)
+        try:
+            application, detection = worker(self.kafka, self.settings, name, published)
+            told: list[Counters] = []
+            flush = detection.flush
+
+            def flushing() -> None:
+                flush()
+                told[:] = [site.counters for site in detection.sites]
+
+            detection.flush = flushing
+            application.run(timeout=idle_seconds)
+        finally:
+            published.close()
+        whole = detection.counters
+        for counters in told:
+            for field in ("batches", "records", "alerts", "damaged", "gaps", "late", "reloads"):
+                setattr(whole, field, getattr(whole, field) + getattr(counters, field))
+        return whole
+
+    def alerts(self) -> list[Alert]:
+        """All alerts that are committed, in the order of each site; each batch must be there once."""
+        found: list[Alert] = []
+        seen: set[tuple[str, str, int]] = set()
+        for headers, value in self._messages(self.topics.alerts):
+            header = kafka_message.decode(headers)
+            place = (header.sensor, header.epoch, header.sequence)
+            assert place not in seen, "a batch of alerts was published twice"
+            seen.add(place)
+            found += decode_alerts(value)
+        for _, epoch, sequence in seen:
+            assert sequence == 0 or ("detection", epoch, sequence - 1) in seen, "a batch of alerts is missing"
+        return found
+
+    def alerts_by_site(self) -> list[tuple[str, Alert]]:
+        """All alerts that are committed, each with its site."""
+        batches = [(kafka_message.decode(headers).site, value) for headers, value in self._messages(self.topics.alerts)]
+        return [(site, alert) for site, value in batches for alert in decode_alerts(value)]
+
+    def committed(self) -> int:
+        """Messages that workers have done with."""
+        consumer: Any = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap, group_id=group_of(self.kafka.prefix))
+        places = [TopicPartition(self.topics.records, number) for number in range(self.partitions)]
+        done = sum(consumer.committed(place) or 0 for place in places)
+        consumer.close()
+        return done
+
+    def _messages(self, topic: str) -> list[tuple[list[tuple[str, bytes]], bytes]]:
+        consumer: Any = KafkaConsumer(
+            bootstrap_servers=self.kafka.bootstrap, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
+            max_partition_fetch_bytes=9 * 1024**2,
+        )  # fmt: skip
+        places = [TopicPartition(topic, number) for number in range(self.partitions)]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        end = consumer.end_offsets(places)
+        found: list[tuple[list[tuple[str, bytes]], bytes]] = []
+        while any(consumer.position(place) < end[place] for place in places):
+            for messages in consumer.poll(timeout_ms=200).values():
+                found += [(list(message.headers), message.value) for message in messages]
+        consumer.close()
+        return found
