@@ -28,6 +28,9 @@ _BOUNDS: Final[Mapping[Kind, tuple[int, int]]] = {
 """Least and greatest value that is indexed of a kind. Elasticsearch refuses to compare with a value that a field cannot hold."""
 
 _SIGNS: Final = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+PATTERN_CHARACTERS: Final = 64
+"""A longer text is looked for by a script: Lucene refuses patterns that are too much work to compile, as long ones are."""
+
 _NOTHING: Final[Mapping[str, Any]] = {"match_none": {}}
 
 
@@ -77,9 +80,9 @@ def condition(known: Mapping[str, Kind], item: Filter, table: str) -> dict[str, 
         case "is_not_null":
             return _not(_null(known, column))
         case "contains":
-            return {"wildcard": {_compared(column): {"value": f"*{_literal(str(values[0]))}*"}}}
+            return _containing(_compared(column), str(values[0]))
         case "starts_with":
-            return {"prefix": {_compared(column): {"value": values[0]}}}
+            return _starting(_compared(column), str(values[0]))
         case "=" | "in":
             return _any(column, kind, values)
         case "!=":
@@ -104,6 +107,25 @@ def _any(column: str, kind: Kind, values: Sequence[object]) -> dict[str, Any]:
     if special:
         some.append({"terms": {NOT_FINITE: special}})
     return {"bool": {"should": some, "minimum_should_match": 1}} if some else dict(_NOTHING)
+
+
+def _containing(field: str, text: str) -> dict[str, Any]:
+    """Rows whose text has this one in it."""
+    if len(text) <= PATTERN_CHARACTERS:
+        return {"wildcard": {field: {"value": f"*{_literal(text)}*"}}}
+    script = "doc[params.field].size() > 0 && doc[params.field].value.contains(params.text)"
+    return {"script": {"script": {"source": script, "params": {"field": field, "text": text}}}}
+
+
+def _starting(field: str, text: str) -> dict[str, Any]:
+    """Rows whose text starts with this one, as a range: the query for prefixes takes 1,000 characters and no more."""
+    bounds = {"gte": text}
+    stem = text.rstrip("\U0010ffff")
+    if stem:
+        last = ord(stem[-1]) + 1
+        # There are no characters between U+D7FF and U+E000.
+        bounds["lt"] = stem[:-1] + chr(0xE000 if last == 0xD800 else last)
+    return {"range": {field: bounds}}
 
 
 def _beyond(known: Mapping[str, Kind], column: str, sign: str, value: object) -> dict[str, Any]:
