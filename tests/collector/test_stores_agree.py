@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = 60
 QUESTIONS_PER_COLUMN: Final = 4
+_COMPARED: Final[Sequence[Operator]] = ("=", "!=", "<", "<=", ">", ">=", "in")
+_OF_TEXT: Final[Sequence[Operator]] = ("contains", "starts_with")
 
 _TEXTS: Final = ["", "a", "A", "ä", "*", "a?b", "a\\b", 'a"b', "生产", "two\nlines", "10.0.0.1", "a" * 1_024]
 _VALUES: Final[Mapping[Kind, Sequence[Any]]] = {
@@ -78,10 +80,10 @@ def _questions(column: Column, source: random.Random) -> Iterator[Filter]:
     yield Filter(column.name, "is_null")
     if column.kind.startswith("list") or column.kind == "binary":
         return
-    operators: list[Operator] = ["=", "!=", "<", "<=", ">", ">=", "in"]
+    operators: list[Operator] = [*_COMPARED]
     text = column.kind in {"choice", "name", "text"}
     if text:
-        operators += ["contains", "starts_with"]
+        operators += _OF_TEXT
     values = list(column.values if column.kind == "choice" else _VALUES[column.kind])
     if column.kind.startswith("u"):
         values += [-1, 2**63 - 1, 300]
