@@ -1,4 +1,4 @@
-"""`icsight kafka apply`: topics and rights on the cluster as they are declared."""
+"""`icsight kafka`: topics and rights on the cluster as they are declared, and those of sensors."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
-from collector.stream.kafka_topics import DECLARATION, DeclarationError, apply, declared, plan
+from collector.stream.kafka_sensors import needs, revoke
+from collector.stream.kafka_topics import DECLARATION, DeclarationError, Declared, apply, declared, plan
 from sensor.configuration import ConfigurationError
 from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import CommandError
+from sensor.topics import plain
 from sensor.uplink_command import configured
 
 
@@ -31,18 +33,54 @@ def apply_declared(path: Path, replication: int | None, *, dry_run: bool, yes: b
     """Make topics, their settings and rights as they are declared. Shows what it would change, and asks."""
     settings = configured(KafkaSettings)
     try:
-        wanted = declared(path, settings.prefix, replication)
-        changes = plan(settings, wanted)
-        for line in changes.lines():
-            click.echo(line)
-        if changes.is_empty:
-            click.echo(f"{settings.bootstrap}: as declared, nothing to do")
-            return
-        if dry_run:
-            raise click.exceptions.Exit(1)
-        if not yes and not click.confirm("Do this?"):
-            raise CommandError("nothing was done")
-        apply(settings, wanted)
+        _make(settings, declared(path, settings.prefix, replication), dry_run=dry_run, yes=yes)
     except (DeclarationError, KafkaUnusable, ConfigurationError) as error:
         raise CommandError(str(error)) from error
+
+
+def _make(settings: KafkaSettings, wanted: Declared, *, dry_run: bool, yes: bool) -> None:
+    """Show what is to be done, ask, and do it. Raises KafkaUnusable, ConfigurationError, CommandError."""
+    changes = plan(settings, wanted)
+    for line in changes.lines():
+        click.echo(line)
+    if changes.is_empty:
+        click.echo(f"{settings.bootstrap}: as declared, nothing to do")
+        return
+    if dry_run:
+        raise click.exceptions.Exit(1)
+    if not yes and not click.confirm("Do this?"):
+        raise CommandError("nothing was done")
+    apply(settings, wanted)
     click.echo(f"{settings.bootstrap}: done")
+
+
+@kafka.group()
+def sensor() -> None:
+    """Let sensors in, and shut them out."""
+
+
+@sensor.command("add")
+@click.argument("name")
+@click.option("--replication", default=3, show_default=True, metavar="N", type=click.IntRange(1, 9), help="Copies of its topic.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and do nothing; exit status 1 where there is something to do.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+def add(name: str, replication: int, *, dry_run: bool, yes: bool) -> None:
+    """Make the topic in which sensor NAME is asked, and give it the rights it needs. Shows what it would change, and asks."""
+    settings = configured(KafkaSettings)
+    try:
+        _make(settings, needs(settings.prefix, name, replication), dry_run=dry_run, yes=yes)
+    except (KafkaUnusable, ConfigurationError) as error:
+        raise CommandError(str(error)) from error
+    click.echo(f"its certificate must have the common name {plain(name)}")
+
+
+@sensor.command("revoke")
+@click.argument("name")
+def revoke_sensor(name: str) -> None:
+    """Take all rights of sensor NAME away: brokers refuse it at once, whatever certificate it shows."""
+    settings = configured(KafkaSettings)
+    try:
+        count = revoke(settings, name)
+    except (KafkaUnusable, ConfigurationError) as error:
+        raise CommandError(str(error)) from error
+    click.echo(f"{name}: {count} rights taken away" if count else f"{name}: had no rights")

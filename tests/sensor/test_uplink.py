@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
-from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_message import encode
 from sensor.kafka_producer import GROUP_BYTES, OrderedProducer
 from sensor.kafka_settings import KafkaSettings
@@ -197,39 +196,6 @@ def test_a_message_that_the_broker_finds_too_large_is_told_and_ends_the_producer
     assert (producer.acknowledged, producer.sent) == (1, 3)
     with pytest.raises(KafkaUnusable):
         producer.send(topics.records, encode(BatchHeader("s", "e", 3, "modbus", 1), b""), 1)
-
-
-def test_a_sensor_needs_the_right_to_write_and_is_refused_without_it_until_it_is_back(
-    kafka: Kafka, spool: Spool, tmp_path: Path
-) -> None:
-    topics = new_topics(kafka)
-    name = topics.prefix  # a principal that no other test has
-    certificate, key = kafka.authority.issue(name)
-    settings = KafkaSettings(
-        bootstrap=kafka.tls_bootstrap, security="tls", ca_file=kafka.authority.file, certificate_file=certificate, key_file=key,
-        prefix=topics.prefix, connect_seconds=5,
-    )  # fmt: skip
-    with pytest.raises(KafkaUnusable, match="no right"):
-        probe(settings, [topics.records])
-    admin: Any = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    topic = ResourcePattern(ResourceType.TOPIC, topics.records)
-    right = ACL(f"User:{name}", "*", ACLOperation.WRITE, ACLPermissionType.ALLOW, topic)
-    admin.create_acls([right])
-    uplink = Uplink(spool.folder, settings, FAST)
-    with running(uplink):
-        batches = fill(spool, 20)
-        wait_until(uplink, 20)
-        admin.delete_acls([right])
-        batches += fill(spool, 20)
-        until = time.monotonic() + PATIENCE_SECONDS
-        while "no right" not in uplink.counters.trouble:
-            assert time.monotonic() < until, uplink.counters
-            time.sleep(0.05)
-        assert uplink.position == 20
-        admin.create_acls([right])
-        wait_until(uplink, 40)
-    admin.close()
-    assert taken(read_all(kafka, topics.records)) == batches
 
 
 def test_a_batch_that_is_too_large_is_told_and_the_rest_is_shipped(kafka: Kafka, spool: Spool) -> None:
