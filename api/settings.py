@@ -36,6 +36,13 @@ class DatabaseSettings(Section, table="database"):
     connect_seconds: float = Field(default=10.0, ge=2, le=120)
     """How long a connection may take."""
 
+    organisation: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    """Whose rows this process sees and writes; organisations that share a database see nothing of each other."""
+
+    partitioned: bool = True
+    """Whether the tables of alerts and of audit entries are cut into partitions (PostgreSQL 13 or later). Off for openGauss,
+    which has other words for it. Counts when the tables are made."""
+
     connections: int = Field(default=24, ge=1, le=1000)
     """Most connections that one process has at a time."""
 

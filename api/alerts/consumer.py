@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from api.evidence.pins import Pins
     from api.services import Services
     from collector.stream import Consumer, Stream
+    from detection.alerts import Alert as Revision
 
 POLL_SECONDS: Final = 0.25
 """How long to wait for batches before looking whether to stop."""
@@ -66,12 +67,14 @@ class AlertConsumer:
                 sensor, epoch = delivery.gap.run
                 self._services.metrics.gaps.labels(PART).inc()
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
-        revisions = [upsert for delivery in deliveries for upsert in decode_alerts(delivery.data)]
+        told: dict[str, list[Revision]] = {}
+        for delivery in deliveries:
+            told.setdefault(delivery.header.site, []).extend(decode_alerts(delivery.data))
         if self._pins is not None:
             # Before the position is stored: after a crash it is asked for once more, which changes nothing.
-            self._pins.ask(revisions)
+            self._pins.ask([revision for revisions in told.values() for revision in revisions])
         with self._services.database.write() as session:
-            applied = upserts.apply(session, revisions)
+            applied = sum(upserts.apply(session, revisions, site) for site, revisions in told.items())
             upserts.stand(session, consumer.position)
         consumer.commit(consumer.position)
         self._services.metrics.upserts.inc(applied)

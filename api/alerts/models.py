@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
+from api.database.scope import KeyedByOrganisation, OfOrganisation, OfSite
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -33,7 +34,7 @@ DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 """What an alert turned out to be."""
 
 
-class Alert(Base):
+class Alert(KeyedByOrganisation, OfSite, Base):
     """One alert."""
 
     __tablename__ = "alert"
@@ -59,8 +60,8 @@ class Alert(Base):
     body: Mapped[dict[str, Any]]
     """The whole alert as detection wrote it, texts in all languages included."""
 
-    change: Mapped[int] = mapped_column(sa.BigInteger(), unique=True)
-    """Rises over all alerts with every upsert and every decision: the identity of a live event."""
+    change: Mapped[int] = mapped_column(sa.BigInteger())
+    """Rises over all alerts of the organisation with every upsert and every decision: the identity of a live event."""
 
     triage_state: Mapped[str] = mapped_column(sa.String(16), default="new")
     triage_version: Mapped[int] = mapped_column(default=0)
@@ -75,15 +76,23 @@ class Alert(Base):
     """`count` when it was closed: more than that is a recurrence."""
 
     __table_args__ = (
-        sa.Index("ix_alert_rank_id", "rank", "id"),
-        sa.Index("ix_alert_last_seen_id", "last_seen", "id"),
-        sa.Index("ix_alert_first_seen_id", "first_seen", "id"),
-        sa.Index("ix_alert_count_id", "count", "id"),
-        sa.Index("ix_alert_triage_state_rank_id", "triage_state", "rank", "id"),
-        sa.Index("ix_alert_triage_state_last_seen_id", "triage_state", "last_seen", "id"),
-        sa.Index("ix_alert_severity_rank_id", "severity", "rank", "id"),
+        sa.UniqueConstraint("organisation", "change"),
+        sa.Index("ix_alert_organisation_rank_id", "organisation", "rank", "id"),
+        sa.Index("ix_alert_organisation_last_seen_id", "organisation", "last_seen", "id"),
+        sa.Index("ix_alert_organisation_first_seen_id", "organisation", "first_seen", "id"),
+        sa.Index("ix_alert_organisation_count_id", "organisation", "count", "id"),
+        sa.Index("ix_alert_organisation_triage_state_rank_id", "organisation", "triage_state", "rank", "id"),
+        sa.Index("ix_alert_organisation_triage_state_last_seen_id", "organisation", "triage_state", "last_seen", "id"),
+        sa.Index("ix_alert_organisation_severity_rank_id", "organisation", "severity", "rank", "id"),
         # All that counting looks at, so that it reads no row.
-        sa.Index("ix_alert_severity_triage_state_part_of_exception", "severity", "triage_state", "part_of", "exception"),
+        sa.Index(
+            "ix_alert_organisation_severity_triage_state_part_of_exception",
+            "organisation",
+            "severity",
+            "triage_state",
+            "part_of",
+            "exception",
+        ),
     )
 
 
@@ -94,22 +103,24 @@ DETECTED: Final = (
 """The columns that an upsert from the stream writes."""
 
 
-class AlertTechnique(Base):
+class AlertTechnique(KeyedByOrganisation, Base):
     """An ATT&CK technique of an alert, to filter by."""
 
     __tablename__ = "alert_technique"
 
     technique: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
-    alert_id: Mapped[str] = mapped_column(sa.ForeignKey("alert.id"), primary_key=True, index=True)
+    alert_id: Mapped[str] = mapped_column(sa.String(64), primary_key=True, index=True)
+
+    __table_args__ = (sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),)
 
 
-class AlertEvent(Base):
+class AlertEvent(OfOrganisation, Base):
     """One step in the life of an alert: raised, acknowledged, closed, recurred."""
 
     __tablename__ = "alert_event"
 
     id: Mapped[int] = mapped_column(Number, primary_key=True)
-    alert_id: Mapped[str] = mapped_column(sa.ForeignKey("alert.id"), index=True)
+    alert_id: Mapped[str] = mapped_column(sa.String(64), index=True)
     at: Mapped[int]
     kind: Mapped[str] = mapped_column(sa.String(16))
     actor: Mapped[str] = mapped_column(sa.String(64))
@@ -119,8 +130,10 @@ class AlertEvent(Base):
     count: Mapped[int]
     """`count` of the alert at this step."""
 
+    __table_args__ = (sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),)
 
-class StreamPosition(Base):
+
+class StreamPosition(KeyedByOrganisation, Base):
     """How far a stream has been applied, stored in the transaction that applied it."""
 
     __tablename__ = "stream_position"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from api.alerts.models import SEVERITIES, STATES, Alert, AlertEvent, AlertTechnique, State
 from api.audit import service as audit
-from api.database import Counter, advance
+from api.database import Counter, advance, row_of
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import now
@@ -103,7 +103,7 @@ def counts(session: Session) -> dict[tuple[str, str], int]:
 
 def get(session: Session, alert_id: str) -> Alert:
     """One alert. Raises Problem `alert_unknown`."""
-    alert = session.get(Alert, alert_id)
+    alert = row_of(session, Alert, alert_id)
     if alert is None:
         raise Problem("alert_unknown", id=alert_id)
     return alert

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from api.alerts import service
 from api.alerts.models import DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
 from api.audit import service as audit
-from api.database import advance
+from api.database import advance, row_of
 from collector.stream import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -26,25 +26,34 @@ if TYPE_CHECKING:
 CONSUMER: Final = "alerts"
 """Name under which the stream of alerts is read."""
 
+ASKED: Final = 10_000
+"""Most alerts that one statement asks for; SQLite takes 32,766 values and PostgreSQL 65,535."""
+
 
 def position(session: Session) -> Position:
     """Where the consumer of the stream of alerts stands."""
-    stored = session.get(StreamPosition, CONSUMER)
+    stored = row_of(session, StreamPosition, CONSUMER)
     return Position() if stored is None else Position.from_json(stored.position)
 
 
 def stand(session: Session, at: Position) -> None:
     """Write down where the consumer stands, in the transaction of what it did until there."""
-    session.merge(StreamPosition(consumer=CONSUMER, position=at.to_json()))
+    stored = row_of(session, StreamPosition, CONSUMER)
+    if stored is None:
+        session.add(StreamPosition(consumer=CONSUMER, position=at.to_json()))
+    else:
+        stored.position = at.to_json()
 
 
-def apply(session: Session, upserts: Sequence[Revision]) -> int:
-    """Write the revisions that are newer than what is stored; returns how many were.
+def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
+    """Write the revisions of a site that are newer than what is stored; returns how many were.
 
     Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
-    stored = {alert.id: alert for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(newest)))}
+    stored = {
+        alert.id: alert for some in _parts(list(newest)) for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(some)))
+    }
     changed = [upsert for upsert in newest.values() if upsert.id not in stored or upsert.revision > stored[upsert.id].revision]
     if not changed:
         return 0
@@ -54,7 +63,7 @@ def apply(session: Session, upserts: Sequence[Revision]) -> int:
         change += 1
         alert = stored.get(upsert.id)
         if alert is None:
-            alert = Alert(id=upsert.id, triage_state="new", triage_version=0)
+            alert = Alert(id=upsert.id, site=site, triage_state="new", triage_version=0)
             _write(alert, upsert, change)
             raised.append(alert)
         else:
@@ -68,6 +77,12 @@ def apply(session: Session, upserts: Sequence[Revision]) -> int:
         service.add_event(session, alert, "raised", audit.SYSTEM)
         session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in alert.body["techniques"])
     return len(changed)
+
+
+def _parts(identities: list[str]) -> Iterator[list[str]]:
+    """The identities, as many at a time as a statement can ask for."""
+    for start in range(0, len(identities), ASKED):
+        yield identities[start : start + ASKED]
 
 
 def _write(alert: Alert, upsert: Revision, change: int) -> None:

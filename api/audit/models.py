@@ -8,15 +8,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
+from api.database.scope import KeyedByOrganisation
 
 
-class AuditEntry(Base):
+class AuditEntry(KeyedByOrganisation, Base):
     """Who did what to what, when. Entries are only ever added; the database refuses to change or remove one."""
 
     __tablename__ = "audit_entry"
 
     number: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=False)
-    """From 1, without gaps."""
+    """From 1 in each organisation, without gaps."""
     at: Mapped[int]
     actor: Mapped[str] = mapped_column(sa.String(64))
     """Name of the account, or `system`."""

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from api.database import migration
 from api.database.migration import UnusableDatabaseError
 from api.database.postgresql import PostgreSQL
+from api.database.scope import KeyedByOrganisation, Scope, ScopedSession, row_of
 from api.database.sqlite import SQLite
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from sqlalchemy.orm import Session
 
     from api.settings import Settings
 
@@ -33,7 +36,7 @@ MIGRATIONS: Final = "migrations"
 """Name of the lock that is held while the schema is changed."""
 
 WRITES: Final = "writes"
-"""Name of the lock that each transaction takes that writes: one is at work at a time, on both back ends."""
+"""Name of the lock that each transaction takes that writes, with its organisation: of these one is at work at a time."""
 
 
 class Base(DeclarativeBase):
@@ -51,8 +54,8 @@ class Base(DeclarativeBase):
     type_annotation_map = {int: sa.BigInteger(), dict[str, Any]: sa.JSON(), list[Any]: sa.JSON()}  # noqa: RUF012  SQLAlchemy's own form
 
 
-class Counter(Base):
-    """Numbers that rise by one: `change` of alerts, `audit` of audit entries. The row's lock puts concurrent writers in order."""
+class Counter(KeyedByOrganisation, Base):
+    """Numbers that rise by one: `change` of alerts, `audit` of audit entries."""
 
     __tablename__ = "counter"
 
@@ -61,9 +64,14 @@ class Counter(Base):
 
 
 def advance(session: Session, name: str, by: int = 1) -> int:
-    """Raise a counter and return its new value. Until the transaction ends no other can."""
-    statement = sa.update(Counter).where(Counter.name == name).values(value=Counter.value + by).returning(Counter.value)
-    return session.execute(statement).scalar_one()
+    """Raise a counter and return its new value. Until the transaction ends no other can: `write` lets one in at a time."""
+    counter = row_of(session, Counter, name)
+    if counter is None:
+        counter = Counter(name=name, value=0)
+        session.add(counter)
+    counter.value += by
+    session.flush()
+    return counter.value
 
 
 class Database:
@@ -71,11 +79,13 @@ class Database:
 
     Args:
         back_end: where it is.
+        scope: what sessions see and write that are opened without a scope of their own.
         query_seconds: how long a session that reads may work (SQLite), or each of its queries (PostgreSQL).
     """
 
-    def __init__(self, back_end: SQLite | PostgreSQL, query_seconds: float = QUERY_SECONDS) -> None:
-        self.back_end = back_end
+    def __init__(self, back_end: SQLite | PostgreSQL, scope: Scope, query_seconds: float = QUERY_SECONDS) -> None:
+        self.back_end: Final = back_end
+        self.scope: Final = scope
         self.query_seconds = query_seconds
         self.engine: Final = back_end.engine
         self.place: Final = back_end.place
@@ -84,10 +94,11 @@ class Database:
     @classmethod
     def of(cls, settings: Settings) -> Database:
         """The database that settings name. Raises OSError, ConfigurationError, UnusableDatabaseError."""
+        scope = Scope(settings.database.organisation)
         if not settings.database.url:
-            return cls(SQLite(settings.database_path), settings.query_seconds)
+            return cls(SQLite(settings.database_path), scope, settings.query_seconds)
         try:
-            return cls(PostgreSQL(settings.database), settings.query_seconds)
+            return cls(PostgreSQL(settings.database), scope, settings.query_seconds)
         except ModuleNotFoundError as error:
             raise UnusableDatabaseError(
                 f"PostgreSQL needs the Python package {error.name}, which is not installed. "
@@ -102,20 +113,20 @@ class Database:
         try:
             with self.back_end.reader.begin() as connection:
                 migration.check(connection, self.place)
-            with self.back_end.writer.begin() as connection:
+            with self.back_end.migrating() as connection:
                 self.back_end.lock(connection, MIGRATIONS)
                 migration.check(connection, self.place)
-                migration.upgrade(connection)
+                migration.upgrade(connection, organisation=self.scope.organisation, partitioned=self.back_end.partitioned)
         except SQLAlchemyError as error:
             raise UnusableDatabaseError(f"{self.place}: cannot be used ({first_line(error)}): {self.back_end.remedy}") from error
 
     @contextmanager
-    def read(self, *, unlimited: bool = False) -> Generator[Session]:
-        """A session that sees one consistent state.
+    def read(self, *, unlimited: bool = False, scope: Scope | None = None) -> Generator[Session]:
+        """A session that sees one consistent state of what its scope holds.
 
         A query past the limit ends with OperationalError; `unlimited` is for what must look at everything.
         """
-        with Session(self.back_end.reader) as session:
+        with ScopedSession(self.back_end.reader, scope or self.scope) as session:
             if unlimited:
                 yield session
                 return
@@ -123,10 +134,11 @@ class Database:
                 yield session
 
     @contextmanager
-    def write(self) -> Generator[Session]:
+    def write(self, *, scope: Scope | None = None) -> Generator[Session]:
         """A session whose changes happen together at the end of the block, or not at all if it raises."""
-        with Session(self.back_end.writer, expire_on_commit=False) as session, session.begin():
-            self.back_end.lock(session.connection(), WRITES)
+        scope = scope or self.scope
+        with ScopedSession(self.back_end.writer, scope, expire_on_commit=False) as session, session.begin():
+            self.back_end.lock(session.connection(), f"{WRITES} {scope.organisation}")
             yield session
 
     def close(self) -> None:

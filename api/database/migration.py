@@ -39,10 +39,17 @@ def check(connection: sa.Connection, place: str) -> str | None:
     return found
 
 
-def upgrade(connection: sa.Connection, to: str = "head") -> None:
-    """Bring the schema to a revision, in the transaction of the connection: whole or not at all."""
+def upgrade(connection: sa.Connection, to: str = "head", *, organisation: str, partitioned: bool) -> None:
+    """Bring the schema to a revision, in the transaction of the connection: whole or not at all.
+
+    Args:
+        connection: a connection whose transaction can change tables that others refer to.
+        to: the revision.
+        organisation: to whom rows belong that were written before rows belonged to organisations.
+        partitioned: whether tables that grow are cut into partitions, where the server can do that.
+    """
     configuration = _configuration()
-    configuration.attributes["connection"] = connection
+    configuration.attributes.update(connection=connection, organisation=organisation, partitioned=partitioned)
     command.upgrade(configuration, to)
 
 

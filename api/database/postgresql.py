@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from api.settings import DatabaseSettings
 
 LOCK_SECONDS: Final = 30
-"""How long a transaction waits for another's lock, a migration's too."""
+"""How long a transaction waits for another's lock."""
+
+MIGRATION_SECONDS: Final = 600
+"""How long a process that starts waits for another that brings the database to this version."""
 
 IDLE_SECONDS: Final = 60
 """After so long the server ends a transaction in which nothing is asked, so that a process that hangs keeps no lock."""
@@ -48,10 +51,18 @@ class PostgreSQL:
             pool_pre_ping=True,
             hide_parameters=True,
         )
+        self.partitioned: Final = settings.partitioned
         # One snapshot for all that a session asks, as SQLite gives.
         self.reader: Final = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         # Each statement sees what was committed before it, and the lock has let one writer in at a time.
         self.writer: Final = self.engine.execution_options(isolation_level="READ COMMITTED")
+
+    @contextmanager
+    def migrating(self) -> Generator[sa.Connection]:
+        """A transaction that changes the schema."""
+        with self.writer.begin() as connection:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_SECONDS}s'")
+            yield connection
 
     def lock(self, connection: sa.Connection, name: str) -> None:
         """Wait until no other transaction holds the lock of this name; it is held until this one ends."""

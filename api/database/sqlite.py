@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,6 +43,23 @@ class SQLite:
         event.listen(self.engine, "begin", _begin)
         self.reader: Final = self.engine
         self.writer: Final = self.engine.execution_options(icsight_write=True)
+        self.partitioned: Final = False
+
+    @contextmanager
+    def migrating(self) -> Generator[sa.Connection]:
+        """A transaction that changes the schema. Foreign keys are looked at in its end: tables are made anew in it.
+
+        They can be switched off outside of a transaction only (SQLite, "Making Other Kinds Of Table Schema Changes").
+        """
+        with self.engine.connect().execution_options(icsight_write=True, icsight_migrates=True) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+                    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                    if broken:
+                        raise IntegrityError(None, None, ValueError(f"{len(broken)} rows whose counterparts are missing"))
+            finally:
+                connection.invalidate()
 
     def lock(self, connection: sa.Connection, name: str) -> None:
         """Nothing: a transaction that writes has the file's lock from its beginning."""
@@ -67,5 +85,7 @@ def _configure(connection: sqlite3.Connection, record: object) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("icsight_migrates", False):
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     writes = connection.get_execution_options().get("icsight_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

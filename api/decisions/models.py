@@ -6,9 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base
+from api.database.scope import OfOrganisation
 
 
-class Decision(Base):
+class Decision(OfOrganisation, Base):
     """A decision for detection."""
 
     __tablename__ = "decision"

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base
+from api.database.scope import KeyedByOrganisation
 
 
-class SiteException(Base):
+class SiteException(KeyedByOrganisation, Base):
     """An exception that a person made."""
 
     __tablename__ = "site_exception"

@@ -13,6 +13,7 @@ from api.alerts.models import Alert
 from api.alerts.tuning import Hidden, hidden_by
 from api.audit import service as audit
 from api.baseline.service import COMMAND
+from api.database import row_of
 from api.decisions import service as decisions
 from api.exceptions.models import SiteException
 from api.problems import Problem
@@ -55,7 +56,7 @@ def check_seen(session: Session, proposed: Exemption, seen: int) -> Hidden:
 
 def get(session: Session, name: str) -> SiteException:
     """An exception that people made. Raises Problem `exception_unknown`."""
-    stored = session.get(SiteException, name)
+    stored = row_of(session, SiteException, name)
     if stored is None:
         raise Problem("exception_unknown", name=name)
     return stored
@@ -80,7 +81,7 @@ def make(session: Session, made: Exemption, actor: Actor, alert_id: str | None =
     Raises Problem `exception_taken` where another has its name, `exceptions_full` where there are too many.
     """
     of_file = site.in_force(session).exceptions
-    stored = session.get(SiteException, made.name)
+    stored = row_of(session, SiteException, made.name)
     if made.name in {each.name for each in of_file} or (stored is not None and _holds(stored)):
         raise Problem("exception_taken", name=made.name)
     _check_room(session)
@@ -131,7 +132,7 @@ def adopt(session: Session, taken: Sequence[Change], waiting: set[str]) -> None:
         )
     # What was decided last of a name is what holds.
     for name, change in {change.name: change for change in taken}.items():
-        stored = session.get(SiteException, name)
+        stored = row_of(session, SiteException, name)
         if stored is not None and (stored.decision == change.id or stored.decision in waiting):
             continue
         if change.exemption is not None:
@@ -155,7 +156,7 @@ def given(decided: Decided, name: str, by: str) -> Exemption:
 
 def alert_of(session: Session, made: ExceptionInput) -> str | None:
     """The alert that an exception is made for. Raises Problem `alert_unknown`."""
-    if made.alert is not None and session.get(Alert, made.alert) is None:
+    if made.alert is not None and row_of(session, Alert, made.alert) is None:
         raise Problem("alert_unknown", id=made.alert)
     return made.alert
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.database import Base, Number
+from api.database.scope import OfOrganisation
 
 Role = Literal["viewer", "operator", "administrator"]
 """What an account may do, each including the one before: look; decide about alerts; manage accounts and read the audit trail."""
@@ -16,13 +17,13 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 """All roles, from the least to the most."""
 
 
-class User(Base):
+class User(OfOrganisation, Base):
     """A local account."""
 
     __tablename__ = "user_account"
 
     id: Mapped[int] = mapped_column(Number, primary_key=True)
-    name: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(64))
     """Sign-in name, as shown and recorded, normalised (NFKC, case folded)."""
     password_hash: Mapped[str] = mapped_column(sa.String(255))
     """Argon2id in PHC string format."""
@@ -30,8 +31,10 @@ class User(Base):
     created_at: Mapped[int]
     disabled_at: Mapped[int | None]
 
+    __table_args__ = (sa.UniqueConstraint("organisation", "name"),)
 
-class UserSession(Base):
+
+class UserSession(OfOrganisation, Base):
     """One sign-in. The token itself is only in the browser's cookie; here is its hash."""
 
     __tablename__ = "user_session"
@@ -48,7 +51,7 @@ class UserSession(Base):
     user: Mapped[User] = relationship(lazy="joined")
 
 
-class SetupLink(Base):
+class SetupLink(OfOrganisation, Base):
     """A link that creates the first account, once and for a limited time. Only the hash of its token is kept."""
 
     __tablename__ = "setup_link"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import threading
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from alembic.migration import MigrationContext
 
 from api.alerts import upserts
 from api.alerts.models import Alert
-from api.database import Counter, Database, advance
+from api.database import Counter, Database, advance, row_of
 from api.database.schema import METADATA
 from collector.stream import Position
 from tests.api.alerts import upsert
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
 
 
 def test_migrations_make_the_declared_tables(database: Database) -> None:
+    def declared(name: str | None, kind: str, _parents: object) -> bool:
+        # A foreign key to a partitioned table has one to each partition, which are not written anywhere.
+        return (
+            re.search(r"_p\d\d$", name or "") is None if kind == "table" else not re.search(r"_fkey\d*$|_alert\d+$", name or "")
+        )
+
     with database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        context = MigrationContext.configure(connection, opts={"include_name": declared})
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -33,7 +41,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         upserts.apply(session, [upsert(1)])
     database.migrate()
     with database.read() as session:
-        assert session.get(Alert, f"{1:032x}") is not None
+        assert row_of(session, Alert, f"{1:032x}") is not None
 
 
 @SQLITE_ONLY

@@ -91,9 +91,9 @@ def test_serve_takes_the_database_from_the_file_of_settings_and_its_password_fro
 def test_a_query_that_takes_too_long_is_given_up_by_the_server(database: Database) -> None:
     database.query_seconds = 0.1
     with database.read() as session, pytest.raises(OperationalError, match="statement timeout"):
-        session.execute(sa.select(sa.func.pg_sleep(30)))
+        session.execute(sa.select(sa.func.pg_sleep(30), sa.func.count(Alert.id)))
     with database.read(unlimited=True) as session:
-        session.execute(sa.select(sa.func.pg_sleep(0.3)))
+        session.execute(sa.select(sa.func.pg_sleep(0.3), sa.func.count(Alert.id)))
 
 
 @POSTGRESQL_ONLY

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import threading
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+from api.alerts import upserts
 from api.database import MIGRATIONS, Database, UnusableDatabaseError, migration
 from api.settings import Settings
-from tests.api.conftest import POSTGRESQL_ONLY, SQLITE_ONLY
+from collector.stream import Position
+from tests.api.alerts import upsert
+from tests.api.conftest import POSTGRESQL_ONLY, SQLITE_ONLY, running
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from api.settings import DatabaseSettings
+
+TABLES_0003 = (
+    "alert", "alert_event", "alert_technique", "audit_entry", "counter", "decision", "setup_link", "site_exception",
+    "site_version", "stream_position", "user_account", "user_session",
+)  # fmt: skip
+JSON_0003 = {"alert": ["body"], "audit_entry": ["detail"], "site_exception": ["content"], "site_version": ["content"]}
+NUMBERED_0003 = ("alert_event", "site_version", "user_account")
 
 
 def written_by_newer(database: Database) -> None:
@@ -89,3 +101,81 @@ def test_a_migration_waits_for_another_s_lock(tmp_path: Path, database: Database
         assert not done.wait(1)
     thread.join(30)
     assert done.is_set()
+
+
+def write_as_0003(settings: Settings) -> None:
+    """The database that a system wrote whose schema was 0003: its file as it was, or its rows on a server."""
+    script = (Path(__file__).parent / "written_by_0003.sql").read_text()
+    if not settings.database.url:
+        settings.data.mkdir(mode=0o700)
+        with sqlite3.connect(settings.database_path) as connection:
+            connection.executescript(script)
+        return
+    opened = Database.of(settings)
+    with closing(sqlite3.connect(":memory:")) as written, opened.back_end.migrating() as connection:
+        written.executescript(script)
+        migration.upgrade(connection, "0003", organisation="", partitioned=False)
+        connection.execute(sa.text("DELETE FROM counter"))
+        for table in TABLES_0003:
+            rows = written.execute(f"SELECT * FROM {table}")
+            names = [column[0] for column in rows.description]
+            into = sa.table(table, *map(sa.column, names))
+            for row in rows:
+                values = dict(zip(names, row, strict=True))
+                if table == "site_exception":
+                    values["withdrawn"] = bool(values["withdrawn"])
+                for name in JSON_0003.get(table, ()):
+                    values[name] = sa.text(f"CAST(:{name} AS json)").bindparams(**{name: values[name]})
+                connection.execute(into.insert().values(values))
+            if table in NUMBERED_0003:
+                connection.execute(sa.text(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))"))
+    opened.close()
+
+
+def test_a_database_of_the_version_before_is_read_and_gone_on_with(tmp_path: Path, database_settings: DatabaseSettings) -> None:
+    settings = Settings(data=tmp_path / "data", database=database_settings)
+    write_as_0003(settings)
+    with running(settings.data, database=database_settings) as served:
+        client = served.sign_in("lin")
+        shown = {alert["id"]: alert["triage"]["state"] for alert in client.get("/api/alerts").json()["items"]}
+        assert shown == {f"{1:032x}": "triaging", f"{2:032x}": "triaging", f"{3:032x}": "new"}
+        kinds = [entry["kind"] for entry in client.get(f"/api/alerts/{2:032x}/history").json()]
+        assert kinds == ["raised", "acknowledged", "closed", "recurred"]
+        assert [each["name"] for each in client.get("/api/exceptions").json()] == ["lab-writes"]
+        before = client.get("/api/audit/verification").json()
+        assert before["intact"]
+        assert before["entries"] >= 10
+        with served.services.database.read() as session:
+            assert upserts.position(session) == Position({"0": 3})
+        served.alerts(upsert(2, 9), upsert(7))
+        headers = {"If-Match": "*"}
+        assert client.post(f"/api/alerts/{7:032x}/acknowledge", json={"note": "x"}, headers=headers).status_code == 200
+        after = client.get("/api/audit/verification").json()
+        assert (after["intact"], after["entries"]) == (True, before["entries"] + 1)
+        with pytest.raises(DBAPIError, match="cannot be changed"), served.services.database.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM audit_entry")
+        with served.services.database.engine.connect() as connection:
+            organisations = connection.exec_driver_sql("SELECT DISTINCT organisation FROM alert").scalars().all()
+        assert organisations == ["default"]
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    tmp_path: Path, database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data=tmp_path / "data", database=database_settings)
+    write_as_0003(settings)
+    opened = Database.of(settings)
+
+    def fail(*_given: object) -> None:
+        raise OperationalError(None, None, OSError("disk full"))
+
+    # The last thing that the last migration but one does.
+    monkeypatch.setattr("alembic.op.create_index", fail)
+    with pytest.raises(UnusableDatabaseError, match="disk full"):
+        opened.migrate()
+    with opened.engine.connect() as connection:
+        assert migration.revision_of(connection) == "0003"
+        columns = {column["name"] for column in sa.inspect(connection).get_columns("alert")}
+        assert "organisation" not in columns
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit_entry").scalar()
+    opened.close()

@@ -1,0 +1,182 @@
+"""Organisations that share a database see and write nothing of each other; a session of some sites nothing of the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import sqlalchemy as sa
+
+from api.alerts import service as alerts
+from api.alerts import upserts
+from api.alerts.models import Alert, AlertEvent, AlertTechnique
+from api.alerts.schemas import CloseInput
+from api.audit import service as audit
+from api.database import Database
+from api.database.schema import METADATA
+from api.database.scope import OfOrganisation, Scope, ScopeError
+from api.problems import Problem
+from api.settings import Settings
+from api.users import service as users
+from collector.stream import Position
+from tests.api.alerts import upsert
+from tests.api.conftest import POSTGRESQL_ONLY, on_server, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from api.settings import DatabaseSettings
+    from tests.services.postgres import Postgres
+
+NORTH, SOUTH = Scope("north"), Scope("south")
+
+
+@pytest.fixture
+def shared(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Database]:
+    opened = Database.of(Settings(data=tmp_path, database=database_settings))
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def test_every_table_belongs_to_organisations() -> None:
+    mapped = {cast("sa.Table", mapper.local_table).name: mapper.class_ for mapper in Alert.registry.mappers}
+    assert set(mapped) == set(METADATA.tables)
+    assert [name for name, table in mapped.items() if not issubclass(table, OfOrganisation)] == []
+
+
+def test_two_organisations_keep_the_same_alert_each_for_itself(shared: Database) -> None:
+    for scope in (NORTH, SOUTH):
+        with shared.write(scope=scope) as session:
+            assert upserts.apply(session, [upsert(1), upsert(2)]) == 2
+            upserts.stand(session, Position({"0": 2}))
+    lin = audit.Actor("lin")
+    with shared.write(scope=NORTH) as session:
+        found = alerts.get(session, f"{1:032x}")
+        alerts.close(session, found, lin, CloseInput(disposition="duplicate", note="x"))
+        upserts.stand(session, Position({"0": 9}))
+    with shared.read(scope=SOUTH) as session:
+        assert alerts.get(session, f"{1:032x}").triage_state == "new"
+        assert alerts.counts(session)["high", "new"] == 2
+        assert [event.kind for event in alerts.history(session, f"{1:032x}")] == ["raised"]
+        assert upserts.position(session) == Position({"0": 2})
+        assert alerts.newest_change(session) == 2
+        assert audit.verify(session) == (0, None)
+    with shared.read(scope=NORTH) as session:
+        assert audit.verify(session) == (2, None)
+
+
+@pytest.mark.parametrize("question", ["column", "count", "maximum", "subquery", "exists", "key"])
+def test_no_question_sees_another_organisation(shared: Database, question: str) -> None:
+    with shared.write(scope=NORTH) as session:
+        upserts.apply(session, [upsert(1)])
+    by_technique = sa.select(AlertTechnique.alert_id).where(AlertTechnique.technique == "T0836")
+    asked = {
+        "column": sa.select(Alert.id),
+        "count": sa.select(sa.func.nullif(sa.func.count(), 0)).select_from(Alert),
+        "maximum": sa.select(sa.func.max(Alert.first_seen)),
+        "subquery": sa.select(AlertEvent.id).where(AlertEvent.alert_id.in_(by_technique)),
+        "exists": sa.select(sa.func.nullif(sa.case((sa.exists(sa.select(Alert.id)), 1), else_=0), 0)),
+        "key": sa.select(Alert).where(Alert.id == f"{1:032x}"),
+    }[question]
+    with shared.read(scope=NORTH) as session:
+        assert session.scalar(asked) is not None
+    with shared.read(scope=SOUTH) as session:
+        assert session.scalar(asked) is None
+
+
+def test_changes_and_removals_reach_one_organisation_only(shared: Database) -> None:
+    for scope in (NORTH, SOUTH):
+        with shared.write(scope=scope) as session:
+            upserts.apply(session, [upsert(1)])
+    with shared.write(scope=SOUTH) as session:
+        session.execute(sa.update(Alert).values(count=99))
+        session.execute(sa.delete(AlertTechnique))
+    with shared.read(scope=NORTH) as session:
+        assert session.scalars(sa.select(Alert.count)).all() == [1]
+        assert len(session.scalars(sa.select(AlertTechnique.technique)).all()) == 1
+
+
+def test_a_question_that_cannot_be_limited_is_refused(shared: Database) -> None:
+    table = METADATA.tables["alert"]
+    for asked in (
+        sa.text("SELECT * FROM alert"),
+        sa.select(table.c.id),
+        sa.select(AlertEvent.id).where(AlertEvent.alert_id.in_(sa.select(table.c.id))),
+        sa.insert(Alert).values(organisation="north"),
+    ):
+        with shared.write(scope=SOUTH) as session, pytest.raises(ScopeError, match="cannot be limited"):
+            session.execute(asked)
+
+
+def test_a_row_of_another_organisation_cannot_be_written(shared: Database) -> None:
+    def write() -> None:
+        with shared.write(scope=SOUTH) as session:
+            session.add(AlertTechnique(organisation="north", technique="T1", alert_id="x"))
+
+    with pytest.raises(ScopeError, match="a row of north"):
+        write()
+
+
+def test_a_session_of_some_sites_sees_their_alerts_only(shared: Database) -> None:
+    with shared.write() as session:
+        upserts.apply(session, [upsert(1)], "pumps")
+        upserts.apply(session, [upsert(2)], "tanks")
+    pumps = Scope(shared.scope.organisation, frozenset({"pumps"}))
+    with shared.read(scope=pumps) as session:
+        assert session.scalars(sa.select(Alert.id)).all() == [f"{1:032x}"]
+        with pytest.raises(Problem):
+            alerts.get(session, f"{2:032x}")
+    with pytest.raises(ScopeError, match="a row of site tanks"), shared.write(scope=pumps) as session:
+        upserts.apply(session, [upsert(3)], "tanks")
+    with shared.read(scope=Scope(shared.scope.organisation)) as session:
+        assert len(session.scalars(sa.select(Alert.id)).all()) == 2
+
+
+def test_systems_of_two_organisations_work_over_one_server(tmp_path: Path, postgres_server: Postgres) -> None:
+    place = on_server(postgres_server)
+    settings = [place.model_copy(update={"organisation": name}) for name in ("north", "south")]
+    with running(tmp_path / "n", database=settings[0]) as north, running(tmp_path / "s", database=settings[1]) as south:
+        north.alerts(upsert(1))
+        south.alerts(upsert(1), upsert(2))
+        for served, held in ((north, 1), (south, 2)):
+            client = served.signed_in(name="lin")
+            assert len(client.get("/api/alerts").json()["items"]) == held
+            assert served.names() == ["lin"]
+        with south.services.database.read() as session:
+            other = users.account(session, "lin")
+        with north.services.database.read() as session:
+            mine = users.account(session, "lin")
+        assert mine is not None
+        assert other is not None
+        assert mine.id != other.id
+
+
+@POSTGRESQL_ONLY
+def test_alerts_and_audit_entries_are_in_the_partition_of_their_organisation(shared: Database) -> None:
+    for scope in (NORTH, SOUTH):
+        with shared.write(scope=scope) as session:
+            upserts.apply(session, [upsert(1)])
+            audit.record(session, audit.Actor("lin"), "test", "x")
+    with shared.engine.connect() as connection:
+        for table in ("alert", "audit_entry"):
+            kind = connection.exec_driver_sql(f"SELECT relkind FROM pg_class WHERE relname = '{table}'").scalar()
+            assert kind == "p"
+            rows = connection.exec_driver_sql(f"SELECT organisation, tableoid::regclass::text FROM {table}").all()
+            assert {organisation for organisation, _ in rows} == {"north", "south"}
+            assert all(place.startswith(f"{table}_p") for _, place in rows)
+        plan = connection.exec_driver_sql("EXPLAIN SELECT * FROM alert WHERE organisation = 'north' ORDER BY rank DESC LIMIT 5")
+        scanned = [line for (line,) in plan if "Scan" in line]
+    assert len(scanned) == 1
+
+
+def test_without_partitions_the_tables_are_whole(tmp_path: Path, postgres_server: Postgres) -> None:
+    place = on_server(postgres_server).model_copy(update={"partitioned": False})
+    opened = Database.of(Settings(data=tmp_path, database=place))
+    opened.migrate()
+    with opened.write() as session:
+        upserts.apply(session, [upsert(1)])
+    with opened.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_class WHERE relkind = 'p'").scalar() == 0
+    opened.close()
