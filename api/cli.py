@@ -11,6 +11,7 @@ from sensor import __version__
 from sensor.terminal import CommandError, run
 
 COMMANDS: Final = {
+    "backup": ("api.database.commands", "Write alerts, decisions, accounts and the audit trail into a file."),
     "baseline": ("detection.baseline.cli", "Learn, show, compare and approve what is normal."),
     "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),
@@ -21,6 +22,7 @@ COMMANDS: Final = {
     "fields": ("sensor.cli", "Print the record tables and their columns."),
     "query": ("collector.cli", "Ask the stored records in SQL."),
     "read": ("sensor.cli", "Print what a capture says, as records."),
+    "restore": ("api.database.commands", "Put a backup into an empty database."),
     "rules": ("detection.cli", "Check, list and test detection rules."),
     "run": ("api.commands", "Run the whole system in one process."),
     "sensor": ("sensor.edge", "Record what interfaces receive, on a gateway."),

@@ -62,7 +62,7 @@ def serve(data: Path, **server: Any) -> None:
 
     if not data.is_dir():
         raise CommandError(f"{data}: there is no such folder. `icsight run` makes one; give its --data here.")
-    settings = _settings(data, server)
+    settings = settings_of(data, server)
     stop = _until_signal()
     try:
         with system.opened(settings) as services, _served(services) as running:
@@ -117,7 +117,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     from sensor._core import CaptureError  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
 
-    settings = _settings(data, options)
+    settings = settings_of(data, options)
     stop = _until_signal()
     try:
         file = SiteFile(site_file, budget) if site_file else None
@@ -169,7 +169,7 @@ def _leave(left: list[str], failure: str | None) -> NoReturn:
     os._exit(0 if failure is None else EXIT_COULD_NOT)
 
 
-def _settings(data: Path, given: dict[str, Any]) -> Settings:
+def settings_of(data: Path, given: dict[str, Any]) -> Settings:
     """Settings from the options that were given, the environment and the file of settings for the rest. Raises CommandError."""
     try:
         database = DatabaseSettings()

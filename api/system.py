@@ -54,7 +54,7 @@ def opened(settings: Settings) -> Generator[Services]:
     with ExitStack() as stack:
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stack.enter_context(_held(settings.data))
+            stack.enter_context(held(settings.data))
             refused = DeadLetters(settings.data / DEAD_LETTERS).keep
             store = open_store(settings.data / RECORDS, writer=True, refused=refused)
             stack.callback(store.close)
@@ -91,7 +91,7 @@ def setup_link(services: Services, url: str) -> str | None:
 
 
 @contextmanager
-def _held(folder: Path) -> Generator[None]:
+def held(folder: Path) -> Generator[None]:
     """The folder's lock: one process runs on it at a time."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

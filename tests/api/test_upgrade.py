@@ -24,6 +24,7 @@ from tests.api.conftest import POSTGRESQL_ONLY, SQLITE_ONLY, running
 if TYPE_CHECKING:
     from api.settings import DatabaseSettings
 
+WRITTEN_BY_0003 = Path(__file__).parent / "written_by_0003.sql"
 TABLES_0003 = (
     "alert", "alert_event", "alert_technique", "audit_entry", "counter", "decision", "setup_link", "site_exception",
     "site_version", "stream_position", "user_account", "user_session",
@@ -105,7 +106,7 @@ def test_a_migration_waits_for_another_s_lock(tmp_path: Path, database: Database
 
 def write_as_0003(settings: Settings) -> None:
     """The database that a system wrote whose schema was 0003: its file as it was, or its rows on a server."""
-    script = (Path(__file__).parent / "written_by_0003.sql").read_text()
+    script = WRITTEN_BY_0003.read_text()
     if not settings.database.url:
         settings.data.mkdir(mode=0o700)
         with sqlite3.connect(settings.database_path) as connection:
