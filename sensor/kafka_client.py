@@ -76,7 +76,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
                 if path is not None:
                     path.read_bytes()
             except OSError as error:
-                raise KafkaUnusable(f"kafka.{name} {path}: {_why(error)}: `icsight sensor enrol` makes it") from error
+                raise KafkaUnusable(f"kafka.{name} {path}: {_why(error)}: give a PEM file that this user may read") from error
         try:
             context.load_cert_chain(settings.certificate_file, settings.key_file)
         except (OSError, ssl.SSLError) as error:
@@ -199,9 +199,9 @@ def _tls_reason(error: ssl.SSLError, *, has_certificate: bool) -> str:
     if "CERTIFICATE_REQUIRED" in reason or (not has_certificate and "BAD_CERTIFICATE" in reason):
         return "the broker asks for a certificate: give kafka.certificate_file and kafka.key_file, or sasl_tls with a password"
     if "REVOKED" in reason:
-        return "the broker refuses our certificate: it has been revoked; enrol again"
+        return "the broker refuses our certificate: it has been revoked; get another"
     if "EXPIRED" in reason:
-        return "the broker refuses our certificate: it has expired; enrol again, or check the clock"
+        return "the broker refuses our certificate: it has expired; get another, or check the clock"
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return f"the broker refuses our certificate ({reason.lower().replace('_', ' ')}): it trusts another authority"
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason or "UNEXPECTED_EOF" in reason:
@@ -243,7 +243,7 @@ def _ask(settings: KafkaSettings, topics: list[str], until: float) -> dict[str, 
         if kind is errors.NoError:
             found[name] = len(topic["partitions"])
         elif issubclass(kind, errors.AuthorizationError):
-            raise KafkaUnusable(f"topic {name}: {_who(settings)} has no right to it: `icsight kafka apply` gives it")
+            raise KafkaUnusable(f"topic {name}: {_who(settings)} has no right to it: `icsight kafka` gives it")
         elif kind is errors.UnknownTopicOrPartitionError:
             raise KafkaUnusable(f"topic {name}: there is none on {settings.bootstrap}: `icsight kafka apply` makes it")
         else:
