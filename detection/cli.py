@@ -52,7 +52,7 @@ RULES_OPTION = click.option(
 @click.option(
     "--worker",
     metavar="NAME",
-    help="Look at the records on Kafka instead, until stopped, as the worker of this name; icsight.toml says where Kafka is.",
+    help="Name of the worker that looks at records on Kafka; that of this machine where none is given.",
 )
 @click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
 @click.option(
@@ -90,20 +90,18 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
 
     What an exception of the site hides is counted; JSON has it too, with `exception`.
 
-    With `--worker` there are as many workers as one likes, up to the partitions of the topic of records; rules and facts of sites
-    come from `icsight rules publish`.
+    Without a capture it is a worker that looks at the records on Kafka, as icsight.toml says, until it is stopped. There may
+    be as many as the topic of records has partitions; rules and facts of sites come from `icsight rules publish`.
 
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
-    if worker is not None:
+    if worker is not None or not captures:
         if captures or site_file or lessons or baseline_file or budget or folders:
             raise click.UsageError(
-                "--worker goes with no capture and no other option: what holds comes from `icsight rules publish`"
+                "name a capture; a worker on Kafka has no other option: what holds comes from `icsight rules publish`"
             )
         _on_kafka().work(worker)
         return
-    if not captures:
-        raise click.UsageError("name a capture, or --worker to look at the records on Kafka")
     pipeline, told = _pipeline(site_file, folders, budget)
     for alert in told:
         click.echo(json.dumps(flat(alert, language), ensure_ascii=False) if output == "json" else _paragraph(alert, language))

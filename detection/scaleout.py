@@ -30,6 +30,7 @@ from sensor.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from detection.changelog import Store
     from detection.published import Published
@@ -163,7 +164,9 @@ class Detection(BaseSink):
         return ChangelogCheckpoints(cast("Store", state), f"{changelog_of(self._topics.prefix)}, site {name!r}")
 
 
-def worker(kafka: KafkaSettings, settings: DetectionSettings, name: str, published: Published) -> tuple[Application, Detection]:
+def worker(
+    kafka: KafkaSettings, settings: DetectionSettings, name: str, published: Published, folder: Path
+) -> tuple[Application, Detection]:
     """A worker that is ready to run: `Application.run()` returns when the process is asked to end.
 
     Args:
@@ -171,6 +174,7 @@ def worker(kafka: KafkaSettings, settings: DetectionSettings, name: str, publish
         settings: settings of detection.
         name: the worker's name: a worker of the same name that still runs is shut out.
         published: versions and decisions.
+        folder: where a copy of what is remembered is kept.
 
     Raises:
         KafkaUnusable: Kafka cannot be used, or a topic is missing.
@@ -186,7 +190,7 @@ def worker(kafka: KafkaSettings, settings: DetectionSettings, name: str, publish
         processing_guarantee="exactly-once",
         commit_interval=settings.commit_seconds,
         consumer_poll_timeout=min(POLL_SECONDS, settings.commit_seconds),
-        state_dir=settings.state_folder / name,
+        state_dir=folder / name,
         loglevel=None,
         # Nothing but the changelog is missing by now.
         auto_create_topics=True,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVariableType]  it has no types
@@ -30,17 +33,22 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def work(name: str) -> None:
-    """Be the worker of this name until the process is asked to end. Raises CommandError."""
+def work(name: str | None) -> None:
+    """Be the worker of this name, or of the machine's, until the process is asked to end. Raises CommandError."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:64] if name is None else name
     if not _NAME.fullmatch(name):
         raise CommandError(f"{name!r} is no name for a worker: use 1 to 64 letters, digits, '-' and '_'")
     kafka, settings = configured(KafkaSettings), configured(DetectionSettings)
+    if not kafka.bootstrap:
+        raise CommandError(
+            "name a capture to look at; or a broker, as kafka.bootstrap in icsight.toml, to look at records on Kafka"
+        )
     topics = Topics(kafka.prefix)
-    with _told():
+    with _told(), _folder(settings) as folder:
         probe(kafka, [topics.versions, topics.decisions])
         published = Published(kafka, topics)
         try:
-            application, _ = worker(kafka, settings, name, published)
+            application, _ = worker(kafka, settings, name, published, folder)
             say("worker", f"{name}: looks at {topics.records}", "green")
             application.run()  # pyright: ignore[reportUnknownMemberType]  its annotations are partial
         finally:
@@ -62,6 +70,20 @@ def publish(site: Site | None, ruleset: Ruleset | None) -> list[str]:
             where = "all sites without rules of their own" if site is None else f"site {site.site!r}"
             lines.append(f"{len(ruleset.rules)} rules for {where}: version {ruleset.version}")
     return lines
+
+
+@contextmanager
+def _folder(settings: DetectionSettings) -> Generator[Path]:
+    """Where a copy of what is remembered is kept. Raises CommandError where it cannot be."""
+    if settings.state_folder is None:
+        with TemporaryDirectory(prefix="icsight-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary)
+        return
+    try:
+        settings.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"detection.state_folder {settings.state_folder}: cannot be made ({error.strerror})") from error
+    yield settings.state_folder
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
 
 from pydantic import Field
 
@@ -20,6 +20,6 @@ class DetectionSettings(Section, table="detection"):
     commit_seconds: float = Field(default=1.0, ge=0.05, le=30)
     """How often a worker on Kafka commits what it did: alerts are seen so much later, and a crash repeats so much work."""
 
-    state_folder: Path = Path("state")
+    state_folder: Path | None = None
     """Folder in which a worker on Kafka keeps a copy of what it remembers, so that it need not read all of it after a restart.
-    It may be lost: the changelog topic has everything."""
+    It may be lost: the changelog topic has everything. Without it the copy is temporary."""

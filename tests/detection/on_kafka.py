@@ -39,8 +39,9 @@ class System:
     def __init__(self, kafka: Kafka, folder: Path, partitions: int = 2, *, lateness_seconds: float = 10.0) -> None:
         self.kafka = KafkaSettings(bootstrap=kafka.bootstrap, security="plaintext", prefix=f"t{secrets.token_hex(6)}")
         self.topics = Topics(self.kafka.prefix)
+        self.folder = folder / "state"
         self.settings = DetectionSettings(
-            lateness_seconds=lateness_seconds, commit_seconds=0.3, state_folder=folder / "state"
+            lateness_seconds=lateness_seconds, commit_seconds=0.3, state_folder=self.folder
         )  # fmt: skip
         self.partitions = partitions
         bounds = {
@@ -62,7 +63,7 @@ class System:
             "ICSIGHT_KAFKA_PREFIX": self.kafka.prefix,
             "ICSIGHT_DETECTION_LATENESS_SECONDS": str(self.settings.lateness_seconds),
             "ICSIGHT_DETECTION_COMMIT_SECONDS": str(self.settings.commit_seconds),
-            "ICSIGHT_DETECTION_STATE_FOLDER": str(self.settings.state_folder),
+            "ICSIGHT_DETECTION_STATE_FOLDER": str(self.folder),
         }
 
     def send(self, batches: Iterable[Outgoing]) -> None:
@@ -78,7 +79,7 @@ class System:
         """Run a worker in this process until no message has come for a time; what it did at the sites that it had."""
         published = Published(self.kafka, self.topics)
         try:
-            application, detection = worker(self.kafka, self.settings, name, published)
+            application, detection = worker(self.kafka, self.settings, name, published, self.folder)
             told: list[Counters] = []
             flush = detection.flush
 

@@ -84,7 +84,7 @@ def test_three_sensors_of_a_site_give_the_alerts_of_one_machine(system: System, 
     assert (done.records, done.gaps, done.damaged) == (180, 0, 0)
     assert last(system.alerts()) == wanted(tmp_path / "one", interleaving(1), 2.0)
     # A worker without a copy of what is remembered has it from the changelog, and nothing is worked on again.
-    shutil.rmtree(system.settings.state_folder)
+    shutil.rmtree(system.folder)
     again = system.work(idle_seconds=3.0)
     assert again.records == 0
 
