@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sensor.secrets import remember
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -111,7 +113,7 @@ def secret(value: SecretStr | None, path: Path | None, name: str) -> str | None:
         ConfigurationError: both are given, or the file cannot be read or holds nothing.
     """
     if path is None:
-        return None if value is None else value.get_secret_value()
+        return None if value is None else remember(value.get_secret_value())
     if value is not None:
         raise ConfigurationError(f"{name} and {name}_file are both given: give one")
     try:
@@ -120,7 +122,7 @@ def secret(value: SecretStr | None, path: Path | None, name: str) -> str | None:
         raise ConfigurationError(f"{name}_file {path}: cannot be read ({error})") from error
     if not text:
         raise ConfigurationError(f"{name}_file {path}: holds nothing")
-    return text
+    return remember(text)
 
 
 def explain(section: str, error: ValidationError) -> str:

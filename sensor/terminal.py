@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
+
+from sensor import logs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -39,8 +42,11 @@ class CommandError(click.ClickException):
 
 
 def say(kind: str, text: str, colour: str | None = None) -> None:
-    """Print one line `kind: text` on standard error, the kind coloured if that is a terminal."""
+    """Print one line `kind: text` on standard error, the kind coloured if that is a terminal; a log in JSON gets it as such."""
     line = " ".join(text.split())
+    if logs.is_json():
+        logging.getLogger("icsight").log(logging.ERROR if kind == "error" else logging.WARNING, "%s", line)
+        return
     click.echo(f"{click.style(f'{kind}:', fg=colour, bold=True)} {line}", err=True)
 
 
