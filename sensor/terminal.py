@@ -45,7 +45,8 @@ def say(kind: str, text: str, colour: str | None = None) -> None:
     """Print one line `kind: text` on standard error, the kind coloured if that is a terminal; a log in JSON gets it as such."""
     line = " ".join(text.split())
     if logs.is_json():
-        logging.getLogger("icsight").log(logging.ERROR if kind == "error" else logging.WARNING, "%s", line)
+        level = {"error": logging.ERROR, "warning": logging.WARNING}.get(kind, logging.INFO)
+        logging.getLogger("icsight").log(level, "%s", line)
         return
     click.echo(f"{click.style(f'{kind}:', fg=colour, bold=True)} {line}", err=True)
 

@@ -14,10 +14,12 @@ from sensor.evidence_uplink import EvidenceUplink
 from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_control import ControlPoller
 from sensor.kafka_settings import KafkaSettings
+from sensor.observability import observed
 from sensor.spool_format import SpoolError
 from sensor.terminal import CommandError, warn
 from sensor.topics import Topics
 from sensor.uplink import Uplink
+from sensor.uplink_metrics import failures, readings
 from sensor.uplink_settings import UplinkSettings
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def ship(folder: Path, stop: threading.Event) -> None:
                 raise
         click.echo(f"shipping {folder} to {kafka.bootstrap} from batch {uplink.position:,} on")
         sys.stdout.flush()
-        _run(uplink, folder.parent, kafka, stop)
+        with observed("uplink", [lambda: readings(uplink.counters)], lambda: failures(uplink.counters)):
+            _run(uplink, folder.parent, kafka, stop)
     except (KafkaUnusable, ConfigurationError, SpoolError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:

@@ -25,6 +25,8 @@ from sensor.observability import REQUESTS, observed
 from sensor.observability_settings import ObservabilitySettings
 from sensor.spool_format import BatchHeader
 from sensor.terminal import warn
+from sensor.uplink import UplinkCounters
+from sensor.uplink_metrics import failures, readings
 from tests.sensor.certificates import Authority
 
 if TYPE_CHECKING:
@@ -71,13 +73,29 @@ def test_parts_that_count_the_same_make_one_family_of_openmetrics(monkeypatch: p
     assert (families["icsight_test_seconds"].unit, families["icsight_test_seconds"].samples[0].value) == ("seconds", 1.5)
 
 
+def test_an_uplink_is_ready_once_it_has_brokers_and_tells_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, listen=LOOPBACK)
+    counters = UplinkCounters(batches=5, lag_batches=3, refused=1, trouble="refuses the password")
+    with observed("uplink", [lambda: readings(counters)], lambda: failures(counters)) as endpoint:
+        assert endpoint is not None
+        assert httpx.get(f"{endpoint.url}/readyz").json()["failures"] == {"kafka": "refuses the password"}
+        counters.connected = True
+        assert httpx.get(f"{endpoint.url}/readyz").status_code == 200
+        told = httpx.get(f"{endpoint.url}/metrics").text
+    assert len(list(text_string_to_metric_families(told))) == 10
+    lines = told.splitlines()
+    assert "icsight_uplink_batches_total 5.0" in lines
+    assert 'icsight_lag_batches{consumer="uplink"} 3.0' in lines
+    assert 'icsight_uplink_unshipped_batches_total{reason="refused"} 1.0' in lines
+
+
 def test_a_process_is_ready_while_nothing_of_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, listen=LOOPBACK)
-    failures: dict[str, str] = {}
-    with observed("collect", failures=lambda: failures) as endpoint:
+    failed: dict[str, str] = {}
+    with observed("collect", failures=lambda: failed) as endpoint:
         assert endpoint is not None
         assert httpx.get(f"{endpoint.url}/readyz").json() == {"status": "ready", "failures": {}}
-        failures["store"] = "does not answer"
+        failed["store"] = "does not answer"
         answer = httpx.get(f"{endpoint.url}/readyz")
         assert (answer.status_code, answer.json()["failures"]) == (503, {"store": "does not answer"})
         assert httpx.get(f"{endpoint.url}/healthz").status_code == 200
