@@ -284,7 +284,8 @@ def _rights(prefix: str, role: dict[str, Any], topics: Mapping[str, Topic]) -> l
     """The rights of a role: what its words mean in Kafka's operations."""
     who = str(role.pop("principal"))
     found: list[Right] = []
-    for word, operations in (("read", ("read", "describe")), ("write", ("write", "describe"))):
+    # Who reads a topic may see how it is set: workers look at it before they make what goes with it.
+    for word, operations in (("read", ("read", "describe", "describe_configs")), ("write", ("write", "describe"))):
         for name in role.pop(word, ()):
             found += [Right(who, "topic", topics[name].name, operation) for operation in operations]
     for name in role.pop("own_topics", ()):

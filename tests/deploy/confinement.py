@@ -29,7 +29,8 @@ OUTSIDE: Final = {"kafka": "sensors", "serve": "people"}
 REACHED: Final = {
     "kafka": {"sensors", "stream"}, "elasticsearch": {"records"}, "postgres": {"database"},
     "elasticsearch-accounts": {"records"}, "elasticsearch-setup": {"records"}, "kafka-setup": {"stream"},
-    "collector": {"stream", "records"}, "detection": {"stream"}, "serve": {"people", "stream", "records", "database"},
+    "collector": {"stream", "records"}, "detection-1": {"stream"}, "detection-2": {"stream"},
+    "serve": {"people", "stream", "records", "database"},
 }  # fmt: skip
 """The networks of each service: what it needs and no other."""
 

@@ -1,4 +1,4 @@
-"""icsight's own processes as deploy/ starts them: their settings, by the classes that will read them."""
+"""icsight's own processes as deploy/ starts them: their settings and their commands, by the classes that will read them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import click
+
 import api
 import collector
 import detection
 import sensor
+from api.cli import COMMANDS, icsight
 from api.settings import Settings
 from sensor.configuration import VARIABLE, Section
 
@@ -62,7 +65,25 @@ def files_named(read: Sequence[Section | Settings]) -> set[str]:
         for name, value in values.items():
             if isinstance(value, dict):
                 yield from of(value)  # pyright: ignore[reportUnknownArgumentType] - settings in settings
-            elif isinstance(value, Path) and name != "data":
+            elif isinstance(value, Path) and name not in {"data", "state_folder"}:
                 yield str(value)
 
     return {path for section in read for path in of(section.model_dump())}
+
+
+AWAITED = {"collect"}
+"""Commands that deploy/ starts and that may not be there yet (deploy/docs/operations.md); once there, they are looked at too."""
+
+
+def understood(words: Sequence[str]) -> None:
+    """Check a command with its arguments as if it were called, up to what it does. Raises click.UsageError."""
+    if words[0] in AWAITED - COMMANDS.keys():
+        return
+    command: click.Command = icsight
+    rest, parent = list(words), click.Context(icsight)
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(parent, rest)
+        assert found is not None
+        parent, command = click.Context(found, parent=parent, info_name=name), found
+    with command.make_context(command.name, rest, parent=parent):
+        pass

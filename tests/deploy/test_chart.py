@@ -197,6 +197,13 @@ def test_settings_that_values_give_arrive(chart: Objects) -> None:
         processes.settings("[kafca]\n", {})
 
 
+def test_each_process_is_started_as_its_command_is_written(chart: Objects) -> None:
+    started = [container["args"] for pod in pods(chart).values() for container in pod["containers"]]
+    assert len(started) == 5
+    for words in started:
+        processes.understood(words)
+
+
 def test_a_pod_starts_anew_when_its_settings_change(chart: Objects) -> None:
     def sums(objects: Objects) -> dict[str, str]:
         return {

@@ -61,9 +61,9 @@ def _with(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_with("services/serve/cap_drop", None), "serve: has capabilities"),
         (_with("services/serve/cap_add", ["NET_RAW"]), "serve: has capabilities"),
         (_with("services/postgres/security_opt", None), "postgres: can gain privileges"),
-        (_with("services/detection/network_mode", "host"), "detection: shares a namespace"),
-        (_with("services/detection/deploy/resources/limits/memory", None), "detection: no limit of memory"),
-        (_with("services/detection/deploy/resources/limits/pids", None), "detection: no limit of pids"),
+        (_with("services/detection-1/network_mode", "host"), "detection-1: shares a namespace"),
+        (_with("services/detection-1/deploy/resources/limits/memory", None), "detection-1: no limit of memory"),
+        (_with("services/detection-1/deploy/resources/limits/pids", None), "detection-1: no limit of pids"),
         (_with("services/collector/image", "icsight:latest"), "collector: its image has no version"),
         (_with("services/collector/healthcheck", None), "collector: no health check"),
         (_with("services/collector/restart", "always"), "collector: is not started again"),
@@ -96,6 +96,15 @@ def test_each_process_reads_settings_that_it_has_and_files_that_it_is_given(comp
         assert named <= given, f"{name} has no {named - given}"
         if not name.endswith("-setup"):
             assert given == named | {"/run/secrets/ca.pem"}, f"{name} is given {given - named} and does not read it"
+
+
+def test_each_process_is_started_as_its_command_is_written(compose: dict[str, Any]) -> None:
+    started = {
+        name: service["command"] for name, service in compose["services"].items() if service["image"].startswith("icsight:")
+    }
+    assert len(started) == 6
+    for words in started.values():
+        processes.understood(words)
 
 
 def test_each_secret_is_one_that_prepare_makes_and_is_used(compose: dict[str, Any], prepared: Path) -> None:

@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,13 +28,18 @@ from collector.settings import ElasticsearchSettings
 from sensor.kafka_client import KafkaUnusable, arguments, probe
 from sensor.kafka_settings import KafkaSettings
 from sensor.topics import Topics
-from tests.deploy.checkers import COMPOSE, PREPARED
+from tests.deploy.checkers import COMPOSE, PREPARED, ROOT
+from tests.deploy.confined import confined
 from tests.deploy.conftest import prepare
 from tests.services import packages
 from tests.services.elasticsearch import MEMORY as ELASTICSEARCH_MEMORY
 from tests.services.kafka import MEMORY, QUIET
 from tests.services.packages import Missing
 from tests.services.process import Process, ServiceError, free_port, own
+
+ICSIGHT: Final = Path(sys.executable).with_name("icsight")
+
+HEALTHY: Final = ROOT / "deploy" / "container" / "healthy.py"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -119,8 +125,19 @@ def test_kafka_refuses_who_has_none(broker: dict[str, int], prepared: Path, tmp_
             probe(stranger)
 
 
+def configured(folder: Path, config: str, port: int, prepared: Path) -> dict[str, str]:
+    """A process' settings of the compose file, with its secrets, in a folder; returns the variable that names them."""
+    secrets = folder / "secrets"
+    if not secrets.is_dir():
+        shutil.copytree(prepared, secrets)
+    text = (COMPOSE / "config" / config).read_text()
+    text = text.replace("kafka:9092", f"localhost:{port}").replace("/run/secrets", str(secrets))
+    (folder / config).write_text(text.replace("/var/lib/icsight", str(folder)))
+    return {"ICSIGHT_CONFIG": str(folder / config)}
+
+
 def test_on_kafka_nobody_may_do_anything_before_the_set_up_and_then_what_their_part_needs(
-    broker: dict[str, int], prepared: Path, compose: dict[str, Any]
+    broker: dict[str, int], prepared: Path, compose: dict[str, Any], tmp_path: Path
 ) -> None:
     topics = Topics()
     port = broker["INTERNAL"]
@@ -128,14 +145,10 @@ def test_on_kafka_nobody_may_do_anything_before_the_set_up_and_then_what_their_p
     collector: Any = KafkaAdminClient(**arguments(client(prepared, port, "collector")))
     with collector, pytest.raises(TopicAuthorizationFailedError):
         collector.create_topics([NewTopic("icsight.records", num_partitions=1, replication_factor=1)])
-    service = compose["services"]["kafka-setup"]
-    text = (COMPOSE / "config" / "kafka-setup.toml").read_text()
-    (prepared.parent / "icsight.toml").write_text(
-        text.replace("kafka:9092", f"localhost:{port}").replace("/run/secrets", str(prepared))
-    )
     done = subprocess.run(
-        [Path(sys.executable).with_name("icsight"), *service["command"]],
-        env={**os.environ, "ICSIGHT_CONFIG": str(prepared.parent / "icsight.toml")}, capture_output=True, text=True, check=False,
+        [ICSIGHT, *compose["services"]["kafka-setup"]["command"]],
+        env={**os.environ, **configured(tmp_path, "kafka-setup.toml", port, prepared)},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     probe(client(prepared, port, "collector"), [topics.records, topics.dead_letters])
@@ -143,6 +156,39 @@ def test_on_kafka_nobody_may_do_anything_before_the_set_up_and_then_what_their_p
     probe(client(prepared, port, "serve"), [topics.alerts, topics.decisions, topics.evidence])
     with pytest.raises(KafkaUnusable, match="has no right to it"):
         probe(client(prepared, port, "collector"), [topics.alerts])
+
+
+def test_detection_works_as_it_is_confined_and_is_healthy_while_it_is_connected(
+    broker: dict[str, int], prepared: Path, compose: dict[str, Any], tmp_path: Path
+) -> None:
+    port = broker["INTERNAL"]
+    set_up = [ICSIGHT, *compose["services"]["kafka-setup"]["command"]]
+    environment = {**os.environ, **configured(tmp_path, "kafka-setup.toml", port, prepared)}
+    subprocess.run(set_up, env=environment, check=True, capture_output=True)
+    worker = confined(
+        [ICSIGHT, *compose["services"]["detection-1"]["command"]],
+        tmp_path, configured(tmp_path, "detection.toml", port, prepared),
+    )  # fmt: skip
+    check = [sys.executable, HEALTHY, "connected", str(port)]
+    try:
+        assert worker.stdout is not None
+        told = ""
+        while "detection-1: looks at icsight.records" not in told:
+            line = worker.stdout.readline()
+            told += line
+            assert line, told
+        until = time.monotonic() + 60
+        while subprocess.run(check, check=False, capture_output=True).returncode:
+            assert worker.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        while not any((tmp_path / "state").rglob("*")):
+            assert worker.poll() is None, worker.stdout.read()
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 # PostgreSQL

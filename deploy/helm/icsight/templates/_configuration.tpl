@@ -21,6 +21,11 @@ replicas = {{ $values.elasticsearch.replicas }}
 retention_days = {{ . }}
 {{- end }}
 {{- end }}
+{{- if eq .component "detection" }}
+
+[detection]
+state_folder = "/var/lib/icsight/state"
+{{- end }}
 {{- if eq .component "serve" }}
 
 [database]

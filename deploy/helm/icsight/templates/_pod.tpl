@@ -138,8 +138,10 @@ spec:
           env:
             {{- include "icsight.environment" $labels | nindent 12 }}
             {{- with .environment }}{{ toYaml . | nindent 12 }}{{- end }}
+          {{- with .port }}
           ports:
-            - {name: {{ .port.name }}, containerPort: {{ .port.number }}}
+            - {name: {{ .name }}, containerPort: {{ .number }}}
+          {{- end }}
           startupProbe:
             {{- toYaml .alive | nindent 12 }}
             periodSeconds: 3
@@ -149,7 +151,7 @@ spec:
             {{- toYaml .alive | nindent 12 }}
             periodSeconds: 20
             timeoutSeconds: 5
-            failureThreshold: 3
+            failureThreshold: {{ .aliveFailures | default 3 }}
           readinessProbe:
             {{- toYaml .ready | nindent 12 }}
             periodSeconds: 10
