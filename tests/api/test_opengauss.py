@@ -1,0 +1,269 @@
+"""What is said to a server that is no PostgreSQL but openGauss 5: nothing outside of a list of what it has.
+
+No openGauss has run here: the words of statements are compared with lists of what it has and has not.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from api.alerts import service as alerts
+from api.alerts import upserts
+from api.audit import service as audit
+from api.database import Database
+from api.database.schema import METADATA
+from api.settings import Settings
+from tests.api.alerts import upsert
+from tests.api.conftest import on_server
+
+if TYPE_CHECKING:
+    from tests.services.postgres import Postgres
+
+
+def said(server: Postgres) -> list[str]:
+    """Every statement of migrations and of the work with alerts and the audit trail, without partitions."""
+    settings = Settings(data=Path(), database=on_server(server).model_copy(update={"partitioned": False}))
+    database = Database.of(settings)
+    statements: list[str] = []
+
+    def note(*given: Any) -> None:
+        statements.append(given[2])
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    database.migrate()
+    with database.write() as session:
+        upserts.apply(session, [upsert(1), upsert(2)])
+        upserts.apply(session, [upsert(2, 3)])
+        alerts.acknowledge(session, alerts.get(session, f"{1:032x}"), audit.Actor("lin"), "x")
+    with database.read() as session:
+        alerts.counts(session)
+        audit.verify(session)
+        alerts.history(session, f"{1:032x}")
+    database.close()
+    return statements
+
+
+def words(statement: str) -> set[str]:
+    plain = re.sub(r"'(?:[^']|'')*'|\"[^\"]*\"|%\(\w+\)s|\$\$.*?\$\$", " ", statement, flags=re.DOTALL)
+    return {word.lower() for word in re.findall(r"[A-Za-z_]\w*", plain)}
+
+
+KEYWORDS = frozenset(
+    [
+        "add",
+        "alter",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "before",
+        "bigint",
+        "boolean",
+        "by",
+        "column",
+        "constraint",
+        "create",
+        "default",
+        "delete",
+        "desc",
+        "double",
+        "drop",
+        "each",
+        "execute",
+        "for",
+        "foreign",
+        "from",
+        "function",
+        "group",
+        "in",
+        "index",
+        "insert",
+        "integer",
+        "into",
+        "is",
+        "join",
+        "key",
+        "language",
+        "limit",
+        "local",
+        "not",
+        "null",
+        "on",
+        "or",
+        "order",
+        "precision",
+        "primary",
+        "procedure",
+        "references",
+        "returning",
+        "returns",
+        "row",
+        "select",
+        "set",
+        "smallint",
+        "table",
+        "text",
+        "trigger",
+        "unique",
+        "update",
+        "values",
+        "varchar",
+        "where",
+    ]
+)
+"""Keywords of its grammar: github.com/opengauss-mirror/openGauss-server, src/include/parser/kwlist.h."""
+
+OTHERS = frozenset(
+    # Types and a language that are no keywords.
+    [
+        "bigserial",
+        "json",
+        "plpgsql",
+        "pg_catalog",
+        "pg_class",
+        "pg_namespace",
+        "pg_table_is_visible",
+        "nspname",
+        "oid",
+        "relkind",
+        "relname",
+        "relnamespace",
+        "pg_advisory_xact_lock",
+        "lock_timeout",
+        "statement_timeout",
+    ]
+)
+"""What is no keyword. All but `lock_timeout`, which came with PostgreSQL 9.3, is in 9.2, which openGauss comes from."""
+
+REFUSED = (
+    # The trigger's function is named after PROCEDURE: SQL reference, CREATE TRIGGER.
+    r"\bEXECUTE\s+FUNCTION\b",
+    # Partitions have words of their own there.
+    r"\bPARTITION\s+(?:OF|BY)\b",
+    r"\bON\s+CONFLICT\b",
+    r"\bGENERATED\s+(?:ALWAYS|BY\s+DEFAULT)\s+AS\s+IDENTITY\b",
+)
+
+RESERVED = frozenset(
+    [
+        "all",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authid",
+        "both",
+        "buckets",
+        "case",
+        "cast",
+        "check",
+        "collate",
+        "column",
+        "constraint",
+        "create",
+        "current_user",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "excluded",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+        "grant",
+        "group",
+        "groupparent",
+        "having",
+        "in",
+        "initially",
+        "intersect",
+        "into",
+        "is",
+        "leading",
+        "less",
+        "limit",
+        "localtime",
+        "minus",
+        "modify",
+        "nocycle",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "performance",
+        "placing",
+        "primary",
+        "procedure",
+        "references",
+        "reject",
+        "returning",
+        "rownum",
+        "select",
+        "self",
+        "session_user",
+        "share_memory",
+        "shrink",
+        "some",
+        "symmetric",
+        "sysdate",
+        "table",
+        "then",
+        "to",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "variadic",
+        "verify",
+        "when",
+        "where",
+        "window",
+        "with",
+    ]
+)
+"""Words that name no table and no column there, without quotation marks (the same file)."""
+
+
+@pytest.fixture(scope="module")
+def statements(postgres_server: Postgres) -> list[str]:
+    return said(postgres_server)
+
+
+def test_no_statement_has_a_word_that_opengauss_does_not_know(statements: list[str]) -> None:
+    ours = {"alembic_version", "version_num", "alembic_version_pkc", "audit_entry_append_only", "audit_entry_refuse"}
+    for table in METADATA.tables.values():
+        ours |= {table.name, *(column.name for column in table.columns)}
+    made = re.compile(r"(?:pk|fk|uq|ix)_\w+|(?:\w+_)?\d+|p\d+|imp_sen|sen_counter|(?:count|max|anon)_\d+")
+    found = set[str]().union(*map(words, statements))
+    assert len(found & KEYWORDS) > 30
+    assert {word for word in found - KEYWORDS - OTHERS - ours if made.fullmatch(word) is None} == set()
+
+
+def test_no_statement_has_what_only_later_versions_of_postgresql_have(statements: list[str]) -> None:
+    for phrase in REFUSED:
+        assert [statement for statement in statements if re.search(phrase, statement, re.IGNORECASE)] == []
+
+
+def test_no_table_and_no_column_has_a_reserved_name() -> None:
+    for table in METADATA.tables.values():
+        assert {table.name, *(column.name for column in table.columns)} & RESERVED == set()
