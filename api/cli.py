@@ -13,6 +13,8 @@ from sensor.terminal import CommandError, run
 COMMANDS: Final = {
     "backup": ("api.database.commands", "Write alerts, decisions, accounts and the audit trail into a file."),
     "baseline": ("detection.baseline.cli", "Learn, show, compare and approve what is normal."),
+    "collect": ("collector.collect_command", "Store what sensors send to Kafka."),
+    "dead-letters": ("collector.letters_command", "Look at batches that could not be stored."),
     "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),
     "elasticsearch": ("collector.elastic_cli", "Set up and look after the cluster that keeps the records."),
@@ -47,7 +49,7 @@ class LazyGroup(click.Group):
             return None
         module = COMMANDS[cmd_name][0]
         try:
-            command = getattr(import_module(module), cmd_name)
+            command = getattr(import_module(module), cmd_name.replace("-", "_"))
         except ModuleNotFoundError as error:
             if error.name is None or error.name.split(".")[0] in {"api", "collector", "detection", "sensor"}:
                 raise

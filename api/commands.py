@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -16,11 +14,11 @@ from pydantic import ValidationError
 from api.settings import DatabaseSettings, Settings
 from sensor.configuration import ConfigurationError, explain
 from sensor.edge import become, listening, live_options, packets_of, user_option
-from sensor.terminal import EXIT_COULD_NOT, CommandError, warn
+from sensor.terminal import EXIT_COULD_NOT, CommandError, until_signal, warn
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Generator
-    from types import FrameType
 
     from api.embedded import Embedded
     from api.server import Server
@@ -63,7 +61,7 @@ def serve(data: Path, **server: Any) -> None:
     if not data.is_dir():
         raise CommandError(f"{data}: there is no such folder. `icsight run` makes one; give its --data here.")
     settings = settings_of(data, server)
-    stop = _until_signal()
+    stop = until_signal()
     try:
         with system.opened(settings) as services, _served(services) as running:
             system.catch_up(services)
@@ -118,7 +116,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     from sensor.spool import SpoolError  # noqa: PLC0415
 
     settings = settings_of(data, options)
-    stop = _until_signal()
+    stop = until_signal()
     try:
         file = SiteFile(site_file, budget) if site_file else None
         site = file.read() if file is not None else Site() if budget is None else with_budget(Site(), budget)
@@ -184,21 +182,6 @@ def settings_of(data: Path, given: dict[str, Any]) -> Settings:
         place = ".".join(str(part) for part in first["loc"])
         text = str(first["msg"]).removeprefix("Value error, ")
         raise CommandError(f"{place}: {text}" if place else text) from error
-
-
-def _until_signal() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set. A second one ends the process at once: every file is consistent at any moment."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return stop
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from api.exceptions import service as exceptions
 from api.parts import Parts
 from api.site import service as site_versions
 from api.status import Gap
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import LetterFolder
 from collector.stream import Position
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
@@ -88,7 +88,11 @@ class Embedded:
         self._alerts = LocalStream(folder / system.ALERTS, spools[1])
         self._capture = Capture(capture, spools[0], services, packets)
         self._writer = Writer(
-            self._records, services.records, DeadLetters(folder / system.DEAD_LETTERS), on_gap=self._gap, on_failure=self._failure
+            self._records,
+            services.records,
+            LetterFolder(folder / system.DEAD_LETTERS),
+            on_gap=self._gap,
+            on_failure=self._failure,
         )
         downwards = LocalStream(folder / CONTROL, spools[2])
         control = Control(downwards, Inbox(folder))

@@ -12,7 +12,7 @@ from api.database import UnusableDatabaseError
 from api.main import create_services
 from api.status import Status
 from api.users import service as users
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import LetterFolder
 from collector.store import StoreError
 from collector.store.choice import open_store
 from collector.stream import StreamError
@@ -55,7 +55,7 @@ def opened(settings: Settings) -> Generator[Services]:
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(held(settings.data))
-            refused = DeadLetters(settings.data / DEAD_LETTERS).keep
+            refused = LetterFolder(settings.data / DEAD_LETTERS).keep
             store = open_store(settings.data / RECORDS, writer=True, refused=refused)
             stack.callback(store.close)
             services = create_services(settings, store, Status())
@@ -76,7 +76,7 @@ def catch_up(services: Services) -> None:
     folder = services.settings.data
     try:
         if (folder / SPOOL).is_dir():
-            Writer(LocalStream(folder / SPOOL), services.records, DeadLetters(folder / DEAD_LETTERS)).drain()
+            Writer(LocalStream(folder / SPOOL), services.records, LetterFolder(folder / DEAD_LETTERS)).drain()
         if (folder / ALERTS).is_dir():
             AlertConsumer(LocalStream(folder / ALERTS), services).drain()
     except (StoreError, StreamError, OSError) as error:

@@ -1,4 +1,7 @@
-"""Batches that cannot be stored, kept whole with the reason, so that nothing is lost and nothing else waits for them."""
+"""Batches that cannot be stored, kept whole with the reason, so that nothing is lost and nothing else waits for them.
+
+The port `DeadLetters`, and the folder that keeps them on one machine; `collector.stream.kafka_letters` keeps them in a topic.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from sensor.spool_format import BatchHeader
 
@@ -31,7 +34,33 @@ class DeadLetter:
     data: bytes
 
 
-class DeadLetters:
+class DeadLetters(Protocol):
+    """Where batches go that cannot be stored."""
+
+    def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
+        """Keep a batch; durable on return. Returns its name. Raises OSError, StreamError."""
+        ...
+
+    def names(self) -> list[str]:
+        """Names of all letters. Raises StreamError."""
+        ...
+
+    def read(self, name: str) -> DeadLetter:
+        """A letter by name. Raises KeyError where there is none, StreamError."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Let go of a letter whose batch has been stored after all. Raises OSError, StreamError."""
+        ...
+
+
+def name_of(header: BatchHeader | None, data: bytes) -> str:
+    """Name of a letter: a hash of header and bytes, so that the same batch is kept once."""
+    identity = json.dumps(None if header is None else asdict(header), sort_keys=True).encode()
+    return hashlib.sha256(identity + b"\n" + data).hexdigest()[:32]
+
+
+class LetterFolder:
     """Dead letters in a folder: `<name>.json` with reason and header, `<name>.batch` with the bytes.
 
     Args:
@@ -44,8 +73,7 @@ class DeadLetters:
     def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
         """Keep a batch; it is on the disk on return. Returns its name. Raises OSError."""
         about = json.dumps({"reason": reason, "header": None if header is None else asdict(header)}, ensure_ascii=False)
-        identity = json.dumps(None if header is None else asdict(header), sort_keys=True).encode()
-        name = hashlib.sha256(identity + b"\n" + data).hexdigest()[:32]
+        name = name_of(header, data)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The description comes last: a letter counts once it is there.
         for suffix, content in ((".batch", data), (".json", about.encode())):
@@ -76,3 +104,9 @@ class DeadLetters:
         header = about["header"]
         known = None if header is None else BatchHeader(**cast("dict[str, str]", header))  # pyright: ignore[reportArgumentType] - `asdict` wrote it
         return DeadLetter(name, str(about["reason"]), known, data)
+
+    def remove(self, name: str) -> None:
+        """Let go of a letter. Raises OSError."""
+        # The description goes first: without it the letter does not count.
+        for suffix in (".json", ".batch"):
+            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)

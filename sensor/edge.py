@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 import sys
 import threading
 from collections import Counter
@@ -23,11 +22,11 @@ from sensor.recorder import Listening, Recorder, opened
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
 from sensor.spool_positions import released
 from sensor.tables import LOCAL_SENSOR
-from sensor.terminal import CommandError, warn
+from sensor.terminal import CommandError, until_signal, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, ModuleType
+    from types import ModuleType
 
     from sensor._core import Reader
 
@@ -175,7 +174,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     settings = spool_settings(options.pop("spool_mib"), options.pop("age_days"), options.pop("sync_seconds"))
     packets = packets_of(data, options)
     source = _source(capture, listening(options))
-    stop = _until_signal()
+    stop = until_signal()
     try:
         # First of all, and before there are threads: whatever is opened from here on is opened with the rights of that user.
         become(user, data)
@@ -199,7 +198,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
 @click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
 def uplink(data: Path) -> None:
     """Ship what a sensor records to Kafka, as [kafka] and [uplink] of icsight.toml say; runs beside `icsight sensor run`."""
-    with_kafka("sensor.uplink_command").ship(data / SPOOL, _until_signal())
+    with_kafka("sensor.uplink_command").ship(data / SPOOL, until_signal())
 
 
 def with_kafka(module: str) -> ModuleType:
@@ -315,18 +314,3 @@ def become(user: str | None, data: Path) -> None:
             _core.drop_privileges(entry.pw_uid, entry.pw_gid)
     except OSError as error:
         raise CommandError(f"{error}. Only root can become another user.") from error
-
-
-def _until_signal() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set. A second one ends the process at once: the spool is consistent at any moment."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-    return stop

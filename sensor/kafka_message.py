@@ -42,13 +42,13 @@ class Message:
     """What is sent for a batch: arguments of a producer's `send`."""
 
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
     @property
     def size(self) -> int:
         """Bytes of its parts."""
-        return len(self.key) + len(self.value) + sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.key) + len(self.value or b"") + sum(len(name) + len(value) for name, value in self.headers)
 
 
 def key_of(header: BatchHeader) -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -15,6 +17,7 @@ from sensor import logs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from types import FrameType
 
 EXIT_COULD_NOT: Final = 2
 """Exit status of a command that could not do what it was asked."""
@@ -148,3 +151,18 @@ def _interrupted() -> int:
     sys.stderr.write("\n")
     sys.stderr.flush()
     return EXIT_INTERRUPTED
+
+
+def until_signal() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set. A second one ends the process at once: every file is consistent at any moment."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+    return stop

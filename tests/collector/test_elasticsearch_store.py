@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import LetterFolder
 from collector.records import decode
 from collector.settings import ElasticsearchSettings
 from collector.store import Filter, Identity, Query, QueryError, RecordBatch, StoreError
@@ -173,7 +173,7 @@ def test_requests_that_are_too_large_are_split_until_they_fit(elastic: Elasticse
 def test_a_record_that_is_too_large_by_itself_makes_its_batch_a_dead_letter(
     elastic: ElasticsearchSettings, tmp_path: Path
 ) -> None:
-    letters = DeadLetters(tmp_path)
+    letters = LetterFolder(tmp_path)
     columns = sample("modbus", 3)
     columns["modbus.data"] = [None, b"x" * 20_000, None]
     with proxy(elastic.hosts) as before:
@@ -228,7 +228,7 @@ def test_rows_that_a_mapping_refuses_make_a_dead_letter_that_can_be_replayed(
 ) -> None:
     name = f"/{elastic.prefix}-modbus-2025.11.24"
     server.ask("PUT", name, {"mappings": {"properties": {"modbus.address": {"type": "ip"}}}})
-    letters = DeadLetters(tmp_path)
+    letters = LetterFolder(tmp_path)
     columns = sample("modbus", 4)
     columns["modbus.address"] = [None, 5, None, 6]
     store = ElasticsearchRecordStore(elastic, writer=True, refused=letters.keep)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import LetterFolder
 from collector.settings import WriterSettings
 from collector.store import Identity, StoreError
 from collector.store.local import LocalRecordStore
@@ -44,7 +44,7 @@ class Plant:
         self.spool = Spool(folder / "spool")
         self.stream = LocalStream(folder / "spool", self.spool)
         self.store = LocalRecordStore(folder / "records", writer=True)
-        self.dead_letters = DeadLetters(folder / "dead-letters")
+        self.dead_letters = LetterFolder(folder / "dead-letters")
         self.gaps: list[Gap] = []
         self.failures: list[str] = []
         self.writer = Writer(
@@ -198,7 +198,7 @@ def test_a_store_that_fails_is_tried_again_until_it_takes_the_batches(plant: Pla
 KILLED = """
 import sys
 from pathlib import Path
-from collector.dead_letters import DeadLetters
+from collector.dead_letters import LetterFolder
 from collector.settings import StoreSettings, WriterSettings
 from collector.store.local import LocalRecordStore
 from collector.stream.local import LocalStream
@@ -206,7 +206,7 @@ from collector.writer import Writer
 folder = Path(sys.argv[1])
 store = LocalRecordStore(folder / "records", writer=True, settings=StoreSettings(merge_files=2, query_seconds=0.001))
 settings = WriterSettings(gather_rows=int(sys.argv[2]))
-writer = Writer(LocalStream(folder / "spool"), store, DeadLetters(folder / "dead"), settings=settings)
+writer = Writer(LocalStream(folder / "spool"), store, LetterFolder(folder / "dead"), settings=settings)
 with writer._subscribe() as consumer:
     while writer._store_next(consumer, 0):
         print(writer.counters.batches, flush=True)
@@ -241,5 +241,5 @@ def test_killed_at_any_moment_the_store_holds_every_batch_once_in_the_end(tmp_pa
         (sequence, 5) for sequence in wanted
     ]
     assert len(store.records([Identity("north", EPOCH, sequence, 4) for sequence in wanted])) == 61
-    assert len(DeadLetters(tmp_path / "dead").names()) == 1
+    assert len(LetterFolder(tmp_path / "dead").names()) == 1
     store.close()

@@ -28,7 +28,7 @@ def main() -> int:
             return 2
         print("== services: Kafka, Elasticsearch and PostgreSQL, on this machine only. Ctrl-C stops them and removes their data.")
         print(f"export ICSIGHT_KAFKA_SECURITY=plaintext ICSIGHT_KAFKA_BOOTSTRAP={kafka.bootstrap}")
-        print(f"export ICSIGHT_ELASTICSEARCH_URL={elasticsearch.url}")
+        print(f"export ICSIGHT_ELASTICSEARCH_HOSTS={elasticsearch.url}")
         print(f"export ICSIGHT_DATABASE_URL={postgres.url(postgres.new_database())}", flush=True)
         signal.sigwait([signal.SIGINT, signal.SIGTERM])
         for service in (kafka, elasticsearch, postgres):

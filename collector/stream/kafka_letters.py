@@ -1,0 +1,113 @@
+"""Dead letters in a topic: what one of several collectors cannot store is found by all.
+
+key      name of the letter
+value    the batch's bytes; nothing where the letter has been let go of
+headers  `reason`, and the batch's own (`sensor.kafka_message`) where it is known
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from collector.dead_letters import DeadLetter, name_of
+from collector.stream import StreamError
+from collector.stream.kafka import KafkaStream
+from sensor.configuration import ConfigurationError
+from sensor.kafka_client import KafkaUnusable
+from sensor.kafka_message import Message, MessageError, decode, encode
+from sensor.kafka_producer import MessageTooLarge, OrderedProducer
+from sensor.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sensor.kafka_settings import KafkaSettings
+    from sensor.spool_format import BatchHeader
+
+REASON: Final = "reason"
+"""Name of the header that says why."""
+
+IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
+
+REASON_BYTES: Final = 1_000
+"""Most bytes of a reason."""
+
+
+class LetterTopic:
+    """Dead letters of a system as `collector.dead_letters.DeadLetters`. Used by one thread at a time."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._stream: Final = KafkaStream(settings, Topics(settings.prefix).dead_letters)
+        self._producer: OrderedProducer | None = None
+
+    def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
+        """As `DeadLetters.keep`. Raises StreamError."""
+        name = name_of(header, data)
+        told = [(REASON, reason.encode(errors="replace")[:REASON_BYTES])]
+        if header is not None:
+            told += encode(header, b"").headers
+        self._send(Message(name.encode(), data, told))
+        return name
+
+    def names(self) -> list[str]:
+        """As `DeadLetters.names`."""
+        found: dict[str, bool] = {}
+        for record in self._records():
+            found[(record.key or b"").decode(errors="replace")] = record.value is not None
+        return sorted(name for name, is_there in found.items() if is_there)
+
+    def read(self, name: str) -> DeadLetter:
+        """As `DeadLetters.read`."""
+        found = None
+        for record in self._records():
+            if record.key == name.encode():
+                found = record if record.value is not None else None
+        if found is None:
+            raise KeyError(name)
+        headers = dict(found.headers)
+        try:
+            header = decode(found.headers)
+        except MessageError:
+            header = None
+        return DeadLetter(name, headers.get(REASON, b"").decode(errors="replace"), header, found.value)
+
+    def remove(self, name: str) -> None:
+        """As `DeadLetters.remove`. Raises StreamError."""
+        self._send(Message(name.encode(), None, [(REASON, b"stored")]))
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+    def _send(self, message: Message) -> None:
+        settings = self._stream.settings
+        try:
+            if self._producer is None:
+                self._producer = OrderedProducer(settings, "icsight-dead-letters", IN_FLIGHT_BYTES)
+            seconds = settings.delivery_timeout_seconds
+            is_kept = self._producer.send(self._stream.topic, message, seconds) and self._producer.wait(seconds)
+        except (KafkaUnusable, ConfigurationError, MessageTooLarge) as error:
+            self.close()
+            raise StreamError(f"{self._stream.topic}: a dead letter cannot be kept: {error}") from error
+        if not is_kept:
+            self.close()
+            raise StreamError(f"{self._stream.topic}: acknowledges nothing for {seconds:.0f} s: a dead letter cannot be kept")
+
+    def _records(self) -> Iterator[Any]:
+        """All messages that are in the topic now, in the order of each partition. Raises StreamError."""
+        client = self._stream.client()
+        try:
+            places, ends = self._stream.partitions(client), self._stream.ends(client)
+            client.assign(places)
+            client.seek_to_beginning(*places)
+            until = time.monotonic() + self._stream.settings.delivery_timeout_seconds
+            while any(client.position(place) < ends[place.partition] for place in places):
+                if time.monotonic() > until:
+                    raise StreamError(f"topic {self._stream.topic}: cannot be read to its end: is Kafka well?")
+                for records in client.poll(timeout_ms=200).values():
+                    yield from records
+        finally:
+            client.close(autocommit=False)

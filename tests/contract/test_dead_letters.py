@@ -1,0 +1,81 @@
+"""What every place for dead letters does, whichever way it is built."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collector.dead_letters import DeadLetters, LetterFolder
+from collector.stream import BatchHeader
+from collector.stream.kafka_letters import LetterTopic
+from sensor.kafka_settings import KafkaSettings
+from sensor.topics import Topics
+from tests.services.topics import make_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.services.kafka import Kafka
+
+HEADER = BatchHeader("north", "e1", 7, "modbus", 3, "plant", 2)
+
+
+@pytest.fixture(params=["folder", "topic"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], DeadLetters]]:
+    """Opens the same letters again, as another process does."""
+    with ExitStack() as stack:
+        if request.param == "folder":
+            yield lambda: LetterFolder(tmp_path / "letters")
+        else:
+            server: Kafka = request.getfixturevalue("kafka")
+            settings = KafkaSettings(bootstrap=server.bootstrap, security="plaintext", prefix=f"t{secrets.token_hex(6)}")
+            make_topic(server, Topics(settings.prefix).dead_letters)
+
+            def opened() -> DeadLetters:
+                letters = LetterTopic(settings)
+                stack.callback(letters.close)
+                return letters
+
+            yield opened
+
+
+def test_a_letter_is_found_by_its_name_with_all_that_is_known(reopen: Callable[[], DeadLetters]) -> None:
+    letters = reopen()
+    assert letters.names() == []
+    name = letters.keep("因为 broken", HEADER, b"\x00bytes")
+    found = reopen().read(name)
+    assert (found.name, found.reason, found.header, found.data) == (name, "因为 broken", HEADER, b"\x00bytes")
+    assert reopen().names() == [name]
+
+
+def test_the_same_batch_is_one_letter_and_another_is_another(reopen: Callable[[], DeadLetters]) -> None:
+    letters = reopen()
+    names = {letters.keep("first", HEADER, b"x"), letters.keep("second", HEADER, b"x")}
+    assert len(names) == 1
+    names.add(letters.keep("first", None, b"x"))
+    assert sorted(names) == reopen().names()
+
+
+def test_a_letter_of_which_nothing_is_known_is_kept_with_its_bytes(reopen: Callable[[], DeadLetters]) -> None:
+    name = reopen().keep("strange", None, b"")
+    found = reopen().read(name)
+    assert (found.header, found.data) == (None, b"")
+
+
+def test_a_letter_that_was_let_go_of_is_gone_and_can_come_again(reopen: Callable[[], DeadLetters]) -> None:
+    name = reopen().keep("why", HEADER, b"x")
+    reopen().remove(name)
+    assert reopen().names() == []
+    with pytest.raises(KeyError):
+        reopen().read(name)
+    assert reopen().keep("why", HEADER, b"x") == name
+    assert reopen().names() == [name]
+
+
+def test_there_is_no_letter_of_another_name(reopen: Callable[[], DeadLetters]) -> None:
+    with pytest.raises(KeyError):
+        reopen().read("none")
