@@ -221,7 +221,7 @@ class SiteLoop:
 def _packed(batch: Outgoing) -> bytes:
     """A batch and its header as bytes."""
     message = kafka_message.encode(batch.header, batch.data)
-    return message.headers[0][1] + b"\n" + message.value
+    return message.headers[0][1] + b"\n" + bytes(batch.data)
 
 
 def _unpacked(content: bytes) -> Outgoing:

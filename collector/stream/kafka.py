@@ -325,6 +325,8 @@ class StreamConsumer:
     def _deliver(self, record: Any, header: BatchHeader) -> Delivery | None:
         """The delivery of a message; None for a batch that was had before."""
         run, sequence = header.run, header.sequence
+        # Those met latest come last: they are the ones to be kept with the offsets.
+        self._homes.pop(run, None)
         self._homes[run] = record.partition
         seen = self._seen.get(run, -1)
         if sequence <= seen:
@@ -343,13 +345,14 @@ class StreamConsumer:
         try:
             places = stream.partitions(client)
             ends = stream.ends(client)
+            begins = client.beginning_offsets(places)
             client.assign(places)
             committed = {} if start is not None else self._committed(places)
             for place in places:
                 partition = str(place.partition)
                 offset = committed.get(place.partition, 0) if start is None else start.offsets.get(partition, 0)
                 _check_place(stream.topic, place.partition, offset, ends[place.partition])
-                if not offset:
+                if not offset and not begins[place]:
                     self._whole.add(place.partition)
                 self._offsets[partition] = offset
                 client.seek(place, offset)
@@ -383,9 +386,10 @@ class StreamConsumer:
         taken = {place.partition for place in places}
         self._known -= {run for run, home in self._homes.items() if home in taken}
         committed = self._committed(places)
+        begins: dict[TopicPartition, int] = self._client.beginning_offsets(places) if places else {}
         for place in places:
             offset = committed.get(place.partition)
-            if offset is None:
+            if offset is None and not begins[place]:
                 self._whole.add(place.partition)
             self._offsets[str(place.partition)] = offset or 0
 
@@ -429,10 +433,14 @@ def _check_place(topic: str, partition: int, offset: int, end: int) -> None:
 
 
 def _packed(seen: Mapping[Run, int]) -> str:
-    """Highest sequences of runs as text; empty where it would be too long: then repeats are told by whoever stores them."""
-    told = json.dumps(sorted([*run, sequence] for run, sequence in seen.items()), separators=(",", ":")).encode()
-    text = base64.b85encode(zlib.compress(told)).decode()
-    return text if len(text) <= METADATA_BYTES else ""
+    """Highest sequences of runs as text: of the last ones, as many as have room; of others no gap is told."""
+    rows = [[*run, sequence] for run, sequence in seen.items()]
+    while True:
+        told = json.dumps(rows, separators=(",", ":")).encode()
+        text = base64.b85encode(zlib.compress(told)).decode()
+        if len(text) <= METADATA_BYTES:
+            return text
+        rows = rows[len(rows) // 8 + 1 :]
 
 
 def _unpacked(text: str | None) -> dict[Run, int]:

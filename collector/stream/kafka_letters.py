@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from kafka import errors
+
 from collector.dead_letters import DeadLetter, name_of
 from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
@@ -108,6 +110,9 @@ class LetterTopic:
                 if time.monotonic() > until:
                     raise StreamError(f"topic {self._stream.topic}: cannot be read to its end: is Kafka well?")
                 for records in client.poll(timeout_ms=200).values():
+                    until = time.monotonic() + self._stream.settings.delivery_timeout_seconds
                     yield from records
+        except errors.KafkaError as error:
+            raise StreamError(f"topic {self._stream.topic}: cannot be read ({type(error).__name__}: {error})") from error
         finally:
             client.close(autocommit=False)

@@ -14,7 +14,7 @@ import pytest
 from kafka import KafkaProducer
 
 from collector.stream import BatchHeader, DamagedBatch, Gap, Outgoing, Position, StreamError
-from collector.stream.kafka import KafkaStream
+from collector.stream.kafka import METADATA_BYTES, KafkaStream, _packed, _unpacked  # pyright: ignore[reportPrivateUsage] - what brokers take is bounded
 from sensor.kafka_message import encode
 from sensor.kafka_settings import KafkaSettings
 from tests.services.topics import make_topic
@@ -195,3 +195,13 @@ def test_a_publisher_whose_broker_is_killed_starts_over_and_nothing_is_lost_or_d
     stream.publish(batches("x", range(6)))
     assert names(until(KafkaStream(settings, "t").subscribe("a"), 6)) == [("x", number) for number in range(6)]
     stream.close()
+
+
+def test_what_is_kept_with_the_offsets_is_of_the_runs_met_last_and_always_has_room() -> None:
+    for count in (0, 1, 100, 1_000):
+        runs = {(f"sensor-{number:06}", secrets.token_hex(16)): number * 1_000 for number in range(count)}
+        text = _packed(runs)
+        assert len(text) <= METADATA_BYTES
+        found = _unpacked(text)
+        assert found == dict(list(runs.items())[count - len(found) :])
+        assert len(found) >= min(count, 90)

@@ -15,6 +15,7 @@ from kafka import KafkaConsumer, KafkaProducer, errors
 from kafka.admin import KafkaAdminClient
 
 from collector.stream.kafka_command import kafka as command
+from collector.stream.kafka_letters import LetterTopic
 from collector.stream.kafka_topics import DECLARATION, DeclarationError, apply, declared, plan
 from sensor.kafka_settings import KafkaSettings
 from sensor.topics import Topics
@@ -88,6 +89,20 @@ def test_a_role_may_do_what_is_declared_and_no_more(kafka: Kafka, settings: Kafk
     topics = Topics(settings.prefix)
     producer = KafkaProducer(**secure, enable_idempotence=False)
     producer.send(topics.dead_letters, b"x").get(30)
+    letters = LetterTopic(
+        KafkaSettings(
+            bootstrap=kafka.tls_bootstrap,
+            prefix=settings.prefix,
+            ca_file=kafka.authority.file,
+            certificate_file=certificate,
+            key_file=key,
+        )
+    )
+    name = letters.keep("why", None, b"y")
+    assert name in letters.names()
+    letters.remove(name)
+    assert name not in letters.names()
+    letters.close()
     with pytest.raises(errors.AuthorizationError):
         producer.send(topics.alerts, b"x").get(30)
     producer.close()

@@ -17,7 +17,7 @@ import api
 import collector
 import detection
 import sensor
-from api.cli import COMMANDS, icsight
+from api.cli import icsight
 from api.settings import Settings
 from sensor.configuration import VARIABLE, Section
 
@@ -71,14 +71,8 @@ def files_named(read: Sequence[Section | Settings]) -> set[str]:
     return {path for section in read for path in of(section.model_dump())}
 
 
-AWAITED = {"collect"}
-"""Commands that deploy/ starts and that may not be there yet (deploy/docs/operations.md); once there, they are looked at too."""
-
-
 def understood(words: Sequence[str]) -> None:
     """Check a command with its arguments as if it were called, up to what it does. Raises click.UsageError."""
-    if words[0] in AWAITED - COMMANDS.keys():
-        return
     command: click.Command = icsight
     rest, parent = list(words), click.Context(icsight)
     while isinstance(command, click.Group):

@@ -28,7 +28,7 @@ def test_a_batch_is_the_same_after_its_way(header: BatchHeader, data: bytes) -> 
     message = encode(header, data)
     assert decode(message.headers) == header
     assert message.value == data
-    assert message.size == len(message.key) + len(message.value) + len(HEADER) + len(message.headers[0][1])
+    assert message.size == len(message.key) + len(data) + len(HEADER) + len(message.headers[0][1])
 
 
 @given(HEADERS)
