@@ -32,7 +32,7 @@ class ObservabilitySettings(Section, table="observability"):
     """How log lines are written on standard error: for people, or one JSON object a line."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    """Least weight of what is logged: `info` has a line for each alert, `debug` for each batch."""
+    """Least weight of what is logged."""
 
     otlp_endpoint: str = ""
     """Where traces are sent by OTLP over HTTP, `http://127.0.0.1:4318/v1/traces`; without it, none are made. https where it is
