@@ -115,6 +115,7 @@ def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.full
 def test_kill_9_of_either_of_two_workers_at_any_moment_changes_no_alert(system: System, tmp_path: Path) -> None:
     """Each is killed in the midst of work; batches of alerts that are doubled or missing fail in `alerts`."""
     source = random.Random(7)
