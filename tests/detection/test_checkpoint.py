@@ -151,7 +151,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that run until a signal comes end at once."""
     stop = threading.Event()
     stop.set()
-    monkeypatch.setattr("api.commands._until_signal", lambda: stop)
+    monkeypatch.setattr("api.commands.until_signal", lambda: stop)
 
 
 @pytest.mark.usefixtures("stopped")
