@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 
@@ -41,12 +42,8 @@ class DeadLetters(Protocol):
         """Keep a batch; durable on return. Returns its name. Raises OSError, StreamError."""
         ...
 
-    def names(self) -> list[str]:
-        """Names of all letters. Raises StreamError."""
-        ...
-
-    def read(self, name: str) -> DeadLetter:
-        """A letter by name. Raises KeyError where there is none, StreamError."""
+    def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
+        """All letters, or those of these names, each as it is needed. Raises OSError, StreamError."""
         ...
 
     def remove(self, name: str) -> None:
@@ -90,17 +87,15 @@ class LetterFolder:
             os.close(folder)
         return name
 
-    def names(self) -> list[str]:
-        """Names of all letters."""
-        return sorted(path.stem for path in self.folder.glob("*.json"))
+    def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
+        """As `DeadLetters.letters`, in order of their names."""
+        for name in sorted(path.stem for path in self.folder.glob("*.json")):
+            if names is None or name in names:
+                yield self._read(name)
 
-    def read(self, name: str) -> DeadLetter:
-        """A letter by name. Raises KeyError where there is none."""
-        try:
-            about = cast("dict[str, object]", json.loads((self.folder / f"{name}.json").read_text()))
-            data = (self.folder / f"{name}.batch").read_bytes()
-        except FileNotFoundError as error:
-            raise KeyError(name) from error
+    def _read(self, name: str) -> DeadLetter:
+        about = cast("dict[str, object]", json.loads((self.folder / f"{name}.json").read_text()))
+        data = (self.folder / f"{name}.batch").read_bytes()
         header = about["header"]
         known = None if header is None else BatchHeader(**cast("dict[str, str]", header))  # pyright: ignore[reportArgumentType] - `asdict` wrote it
         return DeadLetter(name, str(about["reason"]), known, data)

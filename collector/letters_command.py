@@ -58,9 +58,8 @@ def list_letters(data: Path | None) -> None:
     """List all letters: name, batch, size, reason."""
     kept = letters_of(data)
     try:
-        for name in kept.names():
-            letter = kept.read(name)
-            click.echo(f"{name}  {_batch(letter)}  {len(letter.data):,} bytes  {letter.reason}")
+        for letter in kept.letters():
+            click.echo(f"{letter.name}  {_batch(letter)}  {len(letter.data):,} bytes  {letter.reason}")
     except (StreamError, OSError) as error:
         raise CommandError(str(error)) from error
 
@@ -92,41 +91,49 @@ def replay(names: tuple[str, ...], data: Path | None, *, everything: bool) -> No
 
     Detection, which follows records in their order, does not look at them again.
     """
+    if not names and not everything:
+        raise CommandError("nothing to do: name letters, or give --all")
     kept = letters_of(data)
+    wanted = None if everything else set(names)
     try:
-        chosen = kept.names() if everything else list(names)
-        if not chosen:
-            raise CommandError("nothing to do: name letters, or give --all")
         store = open_store((data or Path()) / RECORDS, writer=True)
-    except (StreamError, StoreError) as error:
+    except StoreError as error:
         raise CommandError(str(error)) from error
+    found: set[str] = set()
     failed = 0
     try:
-        for name in chosen:
-            letter = _letter(kept, name)
+        for letter in kept.letters(wanted):
+            found.add(letter.name)
             try:
                 appended = store.append([_decoded(letter)])
             except (Undecodable, StoreError) as error:
                 failed += 1
-                warn(f"{name}: {error}")
+                warn(f"{letter.name}: {error}")
                 continue
-            kept.remove(name)
-            click.echo(f"{name}  {_batch(letter)}  {appended.rows:,} rows stored")
+            kept.remove(letter.name)
+            click.echo(f"{letter.name}  {_batch(letter)}  {appended.rows:,} rows stored")
     except (StreamError, OSError) as error:
         raise CommandError(str(error)) from error
     finally:
         store.close()
+    if wanted is not None and wanted != found:
+        raise CommandError(_unknown(min(wanted - found)))
     if failed:
-        raise CommandError(f"{failed} of {len(chosen)} letters could not be stored; they are kept")
+        raise CommandError(f"{failed} of {len(found)} letters could not be stored; they are kept")
 
 
 def _letter(kept: DeadLetters, name: str) -> DeadLetter:
     try:
-        return kept.read(name)
-    except KeyError as error:
-        raise CommandError(f"{name}: there is no such letter; `icsight dead-letters list` names all") from error
+        letter = next(iter(kept.letters({name})), None)
     except (StreamError, OSError) as error:
         raise CommandError(str(error)) from error
+    if letter is None:
+        raise CommandError(_unknown(name))
+    return letter
+
+
+def _unknown(name: str) -> str:
+    return f"{name}: there is no such letter; `icsight dead-letters list` names all"
 
 
 def _decoded(letter: DeadLetter) -> RecordBatch:

@@ -49,7 +49,7 @@ class Ledger:
         self._server = server
         self._index = index
         self._held: dict[Run, tuple[Intervals, _Version]] = {}
-        self._stands: dict[str, _Version] = {}
+        self._stands: dict[str, tuple[Position, _Version]] = {}
         self._turn = threading.Lock()
 
     def read(self, runs: Iterable[Run]) -> None:
@@ -87,37 +87,35 @@ class Ledger:
         """Where a consumer stands. Raises StoreError."""
         document = self._server.ask("GET", f"/{self._index}/_doc/{quote(_of_consumer(consumer), safe='')}", absent=True)
         if document is None or not document.get("found"):
-            self._stands[consumer] = _Version()
+            self._stands[consumer] = Position(), _Version()
             return None
-        self._stands[consumer] = _version(document)
         try:
-            return Position.from_json(str(document["_source"]["position"]))
+            found = Position.from_json(str(document["_source"]["position"]))
         except ValueError as error:
             raise StoreError(f"{self._index}: position of {consumer}: {error}: restore the index from a snapshot") from error
+        self._stands[consumer] = found, _version(document)
+        return found
 
     def stand(self, consumer: str, position: Position) -> None:
         """Remember where a consumer stands; durable on return.
 
-        Where another process has written it since, as one does that reads other partitions of the same stream, the partitions
-        and runs that this position does not tell of stay as they were.
+        Partitions and runs that this position does not tell of stay as they were: other processes read them.
 
         Raises:
             StoreError: it could not be written.
         """
         if consumer not in self._stands:
             self.position(consumer)
+        name = _of_consumer(consumer)
         for _ in range(10):
-            name = _of_consumer(consumer)
+            before, version = self._stands[consumer]
+            whole = Position({**before.offsets, **position.offsets}, {**before.seen, **position.seen})
             try:
-                written = self._write(
-                    {name: {"consumer": consumer, "position": position.to_json()}}, {name: self._stands[consumer]}
-                )
+                written = self._write({name: {"consumer": consumer, "position": whole.to_json()}}, {name: version})
             except _Conflict:
-                other = self.position(consumer)
-                if other is not None:
-                    position = Position({**other.offsets, **position.offsets}, {**other.seen, **position.seen})
+                self.position(consumer)
                 continue
-            self._stands[consumer] = written[name]
+            self._stands[consumer] = whole, written[name]
             return
         raise StoreError(f"{self._index}: many processes write the position of {consumer}: give each a name of its own")
 

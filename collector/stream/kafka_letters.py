@@ -22,7 +22,7 @@ from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 from sensor.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sensor.kafka_settings import KafkaSettings
     from sensor.spool_format import BatchHeader
@@ -52,27 +52,22 @@ class LetterTopic:
         self._send(Message(name.encode(), data, told))
         return name
 
-    def names(self) -> list[str]:
-        """As `DeadLetters.names`."""
-        found: dict[str, bool] = {}
+    def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
+        """As `DeadLetters.letters`, in the order in which they came. Reads the topic twice: what was let go of is told last."""
+        last = {record.key: record.offset for record in self._records()}
         for record in self._records():
-            found[(record.key or b"").decode(errors="replace")] = record.value is not None
-        return sorted(name for name, is_there in found.items() if is_there)
-
-    def read(self, name: str) -> DeadLetter:
-        """As `DeadLetters.read`."""
-        found = None
-        for record in self._records():
-            if record.key == name.encode():
-                found = record if record.value is not None else None
-        if found is None:
-            raise KeyError(name)
-        headers = dict(found.headers)
-        try:
-            header = decode(found.headers)
-        except MessageError:
-            header = None
-        return DeadLetter(name, headers.get(REASON, b"").decode(errors="replace"), header, found.value)
+            if record.key is None:
+                # No letter: whatever it is, it cannot be named.
+                continue
+            name = record.key.decode(errors="replace")
+            if record.value is None or last.get(record.key) != record.offset or not (names is None or name in names):
+                continue
+            try:
+                header = decode(record.headers)
+            except MessageError:
+                header = None
+            reason = dict(record.headers).get(REASON) or b""
+            yield DeadLetter(name, reason.decode(errors="replace"), header, record.value)
 
     def remove(self, name: str) -> None:
         """As `DeadLetters.remove`. Raises StreamError."""

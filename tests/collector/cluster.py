@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
+PATIENCE_SECONDS = 240.0
+"""How long setting up and removing may take on a busy machine: no test is about that."""
+
+
 def settings(url: str, **more: Any) -> ElasticsearchSettings:
     """Settings of a cluster of one node, with a prefix that nobody else has."""
     chosen: dict[str, Any] = {"hosts": url, "prefix": f"t{secrets.token_hex(6)}", "replicas": 0, **more}
@@ -25,7 +29,7 @@ def settings(url: str, **more: Any) -> ElasticsearchSettings:
 def cluster(url: str, **more: Any) -> Generator[ElasticsearchSettings]:
     """The same, set up, and removed in the end."""
     chosen = settings(url, **more)
-    server = Server(chosen)
+    server = Server(chosen.model_copy(update={"request_seconds": PATIENCE_SECONDS}))
     try:
         apply(server)
         yield chosen

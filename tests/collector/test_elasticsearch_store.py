@@ -180,7 +180,7 @@ def test_a_record_that_is_too_large_by_itself_makes_its_batch_a_dead_letter(
         before.fault = lambda _path, body: (413, {"error": "too large"}) if len(body) > 20_000 else None
         store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url}), writer=True, refused=letters.keep)
         assert store.append([batch(0, columns), batch(1)]).batches == 1
-        assert "1 of 3 rows" in letters.read(letters.names()[0]).reason
+        assert "1 of 3 rows" in next(letters.letters()).reason
         assert count(store) == 12
         store.close()
 
@@ -236,7 +236,7 @@ def test_rows_that_a_mapping_refuses_make_a_dead_letter_that_can_be_replayed(
     assert store.append([bad, good], consumer="store", position=Position({"0": 2}, {})).batches == 1
     assert store.position("store") == Position({"0": 2}, {})
     assert count(store) == 12
-    (letter,) = map(letters.read, letters.names())
+    (letter,) = letters.letters()
     assert letter.reason.startswith("2 of 4 rows are refused by Elasticsearch: document_parsing_exception")
     # The index is made anew as it should be; what is in the letter comes back.
     server.ask("DELETE", name)
@@ -288,7 +288,8 @@ def test_consumers_of_one_name_keep_each_others_partitions(elastic: Elasticsearc
     one.append([batch(0)], consumer="store", position=Position({"0": 1}, {("north", EPOCH): 0}))
     other.append([batch(0, sensor="south")], consumer="store", position=Position({"1": 1}, {("south", EPOCH): 0}))
     one.append([batch(1)], consumer="store", position=Position({"0": 2}, {("north", EPOCH): 1}))
-    assert other.position("store") == Position({"0": 2, "1": 1}, {("north", EPOCH): 1, ("south", EPOCH): 0})
+    one.append([batch(2)], consumer="store", position=Position({"0": 3}, {("north", EPOCH): 2}))
+    assert other.position("store") == Position({"0": 3, "1": 1}, {("north", EPOCH): 2, ("south", EPOCH): 0})
     one.close()
     other.close()
 

@@ -111,7 +111,7 @@ def test_what_cannot_be_decoded_becomes_a_dead_letter_and_the_rest_is_stored(pla
     plant.stream.publish(bad)
     plant.writer.drain()
     assert plant.stored() == [(EPOCH, 2, 5)]
-    letters = [plant.dead_letters.read(name) for name in plant.dead_letters.names()]
+    letters = list(plant.dead_letters.letters())
     kept = {letter.header.sequence: letter for letter in letters if letter.header}
     assert sorted(kept) == [0, 1, 3, 4, 5, 6]
     assert plant.writer.counters.dead_letters == 6
@@ -143,8 +143,7 @@ def test_a_batch_damaged_in_the_spool_becomes_a_dead_letter_too(plant: Plant, tm
     path.write_bytes(content)
     plant.writer.drain()
     assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 2, 5)]
-    (name,) = plant.dead_letters.names()
-    letter = plant.dead_letters.read(name)
+    (letter,) = plant.dead_letters.letters()
     assert letter.header == outgoing(1).header
     assert "damaged" in letter.reason
 
@@ -241,5 +240,5 @@ def test_killed_at_any_moment_the_store_holds_every_batch_once_in_the_end(tmp_pa
         (sequence, 5) for sequence in wanted
     ]
     assert len(store.records([Identity("north", EPOCH, sequence, 4) for sequence in wanted])) == 61
-    assert len(LetterFolder(tmp_path / "dead").names()) == 1
+    assert len(list(LetterFolder(tmp_path / "dead").letters())) == 1
     store.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from elasticsearch import Elasticsearch as Client
 
 from tests.services import packages
-from tests.services.process import Process, free_port, own
+from tests.services.process import Process, Service, free_port, own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 USER: Final = "nobody"
 """Elasticsearch refuses to run as root."""
 
-MEMORY: Final = ("-Xms512m", "-Xmx512m", "-XX:-AlwaysPreTouch", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+MEMORY: Final = ("-Xms1g", "-Xmx1g", "-XX:-AlwaysPreTouch", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
-class Elasticsearch:
+class Elasticsearch(Service):
     """A node with its data in a folder.
 
     Attributes:
@@ -28,7 +28,7 @@ class Elasticsearch:
     """
 
     def __init__(self, folder: Path, *, owner: int | None = None) -> None:
-        self.folder: Final = folder
+        super().__init__(folder)
         self._owner = owner
         self.home: Final = packages.elasticsearch()
         self.snapshots: Final = folder / "snapshots"
@@ -41,10 +41,9 @@ class Elasticsearch:
         self.url: Final = f"http://127.0.0.1:{port}"
         self._configure(port)
         own(USER, folder)
-        self.process: Process | None = None
 
-    def start(self) -> Elasticsearch:
-        """Start it, and wait until it answers. Raises ServiceError."""
+    def begin(self) -> Process:
+        """Its process."""
         java = packages.java_25()
         environment = {
             "ES_HOME": str(self.home), "ES_PATH_CONF": str(self.folder / "config"), "ES_JAVA_HOME": str(java),
@@ -56,21 +55,10 @@ class Elasticsearch:
             "-cp", f"{self.home}/lib/tools/server-launcher/*",
             "org.elasticsearch.server.launcher.ServerLauncher",
         ]  # fmt: skip
-        self.process = Process(command, self.folder / "log", user=USER, owner=self._owner, cwd=self.home, environment=environment)
-        self.process.wait_until(self._ask)
-        return self
+        return Process(command, self.folder / "log", user=USER, owner=self._owner, cwd=self.home, environment=environment)
 
-    def stop(self) -> None:
-        """End it in good order."""
-        if self.process is not None:
-            self.process.stop()
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.process is not None:
-            self.process.kill()
-
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Ask whether it is there."""
         with Client(self.url, request_timeout=5, max_retries=0) as client:
             client.cluster.health(wait_for_status="yellow", timeout="5s")
 

@@ -9,7 +9,7 @@ from kafka.admin import KafkaAdminClient
 
 from tests.services import packages
 from tests.services.certificates import Authority
-from tests.services.process import Process, free_port
+from tests.services.process import Process, Service, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ MEMORY: Final = ("-Xmx384m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLev
 QUIET: Final = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 
 
-class Kafka:
+class Kafka(Service):
     """A broker with its data in a folder.
 
     Everybody may do everything over `bootstrap`; over TLS, who is who counts and nobody may do anything without a rule.
@@ -37,7 +37,7 @@ class Kafka:
     """
 
     def __init__(self, folder: Path, *, owner: int | None = None, settings: dict[str, str] | None = None) -> None:
-        self.folder: Final = folder
+        super().__init__(folder)
         self._owner = owner
         self._settings = settings or {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,26 +45,14 @@ class Kafka:
         ports = [free_port() for _ in range(4)]
         self.bootstrap, self.sasl_bootstrap, self.tls_bootstrap, self._controller = (f"127.0.0.1:{port}" for port in ports)
         self._configure()
-        self.process: Process | None = None
 
-    def start(self) -> Kafka:
-        """Start it, and wait until it answers. Raises ServiceError."""
+    def begin(self) -> Process:
+        """Its process."""
         command = [str(packages.java()), *MEMORY, *QUIET, "-cp", f"{packages.kafka()}/*", "kafka.Kafka"]
-        self.process = Process([*command, str(self.folder / "server.properties")], self.folder / "log", owner=self._owner)
-        self.process.wait_until(self._ask)
-        return self
+        return Process([*command, str(self.folder / "server.properties")], self.folder / "log", owner=self._owner)
 
-    def stop(self) -> None:
-        """End it in good order."""
-        if self.process is not None:
-            self.process.stop()
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.process is not None:
-            self.process.kill()
-
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Ask whether it is there."""
         KafkaAdminClient(bootstrap_servers=self.bootstrap).close()
 
     def _configure(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from tests.services import packages
-from tests.services.process import Process, free_port, own
+from tests.services.process import Process, Service, free_port, own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 USER: Final = "app"
 
 
-class Postgres:
+class Postgres(Service):
     """A server with its data in a folder. Written data is on the disk when it says so (fsync on), as in production."""
 
+    STOP = signal.SIGINT
+    """Sessions are ended."""
+
     def __init__(self, folder: Path, *, owner: int | None = None) -> None:
-        self.folder: Final = folder
+        super().__init__(folder)
         self._owner = owner
         self.port: Final = free_port()
         self.password: Final = secrets.token_urlsafe(12)
@@ -42,24 +45,15 @@ class Postgres:
         }  # fmt: skip
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
-        self.process: Process | None = None
 
-    def start(self) -> Postgres:
-        """Start it, and wait until it answers. Raises ServiceError."""
+    def begin(self) -> Process:
+        """Its process."""
         command = [str(packages.postgres() / "postgres"), "-D", str(self.folder / "data")]
-        self.process = Process(command, self.folder / "log", user="postgres", owner=self._owner)
-        self.process.wait_until(lambda: psycopg.connect(self.dsn("postgres"), connect_timeout=5).close())
-        return self
+        return Process(command, self.folder / "log", user="postgres", owner=self._owner)
 
-    def stop(self) -> None:
-        """End it in good order; sessions are ended."""
-        if self.process is not None:
-            self.process.stop(signal.SIGINT)
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.process is not None:
-            self.process.kill()
+    def ask(self) -> None:
+        """Open a session."""
+        psycopg.connect(self.dsn("postgres"), connect_timeout=5).close()
 
     def dsn(self, database: str) -> str:
         """How a database is reached, as libpq says it."""

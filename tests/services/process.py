@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +72,41 @@ def own(user: str, *folders: Path) -> None:
         for folder in folders:
             for place in (folder, *folder.rglob("*")):
                 os.chown(place, entry.pw_uid, entry.pw_gid)
+
+
+class Service:
+    """A service with its data in a folder, which can be ended and started again. A subclass says how it begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Final = folder
+        self.process: Process | None = None
+
+    def start(self) -> Self:
+        """Start it, and wait until it answers. Raises ServiceError."""
+        self.process = self.begin()
+        self.process.wait_until(self.ask)
+        return self
+
+    def begin(self) -> Process:
+        """Its process."""
+        raise AssertionError("a subclass says how it begins")
+
+    def ask(self) -> object:
+        """Ask it something; an error says that it is not ready."""
+        raise AssertionError("a subclass says how it is asked")
+
+    def stop(self) -> None:
+        """End it in good order."""
+        if self.process is not None:
+            self.process.stop(self.STOP)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None:
+            self.process.kill()
+
+    STOP: ClassVar[int] = signal.SIGTERM
+    """The signal that ends it in good order."""
 
 
 class Process:

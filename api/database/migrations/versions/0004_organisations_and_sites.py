@@ -7,6 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
+from api.database.migration import UnusableDatabaseError
 from api.database.migrations import option
 
 revision = "0004"
@@ -83,4 +84,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: rows of several organisations cannot be told apart without the column."""
-    raise NotImplementedError("restore a backup of the version before")
+    raise UnusableDatabaseError("the schema cannot be taken back behind this: restore a backup of the version before")

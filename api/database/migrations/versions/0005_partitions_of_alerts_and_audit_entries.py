@@ -10,6 +10,7 @@ from typing import Final
 
 from alembic import op
 
+from api.database.migration import UnusableDatabaseError
 from api.database.migrations import option
 
 revision = "0005"
@@ -58,4 +59,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse, as the revision before does."""
-    raise NotImplementedError("restore a backup of the version before")
+    raise UnusableDatabaseError("the schema cannot be taken back behind this: restore a backup of the version before")
