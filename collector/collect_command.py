@@ -15,11 +15,11 @@ from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
 from collector.stream.kafka_letters import LetterTopic
 from collector.writer import Writer
+from sensor.configuration import configured
 from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import CommandError, until_signal, warn
 from sensor.topics import Topics
-from sensor.uplink_command import configured
 
 if TYPE_CHECKING:
     from collector.stream import Gap

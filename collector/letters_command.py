@@ -12,9 +12,9 @@ from collector.records import Undecodable, decode
 from collector.store import StoreError
 from collector.store.choice import open_store
 from collector.stream import StreamError
+from sensor.configuration import configured
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import CommandError, warn
-from sensor.uplink_command import configured
 
 if TYPE_CHECKING:
     from collector.dead_letters import DeadLetter, DeadLetters

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
 from detection.control import EXCEPTION, NORMAL, RULES, SITE
@@ -27,6 +27,8 @@ from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
 from sensor.control_records import encode, rows_of
 from sensor.kafka_client import KafkaUnusable, arguments
+from sensor.kafka_message import Message
+from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 
 if TYPE_CHECKING:
     from detection.inbox import Entry
@@ -226,8 +228,13 @@ def publish_decision(settings: KafkaSettings, topics: Topics, site: str, decisio
 
 
 def _send(settings: KafkaSettings, topic: str, key: str, value: bytes) -> None:
-    producer: Any = KafkaProducer(**arguments(settings), acks="all", max_request_size=settings.largest_message_bytes)
+    """Put a message into a topic; durable on return. Raises KafkaUnusable."""
+    producer = OrderedProducer(settings, "icsight-publish", settings.largest_message_bytes)
     try:
-        producer.send(topic, key=key.encode(), value=value).get(timeout=settings.delivery_timeout_seconds)
+        seconds = settings.delivery_timeout_seconds
+        if not (producer.send(topic, Message(key.encode(), value, []), seconds) and producer.wait(seconds)):
+            raise KafkaUnusable(f"{settings.bootstrap}: the brokers did not take it: try again", is_lasting=False)
+    except MessageTooLarge as error:
+        raise KafkaUnusable(f"topic {topic}: {error}") from error
     finally:
         producer.close()

@@ -17,12 +17,11 @@ from detection.published import ALL_SITES, Published, publish_rules, publish_sit
 from detection.scaleout import worker
 from detection.settings import DetectionSettings
 from detection.sigma.rule import RuleError
-from sensor.configuration import ConfigurationError
+from sensor.configuration import ConfigurationError, configured
 from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import CommandError, say
 from sensor.topics import Topics
-from sensor.uplink_command import configured
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -12,16 +12,18 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sensor.secrets import remember
+from sensor.terminal import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic import SecretStr, ValidationError
+    from pydantic import SecretStr
     from pydantic.fields import FieldInfo
 
 VARIABLE: Final = "ICSIGHT_CONFIG"
@@ -129,3 +131,16 @@ def explain(section: str, error: ValidationError) -> str:
     """What is wrong with the settings of a table, in one line, without their values."""
     told = [f"{section}.{'.'.join(map(str, item['loc'])) or '*'}: {item['msg']}" for item in error.errors(include_input=False)]
     return "; ".join(told)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def configured(section: type[S]) -> S:
+    """A table of the configuration. Raises CommandError where it cannot be used."""
+    try:
+        return section()
+    except ValidationError as error:
+        raise CommandError(explain(section.table, error)) from error
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error

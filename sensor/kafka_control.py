@@ -54,8 +54,8 @@ def send(kafka: KafkaSettings, sensor: str, kind: str, content: str) -> None:
     header = BatchHeader(SENSOR, secrets.token_hex(16), 0, "control", 1)
     producer = OrderedProducer(kafka, "icsight-control", MIB)
     try:
-        producer.send(topic, message_of(header, encode(time.time_ns(), kind, content)), kafka.connect_seconds)
-        if not producer.wait(kafka.connect_seconds):
+        message = message_of(header, encode(time.time_ns(), kind, content))
+        if not (producer.send(topic, message, kafka.connect_seconds) and producer.wait(kafka.connect_seconds)):
             raise KafkaUnusable(f"{kafka.bootstrap}: the brokers did not take the request: try again", is_lasting=False)
     finally:
         producer.close()

@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaConsumer, errors
 from kafka.structs import TopicPartition
 
-from sensor.configuration import ConfigurationError
+from sensor.configuration import ConfigurationError, configured
 from sensor.control_records import EVIDENCE, EvidenceRequest
 from sensor.evidence_message import Assembly, decode
 from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
@@ -19,7 +19,6 @@ from sensor.kafka_settings import KafkaSettings
 from sensor.packets import Evidence, EvidenceError
 from sensor.terminal import CommandError
 from sensor.topics import Topics
-from sensor.uplink_command import configured
 
 
 def ask(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) -> dict[str, bytes]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import ValidationError
 
-from sensor.configuration import ConfigurationError, Section, explain
+from sensor.configuration import ConfigurationError, configured
 from sensor.evidence_uplink import EvidenceUplink
 from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_control import ControlPoller
@@ -24,8 +23,6 @@ from sensor.uplink_settings import UplinkSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-S = TypeVar("S", bound=Section)
 
 
 def ship(folder: Path, stop: threading.Event) -> None:
@@ -70,13 +67,3 @@ def _run(uplink: Uplink, data: Path, kafka: KafkaSettings, stop: threading.Event
         ended.set()
         for thread in beside:
             thread.join()
-
-
-def configured(section: type[S]) -> S:
-    """A table of the configuration. Raises CommandError where it cannot be used."""
-    try:
-        return section()
-    except ValidationError as error:
-        raise CommandError(explain(section.table, error)) from error
-    except ConfigurationError as error:
-        raise CommandError(str(error)) from error

@@ -8,12 +8,11 @@ import click
 
 from collector.stream.kafka_sensors import needs, revoke
 from collector.stream.kafka_topics import DECLARATION, DeclarationError, Declared, apply, declared, plan
-from sensor.configuration import ConfigurationError
+from sensor.configuration import ConfigurationError, configured
 from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import CommandError
 from sensor.topics import plain
-from sensor.uplink_command import configured
 
 
 @click.group()
