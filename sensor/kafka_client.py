@@ -90,7 +90,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
 def arguments(settings: KafkaSettings) -> dict[str, Any]:
     """The arguments that every client of kafka-python takes. Raises KafkaUnusable, ConfigurationError."""
     found: dict[str, Any] = {
-        "bootstrap_servers": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in brokers(settings)],
+        "bootstrap_servers": [_address(host, port) for host, port in brokers(settings)],
         "security_protocol": _PROTOCOL[settings.security],
         "bootstrap_timeout_ms": settings.connect_seconds * 1000,
         "reconnect_backoff_ms": 100,
@@ -127,6 +127,10 @@ def librdkafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
     return found
 
 
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]:
     """Look whether Kafka can be used: connect, show who we are, ask for topics. Done or failed within `connect_seconds`.
 
@@ -156,7 +160,8 @@ def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]
             break
     else:
         raise next((failure for failure in failures if failure.is_lasting), failures[0])
-    return _ask(settings, list(topics), until)
+    # Only that one is asked: the library would draw one of all, and might wait for one that is silent.
+    return _ask(settings, _address(host, port), list(topics), until)
 
 
 def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float, *, has_certificate: bool) -> None:
@@ -221,12 +226,15 @@ class _Overhear(logging.Handler):
         self.heard += [argument for argument in arguments if isinstance(argument, BaseException)]
 
 
-def _ask(settings: KafkaSettings, topics: list[str], until: float) -> dict[str, int]:
-    """Show who we are and ask for topics. Raises KafkaUnusable."""
+def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float) -> dict[str, int]:
+    """Show one broker who we are and ask it for topics. Raises KafkaUnusable."""
     left = max(1.0, min(ASK_SECONDS, until - time.monotonic() - 0.5))
     overhear = _Overhear()
     _LIBRARY.addHandler(overhear)
-    options: dict[str, Any] = {**arguments(settings), "bootstrap_timeout_ms": left * 1000, "request_timeout_ms": left * 1000}
+    options: dict[str, Any] = {
+        **arguments(settings), "bootstrap_servers": [address],
+        "bootstrap_timeout_ms": left * 1000, "request_timeout_ms": left * 1000,
+    }  # fmt: skip
     described: list[dict[str, Any]] = []
     try:
         admin: Any = KafkaAdminClient(**options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,20 @@ INSTALLED_MIB = 260
 """Most that a gateway is asked to store: the packet core, Polars (some 180 MiB of it) and click."""
 
 UNWANTED = ("fastapi", "uvicorn", "sqlalchemy", "sklearn", "kafka", "elasticsearch", "psycopg", "duckdb", "pyarrow", "sigma")
+
+
+OF_EXTRA_KAFKA = {"kafka", "prometheus_client", "pydantic", "pydantic_settings"}
+"""Packages that the extra `kafka` brings."""
+
+SHIPPING = {
+    f"sensor.{name}"
+    for name in (
+        "configuration", "evidence_uplink", "kafka_client", "kafka_control", "kafka_producer", "kafka_settings", "metrics",
+        "observability", "observability_settings", "remote_evidence", "tracing", "uplink", "uplink_command",
+        "uplink_metrics", "uplink_settings",
+    )
+}  # fmt: skip
+"""Modules that need it: recording, reading and evidence on the gateway do not."""
 
 
 @pytest.fixture(scope="session")
@@ -45,14 +60,29 @@ def test_a_gateway_reads_a_capture_without_a_servers_libraries(gateway: Path) ->
         assert run(gateway / "python", "-c", f"import {module}").returncode != 0, f"{module} is installed on a gateway"
 
 
-def test_every_module_of_the_sensor_is_importable_on_a_gateway(gateway: Path) -> None:
+def test_every_module_of_the_sensor_is_importable_on_a_gateway_but_those_that_ship_its_records(gateway: Path) -> None:
     script = (
-        "import importlib, pkgutil, sensor\n"
+        "import importlib, json, pkgutil, sensor\n"
+        "missing = {}\n"
         "for module in pkgutil.walk_packages(sensor.__path__, 'sensor.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "    try:\n"
+        "        importlib.import_module(module.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        missing[module.name] = error.name.partition('.')[0]\n"
+        "print(json.dumps(missing))\n"
     )
     done = run(gateway / "python", "-c", script)
     assert done.returncode == 0, done.stderr
+    missing: dict[str, str] = json.loads(done.stdout)
+    assert set(missing.values()) <= OF_EXTRA_KAFKA, missing
+    assert set(missing) == SHIPPING
+
+
+def test_shipping_says_what_to_install(gateway: Path, tmp_path: Path) -> None:
+    done = run(gateway / "icsight", "sensor", "uplink", "--data", tmp_path)
+    assert done.returncode == 2
+    assert "pip install 'icsight[kafka]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_command_of_the_server_says_what_to_install(gateway: Path) -> None:
@@ -65,6 +95,7 @@ def test_a_command_of_the_server_says_what_to_install(gateway: Path) -> None:
 def test_the_rules_are_in_the_wheel(gateway: Path) -> None:
     done = run(gateway / "python", "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])")
     assert list(Path(done.stdout.strip()).glob("rules/modbus/*.yml"))
+    assert (Path(done.stdout.strip()) / "deploy" / "kafka" / "topics.toml").is_file()
 
 
 def test_a_gateway_stores_no_more_than_it_is_asked_to(gateway: Path) -> None:
