@@ -14,7 +14,7 @@ CARGO := cargo
 FUZZ_SECONDS ?= 60
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo test test-full test-aarch64 fuzz lint bench services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-full test-aarch64 fuzz lint bench services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ services: $(VENV)/.locked peers ## Kafka, Elasticsearch and PostgreSQL on this m
 
 demo: core ## a plant under attack, live, in the browser
 	@$(BIN)/python deploy/demo/run.py
+
+demo-distributed: core peers ## the same on Kafka, Elasticsearch and PostgreSQL: three sensors, two workers, each part a process
+	@$(BIN)/python -m deploy.demo.distributed
 
 lint: core ## formatting, types, layers
 	$(call say,ruff)

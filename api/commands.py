@@ -12,8 +12,9 @@ import click
 from pydantic import ValidationError
 
 from api.settings import DatabaseSettings, Settings
-from sensor.configuration import ConfigurationError, explain
+from sensor.configuration import ConfigurationError, configured, explain
 from sensor.edge import become, listening, live_options, packets_of, user_option
+from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import EXIT_COULD_NOT, CommandError, until_signal, warn
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ _DATA: Final = click.option(
 @_DATA
 @_server_options
 def serve(data: Path, **server: Any) -> None:
-    """Serve the API and the console over stored data."""
+    """Serve the API and the console: over stored data, or, where icsight.toml names a broker, of a system on several machines."""
+    kafka = configured(KafkaSettings)
+    if kafka.bootstrap:
+        _serve_distributed(settings_of(data, server), kafka)
+        return
     from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
     from detection.checkpoint import CHECKPOINT_FILE, CheckpointError, check  # noqa: PLC0415
 
@@ -74,6 +79,27 @@ def serve(data: Path, **server: Any) -> None:
                 if not running.running:
                     raise CommandError("the server has failed: see the lines above")
     except system.FolderError as error:
+        raise CommandError(str(error)) from error
+
+
+def _serve_distributed(settings: Settings, kafka: KafkaSettings) -> None:
+    """Serve until the process is asked to end. Raises CommandError."""
+    from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
+    from api.distributed import distributed  # noqa: PLC0415
+    from sensor.kafka_client import KafkaUnusable  # noqa: PLC0415
+
+    stop = until_signal()
+    try:
+        with distributed(settings, kafka) as (services, parts), _served(services) as running:
+            parts.start()
+            while not stop.wait(WATCH_SECONDS):
+                parts.observe()
+                if not running.running:
+                    raise CommandError("the server has failed: see the lines above")
+            left = parts.stop()
+            if left:
+                _leave(left, None)
+    except (KafkaUnusable, ConfigurationError, system.FolderError) as error:
         raise CommandError(str(error)) from error
 
 

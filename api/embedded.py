@@ -31,6 +31,7 @@ from collector.stream import Position
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
+from detection.anomaly.promise import promise_of
 from detection.checkpoint import CHECKPOINT_FILE
 from detection.control import SENSOR as CONTROL_SENSOR
 from detection.control import Control
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
     from api.services import Services
     from collector.stream import Gap as StreamGap
+    from detection.loop import Counters
+    from detection.remembered import Learned
     from detection.site import Site
     from detection.site_file import SiteFile
     from sensor.recorder import Listening
@@ -105,16 +108,22 @@ class Embedded:
             self._records, self._alerts, pipeline, folder / CHECKPOINT_FILE, control,
             rules=rules, site_file=site_file, shards=shards,
         )  # fmt: skip
-        services.detection = self._worker
+        services.site, services.learned = pipeline.site.site, self._learned
         self._facts: Site | None = None
         self._adopted = 0
         self._lines: list[str] = []
         ring = None if packets is None else (Path(packets[0]), packets[1])
         self._requests = None if ring is None else Requests(folder, ring, spools[0].identity.sensor)
-        self._consumer = AlertConsumer(self._alerts, services, None if packets is None else Pins(control))
+        pins = None if packets is None else Pins(lambda statement, _: control.pin(statement))
+        self._consumer = AlertConsumer(self._alerts, services, pins)
         self._parts = Parts(services.status)
         self._counted = replace(self._worker.counters)
         self._counting = threading.Lock()
+
+    @property
+    def counters(self) -> Counters:
+        """What detection did since the start."""
+        return self._worker.counters
 
     def take_warnings(self) -> list[str]:
         """One line for each thing of the capture that could not be read, since the last look."""
@@ -164,17 +173,23 @@ class Embedded:
         """End all parts; returns those that did not end in time."""
         return self._parts.stop(STOP_SECONDS)
 
+    def _learned(self) -> dict[str, list[Learned]]:
+        """What detection has learned so far."""
+        runs = self._worker.state.runs.items()
+        found = [(run, each.baseline, promise_of(each.anomaly)) for run, each in runs if each.baseline is not None]
+        return {self._worker.facts.site: found}
+
     def _take_over(self) -> None:
         """Write down what detection has taken up: decisions not known here, and a new version of the site's file, told."""
         taken = self._worker.decisions
         if len(taken) != self._adopted:
             with self._services.database.write() as session:
-                baseline.adopt(session, taken)
+                baseline.adopt(session, taken, self._worker.facts.site)
             self._adopted = len(taken)
         changes, self._followed = self._control.changes_since(self._followed)
         if changes:
             with self._services.database.write() as session:
-                exceptions.adopt(session, changes, decisions.waiting(session, self._services))
+                exceptions.adopt(session, changes, self._worker.facts.site)
         facts = self._worker.facts
         if facts is self._facts:
             return
@@ -188,7 +203,7 @@ class Embedded:
         self._take_over()
         if time.monotonic() - self._retried >= RETRY_SECONDS:
             self._retried = time.monotonic()
-            decisions.retry(self._services)
+            decisions.send_unsent(self._services)
         status, metrics = self._services.status, self._services.metrics
         self._capture.observe()
         end = self._records.end()

@@ -16,16 +16,12 @@ from api import openapi, probes, problems
 from api.alerts.routes import router as alerts
 from api.audit.routes import router as audit
 from api.baseline.routes import router as baseline
-from api.database import Database
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
 from api.live.routes import router as live
 from api.records.routes import router as records
-from api.security.attempts import Attempts
 from api.security.guard import Guard
 from api.sensors.routes import router as sensors
-from api.services import Services
-from api.status import Status
 from api.texts.routes import router as texts
 from api.users.routes import router as users
 from sensor import __version__
@@ -33,24 +29,12 @@ from sensor import __version__
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from api.settings import Settings
-    from collector.store import RecordStore
+    from api.services import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 PAGES = ("/", "/setup", "/sign-in")
 """Paths at which the console answers; the page itself shows what is needed."""
-
-
-def create_services(settings: Settings, records: RecordStore, status: Status | None = None) -> Services:
-    """What the routes work with; the database is opened and brought to this version.
-
-    Raises OSError, ConfigurationError, UnusableDatabaseError.
-    """
-    database = Database.of(settings)
-    database.migrate()
-    attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
-    return Services(settings, database, records, attempts, status=status or Status())
 
 
 def create_app(services: Services) -> FastAPI:

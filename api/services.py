@@ -1,4 +1,8 @@
-"""What the routes work with, put together once by `create_app`."""
+"""What the routes work with, put together once by `create_app`.
+
+What differs between a system on one machine and one on several is behind `learned`, `leave`, `decided` and `packets`: the routes
+do not know which it is.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +17,28 @@ from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the ann
 from api.status import Status
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
     from api.database import Database
     from api.settings import Settings
     from collector.store import RecordStore
-    from detection.pipeline import State
+    from detection.inbox import Entry
+    from detection.remembered import Learned
+    from sensor.packets import Asked, Evidence, Statement
 
 
-class Detection(Protocol):
-    """Detection, where it runs in this process."""
+class Packets(Protocol):
+    """Where the packets behind alerts are."""
 
-    @property
-    def state(self) -> State:
-        """What it remembers now."""
+    def take(self, statement: Statement, asked: Asked) -> Evidence:
+        """The packets of a statement that the sensor named in `asked` holds.
+
+        Raises:
+            NoPackets: it holds none.
+            EvidenceError: they cannot be read.
+            Problem: `evidence_busy`, `evidence_waits`.
+        """
         ...
 
 
@@ -36,7 +50,11 @@ class Services:
         settings: the settings.
         database: the SQL database.
         records: the record store.
-        detection: what detects in this process; None where nothing does.
+        packets: where the packets behind alerts are.
+        learned: what was learned of each sensor's records, by site. Raises CheckpointError where it cannot be read.
+        leave: leaves a decision about a site for detection; durable on return. Raises InboxError.
+        decided: is set where there is a decision to be left, by somebody else then; None: whoever decides leaves it himself.
+        site: the one site of this system; None where it serves several.
         status: how the parts of the system are doing that run in this process.
     """
 
@@ -44,10 +62,14 @@ class Services:
     database: Database
     records: RecordStore
     attempts: Attempts
+    packets: Packets
+    learned: Callable[[], Mapping[str, Sequence[Learned]]]
+    leave: Callable[[Entry, str], None]
+    decided: threading.Event | None = None
+    site: str | None = None
     hub: Hub = field(default_factory=Hub)
     metrics: Metrics = field(default_factory=Metrics)
     status: Status = field(default_factory=Status)
-    detection: Detection | None = None
 
 
 def services(request: Request) -> Services:

@@ -1,4 +1,4 @@
-"""A system opened on its data folder: the database, the record store and the API over them."""
+"""A system opened on its data folder: the database, the record store and what the API needs besides."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from api.alerts.consumer import AlertConsumer
-from api.database import UnusableDatabaseError
-from api.main import create_services
-from api.status import Status
+from api.database import Database, UnusableDatabaseError
+from api.security.attempts import Attempts
+from api.services import Services
+from api.site import service as sites
 from api.users import service as users
 from collector.dead_letters import LetterFolder
 from collector.store import StoreError
@@ -18,14 +19,19 @@ from collector.store.choice import open_store
 from collector.stream import StreamError
 from collector.stream.local import LocalStream
 from collector.writer import Writer
+from detection.checkpoint import CHECKPOINT_FILE, read_learned
+from detection.inbox import Inbox
+from sensor import packets
 from sensor.configuration import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    from api.services import Services
     from api.settings import Settings
+    from detection.inbox import Entry
+    from detection.remembered import Learned
+    from sensor.packets import Asked, Evidence, Statement
 
 SPOOL: Final = "spool"
 """Folder of the records' spool."""
@@ -44,9 +50,37 @@ class FolderError(Exception):
     """The system cannot be opened. The text is one line that says what to do."""
 
 
+class Folder:
+    """What the API needs of detection and of the sensor where both work on one data folder, now or at another time."""
+
+    def __init__(self, data: Path) -> None:
+        self._data: Final = data
+        self._inbox: Final = Inbox(data)
+
+    def take(self, statement: Statement, asked: Asked) -> Evidence:
+        """As `api.services.Packets.take`, from the ring of the data folder."""
+        return packets.take(self._data / packets.PACKETS, statement, asked)
+
+    def learned(self, site: str) -> dict[str, Sequence[Learned]]:
+        """What the checkpoint of the last run holds. Raises CheckpointError."""
+        try:
+            return {site: read_learned(self._data / CHECKPOINT_FILE)[1]}
+        except FileNotFoundError:
+            return {}
+
+    def leave(self, decision: Entry, site: str) -> None:
+        """Leave a decision in the folder that detection takes them from. Raises InboxError."""
+        del site
+        self._inbox.put(decision)
+
+
 @contextmanager
-def opened(settings: Settings) -> Generator[Services]:
+def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
     """The data folder, held by this process alone, with its database and its record store.
+
+    Args:
+        settings: settings of the API.
+        collects: whether this process puts records into the store; else another one does.
 
     Raises:
         FolderError: another process works on the folder, or a part of it cannot be opened.
@@ -55,11 +89,20 @@ def opened(settings: Settings) -> Generator[Services]:
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(held(settings.data))
-            refused = LetterFolder(settings.data / DEAD_LETTERS).keep
-            store = open_store(settings.data / RECORDS, writer=True, refused=refused)
+            refused = LetterFolder(settings.data / DEAD_LETTERS).keep if collects else None
+            store = open_store(settings.data / RECORDS, writer=collects, refused=refused)
             stack.callback(store.close)
-            services = create_services(settings, store, Status())
-            stack.callback(services.database.close)
+            database = Database.of(settings)
+            stack.callback(database.close)
+            database.migrate()
+            with database.read() as session:
+                site = sites.newest(session)
+            attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
+            folder = Folder(settings.data)
+            services = Services(
+                settings, database, store, attempts, packets=folder, learned=lambda: folder.learned(services.site or ""),
+                leave=folder.leave, site=site,
+            )  # fmt: skip
         except OSError as error:
             raise FolderError(f"{settings.data}: cannot be used ({error.strerror}): give a folder that this user owns") from error
         except StoreError as error:

@@ -11,12 +11,20 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from detection.checkpoint import CheckpointError, members_of, of_members
+from detection.checkpoint import CheckpointError, learned_of, members_of, of_members
+from sensor.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from detection.checkpoint import Checkpoint
+    from detection.remembered import Learned
+
+STORE: Final = "default"
+"""Name of Quix' store, which is in the name of the changelog topic."""
+
+SITE: Final = b"site/"
+"""What the keys of a site begin with; its name follows."""
 
 CHUNK_BYTES: Final = 512 * 1024
 """Most bytes of a chunk: well below what a message may have."""
@@ -27,6 +35,16 @@ FORMAT: Final = 1
 _INDEX: Final = "index"
 _OWN: Final = "checkpoint/"
 _BESIDE: Final = "beside/"
+
+
+def group_of(prefix: str) -> str:
+    """The consumer group of all workers."""
+    return f"{prefix}-detection"
+
+
+def changelog_of(prefix: str) -> str:
+    """Name of the topic that what is remembered goes to: compacted, with as many partitions as that of records."""
+    return f"changelog__{group_of(prefix)}--{Topics(prefix).records}--{STORE}"
 
 
 class Store(Protocol):
@@ -65,6 +83,11 @@ class ChangelogCheckpoints:
     def beside(self) -> dict[str, bytes]:
         """What was written beside the checkpoint, by name. Raises CheckpointError."""
         return self._members(_BESIDE)
+
+    def learned(self) -> list[Learned]:
+        """What was learned of the runs in the checkpoint; nothing where there is none. Raises CheckpointError."""
+        members = {name.removeprefix(_OWN): keys for name, keys in self._table().items() if name.startswith(_OWN)}
+        return learned_of(list(members), lambda name: self._joined(members[name]), self._name) if members else []
 
     def write(self, checkpoint: Checkpoint, beside: Mapping[str, bytes] | None = None) -> None:
         """As `CheckpointStore.write`; what else belongs to it, by name, in the place of what there was."""

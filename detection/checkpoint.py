@@ -19,7 +19,7 @@ from collector.stream import Position
 from detection import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from collector.stream import Run
     from detection.pipeline import State
@@ -144,6 +144,24 @@ def check(file: Path) -> None:
         return
     except _DAMAGE as error:
         raise _damaged(file, error) from error
+
+
+def learned_of(names: Sequence[str], read: Callable[[str], bytes], where: str) -> list[Learned]:
+    """What was learned of the runs in the members of a checkpoint, where nothing else is read.
+
+    Args:
+        names: names of the members.
+        read: gives a member.
+        where: what it is, for errors.
+
+    Raises:
+        CheckpointError: it is damaged, or of another version.
+    """
+    try:
+        _checked(read(_SAID), where)
+        return remembered.learned(names, read)[1]
+    except _DAMAGE as error:
+        raise _damaged(where, error) from error
 
 
 def read_learned(file: Path) -> tuple[list[Run], list[Learned]]:

@@ -80,10 +80,6 @@ class Inbox:
         with suppress(OSError):
             path.rename(path.with_name(f"{path.name}{REFUSED}"))
 
-    def ids(self) -> set[str]:
-        """Identities of the decisions that wait."""
-        return {path.stem.partition("-")[2] for path in self._folder.glob("*.json")}
-
     def done(self, path: Path) -> None:
         """Remove a decision that was taken up. What cannot be removed comes again, and is known by its id."""
         path.unlink(missing_ok=True)

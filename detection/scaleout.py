@@ -14,19 +14,25 @@ What a transaction holds is made when it is committed: until then whole cuts gat
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from quixstreams import Application
-from quixstreams.kafka.configuration import ConnectionConfig
-from quixstreams.sinks.base import BaseSink
-
-from detection.changelog import ChangelogCheckpoints
+from detection.changelog import SITE, STORE, ChangelogCheckpoints, changelog_of, group_of
 from detection.loop import Counters
 from detection.pipeline import STEP_ROWS
 from detection.site_loop import SiteLoop
 from sensor import kafka_message
 from sensor.kafka_client import librdkafka_arguments, probe
 from sensor.topics import Topics
+
+with warnings.catch_warnings(record=True):
+    # A library that Quix rests on tells everybody that another is to take its place.
+    from quixstreams import Application
+    from quixstreams.exceptions import QuixException
+    from quixstreams.kafka.configuration import ConnectionConfig
+    from quixstreams.sinks.base import BaseSink
+
+__all__ = ["Detection", "QuixException", "worker"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,19 +54,6 @@ TRANSACTION_MILLISECONDS: Final = 120_000
 name starts again."""
 
 POLL_SECONDS: Final = 0.1
-
-STORE: Final = "default"
-"""Name of Quix' store, which is in the name of the changelog topic."""
-
-
-def group_of(prefix: str) -> str:
-    """The consumer group of all workers."""
-    return f"{prefix}-detection"
-
-
-def changelog_of(prefix: str) -> str:
-    """Name of the topic that what is remembered goes to: compacted, with as many partitions as that of records."""
-    return f"changelog__{group_of(prefix)}--{Topics(prefix).records}--{STORE}"
 
 
 class Detection(BaseSink):
@@ -131,7 +124,7 @@ class Detection(BaseSink):
 
     def _keep(self, partition: int, name: str, site: SiteLoop) -> None:
         producer = self._frame.processing_context.producer
-        for batch in site.take_alerts():
+        for batch in site.take_told():
             message = kafka_message.encode(batch.header, batch.data)
             producer.produce(topic=self._topics.alerts, key=message.key, value=message.value, headers=message.headers)
         site.write(self._checkpoints(partition, name))
@@ -160,7 +153,7 @@ class Detection(BaseSink):
     def _checkpoints(self, partition: int, name: str) -> ChangelogCheckpoints:
         """What is remembered of a site, within the transaction that goes on."""
         checkpoint = self._frame.processing_context.checkpoint
-        state = checkpoint.get_store_transaction(self._frame.stream_id, partition, STORE).as_state(prefix=name.encode())
+        state = checkpoint.get_store_transaction(self._frame.stream_id, partition, STORE).as_state(prefix=SITE + name.encode())
         return ChangelogCheckpoints(cast("Store", state), f"{changelog_of(self._topics.prefix)}, site {name!r}")
 
 

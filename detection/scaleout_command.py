@@ -10,11 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVariableType]  it has no types
-from quixstreams.exceptions import QuixException
 
 from detection.checkpoint import CheckpointError
 from detection.published import ALL_SITES, Published, publish_rules, publish_site
-from detection.scaleout import worker
+from detection.scaleout import QuixException, worker
 from detection.settings import DetectionSettings
 from detection.sigma.rule import RuleError
 from sensor.configuration import ConfigurationError, configured

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from collector.records import Undecodable, decode
 from collector.stream import Outgoing, Position
 from detection.alerts import encode_alerts
 from detection.checkpoint import Checkpoint
-from detection.control import Control
+from detection.control import RULES, Control
 from detection.in_force import InForce, LiveRules
 from detection.kept import KeptStream
 from detection.loop import Loop
@@ -26,6 +26,7 @@ from detection.ruleset import RuleFiles
 from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
 from sensor import kafka_message
+from sensor.control_records import rows_of
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class SiteLoop:
         before = checkpoints.read()
         beside = checkpoints.beside()
         self._control = KeptStream(_unpacked(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
+        self._effective = sum(map(_is_told, self._control.batches))
+        """Batches of what took effect that were told."""
+        self._looked_at = len(self._control.batches)
+        """Batches of what took effect that were there then."""
         kept = before or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
         self._epoch = kept.epoch
         self._told = int(kept.order.get("published", 0))
@@ -156,10 +161,18 @@ class SiteLoop:
         self.changed = True
         return True
 
-    def take_alerts(self) -> list[Outgoing]:
-        """The batches of alerts that are to be published."""
+    def take_told(self) -> list[Outgoing]:
+        """The batches that are to be published: of alerts, and before them of what took effect (facts of the site, decisions)."""
+        effective = [batch for batch in self._control.batches[self._looked_at :] if _is_told(batch)]
+        self._looked_at = len(self._control.batches)
         alerts, self._alerts = self._alerts, []
-        return alerts
+        told: list[Outgoing] = []
+        for batch in effective:
+            # Numbered anew, as one run of the site: a run of its own for each start would never end.
+            header = replace(batch.header, epoch=self._epoch, sequence=self._effective, cut=self._effective, site=self._called)
+            told.append(Outgoing(header, batch.data))
+            self._effective += 1
+        return told + alerts
 
     def write(self, checkpoints: ChangelogCheckpoints) -> None:
         """Keep all that is remembered."""
@@ -201,6 +214,11 @@ class SiteLoop:
         except (SiteError, RuleError):
             return otherwise
 
+    @property
+    def _called(self) -> str:
+        """What the site is called in what is published: the key of its messages where it has no name."""
+        return self.loop.in_force.facts.site or self._name
+
     def _publish(self, upserts: Sequence[Alert]) -> None:
         sequence, self._told = self._told, self._told + 1
         header = BatchHeader(
@@ -209,13 +227,18 @@ class SiteLoop:
             sequence=sequence,
             table="alert",
             rows=len(upserts),
-            site=self.loop.in_force.facts.site or self._name,
+            site=self._called,
             cut=sequence,
             cut_start=min(alert.first_seen for alert in upserts),
             cut_end=max(alert.last_seen for alert in upserts),
         )
         self._alerts.append(Outgoing(header, encode_alerts(upserts)))
         self.changed = True
+
+
+def _is_told(batch: Outgoing) -> bool:
+    """Whether a batch of what took effect is published: rules are not, which are large, and in the topic of versions already."""
+    return all(row["kind"] != RULES for row in rows_of(bytes(batch.data)))
 
 
 def _packed(batch: Outgoing) -> bytes:

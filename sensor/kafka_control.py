@@ -7,6 +7,7 @@ comes twice asks for what has been done already.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -49,16 +50,48 @@ SPOOLED: Final = SpoolSettings(segment_bytes=MIB, quota_bytes=16 * MIB, retentio
 
 def send(kafka: KafkaSettings, sensor: str, kind: str, content: str) -> None:
     """Put a record into the topic of a sensor, whether that is there or not; durable on return. Raises KafkaUnusable."""
-    topic = Topics(kafka.prefix).control(sensor)
-    probe(kafka, [topic])
-    header = BatchHeader(SENSOR, secrets.token_hex(16), 0, "control", 1)
-    producer = OrderedProducer(kafka, "icsight-control", MIB)
-    try:
-        message = message_of(header, encode(time.time_ns(), kind, content))
-        if not (producer.send(topic, message, kafka.connect_seconds) and producer.wait(kafka.connect_seconds)):
-            raise KafkaUnusable(f"{kafka.bootstrap}: the brokers did not take the request: try again", is_lasting=False)
-    finally:
-        producer.close()
+    with contextlib.closing(ControlSender(kafka)) as sender:
+        sender.send(sensor, kind, content)
+
+
+class ControlSender:
+    """Asks sensors for things, for as long as it is open. Used by one thread.
+
+    Args:
+        kafka: how Kafka is reached.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka: Final = kafka
+        self._topics: Final = Topics(kafka.prefix)
+        self._known: Final[set[str]] = set()
+        self._producer: OrderedProducer | None = None
+
+    def send(self, sensor: str, kind: str, content: str) -> None:
+        """Put a record into the topic of a sensor, whether that is there or not; durable on return. Raises KafkaUnusable."""
+        topic = self._topics.control(sensor)
+        if topic not in self._known:
+            probe(self._kafka, [topic])
+        header = BatchHeader(SENSOR, secrets.token_hex(16), 0, "control", 1)
+        message, seconds = message_of(header, encode(time.time_ns(), kind, content)), self._kafka.connect_seconds
+        is_taken = False
+        try:
+            if self._producer is None:
+                self._producer = OrderedProducer(self._kafka, "icsight-control", MIB)
+            is_taken = self._producer.send(topic, message, seconds) and self._producer.wait(seconds)
+        finally:
+            if not is_taken:
+                self.close()
+        if not is_taken:
+            raise KafkaUnusable(f"{self._kafka.bootstrap}: the brokers did not take the request: try again", is_lasting=False)
+        self._known.add(topic)
+
+    def close(self) -> None:
+        """Let go of Kafka; the next request takes it up again."""
+        self._known.clear()
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
 
 
 class ControlPoller:

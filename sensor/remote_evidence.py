@@ -16,9 +16,13 @@ from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
 from sensor.kafka_control import send
 from sensor.kafka_message import MessageError
 from sensor.kafka_settings import KafkaSettings
-from sensor.packets import Evidence, EvidenceError
+from sensor.packets import Evidence, EvidenceError, NoPackets
 from sensor.terminal import CommandError
 from sensor.topics import Topics
+
+
+class NotAnswered(KafkaUnusable):
+    """A sensor has not answered in time."""
 
 
 def ask(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) -> dict[str, bytes]:
@@ -28,7 +32,8 @@ def ask(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) 
         The files of the answer by `sensor.evidence_message.PARTS`; without packets there is only `answer`, which tells why.
 
     Raises:
-        KafkaUnusable: Kafka cannot be used, or no answer came in time: then it still waits for the sensor.
+        KafkaUnusable: Kafka cannot be used.
+        NotAnswered: no answer came in time: the request still waits for the sensor.
     """
     topics = Topics(kafka.prefix)
     counts = probe(kafka, [topics.evidence, topics.control(request.sensor)])
@@ -51,22 +56,36 @@ def ask(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) 
         consumer.close()
 
 
-def evidence(request: EvidenceRequest, timeout_seconds: float) -> Evidence:
-    """The packets that a sensor answers with, by the settings of this process. Raises CommandError, EvidenceError."""
+def take(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) -> Evidence:
+    """The packets that a sensor answers with.
+
+    Raises:
+        KafkaUnusable, ConfigurationError: Kafka cannot be used.
+        NotAnswered: no answer came in time: the request still waits for the sensor.
+        NoPackets: the sensor holds none.
+        EvidenceError: it cannot read them, or its answer is not whole.
+    """
+    parts = ask(kafka, request, timeout_seconds)
     try:
-        parts = ask(configured(KafkaSettings), request, timeout_seconds)
         answer = json.loads(parts["answer"])
         if answer["status"] != "answered":
-            raise EvidenceError(f"sensor {request.sensor}: {answer['reason']}")
+            kind = NoPackets if answer["status"] == "no_packets" else EvidenceError
+            raise kind(f"sensor {request.sensor}: {answer['reason']}")
         return Evidence(parts["pcapng"], json.loads(parts["json"]))
-    except (KafkaUnusable, ConfigurationError) as error:
-        raise CommandError(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"sensor {request.sensor}: its answer is not whole: ask again") from error
 
 
+def evidence(request: EvidenceRequest, timeout_seconds: float) -> Evidence:
+    """The packets that a sensor answers with, by the settings of this process. Raises CommandError, EvidenceError."""
+    try:
+        return take(configured(KafkaSettings), request, timeout_seconds)
+    except (KafkaUnusable, ConfigurationError) as error:
+        raise CommandError(str(error)) from error
+
+
 def _answer(consumer: Any, request: EvidenceRequest, until: float) -> dict[str, bytes]:
-    """What comes back for a request. Raises KafkaUnusable."""
+    """What comes back for a request. Raises NotAnswered."""
     assembly = Assembly(request.id, request.sensor)
     while (left := until - time.monotonic()) > 0:
         for messages in consumer.poll(timeout_ms=int(min(left, 1.0) * 1000)).values():
@@ -78,7 +97,7 @@ def _answer(consumer: Any, request: EvidenceRequest, until: float) -> dict[str, 
                     continue
                 if is_whole:
                     return assembly.parts
-    raise KafkaUnusable(
+    raise NotAnswered(
         f"sensor {request.sensor} has not answered yet: it does when it is back; wait longer, or ask again then",
         is_lasting=False,
     )

@@ -37,20 +37,20 @@ def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptan
         named: dict[str, Any] = {name: fact[name] for name in ("server", "client", "kind", "point")}
         named |= {name: fact[name] for name in ("unit", "rare", "observed", "value") if name in fact}
         decision = replace(Decision("accept", by, reason), **named)
-        return Acceptance(decision, _told(session, decision))
+        return Acceptance(decision, _told(session, decision, alert.site))
     found = proposals(session, alert, by)
     if not found:
         raise Problem("acceptance_none", id=alert.id)
     fields: dict[str, Any] = found[0].exemption.model_dump(exclude={"kind", "end", "reason"})
     normal = Exemption.model_validate({**fields, "kind": "normal", "name": f"normal-{fields['name']}"[:64], "reason": reason})
-    return Acceptance(normal, hidden_by(session, normal))
+    return Acceptance(normal, hidden_by(session, normal, alert.site))
 
 
-def _told(session: Session, accepted: Decision) -> Hidden:
-    """Deviations of the last 30 days that would have been no deviations, had this been normal, and those ever closed as right."""
+def _told(session: Session, accepted: Decision, site: str) -> Hidden:
+    """Deviations of a site that would have been none, had this been normal: those of 30 days, and those ever closed as right."""
     since, _ = last_days(session)
     hosts = [(Alert.client_ip, accepted.client), (Alert.server_ip, accepted.server)]
-    named = [column == address for column, address in hosts if address]
+    named = [Alert.site == site, *(column == address for column, address in hosts if address)]
     kinds = {accepted.kind, *(() if accepted.point or accepted.rare else IMPLIED.get(accepted.kind, ()))}
 
     def meant(alert: Seen) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from api.alerts import upserts
+from api.decisions.taken import take_over
 from api.status import Gap
 from collector.stream import DamagedBatch
 from detection.alerts import decode_alerts
+from sensor.control_records import rows_of
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
 
     from api.evidence.pins import Pins
     from api.services import Services
@@ -25,6 +28,9 @@ BATCHES: Final = 64
 
 PART: Final = "alerts"
 
+CONTROL: Final = "control"
+"""Table of what took effect in detection, which workers on Kafka tell in the stream of alerts."""
+
 
 class AlertConsumer:
     """Applies the stream of alerts to the database, and asks for the packets of each to be pinned."""
@@ -36,22 +42,23 @@ class AlertConsumer:
 
     def run(self, stop: threading.Event) -> None:
         """Apply what comes until `stop` is set. Raises StreamError or SQLAlchemyError where it cannot go on."""
-        with self._subscribe() as consumer:
+        with self.subscribe() as consumer:
             while not stop.is_set():
-                self._apply_next(consumer, POLL_SECONDS)
+                self.apply_next(consumer, POLL_SECONDS)
 
     def drain(self) -> None:
         """Apply all that is in the stream now."""
-        with self._subscribe() as consumer:
-            while self._apply_next(consumer, 0):
+        with self.subscribe() as consumer:
+            while self.apply_next(consumer, 0):
                 pass
 
-    def _subscribe(self) -> Consumer:
+    def subscribe(self) -> Consumer:
+        """The stream, read from where the database says."""
         with self._services.database.read() as session:
             start = upserts.position(session)
         return self._stream.subscribe(upserts.CONSUMER, start)
 
-    def _apply_next(self, consumer: Consumer, timeout_seconds: float) -> bool:
+    def apply_next(self, consumer: Consumer, timeout_seconds: float) -> bool:
         """Apply the next batches and say so to live streams; False where there were none."""
         try:
             deliveries = consumer.poll(timeout_seconds, max_batches=BATCHES)
@@ -68,13 +75,19 @@ class AlertConsumer:
                 self._services.metrics.gaps.labels(PART).inc()
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
         told: dict[str, list[Revision]] = {}
+        effective: dict[str, list[Mapping[str, Any]]] = {}
         for delivery in deliveries:
-            told.setdefault(delivery.header.site, []).extend(decode_alerts(delivery.data))
+            if delivery.header.table == CONTROL:
+                effective.setdefault(delivery.header.site, []).extend(rows_of(delivery.data))
+            else:
+                told.setdefault(delivery.header.site, []).extend(decode_alerts(delivery.data))
         if self._pins is not None:
             # Before the position is stored: after a crash it is asked for once more, which changes nothing.
             self._pins.ask([revision for revisions in told.values() for revision in revisions])
         with self._services.database.write() as session:
             applied = sum(upserts.apply(session, revisions, site) for site, revisions in told.items())
+            for site, rows in effective.items():
+                take_over(session, site, rows)
             upserts.stand(session, consumer.position)
         consumer.commit(consumer.position)
         self._services.metrics.upserts.inc(applied)

@@ -205,9 +205,9 @@ def accept(
         found = service.get(session, alert_id)
         service.check_precondition(found, if_match)
         if isinstance(meant.meant, Exemption):
-            exceptions_service.make(session, meant.meant, caller.actor, alert_id)
+            exceptions_service.make(session, meant.meant, caller.actor, found.site, alert_id)
         else:
-            baseline.leave(session, meant.meant, caller.actor)
+            baseline.leave(session, meant.meant, found.site, caller.actor)
         service.accept(session, found, caller.actor, body.note)
     decisions.send(provided)
     return _decided(found, request, response, provided)

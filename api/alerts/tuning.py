@@ -80,11 +80,11 @@ def seen(session: Session, *conditions: sa.ColumnElement[bool]) -> list[Seen]:
     return [Seen.of(each) for each in session.scalars(found)]
 
 
-def hidden_by(session: Session, exemption: Exemption) -> Hidden:
-    """What an exception would have hidden, had it held."""
+def hidden_by(session: Session, exemption: Exemption, site: str) -> Hidden:
+    """What an exception would have hidden at a site, had it held."""
     since, end = last_days(session)
     plain = [name for name in exemption.rules if not set(name) & set("*?[")]
-    meant = [Alert.rule.in_(plain)] if plain and len(plain) == len(exemption.rules) else []
+    meant = [Alert.site == site, *([Alert.rule.in_(plain)] if plain and len(plain) == len(exemption.rules) else [])]
     recent = seen(session, Alert.first_seen >= since, *meant)
     right = seen(session, Alert.triage_disposition.in_(TRUE), *meant)
     covered = sum(exemption.would_hide(alert) for alert in right)
@@ -94,10 +94,10 @@ def hidden_by(session: Session, exemption: Exemption) -> Hidden:
 def proposals(session: Session, alert: Alert, by: str) -> list[Proposal]:
     """Exceptions for an alert, narrowest first; none covers an alert of its rule that was closed as right, whenever that was."""
     since, end = last_days(session)
-    of_rule = Alert.rule == alert.rule
-    recent = seen(session, of_rule, Alert.first_seen >= since)
-    true = seen(session, of_rule, Alert.triage_disposition.in_(TRUE))
-    false = seen(session, of_rule, Alert.triage_disposition == "false_positive", Alert.id != alert.id)
+    alike = Alert.rule == alert.rule, Alert.site == alert.site
+    recent = seen(session, *alike, Alert.first_seen >= since)
+    true = seen(session, *alike, Alert.triage_disposition.in_(TRUE))
+    false = seen(session, *alike, Alert.triage_disposition == "false_positive", Alert.id != alert.id)
     moment = datetime.fromtimestamp(now() // 1_000_000_000, UTC)
     found = propose(Seen.of(alert), false, true, moment, by)
     return [Proposal(exemption, tuple(preview(exemption, recent, end))) for exemption in found]

@@ -23,17 +23,18 @@ if TYPE_CHECKING:
     import polars as pl
 
     from api.decisions.models import Decision as Stored
-    from collector.stream import Run
     from detection.anomaly.promise import Promise
-    from detection.baseline.detector import BaselineState
+    from detection.remembered import Learned
 
 
-def output(run: Run, state: BaselineState, promise: Promise | None, days: int) -> BaselineOutput:
-    """What is normal in the records of one sensor; `days` unseen is long."""
+def output(site: str, learned: Learned, days: int) -> BaselineOutput:
+    """What is normal in the records of one sensor of a site; `days` unseen is long."""
+    run, state, promise = learned
     normal = state.whole
     counts = dict(normal.normal.get_column("kind").value_counts().rows())
     gone, come = drifted(normal, days)
     return BaselineOutput(
+        site=site,
         sensor=run[0],
         epoch=run[1],
         learning=bool(state.learns),

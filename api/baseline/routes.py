@@ -23,7 +23,7 @@ Days = Annotated[int, Query(ge=1, le=366, description="Days after which what is 
 def baseline(caller: Viewer, provided: Provided, days: Days = 14) -> list[BaselineOutput]:
     """What is normal in the records of each sensor, of those heard latest first: few lines that a person reads."""
     del caller
-    return [presentation.output(run, state, promise, days) for run, state, promise in service.learned(provided)]
+    return [presentation.output(site, each, days) for site, each in service.learned(provided)]
 
 
 @router.get("/decisions", responses=problems("signed_out"))
@@ -31,14 +31,23 @@ def made(caller: Viewer, provided: Provided) -> list[DecisionOutput]:
     """The latest 50 decisions that were taken here, newest first."""
     del caller
     with provided.database.read() as session:
-        waiting = decisions.waiting(session, provided)
+        waiting = decisions.waiting(session)
         return [presentation.stored(each, waiting) for each in service.latest(session)]
 
 
 @router.post(
     "/decisions",
     status_code=202,
-    responses=problems("signed_out", "forbidden", "cross_site", "baseline_unknown", "baseline_changed", "decision_unfit"),
+    responses=problems(
+        "signed_out",
+        "forbidden",
+        "cross_site",
+        "baseline_unknown",
+        "baseline_changed",
+        "decision_unfit",
+        "site_missing",
+        "site_unknown",
+    ),
 )
 def decide(body: DecisionInput, caller: Operator, provided: Provided) -> DecisionOutput:
     """Decide about what is normal, as `icsight baseline` does. It holds for what detection looks at from then on."""
@@ -46,4 +55,4 @@ def decide(body: DecisionInput, caller: Operator, provided: Provided) -> Decisio
         decision = service.decide(session, provided, body, caller.actor)
     decisions.send(provided)
     with provided.database.read() as session:
-        return presentation.decision(decision, waiting=decision.id in decisions.waiting(session, provided))
+        return presentation.decision(decision, waiting=decision.id in decisions.waiting(session))

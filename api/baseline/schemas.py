@@ -111,6 +111,8 @@ class BaselineOutput(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    site: str = Field(examples=["waterworks"])
+    """The site that it is of; empty where the site has no name."""
     sensor: str = Field(examples=["local"])
     epoch: str = Field(examples=["5f0c1d2e3a4b5c6d7e8f90a1b2c3d4e5"])
     learning: bool = Field(examples=[False])
@@ -190,6 +192,8 @@ class DecisionInput(BaseModel):
     """For relearn: how long to learn."""
     parties: list[Address] = Field(default=[], max_length=64, examples=[[]])
     """For merge: the addresses; facts name the first."""
+    site: Annotated[str, StringConstraints(max_length=64)] | None = Field(default=None, examples=["waterworks"])
+    """For relearn, accept and merge: the site; it may be left out where there is only one."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

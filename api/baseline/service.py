@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from api.audit import service as audit
 from api.decisions import service as decisions
 from api.problems import Problem
-from detection.anomaly.promise import promise_of
+from api.site import service as site
 from detection.baseline.decisions import CHOICES, Decision
-from detection.checkpoint import CHECKPOINT_FILE, CheckpointError, read_learned
+from detection.checkpoint import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,29 +29,26 @@ LATEST: Final = 50
 """Decisions that are listed."""
 
 
-def learned(services: Services) -> list[Learned]:
-    """What was learned of each sensor's records, and what the models promise, of those heard latest first.
+def learned(services: Services) -> list[tuple[str, Learned]]:
+    """What was learned of each sensor's records, and what the models promise, with its site, of those heard latest first.
 
-    It is what detection remembers where it runs here, and what its checkpoint holds where it does not. Raises Problem
-    `baseline_unknown` where that cannot be read.
+    Raises Problem `baseline_unknown` where that cannot be read.
     """
-    if services.detection is not None:
-        runs = services.detection.state.runs.items()
-        found = [(run, each.baseline, promise_of(each.anomaly)) for run, each in runs if each.baseline is not None]
-    else:
-        try:
-            _, found = read_learned(services.settings.data / CHECKPOINT_FILE)
-        except FileNotFoundError:
-            return []
-        except CheckpointError as error:
-            raise Problem("baseline_unknown") from error
-    return sorted(found, key=lambda each: (-each[1].mark, each[0]))
+    try:
+        found = [(site_name, each) for site_name, known in services.learned().items() for each in known]
+    except CheckpointError as error:
+        raise Problem("baseline_unknown") from error
+    return sorted(found, key=lambda each: (-each[1][1].mark, each[0], each[1][0]))
 
 
 def decide(session: Session, services: Services, asked: DecisionInput, actor: Actor) -> Decision:
-    """Write a decision down. Raises Problem `baseline_unknown` or `baseline_changed` where it is about what is no more."""
-    if asked.choice in {"propose", "approve"}:
-        _check(services, asked)
+    """Write a decision down.
+
+    Raises Problem `baseline_unknown` or `baseline_changed` where it is about what is no more, `site_unknown` or `site_missing`
+    where it is not known which site is meant.
+    """
+    of_run = asked.choice in {"propose", "approve"}
+    site_name = _check(services, asked) if of_run else site.meant(session, services, asked.site)
     decision = Decision(
         asked.choice,
         actor.name,
@@ -60,26 +57,26 @@ def decide(session: Session, services: Services, asked: DecisionInput, actor: Ac
         client=asked.client,
         kind=asked.kind,
         point=asked.point,
-        run=(asked.sensor, asked.epoch) if asked.choice in {"propose", "approve"} else (),
+        run=(asked.sensor, asked.epoch) if of_run else (),
         until=asked.learned_until or 0,
         since=asked.since or 0,
         hours=asked.hours,
         with_rare=asked.with_rare,
         parties=tuple(asked.parties),
     )
-    leave(session, decision, actor)
+    leave(session, decision, site_name, actor)
     return decision
 
 
-def adopt(session: Session, taken: Sequence[Decision]) -> None:
-    """Write down the decisions that detection has taken up and that a command left, with their entries in the audit trail."""
-    for decision in decisions.unknown(session, taken):
-        leave(session, decision, audit.Actor(decision.by[:64], COMMAND), taken=True)
+def adopt(session: Session, taken: Sequence[Decision], site_name: str) -> None:
+    """Write down which decisions detection has taken up at a site; those that a command left get entries in the audit trail."""
+    for decision in decisions.take_up(session, taken):
+        leave(session, decision, site_name, audit.Actor(decision.by[:64], COMMAND), taken=True)
 
 
-def leave(session: Session, decision: Decision, actor: Actor, *, taken: bool = False) -> None:
-    """Write a decision down, with its entry in the audit trail."""
-    decisions.leave(session, decision, taken=taken)
+def leave(session: Session, decision: Decision, site_name: str, actor: Actor, *, taken: bool = False) -> None:
+    """Write a decision about a site down, with its entry in the audit trail."""
+    decisions.leave(session, decision, site_name, taken=taken)
     audit.record(session, actor, f"baseline.{decision.choice}", decision.id, {"reason": decision.reason, **about(decision)})
 
 
@@ -100,14 +97,16 @@ def latest(session: Session) -> Sequence[Stored]:
     return decisions.latest(session, CHOICES, LATEST)
 
 
-def _check(services: Services, asked: DecisionInput) -> None:
-    """Whether what is to be proposed or approved is what the person looked at."""
-    state = {run: baseline for run, baseline, _ in learned(services)}.get((asked.sensor, asked.epoch))
-    if state is None:
+def _check(services: Services, asked: DecisionInput) -> str:
+    """Whether what is to be proposed or approved is what the person looked at; the site that it is of."""
+    of_runs = {run: (site_name, state) for site_name, (run, state, _) in learned(services)}
+    if (asked.sensor, asked.epoch) not in of_runs:
         raise Problem("baseline_unknown")
+    site_name, state = of_runs[asked.sensor, asked.epoch]
     if asked.choice == "propose":
         fits = state.learns == "live"
     else:
         fits = not state.learns and state.normal.phase == "proposed" and state.normal.until == asked.learned_until
     if not fits:
         raise Problem("baseline_changed")
+    return site_name

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base
-from api.database.scope import OfOrganisation
+from api.database.scope import OfOrganisation, OfSite
 
 
-class Decision(OfOrganisation, Base):
+class Decision(OfOrganisation, OfSite, Base):
     """A decision for detection."""
 
     __tablename__ = "decision"
@@ -23,3 +23,5 @@ class Decision(OfOrganisation, Base):
     """The decision as detection reads it, JSON."""
     sent_at: Mapped[int | None]
     """When it was left for detection; null: not yet."""
+    taken_at: Mapped[int | None]
+    """When it was seen that detection has taken it up; null: not yet."""

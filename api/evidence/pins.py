@@ -1,17 +1,16 @@
-"""Pins on their way: an alert asks on the stream `control`; `sensor.control` copies its packets out of the ring."""
+"""Pins on their way: an alert asks its sensors; `sensor.control` copies its packets out of the ring there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.evidence.statement import SECONDS, statement_of
+from api.evidence.statement import SECONDS, sensors_of, statement_of
 from sensor.packets import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from detection.alerts import Alert
-    from detection.control import Control
 
 ALERTS: Final = 10_000
 """Alerts of which is remembered what was asked; of one that is forgotten it is asked again."""
@@ -21,10 +20,14 @@ LONGEST_NS: Final = 600 * SECONDS
 
 
 class Pins:
-    """Asks for the packets of alerts to be pinned."""
+    """Asks for the packets of alerts to be pinned.
 
-    def __init__(self, control: Control) -> None:
-        self._control = control
+    Args:
+        pin: asks the sensors of these names to pin the packets of a statement; durable on return. Raises StreamError.
+    """
+
+    def __init__(self, pin: Callable[[Statement, Sequence[str]], None]) -> None:
+        self._pin = pin
         self._asked: dict[str, int] = {}
 
     def ask(self, alerts: Sequence[Alert]) -> None:
@@ -37,7 +40,7 @@ class Pins:
             # The end of a statement lies behind the last record: what comes until then has been asked for.
             if self._asked.get(alert.id, 0) >= min(alert.last_seen, end):
                 continue
-            self._control.pin(Statement(statement.start, end, statement.flows, statement.pairs, alert.id))
+            self._pin(Statement(statement.start, end, statement.flows, statement.pairs, alert.id), sensors_of(alert.body))
             self._asked.pop(alert.id, None)
             self._asked[alert.id] = end
             if len(self._asked) > ALERTS:

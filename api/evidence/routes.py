@@ -12,13 +12,12 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.alerts import service as alerts
 from api.audit import service as audit
-from api.evidence.statement import statement_of, statement_of_time
+from api.evidence.statement import sensors_of, statement_of, statement_of_time
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import Operator
 from api.services import Services, services
-from sensor import packets
-from sensor.packets import PACKETS, Asked, Evidence, EvidenceError, NoPackets
+from sensor.packets import Asked, Evidence, EvidenceError, NoPackets
 from sensor.tables import LOCAL_SENSOR
 
 if TYPE_CHECKING:
@@ -32,6 +31,14 @@ ARCHIVE_TYPE = "application/zip"
 Provided = Annotated[Services, Depends(services)]
 AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
 MaskValues = Annotated[bool, Query(description="Zeros in place of all that carries values, to show the packets to others.")]
+Sensor = Annotated[
+    str | None,
+    Query(
+        max_length=256,
+        examples=["gateway-7"],
+        description="The sensor whose packets are wanted, of an alert that rests on several; else that of its first record.",
+    ),
+]
 Form = Annotated[
     Literal["pcapng", "zip"],
     Query(description="zip: with the manifest of this very file: sensor, hashes of the ring's segments, who asked, and when."),
@@ -43,13 +50,17 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
         "content": {each: {"schema": {"type": "string", "format": "binary"}} for each in (MEDIA_TYPE, ARCHIVE_TYPE)},
     }
 }
-_CODES = ("signed_out", "forbidden", "alert_unknown", "evidence_gone", "evidence_none", "evidence_unreadable")
+_CODES = (
+    "signed_out", "forbidden", "alert_unknown", "evidence_busy", "evidence_gone", "evidence_none", "evidence_unreadable",
+    "evidence_waits",
+)  # fmt: skip
 
 
 @router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
 def evidence(
-    alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False, form: Form = "pcapng"
-) -> Response:
+    alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False, form: Form = "pcapng",
+    sensor: Sensor = None,
+) -> Response:  # fmt: skip
     """The packets between the alert's addresses, from shortly before it was first seen to shortly after it was last seen.
 
     Of an alert that names no address, such as one about a hardware address: all packets from 5 s before it was first seen to 10 s
@@ -58,7 +69,7 @@ def evidence(
     At most 64 MiB; the file's comment and the audit trail say who asked.
     What the ring has let go of is given out as far as it is pinned.
     """
-    found = _take(alert_id, caller.actor, provided, mask_values=mask_values)
+    found = _take(alert_id, sensor, caller.actor, provided, mask_values=mask_values)
     headers = {
         "Content-Disposition": f'attachment; filename="alert-{alert_id}.{form}"',
         "Cache-Control": "no-store",
@@ -78,23 +89,24 @@ def _archive(alert_id: str, found: Evidence) -> bytes:
     return written.getvalue()
 
 
-def _take(alert_id: str, actor: audit.Actor, provided: Services, *, mask_values: bool) -> Evidence:
+def _take(alert_id: str, sensor: str | None, actor: audit.Actor, provided: Services, *, mask_values: bool) -> Evidence:
     """The evidence of an alert, and an entry in the audit trail. Raises Problem."""
     with provided.database.read() as session:
         alert = alerts.get(session, alert_id)
         statement = statement_of(alert.id, alert.client_ip, alert.server_ip, (alert.first_seen, alert.last_seen))
-        if statement is None and not alert.body["records"]:
+        sensors = sensors_of(alert.body)
+        if (statement is None and not sensors) or sensor not in {None, *sensors}:
             raise Problem("evidence_none", id=alert_id)
         statement = statement or statement_of_time(alert.id, alert.first_seen)
     try:
-        ring = provided.settings.data / PACKETS
-        found = packets.take(ring, statement, Asked(actor.name, time.time_ns(), LOCAL_SENSOR, mask_values))
+        asked = Asked(actor.name, time.time_ns(), sensor or (sensors or [LOCAL_SENSOR])[0], mask_values)
+        found = provided.packets.take(statement, asked)
     except NoPackets as error:
         raise Problem("evidence_gone", id=alert_id) from error
     except EvidenceError as error:
         raise Problem("evidence_unreadable", reason=str(error)) from error
     with provided.database.write() as session:
-        audit.record(session, actor, "evidence.take", alert_id, _told(found.manifest))
+        audit.record(session, actor, "evidence.take", alert_id, {"sensor": asked.sensor, **_told(found.manifest)})
     return found
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+from collector.store import Identity
 from sensor.packets import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SECONDS: Final = 1_000_000_000
 """Nanoseconds of a second."""
@@ -14,6 +18,11 @@ BEFORE_NS: Final = 5 * SECONDS
 
 AFTER_NS: Final = 10 * SECONDS
 """What comes after the time of a record, which is that of its first packet: the answer, and what follows."""
+
+
+def sensors_of(body: Mapping[str, Any]) -> list[str]:
+    """The sensors whose records an alert rests on, that of the first record first."""
+    return list(dict.fromkeys(Identity.parse(record).sensor for record in body["records"]))
 
 
 def statement_of(alert: str, client_ip: str | None, server_ip: str | None, seen: tuple[int, int]) -> Statement | None:

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base
-from api.database.scope import KeyedByOrganisation
+from api.database.scope import KeyedByOrganisation, OfSite
 
 
-class SiteException(KeyedByOrganisation, Base):
-    """An exception that a person made."""
+class SiteException(KeyedByOrganisation, OfSite, Base):
+    """An exception that a person made. Its name is one among all sites of the organisation."""
 
     __tablename__ = "site_exception"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from api.alerts.tuning import Hidden
     from api.exceptions.schemas import State
-    from api.services import Services
+
+Hides = Mapping[tuple[str, str], int]
+"""How many alerts each exception hides, by site and name."""
 
 SHOWN: Final = 20
 """Alerts that a preview names."""
@@ -31,20 +34,21 @@ SHOWN: Final = 20
 ORDER: Final = ("waiting", "withdrawing", "in_force", "planned", "overruled", "ended", "withdrawn")
 
 
-def listed(session: Session, services: Services) -> list[ExceptionOutput]:
+def listed(session: Session) -> list[ExceptionOutput]:
     """All exceptions, those that hold first, then by name."""
-    hidden, waiting = service.hidden_now(session), decisions.waiting(session, services)
-    of_file = site.in_force(session).exceptions
-    names = {each.name for each in of_file}
-    found = [_output(each, hidden, state=_state(each)) for each in of_file]
-    found += [_stored(stored, hidden, waiting, names) for stored in session.scalars(sa.select(SiteException))]
-    return sorted(found, key=lambda each: (ORDER.index(each.state), each.name))
+    hidden, waiting = service.hidden_now(session), decisions.waiting(session)
+    of_file = {name: site.in_force(session, name).exceptions for name in site.names(session)}
+    found = [_output(each, hidden, name, state=_state(each)) for name, known in of_file.items() for each in known]
+    names = {name: {each.name for each in known} for name, known in of_file.items()}
+    made = session.scalars(sa.select(SiteException))
+    found += [_stored(stored, hidden, waiting, names.get(stored.site, set())) for stored in made]
+    return sorted(found, key=lambda each: (ORDER.index(each.state), each.name, each.site))
 
 
-def output(session: Session, services: Services, stored: SiteException) -> ExceptionOutput:
+def output(session: Session, stored: SiteException) -> ExceptionOutput:
     """One exception that people made."""
-    names = {each.name for each in site.in_force(session).exceptions}
-    return _stored(stored, service.hidden_now(session), decisions.waiting(session, services), names)
+    names = {each.name for each in site.in_force(session, stored.site).exceptions}
+    return _stored(stored, service.hidden_now(session), decisions.waiting(session), names)
 
 
 def preview(found: Hidden) -> Preview:
@@ -59,7 +63,7 @@ def preview(found: Hidden) -> Preview:
     )
 
 
-def _stored(stored: SiteException, hidden: dict[str, int], waiting: set[str], of_file: set[str]) -> ExceptionOutput:
+def _stored(stored: SiteException, hidden: Hides, waiting: set[str], of_file: set[str]) -> ExceptionOutput:
     known = Exemption.model_validate(stored.content)
     state: State = "withdrawn" if stored.withdrawn else _state(known)
     if stored.name in of_file and state in {"in_force", "planned"}:
@@ -67,14 +71,16 @@ def _stored(stored: SiteException, hidden: dict[str, int], waiting: set[str], of
     if stored.decision in waiting:
         state = "withdrawing" if stored.withdrawn else "waiting"
     return _output(
-        known, hidden, state=state, origin="people", at=iso(stored.changed_at), version=stored.version, alert=stored.alert_id
-    )
+        known, hidden, stored.site, state=state, origin="people", at=iso(stored.changed_at), version=stored.version,
+        alert=stored.alert_id,
+    )  # fmt: skip
 
 
-def _output(known: Exemption, hidden: dict[str, int], **fields: Any) -> ExceptionOutput:
+def _output(known: Exemption, hidden: Hides, site_name: str, **fields: Any) -> ExceptionOutput:
     said = known.model_dump(mode="json", include={"name", "kind", "rules", "clients", "servers", "target", "reason", "by"})
     times = {"start": _text(known.start), "end": _text(known.end)}
-    return ExceptionOutput.model_validate({"origin": "file", **said, **times, "hidden": hidden.get(known.name, 0), **fields})
+    hides = hidden.get((site_name, known.name), 0)
+    return ExceptionOutput.model_validate({"origin": "file", "site": site_name, **said, **times, "hidden": hides, **fields})
 
 
 def _state(known: Exemption) -> State:

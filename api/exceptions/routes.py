@@ -34,7 +34,7 @@ def exceptions(caller: Viewer, provided: Provided) -> list[ExceptionOutput]:
     """All exceptions, of the site's file and made by people, those that hold first."""
     del caller
     with provided.database.read() as session:
-        return presentation.listed(session, provided)
+        return presentation.listed(session)
 
 
 @router.get("/{name}", responses=problems("signed_out", "exception_unknown", "query_too_long"))
@@ -44,20 +44,22 @@ def exception(name: ExceptionName, caller: Viewer, response: Response, provided:
     with provided.database.read() as session:
         stored = service.get(session, name)
         response.headers["ETag"] = service.etag(stored)
-        return presentation.output(session, provided, stored)
+        return presentation.output(session, stored)
 
 
-@router.post("/preview", responses=problems(*_DECISION))
+@router.post("/preview", responses=problems(*_DECISION, "alert_unknown", "site_missing", "site_unknown"))
 def preview(body: PreviewInput, caller: Operator, provided: Provided) -> Preview:
     """What an exception would have hidden in the last 30 days, had it held. Nothing is changed."""
     del caller
     with provided.database.read() as session:
-        return presentation.preview(hidden_by(session, service.exemption(body)))
+        return presentation.preview(hidden_by(session, service.exemption(body), service.site_of(session, provided, body)))
 
 
 @router.post(
     "", status_code=201,
-    responses=problems(*_DECISION, "alert_unknown", "exception_hides_more", "exception_taken", "exceptions_full"),
+    responses=problems(
+        *_DECISION, "alert_unknown", "exception_hides_more", "exception_taken", "exceptions_full", "site_missing", "site_unknown"
+    ),
 )  # fmt: skip
 def make(body: ExceptionInput, caller: Operator, response: Response, provided: Provided) -> ExceptionOutput:
     """Make an exception, after a look at what it would have hidden. It holds for what detection looks at from then on.
@@ -66,9 +68,9 @@ def make(body: ExceptionInput, caller: Operator, response: Response, provided: P
     """
     made = service.given(body, body.name, caller.name)
     with provided.database.read() as session:
-        service.check_seen(session, made, body.seen)
+        service.check_seen(session, made, service.site_of(session, provided, body), body.seen)
     with provided.database.write() as session:
-        stored = service.make(session, made, caller.actor, service.alert_of(session, body))
+        stored = service.make(session, made, caller.actor, service.site_of(session, provided, body), body.alert)
     return _decided(stored.name, response, provided)
 
 
@@ -78,9 +80,10 @@ def change(
 ) -> ExceptionOutput:
     """Give an exception another scope, reason or end, after a look at what it would have hidden."""
     with provided.database.read() as session:
-        service.check_precondition(service.get(session, name), if_match)
+        stored = service.get(session, name)
+        service.check_precondition(stored, if_match)
         changed = service.given(body, name, caller.name)
-        service.check_seen(session, changed, body.seen)
+        service.check_seen(session, changed, stored.site, body.seen)
     with provided.database.write() as session:
         stored = service.get(session, name)
         service.check_precondition(stored, if_match)
@@ -105,4 +108,4 @@ def _decided(name: str, response: Response, provided: Services) -> ExceptionOutp
     with provided.database.read() as session:
         stored = service.get(session, name)
         response.headers["ETag"] = service.etag(stored)
-        return presentation.output(session, provided, stored)
+        return presentation.output(session, stored)

@@ -19,6 +19,8 @@ Value = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000, pattern=r"^[^\x00]*$")]
 
+SiteName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")]
+
 Origin = Literal["people", "file"]
 """Whether people made it here, or it stands in the site's file."""
 
@@ -48,7 +50,20 @@ class Scope(BaseModel):
     """Until when it holds, with offset from UTC; only what is normal may have none."""
 
 
-class PreviewInput(Scope):
+class OfSite(BaseModel):
+    """Which site an exception is meant for."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    alert: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")] | None = Field(
+        default=None, examples=["9c1f0e6a52d14f0b"]
+    )
+    """The alert that it is made for: it is then meant for the alert's site."""
+    site: SiteName | None = Field(default=None, examples=["waterworks"])
+    """The site, where there is no alert; it may be left out where there is only one site."""
+
+
+class PreviewInput(Scope, OfSite):
     """An exception that could be made."""
 
 
@@ -60,14 +75,10 @@ class Decided(Scope):
     """`hides` of the preview that the person saw; where it would have hidden more, nothing is done."""
 
 
-class ExceptionInput(Decided):
+class ExceptionInput(Decided, OfSite):
     """A new exception."""
 
     name: Name = Field(examples=["night-copy"])
-    alert: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")] | None = Field(
-        default=None, examples=["9c1f0e6a52d14f0b"]
-    )
-    """The alert that it is made for."""
 
 
 class WithdrawInput(BaseModel):
@@ -103,6 +114,8 @@ class ExceptionOutput(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     name: str = Field(examples=["night-copy"])
+    site: str = Field(examples=["waterworks"])
+    """The site that it holds at; empty where the site has no name."""
     origin: Origin = Field(examples=["people"])
     """Where it was made."""
     state: State = Field(examples=["in_force"])

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
-    from api.exceptions.schemas import Decided, ExceptionInput, Scope
+    from api.exceptions.schemas import Decided, OfSite, Scope
+    from api.services import Services
 
 ACTIONS: Final[Mapping[str, str]] = {"except": "make", "withdraw": "withdraw"}
 """What the audit trail calls a decision that was not taken here."""
@@ -46,9 +47,9 @@ def exemption(scope: Scope, name: str = TRIED, reason: str = TRIED, by: str = TR
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
 
 
-def check_seen(session: Session, proposed: Exemption, seen: int) -> Hidden:
-    """What it would have hidden. Raises Problem `exception_hides_more` where that is more than the person saw."""
-    found = hidden_by(session, proposed)
+def check_seen(session: Session, proposed: Exemption, site_name: str, seen: int) -> Hidden:
+    """What it would have hidden at a site. Raises Problem `exception_hides_more` where that is more than the person saw."""
+    found = hidden_by(session, proposed, site_name)
     if len(found.alerts) > seen:
         raise Problem("exception_hides_more", hides=len(found.alerts), seen=seen)
     return found
@@ -75,20 +76,20 @@ def etag(stored: SiteException) -> str:
     return f'"{stored.version}"'
 
 
-def make(session: Session, made: Exemption, actor: Actor, alert_id: str | None = None) -> SiteException:
-    """Make an exception; one that was withdrawn, or has ended, makes room for it.
+def make(session: Session, made: Exemption, actor: Actor, site_name: str, alert_id: str | None = None) -> SiteException:
+    """Make an exception of a site; one that was withdrawn, or has ended, makes room for it.
 
     Raises Problem `exception_taken` where another has its name, `exceptions_full` where there are too many.
     """
-    of_file = site.in_force(session).exceptions
+    of_file = site.in_force(session, site_name).exceptions
     stored = row_of(session, SiteException, made.name)
     if made.name in {each.name for each in of_file} or (stored is not None and _holds(stored)):
         raise Problem("exception_taken", name=made.name)
-    _check_room(session)
+    _check_room(session, site_name)
     if stored is None:
         stored = SiteException(name=made.name, version=0)
         session.add(stored)
-    stored.alert_id = alert_id
+    stored.site, stored.alert_id = site_name, alert_id
     return _change(session, stored, made, actor, ("exception.make", {"alert": alert_id}))
 
 
@@ -100,7 +101,7 @@ def change(session: Session, stored: SiteException, changed: Exemption, actor: A
     if stored.withdrawn:
         raise Problem("exception_withdrawn", name=stored.name)
     if not _holds(stored):
-        _check_room(session)
+        _check_room(session, stored.site)
     return _change(session, stored, changed, actor, ("exception.change", {"before": stored.content}))
 
 
@@ -114,18 +115,16 @@ def withdraw(session: Session, stored: SiteException, actor: Actor, reason: str)
     )
 
 
-def adopt(session: Session, taken: Sequence[Change], waiting: set[str]) -> None:
-    """Write down what detection has taken up and is not known here: left by hand, or taken before the database was restored.
+def adopt(session: Session, taken: Sequence[Change], site_name: str) -> None:
+    """Write down what detection has taken up at a site, and is not known here: left by hand, or before the database was restored.
 
-    Args:
-        session: the session.
-        taken: decisions that were taken up, in order.
-        waiting: identities of the decisions that detection has not taken up: they come after, and are left as they are.
+    What it has not taken up comes after, and is left as it is.
     """
-    new = {change.id: change for change in decisions.unknown(session, taken)}
-    for change in new.values():
+    new = decisions.take_up(session, taken)
+    waiting = decisions.waiting(session)
+    for change in new:
         said = None if change.exemption is None else change.exemption.model_dump(mode="json", exclude_defaults=True)
-        decisions.leave(session, change, taken=True)
+        decisions.leave(session, change, site_name, taken=True)
         actor = audit.Actor(change.by[:64], COMMAND)
         audit.record(
             session, actor, f"exception.{ACTIONS[change.choice]}", change.name, {} if said is None else {"exception": said}
@@ -140,7 +139,7 @@ def adopt(session: Session, taken: Sequence[Change], waiting: set[str]) -> None:
             if stored is None:
                 stored = SiteException(name=name, version=0)
                 session.add(stored)
-            stored.content = content
+            stored.site, stored.content = site_name, content
         if stored is None:
             continue
         stored.withdrawn = change.exemption is None
@@ -154,25 +153,32 @@ def given(decided: Decided, name: str, by: str) -> Exemption:
     return exemption(decided, name, decided.reason, by)
 
 
-def alert_of(session: Session, made: ExceptionInput) -> str | None:
-    """The alert that an exception is made for. Raises Problem `alert_unknown`."""
-    if made.alert is not None and row_of(session, Alert, made.alert) is None:
-        raise Problem("alert_unknown", id=made.alert)
-    return made.alert
+def site_of(session: Session, services: Services, asked: OfSite) -> str:
+    """The site that an exception is meant for: that of its alert, else the one that is named, or the only one.
+
+    Raises Problem `alert_unknown`, `site_unknown`, `site_missing`.
+    """
+    if asked.alert is None:
+        return site.meant(session, services, asked.site)
+    alert = row_of(session, Alert, asked.alert)
+    if alert is None:
+        raise Problem("alert_unknown", id=asked.alert)
+    if asked.site not in {None, alert.site}:
+        raise Problem("site_unknown", site=asked.site)
+    return alert.site
 
 
-def hidden_now(session: Session) -> dict[str, int]:
-    """How many alerts each exception hides, by name."""
-    rows = session.execute(
-        sa.select(Alert.exception, sa.func.count()).where(Alert.exception.is_not(None)).group_by(Alert.exception)
-    )
-    return {str(name): int(count) for name, count in rows}
+def hidden_now(session: Session) -> dict[tuple[str, str], int]:
+    """How many alerts each exception hides, by site and name."""
+    found = sa.select(Alert.site, Alert.exception, sa.func.count()).where(Alert.exception.is_not(None))
+    rows = session.execute(found.group_by(Alert.site, Alert.exception))
+    return {(str(site_name), str(name)): int(count) for site_name, name, count in rows}
 
 
-def _check_room(session: Session) -> None:
-    """Whether one more exception can hold. Raises Problem `exceptions_full`."""
-    standing = sum(_holds(each) for each in session.scalars(sa.select(SiteException)))
-    if standing + len(site.in_force(session).exceptions) >= EXCEPTIONS:
+def _check_room(session: Session, site_name: str) -> None:
+    """Whether one more exception can hold at a site. Raises Problem `exceptions_full`."""
+    standing = sum(_holds(each) for each in session.scalars(sa.select(SiteException).where(SiteException.site == site_name)))
+    if standing + len(site.in_force(session, site_name).exceptions) >= EXCEPTIONS:
         raise Problem("exceptions_full", most=EXCEPTIONS)
 
 
@@ -194,7 +200,7 @@ def _change(session: Session, stored: SiteException, content: Exemption, actor: 
 def _decide(session: Session, stored: SiteException, decision: Change, actor: Actor, told: Told) -> SiteException:
     stored.version += 1
     stored.changed_by, stored.changed_at, stored.decision = actor.name, now(), decision.id
-    decisions.leave(session, decision)
+    decisions.leave(session, decision, stored.site)
     audit.record(session, actor, told[0], stored.name, told[1])
     session.flush()
     return stored

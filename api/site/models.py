@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
-from api.database.scope import OfOrganisation
+from api.database.scope import OfOrganisation, OfSite
 
 
-class SiteVersion(OfOrganisation, Base):
+class SiteVersion(OfOrganisation, OfSite, Base):
     """The facts of the site's file from a time on."""
 
     __tablename__ = "site_version"

@@ -1,4 +1,4 @@
-"""Which version of the site's file is in force, for whoever asks and for the audit trail."""
+"""The sites of the organisation, and which version of a site's facts is in force, for whoever asks and for the audit trail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from api.alerts.models import Alert
 from api.audit import service as audit
+from api.problems import Problem
 from api.site.models import SiteVersion
 from api.times import now
 from detection.site import Site
@@ -14,25 +16,63 @@ from detection.site import Site
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from api.services import Services
 
-def in_force(session: Session) -> Site:
-    """The facts of the site's file that detection took over last; those of no file where it took over none."""
-    newest = _newest(session)
+
+def names(session: Session) -> list[str]:
+    """The sites that anything is known of, in order of their names."""
+    found: set[str] = set(session.scalars(sa.select(SiteVersion.site).distinct()))
+    return sorted(found | set(session.scalars(sa.select(Alert.site).distinct())))
+
+
+def newest(session: Session) -> str:
+    """The site of which facts came in force last; that without a name where none did."""
+    return session.scalar(sa.select(SiteVersion.site).order_by(SiteVersion.id.desc()).limit(1)) or ""
+
+
+def meant(session: Session, services: Services, asked: str | None) -> str:
+    """The site that a person means: the one that is named, that of this system where it has but one, or the only one.
+
+    Raises Problem `site_unknown` where none has the name, `site_missing` where none is named and there are several.
+    """
+    known = names(session)
+    if asked is None and services.site is not None:
+        return services.site
+    if asked is None and len(known) == 1:
+        return known[0]
+    if asked is None:
+        raise Problem("site_missing", sites=", ".join(known) or "–")
+    if asked not in known and asked != services.site:
+        raise Problem("site_unknown", site=asked)
+    return asked
+
+
+def in_force(session: Session, name: str) -> Site:
+    """The facts of a site that detection took over last; those of no file where it took over none."""
+    newest = _newest(session, name)
     return Site() if newest is None else Site.model_validate(newest.content)
 
 
-def take_over(session: Session, site: Site) -> bool:
-    """Write down that these facts are in force, where others were; whether they are new."""
-    newest = _newest(session)
+def take_over(session: Session, site: Site, name: str | None = None) -> bool:
+    """Write down that these facts are in force, where others were; whether they are new.
+
+    Args:
+        session: the session.
+        site: the facts.
+        name: what the site is called here; its own name where it is not given.
+    """
+    name = site.site if name is None else name
+    newest = _newest(session, name)
     if newest is not None and newest.version == site.version:
         return False
     content = site.model_dump(mode="json", by_alias=True, exclude_none=True)
-    session.add(SiteVersion(at=now(), version=site.version, content=content))
+    session.add(SiteVersion(at=now(), site=name, version=site.version, content=content))
     exceptions = [each.name for each in site.exceptions]
-    told = {"before": None if newest is None else newest.version, "exceptions": exceptions}
+    told = {"site": name, "before": None if newest is None else newest.version, "exceptions": exceptions}
     audit.record(session, audit.Actor(audit.SYSTEM), "site.take_over", site.version, told)
+    session.flush()
     return True
 
 
-def _newest(session: Session) -> SiteVersion | None:
-    return session.scalar(sa.select(SiteVersion).order_by(SiteVersion.id.desc()).limit(1))
+def _newest(session: Session, name: str) -> SiteVersion | None:
+    return session.scalar(sa.select(SiteVersion).where(SiteVersion.site == name).order_by(SiteVersion.id.desc()).limit(1))

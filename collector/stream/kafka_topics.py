@@ -288,10 +288,11 @@ def _rights(prefix: str, role: dict[str, Any], topics: Mapping[str, Topic]) -> l
     for word, operations in (("read", ("read", "describe", "describe_configs")), ("write", ("write", "describe"))):
         for name in role.pop(word, ()):
             found += [Right(who, "topic", topics[name].name, operation) for operation in operations]
-    for name in role.pop("own_topics", ()):
-        begins = str(name).format(prefix=prefix).removesuffix("*")
-        operations = ("read", "write", "create", "describe", "describe_configs")
-        found += [Right(who, "topic", begins, operation, is_beginning=True) for operation in operations]
+    reading = ("read", "describe", "describe_configs")
+    for word, operations in (("own_topics", (*reading, "write", "create")), ("read_topics", reading)):
+        for name in role.pop(word, ()):
+            begins = str(name).format(prefix=prefix).removesuffix("*")
+            found += [Right(who, "topic", begins, operation, is_beginning=True) for operation in operations]
     for word, kind, operations in (
         ("groups", "group", ("read", "describe")),
         ("transactions", "transactional_id", ("write", "describe")),

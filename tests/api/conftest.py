@@ -12,10 +12,12 @@ from pydantic import SecretStr
 from api import system
 from api.alerts import upserts
 from api.database import Database
+from api.decisions import service as decisions
 from api.main import create_app
 from api.server import Server
 from api.settings import DatabaseSettings, Settings
 from api.users import service as users
+from detection.inbox import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -61,11 +63,24 @@ class Running:
         with self.services.database.read() as session:
             return [user.name for user in users.users(session)]
 
+    def take_up(self) -> None:
+        """Detection takes up the decisions that wait."""
+        take_up(self.services)
+
     def alerts(self, *given: Alert) -> None:
         """Alerts as the stream would bring them."""
         with self.services.database.write() as session:
             upserts.apply(session, given)
         self.services.hub.notify()
+
+
+def take_up(services: Services) -> None:
+    """Detection takes up the decisions that wait in the data folder."""
+    waiting = [(path, decision) for path, decision in Inbox(services.settings.data).waiting() if decision is not None]
+    with services.database.write() as session:
+        assert decisions.take_up(session, [decision for _, decision in waiting]) == []
+    for path, _ in waiting:
+        path.unlink()
 
 
 @contextmanager
@@ -97,8 +112,7 @@ POSTGRESQL_ONLY = pytest.mark.parametrize("database_settings", ["postgresql"], i
 
 def on_server(server: Postgres, database: str = "") -> DatabaseSettings:
     """How a database of the server is reached; a new one where none is named."""
-    url = server.dsn(database or server.new_database()).replace(f":{server.password}@", "@")
-    return DatabaseSettings(url=url, password=SecretStr(server.password))
+    return DatabaseSettings(url=server.address(database or server.new_database()), password=SecretStr(server.password))
 
 
 @pytest.fixture

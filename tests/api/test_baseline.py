@@ -9,26 +9,25 @@ import pytest
 
 from api.times import iso
 from detection.anomaly.drift import Drift
+from detection.anomaly.promise import promise_of
 from detection.baseline.decisions import Decision
-from detection.pipeline import RunState, State
 from tests.api.test_exceptions import audited, sent
 from tests.detection.test_anomaly import LEARNED, MANY, anomalies
 from tests.detection.test_anomaly import polls as values
 from tests.detection.test_live_learning import APPROVED, RUN, live, polls, request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from detection.anomaly.state import AnomalyState
     from detection.baseline.detector import BaselineState
+    from detection.remembered import Learned
     from tests.api.conftest import Running
 
 
-class Standing:
-    """Detection as the API sees it, with a state that a test made."""
-
-    def __init__(self, baseline: BaselineState, models: AnomalyState | None = None) -> None:
-        self.state = State({RUN: RunState(baseline=baseline, anomaly=models)})
+def standing(baseline: BaselineState, models: AnomalyState | None = None) -> Callable[[], dict[str, list[Learned]]]:
+    """What was learned as the API sees it, of states that a test made."""
+    return lambda: {"": [(RUN, baseline, promise_of(models))]}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def proposed() -> BaselineState:
 def test_what_is_learned_is_shown_in_few_lines(system_running: Running, proposed: BaselineState) -> None:
     client = system_running.signed_in("viewer")
     assert client.get("/api/baseline").json() == []
-    system_running.services.detection = Standing(proposed)
+    system_running.services.learned = standing(proposed)
     (shown,) = client.get("/api/baseline").json()
     assert (shown["sensor"], shown["epoch"], shown["phase"], shown["learning"]) == (*RUN, "proposed", False)
     assert shown["heard_hours"] == 3
@@ -49,7 +48,7 @@ def test_what_is_learned_is_shown_in_few_lines(system_running: Running, proposed
     assert [(line["kind"], line["client"]) for line in shown["rare"]["lines"]] == [("writer", "10.0.0.66")]
     assert {count["kind"]: count["facts"] for count in shown["counts"]}["writer"] == 2
     assert shown["learned_until"] == iso(proposed.normal.until)
-    system_running.services.detection = Standing(live(polls(0, 2))[0])
+    system_running.services.learned = standing(live(polls(0, 2))[0])
     (shown,) = client.get("/api/baseline").json()
     assert (shown["learning"], shown["phase"], shown["heard_hours"]) == (True, "provisional", 1)
 
@@ -57,16 +56,16 @@ def test_what_is_learned_is_shown_in_few_lines(system_running: Running, proposed
 def test_what_models_promise_is_shown_beside_what_is_measured(system_running: Running, proposed: BaselineState) -> None:
     client = system_running.signed_in("viewer")
     models, found = anomalies(values(2 * LEARNED, of=lambda turn: 900 if turn == LEARNED // 10 + 50 else 400 + turn % 5))
-    system_running.services.detection = Standing(proposed, models)
+    system_running.services.learned = standing(proposed, models)
     promise = client.get("/api/baseline").json()[0]["promise"]
     minutes = found.get_column("ts").dt.truncate("1m").n_unique()
     assert (promise["promised"], promise["minutes"], promise["measured"]) == (MANY, minutes, 12 * minutes)
     assert (promise["history_hours"], promise["heard_hours"], promise["hours"]) == (1.0, 2.0, 0)
     assert (promise["holds"], promise["broken_since"]) == (True, None)
-    system_running.services.detection = Standing(proposed, replace(models, drift=Drift(hours=40, alarms=12, broken=490_000)))
+    system_running.services.learned = standing(proposed, replace(models, drift=Drift(hours=40, alarms=12, broken=490_000)))
     promise = client.get("/api/baseline").json()[0]["promise"]
     assert (promise["holds"], promise["broken_since"], promise["alarmed_hours"]) == (False, iso(490_000 * 3_600 * 10**9), 12)
-    system_running.services.detection = Standing(proposed)
+    system_running.services.learned = standing(proposed)
     assert client.get("/api/baseline").json()[0]["promise"] is None
 
 
@@ -75,7 +74,7 @@ def test_only_what_was_looked_at_is_approved(system_running: Running, proposed: 
     asked = {"choice": "approve", "reason": "as built", "sensor": RUN[0], "epoch": RUN[1], "with_rare": True}
     asked["learned_until"] = iso(proposed.normal.until)
     assert client.post("/api/baseline/decisions", json=asked).json()["code"] == "baseline_unknown"
-    system_running.services.detection = Standing(proposed)
+    system_running.services.learned = standing(proposed)
     for other in ({"learned_until": iso(7)}, {"choice": "propose"}):
         answer = client.post("/api/baseline/decisions", json={**asked, **other})
         assert (answer.status_code, answer.json()["code"]) == (409, "baseline_changed")
@@ -87,7 +86,7 @@ def test_only_what_was_looked_at_is_approved(system_running: Running, proposed: 
     assert said == ("approve", "li", RUN, proposed.normal.until, True)
     assert ("baseline.approve", "li", decision.id) in audited(system_running)
     # Once it is approved there is nothing to approve.
-    system_running.services.detection = Standing(live(polls(0, 6), [(5, APPROVED)])[0])
+    system_running.services.learned = standing(live(polls(0, 6), [(5, APPROVED)])[0])
     assert client.post("/api/baseline/decisions", json=asked).json()["code"] == "baseline_changed"
 
 

@@ -91,7 +91,7 @@ def test_alerts_ask_for_pins_on_the_control_stream_and_the_ring_follows(tmp_path
         stream = LocalStream(tmp_path / "control", spool)
         control = Control(stream)
         control.publish(Effective(Site(site="w3"), Position()))
-        pins = Pins(control)
+        pins = Pins(lambda statement, _: control.pin(statement))
         pins.ask([ALERT])
         before = stream.highest(SENSOR, next(run for run in stream.end().seen)[1])
         pins.ask([ALERT])

@@ -81,8 +81,7 @@ def test_an_exception_goes_to_detection_with_who_and_why_and_into_the_audit_trai
     assert change.exemption == Exemption.model_validate(
         {**SCOPE, "name": "known", "reason": "The historian copies at night.", "by": "lin"}
     )
-    for path, _ in Inbox(system_running.services.settings.data).waiting():
-        path.unlink()
+    system_running.take_up()
     system_running.alerts(hidden(7, "known"))
     (listed,) = client.get("/api/exceptions").json()
     assert (listed["state"], listed["hidden"], listed["end"]) == ("in_force", 1, "2100-01-01T00:00:00+08:00")
@@ -168,10 +167,8 @@ def test_the_exceptions_of_the_file_are_listed_and_keep_their_names(system_runni
     assert client.post("/api/exceptions", json={**MADE, "name": "later"}).status_code == 201
     for _ in range(2):
         with system_running.services.database.write() as session:
-            sites.take_over(session, Site(site="works", exceptions=(known, known.model_copy(update={"name": "later"}))))
-    Inbox(system_running.services.settings.data)
-    for path, _ in Inbox(system_running.services.settings.data).waiting():
-        path.unlink()
+            sites.take_over(session, Site(exceptions=(known, known.model_copy(update={"name": "later"}))))
+    system_running.take_up()
     found = {(each["name"], each["origin"]): each["state"] for each in client.get("/api/exceptions").json()}
     assert found == {("known", "file"): "in_force", ("later", "file"): "in_force", ("later", "people"): "overruled"}
     assert client.post("/api/exceptions", json=MADE).json()["code"] == "exception_taken"
@@ -210,14 +207,13 @@ def test_what_holds_in_detection_and_is_not_known_here_is_listed_and_in_the_audi
 
     def adopt(*taken: Change) -> dict[str, tuple[str, int]]:
         with services.database.write() as session:
-            service.adopt(session, taken, decisions.waiting(session, services))
+            service.adopt(session, taken, "")
         return {each["name"]: (each["state"], each["version"]) for each in client.get("/api/exceptions").json()}
 
     for _ in range(2):
         assert adopt(made, unseen) == {"known": ("waiting", 1), "other": ("in_force", 1)}
     assert adopt(Change("withdraw", "known", "wu"))["known"] == ("waiting", 1), "what waits comes after"
-    for path, _ in Inbox(services.settings.data).waiting():
-        path.unlink()
+    system_running.take_up()
     assert adopt(own)["known"] == ("in_force", 1)
     assert adopt(own, Change("withdraw", "known", "wu"))["known"] == ("withdrawn", 2)
     told = [entry for entry in audited(system_running) if entry[0].startswith("exception")]
@@ -252,15 +248,15 @@ def test_a_running_system_adopts_exceptions_and_leaves_again_what_could_not_be_l
             stored = service.get(session, "other")
             assert (stored.changed_by, stored.decision) == ("wu", by_hand.id)
         with services.database.write() as session:
-            decisions.leave(session, later)
+            decisions.leave(session, later, "")
         with services.database.read() as session:
-            assert decisions.waiting(session, services) == {later.id}
+            assert decisions.waiting(session) == {later.id}
         deadline = time.monotonic() + 60
         left = False
         while not left and time.monotonic() < deadline:
             parts.wait(0.05)
             with services.database.read() as session:
-                left = later.id not in decisions.waiting(session, services)
+                left = later.id not in decisions.waiting(session)
         assert (left, [*folder.glob("*.json")]) == (True, [])
         parts.wait(0.05)
         with services.database.read() as session:

@@ -21,7 +21,6 @@ from api.settings import Settings
 from detection.captures import detect
 from detection.pipeline import Pipeline
 from detection.site import Site
-from detection.worker import Worker
 from sensor._core import Reader
 from tests.api.alerts import part_of, upsert
 from tests.api.test_live import listening
@@ -138,8 +137,7 @@ def test_losses_and_bounds_of_detection_are_told_each_once(tmp_path: Path, monke
     ):
         server = Server(create_app(services), services)
         server.start()
-        assert isinstance(services.detection, Worker)
-        counted = services.detection.counters
+        counted = parts.counters
         counted.limited = 2
         parts.wait(0)
         found = told(server.url)

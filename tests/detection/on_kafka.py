@@ -13,8 +13,9 @@ from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from detection.alerts import decode_alerts
+from detection.changelog import group_of
 from detection.published import Published
-from detection.scaleout import group_of, worker
+from detection.scaleout import worker
 from detection.settings import DetectionSettings
 from sensor import kafka_message
 from sensor.kafka_settings import KafkaSettings
@@ -106,15 +107,15 @@ class System:
             place = (header.sensor, header.epoch, header.sequence)
             assert place not in seen, "a batch of alerts was published twice"
             seen.add(place)
-            found += decode_alerts(value)
-        for _, epoch, sequence in seen:
-            assert sequence == 0 or ("detection", epoch, sequence - 1) in seen, "a batch of alerts is missing"
+            found += decode_alerts(value) if header.table == "alert" else []
+        for sender, epoch, sequence in seen:
+            assert sequence == 0 or (sender, epoch, sequence - 1) in seen, "a batch is missing"
         return found
 
     def alerts_by_site(self) -> list[tuple[str, Alert]]:
         """All alerts that are committed, each with its site."""
-        batches = [(kafka_message.decode(headers).site, value) for headers, value in self._messages(self.topics.alerts)]
-        return [(site, alert) for site, value in batches for alert in decode_alerts(value)]
+        batches = [(kafka_message.decode(headers), value) for headers, value in self._messages(self.topics.alerts)]
+        return [(header.site, alert) for header, value in batches if header.table == "alert" for alert in decode_alerts(value)]
 
     def committed(self) -> int:
         """Messages that workers have done with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,14 @@ def main() -> None:
     many.add_argument("--only", nargs="+", metavar="DAY", help="only these days")
     many.add_argument("--jobs", type=int, default=1, help="days that are made at the same time")
     now = commands.add_parser("live", help="packets as they happen, as a capture on standard output")
-    now.add_argument("--out", default="-", choices=["-"])
+    now.add_argument("--out", nargs="+", default=["-"], help="one file or pipe for each tap; - is standard output")
     now.add_argument("--seed", type=int, default=1)
     now.add_argument("--speed", type=float, default=1.0, help="factor of the plant's clock against the real one")
     arguments = parser.parse_args()
     if arguments.command == "live":
-        live(sys.stdout.buffer, seed=arguments.seed, speed=arguments.speed)
+        with ExitStack() as stack:
+            outs = [sys.stdout.buffer if name == "-" else stack.enter_context(Path(name).open("wb")) for name in arguments.out]
+            live(outs, seed=arguments.seed, speed=arguments.speed)
         return
     if arguments.command == "days":
         make(arguments.chosen, arguments.out or folder_of(arguments.chosen), arguments.only, arguments.jobs)

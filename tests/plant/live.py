@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -15,7 +14,7 @@ from tests.plant.frames import pcap_header, pcap_record
 from tests.plant.plant import Plant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 OPENING: Final = (
@@ -42,15 +41,32 @@ QUIET_SECONDS: Final = 150
 HARMLESS: Final = ("reboot", "failing_cable", "shift_change")
 """Scenarios between the attacks: those in which nobody writes, for they may fall outside the permitted hours."""
 
+IPV4: Final = b"\x08\x00"
+
+CONTROL_NETWORK: Final = "10.20.2."
+
 BATCH_SECONDS: Final = 0.1
 """How often packets are written."""
 
 
-def live(out: BinaryIO, *, seed: int, speed: float = 1.0) -> None:
-    """Write packets as they happen until SIGINT or SIGTERM comes or the reader goes away; whole packets only.
+TAPS: Final = {"10.20.2.11": 0, "10.20.2.12": 1, "10.20.2.13": 1, "10.20.2.40": 1}
+"""Which of three taps hears the controllers: intake, treatment and distribution; the boiler house's are heard at the last."""
+
+
+def tap_of(frame: bytes, taps: int) -> int:
+    """The tap that hears a frame, of `taps`: both sides of a conversation are heard at the same, what is no IPv4 at the first."""
+    if taps == 1 or frame[12:14] != IPV4:
+        return 0
+    ends = [".".join(map(str, frame[start : start + 4])) for start in (26, 30)]
+    below = [end for end in ends if end.startswith(CONTROL_NETWORK)]
+    return min(TAPS.get(min(below), taps - 1), taps - 1) if below else 0
+
+
+def live(outs: Sequence[BinaryIO], *, seed: int, speed: float = 1.0) -> None:
+    """Write packets as they happen until SIGINT or SIGTERM comes or a reader goes away; whole packets only.
 
     Args:
-        out: where the capture goes.
+        outs: where the capture goes; several are taps at different places of the plant.
         seed: the same seed gives the same course of events.
         speed: factor of the plant's clock against the real one.
     """
@@ -65,16 +81,20 @@ def live(out: BinaryIO, *, seed: int, speed: float = 1.0) -> None:
     plant = Plant(begin, seed)
     plant.happen(begin + 2 * SECOND, lambda now: _events(plant, now))
     try:
-        out.write(pcap_header())
+        for out in outs:
+            out.write(pcap_header())
         while not stopped.is_set():
             # Not the wall clock: it may be set while the plant runs.
             now = begin + int((time.monotonic_ns() - begin_clock) * speed)
-            out.writelines(pcap_record(packet) for packet in plant.run(now))
-            out.flush()
+            for packet in plant.run(now):
+                outs[tap_of(packet.frame, len(outs))].write(pcap_record(packet))
+            for out in outs:
+                out.flush()
             stopped.wait(BATCH_SECONDS)
     except BrokenPipeError:
-        # Nobody reads any more; what is left in the buffer must not be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Nobody reads any more; what is left in the buffers must not be written at exit.
+        for out in outs:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _events(plant: Plant, now: int) -> Iterator[int]:

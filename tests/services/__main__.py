@@ -29,7 +29,8 @@ def main() -> int:
         print("== services: Kafka, Elasticsearch and PostgreSQL, on this machine only. Ctrl-C stops them and removes their data.")
         print(f"export ICSIGHT_KAFKA_SECURITY=plaintext ICSIGHT_KAFKA_BOOTSTRAP={kafka.bootstrap}")
         print(f"export ICSIGHT_ELASTICSEARCH_HOSTS={elasticsearch.url}")
-        print(f"export ICSIGHT_DATABASE_URL={postgres.url(postgres.new_database())}", flush=True)
+        address = postgres.address(postgres.new_database())
+        print(f"export ICSIGHT_DATABASE_URL={address} ICSIGHT_DATABASE_PASSWORD={postgres.password}", flush=True)
         signal.sigwait([signal.SIGINT, signal.SIGTERM])
         for service in (kafka, elasticsearch, postgres):
             service.stop()

@@ -59,6 +59,10 @@ class Postgres(Service):
         """How a database is reached, as libpq says it."""
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
+    def address(self, database: str) -> str:
+        """The address of a database as icsight's settings take it, without the password."""
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
     def url(self, database: str) -> str:
         """How a database is reached, as SQLAlchemy says it."""
         return self.dsn(database).replace("postgresql://", "postgresql+psycopg://")

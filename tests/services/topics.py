@@ -18,6 +18,6 @@ def make_topic(server: Kafka, name: str, partitions: int = 1) -> None:
     admin = KafkaAdminClient(bootstrap_servers=server.bootstrap)
     try:
         configs = {"retention.ms": "-1", "max.message.bytes": str(9 * 1024**2)}
-        admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)], wait_for_metadata=True)
     finally:
         admin.close()

@@ -18,8 +18,8 @@ from detection.inbox import Inbox
 from sensor.packets import PACKETS
 from sensor.spool_format import BatchHeader
 from tests.api.alerts import START, part_of, upsert, with_related
-from tests.api.conftest import PASSWORD, Running, running
-from tests.api.test_baseline import Standing
+from tests.api.conftest import PASSWORD, Running, running, take_up
+from tests.api.test_baseline import standing
 from tests.api.test_exceptions import deviation
 from tests.batches import EPOCH, encode, sample
 from tests.detection.test_anomaly import LEARNED, anomalies
@@ -240,8 +240,7 @@ def test_a_false_alarm_is_excepted_after_a_look_and_listed_with_who_why_and_unti
     expect(shown.get_by_text("lin.wei, Copies all maps at night")).to_be_visible()
     expect(shown.get_by_text("Waits for detection")).to_be_visible()
     expect(shown.get_by_text("hides 0 alerts")).to_be_visible()
-    for path, _ in Inbox(served.services.settings.data).waiting():
-        path.unlink()
+    take_up(served.services)
     page.reload()
     expect(shown.get_by_text("In force")).to_be_visible()
     assert page.evaluate(CONTRAST) == []
@@ -256,7 +255,7 @@ def test_a_false_alarm_is_excepted_after_a_look_and_listed_with_who_why_and_unti
 
 
 def test_the_baseline_is_shown_and_approved_and_a_deviation_accepted(page: Page, served: Running) -> None:
-    served.services.detection = Standing(live(polls(0, 6))[0], anomalies(values(2 * LEARNED))[0])
+    served.services.learned = standing(live(polls(0, 6))[0], anomalies(values(2 * LEARNED))[0])
     served.alerts(deviation(1))
     set_up(page, served)
     page.get_by_role("link", name=re.compile("Alert 1")).click()

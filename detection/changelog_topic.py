@@ -1,0 +1,169 @@
+"""What workers on Kafka remember, read by others from the topic that it goes to.
+
+Of each site the places of its chunks in the topic are known, and no more; what is asked for is read from there.
+"""
+
+# kafka-python ships no types for its consumer.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from kafka import KafkaConsumer, errors
+from kafka.structs import TopicPartition
+
+from detection.changelog import CHUNK_BYTES, SITE, ChangelogCheckpoints, changelog_of
+from detection.checkpoint import CheckpointError
+from sensor.configuration import ConfigurationError
+from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+
+if TYPE_CHECKING:
+    from detection.remembered import Learned
+    from sensor.kafka_settings import KafkaSettings
+
+READ_SECONDS: Final = 30.0
+"""How long the topic may bring nothing until it is given up."""
+
+Place = tuple[int, int]
+"""Partition and offset."""
+
+
+class ChangelogTopic:
+    """What is remembered of sites. Safe from any thread: one reads at a time.
+
+    Args:
+        settings: how Kafka is reached.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings: Final = settings
+        self._topic: Final = changelog_of(settings.prefix)
+        self._turn: Final = threading.Lock()
+        self._client: Any = None
+        self._next: dict[int, int] = {}
+        self._places: dict[str, dict[str, Place]] = {}
+        self._learned: dict[str, tuple[Place, list[Learned]]] = {}
+
+    def learned(self, site: str | None = None) -> dict[str, list[Learned]]:
+        """What was learned at each site, or at the one that is named. Raises CheckpointError where it cannot be read."""
+        with self._turn:
+            try:
+                if self._client is None:
+                    self._open()
+                self._follow()
+                return {name: self._of(name) for name in sorted(self._places) if site in {None, name}}
+            except (KafkaUnusable, ConfigurationError) as error:
+                self._let_go()
+                raise CheckpointError(str(error)) from error
+            except errors.KafkaError as error:
+                self._let_go()
+                raise CheckpointError(str(meaning(self._settings, [error]))) from error
+
+    def close(self) -> None:
+        """Let go of Kafka."""
+        with self._turn:
+            self._let_go()
+
+    def _open(self) -> None:
+        """Raises KafkaUnusable: the first worker makes the topic."""
+        probe(self._settings, [self._topic])
+        self._client = KafkaConsumer(
+            **arguments(self._settings), group_id=None, enable_auto_commit=False, isolation_level="read_committed",
+            max_partition_fetch_bytes=2 * CHUNK_BYTES, metrics_enabled=False,
+        )  # fmt: skip
+        partitions = self._client.partitions_for_topic(self._topic)
+        if not partitions:
+            raise KafkaUnusable(f"topic {self._topic}: its partitions are not known: is Kafka well?", is_lasting=False)
+        self._next = dict.fromkeys(sorted(partitions), 0)
+
+    def _follow(self) -> None:
+        """Take in where everything is, up to the topic's end. Raises KafkaError, CheckpointError."""
+        places = [TopicPartition(self._topic, partition) for partition in self._next]
+        self._client.assign(places)
+        ends = self._client.end_offsets(places)
+        for place, begin in self._client.beginning_offsets(places).items():
+            self._client.seek(place, max(begin, self._next[place.partition]))
+        until = time.monotonic() + READ_SECONDS
+        while any(self._client.position(place) < ends[place] for place in places):
+            found = self._client.poll(timeout_ms=200)
+            if found:
+                until = time.monotonic() + READ_SECONDS
+            elif time.monotonic() > until:
+                raise CheckpointError(f"topic {self._topic}: cannot be read to its end: is Kafka well?")
+            for records in found.values():
+                for record in records:
+                    self._take(record)
+        self._next = {place.partition: int(self._client.position(place)) for place in places}
+
+    def _take(self, record: Any) -> None:
+        named, _, key = (record.key or b"").rpartition(b"|")
+        if not named.startswith(SITE):
+            return
+        chunks = self._places.setdefault(named.removeprefix(SITE).decode(errors="replace"), {})
+        if record.value is None:
+            chunks.pop(json.loads(key), None)
+        else:
+            chunks[json.loads(key)] = record.partition, record.offset
+
+    def _of(self, name: str) -> list[Learned]:
+        """What was learned at a site; what was read before where nothing has changed since."""
+        index = self._places[name].get("index")
+        if index is None:
+            return []
+        known = self._learned.get(name)
+        if known is None or known[0] != index:
+            chunks = _Chunks(self._client, self._topic, self._places[name])
+            known = index, ChangelogCheckpoints(chunks, f"{self._topic}, site {name!r}").learned()
+            self._learned[name] = known
+        return known[1]
+
+    def _let_go(self) -> None:
+        if self._client is not None:
+            self._client.close(autocommit=False)
+            self._client = None
+        self._next, self._places, self._learned = {}, {}, {}
+
+
+class _Chunks:
+    """The chunks of one site as `detection.changelog.Store`, to be read only."""
+
+    def __init__(self, client: Any, topic: str, places: dict[str, Place]) -> None:
+        self._client = client
+        self._topic = topic
+        self._places = places
+        self._read: dict[Place, bytes] = {}
+
+    def get_bytes(self, key: str) -> bytes | None:
+        """The value; None where there is none, or no more: it was replaced while it was read."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        if place not in self._read:
+            self._fetch(*place)
+        return self._read.get(place)
+
+    def _fetch(self, partition: int, offset: int) -> None:
+        """Read what is at this place, and what comes with it of the same site. Raises KafkaError."""
+        there = TopicPartition(self._topic, partition)
+        self._client.assign([there])
+        self._client.seek(there, offset)
+        wanted = set(self._places.values())
+        until = time.monotonic() + READ_SECONDS
+        while time.monotonic() < until:
+            for record in self._client.poll(timeout_ms=200).get(there, ()):
+                if (record.partition, record.offset) in wanted:
+                    self._read[record.partition, record.offset] = record.value
+            if self._client.position(there) > offset:
+                return
+
+    def set_bytes(self, key: str, value: bytes) -> None:
+        """Nothing is written from here."""
+        raise TypeError(key, len(value))
+
+    def delete(self, key: str) -> None:
+        """Nothing is removed from here."""
+        raise TypeError(key)
