@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
-from pydantic import ValidationError
 
 from api.settings import DatabaseSettings, Settings
-from sensor.configuration import ConfigurationError, configured, explain
+from sensor.configuration import ConfigurationError, configured
 from sensor.edge import become, listening, live_options, packets_of, user_option
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import EXIT_COULD_NOT, CommandError, until_signal, warn
@@ -195,19 +194,10 @@ def _leave(left: list[str], failure: str | None) -> NoReturn:
 
 def settings_of(data: Path, given: dict[str, Any]) -> Settings:
     """Settings from the options that were given, the environment and the file of settings for the rest. Raises CommandError."""
-    try:
-        database = DatabaseSettings()
-    except ValidationError as error:
-        raise CommandError(explain("database", error)) from error
-    except ConfigurationError as error:
-        raise CommandError(str(error)) from error
-    try:
-        return Settings(data=data, database=database, **{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        text = str(first["msg"]).removeprefix("Value error, ")
-        raise CommandError(f"{place}: {text}" if place else text) from error
+    return configured(
+        Settings, data=data, database=configured(DatabaseSettings),
+        **{name: value for name, value in given.items() if value is not None},
+    )  # fmt: skip
 
 
 @contextmanager

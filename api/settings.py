@@ -1,20 +1,17 @@
-"""Settings of the API. Each can be given as an environment variable `ICSIGHT_…`, as in `ICSIGHT_PORT=9000`.
-
-The database has a table of its own in `icsight.toml`.
-"""
+"""Settings of the API and of its database: tables `serve` and `database` of the configuration."""
 
 from __future__ import annotations
 
 import ipaddress
 from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from sensor.configuration import Section, secret
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 
 class DatabaseSettings(Section, table="database"):
@@ -50,6 +47,9 @@ class DatabaseSettings(Section, table="database"):
     def _names_a_database(self) -> Self:
         if not self.url:
             return self
+        from sqlalchemy import make_url  # noqa: PLC0415  gateways know the table's names, and have no SQLAlchemy
+        from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
         try:
             url = make_url(self.url)
         except (ArgumentError, ValueError):
@@ -58,7 +58,7 @@ class DatabaseSettings(Section, table="database"):
             raise ValueError(
                 "url is written postgresql://USER@HOST:PORT/NAME; without one the database is a file of the data folder"
             )
-        if url.password is not None or "password" in url.query:
+        if url.password is not None or any(name.lower().endswith("password") for name in url.query):
             raise ValueError("url holds a password, and it is shown: give password_file, or password in the environment")
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file are both given: give one")
@@ -66,6 +66,8 @@ class DatabaseSettings(Section, table="database"):
 
     def address(self) -> URL:
         """The server and its database, without the password. Off this machine the server must show a certificate for its name."""
+        from sqlalchemy import make_url  # noqa: PLC0415
+
         url = make_url(self.url).set(drivername="postgresql+psycopg")
         if "sslmode" not in url.query and not is_loopback(url.host or ""):
             url = url.update_query_dict({"sslmode": "verify-full"})
@@ -78,13 +80,8 @@ class DatabaseSettings(Section, table="database"):
         return secret(self.password, self.password_file, "password")
 
 
-class Settings(BaseSettings):
-    """Everything about the API that can be set. The defaults are right for one plant on one machine."""
-
-    model_config = SettingsConfigDict(env_prefix="ICSIGHT_", extra="ignore", frozen=True, use_attribute_docstrings=True)
-
-    data: Path
-    """Folder of the system's data. Made where it is missing, readable by its owner only."""
+class ServeSettings(Section, table="serve"):
+    """How the API and the console are served. The defaults are right for one plant on one machine."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Any but a loopback address needs a certificate."""
@@ -140,9 +137,6 @@ class Settings(BaseSettings):
     live_replay_rows: int = Field(default=500, ge=1, le=10_000)
     """Most alerts that a live stream brings at once after a break; a client that missed more is told to load the list anew."""
 
-    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
-    """Where alerts, decisions, accounts and the audit trail are kept."""
-
     @model_validator(mode="after")
     def _encrypted_beyond_this_machine(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -158,6 +152,16 @@ class Settings(BaseSettings):
     def encrypted(self) -> bool:
         """Whether the server speaks TLS."""
         return self.tls_certificate is not None
+
+
+class Settings(ServeSettings):
+    """All that the parts of the API are told: its table, the database, and the folder that the command was given."""
+
+    data: Path
+    """Folder of the system's data. Made where it is missing, readable by its owner only."""
+
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    """Where alerts, decisions, accounts and the audit trail are kept."""
 
     @property
     def database_path(self) -> Path:

@@ -15,6 +15,7 @@ from collector.records import Undecodable, decode
 from collector.settings import WriterSettings
 from collector.store import RecordBatch, StoreError
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Position, Stream, StreamError
+from sensor.configuration import configured
 from sensor.tables import BATCH_ROWS
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Writer:
         self._stream = stream
         self._store = store
         self._dead_letters = dead_letters
-        self._settings: Final = settings or WriterSettings()
+        self._settings: Final = settings or configured(WriterSettings)
         self._on_gap = on_gap
         self._on_failure = on_failure
         self.counters: Final = WriterCounters()

@@ -21,6 +21,7 @@ from detection.loop import Loop
 from detection.pipeline import State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
+from sensor.configuration import configured
 
 if TYPE_CHECKING:
     import threading
@@ -81,7 +82,7 @@ class Worker:
         self._alerts = alerts
         self._pipeline = pipeline
         self._checkpoint = FileCheckpoints(checkpoint)
-        self._allowance_ns = round((settings or DetectionSettings()).lateness_seconds * 1_000_000_000)
+        self._allowance_ns = round((settings or configured(DetectionSettings)).lateness_seconds * 1_000_000_000)
         kept = self._checkpoint.read()
         before = kept or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=False)
         self._position, self._epoch = before.position, before.epoch

@@ -2,7 +2,9 @@
 
 Each part of the system has a table in the file and reads nothing else of it. A setting is, in order: what the program was
 called with, the environment (`ICSIGHT_KAFKA_BOOTSTRAP`), the file, its default. The file is that named by `ICSIGHT_CONFIG`, else
-`icsight.toml` in the working folder, else `/etc/icsight/icsight.toml`; without one, defaults and environment hold.
+`icsight.toml` in the working folder, else `/etc/icsight/icsight.toml`; without one, defaults and environment hold. A table or a
+setting in it that nothing knows is refused by every process, whichever tables it reads: it is a slip of the pen that would
+otherwise leave a default in force.
 
 A secret is given by the environment or by the name of a file that holds nothing else (`password_file`); it is never shown.
 """
@@ -15,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from sensor import sections
 from sensor.secrets import remember
 from sensor.terminal import CommandError
 
@@ -33,7 +36,7 @@ PLACES: Final = (Path("icsight.toml"), Path("/etc/icsight/icsight.toml"))
 """Where the file is looked for when no one names it."""
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(CommandError):
     """The configuration cannot be used. The text is one line that says what is wrong where, without any secret."""
 
 
@@ -49,16 +52,26 @@ def configuration_file() -> Path | None:
 
 
 def tables() -> Mapping[str, Any]:
-    """The content of the file of settings by table; empty where there is none. Raises ConfigurationError."""
+    """The content of the file of settings by table; empty where there is none.
+
+    Raises:
+        ConfigurationError: it cannot be read, is no TOML, or names a table or a setting that nothing knows.
+    """
     path = configuration_file()
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        # The error would say what the bytes are.
+        raise ConfigurationError(f"{path}: not TOML: byte {error.start} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    if wrong := sections.unknown(content):
+        raise ConfigurationError(f"{path}: {'; '.join(wrong)}")
+    return content
 
 
 class _File(PydanticBaseSettingsSource):
@@ -66,10 +79,7 @@ class _File(PydanticBaseSettingsSource):
 
     def __init__(self, settings_cls: type[Section]) -> None:
         super().__init__(settings_cls)
-        table = tables().get(settings_cls.table, {})
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"{configuration_file()}: {settings_cls.table} is no table: write [{settings_cls.table}]")
-        self._values = cast("dict[str, Any]", table)
+        self._values = cast("dict[str, Any]", tables().get(settings_cls.table, {}))
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         del field
@@ -80,16 +90,21 @@ class _File(PydanticBaseSettingsSource):
 
 
 class Section(BaseSettings):
-    """One table of the configuration. A subclass names its table and declares its settings, each with a docstring."""
+    """One table of the configuration. A subclass names its table and declares its settings, each with a docstring.
+
+    A class that names none adds to its parent's table what only the program gives.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     table: ClassVar[str]
     """Name of the table in the file; in the environment its settings are `ICSIGHT_<TABLE>_<NAME>`."""
 
-    def __init_subclass__(cls, *, table: str, **options: Any) -> None:
-        cls.table = table
-        cls.model_config["env_prefix"] = f"ICSIGHT_{table.upper()}_"
+    def __init_subclass__(cls, *, table: str | None = None, **options: Any) -> None:
+        if table is not None:
+            cls.table = table
+            cls.model_config["env_prefix"] = f"ICSIGHT_{table.upper()}_"
+            sections.register(table, cls)
         super().__init_subclass__(**options)
 
     @classmethod
@@ -129,18 +144,22 @@ def secret(value: SecretStr | None, path: Path | None, name: str) -> str | None:
 
 def explain(section: str, error: ValidationError) -> str:
     """What is wrong with the settings of a table, in one line, without their values."""
-    told = [f"{section}.{'.'.join(map(str, item['loc'])) or '*'}: {item['msg']}" for item in error.errors(include_input=False)]
+    told = [
+        f"{'.'.join((section, *map(str, item['loc'])))}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_input=False)
+    ]
     return "; ".join(told)
 
 
 S = TypeVar("S", bound=Section)
 
 
-def configured(section: type[S]) -> S:
-    """A table of the configuration. Raises CommandError where it cannot be used."""
+def configured(section: type[S], **given: Any) -> S:
+    """A table of the configuration, with what the program was called with. Raises ConfigurationError where it cannot be used."""
     try:
-        return section()
+        return section(**given)
     except ValidationError as error:
-        raise CommandError(explain(section.table, error)) from error
-    except ConfigurationError as error:
-        raise CommandError(str(error)) from error
+        raise ConfigurationError(explain(section.table, error)) from None
+    except SettingsError as error:
+        # A list in the environment that is no JSON; the cause would show it.
+        raise ConfigurationError(f"{section.table}: {error}: write a list as JSON") from None

@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from sensor import logs, tracing
-from sensor.configuration import ConfigurationError, explain
+from sensor.configuration import ConfigurationError, configured
 from sensor.metrics import CONTENT_TYPE, Readings
 from sensor.observability_settings import ObservabilitySettings
 
@@ -89,7 +87,7 @@ def observed(
     Raises:
         ConfigurationError: table `observability` cannot be used.
     """
-    settings = settings_of_process()
+    settings = configured(ObservabilitySettings)
     logs.set_up(process, settings.log_format, settings.log_level)
     tracing.start(process, settings)
     readings = Readings()
@@ -105,14 +103,6 @@ def observed(
         if endpoint is not None:
             endpoint.close()
         tracing.stop()
-
-
-def settings_of_process() -> ObservabilitySettings:
-    """Table `observability`. Raises ConfigurationError."""
-    try:
-        return ObservabilitySettings()
-    except ValidationError as error:
-        raise ConfigurationError(explain("observability", error)) from error
 
 
 def _tls(settings: ObservabilitySettings) -> ssl.SSLContext | None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from collector.settings import ElasticsearchSettings
 from collector.store import StoreError
-from sensor.configuration import ConfigurationError, explain
+from sensor.configuration import ConfigurationError, configured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +20,7 @@ if TYPE_CHECKING:
 def cluster_settings() -> ElasticsearchSettings | None:
     """The cluster that the configuration names; None where it names none. Raises StoreError where it cannot be used."""
     try:
-        settings = ElasticsearchSettings()
-    except ValidationError as error:
-        raise StoreError(explain("elasticsearch", error)) from error
+        settings = configured(ElasticsearchSettings)
     except ConfigurationError as error:
         raise StoreError(str(error)) from error
     return settings if settings.addresses else None
@@ -45,11 +41,11 @@ def open_store(
     """
     cluster = cluster_settings()
     # Each is loaded where it is used: one needs DuckDB alone, the other the client of Elasticsearch too.
-    if cluster is None:
-        local: Any = import_module("collector.store.local")
-        return local.LocalRecordStore(folder, writer=writer)
-    remote: Any = import_module("collector.store.elasticsearch")
     try:
+        if cluster is None:
+            local: Any = import_module("collector.store.local")
+            return local.LocalRecordStore(folder, writer=writer)
+        remote: Any = import_module("collector.store.elasticsearch")
         return remote.ElasticsearchRecordStore(cluster, writer=writer, refused=refused)
     except ConfigurationError as error:
         raise StoreError(str(error)) from error

@@ -28,6 +28,7 @@ from collector.store.elastic_server import Refused, Server, TooSlow
 from collector.store.elastic_setup import check
 from collector.store.elastic_templates import ledger_index, pattern
 from collector.store.query import cursor_behind, kinds, nanoseconds, selected
+from sensor.configuration import configured
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ElasticsearchRecordStore:
         settings: StoreSettings | None = None,
         refused: Callable[[str, BatchHeader, bytes], object] | None = None,
     ) -> None:
-        self.settings: Final = settings or StoreSettings()
+        self.settings: Final = settings or configured(StoreSettings)
         self._prefix = cluster.prefix
         self._refused = refused
         self._server = Server(cluster)

@@ -29,6 +29,7 @@ from collector.store.query import compile_query, cursor_behind, kinds, nanosecon
 from collector.store.sql import SqlSession
 from collector.store.views import relation
 from collector.stream import Position
+from sensor.configuration import configured
 from sensor.tables import TABLES, polars_type
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class LocalRecordStore:
 
     def __init__(self, folder: Path, *, writer: bool = False, settings: StoreSettings | None = None) -> None:
         self.folder: Final = folder
-        self.settings: Final = settings or StoreSettings()
+        self.settings: Final = settings or configured(StoreSettings)
         self._lock = -1
         self._turn = threading.Lock()
         """Held while files are written and named: appending, merging and retention take turns."""

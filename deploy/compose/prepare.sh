@@ -108,7 +108,7 @@ if [ ! -s "$folder/authority/cluster" ]; then openssl rand 16 | basenc --base64u
 cat >"${ICSIGHT_ENVIRONMENT:-.env}" <<ENVIRONMENT
 # Made by prepare.sh; no secret is in here.
 ICSIGHT_NAME=${names[0]}
-ICSIGHT_HOST_NAMES=[$(printf ',"%s"' "${names[@]}" | cut -c2-)]
+ICSIGHT_SERVE_HOST_NAMES=[$(printf ',"%s"' "${names[@]}" | cut -c2-)]
 KAFKA_CLUSTER_ID=$(cat "$folder/authority/cluster")
 ENVIRONMENT
 echo "prepared: $folder, for ${names[*]}"

@@ -29,7 +29,7 @@ CHART: Final = ROOT / "deploy" / "helm" / "icsight"
 PREPARED: Final = {
     "KAFKA_CLUSTER_ID": "MkU3OEVBNTcwNTJENDM2Qg",
     "ICSIGHT_NAME": "a.example",
-    "ICSIGHT_HOST_NAMES": '["a.example"]',
+    "ICSIGHT_SERVE_HOST_NAMES": '["a.example"]',
 }
 """What prepare.sh leaves in .env."""
 

@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-import pkgutil
 import tempfile
-import tomllib
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import click
 
-import api
-import collector
-import detection
-import sensor
 from api.cli import icsight
 from api.settings import Settings
-from sensor.configuration import VARIABLE, Section
+from sensor.configuration import VARIABLE, tables
+from sensor.sections import sections
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
-
-def tables() -> dict[str, type[Section]]:
-    """The class of each table of icsight.toml, wherever it is declared."""
-    for package in (sensor, collector, detection, api):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name.endswith("settings"):
-                import_module(module.name)
-    return {section.table: section for section in Section.__subclasses__()}
+    from sensor.configuration import Section
 
 
 def settings(text: str, environment: Mapping[str, str]) -> list[Section | Settings]:
     """Every table of a file, and what of the API is in the environment, as the process reads them.
 
-    Raises pydantic's ValidationError where a setting is none, ConfigurationError where the file is none, and KeyError where a
-    table is none.
+    Raises pydantic's ValidationError where a setting cannot be what it is, ConfigurationError where the file is none or names
+    something that nothing knows.
     """
-    known = tables()
+    known = sections()
     given = {name: value for name, value in environment.items() if name.startswith("ICSIGHT_")}
     with _file(text) as path, patch.dict("os.environ", {**given, VARIABLE: str(path)}, clear=True):
-        read: list[Section | Settings] = [known[name]() for name in tomllib.loads(text)]
-        if "ICSIGHT_HOST" in given:
+        read: list[Section | Settings] = [known[name]() for name in tables()]
+        if "ICSIGHT_SERVE_HOST" in given:
             read.append(Settings(data=Path("/var/lib/icsight")))
     return read
 

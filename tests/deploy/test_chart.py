@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sensor.configuration import ConfigurationError
 from tests.deploy import checkers, confinement, processes
 from tests.deploy.conftest import VALUES
 
@@ -193,7 +194,7 @@ def test_settings_that_values_give_arrive(chart: Objects) -> None:
         named(told, "ConfigMap", "monitor-collector")["data"]["icsight.toml"], {"ICSIGHT_ELASTICSEARCH_USERNAME": "c"}
     )
     assert {section.retention_days for section in read if hasattr(section, "retention_days")} == {400}  # pyright: ignore
-    with pytest.raises(KeyError, match="kafca"):
+    with pytest.raises(ConfigurationError, match="do you mean kafka"):
         processes.settings("[kafca]\n", {})
 
 

@@ -84,7 +84,7 @@ def test_other_names_bring_other_certificates(tmp_path: Path) -> None:
     secrets = prepare(tmp_path, "--keep-owner", "a.example")
     prepare(tmp_path, "--keep-owner", "c.example")
     assert names(secrets / "serve.pem") == {"serve", "localhost", "c.example"}
-    assert 'ICSIGHT_HOST_NAMES=["c.example"]' in (tmp_path / "env").read_text()
+    assert 'ICSIGHT_SERVE_HOST_NAMES=["c.example"]' in (tmp_path / "env").read_text()
 
 
 @pytest.mark.parametrize("name", ["a b", "-x", "a;b", "", '"'])

@@ -29,7 +29,7 @@ def test_serve_answers_as_it_is_confined_and_is_healthy_by_the_certificate_that_
 
     environment = {name: here(value) for name, value in service["environment"].items() if name != "ICSIGHT_CONFIG"}
     # Its own database and records here: Kafka, Elasticsearch and PostgreSQL are looked at by other tests. Loopback alone.
-    environment["ICSIGHT_HOST"] = "127.0.0.1"
+    environment["ICSIGHT_SERVE_HOST"] = "127.0.0.1"
     icsight = Path(sys.executable).with_name("icsight")
     server = confined([icsight, *map(here, service["command"])], tmp_path, environment)
     _, _, healthy, *words = service["healthcheck"]["test"]

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 
-from sensor.configuration import ConfigurationError, explain, secret
+from api.settings import ServeSettings
+from sensor.configuration import ConfigurationError, Section, configured, secret
 from sensor.kafka_settings import KafkaSettings
+from sensor.sections import PACKAGES, sections
+from sensor.uplink_settings import UplinkSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,20 +33,65 @@ def test_the_file_gives_what_neither_the_caller_nor_the_environment_does(file: P
     assert (settings.prefix, settings.bootstrap, settings.connect_seconds) == ("given", "environment:1", 3)
 
 
-def test_other_tables_of_the_file_are_others_business(file: Path) -> None:
-    file.write_text('[elasticsearch]\nurl = "x"\n[kafka]\nsecurity = "plaintext"\n')
+def test_what_other_tables_say_is_others_business(file: Path) -> None:
+    file.write_text('[elasticsearch]\nhosts = "no address"\n[kafka]\nsecurity = "plaintext"\n')
     assert KafkaSettings().security == "plaintext"
 
 
-def test_an_unknown_setting_is_told_by_name_and_no_value_is(file: Path) -> None:
-    file.write_text('[kafka]\nbotstrap = "geheim1"\nsecurity = "plaintext"\npassword = "geheim2"\nconnect_seconds = "geheim3"\n')
-    with pytest.raises(ValidationError) as caught:
-        KafkaSettings()
-    told = explain("kafka", caught.value)
-    assert "kafka.botstrap" in told
-    assert "kafka.connect_seconds" in told
-    assert "\n" not in told
-    assert "geheim" not in told + str(caught.value) + repr(caught.value)
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[kafka]\nbotstrap = "geheim"\n', "kafka.botstrap is not known: do you mean bootstrap?"),
+        ('[databse]\nurl = "geheim"\n', "table [databse] is not known: do you mean database?"),
+        ("[serve]\nprot = 9000\n", "serve.prot is not known: do you mean port?"),
+        ('[serve]\ndata = "/geheim"\n', "serve.data is not known"),
+        ('kafka = "geheim"\n', "kafka is no table: write [kafka]"),
+        ('bootstrap = "geheim"\n[kafka]\n', "bootstrap stands outside of a table"),
+    ],
+)
+def test_a_name_that_nothing_knows_is_refused_by_every_process_and_the_nearest_told(file: Path, text: str, told: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        configured(UplinkSettings)
+    assert str(caught.value).startswith(f"{file}: {told}")
+    assert "\n" not in str(caught.value)
+    assert "geheim" not in str(caught.value).removeprefix(str(file))
+
+
+def test_values_that_are_none_are_told_by_name_and_never_shown(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('[kafka]\nsecurity = "plaintext"\npassword = "geheim2"\nconnect_seconds = "geheim3"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        configured(KafkaSettings)
+    assert str(caught.value).startswith("kafka.connect_seconds: ")
+    assert "\n" not in str(caught.value)
+    assert "geheim" not in str(caught.value) + repr(caught.value)
+    monkeypatch.setenv("ICSIGHT_SERVE_HOST_NAMES", "geheim")
+    with pytest.raises(ConfigurationError, match="host_names") as caught:
+        configured(ServeSettings)
+    assert "geheim" not in str(caught.value) + repr(caught.value)
+
+
+@pytest.mark.parametrize("section", sections().values(), ids=sections())
+def test_every_setting_of_every_table_is_told_what_it_is(section: type[Section]) -> None:
+    assert section.__doc__
+    assert not [name for name, field in section.model_fields.items() if not field.description]
+
+
+def test_no_settings_are_read_by_other_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = set(sections().values())
+    classes = [BaseSettings]
+    for each in classes:
+        classes += each.__subclasses__()
+    ours = [each for each in classes if each.__module__.split(".")[0] in PACKAGES and each is not Section]
+    assert [each for each in ours if not (issubclass(each, Section) and known & set(each.__mro__))] == []
+    assert {"store", "writer", "serve", "detection"} <= set(sections())
+    monkeypatch.setenv("ICSIGHT_SERVE_PORT", "9000")
+    assert ServeSettings().port == 9000
+
+
+def test_one_table_has_one_class() -> None:
+    with pytest.raises(TypeError, match="kafka"):
+        type("Other", (Section,), {}, table="kafka")
 
 
 def test_a_password_is_shown_nowhere(file: Path) -> None:
@@ -63,7 +112,7 @@ def test_a_secret_of_a_file_is_its_content_without_the_line_break(tmp_path: Path
         secret(None, tmp_path / "none", "password")
 
 
-@pytest.mark.parametrize(("text", "told"), [("[kafka", "not TOML"), ('kafka = "x"', "is no table"), ("\udcff", "not TOML")])
+@pytest.mark.parametrize(("text", "told"), [("[kafka", "not TOML"), ("\udcff", "not TOML")])
 def test_a_file_that_is_none_is_refused_in_one_line(file: Path, text: str, told: str) -> None:
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigurationError, match=told) as caught:
