@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,6 +70,11 @@ class Counters:
     """Versions of the rules and of the site that were taken over while the loop ran."""
     refused: int = 0
     """Files among the decisions that wait which are none, and were set aside."""
+
+    def add(self, other: Counters) -> None:
+        """Count what another has counted, too."""
+        for each in fields(Counters):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 class Loop:

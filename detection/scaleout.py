@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from detection.changelog import SITE, STORE, ChangelogCheckpoints, changelog_of, group_of
@@ -132,14 +133,30 @@ class Detection(BaseSink):
     def _live(self) -> list[tuple[tuple[int, str], tuple[object, SiteLoop]]]:
         """The sites of the partitions that the worker has; what it remembers of others is forgotten."""
         owners = self._owners()
-        self._sites = {place: held for place, held in self._sites.items() if owners.get(place[0]) is held[0]}
+        gone = [place for place, held in self._sites.items() if owners.get(place[0]) is not held[0]]
+        for place in gone:
+            self._forget(place)
         return list(self._sites.items())
+
+    def _forget(self, place: tuple[int, str]) -> None:
+        """Let a site go; what was done for it stays counted."""
+        _, site = self._sites.pop(place)
+        self.counters.add(site.loop.counters)
+
+    def counted(self) -> Counters:
+        """What this worker has done since its start, for all sites that it has or had. Safe from any thread."""
+        found = replace(self.counters)
+        for _, site in list(self._sites.values()):
+            found.add(site.loop.counters)
+        return found
 
     def _site(self, partition: int, name: str, site: str) -> SiteLoop:
         """A site as it was when the last transaction was committed, and what came since."""
         owner = self._owners()[partition]
         held = self._sites.get((partition, name))
         if held is None or held[0] is not owner:
+            if held is not None:
+                self._forget((partition, name))
             checkpoints = self._checkpoints(partition, name)
             loop = SiteLoop(name, site, partition, checkpoints, self._published, self._allowance_ns)
             held = self._sites[partition, name] = owner, loop

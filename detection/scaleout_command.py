@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVariableType]  it has no types
 
 from detection.checkpoint import CheckpointError
+from detection.metrics import readings
 from detection.published import ALL_SITES, Published, publish_rules, publish_site
 from detection.scaleout import QuixException, worker
 from detection.settings import DetectionSettings
@@ -19,6 +20,7 @@ from detection.sigma.rule import RuleError
 from sensor.configuration import ConfigurationError, configured
 from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_settings import KafkaSettings
+from sensor.observability import observed
 from sensor.terminal import CommandError, say
 from sensor.topics import Topics
 
@@ -46,9 +48,10 @@ def work(name: str | None) -> None:
         probe(kafka, [topics.versions, topics.decisions])
         published = Published(kafka, topics)
         try:
-            application, _ = worker(kafka, settings, name, published, folder)
-            say("worker", f"{name}: looks at {topics.records}", "green")
-            application.run()  # pyright: ignore[reportUnknownMemberType]  its annotations are partial
+            application, detection = worker(kafka, settings, name, published, folder)
+            with observed("detect", [lambda: readings(detection.counted())]):
+                say("worker", f"{name}: looks at {topics.records}", "green")
+                application.run()  # pyright: ignore[reportUnknownMemberType]  its annotations are partial
         finally:
             published.close()
 
