@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detection.clock import gone_back
 from detection.cuts import Cut, Pending, side_by_side, together
+from detection.gaps import Gaps
 from detection.merging import Merge
 from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sensor
 from detection.pipeline import RunState
@@ -101,6 +102,7 @@ class Loop:
         self._threads = ThreadPoolExecutor(shards, thread_name_prefix="detection") if shards > 1 else None
         self._merge = Merge[Cut].from_json(allowance_ns, order) if order else Merge[Cut](allowance_ns)
         self._told: dict[str, int] = dict(order.get("told", {}))
+        self._gaps = Gaps.from_json(order.get("gaps", {}))
         self.counters.limited = state.limited
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
         self._cuts: dict[Run, Pending] = {}
@@ -109,7 +111,7 @@ class Loop:
     @property
     def order(self) -> dict[str, Any]:
         """What must be remembered of the order of records, beside what waits, which is taken again."""
-        return {**self._merge.to_json(), "told": self._told}
+        return {**self._merge.to_json(), "told": self._told, "gaps": self._gaps.to_json()}
 
     @property
     def waits_for_others(self) -> bool:
@@ -132,6 +134,7 @@ class Loop:
 
     def take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
         """Hand whole cuts to the detectors; what is left of a cut waits."""
+        self.counters.gaps += self._gaps.take(header)
         pending = self._cuts.get(header.run)
         if pending is not None and pending.cut != header.cut:
             # The end of the cut before is lost: what there is of it is all there will be.
@@ -170,6 +173,7 @@ class Loop:
     def detect(self) -> None:
         """Work whole cuts off, in the order in which they were let through; those of different runs side by side."""
         done, self._done = self._done, []
+        self.publish(self._gaps.told())
         start = time.perf_counter()
         before = self.state.findings
         # What is told rests on one version of rules and facts.

@@ -1,4 +1,4 @@
-"""Alerts about detection itself: rules that cannot be used, facts of the site that name what there is not, records out of time.
+"""Alerts about detection itself: rules that cannot be used, facts of the site that name nothing, records late or missing.
 
 They come on the stream of alerts like any other, so that whoever works through alerts learns what is not looked for.
 """
@@ -6,9 +6,10 @@ They come on the stream of alerts like any other, so that whoever works through 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from detection.alerts import Alert
+from detection.alerts import Alert, moment
 from detection.sigma.rule import Texts
 from detection.texts import written
 
@@ -27,6 +28,7 @@ SITE_NOT_RELOADED: Final = "site_not_reloaded"
 OVERRIDE_UNFIT: Final = "rule_override_unfit"
 RECORDS_LATE: Final = "sensor_records_late"
 CLOCK_WENT_BACK: Final = "sensor_clock_went_back"
+BATCHES_MISSING: Final = "sensor_batches_missing"
 
 TEXTS: Final[Mapping[str, Mapping[str, Texts]]] = {
     NOT_LOADED: {
@@ -112,6 +114,33 @@ TEXTS: Final[Mapping[str, Mapping[str, Texts]]] = {
             ),
         ),
     },
+    BATCHES_MISSING: {
+        "en": Texts(
+            title="Records of a sensor are missing",
+            summary="{count} batches of records of sensor {sensor} between number {first} and {last} have not come: what they "
+            "held between {since} and {until} was not looked at.",
+            expected="The batches of a sensor's run ({epoch}) come with numbers that have no gaps.",
+            observed="{gaps} gaps, {count} batches missing from {first} to {last}",
+            next_steps=(
+                "Look at the sensor's spool and uplink: batches are removed where the spool is full or the broker is away for "
+                "longer than the spool has room, and are passed over where they are damaged.",
+                "Look whether the stream keeps records for shorter than detection was away.",
+                "What happened on the network in this time must be found by other means, such as packets that were kept.",
+            ),
+        ),
+        "zh-CN": Texts(
+            title="传感器记录缺失",
+            summary="传感器 {sensor} 编号 {first} 至 {last} 之间有 {count} 批记录未到达："
+            "{since} 至 {until} 期间其中的内容未经检测。",
+            expected="传感器同一次运行（{epoch}）的批次编号连续无缺。",
+            observed="共 {gaps} 处缺口，{first} 至 {last} 之间缺失 {count} 批",
+            next_steps=(
+                "检查传感器的缓存与上行链路：缓存写满或消息代理中断超过缓存容量时会删除批次，损坏的批次会被跳过。",
+                "检查数据流的保留时间是否短于检测停止的时间。",
+                "这段时间内网络上发生的情况须以其他方式查明，例如已保存的数据包。",
+            ),
+        ),
+    },
     SITE_NOT_RELOADED: {
         "en": Texts(
             title="The site's changed file is not taken over",
@@ -180,6 +209,46 @@ def of_sensor(kind: str, run: tuple[str, str], at: int, behind_ns: int, allowed_
     fields = {"sensor": run[0], "seconds": round(behind_ns / 1e9), "allowed": f"{allowed_ns / 1e9:g}"}
     cause = "\x1f".join((kind, *run, str(at // HOUR_NS)))
     return _told(kind, fields, cause, at, {"sensor.name": run[0]})
+
+
+class Hole(NamedTuple):
+    """What is missing of a run within an hour.
+
+    Attributes:
+        hour: hours since 1970, of the batch behind the first gap.
+        gaps: how often the numbers jump.
+        batches: how many batches are missing.
+        first: number of the first that is missing.
+        last: number of the last.
+        since: event time at which the batch before the first gap ends, nanoseconds since 1970.
+        until: event time at which the batch behind the last gap begins.
+    """
+
+    hour: int
+    gaps: int
+    batches: int
+    first: int
+    last: int
+    since: int
+    until: int
+
+
+def batches_missing(run: tuple[str, str], hole: Hole) -> Alert:
+    """An alert about batches of a sensor that did not come, the same within an hour: each further gap is a revision of it."""
+    sensor, epoch = run
+    fields = {
+        "sensor": sensor,
+        "epoch": epoch,
+        "gaps": hole.gaps,
+        "count": hole.batches,
+        "first": hole.first,
+        "last": hole.last,
+        "since": moment(hole.since),
+        "until": moment(hole.until),
+    }
+    cause = "\x1f".join((BATCHES_MISSING, *run, str(hole.hour)))
+    alert = _told(BATCHES_MISSING, fields, cause, hole.since, {"sensor.name": sensor, "sensor.epoch": epoch})
+    return replace(alert, revision=hole.gaps, last_seen=hole.until)
 
 
 def site_not_reloaded(fault: Fault, at: int) -> Alert:

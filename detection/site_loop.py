@@ -130,10 +130,8 @@ class SiteLoop:
         self._heard = time.monotonic()
         self._next = offset + 1
         self.changed = True
-        expected = self._seen.get(header.run, -1) + 1
-        if header.sequence < expected:
+        if header.sequence <= self._seen.get(header.run, -1):
             return
-        self.counters.gaps += header.sequence > expected
         self._seen[header.run] = header.sequence
         in_force, here = self.loop.in_force, {self._partition: offset}
         self.loop.publish(in_force.look_at_files(here))

@@ -184,7 +184,6 @@ class Worker:
         for delivery in deliveries:
             partition, offset = delivery.offset
             self._reach(partition, offset + 1)
-            self.counters.gaps += delivery.gap is not None
             try:
                 batch = decode(delivery.header, delivery.data)
             except Undecodable:
