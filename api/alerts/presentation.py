@@ -116,6 +116,7 @@ def _item(alert: Alert, language: str) -> dict[str, Any]:
         "id": alert.id,
         "revision": alert.revision,
         "change": alert.change,
+        "site": alert.site,
         "rule": alert.rule,
         "part_of": alert.part_of,
         "severity": SEVERITIES[alert.severity],

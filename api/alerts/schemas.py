@@ -34,6 +34,8 @@ class AlertQuery(BaseModel):
     """What a closed alert turned out to be."""
     assignee: Annotated[AnyOf | None, OneOf((), "lin.wei")] = None
     """Who has taken it on."""
+    site: Annotated[AnyOf | None, OneOf((), "waterworks")] = None
+    """Name of the site."""
     rule: Annotated[AnyOf | None, OneOf((), "modbus_write_by_unauthorised_client")] = None
     """Identifier of the rule or detector."""
     exception: Annotated[AnyOf | None, OneOf((), "night-copy")] = None
@@ -88,6 +90,8 @@ class AlertItem(BaseModel):
     revision: int = Field(examples=[3])
     change: int = Field(examples=[1041])
     """Rises over all alerts with every change; the id of the alert's live event."""
+    site: str = Field(examples=["waterworks"])
+    """The site that it is of; empty where the site has no name."""
     rule: str = Field(examples=["modbus_write_by_unauthorised_client"])
     severity: Severity = Field(examples=["high"])
     confidence: float = Field(ge=0, le=1, examples=[0.9])

@@ -70,6 +70,7 @@ def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
         (query.state, Alert.triage_state),
         (query.disposition, Alert.triage_disposition),
         (query.assignee, Alert.triage_by),
+        (query.site, Alert.site),
         (query.rule, Alert.rule),
         (query.exception, Alert.exception),
         (query.client_ip, Alert.client_ip),

@@ -127,6 +127,7 @@ export class AlertDetail {
       h(
         "dl",
         { class: "facts" },
+        fact("site", alert.site || null),
         fact("client", alert["client.ip"]),
         fact("server", alert["server.ip"]),
         fact("first", time(alert.first_seen)),
@@ -147,7 +148,7 @@ export class AlertDetail {
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
       alert.related.length ? section("related", this.findings(alert)) : null,
-      this.session.role === "viewer" ? null : section("evidence", evidence(alert.id)),
+      this.session.role === "viewer" ? null : section("evidence", evidence(alert)),
       section("records", this.records),
       section("history", this.history),
     );
@@ -242,14 +243,23 @@ export class AlertDetail {
   }
 }
 
-/** Links to the packets of an alert. @param {string} id */
-function evidence(id) {
-  const path = `/api/alerts/${encodeURIComponent(id)}/evidence`;
+/** Links to the packets of an alert. @param {import("./api.js").Alert} alert */
+function evidence(alert) {
+  const path = `/api/alerts/${encodeURIComponent(alert.id)}/evidence`;
+  const sensors = [...new Set(alert.records.map((record) => record.split("/").slice(0, -3).join("/")))];
   const link = (/** @type {string} */ key, /** @type {string} */ href) => h("li", {}, h("a", { href, target: "_blank", rel: "noreferrer" }, t(`detail.evidence.${key}`)));
   return h(
     "div",
     {},
     h("ul", { class: "tags" }, link("file", path), link("masked", `${path}?mask_values=true`), link("manifest", `${path}?form=zip`)),
+    sensors.length > 1
+      ? h(
+          "p",
+          {},
+          `${t("detail.evidence.sensors")} `,
+          sensors.map((sensor) => h("a", { href: `${path}?form=zip&sensor=${encodeURIComponent(sensor)}`, target: "_blank", rel: "noreferrer" }, sensor, " ")),
+        )
+      : null,
     h("p", { class: "hint" }, t("detail.evidence.hint")),
   );
 }

@@ -124,6 +124,8 @@ def test_alerts_of_two_sites_come_decisions_go_and_pins_reach_the_sensors(kafka:
         until(lambda: stored() == len(told))
         until(lambda: _waiting(api, parts) == 0)
 
+        assert {each["site"] for each in alerts(site="west")} == {"west"}
+
         # What was learned at both sites is shown.
         assert {each["site"] for each in client.get("/api/baseline").json()} == set(SITES)
 
