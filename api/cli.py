@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "backup": ("api.database.commands", "Write alerts, decisions, accounts and the audit trail into a file."),
     "baseline": ("detection.baseline.cli", "Learn, show, compare and approve what is normal."),
     "collect": ("collector.collect_command", "Store what sensors send to Kafka."),
+    "config": ("api.configuration.commands", "Show the settings in force, and check that they work."),
     "dead-letters": ("collector.letters_command", "Look at batches that could not be stored."),
     "detect": ("detection.cli", "Find attacks in captures and print them as alerts."),
     "devices": ("detection.inventory.cli", "Print the devices that captures show, and what they are for."),

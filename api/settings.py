@@ -77,7 +77,7 @@ class DatabaseSettings(Section, table="database"):
 
     def secret(self) -> str | None:
         """The password. Raises ConfigurationError where its file cannot be read."""
-        return secret(self.password, self.password_file, "password")
+        return secret(self.password, self.password_file, "database.password")
 
 
 class ServeSettings(Section, table="serve"):

@@ -118,8 +118,12 @@ class ElasticsearchSettings(Section, table="elasticsearch"):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         for address in self.addresses:
-            url = urlsplit(address)
-            if url.scheme not in {"http", "https"} or not url.hostname or url.username is not None:
+            try:
+                url = urlsplit(address)
+            except ValueError:
+                # It would say what stands there.
+                raise ValueError("hosts: write https://host:port") from None
+            if url.scheme not in {"http", "https"} or not url.hostname or "@" in address:
                 raise ValueError("hosts: write https://host:port, without a name or password")
             if url.scheme == "http" and not _is_this_machine(url.hostname):
                 raise ValueError(f"hosts: {url.hostname} is another machine: use https")

@@ -135,8 +135,11 @@ def secret(value: SecretStr | None, path: Path | None, name: str) -> str | None:
         raise ConfigurationError(f"{name} and {name}_file are both given: give one")
     try:
         text = path.read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name}_file {path}: cannot be read ({error})") from error
+    except OSError as error:
+        raise ConfigurationError(f"{name}_file {path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        # The error would say what the bytes are.
+        raise ConfigurationError(f"{name}_file {path}: cannot be read (not UTF-8)") from None
     if not text:
         raise ConfigurationError(f"{name}_file {path}: holds nothing")
     return remember(text)

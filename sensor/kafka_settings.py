@@ -52,6 +52,8 @@ class KafkaSettings(Section, table="kafka"):
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
+        if "@" in self.bootstrap:
+            raise ValueError("bootstrap is written host:port, without a name or password: it is shown")
         if self.security == "sasl_tls" and not (self.username and (self.password or self.password_file)):
             raise ValueError("sasl_tls needs username, and password or password_file")
         if self.security == "tls" and self.bootstrap and (self.certificate_file is None or self.key_file is None):
@@ -62,4 +64,4 @@ class KafkaSettings(Section, table="kafka"):
 
     def secret(self) -> str | None:
         """The password. Raises ConfigurationError where its file cannot be read."""
-        return secret(self.password, self.password_file, "password")
+        return secret(self.password, self.password_file, "kafka.password")

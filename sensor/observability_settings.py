@@ -61,8 +61,12 @@ class ObservabilitySettings(Section, table="observability"):
         if self.listen and not is_loopback(host.strip("[]")) and self.certificate_file is None:
             raise ValueError("listen: other machines can reach this address: give certificate_file and key_file, or 127.0.0.1")
         if self.otlp_endpoint:
-            url = urlsplit(self.otlp_endpoint)
-            if url.scheme not in {"http", "https"} or not url.hostname or url.username is not None:
+            try:
+                url = urlsplit(self.otlp_endpoint)
+            except ValueError:
+                # It would say what stands there.
+                raise ValueError("otlp_endpoint is written http://127.0.0.1:4318/v1/traces") from None
+            if url.scheme not in {"http", "https"} or not url.hostname or "@" in self.otlp_endpoint:
                 raise ValueError("otlp_endpoint is written http://127.0.0.1:4318/v1/traces, without a name or password")
             if url.scheme == "http" and not is_loopback(url.hostname):
                 raise ValueError("otlp_endpoint is on another machine: use https")

@@ -57,15 +57,14 @@ def _unknown(content: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(values, dict):
             yield f"{table} is no table: write [{table}]" if table in known else f"{table} stands outside of a table"
         elif table not in known:
-            yield f"table [{table}] is not known: {nearest(table, known)}"
+            yield f"table [{table}] is not known: do you mean {nearest(table, known)}?"
         else:
             names = known[table].model_fields
             for name in cast("dict[str, Any]", values):
                 if name not in names:
-                    yield f"{table}.{name} is not known: {nearest(name, names)}"
+                    yield f"{table}.{name} is not known: do you mean {nearest(name, names)}?"
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """A question for the known name that is most like one that is not known."""
-    found = difflib.get_close_matches(name.lower(), known, 1, cutoff=0.0)
-    return f"do you mean {found[0]}?"
+    """The known name that is most like one that is not known."""
+    return difflib.get_close_matches(name.lower(), known, 1, cutoff=0.0)[0]

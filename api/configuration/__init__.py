@@ -1,0 +1,1 @@
+"""What of the configuration is in force, and whether it works: `icsight config`."""
