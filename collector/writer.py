@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from collector.records import Undecodable, decode
 from collector.settings import WriterSettings
 from collector.store import RecordBatch, StoreError
-from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Position, Stream, StreamError
+from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Position, Stream, StreamError
 from sensor.configuration import configured
 from sensor.tables import BATCH_ROWS
 
@@ -91,7 +91,10 @@ class Writer:
         self.counters: Final = WriterCounters()
 
     def run(self, stop: threading.Event) -> None:
-        """Store what comes until `stop` is set. Tries again where the store, the stream or the disk fails."""
+        """Store what comes until `stop` is set. Tries again where the store, the stream or the disk fails.
+
+        Raises NewerBatch where a newer version wrote what comes next; all before it is stored.
+        """
         attempts = 0
         while not stop.is_set():
             try:
@@ -101,6 +104,9 @@ class Writer:
                         attempts = 0
                         if not stored:
                             self._store.merge()
+            except NewerBatch:
+                # To try again changes nothing before somebody updates this program.
+                raise
             except (StoreError, StreamError, OSError) as error:
                 self.counters.failures += 1
                 if self._on_failure is not None:
@@ -145,6 +151,11 @@ class Writer:
                 self.counters.dead_letters += 1
                 moved = True
                 continue
+            except StreamError:
+                if not moved:
+                    raise
+                # What has been gathered is stored first; the next time has nothing before the trouble.
+                break
             if not deliveries:
                 break
             if not moved:

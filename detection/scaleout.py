@@ -23,7 +23,7 @@ from detection.loop import Counters
 from detection.pipeline import STEP_ROWS
 from detection.site_loop import SiteLoop
 from sensor import kafka_message
-from sensor.kafka_client import librdkafka_arguments, probe
+from sensor.kafka_client import KafkaUnusable, librdkafka_arguments, probe
 from sensor.topics import Topics
 
 with warnings.catch_warnings(record=True):
@@ -90,9 +90,12 @@ class Detection(BaseSink):
         self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int,
     ) -> None:  # fmt: skip
         """Take a message in."""
-        del timestamp, topic
+        del timestamp
         try:
             header = kafka_message.decode(headers or ())
+        except kafka_message.NewerMessage as error:
+            # Its transaction is never committed: a worker that can read it begins before it.
+            raise KafkaUnusable(f"{topic}/{partition}/{offset}: {error}") from error
         except kafka_message.MessageError:
             self.counters.damaged += 1
             return

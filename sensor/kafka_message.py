@@ -37,6 +37,10 @@ class MessageError(ValueError):
     """A message is no record batch. The text says in one line what is wrong with it."""
 
 
+class NewerMessage(MessageError):  # noqa: N818 - named for what it reports
+    """A message of a version that this program does not know: it may well be a batch, and must neither be lost nor put aside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What is sent for a batch: arguments of a producer's `send`."""
@@ -65,7 +69,12 @@ def encode(header: BatchHeader, data: bytes | memoryview) -> Message:
 
 
 def decode(headers: Iterable[tuple[str, bytes | None]]) -> BatchHeader:
-    """What the headers of a message say of the batch in its value. Raises MessageError where they are not `encode`'s."""
+    """What the headers of a message say of the batch in its value.
+
+    Raises:
+        NewerMessage: a newer program wrote it.
+        MessageError: they are not `encode`'s.
+    """
     told = next((value for name, value in headers if name == HEADER), None)
     if told is None:
         raise MessageError(f"the message has no header {HEADER!r}: something else writes to this topic")
@@ -85,7 +94,7 @@ def _header(content: dict[str, object]) -> BatchHeader:
     if type(version) is not int or version < 1:
         raise MessageError(f"header {HEADER!r} tells no version")
     if version > VERSION:
-        raise MessageError(f"the message is of version {version}, this program reads up to {VERSION}: update it")
+        raise NewerMessage(f"the message is of version {version}, this program reads up to {VERSION}: update it")
     if content.keys() != _NAMES:
         raise MessageError(f"header {HEADER!r} has not the fields of a batch: {', '.join(sorted(content.keys() ^ _NAMES))[:200]}")
     for name, value in content.items():

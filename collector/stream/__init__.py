@@ -28,6 +28,10 @@ class StreamError(Exception):
     """A stream cannot be used. The text is one line that says what happened, to what, and what to do next."""
 
 
+class NewerBatch(StreamError):  # noqa: N818 - named for what it reports
+    """What comes next was written by a newer version. It stays where it is, for a program that can read it."""
+
+
 class DamagedBatch(StreamError):  # noqa: N818 - named for what it reports
     """The next batch of a stream is not what was published. The consumer stands behind it already: the next `poll` goes on.
 

@@ -23,10 +23,10 @@ from kafka import KafkaConsumer, errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Outgoing, Position, StreamError
+from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Outgoing, Position, StreamError
 from sensor.configuration import ConfigurationError
 from sensor.kafka_client import KafkaUnusable, arguments, probe
-from sensor.kafka_message import MessageError, decode, encode
+from sensor.kafka_message import MessageError, NewerMessage, decode, encode
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 
 if TYPE_CHECKING:
@@ -182,6 +182,9 @@ class KafkaStream:
                     for record in records:
                         try:
                             header = decode(record.headers)
+                        except NewerMessage as error:
+                            # What a run ends with cannot be known: going on could give a number twice.
+                            raise NewerBatch(f"{record.topic}/{record.partition}/{record.offset}: {error}") from error
                         except MessageError:
                             continue
                         self._highest[header.run] = max(header.sequence, self._highest.get(header.run, -1))
@@ -241,14 +244,18 @@ class StreamConsumer:
             self._fetch(timeout_seconds)
         while self._waiting and len(deliveries) < max_batches and size < max_bytes:
             record = self._waiting[0]
+            place = f"{record.topic}/{record.partition}/{record.offset}"
             try:
                 header = _header(record)
+            except NewerMessage as error:
+                if deliveries:
+                    break
+                raise NewerBatch(f"{place}: {error}") from error
             except MessageError as error:
                 if deliveries:
                     break
                 self._waiting.popleft()
                 self._offsets[str(record.partition)] = record.offset + 1
-                place = f"{record.topic}/{record.partition}/{record.offset}"
                 raise DamagedBatch(f"{place}: {error}", header=None, data=record.value or b"", position=self.position) from error
             self._waiting.popleft()
             self._offsets[str(record.partition)] = record.offset + 1

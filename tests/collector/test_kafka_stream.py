@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 from kafka import KafkaProducer
 
-from collector.stream import BatchHeader, DamagedBatch, Gap, Outgoing, Position, StreamError
+from collector.dead_letters import LetterFolder
+from collector.store.local import LocalRecordStore
+from collector.stream import BatchHeader, DamagedBatch, Gap, NewerBatch, Outgoing, Position, StreamError
 from collector.stream.kafka import METADATA_BYTES, KafkaStream, _packed, _unpacked  # pyright: ignore[reportPrivateUsage] - what brokers take is bounded
+from collector.writer import CONSUMER, Writer
 from sensor.kafka_message import encode
 from sensor.kafka_settings import KafkaSettings
+from tests import batches as record_batches
 from tests.services.topics import make_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from collector.stream import Consumer, Delivery
     from tests.services.kafka import Kafka
@@ -205,3 +210,33 @@ def test_what_is_kept_with_the_offsets_is_of_the_runs_met_last_and_always_has_ro
         found = _unpacked(text)
         assert found == dict(list(runs.items())[count - len(found) :])
         assert len(found) >= min(count, 90)
+
+
+def test_what_a_newer_version_wrote_stops_a_consumer_behind_all_before_it_and_stays(kafka: Kafka, tmp_path: Path) -> None:
+    topic = f"t{secrets.token_hex(8)}.records"
+    make_topic(kafka, topic, partitions=1)
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+    for number in range(3):
+        header = BatchHeader("of-a", "e1", number, "modbus", 5, "a", number)
+        message = encode(header, record_batches.encode(header, record_batches.sample("modbus", 5, seed=number)))
+        ((name, told),) = message.headers
+        newer = told.replace(b'"version":1', b'"version":2')
+        assert newer != told
+        producer.send(topic, message.value, message.key, headers=[(name, newer if number == 2 else told)]).get(30)
+    producer.close()
+    stream = KafkaStream(settings_of(kafka), topic)
+    store = LocalRecordStore(tmp_path / "records", writer=True)
+    letters = LetterFolder(tmp_path / "letters")
+    writer = Writer(stream, store, letters)
+    for _ in range(2):
+        with pytest.raises(NewerBatch, match=r"/0/2: the message is of version 2, this program reads up to 1: update it"):
+            writer.run(threading.Event())
+        assert writer.counters.batches == 2
+        position = store.position(CONSUMER)
+        assert position is not None
+        assert position.offsets == {"0": 2}
+    assert list(letters.letters()) == []
+    with pytest.raises(NewerBatch, match="version 2"):
+        stream.highest("of-a", "e1")
+    stream.close()
+    store.close()

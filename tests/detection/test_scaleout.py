@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from kafka import KafkaProducer
 
 from collector.stream.local import LocalStream
 from detection.pipeline import Pipeline
@@ -25,6 +26,8 @@ from detection.ruleset import RuleFiles
 from detection.settings import DetectionSettings
 from detection.site import Site
 from detection.worker import Worker
+from sensor.kafka_client import KafkaUnusable
+from sensor.kafka_message import encode
 from sensor.spool import Spool
 from tests.detection.on_kafka import System
 from tests.detection.test_everything import published
@@ -161,3 +164,19 @@ def test_rules_that_are_published_are_in_force_on_all_workers_within_5_seconds(s
         for part in parts.values():
             system.send(part[12:18])
         until(lambda: {site for site, alert in system.alerts_by_site() if alert.rule == "late"} == set(sites))
+
+
+def test_a_worker_ends_at_what_a_newer_version_wrote_and_another_begins_with_it(system: System) -> None:
+    first, second = interleaving(1)[:2]
+    message = encode(second.header, second.data)
+    ((name, told),) = message.headers
+    newer = told.replace(b'"version":1', b'"version":2')
+    assert newer != told
+    system.send([first])
+    producer = KafkaProducer(bootstrap_servers=system.kafka.bootstrap)
+    producer.send(system.topics.records, message.value, message.key, headers=[(name, newer)]).get(30)  # pyright: ignore[reportUnknownMemberType]  kafka-python has no types
+    producer.close()
+    for _ in range(2):
+        with pytest.raises(KafkaUnusable, match=r"the message is of version 2, this program reads up to 1: update it"):
+            system.work()
+        assert system.committed() <= 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.kafka_message import HEADER, HEADER_BYTES, MessageError, decode, encode
+from sensor.kafka_message import HEADER, HEADER_BYTES, MessageError, NewerMessage, decode, encode
 from sensor.spool_format import BatchHeader
 from sensor.topics import Topics, plain
 
@@ -64,7 +64,7 @@ def test_a_header_with_another_value_in_a_field_is_taken_as_it_is_or_refused(hea
 
 def test_a_newer_version_is_refused_by_name() -> None:
     content = {"version": 2, **asdict(BatchHeader("s", "e", 0, "modbus", 1))}
-    with pytest.raises(MessageError, match=r"version 2.*update"):
+    with pytest.raises(NewerMessage, match=r"version 2.*update"):
         decode([(HEADER, json.dumps(content).encode())])
 
 
