@@ -22,6 +22,7 @@ from api.decisions import service as decisions
 from api.evidence.pins import Pins
 from api.parts import Parts
 from api.problems import Problem
+from api.sensors.report_reader import ReportReader
 from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
 from detection.changelog_topic import ChangelogTopic
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 DECISIONS: Final = "decisions"
 """Name of the part that sends decisions."""
+
+SENSORS: Final = "sensors"
+"""Name of the part that reads what sensors say of themselves."""
 
 RETRY_SECONDS: Final = 5.0
 """How long until what failed is tried again."""
@@ -117,6 +121,7 @@ class Distributed:
         """Begin."""
         self._parts.start(ALERTS, self._follow_alerts)
         self._parts.start(DECISIONS, self._send_decisions)
+        self._parts.start(SENSORS, ReportReader(self._kafka, self._services.reports, self._tell_sensors).run)
 
     def observe(self) -> None:
         """Tell how many alerts wait, now and then."""
@@ -166,6 +171,12 @@ class Distributed:
                     self._services.status.tell(DECISIONS, state="working", detail="")
 
         self._steadily(DECISIONS, send, stop)
+
+    def _tell_sensors(self, trouble: str) -> None:
+        """Say why sensors are not heard; empty where they are. All else can be served meanwhile: it is no failure."""
+        self._services.status.tell(SENSORS, detail=trouble)
+        if trouble:
+            _log.warning("%s: %s", SENSORS, trouble)
 
     def _steadily(self, part: str, work: Callable[[], None], stop: threading.Event) -> None:
         """Work, and begin again after whatever can be over by itself."""

@@ -16,6 +16,7 @@ from api import openapi, probes, problems
 from api.alerts.routes import router as alerts
 from api.audit.routes import router as audit
 from api.baseline.routes import router as baseline
+from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
 from api.live.routes import router as live
@@ -49,7 +50,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (probes.router, users, alerts, evidence, exceptions, baseline, records, sensors, live, audit, texts):
+    for router in (probes.router, users, alerts, evidence, exceptions, baseline, records, sensors, enrolment, live, audit, texts):
         app.include_router(router)
     _console(app)
     problems.install(app)

@@ -14,6 +14,7 @@ from fastapi import Request  # noqa: TC002  FastAPI reads the annotation at run 
 from api.live.hub import Hub
 from api.metrics import Metrics
 from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the annotations of a dependency's result
+from api.sensors.reports import Reports
 from api.status import Status
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Services:
         decided: is set where there is a decision to be left, by somebody else then; None: whoever decides leaves it himself.
         site: the one site of this system; None where it serves several.
         status: how the parts of the system are doing that run in this process.
+        reports: what sensors say of themselves over Kafka.
     """
 
     settings: Settings
@@ -70,6 +72,7 @@ class Services:
     hub: Hub = field(default_factory=Hub)
     metrics: Metrics = field(default_factory=Metrics)
     status: Status = field(default_factory=Status)
+    reports: Reports = field(default_factory=Reports)
 
 
 def services(request: Request) -> Services:

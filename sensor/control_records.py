@@ -26,6 +26,9 @@ PIN: Final = "pin"
 EVIDENCE: Final = "evidence"
 """Kind of a record that asks a sensor for packets (`EvidenceRequest`)."""
 
+SETTINGS: Final = "settings"
+"""Kind of a record that sets a sensor (`sensor.remote_settings.Version`)."""
+
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

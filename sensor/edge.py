@@ -17,8 +17,10 @@ import click
 from sensor import _core
 from sensor._core import CaptureError, LiveReader
 from sensor.control import Requests
+from sensor.enrolled import EnrolmentError, read_enrolled
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
 from sensor.recorder import Listening, Recorder, opened
+from sensor.settings_followers import RecorderFollower
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
 from sensor.spool_positions import released
 from sensor.tables import LOCAL_SENSOR
@@ -120,9 +122,9 @@ def packets_of(data: Path, options: dict[str, Any]) -> tuple[str, int] | None:
     return (str(data / PACKETS), quota_mib * MIB) if quota_mib else None
 
 
-def _named(context: click.Context, option: click.Parameter, name: str) -> str:
+def _named(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
     del context, option
-    if not name.strip() or not name.isprintable():
+    if name is not None and not (name.strip() and name.isprintable()):
         raise click.BadParameter(f"{name!r} is no name: give one that people can read")
     return name
 
@@ -134,8 +136,10 @@ def sensor() -> None:
 
 @sensor.command()
 @click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
-@click.option("--name", default=LOCAL_SENSOR, show_default=True, metavar="NAME", callback=_named, help="Name of this sensor.")
-@click.option("--site", default="", metavar="NAME", help="Name of its site.")
+@click.option(
+    "--name", metavar="NAME", callback=_named, help=f"Name of this sensor [that under which it is enrolled, else {LOCAL_SENSOR}]."
+)
+@click.option("--site", metavar="NAME", help="Name of its site [that with which it is enrolled].")
 @user_option
 @click.option(
     "--spool-quota",
@@ -168,7 +172,7 @@ def sensor() -> None:
 )
 @live_options
 def run(  # noqa: PLR0913 - a command's parameters are its face
-    data: Path, name: str, site: str, user: str | None, capture: str | None, *, seccomp: bool, **options: Any
+    data: Path, name: str | None, site: str | None, user: str | None, capture: str | None, *, seccomp: bool, **options: Any
 ) -> None:
     """Record what interfaces receive, or a capture, into the spool of a data folder. Nothing is ever sent on them."""
     settings = spool_settings(options.pop("spool_mib"), options.pop("age_days"), options.pop("sync_seconds"))
@@ -179,6 +183,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
         # First of all, and before there are threads: whatever is opened from here on is opened with the rights of that user.
         become(user, data)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name, site = _who(data, name, site)
         with Spool(data / SPOOL, sensor=name, site=site, settings=settings) as spool:
             reader = opened(source, spool, packets)
             if seccomp:
@@ -188,7 +193,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
             click.echo(f"recording {reader.format} as {spool.identity.sensor} in {data}")
             sys.stdout.flush()
             _record(reader, spool, requests, stop)
-    except (CaptureError, SpoolError) as error:
+    except (CaptureError, EnrolmentError, SpoolError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or data}: {error.strerror or error}. Check who owns it, and --user.") from error
@@ -201,6 +206,24 @@ def uplink(data: Path) -> None:
     with_kafka("sensor.uplink_command").ship(data / SPOOL, until_signal())
 
 
+@sensor.command()
+@click.argument("token")
+@click.option("--url", required=True, metavar="URL", help="Where the centre answers: https://HOST:PORT.")
+@click.option("--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
+@click.option(
+    "--config", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="File of settings to write [kafka] into [the one in use, else ./icsight.toml].",
+)  # fmt: skip
+def enrol(token: str, url: str, data: Path, config: Path | None) -> None:
+    """Enrol this sensor with a one-time TOKEN of `icsight enrolment token` (- reads it from standard input).
+
+    `icsight sensor uplink` works after it.
+    """
+    if token == "-":  # noqa: S105  it stands for standard input
+        token = sys.stdin.readline()
+    with_kafka("sensor.enrol_command").enrol(token, url, data, config, click.echo)
+
+
 def with_kafka(module: str) -> ModuleType:
     """A module that needs what a gateway does not have without the extra. Raises CommandError where it is not there."""
     try:
@@ -211,6 +234,14 @@ def with_kafka(module: str) -> ModuleType:
         raise CommandError(
             f"this needs the Python package {error.name}, which is not installed. Install it with: pip install 'icsight[kafka]'"
         ) from error
+
+
+def _who(data: Path, name: str | None, site: str | None) -> tuple[str, str]:
+    """Name and site: as given, else as enrolled. Raises EnrolmentError."""
+    enrolled = read_enrolled(data)
+    if enrolled is None:
+        return name or LOCAL_SENSOR, site or ""
+    return name or enrolled.sensor, enrolled.site if site is None else site
 
 
 def _source(capture: str | None, interfaces: Listening | None) -> str | Listening:
@@ -228,7 +259,8 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(reader, recorder, requests, stop, ended), name="watch")
     watch.start()
-    releasing = threading.Thread(target=release, args=(spool, ended, warn), name="release")
+    follower = RecorderFollower(spool.folder.parent, spool, warn)
+    releasing = threading.Thread(target=release, args=(spool, ended, warn, follower.look), name="release")
     releasing.start()
     following = threading.Thread(target=requests.run, args=(ended,), name="requests")
     following.start()
@@ -254,13 +286,17 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
         click.echo(f"{reader.packets:,} packets; {rows:,} records in {batches:,} batches")
 
 
-def release(spool: Spool, ended: threading.Event, say: Callable[[str], None]) -> None:
-    """Let go of what the consumers of a spool have done with, until `ended` is set: what they have not had stays longest."""
+def release(spool: Spool, ended: threading.Event, say: Callable[[str], None], look: Callable[[], None] = lambda: None) -> None:
+    """Let go of what the consumers of a spool have done with, until `ended` is set: what they have not had stays longest.
+
+    `look` is called each time before, and follows settings from afar.
+    """
     is_well = True
     while not ended.wait(RELEASE_SECONDS):
         try:
+            look()
             spool.release(released(spool.folder, spool.identity.epoch))
-        except SpoolError as error:
+        except (SpoolError, OSError) as error:
             # The recorder meets the same disk and does what is to be done; this is tried again.
             if is_well:
                 say(str(error))

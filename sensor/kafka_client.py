@@ -87,6 +87,15 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     return context
 
 
+def shown(settings: KafkaSettings) -> tuple[int, int] | None:
+    """Which certificate file is there now; None without one. Another answer than before says that it was replaced."""
+    try:
+        found = settings.certificate_file.stat() if settings.certificate_file else None
+    except OSError:
+        return None
+    return found and (found.st_ino, found.st_mtime_ns)
+
+
 def arguments(settings: KafkaSettings) -> dict[str, Any]:
     """The arguments that every client of kafka-python takes. Raises KafkaUnusable, ConfigurationError."""
     found: dict[str, Any] = {
@@ -291,5 +300,6 @@ def _why(error: BaseException) -> str:
 
 
 __all__ = [
-    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "librdkafka_arguments", "meaning", "probe", "tls_context",
+    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "librdkafka_arguments", "meaning", "probe", "shown",
+    "tls_context",
 ]  # fmt: skip

@@ -17,8 +17,8 @@ from kafka import KafkaConsumer, errors
 from kafka.structs import TopicPartition
 
 from sensor.control import CONTROL, OUTBOX
-from sensor.control_records import SENSOR, encode
-from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor.control_records import SENSOR, SETTINGS, encode, rows_of
+from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe, shown
 from sensor.kafka_message import MessageError, decode
 from sensor.kafka_message import encode as message_of
 from sensor.kafka_producer import OrderedProducer
@@ -102,9 +102,13 @@ class ControlPoller:
         kafka: how Kafka is reached.
         sensor: name of the sensor.
         say: is called with one line when the topic cannot be read, and for each record that is passed over.
+        set_: is called with the content of each record of settings.
     """
 
-    def __init__(self, data: Path, kafka: KafkaSettings, sensor: str, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, data: Path, kafka: KafkaSettings, sensor: str, say: Callable[[str], None] = lambda _: None,
+        set_: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.records = 0
         """Batches of records taken from the topic."""
         self.refused = 0
@@ -114,7 +118,19 @@ class ControlPoller:
         self._topic: Final = Topics(kafka.prefix).control(sensor)
         self._client: Final = f"icsight-control-{plain(sensor)}"
         self._say: Final = say
+        self._set: Final = set_
         self._trouble = ""
+        self._taken = 0
+
+    @property
+    def offset(self) -> int:
+        """Place in the topic before which all has been taken."""
+        return self._position()
+
+    @property
+    def waiting(self) -> int:
+        """Batches of records that were taken and that the recorder has not followed yet."""
+        return max(0, self._taken - self._followed())
 
     def run(self, stop: threading.Event) -> None:
         """Bring until `stop` is set, whatever happens to brokers."""
@@ -129,7 +145,7 @@ class ControlPoller:
                 self._wait(str(meaning(self._kafka, [error])), stop)
 
     def _bring(self, spool: Spool, stop: threading.Event) -> None:
-        """Take what comes. Raises KafkaError, SpoolError, OSError."""
+        """Take what comes, until the certificate is replaced or `stop` is set. Raises KafkaError, SpoolError, OSError."""
         options: dict[str, Any] = {
             **arguments(self._kafka),
             "client_id": self._client,
@@ -139,16 +155,18 @@ class ControlPoller:
             "max_poll_records": 100,
             "metrics_enabled": False,
         }
+        certificate = shown(self._kafka)
         consumer: Any = KafkaConsumer(**options)
         partition = TopicPartition(self._topic, 0)
         try:
             consumer.assign([partition])
             consumer.seek(partition, self._position())
-            while not stop.is_set():
+            while not stop.is_set() and shown(self._kafka) == certificate:
                 for message in consumer.poll(timeout_ms=int(POLL_SECONDS * 1000)).get(partition, ()):
                     self._take(spool, message.headers, message.value)
                     self._keep(message.offset + 1)
                 self._trouble = ""
+                self._taken = spool.next_number
                 spool.release(self._followed())
         finally:
             consumer.close()
@@ -169,6 +187,12 @@ class ControlPoller:
         spool.append(BatchHeader(SENSOR, identity.epoch, sequence, "control", told.rows), value)
         spool.sync()
         self.records += 1
+        try:
+            for row in rows_of(value):
+                if row["kind"] == SETTINGS:
+                    self._set(str(row["content"]))
+        except ValueError as error:
+            self._pass_over(str(error))
 
     def _pass_over(self, reason: str) -> None:
         self.refused += 1

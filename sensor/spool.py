@@ -155,7 +155,7 @@ class Spool:
         seconds: Callable[[], float] = boottime,
     ) -> None:  # fmt: skip
         self.folder: Final = Path(folder)
-        self.settings: Final = settings or SpoolSettings()
+        self.settings = settings or SpoolSettings()
         self.counters: Final = SpoolCounters()
         self._closed = False
         self._turn = threading.RLock()
@@ -300,6 +300,14 @@ class Spool:
     def runs(self) -> dict[Run, int]:
         """Highest sequence appended by run."""
         return dict(self._state.runs)
+
+    def adjust(self, settings: SpoolSettings) -> None:
+        """Go on with other settings, but for the size of segments and what is done at the quota. Raises ValueError."""
+        with self._turn:
+            before = self.settings
+            if (settings.segment_bytes, settings.overflow) != (before.segment_bytes, before.overflow):
+                raise ValueError("segment_bytes and overflow hold as long as the spool is open")
+            self.settings = settings
 
     def release(self, number: int) -> int:
         """Say that no consumer needs a batch before `number` any more; returns how many bytes that removed.

@@ -10,6 +10,9 @@ from typing import Final
 NAME_BYTES: Final = 100
 """Most bytes of a sensor's name in the name of its topic; a longer one is told by its hash."""
 
+PRINCIPAL_CHARACTERS: Final = 64
+"""Longest common name of a certificate (RFC 5280, upper bound ub-common-name)."""
+
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9-]")
 
 
@@ -26,6 +29,20 @@ def plain(name: str) -> str:
     if len(told) > NAME_BYTES:
         return f"_h{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     return told.decode()
+
+
+def principal_of(sensor: str, generation: int = 1) -> str:
+    """What the certificates of a sensor name: its name as `plain` writes it, or half of its hash where that is too long.
+
+    Args:
+        sensor: name of the sensor.
+        generation: 1, and one more with each time that it was revoked.
+    """
+    name = plain(sensor)
+    mark = "" if generation == 1 else f"_g{generation}"
+    if len(name) + len(mark) > PRINCIPAL_CHARACTERS:
+        name = f"_h{hashlib.sha256(sensor.encode()).hexdigest()[:32]}"
+    return f"{name}{mark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,11 @@ class Topics:
     def evidence(self) -> str:
         """Answers of sensors to requests for evidence, in chunks, keyed by sensor."""
         return f"{self.prefix}.evidence"
+
+    @property
+    def sensors(self) -> str:
+        """What sensors say of themselves, the newest of each: compacted, keyed by sensor."""
+        return f"{self.prefix}.sensors"
 
     def control(self, sensor: str) -> str:
         """What is asked of one sensor; only it reads there."""

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_client import KafkaUnusable, probe, shown
 from sensor.kafka_message import MessageError, encode
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 from sensor.spool_files import Identity, read_identity
@@ -107,13 +107,13 @@ class Uplink:
         self.counters: Final = UplinkCounters()
         self.folder: Final = folder
         self._kafka: Final = kafka
-        self._settings: Final = settings
+        self.settings = settings
         self._say: Final = say
         self._topic: Final = Topics(kafka.prefix).records
         self._identity = self._read_identity()
         self._reader: Final = SpoolReader(folder)
         self._arrivals: Final = Arrivals()
-        self._pace: Final = Pace(settings.catch_up_mib_per_second * MIB)
+        self._pace = Pace(settings.catch_up_mib_per_second * MIB)
         self._position = self._kept = self._read_position()
         self._kept_at = time.monotonic()
         self._told_at = -TELL_SECONDS
@@ -129,9 +129,24 @@ class Uplink:
         return self._identity.sensor
 
     @property
+    def site(self) -> str:
+        """Name of its site; empty where it has none."""
+        return self._identity.site
+
+    @property
+    def epoch(self) -> str:
+        """Epoch of the spool."""
+        return self._identity.epoch
+
+    @property
     def position(self) -> int:
         """Number before which all that the spool holds has been acknowledged."""
         return self._position
+
+    def adjust(self, settings: UplinkSettings) -> None:
+        """Go on with other bounds; that of what is under way holds from the next producer on. Called by any thread."""
+        self.settings = settings
+        self._pace = Pace(settings.catch_up_mib_per_second * MIB)
 
     def run(self, stop: threading.Event) -> None:
         """Ship until `stop` is set, whatever happens to brokers. Raises SpoolError where the spool cannot be read, OSError."""
@@ -149,18 +164,22 @@ class Uplink:
     # Shipping
 
     def _ship(self, stop: threading.Event) -> None:
-        """Ship with one producer, until it fails or `stop` is set. Raises KafkaUnusable, SpoolError, OSError."""
+        """Ship with one producer, until it fails, its certificate is replaced, or `stop` is set.
+
+        Raises KafkaUnusable, SpoolError, OSError.
+        """
+        certificate = shown(self._kafka)
         # What is wrong is told by this, in one line: a producer only runs out of time.
         probe(self._kafka, [self._topic])
         producer = OrderedProducer(
-            self._kafka, f"icsight-uplink-{plain(self._identity.sensor)}", self._settings.in_flight_mib * MIB
+            self._kafka, f"icsight-uplink-{plain(self._identity.sensor)}", self.settings.in_flight_mib * MIB
         )
         try:
             self._pending.clear()
             self._taken = 0
             number = self._position
             self._tell(producer)
-            while not stop.is_set() and not self._is_numbered_anew():
+            while not stop.is_set() and not self._is_numbered_anew() and shown(self._kafka) == certificate:
                 for batch in self._read(number):
                     if not self._send(producer, batch, number, stop):
                         break
@@ -169,7 +188,7 @@ class Uplink:
                 self._take_in(producer)
                 producer.check()
                 self._reader.wait(number, POLL_SECONDS)
-            producer.wait(self._settings.stop_seconds)
+            producer.wait(self.settings.stop_seconds)
         finally:
             # Also what arrived before a failure has arrived.
             self._take_in(producer)
@@ -236,7 +255,7 @@ class Uplink:
         if now - self._told_at >= TELL_SECONDS:
             self._told_at = now
             self._tell(producer)
-        if now - self._kept_at >= self._settings.position_seconds:
+        if now - self._kept_at >= self.settings.position_seconds:
             self._keep()
 
     def _tell(self, producer: OrderedProducer | None = None) -> None:
@@ -276,7 +295,7 @@ class Uplink:
         self._keep()
         # Up to the bound at random: what failed at the same moment must not come back at the same moment.
         stop.wait(random.uniform(0, self._next_try))  # noqa: S311 - no secret
-        self._next_try = min(self._settings.retry_seconds, 2 * self._next_try)
+        self._next_try = min(self.settings.retry_seconds, 2 * self._next_try)
 
     # The spool
 

@@ -14,6 +14,9 @@ from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_control import ControlPoller
 from sensor.kafka_settings import KafkaSettings
 from sensor.observability import observed
+from sensor.renewal import Renewal
+from sensor.reporter import Reporter
+from sensor.settings_followers import UplinkFollower
 from sensor.spool_format import SpoolError
 from sensor.terminal import CommandError, warn
 from sensor.topics import Topics
@@ -53,12 +56,16 @@ def ship(folder: Path, stop: threading.Event) -> None:
 
 
 def _run(uplink: Uplink, data: Path, kafka: KafkaSettings, stop: threading.Event) -> None:
-    """Ship, and meanwhile bring what is asked of the sensor and take its answers away. Raises what `Uplink.run` does."""
+    """Ship, and meanwhile bring what is asked of the sensor, take its answers away, renew its certificate, and report.
+
+    Raises what `Uplink.run` does.
+    """
     ended = threading.Event()
-    beside = [
-        threading.Thread(target=part(data, kafka, uplink.sensor, warn).run, args=(ended,), name=part.__name__)
-        for part in (ControlPoller, EvidenceUplink)
-    ]
+    poller = ControlPoller(data, kafka, uplink.sensor, warn, UplinkFollower(data, uplink, warn).take)
+    renewal = Renewal(data, warn)
+    reporter = Reporter(data, kafka, (uplink, poller, renewal), warn)
+    parts = (poller, EvidenceUplink(data, kafka, uplink.sensor, warn), renewal, reporter)
+    beside = [threading.Thread(target=part.run, args=(ended,), name=type(part).__name__) for part in parts]
     for thread in beside:
         thread.start()
     try:

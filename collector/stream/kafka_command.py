@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from collector.stream.kafka_sensors import needs, revoke
+from collector.stream.kafka_sensors import needs
 from collector.stream.kafka_topics import DECLARATION, DeclarationError, Declared, apply, declared, plan
 from sensor.configuration import ConfigurationError, configured
 from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_settings import KafkaSettings
 from sensor.terminal import CommandError
-from sensor.topics import plain
+from sensor.topics import principal_of
 
 
 @click.group()
@@ -55,7 +55,7 @@ def _make(settings: KafkaSettings, wanted: Declared, *, dry_run: bool, yes: bool
 
 @kafka.group()
 def sensor() -> None:
-    """Let sensors in, and shut them out."""
+    """Let sensors in that have certificates of another authority; `icsight sensor revoke` shuts them out."""
 
 
 @sensor.command("add")
@@ -70,16 +70,4 @@ def add(name: str, replication: int, *, dry_run: bool, yes: bool) -> None:
         _make(settings, needs(settings.prefix, name, replication), dry_run=dry_run, yes=yes)
     except (KafkaUnusable, ConfigurationError) as error:
         raise CommandError(str(error)) from error
-    click.echo(f"its certificate must have the common name {plain(name)}")
-
-
-@sensor.command("revoke")
-@click.argument("name")
-def revoke_sensor(name: str) -> None:
-    """Take all rights of sensor NAME away: brokers refuse it at once, whatever certificate it shows."""
-    settings = configured(KafkaSettings)
-    try:
-        count = revoke(settings, name)
-    except (KafkaUnusable, ConfigurationError) as error:
-        raise CommandError(str(error)) from error
-    click.echo(f"{name}: {count} rights taken away" if count else f"{name}: had no rights")
+    click.echo(f"its certificate must have the common name {principal_of(name)}")

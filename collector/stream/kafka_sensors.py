@@ -1,7 +1,8 @@
-"""What a sensor needs on a Kafka cluster, and taking it away: `icsight kafka sensor add|revoke`.
+"""What a sensor needs on a Kafka cluster, and taking it away.
 
-A sensor may write records and evidence and read what is asked of it, and nothing else. Its principal is the common name of its
-certificate, which its topic's name has, too.
+A sensor may write records, evidence and how it is, and read what is asked of it, and nothing else. Its principal is the common
+name of its certificate. A certificate cannot be called back from brokers, so that a sensor that is let in again after it was
+revoked has another principal, of the next generation: what the old certificates name stays without rights.
 """
 
 # kafka-python leaves its results untyped.
@@ -24,18 +25,21 @@ from kafka.admin import (
 
 from collector.stream.kafka_topics import Declared, Right, Topic
 from sensor.kafka_client import KafkaUnusable, arguments, probe
-from sensor.topics import Topics, plain
+from sensor.topics import Topics, principal_of
 
 if TYPE_CHECKING:
     from sensor.kafka_settings import KafkaSettings
+
+GENERATION_DIGITS: Final = 9
+"""Most digits of a generation in a principal; what has more is none of ours."""
 
 WAITING_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long what is asked of a sensor waits for it, milliseconds."""
 
 
-def needs(prefix: str, sensor: str, replication: int) -> Declared:
+def needs(prefix: str, sensor: str, replication: int, generation: int = 1) -> Declared:
     """The topic and the rights of a sensor."""
-    topics, principal = Topics(prefix), plain(sensor)
+    topics, principal = Topics(prefix), principal_of(sensor, generation)
     configs = {
         "retention.ms": str(WAITING_MS),
         "message.timestamp.type": "LogAppendTime",
@@ -43,29 +47,45 @@ def needs(prefix: str, sensor: str, replication: int) -> Declared:
     }
     rights = [
         Right(principal, "topic", name, operation)
-        for name, does in ((topics.records, "write"), (topics.evidence, "write"), (topics.control(sensor), "read"))
+        for name, does in (
+            (topics.records, "write"),
+            (topics.evidence, "write"),
+            (topics.sensors, "write"),
+            (topics.control(sensor), "read"),
+        )
         for operation in (does, "describe")
     ]
     return Declared([Topic(topics.control(sensor), 1, replication, configs)], rights)
 
 
 def revoke(settings: KafkaSettings, sensor: str) -> int:
-    """Take all rights of a sensor's principal away; returns how many it had. Its topic stays. Raises KafkaUnusable.
+    """Take all rights of a sensor's principals away; returns how many they had. Its topic stays. Raises KafkaUnusable.
 
     Brokers refuse it from then on, whatever certificate it shows; what it has not shipped stays in its spool.
     """
     probe(settings)
     everything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
-    rules = ACLFilter(f"User:{plain(sensor)}", None, ACLOperation.ANY, ACLPermissionType.ALLOW, everything)
     admin: Any = KafkaAdminClient(**arguments(settings))
     try:
-        given, error = admin.describe_acls(rules)
+        given, error = admin.describe_acls(ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ALLOW, everything))
         if error is not errors.NoError:
             raise KafkaUnusable(f"{settings.bootstrap}: {error.__name__}")
-        if given:
-            admin.delete_acls([rules])
+        own = [rule for rule in given if _is_of(rule.principal.removeprefix("User:"), sensor)]
+        if own:
+            admin.delete_acls([
+                ACLFilter(principal, None, ACLOperation.ANY, ACLPermissionType.ALLOW, everything)
+                for principal in sorted({rule.principal for rule in own})
+            ])  # fmt: skip
     except errors.KafkaError as error:
         raise KafkaUnusable(f"{settings.bootstrap}: {type(error).__name__}: {error}") from error
     finally:
         admin.close()
-    return len(given)
+    return len(own)
+
+
+def _is_of(principal: str, sensor: str) -> bool:
+    """Whether a principal is one of a sensor's, of any generation."""
+    _, mark, generation = principal.rpartition("_g")
+    if not mark or not generation.isdecimal() or len(generation) > GENERATION_DIGITS:
+        return principal == principal_of(sensor)
+    return principal == principal_of(sensor, int(generation))

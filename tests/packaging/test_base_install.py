@@ -23,9 +23,10 @@ OF_EXTRA_KAFKA = {"kafka", "prometheus_client", "pydantic", "pydantic_settings"}
 SHIPPING = {
     f"sensor.{name}"
     for name in (
-        "configuration", "evidence_uplink", "kafka_client", "kafka_control", "kafka_producer", "kafka_settings", "metrics",
-        "observability", "observability_settings", "remote_evidence", "tracing", "uplink", "uplink_command",
-        "uplink_metrics", "uplink_settings",
+        "configuration", "configuration_table", "credentials", "enrol_command", "evidence_uplink", "kafka_client",
+        "kafka_control", "kafka_producer", "kafka_settings", "metrics", "observability", "observability_settings",
+        "remote_evidence", "renewal", "reporter", "tracing", "uplink", "uplink_command", "uplink_metrics",
+        "uplink_settings",
     )
 }  # fmt: skip
 """Modules that need it: recording, reading and evidence on the gateway do not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from api.settings import ServeSettings
 from sensor.configuration import ConfigurationError, Section, configured, secret
+from sensor.configuration_table import write_table
 from sensor.kafka_settings import KafkaSettings
 from sensor.sections import PACKAGES, sections
 from sensor.uplink_settings import UplinkSettings
@@ -138,3 +140,32 @@ def test_settings_that_do_not_belong_together_are_refused(file: Path, text: str)
     file.write_text("[kafka]\n" + text)
     with pytest.raises(ValidationError):
         KafkaSettings()
+
+
+def test_a_table_is_written_in_place_of_the_old_one_and_all_else_stays(tmp_path: Path) -> None:
+    path = tmp_path / "icsight.toml"
+    before = "# ours\n[uplink]\nin_flight_mib = 8 # little\n[kafka] # old\nbootstrap = 'a:1'\nconnect_seconds = 3\n"
+    path.write_text(before + "[x.'kafka.y']\nz = 1\n")
+    path.chmod(0o640)
+    write_table(path, "kafka", {"prefix": '泵"\\'}, gone={"bootstrap"})
+    text = path.read_text()
+    assert tomllib.loads(text) == {
+        "uplink": {"in_flight_mib": 8}, "x": {"kafka.y": {"z": 1}}, "kafka": {"connect_seconds": 3, "prefix": '泵"\\'},
+    }  # fmt: skip
+    assert "# ours" in text
+    assert "# little" in text
+    assert path.stat().st_mode & 0o777 == 0o640
+    write_table(tmp_path / "new.toml", "kafka", {"prefix": "p"})
+    assert tomllib.loads((tmp_path / "new.toml").read_text()) == {"kafka": {"prefix": "p"}}
+
+
+@pytest.mark.parametrize(
+    "text", ['kafka = {prefix = "a"}\n', 'kafka.prefix = "a"\n[uplink]\n', "[kafka.more]\nx = 1\n", "[kafka", 'kafka = "x"\n']
+)
+def test_a_file_in_which_a_table_cannot_be_replaced_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "icsight.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        write_table(path, "kafka", {"prefix": "p"})
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == text

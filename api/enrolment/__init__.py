@@ -1,0 +1,1 @@
+"""Sensors enrolled by one-time tokens: certificates issued, renewed and revoked."""

@@ -1,0 +1,85 @@
+"""What an enrolled sensor knows of its enrolment, in the folder `enrolment` of its data folder.
+
+enrolment.json     who it is, and how the centre is reached
+sensor.pem         its private key and its certificate: one file, so that both change at once
+next.key           the key of a certificate that has been asked for, until it has come
+authority.pem      the authority that issues its certificates
+brokers.pem        the authorities of the brokers, where the centre named them
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from sensor.spool_files import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER: Final = "enrolment"
+"""Folder of these files in a data folder."""
+
+CREDENTIALS: Final = "sensor.pem"
+
+NEXT_KEY: Final = "next.key"
+
+AUTHORITY: Final = "authority.pem"
+
+BROKERS: Final = "brokers.pem"
+
+
+class EnrolmentError(Exception):
+    """A sensor cannot be enrolled, or its certificate not be renewed. The text is one line: what is wrong, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """An enrolment.
+
+    Attributes:
+        sensor: name of the sensor.
+        site: name of its site; empty where it has none.
+        url: where the centre answers.
+        principal: common name of its certificates.
+    """
+
+    sensor: str
+    site: str
+    url: str
+    principal: str
+
+
+def read_enrolled(data: Path) -> Enrolled | None:
+    """The enrolment of a data folder; None where it is not enrolled. Raises EnrolmentError."""
+    path = data / FOLDER / "enrolment.json"
+    try:
+        content = cast("dict[str, Any]", json.loads(path.read_bytes()))
+        return Enrolled(**{name: str(content[name]) for name in ("sensor", "site", "url", "principal")})
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EnrolmentError(f"{path}: cannot be read ({error.strerror}): check who owns it") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise EnrolmentError(f"{path}: damaged ({error}): enrol anew with a new token") from error
+
+
+def keep_enrolled(data: Path, enrolled: Enrolled) -> None:
+    """Write an enrolment down. Raises OSError."""
+    keep(data, "enrolment.json", json.dumps(asdict(enrolled), ensure_ascii=False, indent=1).encode())
+
+
+def keep(data: Path, name: str, content: bytes) -> None:
+    """Put a file of an enrolment in place, whole or not at all; only its owner reads it. Raises OSError.
+
+    What root writes belongs to whom the data folder belongs to: the uplink runs as that user.
+    """
+    folder = data / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(folder / name, content)
+    if os.geteuid() == 0:
+        owner = data.stat()
+        for path in (folder, folder / name):
+            os.chown(path, owner.st_uid, owner.st_gid)
