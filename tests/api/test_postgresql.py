@@ -18,7 +18,8 @@ from api.database import Database, UnusableDatabaseError
 from api.settings import DatabaseSettings, Settings
 from tests.api.alerts import upsert
 from tests.api.conftest import POSTGRESQL_ONLY
-from tests.services.process import free_port
+from tests.sensor.certificates import Authority
+from tests.services.process import free_port, own
 
 if TYPE_CHECKING:
     from tests.services.postgres import Postgres
@@ -120,3 +121,35 @@ def test_the_values_of_a_statement_that_fails_are_not_told(database: Database) -
     with database.read() as session, pytest.raises(DBAPIError) as failure:
         session.execute(sa.select(Alert).where(Alert.id == SECRET, sa.func.nothing(Alert.id)))
     assert SECRET not in str(failure.value)
+
+
+def test_a_server_is_believed_by_its_certificate_alone(private_postgres: Postgres, tmp_path: Path) -> None:
+    """sslmode verify-full: another authority, another name and no TLS at all are refused, each in one line."""
+    server = private_postgres
+    folder = server.folder / "tls"
+    folder.mkdir()
+    (tmp_path / "other").mkdir()
+    ours, other = Authority(folder), Authority(tmp_path / "other")
+    right, elsewhere = ours.issue("127.0.0.1"), ours.issue("db.example")
+    own("postgres", server.folder)
+    url = server.dsn("postgres").replace(f":{server.password}@", "@") + "?sslmode=verify-full"
+    settings = DatabaseSettings(url=url, password=SecretStr(server.password), ca_file=ours.file)
+    assert "does not support SSL" in refused(settings)
+    certify(server, *elsewhere)
+    assert "does not match host name" in refused(settings)
+    certify(server, *right)
+    line = refused(settings.model_copy(update={"ca_file": other.file}))
+    assert "SSL error: " in line
+    assert "\n" not in line
+    opened = Database.of(Settings(data=Path("nowhere"), database=settings))
+    with opened.back_end.reader.connect() as connection:
+        assert connection.exec_driver_sql("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").scalar() is True
+    opened.close()
+
+
+def certify(server: Postgres, certificate: Path, key: Path) -> None:
+    """Start the server anew with a certificate."""
+    server.kill()
+    with (server.folder / "data" / "postgresql.conf").open("a") as file:
+        file.write(f"ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n")
+    server.start()
