@@ -14,7 +14,7 @@ CARGO := cargo
 FUZZ_SECONDS ?= 60
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo demo-distributed test test-full test-aarch64 fuzz lint bench services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-full test-aarch64 fuzz lint bench bench-distributed services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -82,6 +82,9 @@ fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for 
 
 bench: core peers ## speed against peers, in one run, as ratios
 	@$(BIN)/python -m tests.benchmarks
+
+bench-distributed: core peers ## speed of the distributed way: PARTS="uplink store detection latency"
+	@$(BIN)/python -m tests.benchmarks.distributed $(PARTS)
 
 wheel: $(VENV)/.locked ## the wheel, in dist/
 	$(call say,wheel)

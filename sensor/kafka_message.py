@@ -9,7 +9,8 @@ timestamp  when it was published, never when something happened: retention goes 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from sensor.spool_format import BatchHeader
@@ -30,7 +31,11 @@ COUNT_LIMIT: Final = 2**63
 """Numbers in the header are not negative and below this."""
 
 _TEXTS: Final = frozenset({"sensor", "epoch", "table", "site"})
-_NAMES: Final = frozenset(field.name for field in fields(BatchHeader))
+_ORDER: Final = tuple(field.name for field in fields(BatchHeader))
+_NAMES: Final = frozenset(_ORDER)
+_values: Final = attrgetter(*_ORDER)
+
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class MessageError(ValueError):
@@ -62,7 +67,7 @@ def key_of(header: BatchHeader) -> bytes:
 
 def encode(header: BatchHeader, data: bytes | memoryview) -> Message:
     """The message of a batch. Raises MessageError where its names take too much room."""
-    told = json.dumps({"version": VERSION, **asdict(header)}, ensure_ascii=False, separators=(",", ":")).encode()
+    told = _JSON.encode({"version": VERSION, **dict(zip(_ORDER, _values(header), strict=True))}).encode()
     if len(told) > HEADER_BYTES:
         raise MessageError(f"the header of a batch of {header.sensor[:40]!r} has {len(told)} bytes, more than {HEADER_BYTES}")
     return Message(key_of(header), bytes(data), [(HEADER, told)])

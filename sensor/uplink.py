@@ -211,8 +211,9 @@ class Uplink:
             self.counters.missing += batch.number - expected
         try:
             message = encode(batch.header, batch.data)
+            size = message.size
             if self._arrivals.is_backlog(batch.number, time.monotonic()):
-                self._hold_back(producer, message.size, stop)
+                self._hold_back(producer, size, stop)
             while not producer.send(self._topic, message, POLL_SECONDS):
                 self._take_in(producer)
                 if stop.is_set():
@@ -222,7 +223,7 @@ class Uplink:
             self.counters.refused += 1
             self._say(f"batch {header.sensor}/{header.epoch}/{header.sequence} cannot be shipped: {error}")
             return True
-        self._pending.append((batch.number, message.size))
+        self._pending.append((batch.number, size))
         if batch.number < self._sent_to:
             self.counters.repeats += 1
         self._sent_to = max(self._sent_to, batch.number + 1)

@@ -33,7 +33,7 @@ from tests.sensor.recording import ICSIGHT
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterable
 
 STRANGERS: Final = 100
 """Attacks that are timed."""
@@ -65,13 +65,13 @@ class Latency:
     sent: int
     """Packets of the plant."""
 
-    def line(self) -> str:
+    def line(self, where: str = "live") -> str:
         """As a sentence."""
         if not self.seconds:
-            return f"packet to alert, live: none of {self.missing} alerts came"
+            return f"packet to alert, {where}: none of {self.missing} alerts came"
         half, most = np.percentile(self.seconds, [50, 95])
         return (
-            f"packet to alert, live: p50 {half:.2f} s, p95 {most:.2f} s (limit {LIMIT_SECONDS:.0f}), at most "
+            f"packet to alert, {where}: p50 {half:.2f} s, p95 {most:.2f} s (limit {LIMIT_SECONDS:.0f}), at most "
             f"{max(self.seconds):.2f} s over {len(self.seconds)} alerts, {self.missing} missing"
         )
 
@@ -136,11 +136,16 @@ def measure(network: Network, strangers: int = STRANGERS) -> Latency:
         system = Running(network, Path(folder) / "data")
         try:
             database = system.alerts(time.monotonic() + READY_SECONDS)
-            with _plant(network), network.listen("gen0") as wire:
+
+            def seen() -> list[str]:
+                rows = database.execute("SELECT DISTINCT client_ip FROM alert WHERE client_ip LIKE '10.77.%'")
+                return [address for (address,) in rows]
+
+            with plant(network), network.listen("gen0") as wire:
                 time.sleep(WARM_SECONDS)
                 # The first of its kind pays for what is made once.
-                _timed(wire, database, range(1, 3))
-                taken, missing = _timed(wire, database, range(3, 3 + strangers))
+                timed(wire, seen, range(1, 3))
+                taken, missing = timed(wire, seen, range(3, 3 + strangers))
                 sent = network.counted("gen0", "tx_packets")
             database.close()
         finally:
@@ -148,15 +153,21 @@ def measure(network: Network, strangers: int = STRANGERS) -> Latency:
     return Latency(taken, missing, sent)
 
 
-def _timed(wire: socket.socket, database: sqlite3.Connection, numbers: range) -> tuple[list[float], int]:
-    """Seconds that the alert of each stranger took, and how many had none."""
+def timed(wire: socket.socket, seen: Callable[[], Iterable[str]], numbers: range) -> tuple[list[float], int]:
+    """Seconds that the alert of each stranger took, and how many had none.
+
+    Args:
+        wire: where the strangers speak.
+        seen: looks for alerts; returns the strangers that they name. It is called by another thread again and again.
+        numbers: of the strangers.
+    """
     begun: dict[str, float] = {}
     ended: dict[str, float] = {}
     stopped = threading.Event()
 
     def look() -> None:
         while not stopped.wait(LOOK_SECONDS):
-            for (address,) in database.execute("SELECT DISTINCT client_ip FROM alert WHERE client_ip LIKE '10.77.%'"):
+            for address in seen():
                 ended.setdefault(address, time.monotonic())
 
     looking = threading.Thread(target=look)
@@ -180,7 +191,7 @@ def _timed(wire: socket.socket, database: sqlite3.Connection, numbers: range) ->
 
 
 @contextlib.contextmanager
-def _plant(network: Network) -> Generator[None]:
+def plant(network: Network) -> Generator[None]:
     """The virtual plant on the wire."""
     live = (sys.executable, "-m", "tests.plant", "live", "--seed", "1", "--speed", str(SPEED))
     plant = subprocess.Popen(live, cwd=ROOT, stdout=subprocess.PIPE)

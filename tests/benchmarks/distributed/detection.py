@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.scaleout`: what detection on Kafka costs beside detection on one machine, on the same batches.
+"""What detection on Kafka costs beside detection on one machine, on the same batches.
 
 CPU seconds of this process alone count, so that the broker, which has its own, is left out; of the worker on Kafka they hold
 consuming, the changelog and the transactions. Both look with the rules of the product, and learn what is normal.
@@ -6,10 +6,8 @@ consuming, the changelog and the transactions. Both look with the rules of the p
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collector.stream.local import LocalStream
@@ -20,31 +18,52 @@ from detection.settings import DetectionSettings
 from detection.site import Site
 from detection.worker import Worker
 from sensor.spool import Spool
-from tests.benchmarks.captures import generated
 from tests.detection.on_kafka import System
-from tests.services.kafka import Kafka
-from tests.system.test_equivalence import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from collector.stream import Outgoing
-
-PACKETS: Final = 1_000_000
-"""Packets of the capture."""
+    from tests.services.kafka import Kafka
 
 SITE: Final = "works"
 IDLE_SECONDS: Final = 3.0
 
 
-def seconds(work: Callable[[], int]) -> tuple[float, int]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """CPU seconds of both ways over the same records."""
+
+    records: int
+    embedded: float
+    on_kafka: float
+
+    @property
+    def ratio(self) -> float:
+        """Rate of a worker on Kafka by that of one machine."""
+        return self.embedded / self.on_kafka
+
+
+def compare(folder: Path, kafka: Kafka, batches: list[Outgoing]) -> Comparison:
+    """Look at the same batches both ways."""
+    (folder / "one").mkdir()
+    one, records = _seconds(_embedded(folder / "one", batches))
+    system = System(kafka, folder, 1)
+    system.send(batches)
+    other, there = _seconds(lambda: system.work(idle_seconds=IDLE_SECONDS).records)
+    assert records == there
+    return Comparison(records, one, other)
+
+
+def _seconds(work: Callable[[], int]) -> tuple[float, int]:
     """CPU seconds of this process for some work, and the records that it was about."""
     begin = time.process_time()
     records = work()
     return time.process_time() - begin, records
 
 
-def embedded(folder: Path, batches: list[Outgoing]) -> Callable[[], int]:
+def _embedded(folder: Path, batches: list[Outgoing]) -> Callable[[], int]:
     """Detection on one machine, over a spool that is there."""
     with Spool(folder / "spool", sensor="test") as spool:
         LocalStream(folder / "spool", spool).publish(batches)
@@ -60,27 +79,3 @@ def embedded(folder: Path, batches: list[Outgoing]) -> Callable[[], int]:
             return worker.counters.records
 
     return work
-
-
-def main(packets: int) -> None:
-    """Measure, and print the ratio."""
-    batches = recorded(generated(packets), SITE, "sensor")
-    with tempfile.TemporaryDirectory(prefix="icsight-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "one").mkdir()
-        one, records = seconds(embedded(folder / "one", batches))
-        kafka = Kafka(folder / "kafka").start()
-        try:
-            system = System(kafka, folder, 1)
-            system.send(batches)
-            other, there = seconds(lambda: system.work(idle_seconds=IDLE_SECONDS).records)
-        finally:
-            kafka.stop()
-    assert records == there
-    print(f"{len(batches)} batches, {records:,} records: one machine {one:.2f} s CPU, {records / one:,.0f} records/s")
-    print(f"  on Kafka {other:.2f} s CPU, {records / other:,.0f} records/s: {one / other:.2f} of the rate of one machine")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else PACKETS)

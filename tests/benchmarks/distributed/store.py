@@ -1,37 +1,33 @@
-"""The record store on Elasticsearch against a bare loop that sends the same documents in bulk, in one run, as a ratio.
+"""The record store on Elasticsearch against a bare loop that sends the same documents in bulk, paired and alternated.
 
-    python -m tests.benchmarks.distributed_store [ROWS] [ROUNDS]
-
-The bare loop sends lines that were made before, one request after another, and looks at nothing but the flag for errors; the
-store makes the lines, sends them, looks at each outcome, makes the records visible and commits the position. Both write into
-indices of the same templates and end with a refresh. They take turns; the ratio is of the medians of records a second. Also told:
-bytes per record on the disk of Elasticsearch after its segments are merged, and those of the same records as Parquet.
+The bare loop sends lines that were made before, as many requests at a time as the store, and looks at nothing but the flag for
+errors; the store makes the lines, sends them, looks at each outcome, makes the records visible and commits the position. Both
+write into indices of the same templates and end with a refresh.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-import sys
-import tempfile
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from collector.records import decode
-from collector.store.elastic_indices import indices
+from collector.settings import ElasticsearchSettings
 from collector.store.elastic_server import Server
 from collector.store.elasticsearch import ElasticsearchRecordStore
-from collector.store.local import LocalRecordStore
 from collector.stream import Position
 from sensor.spool_format import BatchHeader
 from tests.batches import EPOCH, START, encode, sample
-from tests.collector.cluster import cluster
-from tests.services.elasticsearch import Elasticsearch
+from tests.benchmarks.distributed.system import used
 
 if TYPE_CHECKING:
-    from collector.settings import ElasticsearchSettings
+    from collections.abc import Callable
+
     from collector.store import RecordBatch
+    from tests.benchmarks.distributed.system import System
 
 BATCH_ROWS: Final = 2_000
 """Rows of a batch."""
@@ -40,6 +36,58 @@ STEP: Final = 1_000_000
 """Nanoseconds from record to record: all of a round happen on one day."""
 
 TABLE: Final = "modbus"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Seconds that one way took: by the clock, of this process' CPU, and of the node's."""
+
+    wall: float
+    own: float
+    node: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Turns of both ways with so many requests at a time."""
+
+    requests: int
+    rows: int
+    bare: list[Turn]
+    store: list[Turn]
+    lines: float
+    """CPU seconds that making the lines alone takes."""
+
+    def ratio(self) -> float:
+        """Rate of the store by that of the bare loop: the median of the pairs."""
+        return statistics.median(bare.wall / own.wall for bare, own in zip(self.bare, self.store, strict=True))
+
+    def cpu_ratio(self) -> float:
+        """The same by CPU seconds of both processes together."""
+        return statistics.median(
+            (bare.own + bare.node) / (own.own + own.node) for bare, own in zip(self.bare, self.store, strict=True)
+        )
+
+
+def compare(system: System, requests: int, rows: int, rounds: int) -> Comparison:
+    """Store the same both ways, in turns, with so many requests at a time."""
+    settings = ElasticsearchSettings(
+        hosts=system.elasticsearch.url, prefix=system.settings.prefix, replicas=0, bulk_requests=requests
+    )
+    bare: list[Turn] = []
+    store: list[Turn] = []
+    for number in range(-1, rounds):
+        pair = [(bare, _bare), (store, _store)]
+        for turns, way in pair if number % 2 else reversed(pair):
+            taken = way(system, settings, batches(rows, f"{way.__name__}{requests}-{number}"))
+            # The first of each pays for what is made once.
+            if number >= 0:
+                turns.append(taken)
+    begin = time.process_time()
+    made = _requests(settings, batches(rows, "lines"))
+    lines = time.process_time() - begin
+    assert made
+    return Comparison(requests, rows, bare, store, lines)
 
 
 def batches(rows: int, sensor: str) -> list[RecordBatch]:
@@ -52,66 +100,48 @@ def batches(rows: int, sensor: str) -> list[RecordBatch]:
     return made
 
 
-def through_the_store(settings: ElasticsearchSettings, given: list[RecordBatch], sensor: str) -> float:
-    """Seconds that the store takes."""
+def _store(system: System, settings: ElasticsearchSettings, given: list[RecordBatch]) -> Turn:
     store = ElasticsearchRecordStore(settings, writer=True)
-    start = time.perf_counter()
-    done = store.append(given, consumer=sensor, position=Position({"0": len(given)}, {}))
-    taken = time.perf_counter() - start
-    assert done.batches == len(given)
+
+    def work() -> None:
+        done = store.append(given, consumer=given[0].header.sensor, position=Position({"0": len(given)}, {}))
+        assert done.batches == len(given)
+
+    taken = _timed(system, work)
     store.close()
     return taken
 
 
-def through_a_bare_loop(settings: ElasticsearchSettings, given: list[RecordBatch]) -> float:
-    """Seconds that a bare loop takes."""
-    store = ElasticsearchRecordStore(settings, writer=True)
-    requests = [(part.index, "".join(part.rows["line"].to_list()).encode()) for part in store._chunks(given)]  # pyright: ignore[reportPrivateUsage] - the same documents
-    store.close()
+def _bare(system: System, settings: ElasticsearchSettings, given: list[RecordBatch]) -> Turn:
+    requests = _requests(settings, given)
     server = Server(settings)
-    start = time.perf_counter()
-    for index, lines in requests:
+
+    def send(request: tuple[str, bytes]) -> None:
+        index, lines = request
         answer = json.loads(server.bytes("POST", f"/{index}/_bulk", lines, lines=True, filter_path="errors"))
         assert not answer["errors"]
-    server.ask("POST", f"/{requests[0][0]}/_refresh")
-    taken = time.perf_counter() - start
+
+    def work() -> None:
+        with ThreadPoolExecutor(settings.bulk_requests) as threads:
+            list(threads.map(send, requests))
+        server.ask("POST", f"/{requests[0][0]}/_refresh")
+
+    taken = _timed(system, work)
     server.close()
     return taken
 
 
-def main(rows: int = 40_000, rounds: int = 3) -> None:
-    """Measure and print."""
-    with tempfile.TemporaryDirectory(prefix="icsight-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        node = Elasticsearch(folder / "elasticsearch").start()
-        try:
-            with cluster(node.url) as settings:
-                through_a_bare_loop(settings, batches(rows, "warm"))
-                bare: list[float] = []
-                own: list[float] = []
-                for number in range(rounds):
-                    bare.append(rows / through_a_bare_loop(settings, batches(rows, f"bare{number}")))
-                    own.append(rows / through_the_store(settings, batches(rows, f"own{number}"), f"own{number}"))
-                print(f"bare loop {', '.join(f'{rate:,.0f}' for rate in bare)} records/s")
-                print(f"store     {', '.join(f'{rate:,.0f}' for rate in own)} records/s")
-                print(f"ratio {statistics.median(own) / statistics.median(bare):.2f}")
-                server = Server(settings)
-                server.ask("POST", f"/{settings.prefix}-{TABLE}-*/_forcemerge", max_num_segments=1)
-                server.ask("POST", f"/{settings.prefix}-{TABLE}-*/_flush")
-                time.sleep(11)  # the node measures its files every 10 s
-                held = indices(server)
-                stored = sum(index.rows for index in held)
-                print(f"Elasticsearch {sum(index.bytes for index in held) / stored:.0f} bytes a record ({stored:,} records)")
-                server.close()
-        finally:
-            node.kill()
-        local = LocalRecordStore(folder / "records", writer=True)
-        local.append(batches(rows, "local"))
-        (modbus,) = (held for held in local.tables() if held.table == TABLE)
-        print(f"Parquet {modbus.bytes / modbus.rows:.0f} bytes a record ({modbus.rows:,} records)")
-        local.close()
+def _requests(settings: ElasticsearchSettings, given: list[RecordBatch]) -> list[tuple[str, bytes]]:
+    """Index and bytes of the requests that the store makes of batches."""
+    store = ElasticsearchRecordStore(settings, writer=True)
+    made = [(part.index, "".join(part.rows["line"].to_list()).encode()) for part in store._chunks(given)]  # pyright: ignore[reportPrivateUsage] - the same documents
+    store.close()
+    return made
 
 
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+def _timed(system: System, work: Callable[[], None]) -> Turn:
+    process = system.elasticsearch.process
+    assert process is not None
+    node, own, wall = used(process.pid), time.process_time(), time.perf_counter()
+    work()
+    return Turn(time.perf_counter() - wall, time.process_time() - own, used(process.pid) - node)

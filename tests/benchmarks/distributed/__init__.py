@@ -1,0 +1,1 @@
+"""Speed of the distributed way: `make bench-distributed`."""
