@@ -28,10 +28,10 @@ LITTLE_BYTES: Final = 2**30
 FILE_BYTES: Final = 16 * 2**20
 """Most bytes that are read of a file of certificates."""
 
-KEYS: Final = {"certificate_file": "key_file", "tls_certificate": "tls_key"}
+KEYS: Final = {"certificate_file": "key_file", "tls_certificate": "tls_key", "authority_file": "authority_key_file"}
 """Setting of a certificate → that of its key."""
 
-AUTHORITIES: Final = ("ca_file", "client_ca_file")
+AUTHORITIES: Final = ("ca_file", "client_ca_file", "brokers_ca_file")
 """Settings of files of authorities."""
 
 

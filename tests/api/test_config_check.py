@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from api.cli import icsight
 from api.configuration.checks import Check, Finding, findings, ok
+from api.configuration.files import AUTHORITIES, KEYS
 from api.database import Database
 from api.settings import DatabaseSettings, Settings
 from collector.settings import ElasticsearchSettings
@@ -22,6 +23,7 @@ from collector.store import elastic_setup
 from collector.store.elastic_server import Server
 from collector.stream.kafka_topics import DECLARATION, apply, declared
 from sensor.kafka_settings import KafkaSettings
+from sensor.sections import sections
 from tests.sensor.certificates import Authority
 from tests.services.kafka import ADMIN
 from tests.services.process import free_port
@@ -216,6 +218,14 @@ def test_files_that_cannot_be_used_are_told_each_by_its_setting(file: Path, tmp_
     for subject, (level, told) in expected.items():
         assert any(line.startswith(f"{level} ") and told in line for line in about(subject, lines)), (subject, lines)
     assert "geheim" not in "".join(lines)
+
+
+def test_every_certificate_that_a_table_can_name_is_looked_at_as_one() -> None:
+    fields = [each for section in sections().values() for each in section.model_fields.items()]
+    paths = {name for name, field in fields if "Path" in str(field.annotation)}
+    private = {"key_file", "tls_key", "authority_key_file", "password_file", "api_key_file"}
+    assert paths == {*KEYS, *AUTHORITIES, *private, "state_folder"}
+    assert set(KEYS.values()) <= private
 
 
 def test_a_port_in_use_may_be_icsights_own_and_an_address_of_another_machine_is_none(file: Path) -> None:
