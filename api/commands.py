@@ -61,13 +61,14 @@ def serve(data: Path, **server: Any) -> None:
         return
     from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
     from detection.checkpoint import CHECKPOINT_FILE, CheckpointError, check  # noqa: PLC0415
+    from sensor.observability import heard  # noqa: PLC0415
 
     if not data.is_dir():
         raise CommandError(f"{data}: there is no such folder. `icsight run` makes one; give its --data here.")
     settings = settings_of(data, server)
     stop = until_signal()
     try:
-        with system.opened(settings) as services, _served(services) as running:
+        with heard("serve"), system.opened(settings) as services, _served(services) as running:
             system.catch_up(services)
             try:
                 check(data / CHECKPOINT_FILE)
@@ -77,7 +78,7 @@ def serve(data: Path, **server: Any) -> None:
             while not stop.wait(WATCH_SECONDS):
                 if not running.running:
                     raise CommandError("the server has failed: see the lines above")
-    except system.FolderError as error:
+    except (system.FolderError, ConfigurationError) as error:
         raise CommandError(str(error)) from error
 
 
@@ -86,10 +87,11 @@ def _serve_distributed(settings: Settings, kafka: KafkaSettings) -> None:
     from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
     from api.distributed import distributed  # noqa: PLC0415
     from sensor.kafka_client import KafkaUnusable  # noqa: PLC0415
+    from sensor.observability import heard  # noqa: PLC0415
 
     stop = until_signal()
     try:
-        with distributed(settings, kafka) as (services, parts), _served(services) as running:
+        with heard("serve"), distributed(settings, kafka) as (services, parts), _served(services) as running:
             parts.start()
             while not stop.wait(WATCH_SECONDS):
                 parts.observe()
@@ -138,6 +140,7 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     from detection.site import Site, SiteError, with_budget  # noqa: PLC0415
     from detection.site_file import SiteFile  # noqa: PLC0415
     from sensor._core import CaptureError  # noqa: PLC0415
+    from sensor.observability import heard  # noqa: PLC0415
     from sensor.spool import SpoolError  # noqa: PLC0415
 
     settings = settings_of(data, options)
@@ -145,14 +148,18 @@ def run(  # noqa: PLR0913 - a command's parameters are its face
     try:
         file = SiteFile(site_file, budget) if site_file else None
         site = file.read() if file is not None else Site() if budget is None else with_budget(Site(), budget)
-        with system.opened(settings) as services, embedded.embedded(services, source, (site, file), folders, packets) as parts:
+        with (
+            heard("run"),
+            system.opened(settings) as services,
+            embedded.embedded(services, source, (site, file), folders, packets) as parts,
+        ):
             failure = _run(services, parts, stop, exit_when_done=exit_when_done)
             left = parts.stop()
             if left:
                 # What is still at work must not find its files closed: the data is consistent at any moment, so just leave.
                 _leave(left, failure)
     except (
-        CaptureError, CheckpointError, RuleError, SiteError, SpoolError, StreamError, system.FolderError,
+        CaptureError, CheckpointError, ConfigurationError, RuleError, SiteError, SpoolError, StreamError, system.FolderError,
     ) as error:  # fmt: skip
         raise CommandError(str(error)) from error
     if failure is not None:

@@ -119,6 +119,7 @@ class Distributed:
 
     def start(self) -> None:
         """Begin."""
+        self._consumer.watch()
         self._parts.start(ALERTS, self._follow_alerts)
         self._parts.start(DECISIONS, self._send_decisions)
         self._parts.start(SENSORS, ReportReader(self._kafka, self._services.reports, self._tell_sensors).run)

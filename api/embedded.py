@@ -7,10 +7,8 @@ holds nobody up until the spool is full, and a crash at any moment leaves every 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,11 +24,13 @@ from api.exceptions import service as exceptions
 from api.parts import Parts
 from api.site import service as site_versions
 from api.status import Gap
+from collector import metrics as store_metrics
 from collector.dead_letters import LetterFolder
 from collector.stream import Position
 from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
+from detection import metrics as detection_metrics
 from detection.anomaly.promise import promise_of
 from detection.checkpoint import CHECKPOINT_FILE
 from detection.control import SENSOR as CONTROL_SENSOR
@@ -117,8 +117,13 @@ class Embedded:
         pins = None if packets is None else Pins(lambda statement, _: control.pin(statement))
         self._consumer = AlertConsumer(self._alerts, services, pins)
         self._parts = Parts(services.status)
-        self._counted = replace(self._worker.counters)
-        self._counting = threading.Lock()
+        self._refused = self._worker.counters.refused
+        readings = services.metrics.readings
+        readings.add(lambda: store_metrics.readings(self._writer))
+        readings.add(lambda: detection_metrics.readings(self._worker.counters))
+        readings.add(self._worker.progress.readings)
+        services.watched.append(lambda: store_metrics.failures(self._writer))
+        services.watched.append(lambda: detection_metrics.failures(self._worker.progress))
 
     @property
     def counters(self) -> Counters:
@@ -204,7 +209,7 @@ class Embedded:
         if time.monotonic() - self._retried >= RETRY_SECONDS:
             self._retried = time.monotonic()
             decisions.send_unsent(self._services)
-        status, metrics = self._services.status, self._services.metrics
+        status = self._services.status
         self._capture.observe()
         end = self._records.end()
         status.tell(STORE, batches=self._writer.counters.batches, waiting=_behind(end, self._services.records.position(STORE)))
@@ -212,22 +217,9 @@ class Embedded:
         with self._records.subscribe(DETECTION) as standing:
             status.tell(DETECTION, batches=counters.batches, waiting=_behind(end, standing.position))
         status.tell(ALERTS, waiting=_behind(self._alerts.end(), self._alerts_position()))
-        with self._counting:
-            now, before = replace(counters), self._counted
-            metrics.detection_batches.inc(now.batches - before.batches)
-            metrics.detection_records.inc(now.records - before.records)
-            metrics.findings.inc(now.findings - before.findings)
-            metrics.detection_seconds.inc(now.seconds - before.seconds)
-            metrics.limited.set(now.limited)
-            metrics.damaged.inc(now.damaged - before.damaged)
-            metrics.gaps.labels(DETECTION).inc(now.gaps - before.gaps)
-            metrics.late_cuts.inc(now.late - before.late)
-            metrics.hurried_cuts.inc(now.hurried - before.hurried)
-            metrics.set_back_records.inc(now.set_back - before.set_back)
-            metrics.refused_decisions.inc(now.refused - before.refused)
-            if now.refused > before.refused:
-                self._lines.append("A file among the decisions is none and was set aside: look for *.refused in the data folder.")
-            self._counted = now
+        if counters.refused > self._refused:
+            self._lines.append("A file among the decisions is none and was set aside: look for *.refused in the data folder.")
+        self._refused = counters.refused
 
     def _alerts_position(self) -> Position:
         with self._services.database.read() as session:
@@ -235,7 +227,6 @@ class Embedded:
 
     def _gap(self, gap: StreamGap) -> None:
         sensor, epoch = gap.run
-        self._services.metrics.gaps.labels(STORE).inc()
         self._services.status.gap(Gap(STORE, sensor, epoch, gap.expected, gap.found))
 
     def _failure(self, line: str) -> None:

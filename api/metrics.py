@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest  # pyright: ignore[reportUnknownVariableType]  its registry is untyped
+from prometheus_client.openmetrics.exposition import generate_latest  # pyright: ignore[reportUnknownVariableType]  its registry is untyped
 
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+from sensor.metrics import Readings
 
 
 class Metrics:
@@ -15,6 +15,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.readings = Readings()
+        """What the parts of the system count themselves."""
+        self.registry.register(self.readings)  # pyright: ignore[reportArgumentType]  its base class says no more than `collect`
         self.requests = Counter(
             "icsight_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
@@ -26,55 +29,6 @@ class Metrics:
         self.packets = Counter("icsight_packets", "Packets taken in.", registry=self.registry)
         self.batches = Counter("icsight_batches", "New record batches spooled, by table.", ["table"], registry=self.registry)
         self.records = Counter("icsight_records", "New records spooled, by table.", ["table"], registry=self.registry)
-        self.gaps = Counter(
-            "icsight_gaps",
-            "Holes in the sequences of sensors, by the consumer that met them.",
-            ["consumer"],
-            registry=self.registry,
-        )
-        self.detection_batches = Counter(
-            "icsight_detection_batches", "Record batches that detection has looked at.", registry=self.registry
-        )
-        self.detection_records = Counter(
-            "icsight_detection_records", "Records that detection has looked at.", registry=self.registry
-        )
-        self.findings = Counter("icsight_detection_findings", "Records that belong to what rules found.", registry=self.registry)
-        self.detection_seconds = Counter(
-            "icsight_detection_seconds", "Time that detection took.", unit="seconds", registry=self.registry
-        )
-        self.limited = Gauge(
-            "icsight_detection_limited",
-            "How often a bound of detection has bitten in what it remembers: it had to forget something.",
-            registry=self.registry,
-        )
-        self.damaged = Counter(
-            "icsight_detection_damaged_batches",
-            "Record batches that detection could not read and passed over.",
-            registry=self.registry,
-        )
-        self.late_cuts = Counter(
-            "icsight_detection_late_cuts",
-            "Cuts that came when later ones of the site's other sensors were through.",
-            registry=self.registry,
-        )
-        self.hurried_cuts = Counter(
-            "icsight_detection_hurried_cuts",
-            "Cuts that did not wait for the site's other sensors because too many waited.",
-            registry=self.registry,
-        )
-        self.set_back_records = Counter(
-            "icsight_detection_set_back_records",
-            "Records from a clock that was set back by more than the allowance.",
-            registry=self.registry,
-        )
-        self.refused_decisions = Counter(
-            "icsight_detection_refused_decisions",
-            "Files among the decisions that wait which were none, and were set aside.",
-            registry=self.registry,
-        )
-        self.lag_batches = Gauge(
-            "icsight_lag_batches", "Batches that a consumer has still to do.", ["consumer"], registry=self.registry
-        )
         self.upserts = Counter("icsight_alert_upserts", "Revisions of alerts stored.", registry=self.registry)
         self.alerts = Gauge(
             "icsight_alerts", "Listed alerts by severity and state.", ["severity", "state"], registry=self.registry

@@ -9,14 +9,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.alerts import service as alerts
-from api.capture import PART as CAPTURE
-from api.metrics import CONTENT_TYPE
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import address_of
 from api.services import Services, services
 from api.settings import is_loopback
 from collector.store import StoreError
+from sensor.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["probes"])
 
@@ -46,13 +45,15 @@ async def healthz() -> Alive:
 def readyz(response: Response, provided: Provided) -> Ready:
     """Whether the database, the record store and every part of the system work."""
     failures = provided.status.failures()
+    for watched in provided.watched:
+        failures |= watched()
     try:
         with provided.database.read() as session:
             alerts.newest_change(session)
     except SQLAlchemyError as error:
         failures["database"] = type(error).__name__
     try:
-        provided.records.tables()
+        provided.records.check()
     except StoreError as error:
         failures["records"] = str(error)
     if failures:
@@ -78,8 +79,6 @@ def metrics(request: Request, provided: Provided) -> Response:
     for (severity, state), count in counts.items():
         told.alerts.labels(severity, state).set(count)
     for part in provided.status.parts():
-        if part.name != CAPTURE:
-            told.lag_batches.labels(part.name).set(part.waiting)
         told.failures.labels(part.name).set(part.state == "failed")
     told.live_streams.set(provided.hub.streams)
     return Response(told.exposition(), media_type=CONTENT_TYPE)

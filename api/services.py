@@ -58,6 +58,7 @@ class Services:
         site: the one site of this system; None where it serves several.
         status: how the parts of the system are doing that run in this process.
         reports: what sensors say of themselves over Kafka.
+        watched: each tells what of a part does not work, and why, by the part's name; asked for readiness.
     """
 
     settings: Settings
@@ -73,6 +74,7 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     status: Status = field(default_factory=Status)
     reports: Reports = field(default_factory=Reports)
+    watched: list[Callable[[], Mapping[str, str]]] = field(default_factory=list["Callable[[], Mapping[str, str]]"])
 
 
 def services(request: Request) -> Services:

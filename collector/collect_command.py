@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from collector.letters_command import RECORDS
+from collector.metrics import failures, readings
 from collector.store import StoreError
 from collector.store.choice import cluster_settings, open_store
 from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
 from collector.stream.kafka_letters import LetterTopic
 from collector.writer import Writer
-from sensor.configuration import configured
-from sensor.kafka_client import KafkaUnusable, probe
+from sensor.configuration import ConfigurationError, configured
+from sensor.kafka_client import KafkaUnusable, knock, probe
 from sensor.kafka_settings import KafkaSettings
+from sensor.observability import observed
 from sensor.terminal import CommandError, until_signal, warn
 from sensor.topics import Topics
 
@@ -55,13 +57,15 @@ def collect(data: Path | None, member: str | None, *, exit_when_done: bool) -> N
         raise CommandError(str(error)) from error
     try:
         writer = Writer(KafkaStream(kafka, topics.records, member=member), store, letters, on_gap=_gap, on_failure=warn)
-        click.echo(f"storing {topics.records} of {kafka.bootstrap}")
-        sys.stdout.flush()
-        if exit_when_done:
-            writer.drain()
-        else:
-            writer.run(stop)
-    except (StoreError, StreamError) as error:
+        checks = {"kafka": lambda: knock(kafka), "records": store.check}
+        with observed("collect", [lambda: readings(writer)], lambda: failures(writer), checks):
+            click.echo(f"storing {topics.records} of {kafka.bootstrap}")
+            sys.stdout.flush()
+            if exit_when_done:
+                writer.drain()
+            else:
+                writer.run(stop)
+    except (StoreError, StreamError, ConfigurationError) as error:
         raise CommandError(str(error)) from error
     finally:
         letters.close()

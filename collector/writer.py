@@ -7,6 +7,7 @@ once that is on the disk.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,15 +16,19 @@ from collector.records import Undecodable, decode
 from collector.settings import WriterSettings
 from collector.store import RecordBatch, StoreError
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Position, Stream, StreamError
+from sensor import tracing
 from sensor.configuration import configured
+from sensor.logs import identity
+from sensor.progress import Progress
 from sensor.tables import BATCH_ROWS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from collector.dead_letters import DeadLetters
     from collector.store import RecordStore
+    from collector.stream import BatchHeader
 
 CONSUMER: Final = "store"
 """Name under which the writer reads the stream and keeps its position."""
@@ -33,6 +38,8 @@ POLL_SECONDS: Final = 0.25
 
 RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """How long the writer waits after a failed attempt to store; the last one again and again."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -48,6 +55,7 @@ class WriterCounters:
         gaps: times that batches were missing.
         missing: batches missing.
         failures: attempts to store or read that failed and were made again.
+        seconds: time that storing took.
     """
 
     batches: int = 0
@@ -58,6 +66,7 @@ class WriterCounters:
     gaps: int = 0
     missing: int = 0
     failures: int = 0
+    seconds: float = 0.0
 
 
 class Writer:
@@ -89,6 +98,9 @@ class Writer:
         self._on_gap = on_gap
         self._on_failure = on_failure
         self.counters: Final = WriterCounters()
+        self.progress: Final = Progress(CONSUMER)
+        self.trouble: str | None = None
+        """Why the last attempt to store or to read failed; None once one has not."""
 
     def run(self, stop: threading.Event) -> None:
         """Store what comes until `stop` is set. Tries again where the store, the stream or the disk fails.
@@ -101,7 +113,8 @@ class Writer:
                 with self._subscribe() as consumer:
                     while not stop.is_set():
                         stored = self._store_next(consumer, POLL_SECONDS)
-                        attempts = 0
+                        attempts, self.trouble = 0, None
+                        self.progress.stand(consumer.ends, consumer.position.offsets)
                         if not stored:
                             self._store.merge()
             except NewerBatch:
@@ -109,6 +122,7 @@ class Writer:
                 raise
             except (StoreError, StreamError, OSError) as error:
                 self.counters.failures += 1
+                self.trouble = str(error)
                 if self._on_failure is not None:
                     self._on_failure(str(error))
                 stop.wait(RETRY_SECONDS[min(attempts, len(RETRY_SECONDS) - 1)])
@@ -138,6 +152,7 @@ class Writer:
         batches: list[RecordBatch] = []
         rows = size = 0
         moved = False
+        began_ns = time.time_ns()
         until = time.monotonic() + timeout_seconds
         while rows < settings.gather_rows and size < settings.gather_bytes:
             try:
@@ -147,8 +162,7 @@ class Writer:
                     max_bytes=settings.gather_bytes - size,
                 )
             except DamagedBatch as damage:
-                self._dead_letters.keep(str(damage), damage.header, damage.data)
-                self.counters.dead_letters += 1
+                self._keep_aside(str(damage), damage.header, damage.data)
                 moved = True
                 continue
             except StreamError:
@@ -169,19 +183,37 @@ class Writer:
                 self.counters.dropped += delivery.header.dropped
                 self._decode(delivery, batches)
         if moved:
+            start = time.perf_counter()
             appended = self._store.append(batches, consumer=CONSUMER, position=consumer.position)
+            self.counters.seconds += time.perf_counter() - start
             self.counters.batches += appended.batches
             self.counters.rows += appended.rows
             self.counters.repeated += appended.repeated
             consumer.commit(consumer.position)
+            self._tell(batches, began_ns)
         return moved
+
+    def _tell(self, batches: Sequence[RecordBatch], began_ns: int) -> None:
+        """Say what has been stored."""
+        headers = [batch.header for batch in batches]
+        tracing.record("store", headers, began_ns)
+        if headers:
+            self.progress.did(max(header.cut_end for header in headers))
+        if _log.isEnabledFor(logging.INFO):
+            for header in headers:
+                _log.info("stored %d rows of %s", header.rows, header.table, extra={"batch": identity(header)})
 
     def _decode(self, delivery: Delivery, batches: list[RecordBatch]) -> None:
         try:
             batches.append(decode(delivery.header, delivery.data))
         except Undecodable as error:
-            self._dead_letters.keep(str(error), delivery.header, delivery.data)
-            self.counters.dead_letters += 1
+            self._keep_aside(str(error), delivery.header, delivery.data)
+
+    def _keep_aside(self, reason: str, header: BatchHeader | None, data: bytes) -> None:
+        """Make a batch a dead letter, and say so."""
+        self._dead_letters.keep(reason, header, data)
+        self.counters.dead_letters += 1
+        _log.warning("dead letter: %s", reason, extra={} if header is None else {"batch": identity(header)})
 
     def _report(self, gap: Gap | None) -> None:
         if gap is not None:

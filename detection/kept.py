@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 from collector.stream import Delivery, Outgoing, Position, StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from collector.stream import BatchHeader, Consumer, Run
@@ -68,6 +68,11 @@ class KeptConsumer:
     def position(self) -> Position:
         """As `Consumer.position`."""
         return Position({PARTITION: self._number}, dict(self._seen))
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """As `Consumer.ends`."""
+        return {PARTITION: len(self._stream.batches)}
 
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`; it does not wait."""

@@ -11,9 +11,10 @@ the byte and in the same order, and a site with one sensor has no use for a seco
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,9 @@ from detection.gaps import Gaps
 from detection.merging import Merge
 from detection.own_alerts import CLOCK_WENT_BACK, HOUR_NS, RECORDS_LATE, of_sensor
 from detection.pipeline import RunState
+from detection.timing import TELLING, added, timed
+from sensor import tracing
+from sensor.logs import batch_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from detection.in_force import InForce
     from detection.pipeline import State
     from detection.sitewide import Looked
+
+_log: Final = logging.getLogger(__name__)
 
 TOLD: Final = 2_000
 """What was told of the times of so many runs is remembered, so that it is told once an hour."""
@@ -59,6 +65,8 @@ class Counters:
     """Batches that could not be read and were passed over."""
     seconds: float = 0.0
     """Time that detection took."""
+    detectors: dict[str, float] = field(default_factory=dict[str, float])
+    """Time that each part of it took, seconds (`timing.DETECTORS`)."""
     gaps: int = 0
     """Holes in the sequences of sensors."""
     late: int = 0
@@ -75,7 +83,8 @@ class Counters:
     def add(self, other: Counters) -> None:
         """Count what another has counted, too."""
         for each in fields(Counters):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+            mine, others = getattr(self, each.name), getattr(other, each.name)
+            setattr(self, each.name, added(mine, others) if each.name == "detectors" else mine + others)
 
 
 class Loop:
@@ -189,7 +198,8 @@ class Loop:
 
     def _tell(self, waiting: Sequence[Cut]) -> None:
         """Work cuts off that have the same rules and facts and are told together, and publish what is to be told of them."""
-        pipeline = waiting[0].pipeline
+        pipeline, began_ns = waiting[0].pipeline, time.time_ns()
+        headers = [batch.header for cut in waiting for batch in cut.batches]
         looked: list[Looked] = []
         while waiting:
             wave = side_by_side(waiting)
@@ -205,11 +215,23 @@ class Loop:
                 self.counters.batches += len(cut.batches)
                 self.counters.records += cut.rows
                 looked.append(found)
-        self.state, upserts = self.state.told(looked, pipeline.detector.rules, pipeline.site)
+        seconds: dict[str, float] = {}
+        self.state, upserts = timed(seconds, TELLING, self.state.told, looked, pipeline.detector.rules, pipeline.site)
+        for each in (*(found.seconds for found in looked), seconds):
+            # Another thread may read them: they are replaced, not changed.
+            self.counters.detectors = added(self.counters.detectors, each)
+        tracing.record("detect", headers, began_ns)
         self.publish(upserts)
 
     def publish(self, upserts: Sequence[Alert]) -> None:
-        """Hand alerts on, if there are any, and count them."""
-        if upserts:
-            self._publish(upserts)
-            self.counters.alerts += len(upserts)
+        """Hand alerts on, if there are any, count them and say which batch each began with."""
+        if not upserts:
+            return
+        began_ns = time.time_ns()
+        self._publish(upserts)
+        self.counters.alerts += len(upserts)
+        for alert in upserts:
+            batch = next(map(batch_of, alert.body.get("records", ())), "")
+            _log.info("%s", alert.rule, extra={"batch": batch, "alert": alert.id})
+            if batch:
+                tracing.record_of("alert", batch, began_ns, **{"icsight.alert": alert.id, "icsight.rule": alert.rule})

@@ -1,15 +1,17 @@
-"""What detection counts, for who watches a worker; the names are those that `icsight run` has for its part of detection."""
+"""What detection counts, for who watches it, on one machine and on Kafka."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from detection.timing import DETECTORS
 from sensor.metrics import GAPS, Measure, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from detection.loop import Counters
+    from sensor.progress import Progress
 
 CONSUMER: Final = "detection"
 
@@ -25,16 +27,52 @@ LIMITED: Final = Measure(
     "gauge",
     "How often a bound of detection has bitten in what it remembers: it had to forget something.",
 )
+DETECTOR_SECONDS: Final = Measure(
+    "icsight_detector_seconds",
+    "counter",
+    "Time that each part of detection took; rules, baseline and models work side by side.",
+    ("detector",),
+    "seconds",
+)
+LATE: Final = Measure(
+    "icsight_detection_late_cuts", "counter", "Cuts that came when later ones of the site's other sensors were through."
+)
+HURRIED: Final = Measure(
+    "icsight_detection_hurried_cuts",
+    "counter",
+    "Cuts that did not wait for the site's other sensors because too many waited.",
+)
+SET_BACK: Final = Measure(
+    "icsight_detection_set_back_records", "counter", "Records from a clock that was set back by more than the allowance."
+)
+RELOADS: Final = Measure("icsight_detection_reloads", "counter", "Versions of rules and of sites that were taken over.")
+REFUSED: Final = Measure(
+    "icsight_detection_refused_decisions",
+    "counter",
+    "Files among the decisions that wait which were none, and were set aside.",
+)
 ALERTS: Final = Measure("icsight_detection_alert_upserts", "counter", "Revisions of alerts published.")
 
 
 def readings(counters: Counters) -> Iterator[Reading]:
-    """All of them."""
+    """All of them; how far a worker is, its `Progress` tells."""
     yield Reading(BATCHES, counters.batches)
     yield Reading(RECORDS, counters.records)
     yield Reading(FINDINGS, counters.findings)
     yield Reading(SECONDS, counters.seconds)
+    for name in DETECTORS:
+        yield Reading(DETECTOR_SECONDS, counters.detectors.get(name, 0.0), (name,))
     yield Reading(DAMAGED, counters.damaged)
     yield Reading(LIMITED, counters.limited)
+    yield Reading(LATE, counters.late)
+    yield Reading(HURRIED, counters.hurried)
+    yield Reading(SET_BACK, counters.set_back)
+    yield Reading(RELOADS, counters.reloads)
+    yield Reading(REFUSED, counters.refused)
     yield Reading(ALERTS, counters.alerts)
     yield Reading(GAPS, counters.gaps, (CONSUMER,))
+
+
+def failures(progress: Progress) -> Mapping[str, str]:
+    """What does not work: nothing is done although batches wait."""
+    return {} if progress.stuck is None else {CONSUMER: progress.stuck}

@@ -8,6 +8,7 @@ the site, over all its runs (`sitewide`).
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from detection.rules import RuleDetector, RuleState, unfit_overrides
 from detection.sigma.proof import prove
 from detection.sigma.rule import load, rules_folder
 from detection.sitewide import Looked, SiteState, Turn, in_order, tell
+from detection.timing import BASELINE, GROUPING, MODELS, RULES, timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -218,35 +220,43 @@ class Pipeline:
         if baseline is None and decisions is not None:
             baseline = BaselineState.live(self.site.site)
             before = replace(before, anomaly=AnomalyState.learning_live())
-        matching = _BESIDE.submit(self.detector.match, taken)
+        seconds: dict[str, float] = {}
+        matching = _BESIDE.submit(timed, seconds, RULES, self.detector.match, taken)
         learning, course = None, None
         if baseline is not None:
-            learning = _BESIDE.submit(learn, baseline, taken, decisions or (), self.site.learning)
+            learning = _BESIDE.submit(timed, seconds, BASELINE, learn, baseline, taken, decisions or (), self.site.learning)
             if baseline.heard_hours or baseline.learns == "live":
-                course = _course_of(learning)
+                course = _course_of(learning, seconds)
         anomaly, anomalies = before.anomaly, None
         if anomaly is not None:
             mark = 0 if before.baseline is None else before.baseline.mark
             anomaly = decided(anomaly, decisions or (), taken[-1].header.run, mark)
-            anomaly, anomalies = model(anomaly, taken, self.site.false_alarms_a_day, course)
+            anomaly, anomalies = timed(seconds, MODELS, model, anomaly, taken, self.site.false_alarms_a_day, course)
         if learning is not None:
             baseline, deviations = learning.result()
             derived.append(_derived(taken[-1].header, DEVIATION.name, deviations))
         if anomalies is not None:
             derived.append(_derived(taken[-1].header, ANOMALY.name, anomalies))
-        rules, findings = self.detector.step(before.rules, derived, matching.result())
+        matched = matching.result()
+        rules, findings = timed(seconds, RULES, self.detector.step, before.rules, derived, matched)
         if baseline is not None:
             findings = self._unless_learned(findings, baseline.known_from)
         header = taken[-1].header
-        alerts, grouped = group(before.alerts, header.run, findings, self.detector.rules, self.site)
-        return RunState(rules, alerts, baseline, anomaly, header.site), Looked(header.run, header.site, order, grouped)
+        told = timed(seconds, GROUPING, group, before.alerts, header.run, findings, self.detector.rules, self.site)
+        alerts, grouped = told
+        return RunState(rules, alerts, baseline, anomaly, header.site), Looked(header.run, header.site, order, grouped, seconds)
 
 
-def _course_of(learning: Future[tuple[BaselineState, pl.DataFrame]]) -> Callable[[], Course]:
-    """How far live learning is after a step that runs beside, for the models; it waits only for who asks."""
+def _course_of(learning: Future[tuple[BaselineState, pl.DataFrame]], seconds: dict[str, float]) -> Callable[[], Course]:
+    """How far live learning is after a step that runs beside, for the models; it waits only for who asks.
+
+    The time for which they wait is not theirs.
+    """
 
     def course() -> Course:
+        start = time.perf_counter()
         baseline = learning.result()[0]
+        seconds[MODELS] = seconds.get(MODELS, 0.0) - (time.perf_counter() - start)
         normal = baseline.normal
         return Course(normal.phase, normal.assets, normal.start, baseline.mark, baseline.learns != "live", normal.until)
 

@@ -14,16 +14,18 @@ What a transaction holds is made when it is committed: until then whole cuts gat
 from __future__ import annotations
 
 import logging
+import time
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from detection.changelog import SITE, STORE, ChangelogCheckpoints, changelog_of, group_of
 from detection.loop import Counters
+from detection.metrics import CONSUMER
 from detection.pipeline import STEP_ROWS
 from detection.site_loop import SiteLoop
 from sensor import kafka_message
 from sensor.kafka_client import KafkaUnusable, librdkafka_arguments, probe
+from sensor.progress import Progress
 from sensor.topics import Topics
 
 with warnings.catch_warnings(record=True):
@@ -56,6 +58,9 @@ name starts again."""
 
 POLL_SECONDS: Final = 0.1
 
+STAND_SECONDS: Final = 1.0
+"""How often is noted how far a worker is."""
+
 
 class Detection(BaseSink):
     """The detection of the partitions that this worker has.
@@ -70,6 +75,9 @@ class Detection(BaseSink):
         self._topics = topics
         self._published = published
         self._allowance_ns = round(settings.lateness_seconds * 1_000_000_000)
+        self.progress = Progress(CONSUMER)
+        """How far it is in the partitions that it has."""
+        self._stood = 0.0
         self._sites: dict[tuple[int, str], tuple[object, SiteLoop]] = {}
         self._gathered = 0
         self._frame: Any = None
@@ -102,6 +110,7 @@ class Detection(BaseSink):
         name = cast("bytes", key or b"").decode(errors="replace")
         site = self._site(partition, name, header.site)
         site.take(header, cast("bytes", value or b""), offset)
+        self.progress.did(header.cut_end)
         self._gathered += len(value or b"")
         if site.loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()
@@ -112,10 +121,12 @@ class Detection(BaseSink):
         for (partition, name), (_, site) in self._live():
             if site.changed:
                 self._keep(partition, name, site)
+        self._stand()
 
     def tick(self) -> None:
         """Let through what has waited for silent sensors long enough."""
         self._published.check()
+        self._stand()
         for (partition, name), (_, site) in self._live():
             if site.let_through():
                 self._keep(partition, name, site)
@@ -125,6 +136,25 @@ class Detection(BaseSink):
         for _, (_, site) in self._live():
             if site.changed:
                 site.detect()
+
+    def _stand(self) -> None:
+        """Note once a second how far it is, as far as that is known without asking a broker."""
+        if time.monotonic() - self._stood < STAND_SECONDS:
+            return
+        self._stood = time.monotonic()
+        consumer = self._frame.processing_context.consumer
+        ends: dict[str, int] = {}
+        offsets: dict[str, int] = {}
+        for place in consumer.assignment():
+            if place.topic != self._topics.records:
+                continue
+            _, end = consumer.get_watermark_offsets(place, cached=True)
+            (at,) = consumer.position([place])
+            # Both are negative until the first message has come.
+            name = str(place.partition)
+            offsets[name] = at.offset if at.offset >= 0 else max(end, 0)
+            ends[name] = max(end, offsets[name])
+        self.progress.stand(ends, offsets)
 
     def _keep(self, partition: int, name: str, site: SiteLoop) -> None:
         producer = self._frame.processing_context.producer
@@ -148,7 +178,8 @@ class Detection(BaseSink):
 
     def counted(self) -> Counters:
         """What this worker has done since its start, for all sites that it has or had. Safe from any thread."""
-        found = replace(self.counters)
+        found = Counters()
+        found.add(self.counters)
         for _, site in list(self._sites.values()):
             found.add(site.loop.counters)
         return found

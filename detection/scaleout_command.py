@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVariableType]  it has no types
 
 from detection.checkpoint import CheckpointError
-from detection.metrics import readings
+from detection.metrics import failures, readings
 from detection.published import ALL_SITES, Published, publish_rules, publish_site
 from detection.scaleout import QuixException, worker
 from detection.settings import DetectionSettings
 from detection.sigma.rule import RuleError
 from sensor.configuration import ConfigurationError, configured
-from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_client import KafkaUnusable, knock, probe
 from sensor.kafka_settings import KafkaSettings
 from sensor.observability import observed
 from sensor.terminal import CommandError, say
@@ -49,7 +49,9 @@ def work(name: str | None) -> None:
         published = Published(kafka, topics)
         try:
             application, detection = worker(kafka, settings, name, published, folder)
-            with observed("detect", [lambda: readings(detection.counted())]):
+            sources = [lambda: readings(detection.counted()), detection.progress.readings]
+            checks = {"kafka": lambda: knock(kafka)}
+            with observed("detect", sources, lambda: failures(detection.progress), checks):
                 say("worker", f"{name}: looks at {topics.records}", "green")
                 application.run()  # pyright: ignore[reportUnknownMemberType]  its annotations are partial
         finally:

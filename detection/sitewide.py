@@ -69,6 +69,8 @@ class Looked:
     turns: Sequence[Turn]
     """Its cuts, in order."""
     grouped: Grouped
+    seconds: dict[str, float] = field(default_factory=dict[str, float], compare=False)
+    """How long the detectors took, by name (`timing`)."""
 
     def place(self, begun: Begun) -> int:
         """The place of the cut that showed an alert first: that of the record, or a later one where time had to go by."""

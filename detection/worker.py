@@ -22,6 +22,7 @@ from detection.pipeline import State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
 from sensor.configuration import configured
+from sensor.progress import Progress
 
 if TYPE_CHECKING:
     import threading
@@ -98,6 +99,7 @@ class Worker:
         in_force = InForce(pipeline, (self._position, end), control, rules, site_file)
         self._loop = Loop(before.state, before.order, in_force, self._publish, self._allowance_ns, shards)
         self.counters = self._loop.counters
+        self.progress: Final = Progress(CONSUMER)
         self._reached = dict(self._position.offsets)
         self._saved = time.monotonic()
         self._save_seconds = 0.0
@@ -142,6 +144,7 @@ class Worker:
             while not stop.is_set():
                 self._look_at_files()
                 worked = self._work(consumer, POLL_SECONDS)
+                self.progress.stand(consumer.ends, consumer.position.offsets)
                 if self._dirty and self._is_due(idle=not worked):
                     self._save()
                     consumer.commit(self._position)
@@ -195,6 +198,7 @@ class Worker:
         if deliveries:
             self._heard = time.monotonic()
             self._stand(deliveries[-1].position)
+            self.progress.did(max(delivery.header.cut_end for delivery in deliveries))
         elif self._loop.waits_for_others and time.monotonic() - self._heard > self._allowance_ns / 1e9:
             self._let_through(consumer.position)
         return bool(deliveries)

@@ -6,6 +6,7 @@ import os
 import pwd
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import fields
 from importlib import import_module
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from sensor import _core
+from sensor import _core, logs
 from sensor._core import CaptureError, LiveReader
 from sensor.control import Requests
 from sensor.enrolled import EnrolmentError, read_enrolled
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
 from sensor.recorder import Listening, Recorder, opened
+from sensor.recorder_state import KEEP_SECONDS
 from sensor.settings_followers import RecorderFollower
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
 from sensor.spool_positions import released
@@ -170,11 +172,24 @@ def sensor() -> None:
 @click.option(
     "--capture", metavar="FILE|-", help="Record a capture file, or a capture on standard input, in place of interfaces."
 )
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    envvar="ICSIGHT_OBSERVABILITY_LOG_FORMAT", help="How the log is written on standard error.",
+)  # fmt: skip
 @live_options
 def run(  # noqa: PLR0913 - a command's parameters are its face
-    data: Path, name: str | None, site: str | None, user: str | None, capture: str | None, *, seccomp: bool, **options: Any
+    data: Path,
+    name: str | None,
+    site: str | None,
+    user: str | None,
+    capture: str | None,
+    *,
+    seccomp: bool,
+    log_format: str,
+    **options: Any,
 ) -> None:
     """Record what interfaces receive, or a capture, into the spool of a data folder. Nothing is ever sent on them."""
+    logs.set_up("sensor", log_format, "warning")
     settings = spool_settings(options.pop("spool_mib"), options.pop("age_days"), options.pop("sync_seconds"))
     packets = packets_of(data, options)
     source = _source(capture, listening(options))
@@ -257,20 +272,19 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
     """Spool all batches, and follow what is asked for, until `stop` is set."""
     recorder = Recorder(reader, spool, stop, warn)
     ended = threading.Event()
-    watch = threading.Thread(target=_watch, args=(reader, recorder, requests, stop, ended), name="watch")
+    told = spool.folder.parent
+    watch = threading.Thread(target=_watch, args=(reader, recorder, requests, stop, ended, told), name="watch")
     watch.start()
     follower = RecorderFollower(spool.folder.parent, spool, warn)
     releasing = threading.Thread(target=release, args=(spool, ended, warn, follower.look), name="release")
     releasing.start()
     following = threading.Thread(target=requests.run, args=(ended,), name="requests")
     following.start()
-    batches = rows = 0
     try:
         for batch in reader:
             recorder.keep(batch)
-            batches += 1
-            rows += batch.rows
         recorder.finish()
+        recorder.state(ended=True).keep(told)
     except (SpoolFull, SpoolUnwritable) as error:
         raise CommandError(f"{error}; the last batches were not kept") from error
     finally:
@@ -278,6 +292,7 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
         watch.join()
         releasing.join()
         following.join()
+    batches, rows = recorder.batches, recorder.rows
     if isinstance(reader, LiveReader):
         lost = sum(count for cause, count in reader.losses.items() if cause.startswith("capture_dropped:"))
         click.echo(f"{reader.packets:,} packets, {lost:,} lost; {rows:,} records in {batches:,} batches")
@@ -316,10 +331,14 @@ def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:
         return told
 
 
-def _watch(
-    reader: Reader | LiveReader, recorder: Recorder, requests: Requests, stop: threading.Event, ended: threading.Event
+def _watch(  # noqa: PLR0913, PLR0917 - one caller wires it
+    reader: Reader | LiveReader, recorder: Recorder, requests: Requests, stop: threading.Event, ended: threading.Event, data: Path
 ) -> None:  # fmt: skip
-    """Pass the signal on, say what happens to the interfaces, and tell table `sensor` how things are though no batch comes."""
+    """Pass the signal on, say what happens to the interfaces, and tell how things are though no batch comes.
+
+    That goes into table `sensor`, and into the file of the recorder's state.
+    """
+    kept, is_well = 0.0, True
     while True:
         is_over = ended.wait(WATCH_SECONDS)
         for line in reader.take_warnings():
@@ -328,6 +347,15 @@ def _watch(
         recorder.tell()
         if is_over:
             return
+        if time.monotonic() - kept >= KEEP_SECONDS:
+            kept = time.monotonic()
+            try:
+                recorder.state().keep(data)
+                is_well = True
+            except OSError as error:
+                if is_well:
+                    warn(f"{data}: how the recorder is cannot be told ({error.strerror or error})")
+                is_well = False
         if stop.is_set():
             reader.stop()
 

@@ -155,6 +155,16 @@ def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]
         ConfigurationError: a file of a secret cannot be read.
     """
     until = time.monotonic() + settings.connect_seconds
+    # Only that one is asked: the library would draw one of all, and might wait for one that is silent.
+    return _ask(settings, knock(settings), list(topics), until)
+
+
+def knock(settings: KafkaSettings) -> str:
+    """Look whether a broker answers at all, without telling who we are: the address of the first that does.
+
+    Done or failed within `connect_seconds`. Raises KafkaUnusable.
+    """
+    until = time.monotonic() + settings.connect_seconds
     named = brokers(settings)
     context = tls_context(settings)
     failures: list[KafkaUnusable] = []
@@ -166,11 +176,8 @@ def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]
         except KafkaUnusable as error:
             failures.append(error)
         else:
-            break
-    else:
-        raise next((failure for failure in failures if failure.is_lasting), failures[0])
-    # Only that one is asked: the library would draw one of all, and might wait for one that is silent.
-    return _ask(settings, _address(host, port), list(topics), until)
+            return _address(host, port)
+    raise next((failure for failure in failures if failure.is_lasting), failures[0])
 
 
 def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float, *, has_certificate: bool) -> None:
@@ -300,6 +307,6 @@ def _why(error: BaseException) -> str:
 
 
 __all__ = [
-    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "librdkafka_arguments", "meaning", "probe", "shown",
+    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "knock", "librdkafka_arguments", "meaning", "probe", "shown",
     "tls_context",
 ]  # fmt: skip

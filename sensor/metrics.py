@@ -54,6 +54,13 @@ Source = Callable[[], Iterable[Reading]]
 """Tells the readings of a part; called by the thread that is asked, so it only reads."""
 
 LAG_BATCHES: Final = Measure("icsight_lag_batches", "gauge", "Batches that a consumer has still to do.", ("consumer",))
+LAG_SECONDS: Final = Measure(
+    "icsight_lag_seconds",
+    "gauge",
+    "How long the oldest batch that a consumer has still to do has been seen to wait.",
+    ("consumer",),
+    "seconds",
+)
 GAPS: Final = Measure(
     "icsight_gaps", "counter", "Holes in the sequences of sensors, by the consumer that met them.", ("consumer",)
 )

@@ -7,12 +7,13 @@ import logging
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
 from sensor import logs, tracing
 from sensor.configuration import ConfigurationError, configured
+from sensor.health import Health
 from sensor.metrics import CONTENT_TYPE, Readings
 from sensor.observability_settings import ObservabilitySettings
 
@@ -70,19 +71,11 @@ class Endpoint:
 
 
 @contextmanager
-def observed(
-    process: str,
-    sources: Iterable[Source] = (),
-    failures: Callable[[], Mapping[str, str]] = dict,
-    exposition: Callable[[], bytes] | None = None,
-) -> Generator[Endpoint | None]:
-    """Watch a process for the time of the block. Yields where it answers; None where it does not listen.
+def heard(process: str) -> Generator[ObservabilitySettings]:
+    """Write the log of a process and send its traces, as settings say, for the time of the block.
 
     Args:
-        process: what it does: uplink, collect, detect, serve, run.
-        sources: what its parts count.
-        failures: what of it does not work, by part; asked at each `/readyz`.
-        exposition: the metrics, where they are more than the sources'.
+        process: what it does: sensor, uplink, collect, detect, serve, run.
 
     Raises:
         ConfigurationError: table `observability` cannot be used.
@@ -90,19 +83,43 @@ def observed(
     settings = configured(ObservabilitySettings)
     logs.set_up(process, settings.log_format, settings.log_level)
     tracing.start(process, settings)
+    try:
+        yield settings
+    finally:
+        tracing.stop()
+
+
+@contextmanager
+def observed(
+    process: str,
+    sources: Iterable[Source] = (),
+    failures: Callable[[], Mapping[str, str]] = dict,
+    checks: Mapping[str, Callable[[], object]] | None = None,
+) -> Generator[Endpoint | None]:
+    """Watch a process for the time of the block. Yields where it answers; None where it does not listen.
+
+    Args:
+        process: what it does: uplink, collect, detect, serve, run.
+        sources: what its parts count.
+        failures: what of it does not work, by part; asked at each `/readyz`.
+        checks: what it needs, by name; each is asked every few seconds by a thread of its own while the process listens, and
+            raises where it is not there.
+
+    Raises:
+        ConfigurationError: table `observability` cannot be used.
+    """
     readings = Readings()
     for source in sources:
         readings.add(source)
-    endpoint = None
-    try:
+    with ExitStack() as stack:
+        settings = stack.enter_context(heard(process))
+        endpoint = None
         if settings.address is not None:
-            endpoint = Endpoint(settings, exposition or readings.exposition, failures)
+            health = stack.enter_context(Health(checks or {}))
+            endpoint = Endpoint(settings, readings.exposition, lambda: {**health.failures(), **failures()})
+            stack.callback(endpoint.close)
             _log.info("metrics and health at %s", endpoint.url)
         yield endpoint
-    finally:
-        if endpoint is not None:
-            endpoint.close()
-        tracing.stop()
 
 
 def _tls(settings: ObservabilitySettings) -> ssl.SSLContext | None:

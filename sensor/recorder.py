@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sensor._core import LiveReader, Reader
+from sensor.recorder_state import RecorderState
 from sensor.spool import BatchHeader, Spool, SpoolError, SpoolFull, SpoolUnwritable
 
 if TYPE_CHECKING:
@@ -98,8 +99,12 @@ class Recorder:
     """
 
     def __init__(self, source: Source, spool: Spool, stop: threading.Event, say: Callable[[str], None]) -> None:
+        self.batches = self.rows = 0
+        """Batches and rows that the spool has taken."""
         self.waits = 0
         """Times that the spool began to take nothing."""
+        self.is_waiting = False
+        """Whether it takes nothing now."""
         self.refused_requests = 0
         """Requests from outside that could not be followed (`sensor.control`)."""
         self._source = source
@@ -131,8 +136,32 @@ class Recorder:
         if self._spool.acknowledged == self._spool.next_number:
             self._unsynced.clear()
             self._unsynced_bytes = 0
+        self.batches += 1
+        self.rows += batch.rows
         self.tell()
         return is_new
+
+    def state(self, *, ended: bool = False) -> RecorderState:
+        """How it is, for who watches it."""
+        source, spool, room = self._source, self._spool, self._spool.room
+        return RecorderState(
+            packets=source.packets,
+            lost=dict(source.losses) if isinstance(source, LiveReader) else {},
+            batches=self.batches,
+            records=self.rows,
+            spool_depth=spool.depth,
+            spool_written_bytes=spool.bytes_written,
+            spool_dropped={
+                "values": room.values,
+                "reads": room.reads,
+                "records": room.records,
+                "expired": room.expired,
+            },
+            waits=self.waits,
+            is_waiting=self.is_waiting,
+            ended=ended,
+            at=time.time(),
+        )
 
     def finish(self) -> None:
         """Put all on the disk. Raises SpoolError."""
@@ -164,6 +193,7 @@ class Recorder:
                 if since is None:
                     since = time.monotonic()
                     self.waits += 1
+                    self.is_waiting = True
                     self._say(str(error))
                 if is_last:
                     raise
@@ -172,6 +202,7 @@ class Recorder:
                 action = self._again
             else:
                 if since is not None:
+                    self.is_waiting = False
                     self._say(f"{self._spool.folder}: recording again after {time.monotonic() - since:.0f} s")
                 return done
 

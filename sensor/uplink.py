@@ -11,15 +11,18 @@ before its live batches, but at a pace, which leaves the brokers and the link to
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from sensor import tracing
 from sensor.kafka_client import KafkaUnusable, probe, shown
 from sensor.kafka_message import MessageError, encode
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
+from sensor.logs import identity
 from sensor.spool_files import Identity, read_identity
 from sensor.spool_format import DamagedFrame, SpooledBatch, SpoolError
 from sensor.spool_positions import keep_position, read_position
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.kafka_settings import KafkaSettings
+    from sensor.spool_format import BatchHeader
     from sensor.uplink_settings import UplinkSettings
+
+_log: Final = logging.getLogger(__name__)
 
 NAME: Final = "uplink"
 """Name of the uplink among the consumers of the spool."""
@@ -118,7 +124,7 @@ class Uplink:
         self._kept_at = time.monotonic()
         self._told_at = -TELL_SECONDS
         self._sent_to = self._position
-        self._pending: Final[deque[tuple[int, int]]] = deque()
+        self._pending: Final[deque[tuple[int, int, BatchHeader, int]]] = deque()  # number, bytes, header, when it was sent
         self._taken = 0
         self._skip_to = 0
         self._next_try = FIRST_RETRY_SECONDS
@@ -223,7 +229,7 @@ class Uplink:
             self.counters.refused += 1
             self._say(f"batch {header.sensor}/{header.epoch}/{header.sequence} cannot be shipped: {error}")
             return True
-        self._pending.append((batch.number, size))
+        self._pending.append((batch.number, size, batch.header, time.time_ns()))
         if batch.number < self._sent_to:
             self.counters.repeats += 1
         self._sent_to = max(self._sent_to, batch.number + 1)
@@ -246,7 +252,10 @@ class Uplink:
         """Move the position behind what has been acknowledged, and keep it from time to time. Raises OSError."""
         acknowledged = producer.acknowledged
         while self._taken < acknowledged:
-            number, size = self._pending.popleft()
+            number, size, header, sent_ns = self._pending.popleft()
+            tracing.record("ship", [header], sent_ns)
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("shipped", extra={"batch": identity(header)})
             self._taken += 1
             self._position = number + 1
             self.counters.batches += 1

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sensor import recorder_metrics
 from sensor.configuration import ConfigurationError, configured
 from sensor.evidence_uplink import EvidenceUplink
-from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_client import KafkaUnusable, knock, probe
 from sensor.kafka_control import ControlPoller
 from sensor.kafka_settings import KafkaSettings
 from sensor.observability import observed
@@ -43,7 +44,11 @@ def ship(folder: Path, stop: threading.Event) -> None:
                 raise
         click.echo(f"shipping {folder} to {kafka.bootstrap} from batch {uplink.position:,} on")
         sys.stdout.flush()
-        with observed("uplink", [lambda: readings(uplink.counters)], lambda: failures(uplink.counters)):
+        data = folder.parent
+        sources = [lambda: readings(uplink.counters), lambda: recorder_metrics.readings(data)]
+        # One that has nothing to ship does not notice by itself that its brokers are gone.
+        checks = {"kafka": lambda: knock(kafka)}
+        with observed("uplink", sources, lambda: {**failures(uplink.counters), **recorder_metrics.failures(data)}, checks):
             _run(uplink, folder.parent, kafka, stop)
     except (KafkaUnusable, ConfigurationError, SpoolError) as error:
         raise CommandError(str(error)) from error

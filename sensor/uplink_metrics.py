@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sensor.metrics import LAG_BATCHES, Measure, Reading
+from sensor.metrics import LAG_BATCHES, LAG_SECONDS, Measure, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,12 +25,6 @@ LOST: Final = Measure(
     ("reason",),
 )
 IN_FLIGHT: Final = Measure("icsight_uplink_in_flight_bytes", "gauge", "Bytes sent and not acknowledged.", unit="bytes")
-WAITED: Final = Measure(
-    "icsight_uplink_lag_seconds",
-    "gauge",
-    "How long the oldest batch of the spool that is not acknowledged has been seen to wait.",
-    unit="seconds",
-)
 CONNECTED: Final = Measure("icsight_uplink_connected", "gauge", "1 while there is a producer that works.")
 
 
@@ -45,7 +39,7 @@ def readings(counters: UplinkCounters) -> Iterator[Reading]:
         yield Reading(LOST, count, (reason,))
     yield Reading(IN_FLIGHT, counters.in_flight_bytes)
     yield Reading(LAG_BATCHES, counters.lag_batches, (CONSUMER,))
-    yield Reading(WAITED, counters.lag_seconds)
+    yield Reading(LAG_SECONDS, counters.lag_seconds, (CONSUMER,))
     yield Reading(CONNECTED, counters.connected)
 
 

@@ -10,10 +10,12 @@ from api.status import Gap
 from collector.stream import DamagedBatch
 from detection.alerts import decode_alerts
 from sensor.control_records import rows_of
+from sensor.metrics import GAPS, Reading
+from sensor.progress import Progress
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from api.evidence.pins import Pins
     from api.services import Services
@@ -39,9 +41,26 @@ class AlertConsumer:
         self._stream = stream
         self._pins = pins
         self._services = services
+        self.progress: Final = Progress(PART)
+        self._gaps = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """Gaps, and how far it is."""
+        yield Reading(GAPS, self._gaps, (PART,))
+        yield from self.progress.readings()
+
+    def _failures(self) -> Mapping[str, str]:
+        """What does not work."""
+        return {} if self.progress.stuck is None else {PART: self.progress.stuck}
+
+    def watch(self) -> None:
+        """Let the services tell how it is, from here on."""
+        self._services.metrics.readings.add(self.readings)
+        self._services.watched.append(self._failures)
 
     def run(self, stop: threading.Event) -> None:
         """Apply what comes until `stop` is set. Raises StreamError or SQLAlchemyError where it cannot go on."""
+        self.watch()
         with self.subscribe() as consumer:
             while not stop.is_set():
                 self.apply_next(consumer, POLL_SECONDS)
@@ -68,11 +87,12 @@ class AlertConsumer:
                 upserts.stand(session, damage.position)
             return True
         if not deliveries:
+            self.progress.stand(consumer.ends, consumer.position.offsets)
             return False
         for delivery in deliveries:
             if delivery.gap is not None:
                 sensor, epoch = delivery.gap.run
-                self._services.metrics.gaps.labels(PART).inc()
+                self._gaps += 1
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
         told: dict[str, list[Revision]] = {}
         effective: dict[str, list[Mapping[str, Any]]] = {}
@@ -91,6 +111,8 @@ class AlertConsumer:
             upserts.stand(session, consumer.position)
         consumer.commit(consumer.position)
         self._services.metrics.upserts.inc(applied)
+        self.progress.did(max(delivery.header.cut_end for delivery in deliveries))
+        self.progress.stand(consumer.ends, consumer.position.offsets)
         if applied:
             self._services.hub.notify()
         return True

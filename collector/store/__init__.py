@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from collector.stream import Position
+    from collector.stream import Position, Run
     from sensor.spool_format import BatchHeader
 
 __all__ = [
@@ -190,6 +190,14 @@ class RecordStore(Protocol):
 
     def position(self, consumer: str) -> Position | None:
         """The position last stored for a consumer; None where there is none."""
+        ...
+
+    def check(self) -> None:
+        """Look whether it can be asked at all; at little cost, from any thread. Raises StoreError where it cannot."""
+        ...
+
+    def holds(self, run: Run, sequence: int) -> bool:
+        """Whether a batch is stored, or was until retention removed it. Raises StoreError."""
         ...
 
     def query(self, query: Query) -> Page:

@@ -115,6 +115,15 @@ class ElasticsearchRecordStore:
         """As `RecordStore.position`."""
         return self._ledger.position(consumer)
 
+    def check(self) -> None:
+        """As `RecordStore.check`."""
+        self._server.probe()
+
+    def holds(self, run: Run, sequence: int) -> bool:
+        """As `RecordStore.holds`."""
+        self._ledger.read([run])
+        return self._ledger.holds(run, sequence)
+
     def query(self, query: Query) -> Page:
         """As `RecordStore.query`."""
         known = kinds(query.table)

@@ -130,6 +130,15 @@ class LocalRecordStore:
         except ValueError as error:
             raise StoreError(f"{self.folder}: position of {consumer}: {error}: restore the folder from a copy") from error
 
+    def check(self) -> None:
+        """As `RecordStore.check`."""
+        if not self.folder.is_dir() or self._catalog.generation < 0:
+            raise StoreError(f"{self.folder}: there is no such folder any more: look at the disk")
+
+    def holds(self, run: Run, sequence: int) -> bool:
+        """As `RecordStore.holds`."""
+        return self._catalog.holds(run, sequence)
+
     def query(self, query: Query) -> Page:
         """As `RecordStore.query`."""
         known = kinds(query.table)

@@ -122,6 +122,11 @@ class Consumer(Protocol):
         """Where it stands: behind the last batch that `poll` returned."""
         ...
 
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """Offset behind the last batch of each partition that it reads, as far as it knows without asking anybody."""
+        ...
+
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """The next batches, in order; waits up to `timeout_seconds` for the first and returns none when there is none by then.
 

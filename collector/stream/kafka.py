@@ -236,6 +236,12 @@ class StreamConsumer:
         """As `Consumer.position`; of a member of a group, of the partitions that it has."""
         return Position(dict(self._offsets), dict(self._seen))
 
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """As `Consumer.ends`: as the broker said with the messages that it sent last."""
+        known = {place.partition: self._client.highwater(place) for place in self._client.assignment()}
+        return {str(partition): max(end or 0, self._offsets.get(str(partition), 0)) for partition, end in known.items()}
+
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`. With no time to wait it returns nothing only where all that is there now has been read."""
         deliveries: list[Delivery] = []

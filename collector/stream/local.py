@@ -14,7 +14,7 @@ from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Outgoing, Po
 from sensor.spool import DamagedFrame, Spool, SpoolError, SpoolReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -117,6 +117,11 @@ class LocalConsumer:
     def position(self) -> Position:
         """As `Consumer.position`."""
         return Position({PARTITION: self._number}, dict(self._seen))
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """As `Consumer.ends`."""
+        return {PARTITION: self._reader.end}
 
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`."""

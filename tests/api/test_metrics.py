@@ -22,6 +22,8 @@ from detection.captures import detect
 from detection.pipeline import Pipeline
 from detection.site import Site
 from sensor._core import Reader
+from sensor.metrics import Measure, Reading
+from sensor.progress import Progress
 from tests.api.alerts import part_of, upsert
 from tests.api.test_live import listening
 
@@ -70,9 +72,9 @@ def run(data: Path, capture: Path) -> tuple[dict[str, Metric], dict[str, int]]:
         while not parts.done():
             parts.wait(0.05)
         parts.wait(0)
+        assert parts.stop() == []
         found = told(server.url)
         server.stop()
-        assert parts.stop() == []
         with services.database.read() as session:
             assert value(found, "icsight_alerts") == sum(service.counts(session).values())
         return found, {table.table: table.rows for table in services.records.tables() if table.rows}
@@ -82,9 +84,10 @@ def test_metrics_keep_the_rules_of_openmetrics(system_running: Running) -> None:
     """OpenMetrics 1.0.0: 4.2 naming, 4.4 units, 5.1 counters; every family says what it is for."""
     system_running.alerts(upsert(1))
     system_running.services.status.tell("detection", state="failed")
-    system_running.services.metrics.gaps.labels("store").inc()
+    part = Measure("icsight_test_seconds", "counter", "Time of a part.", ("part",), "seconds")
+    system_running.services.metrics.readings.add(lambda: [Reading(part, 1.0, ("store",))])
     families = told(system_running.url)
-    assert len(families) == len([name for name in vars(Metrics()) if name != "registry"])
+    assert len(families) == len([name for name in vars(Metrics()) if name not in {"registry", "readings"}]) + 1
     for name, family in families.items():
         assert name.startswith("icsight_")
         assert family.documentation.endswith("."), name
@@ -201,7 +204,10 @@ def test_a_fault_of_the_server_is_counted(system_running: Running, monkeypatch: 
 
 def test_alerts_streams_and_parts_are_told_as_they_are_now(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2, severity="critical"), upsert(3), part_of(3, stronger=2))
-    system_running.services.status.tell("detection", state="failed", waiting=7)
+    system_running.services.status.tell("detection", state="failed")
+    progress = Progress("detection")
+    progress.stand({"0": 9}, {"0": 2})
+    system_running.services.metrics.readings.add(progress.readings)
     with listening(system_running.signed_in()) as stream:
         next(stream)
         families = told(system_running.url)

@@ -30,7 +30,7 @@ from tests.detection.test_worker import fill
 from tests.detection.traffic import START, busy_day, cut, cuts, request, rule, write_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from collector.store import RecordBatch
     from collector.stream import Consumer, Delivery, Position, Stream
@@ -72,6 +72,11 @@ class Sips:
     def position(self) -> Position:
         """Where the reader stands."""
         return self._consumer.position
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """Where the stream ends."""
+        return self._consumer.ends
 
     def commit(self, position: Position) -> None:
         """Keep a position."""

@@ -24,8 +24,8 @@ SHIPPING = {
     f"sensor.{name}"
     for name in (
         "configuration", "configuration_table", "credentials", "enrol_command", "evidence_uplink", "kafka_client",
-        "kafka_control", "kafka_producer", "kafka_settings", "metrics", "observability", "observability_settings",
-        "remote_evidence", "renewal", "reporter", "tracing", "uplink", "uplink_command", "uplink_metrics",
+        "kafka_control", "kafka_producer", "kafka_settings", "metrics", "observability", "observability_settings", "progress",
+        "recorder_metrics", "remote_evidence", "renewal", "reporter", "tracing", "uplink", "uplink_command", "uplink_metrics",
         "uplink_settings",
     )
 }  # fmt: skip
