@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 
 from api import system
@@ -21,7 +24,6 @@ from detection.inbox import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
 
     from api.services import Services
     from api.users.models import Role
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from tests.services.postgres import Postgres
 
 PASSWORD = "seven pumps, two tanks"
+
+OPENED = "data"
+"""The folder of `database` and `system_running`, in a test's."""
+
+STARTED = "started"
+"""The folder of what `start` starts."""
 
 
 class Running:
@@ -94,13 +102,63 @@ def running(folder: Path, **settings: Any) -> Generator[Running]:
             server.stop()
 
 
+@pytest.fixture
+def real_passwords() -> None:
+    """For tests of how passwords are kept."""
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords of accounts cost next to nothing: as the product hashes them they are half of these tests' work."""
+    if "real_passwords" not in request.fixturenames:
+        monkeypatch.setattr("api.security.passwords._HASHER", PasswordHasher(time_cost=1, memory_cost=32, parallelism=4))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
-    """How an empty database is reached: whoever asks for it, himself or through another fixture, is run on each back end."""
+def empty_database(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """How a database without tables is reached: whoever asks for it is run on each back end."""
     if request.param == "sqlite":
         return DatabaseSettings()
     server: Postgres = request.getfixturevalue("postgres_server")
     return on_server(server)
+
+
+def migrate(settings: Settings) -> None:
+    """Give a database this version's tables."""
+    opened = Database.of(settings)
+    opened.migrate()
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite with this version's tables, to be copied: to migrate takes longer than most of what is tested."""
+    settings = Settings(data=tmp_path_factory.mktemp("migrated"))
+    migrate(settings)
+    return settings.database_path
+
+
+@pytest.fixture(scope="session")
+def migrated_on_server(postgres_server: Postgres) -> str:
+    """The name of a database of the server with this version's tables, to be copied."""
+    name = postgres_server.new_database()
+    migrate(Settings(data=Path(), database=on_server(postgres_server, name)))
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseSettings:
+    """How a database with tables and nothing in them is reached: whoever asks for it, himself or through another fixture, is run
+    on each back end. Files are in the folders that `database`, `system_running` and `start` have.
+    """
+    if request.param == "sqlite":
+        migrated: Path = request.getfixturevalue("migrated_file")
+        for folder in (tmp_path / OPENED, tmp_path / STARTED):
+            folder.mkdir(mode=0o700)
+            shutil.copy(migrated, folder)
+        return DatabaseSettings()
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return on_server(server, server.new_database(request.getfixturevalue("migrated_on_server")))
 
 
 SQLITE_ONLY = pytest.mark.parametrize("database_settings", ["sqlite"], indirect=True)
@@ -118,7 +176,7 @@ def on_server(server: Postgres, database: str = "") -> DatabaseSettings:
 @pytest.fixture
 def database(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Database]:
     """A database with this version's tables."""
-    opened = Database.of(Settings(data=tmp_path / "data", database=database_settings))
+    opened = Database.of(Settings(data=tmp_path / OPENED, database=database_settings))
     opened.migrate()
     yield opened
     opened.close()
@@ -126,7 +184,7 @@ def database(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Da
 
 @pytest.fixture
 def system_running(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Running]:
-    with running(tmp_path / "data", database=database_settings) as served:
+    with running(tmp_path / OPENED, database=database_settings) as served:
         yield served
 
 
@@ -136,6 +194,6 @@ def start(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Calla
     with ExitStack() as stack:
 
         def begin(**settings: Any) -> Running:
-            return stack.enter_context(running(tmp_path / "other", database=database_settings, **settings))
+            return stack.enter_context(running(tmp_path / STARTED, database=database_settings, **settings))
 
         yield begin

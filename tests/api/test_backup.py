@@ -30,25 +30,21 @@ from api.settings import DatabaseSettings, Settings
 from api.users import service as users
 from collector.stream import Position
 from tests.api.alerts import upsert
-from tests.api.conftest import PASSWORD, on_server, running
+from tests.api.conftest import PASSWORD, running
 from tests.api.test_upgrade import JSON_0003, NUMBERED_0003, TABLES_0003, WRITTEN_BY_0003
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.services.postgres import Postgres
 
 LIN = audit.Actor("lin", "192.0.2.7")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def other(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+@pytest.fixture
+def other(empty_database: DatabaseSettings, tmp_path: Path) -> Settings:
     """Where a backup is restored to: an empty database of each kind, whichever it was taken from."""
-    if request.param == "sqlite":
-        return Settings(data=tmp_path / "other", database=DatabaseSettings())
-    server: Postgres = request.getfixturevalue("postgres_server")
-    return Settings(data=tmp_path / "other", database=on_server(server))
+    return Settings(data=tmp_path / "other", database=empty_database)
 
 
 def fill(database: Database, settings: Settings) -> None:

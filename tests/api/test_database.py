@@ -16,9 +16,10 @@ from api.alerts import upserts
 from api.alerts.models import Alert
 from api.database import Counter, Database, advance, row_of
 from api.database.schema import METADATA
+from api.settings import Settings
 from collector.stream import Position
 from tests.api.alerts import upsert
-from tests.api.conftest import SQLITE_ONLY
+from tests.api.conftest import migrate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +45,8 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         assert row_of(session, Alert, f"{1:032x}") is not None
 
 
-@SQLITE_ONLY
-def test_the_database_is_its_owners_alone(database: Database, tmp_path: Path) -> None:
+def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    migrate(Settings(data=tmp_path / "data"))
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "data" / "icsight.db").stat().st_mode) == 0o600
 

@@ -23,21 +23,11 @@ from tests.api.alerts import upsert
 from tests.api.conftest import POSTGRESQL_ONLY, on_server, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from api.settings import DatabaseSettings
     from tests.services.postgres import Postgres
 
 NORTH, SOUTH = Scope("north"), Scope("south")
-
-
-@pytest.fixture
-def shared(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Database]:
-    opened = Database.of(Settings(data=tmp_path, database=database_settings))
-    opened.migrate()
-    yield opened
-    opened.close()
 
 
 def test_every_table_belongs_to_organisations() -> None:
@@ -46,30 +36,30 @@ def test_every_table_belongs_to_organisations() -> None:
     assert [name for name, table in mapped.items() if not issubclass(table, OfOrganisation)] == []
 
 
-def test_two_organisations_keep_the_same_alert_each_for_itself(shared: Database) -> None:
+def test_two_organisations_keep_the_same_alert_each_for_itself(database: Database) -> None:
     for scope in (NORTH, SOUTH):
-        with shared.write(scope=scope) as session:
+        with database.write(scope=scope) as session:
             assert upserts.apply(session, [upsert(1), upsert(2)]) == 2
             upserts.stand(session, Position({"0": 2}))
     lin = audit.Actor("lin")
-    with shared.write(scope=NORTH) as session:
+    with database.write(scope=NORTH) as session:
         found = alerts.get(session, f"{1:032x}")
         alerts.close(session, found, lin, CloseInput(disposition="duplicate", note="x"))
         upserts.stand(session, Position({"0": 9}))
-    with shared.read(scope=SOUTH) as session:
+    with database.read(scope=SOUTH) as session:
         assert alerts.get(session, f"{1:032x}").triage_state == "new"
         assert alerts.counts(session)["high", "new"] == 2
         assert [event.kind for event in alerts.history(session, f"{1:032x}")] == ["raised"]
         assert upserts.position(session) == Position({"0": 2})
         assert alerts.newest_change(session) == 2
         assert audit.verify(session) == (0, None)
-    with shared.read(scope=NORTH) as session:
+    with database.read(scope=NORTH) as session:
         assert audit.verify(session) == (2, None)
 
 
 @pytest.mark.parametrize("question", ["column", "count", "maximum", "subquery", "exists", "key"])
-def test_no_question_sees_another_organisation(shared: Database, question: str) -> None:
-    with shared.write(scope=NORTH) as session:
+def test_no_question_sees_another_organisation(database: Database, question: str) -> None:
+    with database.write(scope=NORTH) as session:
         upserts.apply(session, [upsert(1)])
     by_technique = sa.select(AlertTechnique.alert_id).where(AlertTechnique.technique == "T0836")
     asked = {
@@ -80,25 +70,25 @@ def test_no_question_sees_another_organisation(shared: Database, question: str) 
         "exists": sa.select(sa.func.nullif(sa.case((sa.exists(sa.select(Alert.id)), 1), else_=0), 0)),
         "key": sa.select(Alert).where(Alert.id == f"{1:032x}"),
     }[question]
-    with shared.read(scope=NORTH) as session:
+    with database.read(scope=NORTH) as session:
         assert session.scalar(asked) is not None
-    with shared.read(scope=SOUTH) as session:
+    with database.read(scope=SOUTH) as session:
         assert session.scalar(asked) is None
 
 
-def test_changes_and_removals_reach_one_organisation_only(shared: Database) -> None:
+def test_changes_and_removals_reach_one_organisation_only(database: Database) -> None:
     for scope in (NORTH, SOUTH):
-        with shared.write(scope=scope) as session:
+        with database.write(scope=scope) as session:
             upserts.apply(session, [upsert(1)])
-    with shared.write(scope=SOUTH) as session:
+    with database.write(scope=SOUTH) as session:
         session.execute(sa.update(Alert).values(count=99))
         session.execute(sa.delete(AlertTechnique))
-    with shared.read(scope=NORTH) as session:
+    with database.read(scope=NORTH) as session:
         assert session.scalars(sa.select(Alert.count)).all() == [1]
         assert len(session.scalars(sa.select(AlertTechnique.technique)).all()) == 1
 
 
-def test_a_question_that_cannot_be_limited_is_refused(shared: Database) -> None:
+def test_a_question_that_cannot_be_limited_is_refused(database: Database) -> None:
     table = METADATA.tables["alert"]
     for asked in (
         sa.text("SELECT * FROM alert"),
@@ -106,31 +96,31 @@ def test_a_question_that_cannot_be_limited_is_refused(shared: Database) -> None:
         sa.select(AlertEvent.id).where(AlertEvent.alert_id.in_(sa.select(table.c.id))),
         sa.insert(Alert).values(organisation="north"),
     ):
-        with shared.write(scope=SOUTH) as session, pytest.raises(ScopeError, match="cannot be limited"):
+        with database.write(scope=SOUTH) as session, pytest.raises(ScopeError, match="cannot be limited"):
             session.execute(asked)
 
 
-def test_a_row_of_another_organisation_cannot_be_written(shared: Database) -> None:
+def test_a_row_of_another_organisation_cannot_be_written(database: Database) -> None:
     def write() -> None:
-        with shared.write(scope=SOUTH) as session:
+        with database.write(scope=SOUTH) as session:
             session.add(AlertTechnique(organisation="north", technique="T1", alert_id="x"))
 
     with pytest.raises(ScopeError, match="a row of north"):
         write()
 
 
-def test_a_session_of_some_sites_sees_their_alerts_only(shared: Database) -> None:
-    with shared.write() as session:
+def test_a_session_of_some_sites_sees_their_alerts_only(database: Database) -> None:
+    with database.write() as session:
         upserts.apply(session, [upsert(1)], "pumps")
         upserts.apply(session, [upsert(2)], "tanks")
-    pumps = Scope(shared.scope.organisation, frozenset({"pumps"}))
-    with shared.read(scope=pumps) as session:
+    pumps = Scope(database.scope.organisation, frozenset({"pumps"}))
+    with database.read(scope=pumps) as session:
         assert session.scalars(sa.select(Alert.id)).all() == [f"{1:032x}"]
         with pytest.raises(Problem):
             alerts.get(session, f"{2:032x}")
-    with pytest.raises(ScopeError, match="a row of site tanks"), shared.write(scope=pumps) as session:
+    with pytest.raises(ScopeError, match="a row of site tanks"), database.write(scope=pumps) as session:
         upserts.apply(session, [upsert(3)], "tanks")
-    with shared.read(scope=Scope(shared.scope.organisation)) as session:
+    with database.read(scope=Scope(database.scope.organisation)) as session:
         assert len(session.scalars(sa.select(Alert.id)).all()) == 2
 
 
@@ -154,12 +144,12 @@ def test_systems_of_two_organisations_work_over_one_server(tmp_path: Path, postg
 
 
 @POSTGRESQL_ONLY
-def test_alerts_and_audit_entries_are_in_the_partition_of_their_organisation(shared: Database) -> None:
+def test_alerts_and_audit_entries_are_in_the_partition_of_their_organisation(database: Database) -> None:
     for scope in (NORTH, SOUTH):
-        with shared.write(scope=scope) as session:
+        with database.write(scope=scope) as session:
             upserts.apply(session, [upsert(1)])
             audit.record(session, audit.Actor("lin"), "test", "x")
-    with shared.engine.connect() as connection:
+    with database.engine.connect() as connection:
         for table in ("alert", "audit_entry"):
             kind = connection.exec_driver_sql(f"SELECT relkind FROM pg_class WHERE relname = '{table}'").scalar()
             assert kind == "p"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api import system
+from api.security import passwords
 from api.settings import Settings
 from tests.api.alerts import upsert
 from tests.api.conftest import PASSWORD
@@ -198,6 +199,15 @@ def test_accounts_are_made_by_administrators_only(system_running: Running) -> No
     administrator = system_running.signed_in("administrator")
     assert administrator.post("/api/users", json=body).status_code == 201
     assert code(administrator.post("/api/users", json={**body, "name": "CHEN"})) == (409, "name_taken")
+
+
+def test_passwords_are_kept_as_rfc_9106_recommends_where_memory_is_little(real_passwords: None) -> None:
+    kept = passwords.hash_password(PASSWORD)
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert not passwords.outdated(kept)
+    assert passwords.verify_password(kept, PASSWORD)
+    assert not passwords.verify_password(kept, PASSWORD[:-1])
+    assert passwords.outdated(kept.replace("t=3", "t=2"))
 
 
 def test_a_password_is_in_no_answer(system_running: Running) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import pickle
 import sqlite3
+import subprocess
+import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from tests.api.conftest import POSTGRESQL_ONLY, SQLITE_ONLY, running
 if TYPE_CHECKING:
     from api.settings import DatabaseSettings
 
+ROOT = Path(__file__).parents[2]
 WRITTEN_BY_0003 = Path(__file__).parent / "written_by_0003.sql"
 TABLES_0003 = (
     "alert", "alert_event", "alert_technique", "audit_entry", "counter", "decision", "setup_link", "site_exception",
@@ -66,21 +69,34 @@ def test_a_server_s_database_of_a_newer_version_is_refused_and_nothing_is_writte
     assert all(statement.lstrip().startswith("SELECT") for statement in written), written
 
 
-def _migrate(settings: Settings) -> None:
-    database = Database.of(settings)
-    database.migrate()
-    database.close()
+MIGRATE = """
+import pickle, sys
+from api.database import Database
+settings = pickle.loads(bytes.fromhex(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+database = Database.of(settings)
+database.migrate()
+database.close()
+"""
+"""Brings a database to this version when it is told to."""
 
 
-def test_processes_that_start_at_once_migrate_one_after_the_other(tmp_path: Path, database_settings: DatabaseSettings) -> None:
-    settings = Settings(data=tmp_path / "data", database=database_settings)
-    spawned = multiprocessing.get_context("spawn")
-    processes = [spawned.Process(target=_migrate, args=(settings,)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+def test_processes_that_start_at_once_migrate_one_after_the_other(tmp_path: Path, empty_database: DatabaseSettings) -> None:
+    settings = Settings(data=tmp_path / "data", database=empty_database)
+    command = [sys.executable, "-c", MIGRATE, pickle.dumps(settings).hex()]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT))
+            for _ in range(3)
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        assert [process.wait(120) for process in processes] == [0, 0, 0]
     opened = Database.of(settings)
     with opened.engine.connect() as connection:
         assert migration.revision_of(connection) == migration.revisions()[-1]
@@ -133,10 +149,10 @@ def write_as_0003(settings: Settings) -> None:
     opened.close()
 
 
-def test_a_database_of_the_version_before_is_read_and_gone_on_with(tmp_path: Path, database_settings: DatabaseSettings) -> None:
-    settings = Settings(data=tmp_path / "data", database=database_settings)
+def test_a_database_of_the_version_before_is_read_and_gone_on_with(tmp_path: Path, empty_database: DatabaseSettings) -> None:
+    settings = Settings(data=tmp_path / "data", database=empty_database)
     write_as_0003(settings)
-    with running(settings.data, database=database_settings) as served:
+    with running(settings.data, database=empty_database) as served:
         client = served.sign_in("lin")
         shown = {alert["id"]: alert["triage"]["state"] for alert in client.get("/api/alerts").json()["items"]}
         assert shown == {f"{1:032x}": "triaging", f"{2:032x}": "triaging", f"{3:032x}": "new"}
@@ -161,9 +177,9 @@ def test_a_database_of_the_version_before_is_read_and_gone_on_with(tmp_path: Pat
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(
-    tmp_path: Path, database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(data=tmp_path / "data", database=database_settings)
+    settings = Settings(data=tmp_path / "data", database=empty_database)
     write_as_0003(settings)
     opened = Database.of(settings)
 

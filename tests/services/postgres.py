@@ -67,11 +67,11 @@ class Postgres(Service):
         """How a database is reached, as SQLAlchemy says it."""
         return self.dsn(database).replace("postgresql://", "postgresql+psycopg://")
 
-    def new_database(self) -> str:
-        """A new empty database; returns its name."""
+    def new_database(self, template: str = "template0") -> str:
+        """A new database, empty or as another that nobody is connected to; returns its name."""
         name = f"t{secrets.token_hex(8)}"
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return name
 
     def _run(self, *command: str) -> None:
