@@ -12,9 +12,10 @@ CORE := sensor/core
 CORE_SOURCES := $(shell find $(CORE) -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print) pyproject.toml
 CARGO := cargo
 FUZZ_SECONDS ?= 60
+BESIDE := $(VENV)/beside.log
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo demo-distributed test test-full test-aarch64 fuzz lint bench bench-distributed services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-python test-beside test-rust fuzz-targets test-full test-aarch64 fuzz lint style types clippy bench bench-distributed services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -48,28 +49,50 @@ demo: core ## a plant under attack, live, in the browser
 demo-distributed: core peers ## the same on Kafka, Elasticsearch and PostgreSQL: three sensors, two workers, each part a process
 	@$(BIN)/python -m deploy.demo.distributed
 
-lint: core ## formatting, types, layers
+lint: style types clippy ## formatting, types, layers
+
+style: $(VENV)/.locked
 	$(call say,ruff)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	$(call say,import-linter)
 	@$(BIN)/lint-imports --no-logo
-	$(call say,pyright)
-	@$(BIN)/pyright --warnings
 	$(call say,rustfmt)
 	@cd $(CORE) && $(CARGO) fmt --all --check && cd fuzz && $(CARGO) fmt --check
+
+types: core
+	$(call say,pyright)
+	@$(BIN)/pyright --warnings
+
+clippy: core
 	$(call say,clippy)
 	@cd $(CORE) && $(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 
-test: lint peers ## everything that must hold before a change lands
-	$(call say,cargo test)
-	@cd $(CORE) && $(CARGO) test --quiet --workspace --locked
-	$(call say,fuzzing)
-	@$(BIN)/python -m tests.fuzzing --seconds 5
+test: style core peers ## everything that must hold before a change lands
 	$(call say,rules)
 	@$(BIN)/icsight rules check
+	@rm -f $(BESIDE) $(BESIDE).failed
+	@$(MAKE) --no-print-directory -j2 test-python test-beside || { cat $(BESIDE).failed 2>/dev/null; exit 1; }
+	$(call say,fuzzing)
+	@$(BIN)/python -m tests.fuzzing --seconds 5 --jobs 2
+
+test-python: core
 	$(call say,pytest)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not full"
+
+# pytest waits for services and processes a good part of its time: this takes the processors meanwhile, and only then. What it says is
+# shown in one piece when it has ended; where it fails, last of all.
+test-beside: core
+	@echo "beside it: clippy, pyright, cargo test"
+	@nice -n 19 $(MAKE) --no-print-directory clippy types test-rust fuzz-targets >$(BESIDE) 2>&1 || { mv $(BESIDE) $(BESIDE).failed; exit 1; }
+	@cat $(BESIDE)
+
+test-rust: core
+	$(call say,cargo test)
+	@cd $(CORE) && $(CARGO) test --quiet --workspace --locked
+
+fuzz-targets: core
+	@cd $(CORE)/fuzz && $(CARGO) build --quiet --release --locked
 
 test-full: test ## and what takes long: every capture through pyshark
 	@$(BIN)/python -m pytest -m full --timeout 7200

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -96,14 +97,21 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}; all by default")
     parser.add_argument("--seconds", type=int, default=60, help="time for each target; 0: no bound")
     parser.add_argument("--runs", type=int, help="inputs for each target; no bound by default")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     parser.add_argument("--corpus", type=Path, help="folder that keeps what reaches more; none by default")
     arguments = parser.parse_args()
     if unknown := set(arguments.targets) - set(TARGETS):
         parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     binaries = build()
     with tempfile.TemporaryDirectory(prefix="icsight-fuzz-") as folder:
-        corpora = arguments.corpus or Path(folder)
-        clean = [run(target, binaries, corpora / target, arguments) for target in arguments.targets or TARGETS]
+        corpora: Path = arguments.corpus or Path(folder)
+        targets: list[str] = arguments.targets or list(TARGETS)
+
+        def is_clean(target: str) -> bool:
+            return run(target, binaries, corpora / target, arguments)
+
+        with ThreadPoolExecutor(arguments.jobs) as at_once:
+            clean = list(at_once.map(is_clean, targets))
     return 0 if all(clean) else 1
 
 
