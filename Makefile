@@ -78,7 +78,7 @@ test: style core peers ## everything that must hold before a change lands
 
 test-python: core
 	$(call say,pytest)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not full"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not full"
 
 # pytest waits for services and processes a good part of its time: this takes the processors meanwhile, and only then. What it says is
 # shown in one piece when it has ended; where it fails, last of all.

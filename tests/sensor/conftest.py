@@ -33,7 +33,7 @@ def network(request: pytest.FixtureRequest) -> Generator[Network]:
         network.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five quiet minutes of the plant."""
     capture = tmp_path_factory.mktemp("plant") / "plant.pcap"
