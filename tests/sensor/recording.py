@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ICSIGHT = Path(sys.executable).with_name("icsight")
 
-STOP_SECONDS = 60.0
+STOP_SECONDS = 120.0
 """After this a sensor does not stop at all; it takes a moment, more where other work takes the processor."""
 
 
@@ -73,7 +73,7 @@ class Recording:
         frames = [pl.read_ipc_stream(io.BytesIO(batch.data)) for batch in batches]
         return pl.concat(frames) if frames else pl.DataFrame()
 
-    def await_rows(self, table: str, seconds: float = 20) -> pl.DataFrame:
+    def await_rows(self, table: str, seconds: float = 120) -> pl.DataFrame:
         """The same, once there are any."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
