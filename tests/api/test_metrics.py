@@ -41,7 +41,7 @@ UNITS = ("seconds", "bytes", "ratio")
 
 def told(url: str) -> dict[str, Metric]:
     """The families by name, as a strict reader takes them. It refuses what breaks the format."""
-    answer = httpx.get(f"{url}/metrics")
+    answer = httpx.get(f"{url}/metrics", timeout=60)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     assert answer.text.endswith("\n# EOF\n")

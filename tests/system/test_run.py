@@ -48,7 +48,7 @@ def run(data: Path, *options: str, capture: str | Path = BIG, stdin: int = subpr
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=stdin, text=True)
 
 
-def finished(process: subprocess.Popen[str], timeout_seconds: float = 120) -> tuple[int, str, str]:
+def finished(process: subprocess.Popen[str], timeout_seconds: float = 600) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=timeout_seconds)
     return process.returncode, out, err
 
