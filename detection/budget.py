@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DIGEST: Final = "digest"
 """What stands for the rule of a digest."""
 
+KEPT_BY: Final[tuple[str, ...]] = ()
+"""Columns by which budgets are kept apart: there are none, for a site has one."""
+
 NAMED: Final = 100
 """Alerts that a digest names by id; all are counted."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from detection import attack
+from detection import attack, splitting
 from detection.alerts import flat, moment
 from detection.baseline.cli import given
 from detection.captures import detect as detect_capture
@@ -244,6 +244,21 @@ def rules_coverage(folders: tuple[Path, ...], site_file: Path | None, output: Li
         return
     content = coverages.layer(matrix) if output == "navigator" else coverages.fields(matrix)
     click.echo(json.dumps(content, ensure_ascii=False, indent=1))
+
+
+@rules.command("split")
+@RULES_OPTION
+@click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Only what is active at this site.")
+def rules_split(folders: tuple[Path, ...], site_file: Path | None) -> None:
+    """Say which rules could work on a site's records split by conversation, and why others could not.
+
+    A site is worked on by one worker now; this tells how much of the work would have to stay on one.
+    """
+    pipeline, _ = _pipeline(site_file, folders, None)
+    found = splitting.of_rules(pipeline.detector)
+    for each in (*found, *splitting.of_parts()):
+        click.echo(f"{'split' if each.allowed else 'whole'}  {each.name}: {each.why}")
+    click.echo(f"{sum(each.allowed for each in found)} of {len(found)} rules could be split by conversation")
 
 
 @rules.command("import")

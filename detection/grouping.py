@@ -46,6 +46,9 @@ TOGETHER_NS: Final = 3_600_000_000_000
 EQUAL_NS: Final = 600_000_000_000
 """How far apart alerts of one level about the same client, server and target may begin and still be told as one: ten minutes."""
 
+KEPT_BY: Final = ("client.ip",)
+"""Columns by which open alerts are kept apart: one about all servers of a client takes in those about one."""
+
 MANY: Final = 2
 """`breadth` of a rule that counts different values."""
 

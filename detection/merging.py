@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 WAITING_CUTS: Final = 1_000
 """Cuts of one site that wait for other sensors; beyond that the first is let through, and counted as hurried."""
 
+KEPT_BY: Final[tuple[str, ...]] = ()
+"""Columns by which orders are kept apart: there are none, for all sensors of a site wait for one another."""
+
 RUNS: Final = 1_000
 """Runs whose clocks are remembered, over all sites; beyond that those that were quiet longest are forgotten."""
 

@@ -101,6 +101,11 @@ class RuleDetector:
         """Columns of a table that the rules want."""
         return self._tables[table].columns
 
+    def sources(self, name: str) -> Sequence[str]:
+        """The rules that a rule correlates, by name; of others there are none."""
+        window = self.windows.get(name)
+        return () if window is None else window.rules
+
     def step(
         self, state: RuleState, batches: Sequence[RecordBatch], matched: Findings | None = None
     ) -> tuple[RuleState, Findings]:

@@ -47,6 +47,9 @@ TACTICS: Final = (
 )
 """Tactics in the order of the ATT&CK matrix for ICS, by short name."""
 
+KEPT_BY: Final[tuple[str, ...]] = ()
+"""Columns by which stories are kept apart: there are none, for who was a server acts as a client next."""
+
 GAP_NS: Final = 4 * 3_600_000_000_000
 """How long after the last alert of a story began the next may begin: four hours."""
 

@@ -24,6 +24,9 @@ Each has an equal share (Bonferroni): that the sum of the shares bounds the rate
 and those about one thing do. A minute in which several are unusual together has a share of its own (`together`).
 """
 
+KEPT_BY: Final[tuple[str, ...]] = ()
+"""Columns by which histories are kept apart: there are none, for a score is judged by the highest of the site in each minute."""
+
 BLOCKS_A_DAY: Final = 86_400_000_000_000 // WINDOW_NS
 
 TAIL: Final = 2.0

@@ -100,6 +100,15 @@ IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
 """Kinds of lesser weight that come with one: whoever writes for the first time talks, asks for operations, and writes points."""
 
 
+KEPT_BY: Final = tuple(
+    column
+    for column, name in (("client.ip", "client"), ("server.ip", "server"))
+    if all(name in (kind.peers or kind.key) for kind in KINDS.values())
+)
+"""Columns by which what is normal is kept apart: those that the place of a fact of every kind names. `ASKS` and `ANSWERS` are
+about one host, whomever it talks to, and every deviation says what they know."""
+
+
 def scope(kind: str, client: str | None, server: str | None) -> tuple[str, str]:
     """Client and server by which facts of a kind are named that a deviation shows; "" for what they do not tell apart."""
     known = KINDS.get(kind)
