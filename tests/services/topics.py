@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kafka.admin import KafkaAdminClient, NewTopic
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def make_topic(server: Kafka, name: str, partitions: int = 1) -> None:
     """A topic that keeps everything and takes batches of any size that the product makes."""
-    admin = KafkaAdminClient(bootstrap_servers=server.bootstrap)
+    admin: Any = KafkaAdminClient(bootstrap_servers=server.bootstrap)
     try:
         configs = {"retention.ms": "-1", "max.message.bytes": str(9 * 1024**2)}
         admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)], wait_for_metadata=True)
