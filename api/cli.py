@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "run": ("api.commands", "Run the whole system in one process."),
     "sensor": ("sensor.edge", "Record what interfaces receive, on a gateway; revoke and set sensors, at the centre."),
     "serve": ("api.commands", "Serve the API and the console over stored data."),
+    "trace": ("api.trace.command", "Tell where a batch of records is, and what came of it."),
     "tune": ("detection.tune", "Make exceptions for alerts, and see first what they would have hidden."),
 }
 """Subcommand → the module that holds it, and its line in the help."""

@@ -62,7 +62,8 @@ class Alert:
     `tuning.Exemption.fields`, or null), `accept` (what would be accepted as normal; of a deviation: kind, client, server, point
     and unit, "" for any, whether only what was `rare` while learning, and the operation that was seen; of an anomaly: kind, which
     is the model, client, server, point, which is its subject, what was observed, as text, and as value; else null),
-    `holds` (of a digest only: ids of the first alerts that it holds)."""
+    `holds` (of a digest only: ids of the first alerts that it holds), `missing` (of missing batches only: sensor, epoch, and the
+    numbers of the first and the last)."""
 
     @property
     def part_of(self) -> str | None:

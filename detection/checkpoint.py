@@ -164,6 +164,17 @@ def learned_of(names: Sequence[str], read: Callable[[str], bytes], where: str) -
         raise _damaged(where, error) from error
 
 
+def read_position(file: Path) -> Position:
+    """Where a checkpoint stands; nothing else of it is read. Raises as `read_checkpoint` does."""
+    try:
+        with _opened(file) as archive:
+            return Position.from_json(_said(archive, file)["position"])
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as error:
+        raise _damaged(file, error) from error
+
+
 def read_learned(file: Path) -> tuple[list[Run], list[Learned]]:
     """The runs in a checkpoint, and what was learned of them. Raises as `read_checkpoint` does."""
     try:

@@ -248,7 +248,8 @@ def batches_missing(run: tuple[str, str], hole: Hole) -> Alert:
     }
     cause = "\x1f".join((BATCHES_MISSING, *run, str(hole.hour)))
     alert = _told(BATCHES_MISSING, fields, cause, hole.since, {"sensor.name": sensor, "sensor.epoch": epoch})
-    return replace(alert, revision=hole.gaps, last_seen=hole.until)
+    missing = {"sensor": sensor, "epoch": epoch, "first": hole.first, "last": hole.last}
+    return replace(alert, revision=hole.gaps, last_seen=hole.until, body={**alert.body, "missing": missing})
 
 
 def site_not_reloaded(fault: Fault, at: int) -> Alert:
