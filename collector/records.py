@@ -43,8 +43,9 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     table = TABLES.get(header.table)
     if table is None:
         raise Undecodable(f"table {header.table!r} is not known")
+    schema = table.schema  # made anew each time that it is asked for
     if header.dropped and not header.rows:
-        return RecordBatch(header, pl.DataFrame(schema=table.schema), data=data)
+        return RecordBatch(header, pl.DataFrame(schema=schema), data=data)
     try:
         _check_metadata(header, data)
         frame = pl.read_ipc_stream(io.BytesIO(data))
@@ -55,7 +56,7 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
         raise Undecodable(f"{frame.height} rows where the header says {header.rows}")
     missing: list[pl.Expr] = []
     for column in table.columns:
-        wanted = table.schema[column.name]
+        wanted = schema[column.name]
         found = frame.schema.get(column.name)
         if found is None and column.nullable:
             missing.append(pl.lit(None, dtype=wanted).alias(column.name))
@@ -66,10 +67,10 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     if missing:
         frame = frame.with_columns(missing)
     numbers = _numbers(header, frame)
-    extra = [name for name in frame.columns if name not in table.schema and name != ROW]
+    extra = [name for name in frame.columns if name not in schema and name != ROW]
     if reserved := [name for name in extra if name in IDENTITY_TYPES]:
         raise Undecodable(f"column {reserved[0]} is the store's own")
-    return RecordBatch(header, frame.select(*table.schema, *extra), numbers, data)
+    return RecordBatch(header, frame.select(*schema, *extra), numbers, data)
 
 
 def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:
