@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ INSTALLED_MIB = 260
 UNWANTED = ("fastapi", "uvicorn", "sqlalchemy", "sklearn", "kafka", "elasticsearch", "psycopg", "duckdb", "pyarrow", "sigma")
 
 
-OF_EXTRA_KAFKA = {"kafka", "prometheus_client", "pydantic", "pydantic_settings"}
+OF_EXTRA_KAFKA = {"cryptography", "kafka", "prometheus_client", "pydantic", "pydantic_settings"}
 """Packages that the extra `kafka` brings."""
 
 SHIPPING = {
@@ -34,18 +35,27 @@ SHIPPING = {
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the built wheel and its base dependencies; the folder with its commands."""
-    folder = tmp_path_factory.mktemp("gateway")
+    """A fresh environment with the built wheel and its base dependencies; the folder with its commands. One for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "gateway"
+    python = folder / "venv" / "bin" / "python"
+    with (base.parent / "gateway.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            _make(folder, python)
+            (folder / "made").touch()
+    return python.parent
+
+
+def _make(folder: Path, python: Path) -> None:
     tools = Path(sys.executable).parent
     environment = {**os.environ, "VIRTUAL_ENV": str(tools.parent)}
     build = [tools / "maturin", "build", "--quiet", "--release", "--locked", "--out", folder / "dist"]
     subprocess.run(build, cwd=ROOT, check=True, env=environment)
     (wheel,) = (folder / "dist").glob("icsight-*.whl")
     subprocess.run([tools / "uv", "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
     install = [tools / "uv", "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "requirements.lock", wheel]
     subprocess.run(install, check=True)
-    return python.parent
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
