@@ -95,6 +95,8 @@ def _serve_distributed(settings: Settings, kafka: KafkaSettings) -> None:
             parts.start()
             while not stop.wait(WATCH_SECONDS):
                 parts.observe()
+                if parts.ended is not None:
+                    raise CommandError(f"{parts.ended} has failed: {services.status.failures().get(parts.ended, 'see the log')}")
                 if not running.running:
                     raise CommandError("the server has failed: see the lines above")
             left = parts.stop()

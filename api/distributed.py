@@ -30,7 +30,7 @@ from detection.inbox import InboxError
 from detection.published import publish_decision
 from sensor.configuration import ConfigurationError
 from sensor.control_records import PIN, EvidenceRequest
-from sensor.kafka_client import KafkaUnusable, probe
+from sensor.kafka_client import KafkaUnusable, NoSuchTopic, probe
 from sensor.kafka_control import ControlSender
 from sensor.packets import EvidenceError
 from sensor.remote_evidence import NotAnswered, take
@@ -51,11 +51,17 @@ DECISIONS: Final = "decisions"
 SENSORS: Final = "sensors"
 """Name of the part that reads what sensors say of themselves."""
 
+PINS: Final = "pins"
+"""Name of the part that asks sensors to keep packets."""
+
 RETRY_SECONDS: Final = 5.0
 """How long until what failed is tried again."""
 
 LOOK_SECONDS: Final = 10.0
 """How often is looked how many alerts wait."""
+
+NONE_SECONDS: Final = 60.0
+"""How long a sensor without a topic is not looked for again."""
 
 EVIDENCE_SECONDS: Final = 20.0
 """How long a request waits for a sensor's packets."""
@@ -110,6 +116,10 @@ class Distributed:
         self._consumer = AlertConsumer(self._alerts, services, Pins(self._pin))
         self._parts = Parts(services.status)
         self._looked = 0.0
+        self._is_unreachable = False
+        """Whether the part of the alerts counts as failed because Kafka could not be asked for their end."""
+        self._none: dict[str, float] = {}
+        """Sensors without a topic, and until when that is taken for granted (monotonic clock)."""
         self._read: Mapping[str, int] = {}
         """How far the topic of alerts was read, by partition."""
         self._decided = threading.Event()
@@ -132,11 +142,21 @@ class Distributed:
         try:
             end = self._alerts.end()
         except StreamError as error:
+            self._is_unreachable = True
             self._services.status.tell(ALERTS, state="failed", detail=str(error))
             return
         # What a transaction ends with is no batch, and counts as read.
         waiting = sum(offset - self._read.get(partition, 0) for partition, offset in end.offsets.items())
-        self._services.status.tell(ALERTS, state="working", detail="", waiting=waiting)
+        self._services.status.tell(ALERTS, waiting=waiting)
+        if self._is_unreachable:
+            # Only that was the trouble: any other is not over because Kafka answers.
+            self._is_unreachable = False
+            self._services.status.tell(ALERTS, state="working", detail="")
+
+    @property
+    def ended(self) -> str | None:
+        """A part that has ended by a fault that will not be over by itself; its reason is in the status."""
+        return next((name for name in (ALERTS, DECISIONS, SENSORS) if self._parts.done(name)), None)
 
     def stop(self) -> list[str]:
         """End all parts; returns those that did not end in time."""
@@ -163,11 +183,12 @@ class Distributed:
         """Send what was decided, when somebody decides."""
 
         def send() -> None:
+            # Whatever kept decisions from being sent before, they are tried again now.
+            self._decided.set()
             while not stop.is_set():
                 if self._decided.wait(POLL_SECONDS):
                     self._decided.clear()
                     if not decisions.send_unsent(self._services):
-                        self._decided.set()
                         raise KafkaUnusable("decisions wait in the database until Kafka takes them", is_lasting=False)
                     self._services.status.tell(DECISIONS, state="working", detail="")
 
@@ -186,6 +207,7 @@ class Distributed:
                 work()
             except (StreamError, KafkaUnusable, ConfigurationError, SQLAlchemyError) as error:
                 line = " ".join(str(error).split()) if not isinstance(error, SQLAlchemyError) else type(error).__name__
+                self._is_unreachable = self._is_unreachable and part != ALERTS
                 self._services.status.tell(part, state="failed", detail=line)
                 _log.warning("%s: %s", part, line)
                 stop.wait(RETRY_SECONDS)
@@ -200,12 +222,22 @@ class Distributed:
     def _pin(self, statement: Statement, sensors: Sequence[str]) -> None:
         """Ask sensors to pin packets; one without a topic is passed over: it is none of ours, or no more. Raises StreamError."""
         for sensor in sensors:
+            if self._none.get(sensor, 0.0) > time.monotonic():
+                continue
             try:
                 self._sender.send(sensor, PIN, statement.to_json())
+            except NoSuchTopic as error:
+                self._none = {name: until for name, until in self._none.items() if until > time.monotonic()}
+                self._none[sensor] = time.monotonic() + NONE_SECONDS
+                _log.warning("packets of alert %s are not pinned at %s: %s", statement.alert, sensor, error)
             except KafkaUnusable as error:
                 if not error.is_lasting:
                     raise StreamError(str(error)) from error
-                _log.warning("packets of alert %s are not pinned at %s: %s", statement.alert, sensor, error)
+                # A person must put this right. Alerts are worth more than their packets: they go on, and `/readyz` tells.
+                self._services.status.tell(PINS, state="failed", detail=str(error))
+                _log.error("packets of alert %s are not pinned at %s: %s", statement.alert, sensor, error)
+            else:
+                self._services.status.tell(PINS, state="working", detail="")
 
 
 @contextmanager

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 READ_SECONDS: Final = 30.0
 """How long the topic may bring nothing until it is given up."""
 
+TURN_SECONDS: Final = 2.0
+"""How long one who asks waits for another who reads."""
+
+RETRY_SECONDS: Final = 5.0
+"""How long after a failure nobody tries again."""
+
 Place = tuple[int, int]
 """Partition and offset."""
 
@@ -47,21 +53,33 @@ class ChangelogTopic:
         self._next: dict[int, int] = {}
         self._places: dict[str, dict[str, Place]] = {}
         self._learned: dict[str, tuple[Place, list[Learned]]] = {}
+        self._failure = ""
+        self._failed_until = 0.0
 
     def learned(self, site: str | None = None) -> dict[str, list[Learned]]:
         """What was learned at each site, or at the one that is named. Raises CheckpointError where it cannot be read."""
-        with self._turn:
-            try:
-                if self._client is None:
-                    self._open()
-                self._follow()
-                return {name: self._of(name) for name in sorted(self._places) if site in {None, name}}
-            except (KafkaUnusable, ConfigurationError) as error:
-                self._let_go()
-                raise CheckpointError(str(error)) from error
-            except errors.KafkaError as error:
-                self._let_go()
-                raise CheckpointError(str(meaning(self._settings, [error]))) from error
+        # Who asks holds a thread: while one reads for long, or could not a moment ago, the others are told so at once.
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise CheckpointError(f"topic {self._topic}: is being read: ask again")
+        try:
+            if time.monotonic() < self._failed_until:
+                raise CheckpointError(self._failure)
+            if self._client is None:
+                self._open()
+            self._follow()
+            return {name: self._of(name) for name in sorted(self._places) if site in {None, name}}
+        except (KafkaUnusable, ConfigurationError) as error:
+            raise self._failed(str(error)) from error
+        except errors.KafkaError as error:
+            raise self._failed(str(meaning(self._settings, [error]))) from error
+        finally:
+            self._turn.release()
+
+    def _failed(self, reason: str) -> CheckpointError:
+        """Let go of Kafka, and do not try again at once."""
+        self._let_go()
+        self._failure, self._failed_until = reason, time.monotonic() + RETRY_SECONDS
+        return CheckpointError(reason)
 
     def close(self) -> None:
         """Let go of Kafka."""

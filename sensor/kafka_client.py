@@ -48,6 +48,10 @@ class KafkaUnusable(Exception):  # noqa: N818 - named for what it reports
         self.is_lasting = is_lasting
 
 
+class NoSuchTopic(KafkaUnusable):
+    """A topic is not there. It stays so until `icsight kafka` makes it."""
+
+
 def brokers(settings: KafkaSettings) -> list[tuple[str, int]]:
     """Host and port of each broker to begin with. Raises KafkaUnusable."""
     found: list[tuple[str, int]] = []
@@ -269,7 +273,7 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
         elif issubclass(kind, errors.AuthorizationError):
             raise KafkaUnusable(f"topic {name}: {_who(settings)} has no right to it: `icsight kafka` gives it")
         elif kind is errors.UnknownTopicOrPartitionError:
-            raise KafkaUnusable(f"topic {name}: there is none on {settings.bootstrap}: `icsight kafka apply` makes it")
+            raise NoSuchTopic(f"topic {name}: there is none on {settings.bootstrap}: `icsight kafka apply` makes it")
         else:
             raise KafkaUnusable(f"topic {name}: {kind.__name__}", is_lasting=False)
     return found

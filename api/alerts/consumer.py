@@ -95,17 +95,21 @@ class AlertConsumer:
                 self._gaps += 1
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
         told: dict[str, list[Revision]] = {}
-        effective: dict[str, list[Mapping[str, Any]]] = {}
         for delivery in deliveries:
-            if delivery.header.table == CONTROL:
-                effective.setdefault(delivery.header.site, []).extend(rows_of(delivery.data))
-            else:
+            if delivery.header.table != CONTROL:
                 told.setdefault(delivery.header.site, []).extend(decode_alerts(delivery.data))
         if self._pins is not None:
             # Before the position is stored: after a crash it is asked for once more, which changes nothing.
             self._pins.ask([revision for revisions in told.values() for revision in revisions])
         with self._services.database.write() as session:
             applied = sum(upserts.apply(session, revisions, site) for site, revisions in told.items())
+            # Another server may have been here before; alerts are passed over by their revision, these by their place.
+            stood = upserts.position(session).offsets
+            effective: dict[str, list[Mapping[str, Any]]] = {}
+            for delivery in deliveries:
+                partition, offset = delivery.offset
+                if delivery.header.table == CONTROL and offset >= stood.get(partition, 0):
+                    effective.setdefault(delivery.header.site, []).extend(rows_of(delivery.data))
             for site, rows in effective.items():
                 take_over(session, site, rows)
             upserts.stand(session, consumer.position)

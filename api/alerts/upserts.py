@@ -42,7 +42,14 @@ def stand(session: Session, at: Position) -> None:
     if stored is None:
         session.add(StreamPosition(consumer=CONSUMER, position=at.to_json()))
     else:
-        stored.position = at.to_json()
+        stored.position = _ahead(Position.from_json(stored.position), at).to_json()
+
+
+def _ahead(one: Position, other: Position) -> Position:
+    """Where the one is that is ahead, place by place: another server may have read further."""
+    offsets = {name: max(one.offsets.get(name, 0), other.offsets.get(name, 0)) for name in {**one.offsets, **other.offsets}}
+    seen = {run: max(one.seen.get(run, -1), other.seen.get(run, -1)) for run in {**one.seen, **other.seen}}
+    return Position(offsets, seen)
 
 
 def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:

@@ -7,14 +7,14 @@ process ends between the two, it is left with the next decision or at the next s
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import sqlalchemy as sa
 
 from api.decisions.models import Decision
 from api.problems import Problem
 from api.times import now
-from detection.inbox import WAITING, InboxError, fits, parse
+from detection.inbox import InboxError, fits, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from detection.inbox import Entry
 
 E = TypeVar("E", bound="Entry")
+
+AT_ONCE: Final = 1_000
+"""Most decisions that are marked as sent in one transaction."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ def send_unsent(services: Services) -> bool:
     """Leave for detection what has not been left yet, in order; whether all could be that can be read."""
     with services.database.read() as session:
         unsent = sa.select(Decision.id, Decision.site, Decision.content).where(Decision.sent_at.is_(None))
-        waiting = session.execute(unsent.order_by(Decision.at, Decision.id).limit(WAITING)).all()
+        waiting = session.execute(unsent.order_by(Decision.at, Decision.id)).all()
     sent: list[str] = []
     failure: InboxError | None = None
     for identity, site, content in waiting:
@@ -81,9 +84,10 @@ def send_unsent(services: Services) -> bool:
             _log.warning("a decision waits in the database: %s", error)
             break
         sent.append(identity)
-    if sent:
+    for start in range(0, len(sent), AT_ONCE):
+        some = sent[start : start + AT_ONCE]
         with services.database.write() as session:
-            session.execute(sa.update(Decision).where(Decision.id.in_(sent), Decision.sent_at.is_(None)).values(sent_at=now()))
+            session.execute(sa.update(Decision).where(Decision.id.in_(some), Decision.sent_at.is_(None)).values(sent_at=now()))
     return failure is None
 
 

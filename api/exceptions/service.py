@@ -134,6 +134,9 @@ def adopt(session: Session, taken: Sequence[Change], site_name: str) -> None:
         stored = row_of(session, SiteException, name)
         if stored is not None and (stored.decision == change.id or stored.decision in waiting):
             continue
+        if stored is not None and stored.site != site_name and change.at <= stored.changed_at:
+            # Told late, by a site that had the name before: the name is another's now.
+            continue
         if change.exemption is not None:
             content = change.exemption.model_dump(mode="json", exclude_defaults=True)
             if stored is None:

@@ -13,16 +13,24 @@ import pytest
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
+from api.alerts import upserts
+from api.alerts.consumer import AlertConsumer
+from api.audit.models import AuditEntry
 from api.distributed import Distributed, distributed
 from api.evidence.statement import sensors_of
 from api.main import create_app
 from api.server import Server
 from api.settings import Settings
+from api.site import service as sites
+from collector.stream import Position
 from detection.baseline.decisions import Decision
+from detection.control import SITE
+from detection.kept import KeptStream
+from detection.publish import Publisher
 from detection.published import publish_decision, publish_rules, publish_site
 from detection.ruleset import RuleFiles
 from detection.site import Site
-from sensor.control_records import PIN, rows_of
+from sensor.control_records import PIN, encode, rows_of
 from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_settings import KafkaSettings
 from sensor.packets import Statement
@@ -164,8 +172,6 @@ def test_alerts_of_two_sites_come_decisions_go_and_pins_reach_the_sensors(kafka:
     with served(tmp_path / "api", system.kafka) as (api, parts):
         until(lambda: _waiting(api, parts) == 0)
         with api.services.database.read() as session:
-            from api.audit.models import AuditEntry  # noqa: PLC0415
-
             actions = [entry.action for entry in session.query(AuditEntry).all()]
         assert [actions.count(name) for name in ("exception.make", "baseline.accept")] == [1, 1]
 
@@ -211,6 +217,26 @@ def test_decisions_wait_while_kafka_is_away_and_are_sent_when_it_is_back(private
 
         until(ready)
         assert _sent(api)
+
+
+def test_what_another_server_has_read_already_is_written_once(system_running: Running) -> None:
+    services, stream = system_running.services, KeptStream()
+    publisher = Publisher(stream, "control", "1", "control")
+    versions = [Site(site="east"), Site(site="east", critical={"10.0.0.1": 2.0})]
+    for site in versions:
+        publisher.publish(encode(1, SITE, site.model_dump_json(by_alias=True, exclude_none=True)), 1, "east", (1, 1))
+    consumers = [AlertConsumer(stream, services) for _ in range(2)]
+    standing = [consumer.subscribe() for consumer in consumers]
+    for consumer, each in zip(consumers, standing, strict=True):
+        assert consumer.apply_next(each, 0)
+    with services.database.read() as session:
+        assert sites.in_force(session, "east") == versions[-1]
+        actions = [entry.action for entry in session.query(AuditEntry).all()]
+        upserts_position = upserts.position(session)
+    assert actions.count("site.take_over") == 2
+    with services.database.write() as session:
+        upserts.stand(session, Position({"0": 1}))
+        assert upserts.position(session) == upserts_position
 
 
 def test_a_broker_that_will_never_do_is_told_in_one_line(kafka: Kafka, tmp_path: Path) -> None:

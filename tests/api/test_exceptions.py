@@ -227,6 +227,20 @@ def test_what_holds_in_detection_and_is_not_known_here_is_listed_and_in_the_audi
     )
 
 
+def test_a_name_that_another_site_has_now_is_not_changed_by_what_is_told_late(system_running: Running) -> None:
+    services = system_running.services
+    fields = {**SCOPE, "name": "work", "reason": "planned", "by": "wu"}
+    late = Change("withdraw", "work", "wu")
+    made = Change("except", "work", "wu", Exemption.model_validate(fields))
+    with services.database.write() as session:
+        service.adopt(session, [made], "west")
+        service.adopt(session, [late], "east")
+        stored = service.get(session, "work")
+        assert (stored.site, stored.withdrawn, stored.decision) == ("west", False, made.id)
+        service.adopt(session, [Change("withdraw", "work", "wu")], "west")
+        assert service.get(session, "work").withdrawn
+
+
 def test_a_running_system_adopts_exceptions_and_leaves_again_what_could_not_be_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
