@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 60
 BESIDE := $(VENV)/beside.log
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo demo-distributed test test-python test-beside test-rust fuzz-targets test-full test-aarch64 fuzz lint style types clippy bench bench-distributed services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-python test-beside test-rust fuzz-targets test-full test-aarch64 fuzz lint style types clippy bench bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -108,6 +108,9 @@ bench: core peers ## speed against peers, in one run, as ratios
 
 bench-distributed: core peers ## speed of the distributed way: PARTS="uplink store detection latency"
 	@$(BIN)/python -m tests.benchmarks.distributed $(PARTS)
+
+faults: core peers ## seeded faults against the distributed system: SEED=1 RUNS=1 KIND="sensor killed" RESULTS=faults.jsonl (root)
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --runs $(or $(RUNS),1) --results $(or $(RESULTS),faults.jsonl) $(if $(KIND),--kind "$(KIND)")
 
 wheel: $(VENV)/.locked ## the wheel, in dist/
 	$(call say,wheel)

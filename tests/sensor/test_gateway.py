@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from sensor.control import CONTROL, OUTBOX
 from sensor.packets import PACKETS, PINNED
 from sensor.recorder import RETRY_SECONDS
 from sensor.spool import SpoolReader
+from tests.sensor.faults import Faults, parts_of
 from tests.sensor.network import ROOT
 from tests.sensor.recording import recording
 from tests.sensor.test_live import comparable, modbus_of
@@ -36,26 +36,12 @@ MOST_SECONDS = 120.0
 WRITE = pl.col("modbus.access").cast(pl.String) == "write"
 
 
-class Faults:
-    """What is wrong with the disk and the clock of a program that is started with these in its environment (faults.c)."""
-
-    def __init__(self, folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        library = folder / "faults.so"
-        source = Path(__file__).with_name("faults.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
-        self._file = folder / "faults"
-        self._clock_ns = 0
-        self._read_only = 0
-        self._file.write_bytes(bytes(16))
-        for name, value in (("LD_PRELOAD", library), ("FAULTS", self._file), ("FAULTS_FOLDER", disk)):
-            monkeypatch.setenv(name, str(value))
-
-    def set(self, *, clock_ns: int | None = None, read_only: bool | None = None) -> None:
-        """Set the date wrong by so much; make the disk take nothing, or all again."""
-        self._clock_ns = self._clock_ns if clock_ns is None else clock_ns
-        self._read_only = self._read_only if read_only is None else int(read_only)
-        with self._file.open("r+b") as file:
-            file.write(struct.pack("<qq", self._clock_ns, self._read_only))
+def faulty(folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """Programs that are started from here on run with these."""
+    faults = Faults(folder, disk)
+    for name, value in faults.environment.items():
+        monkeypatch.setenv(name, value)
+    return faults
 
 
 def until(true: Callable[[], bool], seconds: float = MOST_SECONDS) -> None:
@@ -63,24 +49,6 @@ def until(true: Callable[[], bool], seconds: float = MOST_SECONDS) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def parts_of(capture: Path, count: int) -> list[Path]:
-    """A pcap file in so many files, one behind the other: what is sent twice would be taken for repeated segments."""
-    whole = capture.read_bytes()
-    frames = [whole[:24]]
-    place = 24
-    while place < len(whole):
-        (length,) = struct.unpack_from("<I", whole, place + 8)
-        frames.append(whole[place : place + 16 + length])
-        place += 16 + length
-    head, *packets = frames
-    share = -(-len(packets) // count)
-    parts: list[Path] = []
-    for number in range(count):
-        parts.append(capture.with_name(f"part-{number}.pcap"))
-        parts[-1].write_bytes(head + b"".join(packets[number * share : (number + 1) * share]))
-    return parts
 
 
 def drops_of(sensor: Recording) -> dict[str, int]:
@@ -105,7 +73,7 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_nothing_that_the_rings_can_
     network: Network, plant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
-    faults = Faults(tmp_path, data / "spool", monkeypatch)
+    faults = faulty(tmp_path, data / "spool", monkeypatch)
     with recording(network, data, "--packets-quota", "0", "--sync", "0") as sensor:
         before, during, still = parts_of(plant, 3)
         network.transmit(before, "--pause", "0.002")
@@ -186,7 +154,7 @@ def test_a_clock_that_is_set_changes_no_order_and_is_told(
     network: Network, plant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
-    faults = Faults(tmp_path, tmp_path / "none", monkeypatch)
+    faults = faulty(tmp_path, tmp_path / "none", monkeypatch)
     with recording(network, data, "--packets-quota", "0", "--spool-age", "1", "--sync", "0") as sensor:
         # A leap second, a day back, a year ahead, and right again.
         for part, wrong_ns in zip(parts_of(plant, 5), (0, -(10**9), -DAY_NS, 366 * DAY_NS, 0), strict=True):

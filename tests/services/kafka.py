@@ -36,9 +36,14 @@ class Kafka(Service):
         authority: issues the certificates.
     """
 
-    def __init__(self, folder: Path, *, owner: int | None = None, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, owner: int | None = None, settings: dict[str, str] | None = None,
+        behind: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Format its folder. With `behind` it listens, without TLS, on the first port too, which clients reach by the second."""
         super().__init__(folder)
         self._owner = owner
+        self._behind = behind
         self._settings = settings or {}
         folder.mkdir(parents=True, exist_ok=True)
         self.authority: Final = Authority(folder / "certificates")
@@ -64,9 +69,7 @@ class Kafka(Service):
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{self._controller}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},SASL://{self.sasl_bootstrap},MTLS://{self.tls_bootstrap},"
-            f"CONTROLLER://{self._controller}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL,CONTROLLER:PLAINTEXT,BEHIND:PLAINTEXT",
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",
@@ -95,6 +98,7 @@ class Kafka(Service):
             "log.cleaner.dedupe.buffer.size": "10485760",
             "message.max.bytes": str(9 * 1024**2),
             "replica.fetch.max.bytes": str(9 * 1024**2),
+            **self._listeners(),
             **self._settings,
         }
         path = self.folder / "server.properties"
@@ -105,3 +109,10 @@ class Kafka(Service):
              "-t", CLUSTER, "-c", path, "--add-scram", scram],
             check=True, capture_output=True,
         )  # fmt: skip
+
+    def _listeners(self) -> dict[str, str]:
+        own = f"PLAINTEXT://{self.bootstrap},SASL://{self.sasl_bootstrap},MTLS://{self.tls_bootstrap}"
+        if self._behind is None:
+            return {"listeners": f"{own},CONTROLLER://{self._controller}"}
+        real, told = (f"BEHIND://127.0.0.1:{port}" for port in self._behind)
+        return {"listeners": f"{own},{real},CONTROLLER://{self._controller}", "advertised.listeners": f"{own},{told}"}

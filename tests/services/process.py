@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-READY_SECONDS: Final = 120.0
-"""How long a service may take until it answers: twenty times what it takes on an idle machine."""
+READY_SECONDS: Final = 300.0
+"""How long a service may take until it answers: twenty times what the slowest takes on an idle machine."""
 
 STOP_SECONDS: Final = 15.0
 
@@ -148,6 +148,10 @@ class Process:
                 time.sleep(0.1)
             else:
                 return
+
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._guard.poll() is None
 
     def wait(self) -> int:
         """Wait until it ends by itself; returns its status."""

@@ -1,0 +1,78 @@
+"""One seed of faults of our own processes, and what counts them; `make faults` has all kinds and as many seeds as one likes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from collector.records import decode
+from collector.store.local import LocalRecordStore
+from tests.faults import stream
+from tests.faults.campaign import campaign, table
+from tests.faults.ground import Ground
+from tests.faults.kinds import KINDS
+from tests.faults.run import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.faults.campaign import Campaign
+    from tests.services.elasticsearch import Elasticsearch
+    from tests.services.kafka import Kafka
+    from tests.services.postgres import Postgres
+
+
+@pytest.fixture(scope="module")
+def over_shared(
+    kafka: Kafka,
+    elasticsearch_server: Elasticsearch,
+    postgres_server: Postgres,
+    captures: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Campaign]:
+    """Runs over services that others use too."""
+    folder = tmp_path_factory.mktemp("faults") / "runs"
+    with campaign(Ground(kafka, elasticsearch_server, postgres_server), captures / stream.CAPTURE, folder) as made:
+        yield made
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "kind", ["sensor killed", "uplink killed", "collector killed", "worker killed", "clock set", "spool disk full"]
+)
+def test_nothing_is_lost_doubled_or_told_otherwise(over_shared: Campaign, kind: str) -> None:
+    outcome = over_shared.run(kind, 1)
+    assert outcome.held, outcome
+    assert outcome.records > 1_000
+    assert outcome.alerts > 1
+
+
+def test_what_is_lost_doubled_or_changed_is_counted(captures: Path, tmp_path: Path) -> None:
+    files = stream.cut(captures / stream.CAPTURE, tmp_path / "parts")
+    whole = stream.batches_of(files, "works", "s")
+    flows = [batch for batch in whole if batch.header.table == "flow"]
+    first, second = (decode(batch.header, bytes(batch.data)) for batch in flows[:2])
+    store = LocalRecordStore(tmp_path / "records", writer=True)
+    # The first batch says something else, the second is there under another sequence as well, all others are missing.
+    other = first.rows.with_columns(first.rows.get_column("ts").dt.offset_by("1s"))
+    elsewhere = replace(second, header=replace(second.header, sequence=1_000))
+    store.append([replace(first, rows=other), second, elsewhere])
+    found = stream.stored(store, whole)
+    store.close()
+    assert found.records == sum(batch.header.rows for batch in whole)
+    assert found.changed == first.rows.height
+    assert found.doubled == second.rows.height
+    assert found.lost == found.records - first.rows.height - second.rows.height
+
+
+def test_the_table_says_where_the_promise_did_not_hold() -> None:
+    good = Outcome("worker killed", 1, records=9, alerts=2, alerts_equal=True)
+    bad = Outcome("worker killed", 2, records=9, lost=3, alerts=2)
+    assert (good.held, bad.held) == (True, False)
+    row = table([good.line(), bad.line()]).splitlines()[1].split()
+    assert row == ["worker", "killed", "2", "0", "3", "0", "0", "0", "1", "of", "2", "1", "of", "2"]
+    assert set(KINDS) >= {"worker killed"}
