@@ -39,7 +39,6 @@ def over_shared(
         yield made
 
 
-@pytest.mark.full
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "kind", ["sensor killed", "uplink killed", "collector killed", "worker killed", "clock set", "spool disk full"]
