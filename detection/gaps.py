@@ -48,7 +48,7 @@ class Gaps:
         self._changed: dict[tuple[Run, int], Hole] = {}
 
     def take(self, header: BatchHeader) -> bool:
-        """Note that this batch is here, whole or damaged; whether batches are missing before it.
+        """Note that this batch is here and whole; whether batches are missing before it.
 
         A number that is not higher than one met before says nothing: the batch comes again.
         """

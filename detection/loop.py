@@ -143,7 +143,9 @@ class Loop:
 
     def take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
         """Hand whole cuts to the detectors; what is left of a cut waits."""
-        self.counters.gaps += self._gaps.take(header)
+        if batch is not None:
+            # What is damaged is as good as missing, and an uplink does not ship it: the batch behind it tells so.
+            self.counters.gaps += self._gaps.take(header)
         pending = self._cuts.get(header.run)
         if pending is not None and pending.cut != header.cut:
             # The end of the cut before is lost: what there is of it is all there will be.

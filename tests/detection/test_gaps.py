@@ -107,6 +107,33 @@ def test_batches_that_are_missing_are_told_alike_on_one_machine_and_on_kafka_ove
     assert (first.first_seen, first.last_seen) == (START + 120 * SECOND, START + 540 * SECOND)
 
 
+def test_a_damaged_batch_is_told_as_missing_as_where_it_was_never_shipped(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    mixed_rules(tmp_path / "rules")
+    found: dict[str, list[str]] = {}
+    for name in ("damaged", "missing"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with Spool(folder / "spool", settings=SpoolSettings(segment_bytes=SEGMENT_BYTES), sensor="test") as spool:
+            LocalStream(folder / "spool", spool).publish(minutes(range(6)))
+        segment = segment_path(folder / "spool", 3)
+        if name == "damaged":
+            content = bytearray(segment.read_bytes())
+            content[len(content) // 2] ^= 1
+            segment.write_bytes(content)
+        else:
+            segment.unlink()
+        pipeline, _ = Pipeline.proved(RuleFiles([tmp_path / "rules"]).read(), Site(site=SITE))
+        with Spool(folder / "alerts", sensor="detection") as spool:
+            out = LocalStream(folder / "alerts", spool)
+            worker = Worker(LocalStream(folder / "spool"), out, pipeline, folder / "detection.zip")
+            worker.drain()
+        assert (worker.counters.damaged, worker.counters.gaps) == (int(name == "damaged"), 1)
+        found[name] = last(published(folder))
+    assert found["damaged"] == found["missing"]
+    assert sum(BATCHES_MISSING in alert for alert in found["damaged"]) == 1
+
+
 def test_a_start_in_the_middle_is_no_gap_and_what_is_missing_from_there_on_is_one() -> None:
     gaps = Gaps()
     assert told(gaps, [header(40), header(41)]) == []
