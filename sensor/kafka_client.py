@@ -261,7 +261,7 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
         with admin:
             described = admin.describe_topics(topics) if topics else []
     except errors.KafkaError as error:
-        raise meaning(settings, [*overhear.heard, error]) from error
+        raise _refusal(settings, [*overhear.heard, error]) from error
     finally:
         _LIBRARY.removeHandler(overhear)
     found: dict[str, int] = {}
@@ -277,6 +277,22 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
         else:
             raise KafkaUnusable(f"topic {name}: {kind.__name__}", is_lasting=False)
     return found
+
+
+def _refusal(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
+    """What the errors mean of a broker that had taken the connection a moment before.
+
+    A broker that refuses a password says so and closes; over TLS the library may see no more than that it closed, each time that
+    it tries. A broker that goes away would refuse connections.
+    """
+    found = meaning(settings, heard)
+    ended = [error for error in heard if isinstance(error, errors.KafkaConnectionError)]
+    closes = len(ended) > 1 and all("disconnected" in str(error) for error in ended)
+    if found.is_lasting or settings.security != "sasl_tls" or not closes:
+        return found
+    return KafkaUnusable(
+        f"{settings.bootstrap}: refuses {_who(settings)}: the name or the password is wrong (it closes the connection at sign-in)"
+    )
 
 
 def meaning(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
