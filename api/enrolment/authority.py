@@ -82,7 +82,7 @@ class Authority:
 
         Args:
             request: of which only the key counts (`request_of` has checked that its sender holds it).
-            name: common name and DNS name in it.
+            name: common name, and the sensor's name in its URI.
             days: how long it holds; not longer than the authority itself.
         """
         now = datetime.now(UTC).replace(microsecond=0)

@@ -10,7 +10,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.commands import settings_of
-from api.database import Database, UnusableDatabaseError
+from api.database import Database, UnusableDatabaseError, first_line
 from api.trace import Found, Sought, outcome, spool
 from collector.letters_command import RECORDS, letters_of
 from collector.store import StoreError
@@ -130,5 +130,7 @@ def _alerts(sought: Sought, data: Path | None, seconds: float) -> Iterator[Found
             yield outcome.in_alerts(sought, database, seconds)
         finally:
             database.close()
-    except (OSError, ConfigurationError, UnusableDatabaseError, SQLAlchemyError) as error:
+    except SQLAlchemyError as error:
+        yield Found("alerts", "unknown", f"the database: {first_line(error)}")
+    except (OSError, ConfigurationError, UnusableDatabaseError) as error:
         yield Found("alerts", "unknown", f"the database {error}")
