@@ -22,6 +22,9 @@ TIMEOUT_SECONDS: Final = 60.0
 ANSWER_BYTES: Final = 1024 * 1024
 """Largest answer."""
 
+TOLD_CHARACTERS: Final = 300
+"""Most of what a server says of itself that is shown: it may be anybody."""
+
 
 class CentreRefused(EnrolmentError):  # noqa: N818 - named for what it reports
     """The centre has answered that it will not.
@@ -71,7 +74,9 @@ def post(
             "(`icsight enrolment token --tls-certificate`)"
         ) from error
     except (ssl.SSLError, http.client.HTTPException) as error:
-        raise EnrolmentError(f"{url}: does not speak HTTPS as the centre does ({error}): check the address and port") from error
+        raise EnrolmentError(
+            f"{url}: does not speak HTTPS as the centre does ({_shown(error)}): check the address and port"
+        ) from error
     except OSError as error:
         raise EnrolmentError(f"{url}: the centre does not answer ({error.strerror or error}): check the address") from error
     finally:
@@ -82,15 +87,21 @@ def post(
 def _content(url: str, status: int, told: bytes) -> dict[str, Any]:
     try:
         content = json.loads(told)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise EnrolmentError(f"{url}: what answers is not the centre (status {status}): check the address")
     found = cast("dict[str, Any]", content)
     if not 200 <= status < 300:
-        detail = " ".join(str(found.get("detail") or found.get("title") or f"status {status}").split())
-        raise CentreRefused(f"{url}: {detail}", str(found.get("code", "")))
+        texts = [text for name in ("detail", "title") if isinstance(text := found.get(name), str) and text]
+        raise CentreRefused(f"{url}: {_shown(texts[0] if texts else f'status {status}')}", str(found.get("code", ""))[:64])
     return found
+
+
+def _shown(told: object) -> str:
+    """What a server said, as a terminal or a log may show it."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(told)[: 4 * TOLD_CHARACTERS])
+    return " ".join(text.split())[:TOLD_CHARACTERS]
 
 
 def _connection(url: str, *, is_pinned: bool) -> http.client.HTTPConnection:

@@ -273,9 +273,15 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
     recorder = Recorder(reader, spool, stop, warn)
     ended = threading.Event()
     told = spool.folder.parent
+    follower = RecorderFollower(told, spool, warn)
+    try:
+        # Before the first batch: by the smaller bounds of the command line it would make room with records that are to stay.
+        follower.look()
+    except OSError as error:
+        # The settings are in force all the same; it is told with the next look.
+        warn(f"{told}: which settings are followed cannot be told ({error.strerror or error})")
     watch = threading.Thread(target=_watch, args=(reader, recorder, requests, stop, ended, told), name="watch")
     watch.start()
-    follower = RecorderFollower(spool.folder.parent, spool, warn)
     releasing = threading.Thread(target=release, args=(spool, ended, warn, follower.look), name="release")
     releasing.start()
     following = threading.Thread(target=requests.run, args=(ended,), name="requests")

@@ -39,6 +39,7 @@ class Allowed:
         most: most value.
         is_whole: whether it is a whole number.
         text: what it is, with its unit.
+        is_switch: whether 0 is allowed too, though it is below the least: it stands for none.
     """
 
     part: Part
@@ -46,13 +47,16 @@ class Allowed:
     most: float
     is_whole: bool
     text: str
+    is_switch: bool = False
 
 
 ALLOWED: Final[Mapping[str, Allowed]] = {
     "catch_up_mib_per_second": Allowed("uplink", 0.01, 10_000, False, "Pace for what waited during an outage, MiB/s."),
     "retry_seconds": Allowed("uplink", 1, 3_600, False, "Longest wait between two tries to reach the brokers, seconds."),
     "spool_quota_mib": Allowed("recorder", 64, 1_048_576, True, "Most that records take on the sensor's disk, MiB."),
-    "spool_age_days": Allowed("recorder", 0, 3_650, False, "Records that are older are removed, days; 0 for no bound."),
+    "spool_age_days": Allowed(
+        "recorder", 1, 3_650, False, "Records that are older are removed, days; 0 for no bound.", is_switch=True
+    ),
     "sync_seconds": Allowed("recorder", 0, 60, False, "How often records are put on the disk, seconds."),
 }
 """All settings that may be changed from afar."""
@@ -87,7 +91,7 @@ class Version:
             if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < VERSION_MOST:
                 raise SettingsRefused("the version is no number")
             return cls(number, {str(name): checked(str(name), value) for name, value in values.items()})
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SettingsRefused("not a version of settings") from error
 
     def of(self, part: Part) -> dict[str, float]:
@@ -104,8 +108,11 @@ def checked(name: str, value: object) -> float:
     allowed = ALLOWED.get(name)
     if allowed is None:
         raise SettingsRefused(f"{name[:64]} cannot be set from afar; these can: {', '.join(sorted(ALLOWED))}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed.least <= value <= allowed.most:
-        raise SettingsRefused(f"{name} lies between {allowed.least:g} and {allowed.most:g}")
+    is_off = allowed.is_switch and value == 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (allowed.least <= value <= allowed.most or is_off):
+        raise SettingsRefused(
+            f"{name} {'is 0, or ' if allowed.is_switch else ''}lies between {allowed.least:g} and {allowed.most:g}"
+        )
     if allowed.is_whole and value != int(value):
         raise SettingsRefused(f"{name} is a whole number")
     return int(value) if allowed.is_whole else float(value)
@@ -151,5 +158,5 @@ def applied(data: Path, part: Part) -> tuple[int, str]:
     try:
         content = cast("dict[str, Any]", json.loads((data / f"{part}-settings.json").read_bytes()))
         return int(content["version"]), str(content["refused"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, ""

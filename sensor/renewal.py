@@ -62,6 +62,8 @@ class Renewal:
                 self._tell(str(error), is_over=isinstance(error, CentreRefused) and error.code == "renewal_refused")
             except OSError as error:
                 self._tell(f"{error.filename or self._data}: {error.strerror or error}", is_over=False)
+            except Exception as error:  # noqa: BLE001  whatever an answer does, the certificate still has to be renewed
+                self._tell(f"{type(error).__name__}: {str(error)[:200]}", is_over=False)
 
     def _renew(self, url: str, principal: str, present: Credentials) -> None:
         """Ask for the next certificate and take it over. Raises EnrolmentError, OSError."""

@@ -79,7 +79,7 @@ class SelfReport:
         try:
             content = cast("dict[str, Any]", json.loads(value))
             report = cls(**{field.name: _checked(field.name, field.type, content[field.name]) for field in fields(cls)})
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a report of a sensor: {error}") from error
         if report.sensor.encode() != key:
             raise ValueError("not a report of a sensor: its key is another")

@@ -100,5 +100,5 @@ def _number(text: str) -> int:
     """What a text that is no version says of its number; 0 where it does not."""
     try:
         return int(cast("dict[str, Any]", json.loads(text))["version"])
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0

@@ -70,7 +70,7 @@ def new_token(database: Database, rights: Rights, actor: audit.Actor, token: Enr
     exist yet.
 
     Raises:
-        RightsError: the brokers could not be asked; the token is not taken up.
+        RightsError: the brokers could not be asked, or the sensor was revoked meanwhile; the token is not taken up.
     """
     sensor = intended.sensor
     with database.read() as session:
@@ -79,16 +79,20 @@ def new_token(database: Database, rights: Rights, actor: audit.Actor, token: Enr
     made = now()
     expires = made + int(intended.hours * 3600 * NANOSECONDS)
     with database.write() as session:
-        if _generation(session, sensor) != generation:
-            raise RightsError(f"{sensor} was revoked meanwhile: make the token again if that is what you want")
-        session.add(
+        is_revoked = _generation(session, sensor) != generation
+        if not is_revoked:
+            session.add(
             IssuedToken(
                 id=token.id.hex(), secret_hash=token.secret_hash, site=intended.site, sensor=sensor, made_by=actor.name,
                 made_at=made, expires_at=expires, used_at=None, used_from=None, serial=None, withdrawn_at=None,
             )
-        )  # fmt: skip
-        detail = {"token": token.id.hex(), "site": intended.site, "expires_at": expires}
-        audit.record(session, actor, "enrolment.token", sensor, detail)
+            )  # fmt: skip
+            detail = {"token": token.id.hex(), "site": intended.site, "expires_at": expires}
+            audit.record(session, actor, "enrolment.token", sensor, detail)
+    if is_revoked:
+        # These are the rights of the certificates that were just revoked: the revocation may have come before them.
+        rights.take(sensor)
+        raise RightsError(f"{sensor} was revoked meanwhile: make the token again if that is what you want")
 
 
 def enrol(database: Database, centre: Centre, asked: EnrolmentInput, address: str) -> Issued:
@@ -150,7 +154,7 @@ def renew(database: Database, centre: Centre, asked: RenewalInput, address: str)
     Raises Problem `renewal_refused`, `renewal_early`, `enrolment_request_invalid`, `enrolment_unready`.
     """
     with database.write() as session:
-        present, row = check_renewal(session, asked)
+        present, row = _renewable(session, asked)
         wanted = _request(asked.request)
         same = sa.select(SensorCertificate).where(
             SensorCertificate.sensor == row.name,
@@ -167,11 +171,17 @@ def renew(database: Database, centre: Centre, asked: RenewalInput, address: str)
         return Issued(row.name, row.site, row.generation, certificate)
 
 
-def check_renewal(session: Session, asked: RenewalInput) -> tuple[SensorCertificate, EnrolledSensor]:
-    """The certificate whose key has signed a request, and its sensor. Raises Problem where it cannot be renewed."""
+def signer(session: Session, asked: RenewalInput) -> SensorCertificate:
+    """The certificate whose key has signed a request. Raises Problem where there is none: that may be a guess."""
     present = row_of(session, SensorCertificate, asked.serial)
     if present is None or not _is_signed(present, asked.request, asked.signature):
         raise Problem("renewal_refused", reason="it is not signed by the key of a certificate that was issued here")
+    return present
+
+
+def _renewable(session: Session, asked: RenewalInput) -> tuple[SensorCertificate, EnrolledSensor]:
+    """The certificate whose key has signed a request, and its sensor. Raises Problem where it cannot be renewed."""
+    present = signer(session, asked)
     row = row_of(session, EnrolledSensor, present.sensor)
     if present.revoked_at is not None or row is None or row.revoked_at is not None:
         raise Problem("renewal_refused", reason="the sensor has been revoked")

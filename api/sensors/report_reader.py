@@ -61,6 +61,8 @@ class ReportReader:
                 self._wait(str(error), stop)
             except errors.KafkaError as error:
                 self._wait(str(meaning(self._kafka, [error])), stop)
+            except Exception as error:  # noqa: BLE001  anybody may write a message; what one does must not end the reading of all
+                self._wait(f"{self._topics.sensors}: {type(error).__name__}: {str(error)[:200]}", stop)
 
     def _read(self, stop: threading.Event) -> None:
         """Read with one client. Raises KafkaError, KafkaUnusable."""
@@ -101,7 +103,13 @@ class ReportReader:
     def _ask(self, consumer: Any) -> None:
         """Ask how many requests no sensor has taken yet. Raises KafkaError."""
         heard = self._reports.all()
-        control = {each.report.sensor: TopicPartition(self._topics.control(each.report.sensor), 0) for each in heard}
+        # Of a topic that is not there nothing can be asked: the client would wait for it, and all reports with it.
+        present = consumer.topics()
+        control = {
+            each.report.sensor: TopicPartition(topic, 0)
+            for each in heard
+            if (topic := self._topics.control(each.report.sensor)) in present
+        }
         if not control:
             return
         ends = consumer.end_offsets(list(control.values()))

@@ -72,10 +72,15 @@ def revoke(settings: KafkaSettings, sensor: str) -> int:
             raise KafkaUnusable(f"{settings.bootstrap}: {error.__name__}")
         own = [rule for rule in given if _is_of(rule.principal.removeprefix("User:"), sensor)]
         if own:
-            admin.delete_acls([
+            answers = admin.delete_acls([
                 ACLFilter(principal, None, ACLOperation.ANY, ACLPermissionType.ALLOW, everything)
                 for principal in sorted({rule.principal for rule in own})
             ])  # fmt: skip
+            for rule, _, error in answers:
+                if error is not errors.NoError:
+                    raise KafkaUnusable(
+                        f"{settings.bootstrap}: the rights of {rule.principal} are not taken away: {error.__name__}"
+                    )
     except errors.KafkaError as error:
         raise KafkaUnusable(f"{settings.bootstrap}: {type(error).__name__}: {error}") from error
     finally:

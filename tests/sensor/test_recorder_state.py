@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +16,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from sensor import recorder_metrics
 from sensor._core import Reader
+from sensor.edge import spool_settings
 from sensor.metrics import Readings
 from sensor.recorder_state import FILE, STALE_SECONDS, RecorderState
+from sensor.remote_settings import Version, applied, keep
+from sensor.spool import BatchHeader, Spool, SpoolReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +42,20 @@ def until(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_recorder_that_starts_keeps_what_a_quota_from_afar_has_room_for(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool", sensor="north", settings=spool_settings(512, None, 60)) as spool:
+        data = random.Random(1).randbytes(7 * 1024**2)
+        for sequence in range(12):
+            spool.append(BatchHeader("north", spool.identity.epoch, sequence, "modbus", 10, ""), data)
+    keep(tmp_path, Version(1, {"spool_quota_mib": 512}))
+    command = [ICSIGHT, "sensor", "run", "--data", tmp_path, "--capture", CAPTURE, "--spool-quota", "64", "--name", "north"]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    held = [each.header.sequence for each in SpoolReader(tmp_path / "spool").read(0) if each.header.epoch == spool.identity.epoch]
+    assert held == list(range(12))
+    assert applied(tmp_path, "recorder") == (1, "")
+    shutil.rmtree(tmp_path / "spool")
 
 
 def test_a_recorder_that_ended_tells_what_it_did(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from api.audit.models import AuditEntry
@@ -40,6 +41,7 @@ from sensor.remote_settings import applied
 from sensor.renewal import PATH as RENEW
 from sensor.renewal import Renewal
 from sensor.reporter import Reporter
+from sensor.self_report import SelfReport
 from sensor.settings_followers import RecorderFollower, UplinkFollower
 from sensor.spool import Spool
 from sensor.terminal import CommandError
@@ -203,6 +205,9 @@ def test_a_sensor_sends_its_token_to_no_server_but_the_one_in_it(plant: Plant, t
     unpinned = EnrolmentToken.new()
     assert "certificate is refused" in refused(plant, str(unpinned), tmp_path / "gateway")
     assert "plain HTTP" in refused(plant, str(unpinned), tmp_path / "gateway", url="http://centre.example")
+    assert posted(plant) == 0
+    plant.enrol(plant.token(), tmp_path / "gateway")
+    assert posted(plant) == 1
 
 
 def test_who_guesses_waits(plant: Plant, tmp_path: Path) -> None:
@@ -285,6 +290,12 @@ def test_a_request_for_renewal_that_the_present_key_has_not_signed_is_refused(pl
         assert refusal.value.code == "renewal_refused"
 
 
+def posted(plant: Plant) -> float:
+    """How many questions with a body the centre has answered."""
+    (counter,) = plant.running.services.metrics.requests.collect()
+    return sum(each.value for each in counter.samples if each.name.endswith("_total") and each.labels["method"] == "POST")
+
+
 def told_by(gateway: Path) -> dict[str, Any]:
     """What the uplink last told of itself."""
     try:
@@ -315,6 +326,16 @@ def test_settings_reach_a_sensor_without_a_restart_and_what_became_of_them_is_sh
         uplink, renewal = Uplink(spool.folder, kafka, FAST), Renewal(gateway)
         poller = ControlPoller(gateway, kafka, sensor, set_=UplinkFollower(gateway, uplink).take)
         reporter = Reporter(gateway, kafka, (uplink, poller, renewal))
+        # Neither what is no report nor one of a sensor that cannot be asked anything keeps the others from being heard.
+        stranger = SelfReport(
+            sensor=f"stranger-{plant.prefix}", site="", version="1", at=1, epoch="", lag_batches=0, lag_seconds=0, missing=0,
+            damaged=0, refused=0, certificate_serial="", certificate_expires=0, renewal_trouble="", settings_uplink=0,
+            settings_recorder=0, settings_refused="", control_offset=0, control_waiting=0, answers_waiting=0,
+        ).message()  # fmt: skip
+        producer: Any = KafkaProducer(bootstrap_servers=plant.kafka.bootstrap)
+        producer.send(f"{plant.prefix}.sensors", b"[" * 30_000, b"nested")
+        producer.send(f"{plant.prefix}.sensors", stranger.value, stranger.key)
+        producer.close()
         set_ = plant.command("sensor", "set", sensor, "catch_up_mib_per_second=2", "spool_quota_mib=512", "--data", plant.data)
         assert "version 1 is on its way" in set_
         reports = plant.running.services.reports
@@ -333,7 +354,8 @@ def test_settings_reach_a_sensor_without_a_restart_and_what_became_of_them_is_sh
         send(plant.by_admin, sensor, SETTINGS, json.dumps({"version": 9, "values": {"ca_file": 1}}))
         until(lambda: applied(gateway, "uplink")[0] == 9, uplink)
         until(lambda: any(heard.report.settings_refused for heard in reports.all()), reports)
-    (shown,) = service.health(plant.running.services).model_dump()["uplinks"]
+    other, shown = service.health(plant.running.services).model_dump()["uplinks"]
+    assert (other["sensor"], other["requests_waiting"]) == (f"stranger-{plant.prefix}", None)
     assert (shown["sensor"], shown["site"], shown["state"]) == (sensor, "waterworks", "enrolled")
     assert shown["certificate_serial"] == Credentials.read(gateway).serial
     assert (shown["settings_version"], shown["settings_recorder"], shown["settings_uplink"]) == (2, 2, 9)
