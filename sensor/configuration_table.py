@@ -30,6 +30,33 @@ def write_table(path: Path, table: str, values: Mapping[str, str], gone: Collect
     Raises:
         ConfigurationError: the file cannot be read or written, or the table is written in a way that cannot be replaced.
     """
+    after = _changed(path, table, values, gone)
+    try:
+        old = path.stat() if path.exists() else None
+        replace_file(path, after.encode())
+        # No secret is in it, and several processes read it.
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(file, 0o644 if old is None else old.st_mode & 0o777)
+            if old is not None and os.geteuid() == 0:
+                os.fchown(file, old.st_uid, old.st_gid)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be written ({error.strerror}): run as a user who may, or give --config"
+        ) from error
+
+
+def check_table(path: Path, table: str) -> None:
+    """Look whether `write_table` can put a table into the file, without changing it. Raises ConfigurationError."""
+    _changed(path, table, {}, ())
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+        raise ConfigurationError(f"{path}: cannot be written: run as a user who may, or give --config")
+
+
+def _changed(path: Path, table: str, values: Mapping[str, str], gone: Collection[str]) -> str:
+    """What the file shall hold. Raises ConfigurationError."""
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         parsed = tomllib.loads(before)
@@ -47,17 +74,7 @@ def write_table(path: Path, table: str, values: Mapping[str, str], gone: Collect
     after = "\n".join([*([kept, ""] if kept else []), *lines, ""])
     if _parsed(after) != {**parsed, table: wanted}:
         raise ConfigurationError(f"{path}: [{table}] is written in a way that cannot be replaced: take it out and try again")
-    try:
-        old = path.stat() if path.exists() else None
-        replace_file(path, after.encode())
-        # No secret is in it, and several processes read it.
-        path.chmod(0o644 if old is None else old.st_mode & 0o777)
-        if old is not None and os.geteuid() == 0:
-            os.chown(path, old.st_uid, old.st_gid)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be written ({error.strerror}): run as a user who may, or give --config"
-        ) from error
+    return after
 
 
 def _without(text: str, table: str) -> str:

@@ -18,6 +18,8 @@ from sensor.enrolled import AUTHORITY, CREDENTIALS, FOLDER, NEXT_KEY, EnrolmentE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sensor.enrolment_token import EnrolmentToken
+
 RENEWAL: Final = b"icsight renewal\n"
 """What stands before the bytes of a request for a certificate that the key of the present one signs."""
 
@@ -66,8 +68,8 @@ class Credentials:
         return base64.b64encode(self.key.sign(content, ec.ECDSA(hashes.SHA256()))).decode()
 
 
-def next_key(data: Path, present: ec.EllipticCurvePrivateKey | None = None) -> ec.EllipticCurvePrivateKey:
-    """The key of the certificate that is asked for: that of an earlier try, so that an answer that was lost comes again.
+def next_key(data: Path, present: ec.EllipticCurvePrivateKey) -> ec.EllipticCurvePrivateKey:
+    """The key of the next certificate: that of an earlier try, so that an answer that was lost comes again.
 
     Args:
         data: the data folder.
@@ -76,15 +78,33 @@ def next_key(data: Path, present: ec.EllipticCurvePrivateKey | None = None) -> e
     Raises:
         OSError: it cannot be kept.
     """
-    path = data / FOLDER / NEXT_KEY
+    kept = _kept(data, NEXT_KEY)
+    return kept if kept is not None and kept.public_key() != present.public_key() else _new(data, NEXT_KEY)
+
+
+def enrolment_key(data: Path, token: EnrolmentToken) -> ec.EllipticCurvePrivateKey:
+    """The key that is enrolled with a token: that of an earlier try with this token, and of no other. Raises OSError."""
+    name = f"token-{token.id.hex()}.key"
+    return _kept(data, name) or _new(data, name)
+
+
+def drop_keys(data: Path) -> None:
+    """Drop all keys that wait for a certificate: the sensor has been enrolled. Raises OSError."""
+    for path in (data / FOLDER).glob("*.key"):
+        path.unlink(missing_ok=True)
+
+
+def _kept(data: Path, name: str) -> ec.EllipticCurvePrivateKey | None:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-        if isinstance(key, ec.EllipticCurvePrivateKey) and (present is None or key.public_key() != present.public_key()):
-            return key
+        key = serialization.load_pem_private_key((data / FOLDER / name).read_bytes(), None)
     except (FileNotFoundError, ValueError, TypeError, UnsupportedAlgorithm):
-        pass
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _new(data: Path, name: str) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
-    keep(data, NEXT_KEY, _private(key))
+    keep(data, name, _private(key))
     return key
 
 
@@ -112,6 +132,15 @@ def take_over(data: Path, key: ec.EllipticCurvePrivateKey, certificate: str, aut
         EnrolmentError: it is not a certificate of that authority for that key.
         OSError: it cannot be written; the old one stays.
     """
+    found, issuer = issued_for(key, certificate, authority)
+    issued = found.public_bytes(serialization.Encoding.PEM)
+    keep(data, AUTHORITY, issuer.public_bytes(serialization.Encoding.PEM))
+    keep(data, CREDENTIALS, _private(key) + issued)
+    return found
+
+
+def issued_for(key: ec.EllipticCurvePrivateKey, certificate: str, authority: str) -> tuple[x509.Certificate, x509.Certificate]:
+    """A certificate for a key, and that of the authority that issued it. Raises EnrolmentError where they are not that."""
     try:
         found = x509.load_pem_x509_certificate(certificate.encode())
         issuer = x509.load_pem_x509_certificate(authority.encode())
@@ -120,10 +149,7 @@ def take_over(data: Path, key: ec.EllipticCurvePrivateKey, certificate: str, aut
         raise EnrolmentError("the centre's answer holds no certificate of its authority: it is not taken") from error
     if found.public_key() != key.public_key():
         raise EnrolmentError("the centre's answer holds a certificate of another key: it is not taken")
-    issued = found.public_bytes(serialization.Encoding.PEM)
-    keep(data, AUTHORITY, issuer.public_bytes(serialization.Encoding.PEM))
-    keep(data, CREDENTIALS, _private(key) + issued)
-    return found
+    return found, issuer
 
 
 def _private(key: ec.EllipticCurvePrivateKey) -> bytes:

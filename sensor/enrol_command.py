@@ -6,13 +6,26 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from cryptography import x509
+
 from sensor.centre import post
 from sensor.configuration import ConfigurationError, configuration_file
-from sensor.configuration_table import write_table
-from sensor.credentials import next_key, pem, request_of, take_over
-from sensor.enrolled import BROKERS, CREDENTIALS, FOLDER, NEXT_KEY, Enrolled, EnrolmentError, keep, keep_enrolled
+from sensor.configuration_table import check_table, write_table
+from sensor.credentials import drop_keys, enrolment_key, issued_for, pem, request_of, take_over
+from sensor.enrolled import (
+    AUTHORITY,
+    BROKERS,
+    CREDENTIALS,
+    FOLDER,
+    Enrolled,
+    EnrolmentError,
+    as_owner,
+    keep,
+    keep_enrolled,
+)
 from sensor.enrolment_token import EnrolmentToken, TokenError
 from sensor.kafka_settings import KafkaSettings
+from sensor.remote_settings import forget
 from sensor.terminal import CommandError
 
 if TYPE_CHECKING:
@@ -37,7 +50,7 @@ def enrol(text: str, url: str, data: Path, config: Path | None, say: Callable[[s
         say: is called with each line about what was done.
 
     Raises:
-        CommandError: the sensor cannot be enrolled. What it was before, it still is.
+        CommandError: the sensor cannot be enrolled. Its certificate is still that of before, and the token may be tried again.
     """
     try:
         token = EnrolmentToken.from_text(text)
@@ -57,8 +70,11 @@ def enrol(text: str, url: str, data: Path, config: Path | None, say: Callable[[s
 
 def _certified(token: EnrolmentToken, url: str, data: Path, path: Path) -> dict[str, Any]:
     """The centre's answer, once all of it is on the disk. Raises EnrolmentError, ConfigurationError, OSError."""
-    identity = _spool_identity(data)
-    key = next_key(data)
+    # Before the token is used up.
+    check_table(path, KafkaSettings.table)
+    with as_owner(data):
+        identity = _spool_identity(data)
+        key = enrolment_key(data, token)
     request = pem(request_of(key, "sensor"))
     told = post(url, PATH, {"token": str(token), "request": request, **identity}, pin=token.pin)
     try:
@@ -72,13 +88,26 @@ def _certified(token: EnrolmentToken, url: str, data: Path, path: Path) -> dict[
         }  # fmt: skip
     except (KeyError, TypeError, AttributeError) as error:
         raise EnrolmentError(f"{url}: the centre's answer lacks {error}: is it of the same version?") from error
-    if brokers:
-        keep(data, BROKERS, str(brokers).encode())
-    take_over(data, key, certificate, authority)
-    keep_enrolled(data, Enrolled(sensor, site, url, principal))
+    _, issuer = issued_for(key, certificate, authority)
     write_table(path, KafkaSettings.table, values, gone=_IDENTITY)
-    (data / FOLDER / NEXT_KEY).unlink(missing_ok=True)
+    with as_owner(data):
+        if brokers:
+            keep(data, BROKERS, str(brokers).encode())
+        if not _is_known(data, issuer):
+            # Another centre numbers its versions of settings anew, and what this one has set is none of its business.
+            forget(data)
+        take_over(data, key, certificate, authority)
+        keep_enrolled(data, Enrolled(sensor, site, url, principal))
+        drop_keys(data)
     return told
+
+
+def _is_known(data: Path, issuer: x509.Certificate) -> bool:
+    """Whether an authority is that with which the sensor is enrolled already."""
+    try:
+        return x509.load_pem_x509_certificate((data / FOLDER / AUTHORITY).read_bytes()) == issuer
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _spool_identity(data: Path) -> dict[str, str]:

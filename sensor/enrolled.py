@@ -2,21 +2,25 @@
 
 enrolment.json     who it is, and how the centre is reached
 sensor.pem         its private key and its certificate: one file, so that both change at once
-next.key           the key of a certificate that has been asked for, until it has come
+next.key           the key of the next certificate, which has been asked for, until it has come
+token-ID.key       the key that is enrolled with the token of that name, until it is
 authority.pem      the authority that issues its certificates
 brokers.pem        the authorities of the brokers, where the centre named them
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sensor.spool_files import replace_file
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 FOLDER: Final = "enrolment"
@@ -74,12 +78,33 @@ def keep_enrolled(data: Path, enrolled: Enrolled) -> None:
 def keep(data: Path, name: str, content: bytes) -> None:
     """Put a file of an enrolment in place, whole or not at all; only its owner reads it. Raises OSError.
 
-    What root writes belongs to whom the data folder belongs to: the uplink runs as that user.
+    Args:
+        data: the data folder, which must be there. No link in it is followed.
+        name: name of the file.
+        content: what is to be in it.
     """
     folder = data / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "a link, where a folder should be", str(folder))
     replace_file(folder / name, content)
-    if os.geteuid() == 0:
-        owner = data.stat()
-        for path in (folder, folder / name):
-            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+@contextmanager
+def as_owner(data: Path) -> Generator[None]:
+    """Work in a data folder as who it belongs to, where root does: what is written is that user's, and no link of his leads root.
+
+    For a command that has no other thread: the process becomes that user meanwhile. Raises OSError.
+    """
+    owner = data.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(owner.st_gid)
+    try:
+        os.seteuid(owner.st_uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)

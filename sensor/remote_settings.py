@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from sensor.spool_files import replace_file
 
@@ -146,6 +146,12 @@ def keep(data: Path, version: Version) -> bool:
         return False
     replace_file(data / FILE, version.to_json().encode())
     return True
+
+
+def forget(data: Path) -> None:
+    """Take all versions away: the sensor is as it was started until one comes. Raises OSError."""
+    for name in (FILE, *(f"{part}-settings.json" for part in get_args(Part))):
+        (data / name).unlink(missing_ok=True)
 
 
 def tell_applied(data: Path, part: Part, number: int, refused: str) -> None:

@@ -36,7 +36,7 @@ class UplinkFollower:
         self._set(newest(data))
 
     def take(self, text: str) -> None:
-        """Follow a version, or refuse it; older ones than that in force are passed over. Raises OSError."""
+        """Follow a version, or refuse it, one that is older than that in force too. Raises OSError."""
         try:
             version = Version.from_json(text)
         except SettingsRefused as error:
@@ -48,6 +48,17 @@ class UplinkFollower:
         if keep(self._data, version):
             self._set(version)
             self._say(f"settings of version {version.number} are in force")
+            return
+        present = newest(self._data)
+        # The one in force may come again, when the last of a number of requests does.
+        refused = "" if version == present else f"version {version.number} came, which is not newer than {present.number}"
+        if applied(self._data, "uplink") != (present.number, refused):
+            tell_applied(self._data, "uplink", present.number, refused)
+            self._say(
+                f"settings of version {version.number} are refused: {refused}"
+                if refused
+                else f"settings of version {version.number} are in force"
+            )
 
     def _set(self, version: Version) -> None:
         self._uplink.adjust(self._started.model_copy(update=version.of("uplink")))

@@ -96,7 +96,8 @@ def _write_identity(folder: Path, identity: Identity) -> Identity:
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place whole or not at all, on the disk on return. Raises OSError."""
     draft = path.with_suffix(".draft")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # Who may write into the folder must not lead the write elsewhere.
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         write_whole(file, [content], 0)
         os.fsync(file)

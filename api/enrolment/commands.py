@@ -102,8 +102,13 @@ def revoke_sensor(sensor: str, data: Path) -> None:
         from api.enrolment.rights import RightsError  # noqa: PLC0415  as above
         from api.enrolment.service import revoke  # noqa: PLC0415
 
+        rights = _rights()
         try:
-            count = revoke(database, _rights(), _actor(), sensor)
+            rights.check(sensor)
+        except RightsError as error:
+            raise CommandError(str(error)) from error
+        try:
+            count = revoke(database, rights, _actor(), sensor)
         except RightsError as error:
             raise CommandError(
                 f"{sensor}: is revoked here, but the brokers may still let it in: {error}. Do it again."

@@ -17,6 +17,10 @@ class RightsError(Exception):
 class Rights(Protocol):
     """Rights of sensors on the brokers."""
 
+    def check(self, sensor: str) -> None:
+        """Look whether a sensor may have a name. Raises RightsError."""
+        ...
+
     def give(self, sensor: str, generation: int) -> None:
         """Make the sensor's topic and let it in; done before where it is let in already. Raises RightsError."""
         ...
@@ -37,6 +41,18 @@ class KafkaRights:
     def __init__(self, kafka: KafkaSettings, replication: int) -> None:
         self._kafka = kafka
         self._replication = replication
+
+    def check(self, sensor: str) -> None:
+        """Look whether a sensor may have a name: it is not that of a service. Raises RightsError."""
+        try:
+            from collector.stream.kafka_sensors import check_name  # noqa: PLC0415  as below
+            from sensor.kafka_client import KafkaUnusable  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise _missing(error) from error
+        try:
+            check_name(sensor)
+        except KafkaUnusable as error:
+            raise RightsError(str(error)) from error
 
     def give(self, sensor: str, generation: int) -> None:
         """Make the sensor's topic and let it in; done before where it is let in already. Raises RightsError."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sensor.self_report import SelfReport
 
 SENSORS_MOST: Final = 10_000
-"""Sensors remembered at a time; reports of others are not taken, and counted."""
+"""Sensors remembered at a time; of more, that which has been quiet longest is let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,6 @@ class Reports:
     """The newest report of each sensor. Any thread may call."""
 
     def __init__(self) -> None:
-        self.left_out = 0
-        """Reports of further sensors that were not taken."""
         self._heard: dict[str, Heard] = {}
         self._turn: Final = threading.Lock()
 
@@ -44,8 +42,7 @@ class Reports:
         name = heard.report.sensor
         with self._turn:
             if name not in self._heard and len(self._heard) >= SENSORS_MOST:
-                self.left_out += 1
-                return
+                del self._heard[min(self._heard, key=lambda each: self._heard[each].at)]
             self._heard[name] = heard
 
     def all(self) -> Sequence[Heard]:

@@ -23,7 +23,7 @@ from kafka.admin import (
     ResourceType,
 )
 
-from collector.stream.kafka_topics import Declared, Right, Topic
+from collector.stream.kafka_topics import DeclarationError, Declared, Right, Topic, services
 from sensor.kafka_client import KafkaUnusable, arguments, probe
 from sensor.topics import Topics, principal_of
 
@@ -37,8 +37,19 @@ WAITING_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long what is asked of a sensor waits for it, milliseconds."""
 
 
+def check_name(sensor: str) -> None:
+    """Look whether a sensor may have a name. Raises KafkaUnusable where it would be taken for one of the product's services."""
+    try:
+        is_service = principal_of(sensor) in services()
+    except DeclarationError as error:
+        raise KafkaUnusable(str(error)) from error
+    if is_service:
+        raise KafkaUnusable(f"{sensor}: a service on the brokers has this name (deploy/kafka/topics.toml): give another")
+
+
 def needs(prefix: str, sensor: str, replication: int, generation: int = 1) -> Declared:
-    """The topic and the rights of a sensor."""
+    """The topic and the rights of a sensor. Raises KafkaUnusable where it may not have its name."""
+    check_name(sensor)
     topics, principal = Topics(prefix), principal_of(sensor, generation)
     configs = {
         "retention.ms": str(WAITING_MS),
@@ -63,6 +74,7 @@ def revoke(settings: KafkaSettings, sensor: str) -> int:
 
     Brokers refuse it from then on, whatever certificate it shows; what it has not shipped stays in its spool.
     """
+    check_name(sensor)
     probe(settings)
     everything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
     admin: Any = KafkaAdminClient(**arguments(settings))

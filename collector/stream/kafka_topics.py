@@ -125,6 +125,11 @@ class Plan:
         return [*told, *(f"+ {right}" for right in self.allow), *(f"! {note}" for note in self.notes)]
 
 
+def services(path: Path = DECLARATION) -> frozenset[str]:
+    """Principals of the services that a file declares; no sensor may have such a name. Raises DeclarationError."""
+    return frozenset(right.principal for right in declared(path, "").rights)
+
+
 def declared(path: Path, prefix: str, replication: int | None = None) -> Declared:
     """What a file declares, with the names of a system. Raises DeclarationError.
 

@@ -1,0 +1,72 @@
+"""What an enrolment leaves in a data folder, though others write there or it was enrolled before."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sensor.credentials import drop_keys, enrolment_key, next_key
+from sensor.enrolled import FOLDER, keep
+from sensor.enrolment_token import EnrolmentToken
+from sensor.kafka_settings import KafkaSettings
+from sensor.remote_settings import applied, forget, newest
+from sensor.settings_followers import UplinkFollower
+from sensor.spool import Spool
+from sensor.uplink import Uplink
+from tests.sensor.test_uplink import FAST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_key_that_lies_there_is_certified_for_the_token_it_was_made_for_and_for_no_other(tmp_path: Path) -> None:
+    left = next_key(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    first, second = EnrolmentToken.new(), EnrolmentToken.new()
+    key = enrolment_key(tmp_path, first)
+    assert key.public_key() == enrolment_key(tmp_path, first).public_key()
+    assert key.public_key() != left.public_key()
+    assert key.public_key() != enrolment_key(tmp_path, second).public_key()
+    drop_keys(tmp_path)
+    assert list((tmp_path / FOLDER).iterdir()) == []
+    assert enrolment_key(tmp_path, first).public_key() != key.public_key()
+
+
+def test_no_link_leads_a_write_out_of_the_data_folder(tmp_path: Path) -> None:
+    data, victim, elsewhere = tmp_path / "data", tmp_path / "victim", tmp_path / "elsewhere"
+    victim.write_text("kept")
+    elsewhere.mkdir()
+    (data / FOLDER).mkdir(parents=True)
+    (data / FOLDER / "sensor.draft").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        keep(data, "sensor.pem", b"key")
+    assert victim.read_text() == "kept"
+    (data / FOLDER / "sensor.draft").unlink()
+    (data / FOLDER).rmdir()
+    (data / FOLDER).symlink_to(elsewhere)
+    with pytest.raises(OSError, match="a link"):
+        keep(data, "sensor.pem", b"key")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_version_that_is_not_newer_is_told_as_refused_and_followed_after_the_enrolment_at_another_centre(
+    tmp_path: Path,
+) -> None:
+    with Spool(tmp_path / "spool", sensor="north"):
+        pass
+    uplink = Uplink(tmp_path / "spool", KafkaSettings(bootstrap="127.0.0.1:1", security="plaintext"), FAST)
+    follower = UplinkFollower(tmp_path, uplink)
+    low, high = (json.dumps({"version": number, "values": {"retry_seconds": number}}) for number in (3, 7))
+    follower.take(high)
+    follower.take(high)
+    assert applied(tmp_path, "uplink") == (7, "")
+    follower.take(low)
+    assert applied(tmp_path, "uplink") == (7, "version 3 came, which is not newer than 7")
+    assert uplink.settings.retry_seconds == 7
+    forget(tmp_path)
+    follower.take(low)
+    assert applied(tmp_path, "uplink") == (3, "")
+    assert newest(tmp_path).number == 3
+    assert uplink.settings.retry_seconds == 3
