@@ -151,6 +151,8 @@ def check_token(session: Session, asked: EnrolmentInput) -> IssuedToken:
 def renew(database: Database, centre: Centre, asked: RenewalInput, address: str) -> Issued:
     """Issue a sensor's next certificate, for a request that the key of its present one has signed.
 
+    A certificate has one successor: the same key gets it again, for whom the answer was lost, and no other key gets another.
+
     Raises Problem `renewal_refused`, `renewal_early`, `enrolment_request_invalid`, `enrolment_unready`.
     """
     with database.write() as session:
@@ -163,6 +165,13 @@ def renew(database: Database, centre: Centre, asked: RenewalInput, address: str)
         )
         certificate = session.scalars(same).first()
         if certificate is None:
+            newer = sa.select(SensorCertificate.serial).where(
+                SensorCertificate.sensor == row.name,
+                SensorCertificate.issued_at > present.issued_at,
+                SensorCertificate.revoked_at.is_(None),
+            )
+            if session.scalars(newer).first() is not None:
+                raise Problem("renewal_refused", reason="a newer one was issued for another key: enrol anew with a new token")
             if present.expires_at - now() > (present.expires_at - present.issued_at) // EARLY:
                 raise Problem("renewal_early")
             certificate = _issue(session, centre, row, wanted)
@@ -229,6 +238,9 @@ def _issue(session: Session, centre: Centre, row: EnrolledSensor, request: x509.
         issued = centre.authority.issue(request, principal_of(row.name, row.generation), centre.days)
     except AuthorityError as error:
         raise Problem("enrolment_unready", reason=str(error)) from error
+    ended = sa.select(SensorCertificate).where(SensorCertificate.sensor == row.name, SensorCertificate.expires_at <= now())
+    for each in session.scalars(ended):
+        session.delete(each)
     certificate = SensorCertificate(
         serial=f"{issued.serial_number:x}",
         sensor=row.name,

@@ -254,6 +254,11 @@ def test_a_certificate_is_renewed_while_the_uplink_ships_and_not_for_a_revoked_s
         with plant.running.services.database.write() as session:
             (row,) = session.query(SensorCertificate)
             row.issued_at -= 3600 * NANOSECONDS
+            session.add(
+                SensorCertificate(
+                    serial="1", sensor=plant.sensor, key_hash="", issued_at=1, expires_at=2, revoked_at=None, content=""
+                )
+            )
         monkeypatch.setenv("ICSIGHT_ENROLMENT_CERTIFICATE_DAYS", "90")
         with at_work(renewal):
             until(lambda: renewal.renewed, renewal)
@@ -266,6 +271,12 @@ def test_a_certificate_is_renewed_while_the_uplink_ships_and_not_for_a_revoked_s
         wait_until(uplink, 20)
     assert read_all(plant.kafka, f"{plant.prefix}.records") == batches
     assert not second.is_due()
+    with plant.running.services.database.read() as session:
+        assert {each.serial for each in session.query(SensorCertificate)} == {first.serial, second.serial}
+    other = request_of(ec.generate_private_key(ec.SECP256R1()), "other")
+    again = {"serial": first.serial, "request": pem(other), "signature": first.sign(other)}
+    with pytest.raises(CentreRefused, match="newer one was issued for another key"):
+        post(plant.url, RENEW, again, is_proved_by_answer=True)
     plant.command("sensor", "revoke", plant.sensor, "--data", plant.data)
     monkeypatch.setattr(Credentials, "is_due", always)
     with at_work(renewal):
