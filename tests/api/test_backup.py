@@ -274,7 +274,7 @@ def test_the_commands_carry_a_system_to_another_folder(tmp_path: Path, monkeypat
     file, two = str(tmp_path / "file"), str(tmp_path / "two")
     result = run.invoke(backup_command, ["--data", str(tmp_path / "one"), file], standalone_mode=False)
     assert result.exception is None
-    assert "rows in 12 tables" in result.output
+    assert f"rows in {len(before)} tables" in result.output
     result = run.invoke(restore_command, ["--data", two, file], standalone_mode=False)
     assert result.exception is None
     restored = Database.of(Settings(data=tmp_path / "two"))
