@@ -13,14 +13,19 @@ What a transaction holds is made when it is committed: until then whole cuts gat
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
+
+from confluent_kafka import KafkaException, TopicPartition
 
 from detection.changelog import SITE, STORE, ChangelogCheckpoints, changelog_of, group_of
 from detection.loop import Counters
 from detection.metrics import CONSUMER
+from detection.partition_clock import PartitionClock
 from detection.pipeline import STEP_ROWS
 from detection.site_loop import SiteLoop
 from sensor import kafka_message
@@ -61,6 +66,33 @@ POLL_SECONDS: Final = 0.1
 STAND_SECONDS: Final = 1.0
 """How often is noted how far a worker is."""
 
+END_SECONDS: Final = 1.0
+"""How long brokers may take to say where a partition ends; they are asked only where something has waited long enough."""
+
+_PARTITION: Final = b"partition"
+_CLOCK: Final = "clock"
+"""Keys in the store: of the partition, beside those of sites, and there of what waits in it (`_Waiting`)."""
+
+
+class _Waiting(TypedDict):
+    """What is remembered of a partition in which something waits for other sensors."""
+
+    next: int
+    """Place behind the last message that was taken."""
+    sites: dict[str, str]
+    """The keys of the sites at which something waits, each with its name."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    """A partition that the worker has."""
+
+    owner: object
+    """Quix' copy of its state: another whenever it has been assigned anew."""
+    clock: PartitionClock
+    kept: _Waiting | None
+    """What is in the store."""
+
 
 class Detection(BaseSink):
     """The detection of the partitions that this worker has.
@@ -79,6 +111,7 @@ class Detection(BaseSink):
         """How far it is in the partitions that it has."""
         self._stood = 0.0
         self._sites: dict[tuple[int, str], tuple[object, SiteLoop]] = {}
+        self._partitions: dict[int, _Partition] = {}
         self._gathered = 0
         self._frame: Any = None
 
@@ -98,7 +131,7 @@ class Detection(BaseSink):
         self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int,
     ) -> None:  # fmt: skip
         """Take a message in."""
-        del timestamp
+        self._clock(partition).take(offset, timestamp, time.monotonic())
         try:
             header = kafka_message.decode(headers or ())
         except kafka_message.NewerMessage as error:
@@ -109,7 +142,7 @@ class Detection(BaseSink):
             return
         name = cast("bytes", key or b"").decode(errors="replace")
         site = self._site(partition, name, header.site)
-        site.take(header, cast("bytes", value or b""), offset)
+        site.take(header, cast("bytes", value or b""), offset, timestamp)
         self.progress.did(header.cut_end)
         self._gathered += len(value or b"")
         if site.loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
@@ -122,13 +155,22 @@ class Detection(BaseSink):
             if site.changed:
                 self._keep(partition, name, site)
         self._stand()
+        owners = self._owners()
+        for partition in [each for each, held in self._partitions.items() if owners.get(each) is held.owner]:
+            self._keep_waiting(partition)
 
     def tick(self) -> None:
         """Let through what has waited for silent sensors long enough."""
         self._published.check()
         self._stand()
+        if self._frame.processing_context.state_manager.recovery_required:
+            # A partition that was assigned just now: what is remembered of it is not read yet.
+            return
+        for partition in self._owners():
+            self._clock(partition)
         for (partition, name), (_, site) in self._live():
-            if site.let_through():
+            if site.waits and self._is_past(partition, site.silent_ms):
+                site.let_through()
                 self._keep(partition, name, site)
 
     def _detect(self) -> None:
@@ -162,6 +204,42 @@ class Detection(BaseSink):
             message = kafka_message.encode(batch.header, batch.data)
             producer.produce(topic=self._topics.alerts, key=message.key, value=message.value, headers=message.headers)
         site.write(self._checkpoints(partition, name))
+
+    def _keep_waiting(self, partition: int) -> None:
+        """Put what waits in a partition into the transaction, so that whoever takes it over looks after it at once."""
+        clock, held = self._clock(partition), self._partitions[partition]
+        sites = {name: site.site for (there, name), (_, site) in self._live() if there == partition and site.waits}
+        waiting = _Waiting(next=clock.next, sites=sites) if sites else None
+        if waiting != held.kept:
+            held.kept = waiting
+            self._state(partition, _PARTITION).set_bytes(_CLOCK, json.dumps(waiting).encode())
+
+    def _clock(self, partition: int) -> PartitionClock:
+        """How far a partition is taken in time. One that is new here: the sites at which something waits are taken up."""
+        owner = self._owners()[partition]
+        held = self._partitions.get(partition)
+        if held is None or held.owner is not owner:
+            said = self._state(partition, _PARTITION).get_bytes(_CLOCK)
+            kept = cast("_Waiting | None", None if said is None else json.loads(said))
+            clock = PartitionClock(0 if kept is None else kept["next"], 0, time.monotonic())
+            held = self._partitions[partition] = _Partition(owner, clock, kept)
+            for name, site in ({} if kept is None else kept["sites"]).items():
+                clock.came_ms = max(clock.came_ms, self._site(partition, name, site).heard_ms)
+        return held.clock
+
+    def _is_past(self, partition: int, moment_ms: float) -> bool:
+        """Whether all that came to a partition until a moment is taken."""
+
+        def end() -> int | None:
+            place = TopicPartition(self._topics.records, partition)
+            try:
+                found = self._frame.processing_context.consumer.get_watermark_offsets(place, timeout=END_SECONDS)
+            except KafkaException:
+                # Brokers cannot be reached now: what waits goes on to wait, and they are asked again.
+                return None
+            return None if found is None else found[1]
+
+        return self._clock(partition).is_past(moment_ms, time.monotonic(), end)
 
     def _live(self) -> list[tuple[tuple[int, str], tuple[object, SiteLoop]]]:
         """The sites of the partitions that the worker has; what it remembers of others is forgotten."""
@@ -203,9 +281,14 @@ class Detection(BaseSink):
 
     def _checkpoints(self, partition: int, name: str) -> ChangelogCheckpoints:
         """What is remembered of a site, within the transaction that goes on."""
+        state = self._state(partition, SITE + name.encode())
+        return ChangelogCheckpoints(state, f"{changelog_of(self._topics.prefix)}, site {name!r}")
+
+    def _state(self, partition: int, prefix: bytes) -> Store:
+        """What is kept under a prefix, within the transaction that goes on."""
         checkpoint = self._frame.processing_context.checkpoint
-        state = checkpoint.get_store_transaction(self._frame.stream_id, partition, STORE).as_state(prefix=SITE + name.encode())
-        return ChangelogCheckpoints(cast("Store", state), f"{changelog_of(self._topics.prefix)}, site {name!r}")
+        state = checkpoint.get_store_transaction(self._frame.stream_id, partition, STORE).as_state(prefix=prefix)
+        return cast("Store", state)
 
 
 def worker(

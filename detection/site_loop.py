@@ -8,7 +8,6 @@ What waits for the rest of its cut or for other sensors is kept with the checkpo
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -89,12 +88,13 @@ class SiteLoop:
     def __init__(  # noqa: PLR0913, PLR0917 - one caller wires it
         self, name: str, site: str, partition: int, checkpoints: ChangelogCheckpoints, published: Published, allowance_ns: int,
     ) -> None:  # fmt: skip
+        self.site: Final = site
+        """Its name."""
         self._name = name
         self._partition = str(partition)
         self._allowance_ns = allowance_ns
         self._alerts: list[Outgoing] = []
         self._held: dict[tuple[Run, int], _Held] = {}
-        self._heard = time.monotonic()
         before = checkpoints.read()
         beside = checkpoints.beside()
         self._control = KeptStream(_unpacked(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
@@ -107,6 +107,8 @@ class SiteLoop:
         self._told = int(kept.order.get("published", 0))
         """Batches of alerts so far."""
         self._seen = dict(kept.position.seen)
+        self._heard_ms = int(kept.order.get("heard_ms", 0))
+        """When its last message came to the topic, milliseconds since 1970."""
         self._next = kept.position.offsets.get(self._partition, 0)
         """Place behind the last message that was taken."""
         in_force, told = self._holding(site, published, kept.position)
@@ -125,9 +127,26 @@ class SiteLoop:
         """What was done here."""
         return self.loop.counters
 
-    def take(self, header: BatchHeader, data: bytes, offset: int) -> None:
-        """Take the message at this place in; it counts for nothing where its batch came before."""
-        self._heard = time.monotonic()
+    @property
+    def heard_ms(self) -> int:
+        """When its last message came to the topic, milliseconds since 1970."""
+        return self._heard_ms
+
+    @property
+    def silent_ms(self) -> float:
+        """Until when another must come to the topic, milliseconds since 1970; later nothing waits for silent sensors any more."""
+        return self._heard_ms + self._allowance_ns / 1e6
+
+    @property
+    def waits(self) -> bool:
+        """Whether something waits for other sensors, which may have nothing to say."""
+        return self.loop.waits_for_others
+
+    def take(self, header: BatchHeader, data: bytes, offset: int, came_ms: int) -> None:
+        """Take the message at this place in, which came to the topic then; it counts for nothing where its batch came before."""
+        if self.waits and came_ms > self.silent_ms:
+            self.loop.let_through()
+        self._heard_ms = max(self._heard_ms, came_ms)
         self._next = offset + 1
         self.changed = True
         if header.sequence <= self._seen.get(header.run, -1):
@@ -147,17 +166,11 @@ class SiteLoop:
             waiting[run] = min(waiting.get(run, sequence), sequence)
         self._held = {key: held for key, held in self._held.items() if key[0] in waiting and key[1] >= waiting[key[0]]}
 
-    def let_through(self) -> bool:
-        """Look at what waits for other sensors, where none came for as long as the allowance; whether it was so.
-
-        That follows from the clock. It holds with the transaction that commits what came of it, or never was.
-        """
-        if not self.loop.waits_for_others or time.monotonic() - self._heard <= self._allowance_ns / 1e9:
-            return False
+    def let_through(self) -> None:
+        """Look at what waits for other sensors: nothing came to the topic for as long as the allowance (`silent_ms`)."""
         self.loop.let_through()
         self.detect()
         self.changed = True
-        return True
 
     def take_told(self) -> list[Outgoing]:
         """The batches that are to be published: of alerts, and before them of what took effect (facts of the site, decisions)."""
@@ -174,7 +187,7 @@ class SiteLoop:
 
     def write(self, checkpoints: ChangelogCheckpoints) -> None:
         """Keep all that is remembered."""
-        order = {**self.loop.order, "published": self._told}
+        order = {**self.loop.order, "published": self._told, "heard_ms": self._heard_ms}
         version = self.loop.in_force.facts.version
         position = Position({self._partition: self._next}, self._seen)
         beside = {f"{_CONTROL}{number:08d}": _packed(batch) for number, batch in enumerate(self._control.batches)}

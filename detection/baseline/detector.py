@@ -180,7 +180,7 @@ def _bounded(state: BaselineState, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.
         over = pl.concat([over, kept.slice(left)])
         kept = kept.head(left)
     counts = dict(kept.get_column("kind").value_counts().rows())
-    told = {kind: state.told.get(kind, 0) + int(counts.get(kind, 0)) for kind in {*state.told, *counts}}
+    told = {kind: state.told.get(kind, 0) + int(counts.get(kind, 0)) for kind in sorted({*state.told, *counts})}
     return kept, over, told if over.is_empty() else {**told, _OVER: 1}
 
 

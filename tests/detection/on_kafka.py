@@ -45,6 +45,8 @@ class System:
             lateness_seconds=lateness_seconds, commit_seconds=0.3, state_folder=self.folder
         )  # fmt: skip
         self.partitions = partitions
+        self.came_ms = 1_700_000_000_000
+        """When the last message came to the topic: the tests say so, not the clock."""
         bounds = {
             self.topics.records: FOREVER,
             self.topics.alerts: FOREVER,
@@ -68,13 +70,21 @@ class System:
         }
 
     def send(self, batches: Iterable[Outgoing]) -> None:
-        """Put record batches on the topic, in order; durable on return."""
+        """Put record batches on the topic, in order, each a millisecond later than the one before; durable on return."""
         producer: Any = KafkaProducer(bootstrap_servers=self.kafka.bootstrap, max_request_size=9 * 1024**2, linger_ms=5)
         for batch in batches:
             message = kafka_message.encode(batch.header, batch.data)
-            producer.send(self.topics.records, key=message.key, value=message.value, headers=message.headers)
+            self.came_ms += 1
+            producer.send(
+                self.topics.records, key=message.key, value=message.value, headers=message.headers, timestamp_ms=self.came_ms
+            )
         producer.flush()
         producer.close()
+
+    def send_long_after(self, last: Outgoing) -> None:
+        """A site's last batch comes once more, an hour later: by then nothing waits for silent sensors."""
+        self.came_ms += 3_600_000
+        self.send([last])
 
     def work(self, name: str = "one", idle_seconds: float = 3.0) -> Counters:
         """Run a worker in this process until no message has come for a time; what it did at the sites that it had."""

@@ -32,9 +32,10 @@ from sensor.spool import Spool
 from tests.detection.on_kafka import System
 from tests.detection.test_everything import published
 from tests.detection.test_grouping import mixed_rules, rule, write_rules
-from tests.detection.test_merging import shuffled, three_days
+from tests.detection.test_merging import of_sensor, shuffled, three_days
 from tests.detection.test_sitewide import last
 from tests.detection.test_worker import outgoing
+from tests.detection.traffic import SECOND, START, cut, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -46,8 +47,11 @@ if TYPE_CHECKING:
 SITE: Final = Site(site="works")
 ROOT: Final = Path(__file__).parents[2]
 
+LATENESS_SECONDS: Final = 60.0
+"""Longer than a test takes: no sensor is silent by the clock of a worker, but by the times of messages, which the test gives."""
 
-def wanted(folder: Path, batches: list[Outgoing], lateness_seconds: float = 10.0) -> list[str]:
+
+def wanted(folder: Path, batches: list[Outgoing], lateness_seconds: float = LATENESS_SECONDS) -> list[str]:
     """The alerts of the loop on one machine."""
     folder.mkdir()
     with Spool(folder / "spool", sensor="test") as spool:
@@ -74,21 +78,23 @@ def system(kafka: Kafka, tmp_path: Path) -> System:
     """Topics of four partitions, and rules for all sites."""
     (tmp_path / "rules").mkdir()
     mixed_rules(tmp_path / "rules")
-    made = System(kafka, tmp_path, 4, lateness_seconds=2.0)
+    made = System(kafka, tmp_path, 4, lateness_seconds=LATENESS_SECONDS)
     publish_rules(made.kafka, made.topics, RuleFiles([tmp_path / "rules"]).read())
     return made
 
 
 def test_three_sensors_of_a_site_give_the_alerts_of_one_machine(system: System, tmp_path: Path) -> None:
-    system.send(interleaving(1))
+    sent = interleaving(1)
+    system.send(sent)
     # What comes twice counts once.
-    system.send(interleaving(1)[:7])
-    done = system.work(idle_seconds=4.0)
+    system.send(sent[:7])
+    system.send_long_after(sent[-1])
+    done = system.work(idle_seconds=2.0)
     assert (done.records, done.gaps, done.damaged) == (180, 0, 0)
-    assert last(system.alerts()) == wanted(tmp_path / "one", interleaving(1), 2.0)
+    assert last(system.alerts()) == wanted(tmp_path / "one", sent)
     # A worker without a copy of what is remembered has it from the changelog, and nothing is worked on again.
     shutil.rmtree(system.folder)
-    again = system.work(idle_seconds=3.0)
+    again = system.work(idle_seconds=2.0)
     assert again.records == 0
 
 
@@ -110,7 +116,7 @@ def process(system: System, name: str) -> Generator[subprocess.Popen[str]]:
         made.wait()
 
 
-def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 240.0) -> None:
     """Wait for something."""
     end = time.monotonic() + seconds
     while not what():
@@ -118,35 +124,99 @@ def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
+KILLED: Final = """
+import os, signal, sys
+from quixstreams.internal_producer import InternalProducer
+flush, left = InternalProducer.flush, [int(sys.argv.pop(1))]
+def killed(self, *args, **named):
+    missing = flush(self, *args, **named)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return missing
+InternalProducer.flush = killed
+from api.cli import main
+main()
+"""
+"""A worker that is killed when brokers have alerts, and all else of a commit, and before that is committed."""
+
+
+@contextmanager
+def killed_before_commit(system: System, name: str, commit: int) -> Generator[subprocess.Popen[bytes]]:
+    """A worker as a process of its own that kills itself just before its n-th commit."""
+    command = [sys.executable, "-c", KILLED, str(commit), "detect", "--worker", name]
+    made = subprocess.Popen(command, env={**os.environ, **system.environment()}, stderr=subprocess.DEVNULL, cwd=ROOT)
+    try:
+        yield made
+    finally:
+        made.kill()
+        made.wait()
+
+
+def test_kill_9_just_before_what_was_done_is_committed_loses_and_doubles_nothing(system: System, tmp_path: Path) -> None:
+    sent = interleaving(3)
+    for end, commit in ((8, 1), (16, 1), (24, 2)):
+        system.send(sent[end - 8 : end])
+        before = system.committed()
+        with killed_before_commit(system, "a", commit) as worker:
+            if commit == 2:
+                until(lambda worker=worker, before=before: system.committed() > before or worker.poll() is not None)
+                system.send(sent[24:28])
+            assert worker.wait(240) == -signal.SIGKILL
+    system.send(sent[28:])
+    system.send_long_after(sent[-1])
+    system.work("a", idle_seconds=2.0)
+    assert last(system.alerts()) == wanted(tmp_path / "one", sent)
+
+
 @pytest.mark.full
-def test_kill_9_of_either_of_two_workers_at_any_moment_changes_no_alert(system: System, tmp_path: Path) -> None:
-    """Each is killed in the midst of work; batches of alerts that are doubled or missing fail in `alerts`."""
-    source = random.Random(7)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(5))
+def test_kills_of_two_workers_before_any_of_their_commits_lose_and_double_nothing(
+    system: System, tmp_path: Path, seed: int
+) -> None:
+    """Alerts that are doubled or missing fail in `alerts`: so does a worker that commits what it has published afterwards."""
+    source = random.Random(seed)
     sites = [f"works-{number}" for number in range(4)]
-    parts = [interleaving(number, site) for number, site in enumerate(sites)]
-    sent = [batch for turn in itertools.zip_longest(*parts) for batch in turn if batch is not None]
-    stop = threading.Event()
-
-    def send() -> None:
-        for begin in range(0, len(sent), 12):
-            system.send(sent[begin : begin + 12])
-            stop.wait(0.5)
-
-    sender = threading.Thread(target=send)
+    parts = {site: interleaving(10 * seed + number, site) for number, site in enumerate(sites)}
+    sent = [batch for turn in itertools.zip_longest(*parts.values()) for batch in turn if batch is not None]
+    ends = sorted(source.sample(range(1, len(sent)), 8))
+    killed = 0
     with ExitStack() as stack:
-        first = {name: stack.enter_context(process(system, name)) for name in ("a", "b")}
-        sender.start()
-        for name in ("a", "b", "a"):
-            time.sleep(source.uniform(0.5, 2.5))
-            first[name].send_signal(signal.SIGKILL)
-            first[name].wait()
-            first[name] = stack.enter_context(process(system, name))
-        stop.set()
-        sender.join()
-        alerts = {site: wanted(tmp_path / site, part, 2.0) for site, part in zip(sites, parts, strict=True)}
-        whole = sorted(text for each in alerts.values() for text in each)
-        assert whole
-        until(lambda: sorted(last(system.alerts())) == whole, 90.0)
+        running: dict[str, subprocess.Popen[bytes]] = {}
+        for begin, end in itertools.pairwise((0, *ends)):
+            system.send(sent[begin:end])
+            for name in ("a", "b"):
+                if name not in running or running[name].poll() is not None:
+                    killed += name in running
+                    running[name] = stack.enter_context(killed_before_commit(system, name, source.randint(1, 3)))
+            until(lambda end=end: system.committed() >= end or any(each.poll() is not None for each in running.values()))
+    assert killed >= 2
+    system.send(sent[ends[-1] :])
+    for part in parts.values():
+        system.send_long_after(part[-1])
+    for name in ("a", "b"):
+        system.work(name, idle_seconds=2.0)
+    whole = sorted(text for site, part in parts.items() for text in wanted(tmp_path / site, part))
+    assert sorted(last(system.alerts())) == whole
+
+
+def test_what_waits_for_a_silent_sensor_is_told_by_whoever_takes_the_site_over(system: System, tmp_path: Path) -> None:
+    system.settings = system.settings.model_copy(update={"lateness_seconds": 10.0})
+    ahead, behind = (
+        of_sensor(name, [cut([request(time, function=8)], number, START + time * SECOND) for number, time in enumerate(times)])
+        for name, times in (("ahead", [0, 1, 3]), ("behind", [0, 1]))
+    )
+    order = itertools.chain(ahead[0], behind[0], ahead[1], behind[1], ahead[2])
+    sent = [outgoing(replace(batch, header=replace(batch.header, site=SITE.site))) for batch in order]
+    expected = wanted(tmp_path / "one", sent, 10.0)
+    system.send(sent)
+    with process(system, "a"):
+        until(lambda: system.committed() == len(sent))
+    assert last(system.alerts()) != expected, "nothing waited"
+    shutil.rmtree(system.folder)
+    with process(system, "b"):
+        until(lambda: last(system.alerts()) == expected)
 
 
 def test_rules_that_are_published_are_in_force_on_all_workers_within_5_seconds(system: System, tmp_path: Path) -> None:
