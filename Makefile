@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 60
 BESIDE := $(VENV)/beside.log
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo demo-distributed test test-python test-beside test-rust fuzz-targets test-full test-aarch64 fuzz lint style types clippy bench bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-python test-beside test-rust fuzz-targets test-full equivalence test-aarch64 fuzz lint style types clippy bench bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -96,6 +96,9 @@ fuzz-targets: core
 
 test-full: test ## and what takes long: every capture through pyshark
 	@$(BIN)/python -m pytest -m full --timeout 7200
+
+equivalence: $(VENV)/.locked ## 20 captures and a day of the plant through Kafka and Elasticsearch and through one machine, held equal
+	@$(BIN)/python -m tests.system.both_ways
 
 test-aarch64: core ## on an emulated gateway: its records against this machine's, the sensor's tests, live capture (root, Debian)
 	@deploy/aarch64/test.sh

@@ -19,7 +19,7 @@ from detection.site import Site
 from detection.splitting import CONVERSATION, of_rules
 from tests.detection.test_grouping import mixed_rules
 from tests.detection.traffic import busy_day, cuts
-from tests.system.test_equivalence import WHOLE, recorded
+from tests.system.both_ways import WHOLE, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ from sensor.spool import Spool
 from tests.detection.test_everything import published
 from tests.detection.test_sitewide import last
 from tests.sensor.faults import parts_of
-from tests.system.test_equivalence import recorded
+from tests.system.both_ways import recorded
 
 if TYPE_CHECKING:
     from collector.store import RecordStore
