@@ -72,13 +72,18 @@ class ChangelogCheckpoints:
     """
 
     def __init__(self, store: Store, name: str) -> None:
+        self.name: Final = name
         self._store = store
-        self._name = name
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is kept."""
+        return self._store.get_bytes(_INDEX) is not None
 
     def read(self) -> Checkpoint | None:
         """As `CheckpointStore.read`."""
         members = self._members(_OWN)
-        return of_members(members, self._name) if members else None
+        return of_members(members, self.name) if members else None
 
     def beside(self) -> dict[str, bytes]:
         """What was written beside the checkpoint, by name. Raises CheckpointError."""
@@ -87,7 +92,7 @@ class ChangelogCheckpoints:
     def learned(self) -> list[Learned]:
         """What was learned of the runs in the checkpoint; nothing where there is none. Raises CheckpointError."""
         members = {name.removeprefix(_OWN): keys for name, keys in self._table().items() if name.startswith(_OWN)}
-        return learned_of(list(members), lambda name: self._joined(members[name]), self._name) if members else []
+        return learned_of(list(members), lambda name: self._joined(members[name]), self.name) if members else []
 
     def write(self, checkpoint: Checkpoint, beside: Mapping[str, bytes] | None = None) -> None:
         """As `CheckpointStore.write`; what else belongs to it, by name, in the place of what there was."""
@@ -122,7 +127,7 @@ class ChangelogCheckpoints:
         table = cast("dict[str, Any]", json.loads(self._joined(index)))
         if table["format"] != FORMAT:
             raise CheckpointError(
-                f"{self._name}: of another version of icsight: start the version that wrote it, or begin anew with another prefix"
+                f"{self.name}: of another version of icsight: start the version that wrote it, or begin anew with another prefix"
             )
         return cast("dict[str, list[str]]", table["members"])
 
@@ -130,7 +135,7 @@ class ChangelogCheckpoints:
         chunks = [self._store.get_bytes(f"chunk/{key}") for key in keys]
         if None in chunks:
             raise CheckpointError(
-                f"{self._name}: damaged (a part is missing): remove the worker's state folder and start it again"
+                f"{self.name}: damaged (a part is missing): remove the worker's state folder and start it again"
             )
         return b"".join(chunk for chunk in chunks if chunk is not None)
 

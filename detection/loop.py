@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,6 +79,12 @@ class Counters:
     """Versions of the rules and of the site that were taken over while the loop ran."""
     refused: int = 0
     """Files among the decisions that wait which are none, and were set aside."""
+
+    def since(self, began: Counters) -> Counters:
+        """What has come since it was `began`, of what is counted since the state began; the rest as it is."""
+        return replace(
+            self, limited=max(0, self.limited - began.limited), late=self.late - began.late, hurried=self.hurried - began.hurried
+        )
 
     def add(self, other: Counters) -> None:
         """Count what another has counted, too."""

@@ -252,14 +252,14 @@ class Detection(BaseSink):
     def _forget(self, place: tuple[int, str]) -> None:
         """Let a site go; what was done for it stays counted."""
         _, site = self._sites.pop(place)
-        self.counters.add(site.loop.counters)
+        self.counters.add(site.done)
 
     def counted(self) -> Counters:
         """What this worker has done since its start, for all sites that it has or had. Safe from any thread."""
         found = Counters()
         found.add(self.counters)
         for _, site in list(self._sites.values()):
-            found.add(site.loop.counters)
+            found.add(site.done)
         return found
 
     def _site(self, partition: int, name: str, site: str) -> SiteLoop:
@@ -270,6 +270,10 @@ class Detection(BaseSink):
             if held is not None:
                 self._forget((partition, name))
             checkpoints = self._checkpoints(partition, name)
+            if not checkpoints.exists:
+                # Versions before kept a site under its bare name; what is written from here on is where it belongs.
+                before = ChangelogCheckpoints(self._state(partition, name.encode()), checkpoints.name)
+                checkpoints = before if before.exists else checkpoints
             loop = SiteLoop(name, site, partition, checkpoints, self._published, self._allowance_ns)
             held = self._sites[partition, name] = owner, loop
         return held[1]

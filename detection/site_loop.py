@@ -113,6 +113,7 @@ class SiteLoop:
         """Place behind the last message that was taken."""
         in_force, told = self._holding(site, published, kept.position)
         self.loop = Loop(kept.state, kept.order, in_force, self._publish, allowance_ns)
+        self._began = replace(self.loop.counters)
         if before is None:
             self.loop.publish(told)
         for each in sorted(beside):
@@ -126,6 +127,11 @@ class SiteLoop:
     def counters(self) -> Counters:
         """What was done here."""
         return self.loop.counters
+
+    @property
+    def done(self) -> Counters:
+        """What was done here since this loop began, also of what is counted since the state began."""
+        return self.counters.since(self._began)
 
     @property
     def heard_ms(self) -> int:

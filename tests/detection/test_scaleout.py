@@ -153,6 +153,21 @@ def killed_before_commit(system: System, name: str, commit: int) -> Generator[su
         made.wait()
 
 
+def test_what_the_version_before_remembered_of_a_site_is_read(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = interleaving(1)
+    system.send(sent[:12])
+    with monkeypatch.context() as before:
+        # It kept a site under its bare name.
+        before.setattr("detection.scaleout.SITE", b"")
+        system.work(idle_seconds=2.0)
+    system.send(sent[12:])
+    system.send_long_after(sent[-1])
+    system.work(idle_seconds=2.0)
+    assert last(system.alerts()) == wanted(tmp_path / "one", sent)
+
+
 def test_kill_9_just_before_what_was_done_is_committed_loses_and_doubles_nothing(system: System, tmp_path: Path) -> None:
     sent = interleaving(3)
     for end, commit in ((8, 1), (16, 1), (24, 2)):
