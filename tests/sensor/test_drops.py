@@ -22,7 +22,7 @@ def test_the_counters_are_those_of_the_packet_core() -> None:
     sources = [path.read_text(encoding="utf-8") for folder in SOURCES for path in sorted((CORE / folder).rglob("*.rs"))]
     named = {name for source in sources if any(word in source for word in GIVING) for name in NAMED.findall(source)}
     recorder = (CORE.parent / "recorder.py").read_text(encoding="utf-8")
-    named |= set(re.findall(r'"([a-z_]+)": (?:room|self)\.', recorder))
+    named |= set(re.findall(r'"((?:spool|control)_[a-z_]+)": (?:room|self)\.', recorder))
     assert named == set(DROPS)
 
 
