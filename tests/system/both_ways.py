@@ -27,6 +27,8 @@ from scapy.utils import RawPcapReader, RawPcapWriter
 
 from collector.dead_letters import LetterFolder
 from collector.store import PAGE_ROWS, Order, Query
+from collector.store.elastic_server import Server
+from collector.store.elastic_setup import apply
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.store.local import LocalRecordStore
 from collector.stream import Outgoing
@@ -45,7 +47,7 @@ from sensor._core import Reader
 from sensor.spool import Spool
 from sensor.spool_format import BatchHeader
 from sensor.tables import TABLES
-from tests.collector.cluster import cluster
+from tests.collector.cluster import PATIENCE_SECONDS, settings
 from tests.detection.on_kafka import System
 from tests.detection.test_everything import published
 from tests.detection.test_grouping import mixed_rules
@@ -197,6 +199,8 @@ def equal_alerts(system: System, folder: Path, ruleset: Ruleset, sites: Mapping[
     done = system.work(idle_seconds=5.0)
     if done.damaged or done.gaps:
         raise DifferenceError(f"{done.damaged} batches are damaged and {done.gaps} gaps on Kafka")
+    if done.records != (records := sum(site.records for site in sites.values())):
+        raise DifferenceError(f"the worker on Kafka ended after {done.records} of {records} records: was it stopped?")
     found: dict[str, list[Alert]] = {name: [] for name in sites}
     for name, alert in system.alerts_by_site():
         found[name].append(alert)
@@ -311,8 +315,12 @@ def _hold(folder: Path, ruleset: Ruleset, sites: Mapping[str, Sent], kafka: Kafk
     for name, site in sites.items():
         print(f"{alerts[name]:>6,} {site.records:>9,}  {site.source}")
     print(f"{sum(alerts.values()):>6,} {sum(site.records for site in sites.values()):>9,}  in all", flush=True)
-    with cluster(elastic) as settings:
-        rows = equal_records(system, folder, sites, settings)
+    # The cluster ends with this program: nothing of it need be removed, which takes long.
+    chosen = settings(elastic, request_seconds=PATIENCE_SECONDS)
+    server = Server(chosen)
+    apply(server)
+    server.close()
+    rows = equal_records(system, folder, sites, chosen)
     print(f"{sum(rows.values()):>16,}  rows equal by query, of {sum(map(bool, rows.values()))} tables", flush=True)
 
 
