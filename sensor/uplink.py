@@ -122,6 +122,8 @@ class Uplink:
         self._pace = Pace(settings.catch_up_mib_per_second * MIB)
         self._position = self._kept = self._read_position()
         self._kept_at = time.monotonic()
+        self._is_unkept = False
+        """Whether the position could not be kept when that was tried last."""
         self._told_at = -TELL_SECONDS
         self._sent_to = self._position
         self._pending: Final[deque[tuple[int, int, BatchHeader, int]]] = deque()  # number, bytes, header, when it was sent
@@ -249,7 +251,7 @@ class Uplink:
     # What has arrived
 
     def _take_in(self, producer: OrderedProducer) -> None:
-        """Move the position behind what has been acknowledged, and keep it from time to time. Raises OSError."""
+        """Move the position behind what has been acknowledged, and keep it from time to time."""
         acknowledged = producer.acknowledged
         while self._taken < acknowledged:
             number, size, header, sent_ns = self._pending.popleft()
@@ -283,16 +285,26 @@ class Uplink:
             counters.connected, counters.trouble = True, ""
 
     def _keep(self) -> None:
-        """Put the position on the disk, and how the uplink is beside it. Raises OSError."""
+        """Put the position on the disk, and how the uplink is beside it; where that takes nothing, say so and go on.
+
+        To ship is what makes room there again; a position that is older than it could be costs repeats after a crash, no more.
+        """
         self._kept_at = time.monotonic()
-        if self._position != self._kept:
-            keep_position(self.folder, NAME, self._position, self._identity.epoch)
-            self._kept = self._position
-        # For people and collectors of metrics: not flushed, it is out of date after a crash anyway.
-        state = self.folder.parent / f"{NAME}.json"
-        draft = state.with_suffix(".draft")
-        draft.write_text(json.dumps({**asdict(self.counters), "position": self._position, "at": time.time()}, indent=1))
-        draft.replace(state)
+        try:
+            if self._position != self._kept:
+                keep_position(self.folder, NAME, self._position, self._identity.epoch)
+                self._kept = self._position
+            # For people and collectors of metrics: not flushed, it is out of date after a crash anyway.
+            state = self.folder.parent / f"{NAME}.json"
+            draft = state.with_suffix(".draft")
+            draft.write_text(json.dumps({**asdict(self.counters), "position": self._position, "at": time.time()}, indent=1))
+            draft.replace(state)
+        except OSError as error:
+            if not self._is_unkept:
+                self._say(f"{self.folder}: the position cannot be kept ({error.strerror or error}); shipping goes on")
+            self._is_unkept = True
+        else:
+            self._is_unkept = False
 
     def _wait_for_brokers(self, error: KafkaUnusable, stop: threading.Event) -> None:
         """Wait before the next try: longer each time, and never all sensors at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -121,6 +122,37 @@ def test_it_goes_on_where_it_was(kafka: Kafka, spool: Spool) -> None:
     assert read_all(kafka, topics.records) == batches
     told = json.loads((spool.folder.parent / "uplink.json").read_text())
     assert (told["position"], told["batches"], told["lag_batches"]) == (40, 20, 0)
+
+
+def test_a_disk_that_takes_no_position_holds_up_nothing_and_is_told_once(
+    kafka: Kafka, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = threading.Event()
+    full.set()
+
+    def keep(*place: Any) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        keep_position(*place)
+
+    monkeypatch.setattr("sensor.uplink.keep_position", keep)
+    topics, said = new_topics(kafka), list[str]()
+    batches = fill(spool, 20)
+    uplink = Uplink(spool.folder, settings_of(kafka, topics), FAST, said.append)
+    with running(uplink):
+        wait_until(uplink, 20)
+        batches += fill(spool, 20)
+        wait_until(uplink, 40)
+        assert read_position(spool.folder, "uplink", spool.identity.epoch) == 0
+        full.clear()
+        until = time.monotonic() + PATIENCE_SECONDS
+        while read_position(spool.folder, "uplink", spool.identity.epoch) < 40:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    assert [line for line in said if "position" in line] == [
+        f"{spool.folder}: the position cannot be kept (No space left on device); shipping goes on"
+    ]
+    assert read_all(kafka, topics.records) == batches
 
 
 def test_a_broker_that_is_killed_and_comes_back_has_all_in_order(private_kafka: Kafka, spool: Spool) -> None:
