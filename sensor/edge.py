@@ -290,7 +290,11 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
         for batch in reader:
             recorder.keep(batch)
         recorder.finish()
-        recorder.state(ended=True).keep(told)
+        try:
+            recorder.state(ended=True).keep(told)
+        except OSError as error:
+            # All records are where they belong; only how the recorder is, is not told.
+            warn(f"{told}: that recording has ended cannot be told ({error.strerror or error})")
     except (SpoolFull, SpoolUnwritable) as error:
         raise CommandError(f"{error}; the last batches were not kept") from error
     finally:

@@ -145,7 +145,9 @@ def test_a_gateway_whose_disk_is_full_goes_on_within_what_it_may_call(network: N
         until(lambda: "spool_values" in drops_of(sensor))
         packets, lost, err = sensor.stop()
         drops = drops_of(sensor)
-    assert (packets, lost, err) == (sent, 0, "")
+    assert (packets, lost) == (sent, 0)
+    # Records go before what is told of the recorder, which may find no room.
+    assert [line for line in err.splitlines() if "cannot be told (No space left on device)" not in line] == []
     assert "spool_records" not in drops
     assert writes_in(small_disk / "data") == modbus_of(day).filter(WRITE).height
 
