@@ -261,7 +261,7 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
         with admin:
             described = admin.describe_topics(topics) if topics else []
     except errors.KafkaError as error:
-        raise _refusal(settings, [*overhear.heard, error]) from error
+        raise sign_in_refusal(settings, [*overhear.heard, error]) from error
     finally:
         _LIBRARY.removeHandler(overhear)
     found: dict[str, int] = {}
@@ -279,7 +279,7 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
     return found
 
 
-def _refusal(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
+def sign_in_refusal(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusable:
     """What the errors mean of a broker that had taken the connection a moment before.
 
     A broker that refuses a password says so and closes; over TLS the library may see no more than that it closed, each time that

@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from kafka import errors
 from kafka.record import util as kafka_records
 from pydantic import SecretStr
 
-from sensor.kafka_client import KafkaUnusable, librdkafka_arguments, probe
+from sensor.kafka_client import KafkaUnusable, librdkafka_arguments, probe, sign_in_refusal
 from sensor.kafka_settings import KafkaSettings
 from tests.sensor.kafka_log import new_topics
 from tests.services.certificates import Authority
@@ -77,6 +78,15 @@ def test_a_wrong_password_is_told_and_never_shown(kafka: Kafka) -> None:
     assert "name or the password is wrong" in str(refused)
     assert "not-this-one" not in str(refused)
     assert "name or the password is wrong" in str(refusal(with_password(kafka, username="nobody")))
+
+
+def test_a_broker_that_only_closes_at_sign_in_refuses_and_one_that_goes_away_comes_back() -> None:
+    settings = KafkaSettings(bootstrap="broker:9093", security="sasl_tls", username="li", password=SecretStr("wrong one"))
+    closed, gone = errors.KafkaConnectionError("socket disconnected"), errors.KafkaConnectionError("111 ECONNREFUSED")
+    refused = sign_in_refusal(settings, [closed, closed, errors.KafkaTimeoutError("bootstrap")])
+    assert (refused.is_lasting, "the name or the password is wrong" in str(refused)) == (True, True)
+    for heard in ([closed, gone], [closed]):
+        assert not sign_in_refusal(settings, [*heard, errors.KafkaTimeoutError("bootstrap")]).is_lasting
 
 
 def test_a_missing_certificate_is_told(kafka: Kafka) -> None:
