@@ -24,7 +24,7 @@ from sensor.tables import BATCH_ROWS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from collector.dead_letters import DeadLetters
     from collector.store import RecordStore
@@ -38,6 +38,9 @@ POLL_SECONDS: Final = 0.25
 
 RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """How long the writer waits after a failed attempt to store; the last one again and again."""
+
+STAND_SECONDS: Final = 1.0
+"""How often a position is stored, at most, where all that it passed had been had before."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -99,6 +102,9 @@ class Writer:
         self._on_failure = on_failure
         self.counters: Final = WriterCounters()
         self.progress: Final = Progress(CONSUMER)
+        self._stood: Mapping[str, int] = {}
+        """Offsets of the position stored last."""
+        self._stand_at = 0.0
         self.trouble: str | None = None
         """Why the last attempt to store or to read failed; None once one has not."""
 
@@ -116,7 +122,10 @@ class Writer:
                         attempts, self.trouble = 0, None
                         self.progress.stand(consumer.ends, consumer.position.offsets)
                         if not stored:
+                            if time.monotonic() >= self._stand_at:
+                                self._stand(consumer)
                             self._store.merge()
+                    self._stand(consumer)
             except NewerBatch:
                 # To try again changes nothing before somebody updates this program.
                 raise
@@ -139,12 +148,24 @@ class Writer:
         with self._subscribe() as consumer:
             while self._store_next(consumer, 0):
                 pass
+            self._stand(consumer)
             while self._store.merge():
                 pass
             return consumer.position
 
     def _subscribe(self) -> Consumer:
-        return self._stream.subscribe(CONSUMER, self._store.position(CONSUMER) or Position())
+        consumer = self._stream.subscribe(CONSUMER, self._store.position(CONSUMER) or Position())
+        self._stood = consumer.position.offsets
+        return consumer
+
+    def _stand(self, consumer: Consumer) -> None:
+        """Store where the consumer stands, where it has passed only what was had before: else that is read at each start anew."""
+        position = consumer.position
+        if position.offsets != self._stood:
+            self._store.append([], consumer=CONSUMER, position=position)
+            consumer.commit(position)
+            self._stood = position.offsets
+        self._stand_at = time.monotonic() + STAND_SECONDS
 
     def _store_next(self, consumer: Consumer, timeout_seconds: float) -> bool:
         """Gather batches, store them, commit; False where there were none."""
@@ -184,12 +205,14 @@ class Writer:
                 self._decode(delivery, batches)
         if moved:
             start = time.perf_counter()
-            appended = self._store.append(batches, consumer=CONSUMER, position=consumer.position)
+            position = consumer.position
+            appended = self._store.append(batches, consumer=CONSUMER, position=position)
             self.counters.seconds += time.perf_counter() - start
             self.counters.batches += appended.batches
             self.counters.rows += appended.rows
             self.counters.repeated += appended.repeated
-            consumer.commit(consumer.position)
+            consumer.commit(position)
+            self._stood = position.offsets
             self._tell(batches, began_ns)
         return moved
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,6 +155,43 @@ def test_a_gap_is_counted_and_told(plant: Plant) -> None:
     plant.writer.drain()
     assert plant.gaps == [Gap(("north", EPOCH), 1, 2)]
     assert (plant.writer.counters.gaps, plant.writer.counters.missing) == (1, 1)
+
+
+def had_before(plant: Plant) -> None:
+    """Let the store's position say that it has had what its offset has yet to pass, as where an uplink has sent batches again."""
+    plant.stream.publish([outgoing(0), outgoing(1), outgoing(2)])
+    plant.store.append([], consumer=CONSUMER, position=Position({"0": 0}, {("north", EPOCH): 2}))
+
+
+def test_a_position_is_stored_where_only_repeats_came(plant: Plant) -> None:
+    had_before(plant)
+    plant.writer.drain()
+    assert plant.store.position(CONSUMER) == Position({"0": 3}, {("north", EPOCH): 2})
+    with plant.stream.subscribe(CONSUMER) as consumer:
+        assert consumer.position.offsets == {"0": 3}
+
+
+def test_a_position_is_stored_where_only_repeats_come_to_a_writer_that_runs(plant: Plant) -> None:
+    had_before(plant)
+    stop = threading.Event()
+    thread = threading.Thread(target=plant.writer.run, args=(stop,))
+    thread.start()
+    until = time.monotonic() + 10
+    while plant.store.position(CONSUMER) != Position({"0": 3}, {("north", EPOCH): 2}) and time.monotonic() < until:
+        stop.wait(0.01)
+    stop.set()
+    thread.join(timeout=10)
+    assert plant.store.position(CONSUMER) == Position({"0": 3}, {("north", EPOCH): 2})
+    assert plant.failures == []
+
+
+def test_a_writer_with_nothing_to_do_writes_nothing(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant.stream.publish([outgoing(0)])
+    plant.writer.drain()
+    asked: list[object] = []
+    monkeypatch.setattr(plant.store, "append", asked.append)
+    plant.writer.drain()
+    assert asked == []
 
 
 def test_the_writer_stores_what_comes_while_it_runs_and_stops_when_told(plant: Plant) -> None:
