@@ -11,7 +11,8 @@ by a power cut.
 What happens at the limits of size and age is `sensor.spool_room`'s.
 
 After a crash at any byte a spool opens at the last whole batch. Bytes behind it that were never acknowledged are cut off; bytes
-that were acknowledged and are damaged are left in place, counted, and reported to each reader that comes by.
+that were acknowledged and are damaged are left in place, counted, and reported to each reader that comes by. What an older
+version has written stays as it is and is read; the first append begins a segment of this version.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from sensor.spool_files import FULL, Identity, disk_error, new_epoch, read_identity, sync_folder, take_lock, write_whole
 from sensor.spool_format import (
+    FORMAT_VERSION,
     BatchHeader,
     DamagedFrame,
     Mark,
@@ -209,7 +211,7 @@ class Spool:
             )
         self._repair()
         self._relieve(len(data))
-        if state.offset >= self.settings.segment_bytes or self._is_old():
+        if state.offset >= self.settings.segment_bytes or self._is_old() or not self._is_of_this_version:
             self._roll()
         packed = self._packer.pack(header.table, data, state.offset)
         frame = encode_frame(state.number, self._durable.offset, self._clock.now(), header, packed)
@@ -354,6 +356,7 @@ class Spool:
         self._state = _State(recovered.number, recovered.segment, recovered.offset, dict(recovered.runs))
         self._durable = _State(self._state.number, self._state.segment, self._state.offset, dict(recovered.runs))
         self._begun_at = recovered.begun
+        self._is_of_this_version = recovered.version == FORMAT_VERSION
         if not recovered.fresh and not recovered.lost:
             self._reopen()
         settings = self.settings
@@ -404,7 +407,8 @@ class Spool:
         self._file = file
         self._packer.forget()
         self.counters.written += len(head)
-        self._room.begun(state.number, len(head))
+        self._room.begun(state.number, len(head), state.offset if state.segment == state.number else 0)
+        self._is_of_this_version = True
         state.segment, state.offset = state.number, len(head)
 
     # Writing

@@ -67,13 +67,13 @@ def read_identity(folder: Path, sensor: str, site: str) -> Identity:
     path = folder / "identity.json"
     try:
         content = cast("dict[str, str | int]", json.loads(path.read_bytes()))
-        version = int(content["version"])
+        # What else a newer version writes is not known.
+        check_version(int(content["version"]), path)
         identity = Identity(str(content["sensor"]), str(content["site"]), str(content["epoch"]))
     except FileNotFoundError:
         return _write_identity(folder, Identity(sensor, site, os.urandom(16).hex()))
     except (ValueError, KeyError, TypeError) as error:
         raise SpoolError(f"{path}: not the identity of a spool ({error}): restore it, or use a new folder") from error
-    check_version(version, path)
     if (sensor or identity.sensor, site or identity.site) != (identity.sensor, identity.site):
         raise SpoolError(
             f"{folder}: the spool belongs to sensor {identity.sensor!r} of site {identity.site!r}, "

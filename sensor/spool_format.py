@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_VERSION: Final = 2
-"""Version of the layout below. A spool of another version is refused and not touched."""
+"""Version of the layout below, in the head of each segment. One of a newer version is refused and not touched."""
+
+OLDEST_VERSION: Final = 1
+"""Oldest version that is read. Its segments stay as they are until they are thinned or removed; an append begins a new one."""
 
 PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of one batch. The packet core cuts at 8 MiB; a single huge row may pass that."""
@@ -48,6 +51,8 @@ FRAME_MAGIC: Final = b"ICSB"
 _FRAME: Final = struct.Struct("<4sIHIIQQIIQQQqqIBBBBBB")
 # magic, checksum of all that follows in the header, header bytes, payload bytes, payload checksum, number, sequence, rows,
 # dropped, clock, synced, cut, cut_start, cut_end, base, packing, cut_last, lengths of the four names
+_FRAME_1: Final = struct.Struct("<4sIHIIQQIQQqqBBBBB")
+# As above in format 1: without dropped, clock, base and packing. Nothing was dropped or packed, and nothing had a clock.
 _CHECKED_FROM: Final = 8
 FRAME_BYTES: Final = _FRAME.size
 """Bytes of a frame's fixed part; the four names follow it, then the payload."""
@@ -196,38 +201,28 @@ def encode_frame(number: int, synced: int, clock: int, header: BatchHeader, pack
     return FRAME_MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
 
 
-def decode_frame(data: bytes | memoryview, offset: int) -> Frame | None:
-    """The frame whose header starts `data` and lies at `offset` in its segment, or None where there is no whole header."""
-    if len(data) < FRAME_BYTES:
+def decode_frame(data: bytes | memoryview, offset: int, version: int) -> Frame | None:
+    """The frame whose header starts `data`, at `offset` in a segment of `version`; None where there is no whole header."""
+    fixed = _FRAME_1 if version == 1 else _FRAME
+    if len(data) < fixed.size:
         return None
-    (
-        magic,
-        checksum,
-        header_bytes,
-        payload_bytes,
-        payload_checksum,
-        number,
-        sequence,
-        rows,
-        dropped,
-        clock,
-        synced,
-        cut,
-        start,
-        end,
-        base,
-        packing,
-        last,
-        *lengths,
-    ) = _FRAME.unpack_from(data)
-    whole = magic == FRAME_MAGIC and FRAME_BYTES <= header_bytes <= len(data) and payload_bytes <= PAYLOAD_BYTES
+    magic, checksum, header_bytes, payload_bytes, payload_checksum, number, sequence, rows, *rest = fixed.unpack_from(data)
+    whole = magic == FRAME_MAGIC and fixed.size <= header_bytes <= len(data) and payload_bytes <= PAYLOAD_BYTES
     if not whole or zlib.crc32(data[_CHECKED_FROM:header_bytes]) != checksum:
         return None
+    if version == 1:
+        synced, cut, start, end, last, *lengths = rest
+        dropped = clock = base = packing = 0
+    else:
+        dropped, clock, synced, cut, start, end, base, packing, last, *lengths = rest
     names: list[str] = []
-    at = FRAME_BYTES
+    at = fixed.size
     for length in lengths:
         names.append(bytes(data[at : at + length]).decode(errors="replace"))
         at += length
+    if at != header_bytes:
+        # The checksum is laid out alike in all versions: a header of another one passes it.
+        return None
     sensor, site, epoch, table = names
     header = BatchHeader(sensor, epoch, sequence, table, rows, site, cut, start, end, bool(last), dropped)
     return Frame(offset, header_bytes, payload_bytes, payload_checksum, number, synced, clock, packing, base, header)
@@ -246,16 +241,18 @@ class SegmentHead:
         runs: highest sequence of each run in all segments before it.
         clock: the spool's clock when it began, milliseconds.
         thinned: how many classes of value have been dropped from it (`sensor.value`).
+        version: how it is laid out.
     """
 
     first: int
     runs: Mapping[Run, int]
     clock: int = 0
     thinned: int = 0
+    version: int = FORMAT_VERSION
 
 
 def encode_head(head: SegmentHead) -> bytes:
-    """The bytes a segment starts with."""
+    """The bytes that a segment of this version starts with."""
     runs = [[*run, highest] for run, highest in head.runs.items()]
     body = json.dumps({"first": head.first, "runs": runs, "clock": head.clock, "thinned": head.thinned}).encode()
     return _HEAD.pack(_HEAD_MAGIC, FORMAT_VERSION, len(body), zlib.crc32(body)) + body
@@ -265,7 +262,7 @@ def decode_head(data: bytes, path: Path) -> tuple[SegmentHead, int] | None:
     """The head that starts `data` and its length, or None where it is not whole.
 
     Raises:
-        SpoolError: the segment was written by another version.
+        SpoolError: the segment was written by a newer version, or by one that is not read any more.
     """
     if len(data) < _HEAD.size:
         return None
@@ -278,19 +275,20 @@ def decode_head(data: bytes, path: Path) -> tuple[SegmentHead, int] | None:
         return None
     content = cast("dict[str, object]", json.loads(body))
     runs = {(sensor, epoch): highest for sensor, epoch, highest in cast("list[tuple[str, str, int]]", content["runs"])}
-    numbers = (cast("int", content[name]) for name in ("clock", "thinned"))
-    return SegmentHead(cast("int", content["first"]), runs, *numbers), _HEAD.size + size
+    clock, thinned = (cast("int", content.get(name, 0)) for name in ("clock", "thinned"))  # format 1 has neither
+    return SegmentHead(cast("int", content["first"]), runs, clock, thinned, version), _HEAD.size + size
 
 
 def check_version(version: int, path: Path) -> None:
-    """Raises SpoolError where what lies at `path` is not of this version."""
+    """Raises SpoolError where what lies at `path` is of a version that this program does not read."""
     if version > FORMAT_VERSION:
         raise SpoolError(
             f"{path}: written by a newer version (format {version}, this one reads {FORMAT_VERSION}): update icsight"
         )
-    if version < FORMAT_VERSION:
+    if version < OLDEST_VERSION:
         raise SpoolError(
-            f"{path}: written by an older version (format {version}, this one reads {FORMAT_VERSION}): use a new folder"
+            f"{path}: written by an older version (format {version}, this one reads {OLDEST_VERSION} to {FORMAT_VERSION}): "
+            "use a new folder"
         )
 
 

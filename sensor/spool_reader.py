@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Final, Self
 
 from sensor.spool_format import (
+    FORMAT_VERSION,
     HEADER_BYTES,
     PAYLOAD_BYTES,
     DamagedFrame,
@@ -50,6 +51,7 @@ class SpoolReader:
         self._file = -1
         self._segment = -1
         self._thinned = False
+        self._version = FORMAT_VERSION
         self._unpacker = Unpacker(self._base)
         self._number = 0
         self._offset = 0
@@ -121,7 +123,7 @@ class SpoolReader:
                 return None
             runs = dict(head.runs)
             while offset < mark.offset:
-                frame = decode_frame(os.pread(file, HEADER_BYTES, offset), offset) or find_frame(file, offset + 1, mark.offset)
+                frame = frame_from(file, offset, mark.offset, head.version)
                 if frame is None:
                     break
                 runs[frame.header.run] = frame.header.sequence
@@ -157,7 +159,7 @@ class SpoolReader:
                 if self._segment == mark.segment or not self._next_segment(mark):
                     return None
                 continue
-            frame = decode_frame(os.pread(self._file, HEADER_BYTES, self._offset), self._offset)
+            frame = decode_frame(os.pread(self._file, HEADER_BYTES, self._offset), self._offset, self._version)
             if frame is None or frame.end > end:
                 raise self._damage(end, mark)
             self._offset, self._number = frame.end, frame.number + 1
@@ -187,7 +189,7 @@ class SpoolReader:
     def _damage(self, end: int, mark: Mark) -> DamagedFrame:
         """Report bytes at the current offset that are no frame, and stand behind them."""
         start = self._offset
-        found = find_frame(self._file, start + 1, end)
+        found = find_frame(self._file, start + 1, end, self._version)
         self._offset = found.offset if found else end
         later = [first for first in segments(self.folder) if first > self._segment]
         resume = found.number if found else min([*later, mark.number])
@@ -226,7 +228,13 @@ class SpoolReader:
         self._unpacker = Unpacker(self._base)
         head, self._offset = read_head(file, path)
         self._thinned = head.thinned > 0
+        self._version = head.version
         return True
+
+
+def frame_from(file: int, offset: int, end: int, version: int) -> Frame | None:
+    """The frame at an offset of an open segment, or where that is damaged the next before `end`; None where there is none."""
+    return decode_frame(os.pread(file, HEADER_BYTES, offset), offset, version) or find_frame(file, offset + 1, end, version)
 
 
 def read_stored(file: int, frame: Frame) -> bytes:
@@ -239,7 +247,7 @@ def read_stored(file: int, frame: Frame) -> bytes:
 
 def read_base(file: int, offset: int) -> bytes:
     """The batch at an offset of an open segment that others lean on. Raises ValueError where it is damaged."""
-    frame = decode_frame(os.pread(file, HEADER_BYTES, offset), offset)
+    frame = decode_frame(os.pread(file, HEADER_BYTES, offset), offset, FORMAT_VERSION)
     if frame is None:
         raise ValueError(f"it leans on a batch at {offset} that is damaged")
     return Unpacker(_leans_on_none).unpack(frame, read_stored(file, frame))

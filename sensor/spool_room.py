@@ -115,10 +115,12 @@ class Room:
         """Bytes of all segments, with the reserve."""
         return self.bytes + self._reserve_bytes
 
-    def begun(self, first: int, size: int) -> None:
-        """A segment has been begun."""
-        self.firsts.append(first)
-        self.bytes += size
+    def begun(self, first: int, size: int, replaced: int) -> None:
+        """A segment has been begun, in the place of one without a batch where that had `replaced` bytes."""
+        if first not in self.firsts[-1:]:
+            self.firsts.append(first)
+        self._heads.pop(first, None)
+        self.bytes += size - replaced
 
     def expire(self, before: int) -> None:
         """Remove the segments whose last batch is older than `before` on the spool's clock. Raises OSError, SpoolError."""

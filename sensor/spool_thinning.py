@@ -4,7 +4,8 @@ Each frame keeps its number, header and place in its run and in its cut; its row
 were dropped. The new file takes the old one's name once it is on the disk: a kill at any moment leaves the one or the other. A
 reader that has the old file open reads it to its end.
 
-What is damaged is copied as it is, so that readers still come by it and say so.
+What is damaged is copied as it is, so that readers still come by it and say so. A segment of an
+older version becomes one of this.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from sensor.spool_format import (
     segment_path,
 )
 from sensor.spool_packing import Packer, Unpacker
-from sensor.spool_reader import read_base, read_head, read_stored
+from sensor.spool_reader import frame_from, read_base, read_head, read_stored
 from sensor.spool_recovery import find_frame
 from sensor.value import ORDER, Value
 
@@ -43,10 +44,10 @@ def frames(folder: Path, first: int) -> Iterator[Frame]:
     path = segment_path(folder, first)
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _, offset = read_head(file, path)
+        head, offset = read_head(file, path)
         end = os.fstat(file).st_size
         while offset < end:
-            frame = decode_frame(os.pread(file, HEADER_BYTES, offset), offset) or find_frame(file, offset + 1, end)
+            frame = frame_from(file, offset, end, head.version)
             if frame is None:
                 return
             yield frame
@@ -86,6 +87,7 @@ class Thinning:
         self._target = -1
         try:
             head, self._offset = read_head(self._source, self._path)
+            self._version: Final = head.version
             self._end: Final = os.fstat(self._source).st_size
             self._target = os.open(self._draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         except BaseException:
@@ -106,9 +108,9 @@ class Thinning:
         """Work on for at most `budget` bytes of the segment, and a batch; returns how many they were. Raises OSError."""
         start = self._offset
         while not self.done and self._offset - start < budget:
-            frame = decode_frame(os.pread(self._source, HEADER_BYTES, self._offset), self._offset)
+            frame = decode_frame(os.pread(self._source, HEADER_BYTES, self._offset), self._offset, self._version)
             if frame is None or frame.end > self._end:
-                found = find_frame(self._source, self._offset + 1, self._end)
+                found = find_frame(self._source, self._offset + 1, self._end, self._version)
                 self._copy(self._offset, found.offset if found else self._end)
             else:
                 self._thin(frame)

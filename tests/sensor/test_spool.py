@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -379,17 +380,32 @@ def test_a_reader_before_the_oldest_kept_batch_starts_there(tmp_path: Path) -> N
     assert next(reader.read(0)).number == reader.first > 0
 
 
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "lock"}
+
+
 def test_a_spool_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
     fill(tmp_path, 2)
     path = last_segment(tmp_path)
     content = bytearray(path.read_bytes())
     content[8] = FORMAT_VERSION + 1
     path.write_bytes(content)
+    (tmp_path / "of-that-version.draft").write_bytes(b"?")
+    before = everything(tmp_path)
     with pytest.raises(SpoolError, match="newer version"):
         Spool(tmp_path)
     with pytest.raises(SpoolError, match="newer version"):
         sequences(tmp_path)
-    assert path.read_bytes() == bytes(content)
+    assert everything(tmp_path) == before
+
+
+def test_a_spool_whose_identity_a_newer_version_wrote_is_refused_and_not_touched(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    (tmp_path / "identity.json").write_text(json.dumps({"version": FORMAT_VERSION + 1, "who": "north"}))
+    before = everything(tmp_path)
+    with pytest.raises(SpoolError, match=r"identity.json: written by a newer version \(format 3, this one reads 2\): update"):
+        Spool(tmp_path)
+    assert everything(tmp_path) == before
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
