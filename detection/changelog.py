@@ -30,10 +30,15 @@ CHUNK_BYTES: Final = 512 * 1024
 """Most bytes of a chunk: well below what a message may have."""
 
 FORMAT: Final = 1
-"""Version of the table of contents."""
+"""Version of the table of contents; a newer one is refused and not touched. The checkpoint in it has a version of its own."""
+
+ANEW: Final = "start the version that wrote it, or begin anew with another prefix"
+"""What to do about a checkpoint that cannot be used."""
 
 _INDEX: Final = "index"
-_OWN: Final = "checkpoint/"
+OWN: Final = "checkpoint/"
+"""What the names of a checkpoint's members begin with in the table of contents."""
+
 _BESIDE: Final = "beside/"
 
 
@@ -82,8 +87,8 @@ class ChangelogCheckpoints:
 
     def read(self) -> Checkpoint | None:
         """As `CheckpointStore.read`."""
-        members = self._members(_OWN)
-        return of_members(members, self.name) if members else None
+        members = self._members(OWN)
+        return of_members(members, self.name, ANEW) if members else None
 
     def beside(self) -> dict[str, bytes]:
         """What was written beside the checkpoint, by name. Raises CheckpointError."""
@@ -91,12 +96,12 @@ class ChangelogCheckpoints:
 
     def learned(self) -> list[Learned]:
         """What was learned of the runs in the checkpoint; nothing where there is none. Raises CheckpointError."""
-        members = {name.removeprefix(_OWN): keys for name, keys in self._table().items() if name.startswith(_OWN)}
-        return learned_of(list(members), lambda name: self._joined(members[name]), self.name) if members else []
+        members = {name.removeprefix(OWN): keys for name, keys in self._table().items() if name.startswith(OWN)}
+        return learned_of(list(members), lambda name: self._joined(members[name]), self.name, ANEW) if members else []
 
     def write(self, checkpoint: Checkpoint, beside: Mapping[str, bytes] | None = None) -> None:
         """As `CheckpointStore.write`; what else belongs to it, by name, in the place of what there was."""
-        members = {f"{_OWN}{name}": content for name, content in members_of(checkpoint).items()}
+        members = {f"{OWN}{name}": content for name, content in members_of(checkpoint).items()}
         members |= {f"{_BESIDE}{name}": content for name, content in (beside or {}).items()}
         chunks: dict[str, bytes] = {}
         contents = {name: _split(content, chunks) for name, content in members.items()}
@@ -125,9 +130,11 @@ class ChangelogCheckpoints:
         if not index:
             return {}
         table = cast("dict[str, Any]", json.loads(self._joined(index)))
-        if table["format"] != FORMAT:
+        version = int(table["format"])
+        if version != FORMAT:
             raise CheckpointError(
-                f"{self.name}: of another version of icsight: start the version that wrote it, or begin anew with another prefix"
+                f"{self.name}: written by a newer version of icsight (changelog {version}, this one reads {FORMAT}): "
+                "update icsight on this worker"
             )
         return cast("dict[str, list[str]]", table["members"])
 

@@ -29,7 +29,10 @@ CHECKPOINT_FILE: Final = Path("checkpoints", "detection.zip")
 """The checkpoint in a data folder."""
 
 CHECKPOINT_FORMAT: Final = 20
-"""Version of the checkpoint's content."""
+"""Version of the checkpoint's content. One of a newer version is refused and not touched."""
+
+OLDEST_FORMAT: Final = 19
+"""Oldest version that is read. It does not say where what waited was let through, so that nothing was."""
 
 _SAID: Final = "checkpoint.json"
 
@@ -48,7 +51,8 @@ _DAMAGE: Final = (
 """What reading an archive of which any bit may be another can raise: `RuntimeError` where `zipfile` does not know the way to
 compress or to encrypt, or the version."""
 
-_ANEW: Final = "move it away: detection then looks at the records that are kept from their beginning, and learns from them anew"
+ANEW: Final = "move it away: detection then looks at the records that are kept from their beginning, and learns from them anew"
+"""What to do about a file that cannot be used."""
 
 
 class CheckpointError(Exception):
@@ -75,7 +79,7 @@ class CheckpointStore(Protocol):
     """The port for what the loop goes on from: one checkpoint, of which the newest counts."""
 
     def read(self) -> Checkpoint | None:
-        """The checkpoint; None where there is none. Raises CheckpointError where it is damaged or of another version."""
+        """The checkpoint; None where there is none. Raises CheckpointError where it is damaged or not read."""
         ...
 
     def write(self, checkpoint: Checkpoint) -> None:
@@ -114,17 +118,17 @@ def members_of(checkpoint: Checkpoint) -> dict[str, bytes]:
     return {_SAID: json.dumps(said).encode(), **remembered.parted(checkpoint.state)}
 
 
-def of_members(members: Mapping[str, bytes], where: str) -> Checkpoint:
-    """The checkpoint that `members_of` took apart. Raises CheckpointError, which names the place, for anything else."""
+def of_members(members: Mapping[str, bytes], where: str, anew: str) -> Checkpoint:
+    """The checkpoint that `members_of` took apart. Raises CheckpointError, with the place and what to do, for anything else."""
     try:
-        said = _checked(members[_SAID], where)
+        said = _checked(members[_SAID], where, anew)
         return _whole(said, {name: content for name, content in members.items() if name != _SAID})
     except _DAMAGE as error:
-        raise _damaged(where, error) from error
+        raise _damaged(where, error, anew) from error
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
-    """What is in a checkpoint. Raises FileNotFoundError; CheckpointError for one that is damaged or of another version."""
+    """What is in a checkpoint. Raises FileNotFoundError; CheckpointError for one that is damaged or of a version not read."""
     try:
         with _opened(file) as archive:
             said = _said(archive, file)
@@ -136,7 +140,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
 
 
 def check(file: Path) -> None:
-    """Whether a checkpoint is one of this version, if there is one, by a look at its head. Raises CheckpointError."""
+    """Look at the head of a checkpoint, if there is one. Raises CheckpointError where it is of a version that is not read."""
     try:
         with _opened(file) as archive:
             _said(archive, file)
@@ -146,22 +150,23 @@ def check(file: Path) -> None:
         raise _damaged(file, error) from error
 
 
-def learned_of(names: Sequence[str], read: Callable[[str], bytes], where: str) -> list[Learned]:
+def learned_of(names: Sequence[str], read: Callable[[str], bytes], where: str, anew: str) -> list[Learned]:
     """What was learned of the runs in the members of a checkpoint, where nothing else is read.
 
     Args:
         names: names of the members.
         read: gives a member.
         where: what it is, for errors.
+        anew: what to do about one that cannot be used.
 
     Raises:
-        CheckpointError: it is damaged, or of another version.
+        CheckpointError: it is damaged, or of a version that is not read.
     """
     try:
-        _checked(read(_SAID), where)
+        _checked(read(_SAID), where, anew)
         return remembered.learned(names, read)[1]
     except _DAMAGE as error:
-        raise _damaged(where, error) from error
+        raise _damaged(where, error, anew) from error
 
 
 def read_position(file: Path) -> Position:
@@ -208,24 +213,34 @@ def _opened(file: Path) -> zipfile.ZipFile:
     """The archive. Raises FileNotFoundError, CheckpointError."""
     before = file.with_suffix(".json")
     if before != file and before.exists() and not file.exists():
-        raise CheckpointError(f"{before}: of another version of icsight; {_ANEW}")
+        raise CheckpointError(f"{before}: written by an older version of icsight; {ANEW}")
     try:
         return zipfile.ZipFile(file)
     except FileNotFoundError:
         raise
     except _DAMAGE as error:
-        raise CheckpointError(f"{file}: cannot be read ({error}); {_ANEW}") from error
+        raise CheckpointError(f"{file}: cannot be read ({error}); {ANEW}") from error
 
 
 def _said(archive: zipfile.ZipFile, file: Path) -> dict[str, Any]:
-    """What is said of the whole. Raises CheckpointError where it is of another version."""
-    return _checked(archive.read(_SAID), file)
+    """What is said of the whole. Raises CheckpointError where it is of a version that is not read."""
+    return _checked(archive.read(_SAID), file, ANEW)
 
 
-def _checked(content: bytes, where: Path | str) -> dict[str, Any]:
+def _checked(content: bytes, where: Path | str, anew: str) -> dict[str, Any]:
     said = cast("dict[str, Any]", json.loads(content))
-    if said["format"] != CHECKPOINT_FORMAT:
-        raise CheckpointError(f"{where}: of another version of icsight; {_ANEW}")
+    version = int(said["format"])
+    if version > CHECKPOINT_FORMAT:
+        # What a newer version has learned is not to be moved away for a program that only has to be brought up.
+        raise CheckpointError(
+            f"{where}: written by a newer version of icsight (checkpoint {version}, this one reads {OLDEST_FORMAT} and "
+            f"{CHECKPOINT_FORMAT}): update icsight"
+        )
+    if version < OLDEST_FORMAT:
+        raise CheckpointError(
+            f"{where}: written by an older version of icsight (checkpoint {version}, this one reads {OLDEST_FORMAT} and "
+            f"{CHECKPOINT_FORMAT}); {anew}"
+        )
     return said
 
 
@@ -234,5 +249,5 @@ def _whole(said: Mapping[str, Any], members: Mapping[str, bytes]) -> Checkpoint:
     return Checkpoint(Position.from_json(said["position"]), remembered.whole(members), epoch, order, ended, str(said["site"]))
 
 
-def _damaged(where: Path | str, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{where}: damaged ({' '.join(str(error).split())}); {_ANEW}")
+def _damaged(where: Path | str, error: Exception, anew: str = ANEW) -> CheckpointError:
+    return CheckpointError(f"{where}: damaged ({' '.join(str(error).split())}); {anew}")

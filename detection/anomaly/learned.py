@@ -57,8 +57,10 @@ def state_of(members_: Mapping[str, bytes], phase: str) -> AnomalyState | None:
         return None
     try:
         said = cast("dict[str, Any]", json.loads(members_[SAID]))
-        if said["format"] != FORMAT:
-            raise LearnedError("models of another version: learn the baseline anew with `icsight baseline learn`")
+        if (version := int(said["format"])) > FORMAT:
+            raise LearnedError(f"models of a newer version (format {version}, this one reads {FORMAT}): update icsight")
+        if version < FORMAT:
+            raise LearnedError("models of an older version: learn the baseline anew with `icsight baseline learn`")
         told = {
             name.removeprefix(_FOLDER).removesuffix(_SUFFIX): pl.read_parquet(io.BytesIO(content))
             for name, content in members_.items()

@@ -154,8 +154,12 @@ class Normality:
         try:
             members = _members(path)
             said = cast("dict[str, Any]", json.loads(members.pop(SAID)))
-            if said.pop("format") != FORMAT:
-                raise BaselineError(f"{path}: a baseline of another version: learn it anew with `icsight baseline learn`")
+            if (version := int(said.pop("format"))) > FORMAT:
+                raise BaselineError(
+                    f"{path}: written by a newer version (format {version}, this one reads {FORMAT}): update icsight"
+                )
+            if version < FORMAT:
+                raise BaselineError(f"{path}: a baseline of an older version: learn it anew with `icsight baseline learn`")
             facts = pl.read_parquet(io.BytesIO(members.pop(FACTS)))
             return replace(cls.of(facts, said), extras=members)
         except (

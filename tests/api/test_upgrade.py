@@ -8,16 +8,21 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack, closing
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from api.alerts import upserts
 from api.database import MIGRATIONS, Database, UnusableDatabaseError, migration
+from api.database.migrations import one_way
 from api.settings import Settings
 from collector.stream import Position
 from tests.api.alerts import upsert
@@ -67,6 +72,23 @@ def test_a_server_s_database_of_a_newer_version_is_refused_and_nothing_is_writte
         database.migrate()
     assert written
     assert all(statement.lstrip().startswith("SELECT") for statement in written), written
+
+
+def test_no_revision_can_be_taken_back(database: Database) -> None:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(files("api.database") / "migrations"))
+    ways = {script.revision: script.module.downgrade for script in ScriptDirectory.from_config(configuration).walk_revisions()}
+    assert sorted(ways) == migration.revisions()
+    assert set(ways.values()) == {one_way}
+    with database.back_end.migrating() as connection:
+        configuration.attributes.update(connection=connection)
+        with pytest.raises(
+            UnusableDatabaseError, match="cannot be taken back behind this: restore a backup of the version before"
+        ):
+            command.downgrade(configuration, migration.revisions()[-2])
+    with database.engine.connect() as connection:
+        assert migration.revision_of(connection) == migration.revisions()[-1]
+        assert "enrolment_token" in sa.inspect(connection).get_table_names()
 
 
 MIGRATE = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import TYPE_CHECKING, Final, cast
 
@@ -9,7 +10,7 @@ import pytest
 from quixstreams.state.rocksdb import RocksDBStorePartition
 
 from collector.stream import Position
-from detection.changelog import CHUNK_BYTES, ChangelogCheckpoints
+from detection.changelog import CHUNK_BYTES, OWN, ChangelogCheckpoints
 from detection.checkpoint import Checkpoint, CheckpointError, FileCheckpoints
 from detection.grouping import AlertState
 from detection.pipeline import RunState, State
@@ -67,6 +68,24 @@ class Transactions:
         transaction = self._partition.begin()
         cast("Store", transaction.as_state(prefix=b"works")).delete(key)
         transaction.flush()
+
+    def put(self, member: str | None, content: bytes) -> None:
+        """Put what another version would write in the place of a member, or of the table of contents."""
+        transaction = self._partition.begin()
+        store = cast("Store", transaction.as_state(prefix=b"works"))
+        if member is not None:
+            (key,) = json.loads(store.get_bytes("index") or b"")
+            table = json.loads(store.get_bytes(f"chunk/{key}") or b"")
+            table["members"][member] = ["changed"]
+            store.set_bytes("chunk/changed", content)
+            content = json.dumps(table).encode()
+        store.set_bytes("chunk/table", content)
+        store.set_bytes("index", b'["table"]')
+        transaction.flush()
+
+    def content(self) -> dict[bytes, bytes]:
+        """All keys and values."""
+        return {bytes(key): bytes(value) for key, value in self._partition.iter_items(b"", b"\xff")}
 
     def close(self) -> None:
         """Let go of the files."""
@@ -137,3 +156,21 @@ def test_a_part_that_is_missing_is_told(transactions: Transactions) -> None:
     transactions.forget(next(key for key in transactions.written if key.startswith("chunk/")))
     with pytest.raises(CheckpointError, match="a part is missing"):
         transactions.read()
+
+
+@pytest.mark.parametrize(
+    ("member", "said", "line"),
+    [
+        (f"{OWN}checkpoint.json", {"format": 21}, "checkpoint 21, this one reads 19 and 20"),
+        (None, {"format": 2, "contents": []}, "changelog 2, this one reads 1"),
+    ],
+)
+def test_what_a_newer_version_remembers_on_kafka_is_refused_in_one_line_and_not_touched(
+    transactions: Transactions, member: str | None, said: dict[str, object], line: str
+) -> None:
+    transactions.write(FIRST)
+    transactions.put(member, json.dumps(said).encode())
+    before = transactions.content()
+    with pytest.raises(CheckpointError, match=rf"^changelog: written by a newer version of icsight \({line}\): update icsight"):
+        transactions.read()
+    assert transactions.content() == before

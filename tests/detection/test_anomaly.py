@@ -275,8 +275,10 @@ def test_what_was_learned_comes_back_from_a_baselines_members_and_two_are_joined
 
 def test_members_of_another_version_or_damaged_are_refused() -> None:
     kept = members(anomalies(polls(600))[0])
-    with pytest.raises(LearnedError, match="another version"):
+    with pytest.raises(LearnedError, match=r"newer version \(format 99, this one reads 2\): update icsight"):
         state_of({**kept, "anomaly/models.json": b'{"format": 99}'}, "proposed")
+    with pytest.raises(LearnedError, match="older version: learn the baseline anew"):
+        state_of({**kept, "anomaly/models.json": b'{"format": 1}'}, "proposed")
     with pytest.raises(LearnedError, match="cannot be read"):
         state_of({**kept, "anomaly/value.parquet": b"PAR1"}, "proposed")
     assert state_of({}, "proposed") is None

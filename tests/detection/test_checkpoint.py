@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import tarfile
 import threading
 import zipfile
 from pathlib import Path
@@ -26,16 +27,20 @@ from detection.checkpoint import (
     check,
     read_checkpoint,
     read_learned,
+    read_position,
     write_checkpoint,
 )
 from detection.pipeline import RunState, State
 from sensor.spool import Spool
 from tests.detection.test_live_learning import live, polls
+from tests.detection.test_live_models import detected, polled, spooled
 from tests.detection.test_worker import prepared, worker
+from tests.detection.traffic import EPOCH
 
 if TYPE_CHECKING:
     from detection.baseline.detector import BaselineState
 
+WRITTEN = Path(__file__).parent / "checkpoint_of_format_19.tar.xz"
 CAPTURE = Path(__file__).parents[2] / "rules" / "modbus" / "write_by_unauthorised_client.fires.pcap"
 
 
@@ -65,13 +70,16 @@ FITS = json.dumps({"format": CHECKPOINT_FORMAT, "position": "{}", "epoch": "e", 
         (b"PK" + b"x" * 100, "cannot be read"),
         (archive(other_json="{}"), "damaged"),
         (archive(checkpoint_json="{}"), "damaged"),
-        (archive(checkpoint_json='{"format": 1}'), "of another version of icsight"),
+        (
+            archive(checkpoint_json='{"format": 18}'),
+            "written by an older version of icsight (checkpoint 18, this one reads 19 and 20)",
+        ),
         (archive(checkpoint_json=FITS), "damaged"),
         (archive(checkpoint_json=FITS, runs_json="{}"), "damaged"),
         (archive(checkpoint_json=FITS, runs_json='{"runs": [["a", "b"]], "sites": {}, "forgotten": 0}'), "damaged"),
     ],
 )
-def test_a_checkpoint_that_is_damaged_or_of_another_version_is_told_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
+def test_a_checkpoint_that_is_damaged_or_too_old_is_told_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
     prepared(tmp_path, 1)
     (tmp_path / "detection.json").write_bytes(content)
     with Spool(tmp_path / "alerts", sensor="detection") as alerts, pytest.raises(CheckpointError) as told:
@@ -81,10 +89,47 @@ def test_a_checkpoint_that_is_damaged_or_of_another_version_is_told_in_one_line(
     assert "\n" not in str(told.value)
 
 
-def test_a_checkpoint_of_before_it_was_an_archive_is_of_another_version(tmp_path: Path) -> None:
+def test_a_checkpoint_of_before_it_was_an_archive_is_of_an_older_version(tmp_path: Path) -> None:
     (tmp_path / "detection.json").write_text('{"format": 14}')
-    with pytest.raises(CheckpointError, match=r"detection\.json: of another version of icsight; move it away"):
+    with pytest.raises(CheckpointError, match=r"detection\.json: written by an older version of icsight; move it away"):
         read_checkpoint(tmp_path / "detection.zip")
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused_in_one_line_and_not_touched(tmp_path: Path) -> None:
+    prepared(tmp_path, 1)
+    content = archive(checkpoint_json=json.dumps({"format": CHECKPOINT_FORMAT + 1, "what": "nobody knows"}))
+    (tmp_path / "detection.json").write_bytes(content)
+    line = (
+        r"^\S+detection\.json: written by a newer version of icsight \(checkpoint 21, this one reads 19 and 20\): update icsight$"
+    )
+    with Spool(tmp_path / "alerts", sensor="detection") as alerts:
+        with pytest.raises(CheckpointError, match=line):
+            worker(tmp_path, alerts)
+        assert alerts.next_number == 0, "nothing was told"
+    for read in (check, read_learned, read_position):
+        with pytest.raises(CheckpointError, match=line):
+            read(tmp_path / "detection.json")
+    assert (tmp_path / "detection.json").read_bytes() == content
+
+
+def test_what_the_version_before_remembered_is_gone_on_from_and_no_alert_is_lost_or_doubled(tmp_path: Path) -> None:
+    """`checkpoint_of_format_19.tar.xz` was left by the last commit of that format after 600 of these records."""
+    records = polled(6)
+    for late in records[660:700:2]:
+        late["modbus.response_time"] = 9_000_000_000
+    borders = range(40, len(records), 40)
+    whole, upgraded = tmp_path / "whole", tmp_path / "upgraded"
+    spooled(whole, records, borders)
+    wanted = detected(whole)
+    upgraded.mkdir()
+    with tarfile.open(WRITTEN) as archive:
+        archive.extractall(upgraded, filter="data")
+    assert read_position(upgraded / CHECKPOINT_FILE.with_stem("alerts")) == Position({"0": 30}, {("test", EPOCH): 29})
+    spooled(upgraded, records, borders)
+    found = detected(upgraded)
+    assert found == wanted
+    assert len(found) > 2, "the version before told two of them"
+    assert len({(name, revision) for name, revision, *_ in found}) == len(found)
 
 
 def test_what_was_learned_is_read_without_what_is_not_asked_for(baseline: BaselineState) -> None:
@@ -159,7 +204,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_run_and_serve_and_baseline_say_of_an_old_checkpoint_what_to_do(tmp_path: Path, file: str) -> None:
     def said(*arguments: object) -> tuple[int, list[str]]:
         outcome = CliRunner().invoke(icsight, [str(argument) for argument in arguments])
-        lines = [line for line in outcome.stderr.splitlines() if "of another version of icsight; move it away" in line]
+        lines = [line for line in outcome.stderr.splitlines() if "older version of icsight" in line and "; move it away" in line]
         return outcome.exit_code, lines
 
     data = tmp_path / "data"
@@ -191,4 +236,15 @@ def test_detect_says_of_an_old_baseline_what_to_do(tmp_path: Path, baseline: Bas
     outcome = CliRunner().invoke(icsight, ["detect", str(CAPTURE), "--baseline", str(file)])
     assert outcome.exit_code == 2
     (line,) = outcome.stderr.strip().splitlines()
-    assert line == f"error: {file}: a baseline of another version: learn it anew with `icsight baseline learn`"
+    assert line == f"error: {file}: a baseline of an older version: learn it anew with `icsight baseline learn`"
+
+
+def test_a_baseline_of_a_newer_version_is_refused_in_one_line_and_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "works.baseline"
+    file.write_bytes(archive(**{SAID.replace(".", "_"): '{"format": 99}'}))
+    before = file.read_bytes()
+    outcome = CliRunner().invoke(icsight, ["detect", str(CAPTURE), "--baseline", str(file)])
+    assert (outcome.exit_code, outcome.stderr.strip()) == (
+        2, f"error: {file}: written by a newer version (format 99, this one reads 2): update icsight",
+    )  # fmt: skip
+    assert file.read_bytes() == before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
+from api.database.migrations import one_way
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
@@ -15,6 +17,4 @@ def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
 
 
-def downgrade() -> None:
-    """Take the change back."""
-    ${downgrades if downgrades else "pass"}
+downgrade = one_way

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from api.database.migrations import one_way
+
 revision = "0001"
 down_revision = None
 
@@ -153,19 +155,4 @@ def upgrade() -> None:
         op.execute(statement)
 
 
-def downgrade() -> None:
-    """Take the change back."""
-    for table in (
-        "user_session",
-        "alert_technique",
-        "alert_event",
-        "user_account",
-        "stream_position",
-        "setup_link",
-        "counter",
-        "audit_entry",
-        "alert",
-    ):
-        op.drop_table(table)
-    if op.get_context().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION audit_entry_refuse()")
+downgrade = one_way

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from api.database.migrations import one_way
+
 revision = "0002"
 down_revision = "0001"
 
@@ -19,8 +21,4 @@ def upgrade() -> None:
     op.create_index(_AFTER, "alert", ["severity", "triage_state", "part_of", "exception"])
 
 
-def downgrade() -> None:
-    """Take the change back."""
-    op.drop_index(_AFTER, "alert")
-    op.create_index(_BEFORE, "alert", ["severity", "triage_state", "part_of"])
-    op.drop_column("alert", "exception")
+downgrade = one_way

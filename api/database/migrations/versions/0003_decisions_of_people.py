@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from api.database.migrations import one_way
+
 revision = "0003"
 down_revision = "0002"
 
@@ -44,7 +46,4 @@ def upgrade() -> None:
     )
 
 
-def downgrade() -> None:
-    """Take the change back."""
-    for table in ("site_version", "decision", "site_exception"):
-        op.drop_table(table)
+downgrade = one_way

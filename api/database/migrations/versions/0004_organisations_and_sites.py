@@ -7,8 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from api.database.migration import UnusableDatabaseError
-from api.database.migrations import option
+from api.database.migrations import one_way, option
 
 revision = "0004"
 down_revision = "0003"
@@ -82,6 +81,4 @@ def upgrade() -> None:
             )
 
 
-def downgrade() -> None:
-    """Refuse: rows of several organisations cannot be told apart without the column."""
-    raise UnusableDatabaseError("the schema cannot be taken back behind this: restore a backup of the version before")
+downgrade = one_way

@@ -10,8 +10,7 @@ from typing import Final
 
 from alembic import op
 
-from api.database.migration import UnusableDatabaseError
-from api.database.migrations import option
+from api.database.migrations import one_way, option
 
 revision = "0005"
 down_revision = "0004"
@@ -57,6 +56,4 @@ def upgrade() -> None:
     )
 
 
-def downgrade() -> None:
-    """Refuse, as the revision before does."""
-    raise UnusableDatabaseError("the schema cannot be taken back behind this: restore a backup of the version before")
+downgrade = one_way

@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from api.database.migration import UnusableDatabaseError
+from api.database.migrations import one_way
 
 revision = "0006"
 down_revision = "0005"
@@ -35,6 +35,4 @@ def upgrade() -> None:
     op.execute("UPDATE decision SET taken_at = sent_at")
 
 
-def downgrade() -> None:
-    """Refuse: rows of several sites cannot be told apart without the column."""
-    raise UnusableDatabaseError("the schema cannot be taken back behind this: restore a backup of the version before")
+downgrade = one_way

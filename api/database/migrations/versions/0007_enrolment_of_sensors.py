@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from api.database.migrations import one_way
+
 revision = "0007"
 down_revision = "0006"
 
@@ -56,7 +58,4 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sensor_certificate_key_hash"), "sensor_certificate", ["key_hash"])
 
 
-def downgrade() -> None:
-    """Take the change back."""
-    for table in ("sensor_certificate", "enrolled_sensor", "enrolment_token"):
-        op.drop_table(table)
+downgrade = one_way
