@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system calls a disk without room."""
 
+IDENTITY: Final = "identity.json"
+"""Name of the file in a spool that says who writes it; another one in its place says that numbers may have been given anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -64,7 +67,7 @@ def take_lock(folder: Path) -> int:
 
 def read_identity(folder: Path, sensor: str, site: str) -> Identity:
     """Read who writes the spool, or settle it where the spool is new. Raises SpoolError."""
-    path = folder / "identity.json"
+    path = folder / IDENTITY
     try:
         content = cast("dict[str, str | int]", json.loads(path.read_bytes()))
         # What else a newer version writes is not known.
@@ -89,7 +92,7 @@ def new_epoch(folder: Path, identity: Identity) -> Identity:
 
 def _write_identity(folder: Path, identity: Identity) -> Identity:
     content = {"version": FORMAT_VERSION, "sensor": identity.sensor, "site": identity.site, "epoch": identity.epoch}
-    replace_file(folder / "identity.json", json.dumps(content, ensure_ascii=False).encode())
+    replace_file(folder / IDENTITY, json.dumps(content, ensure_ascii=False).encode())
     return identity
 
 

@@ -23,7 +23,7 @@ from sensor.kafka_client import KafkaUnusable, probe, shown
 from sensor.kafka_message import MessageError, encode
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 from sensor.logs import identity
-from sensor.spool_files import Identity, read_identity
+from sensor.spool_files import IDENTITY, Identity, read_identity
 from sensor.spool_format import DamagedFrame, SpooledBatch, SpoolError
 from sensor.spool_positions import keep_position, read_position
 from sensor.spool_reader import SpoolReader
@@ -118,7 +118,7 @@ class Uplink:
         self._topic: Final = Topics(kafka.prefix).records
         self._identity = self._read_identity()
         self._reader: Final = SpoolReader(folder)
-        self._arrivals: Final = Arrivals()
+        self._arrivals = Arrivals()
         self._pace = Pace(settings.catch_up_mib_per_second * MIB)
         self._position = self._kept = self._read_position()
         self._kept_at = time.monotonic()
@@ -172,10 +172,11 @@ class Uplink:
     # Shipping
 
     def _ship(self, stop: threading.Event) -> None:
-        """Ship with one producer, until it fails, its certificate is replaced, or `stop` is set.
+        """Ship with one producer, until it fails, its certificate or the spool is replaced, or `stop` is set.
 
         Raises KafkaUnusable, SpoolError, OSError.
         """
+        self._follow_identity()
         certificate = shown(self._kafka)
         # What is wrong is told by this, in one line: a producer only runs out of time.
         probe(self._kafka, [self._topic])
@@ -187,9 +188,10 @@ class Uplink:
             self._taken = 0
             number = self._position
             self._tell(producer)
-            while not stop.is_set() and not self._is_numbered_anew() and shown(self._kafka) == certificate:
+            while not stop.is_set() and not self._is_replaced() and shown(self._kafka) == certificate:
                 for batch in self._read(number):
-                    if not self._send(producer, batch, number, stop):
+                    # Looked at behind each read: a batch of another numbering must not go before those that are before it.
+                    if self._is_replaced() or not self._send(producer, batch, number, stop):
                         break
                     number = batch.number + 1
                 number = max(number, self._skip_to)
@@ -322,20 +324,42 @@ class Uplink:
     # The spool
 
     def _read_identity(self) -> Identity:
-        if not (self.folder / "identity.json").exists():
-            raise SpoolError(f"{self.folder}: there is no spool: start `icsight sensor run` with this data folder first")
+        """Who writes the spool. Which file says so is remembered before it is read: one that comes meanwhile is then seen."""
+        self._identity_file = self._look_for_identity()
         return read_identity(self.folder, "", "")
 
-    def _is_numbered_anew(self) -> bool:
-        """Whether the spool has lost batches that were shipped, and goes on under another epoch: then all is shipped again."""
-        if self._reader.end >= self._position:
-            return False
-        identity = self._read_identity()
-        if identity == self._identity:
-            return False
-        self._identity = identity
+    def _look_for_identity(self) -> tuple[int, int]:
+        """Which file says who writes the spool. Raises SpoolError, OSError."""
+        try:
+            found = (self.folder / IDENTITY).stat()
+        except FileNotFoundError:
+            raise SpoolError(
+                f"{self.folder}: there is no spool: start `icsight sensor run` with this data folder first"
+            ) from None
+        return found.st_ino, found.st_mtime_ns
+
+    def _is_replaced(self) -> bool:
+        """Whether the spool may have been numbered anew. Its writer says so before it writes the first batch."""
+        return self._look_for_identity() != self._identity_file
+
+    def _follow_identity(self) -> None:
+        """Where the spool goes on under another epoch, begin anew with all that it holds.
+
+        It has lost batches that were shipped, or is another: its numbers say nothing of where shipping was, even where they are
+        higher. Nothing is under way here that could still move the position.
+        """
+        if not self._is_replaced():
+            return
+        epoch = self.epoch
+        self._identity = self._read_identity()
+        if self.epoch == epoch:
+            return
+        self._say(f"{self.folder}: the spool goes on as another (epoch {self.epoch}): all that it holds is shipped")
+        self._reader.close()
+        self._arrivals = Arrivals()
         self._position = self._sent_to = 0
-        return True
+        # Also the same number is to be kept again: under the name of this epoch.
+        self._kept = -1
 
     def _read_position(self) -> int:
         try:
