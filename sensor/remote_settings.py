@@ -2,7 +2,8 @@
 
 A version names all settings that are set so; what it does not name is as the sensor was started. The uplink takes versions from
 the control topic, keeps the newest in `settings.json` of the data folder and follows what concerns it; the recorder looks there
-and follows what concerns it. Each says what it made of it in a file of its own. What listens, where records go and who the
+and follows what concerns it. Each says what it made of it in a file of its own, with what it goes by: that holds on where
+`settings.json` cannot be read, since a quota that falls back would cost records. What listens, where records go and who the
 sensor is are not among them: a centre that has been taken over must not be able to blind a sensor or lead its records
 elsewhere.
 """
@@ -64,6 +65,10 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
 
 class SettingsRefused(ValueError):  # noqa: N818 - named for what it reports
     """A version of settings is not followed. The text says why, in one line."""
+
+
+class SettingsUnreadable(Exception):  # noqa: N818 - named for what it reports
+    """What is kept of settings cannot be read. The text says what and why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +138,26 @@ def given(texts: tuple[str, ...]) -> dict[str, float | None]:
 
 
 def newest(data: Path) -> Version:
-    """The newest version that came; `NONE` where none has."""
+    """The newest version that came; `NONE` where none has. Raises SettingsUnreadable where there is one that cannot be read."""
+    path = data / FILE
     try:
-        return Version.from_json((data / FILE).read_bytes())
-    except (OSError, SettingsRefused):
+        return Version.from_json(path.read_bytes())
+    except FileNotFoundError:
         return NONE
+    except OSError as error:
+        raise SettingsUnreadable(f"{path}: cannot be read ({error.strerror})") from error
+    except SettingsRefused as error:
+        raise SettingsUnreadable(f"{path}: {error}") from error
 
 
 def keep(data: Path, version: Version) -> bool:
     """Keep a version that came; False where one that is as new is there already. Raises OSError."""
-    if version.number <= newest(data).number:
+    try:
+        present = newest(data).number
+    except SettingsUnreadable:
+        # The version that the uplink goes by may come again, and mends the file.
+        present = in_force(data, "uplink").number - 1
+    if version.number <= present:
         return False
     replace_file(data / FILE, version.to_json().encode())
     return True
@@ -154,15 +169,28 @@ def forget(data: Path) -> None:
         (data / name).unlink(missing_ok=True)
 
 
-def tell_applied(data: Path, part: Part, number: int, refused: str) -> None:
-    """Say what a process has made of a version: followed it, or not, and why. Raises OSError."""
-    replace_file(data / f"{part}-settings.json", json.dumps({"version": number, "refused": refused}).encode())
+def tell_applied(data: Path, part: Part, number: int, refused: str, going_by: Version) -> None:
+    """Say what a process has made of a version: followed it, or not, and why; and which it goes by. Raises OSError."""
+    told = {"version": number, "refused": refused, "in_force": json.loads(going_by.to_json())}
+    replace_file(data / f"{part}-settings.json", json.dumps(told).encode())
 
 
 def applied(data: Path, part: Part) -> tuple[int, str]:
     """The version that a process has looked at last, and why it was refused (empty where it was not); 0 where there was none."""
     try:
-        content = cast("dict[str, Any]", json.loads((data / f"{part}-settings.json").read_bytes()))
+        content = _told(data, part)
         return int(content["version"]), str(content["refused"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, ""
+
+
+def in_force(data: Path, part: Part) -> Version:
+    """The version that a process goes by; `NONE` where it has told of none."""
+    try:
+        return Version.from_json(json.dumps(_told(data, part)["in_force"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return NONE
+
+
+def _told(data: Path, part: Part) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads((data / f"{part}-settings.json").read_bytes()))

@@ -7,7 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sensor.packets import MIB
-from sensor.remote_settings import NONE, SettingsRefused, Version, applied, keep, newest, tell_applied
+from sensor.remote_settings import (
+    NONE,
+    SettingsRefused,
+    SettingsUnreadable,
+    Version,
+    applied,
+    in_force,
+    keep,
+    newest,
+    tell_applied,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +43,16 @@ class UplinkFollower:
         self._uplink: Final = uplink
         self._started: Final = uplink.settings
         self._say: Final = say
-        self._set(newest(data))
+        self._version = NONE
+        try:
+            version = newest(data)
+        except SettingsUnreadable as error:
+            version = in_force(data, "uplink")
+            tell_applied(data, "uplink", version.number, str(error), version)
+            say(_stays(error, version))
+        self._set(version)
+        if version.number > applied(data, "uplink")[0]:
+            tell_applied(data, "uplink", version.number, "", version)
 
     def take(self, text: str) -> None:
         """Follow a version, or refuse it, one that is older than that in force too. Raises OSError."""
@@ -41,19 +60,20 @@ class UplinkFollower:
             version = Version.from_json(text)
         except SettingsRefused as error:
             number = _number(text)
-            if number > newest(self._data).number:
-                tell_applied(self._data, "uplink", number, str(error))
+            if number > self._version.number:
+                tell_applied(self._data, "uplink", number, str(error), self._version)
             self._say(f"settings of version {number} are refused: {error}")
             return
         if keep(self._data, version):
             self._set(version)
+            tell_applied(self._data, "uplink", version.number, "", version)
             self._say(f"settings of version {version.number} are in force")
             return
-        present = newest(self._data)
+        present = self._version
         # The one in force may come again, when the last of a number of requests does.
         refused = "" if version == present else f"version {version.number} came, which is not newer than {present.number}"
         if applied(self._data, "uplink") != (present.number, refused):
-            tell_applied(self._data, "uplink", present.number, refused)
+            tell_applied(self._data, "uplink", present.number, refused, present)
             self._say(
                 f"settings of version {version.number} are refused: {refused}"
                 if refused
@@ -62,8 +82,7 @@ class UplinkFollower:
 
     def _set(self, version: Version) -> None:
         self._uplink.adjust(self._started.model_copy(update=version.of("uplink")))
-        if version.number > applied(self._data, "uplink")[0]:
-            tell_applied(self._data, "uplink", version.number, "")
+        self._version = version
 
 
 class RecorderFollower:
@@ -80,31 +99,54 @@ class RecorderFollower:
         self._spool: Final = spool
         self._started: Final = spool.settings
         self._say: Final = say
-        self._version = NONE
+        self._looked_at = NONE
+        self._trouble = ""
+        self._version = in_force(data, "recorder")
+        """What the spool goes by; until something was looked at, what it went by before this process."""
 
     def look(self) -> None:
         """Follow the newest version where it has not been followed. Raises OSError."""
-        version = newest(self._data)
-        if version == self._version:
-            return
-        values = version.of("recorder")
-        changes: dict[str, Any] = {}
-        if "spool_quota_mib" in values:
-            quota_bytes = int(values["spool_quota_mib"]) * MIB
-            changes |= {"quota_bytes": quota_bytes, "retention_bytes": quota_bytes}
-        if "spool_age_days" in values:
-            changes["age_seconds"] = values["spool_age_days"] * DAY_SECONDS
-        if "sync_seconds" in values:
-            changes["sync_seconds"] = values["sync_seconds"]
         try:
-            self._spool.adjust(replace(self._started, **changes))
+            version, trouble = newest(self._data), ""
+        except SettingsUnreadable as error:
+            version, trouble = self._version, str(error)
+        if (version, trouble) == (self._looked_at, self._trouble):
+            return
+        refused = trouble
+        try:
+            self._spool.adjust(replace(self._started, **_of_spool(version)))
         except ValueError as error:
-            told, refused = f"are refused: {error}", str(error)
+            refused = str(error)
         else:
-            told, refused = "are in force", ""
-        tell_applied(self._data, "recorder", version.number, refused)
-        self._version = version
-        self._say(f"settings of version {version.number} {told}")
+            self._version = version
+        tell_applied(self._data, "recorder", version.number, refused, self._version)
+        self._looked_at, self._trouble = version, trouble
+        if trouble:
+            self._say(_stays(trouble, version))
+        elif refused:
+            self._say(f"settings of version {version.number} are refused: {refused}")
+        else:
+            self._say(f"settings of version {version.number} are in force")
+
+
+def _of_spool(version: Version) -> dict[str, Any]:
+    """What a version says, as settings of a spool."""
+    values = version.of("recorder")
+    changes: dict[str, Any] = {}
+    if "spool_quota_mib" in values:
+        quota_bytes = int(values["spool_quota_mib"]) * MIB
+        changes |= {"quota_bytes": quota_bytes, "retention_bytes": quota_bytes}
+    if "spool_age_days" in values:
+        changes["age_seconds"] = values["spool_age_days"] * DAY_SECONDS
+    if "sync_seconds" in values:
+        changes["sync_seconds"] = values["sync_seconds"]
+    return changes
+
+
+def _stays(trouble: object, version: Version) -> str:
+    """What holds where the newest version cannot be read."""
+    held = f"settings of version {version.number} stay in force" if version.number else "no settings from afar are in force"
+    return f"{trouble}: {held}; set them again at the centre (icsight sensor set)"
 
 
 def _number(text: str) -> int:
