@@ -192,12 +192,13 @@ class InForce:
             fresh = live.files.read()
         except RuleError as error:
             return [not_reloaded([Fault(Path("rules"), "", str(error))], live.ruleset.changed)]
+        if fresh.version == self._rules[-1].rules.version and not fresh.unreadable:
+            # What is wrong with them was told when they took effect.
+            return []
         site = self._sites[-1].site
         faults = fresh.faults or sound(fresh.rules, site)[1]
         if faults:
             return [not_reloaded(faults, fresh.changed)]
-        if fresh.version == self._rules[-1].rules.version:
-            return []
         pipeline, told = Pipeline.proved(fresh, site)
         effective = EffectiveRules(fresh, later(Position(dict(reached)), self._rules[-1].position))
         control.publish_rules(effective, site.site)

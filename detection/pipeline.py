@@ -158,7 +158,7 @@ class Pipeline:
         pipeline = cls.__new__(cls)
         pipeline.site = site
         pipeline.rules = list(rules)
-        pipeline.detector = RuleDetector(rules, site)
+        pipeline.detector = RuleDetector.at(rules, site)
         return pipeline
 
     @classmethod

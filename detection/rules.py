@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, field_of
 from detection.sigma.measure import MEASURES, MEDIAN, OPERATORS, Measure
 from detection.sigma.rule import Fault, Rule, RuleError
 from detection.sigma.values import Binding
+from detection.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
     from collector.store import RecordBatch
     from detection.sigma.fields import Field
     from detection.sigma.values import Bound
-    from detection.site import Site
 
 SEEN: Final = "seen"
 """Column of a finding with its record's own time (`ts`), in nanoseconds since 1970. `event` is when it could be known."""
 
 IDENTITY: Final = (*ORDER, SEEN)
 """Columns of a finding that say which record of the run it is, and when."""
+
+KEPT: Final = 8
+"""Pairs of rules and facts of which detectors are kept, for all sites of a process: a worker has many sites that are alike."""
 
 COUNTS: Final = frozenset({"count", "event_count", "value_count", *MEASURES})
 """Names under which texts may use how many there were, or what their values came to."""
@@ -91,6 +95,11 @@ class RuleDetector:
         self._columns = {name: sorted(columns) for name, columns in self._wanted_columns().items()}
         self._tables = self._compile_tables(rules, site)
         self._check_measures()
+
+    @classmethod
+    def at(cls, rules: Sequence[Rule], site: Site) -> RuleDetector:
+        """A detector of these rules, one for all sites of the process of which rules ask for the same facts. Raises RuleError."""
+        return _detector(tuple(rules), site.asked_by_rules)
 
     @property
     def tables(self) -> frozenset[str]:
@@ -307,6 +316,11 @@ def _passing(frame: pl.DataFrame, places: pl.Series | None, rule: Compiled, bind
     part = frame if places is None else frame[places]
     passed = part.select(bound.alias("passed")).to_series()
     return passed.arg_true() if places is None else places.filter(passed)
+
+
+@lru_cache(maxsize=KEPT)
+def _detector(rules: tuple[Rule, ...], facts: str) -> RuleDetector:
+    return RuleDetector(rules, Site.model_validate_json(facts))
 
 
 def _compiled(rule: Rule, site: Site) -> Compiled:

@@ -6,8 +6,8 @@ import base64
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 VERSION_BYTES: Final = 16
 
+KEPT: Final = 8
+"""Versions of which what was parsed is kept, for all sites of a process: a worker has many with the same rules."""
+
 
 @dataclass(frozen=True)
 class Ruleset:
@@ -29,9 +32,6 @@ class Ruleset:
     """Files that could not be read at all."""
     changed: int = 0
     """When the newest of the files was written, nanoseconds since 1970; 0 where that is not known."""
-    _parsed: dict[str, tuple[list[Rule], list[Fault]]] = field(
-        default_factory=dict[str, "tuple[list[Rule], list[Fault]]"], compare=False, repr=False
-    )
 
     @cached_property
     def version(self) -> str:
@@ -42,17 +42,16 @@ class Ruleset:
     @property
     def rules(self) -> list[Rule]:
         """The rules that can be parsed."""
-        return self._all()[0]
+        return list(self._parsed[0])
 
     @property
     def faults(self) -> list[Fault]:
         """Why other rules cannot be."""
-        return [*self.unreadable, *self._all()[1]]
+        return [*self.unreadable, *self._parsed[1]]
 
-    def _all(self) -> tuple[list[Rule], list[Fault]]:
-        if "all" not in self._parsed:
-            self._parsed["all"] = parse_sound(self.texts)
-        return self._parsed["all"]
+    @cached_property
+    def _parsed(self) -> tuple[tuple[Rule, ...], tuple[Fault, ...]]:
+        return _parsed(tuple(self.texts.items()))
 
     def to_text(self) -> str:
         """The files' content, packed."""
@@ -67,6 +66,12 @@ class Ruleset:
         except zlib.error as error:
             raise ValueError("not a version of the rules") from error
         return cls({Path(path): each for path, each in content.items()})
+
+
+@lru_cache(maxsize=KEPT)
+def _parsed(texts: tuple[tuple[Path, str], ...]) -> tuple[tuple[Rule, ...], tuple[Fault, ...]]:
+    rules, faults = parse_sound(dict(texts))
+    return tuple(rules), tuple(faults)
 
 
 class RuleFiles:

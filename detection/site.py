@@ -203,6 +203,11 @@ class Site(BaseModel):
         content = self.model_dump_json(exclude=None if self.rules else {"rules"})
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
+    @property
+    def asked_by_rules(self) -> str:
+        """The facts that rules ask for, as JSON: equal for sites at which rules are compiled alike."""
+        return self.model_dump_json(include={"lists", "windows", "ranges", "rules"}, by_alias=True, exclude_none=True)
+
 
 def normal_address(text: str) -> str:
     """An address as records write it (RFC 5952 for IPv6); any other text as it is."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -16,7 +17,7 @@ import polars as pl
 from collector.store import RecordBatch
 from collector.stream import BatchHeader
 from detection.deviation import DERIVED
-from detection.rules import SEEN, RuleDetector, RuleState
+from detection.rules import KEPT, SEEN, RuleDetector, RuleState
 from detection.sigma.compile import parsed
 from detection.sigma.fields import ConditionError, field_of
 from detection.sigma.record import LISTED, Needs, Record, distinct, filled, records_for
@@ -54,18 +55,25 @@ class _NoRecord(Exception):  # noqa: N818 - never leaves this module
 
 def sound(rules: Sequence[Rule], site: Site) -> tuple[list[Rule], list[Fault]]:
     """The rules that can be compiled for a site, and why the others cannot; what rests on one that cannot be is gone too."""
-    left = list(rules)
+    left, faults = _sound(tuple(rules), site.asked_by_rules)
+    return list(left), list(faults)
+
+
+@lru_cache(maxsize=KEPT)
+def _sound(rules: tuple[Rule, ...], facts: str) -> tuple[tuple[Rule, ...], tuple[Fault, ...]]:
+    left: Sequence[Rule] = rules
     faults: list[Fault] = []
+    site = Site.model_validate_json(facts)
     while True:
         try:
-            RuleDetector(left, site)
+            RuleDetector.at(left, site)
         except RuleError as error:
             if error.rule is None:
                 raise
             faults.append(Fault(error.rule.path, error.rule.name, error.reason))
             left = _without(left, error.rule)
         else:
-            return left, faults
+            return tuple(left), tuple(faults)
 
 
 def _without(rules: Sequence[Rule], gone: Rule) -> list[Rule]:
@@ -80,10 +88,15 @@ def _without(rules: Sequence[Rule], gone: Rule) -> list[Rule]:
 
 def unproved(rules: Sequence[Rule]) -> list[Fault]:
     """The rules that raise alerts and that no record of their own fires. All of them must be sound for a site without facts."""
+    return list(_unproved(tuple(rules)))
+
+
+@lru_cache(maxsize=KEPT)
+def _unproved(rules: tuple[Rule, ...]) -> tuple[Fault, ...]:
     needs = Needs()
     made: dict[str, list[Timed]] = {}
     faults: list[Fault] = []
-    plain = RuleDetector(rules, Site())
+    plain = RuleDetector.at(rules, Site())
     for rule in rules:
         if not rule.alerts:
             continue
@@ -98,14 +111,14 @@ def unproved(rules: Sequence[Rule]) -> list[Fault]:
         found = findings.get(name)
         if found is None or found.filter(pl.col(SEEN).is_between(start, start + SLOT_NS, closed="left")).is_empty():
             faults.append(Fault(detector.rules[name].path, name, NOT_FIRED))
-    return faults
+    return tuple(faults)
 
 
 def prove(rules: Sequence[Rule], site: Site) -> tuple[list[Rule], list[Fault]]:
     """The rules to run at a site, and what is wrong: rules that cannot be compiled are gone, rules that did not fire are told."""
     left, faults = sound(rules, site)
     # At the site of the proof every rule is active.
-    provable, more = (left, []) if site == Site() else sound(left, Site())
+    provable, more = sound(left, Site())
     return left, [*faults, *more, *unproved(provable)]
 
 

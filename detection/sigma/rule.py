@@ -113,9 +113,9 @@ class Section(BaseModel):
     """Texts by language."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """One rule of a file: a condition on the rows of one table, or a correlation of other rules."""
+    """One rule of a file: a condition on the rows of one table, or a correlation of other rules. Equal to none but itself."""
 
     name: str
     sigma: SigmaRule | SigmaCorrelationRule
