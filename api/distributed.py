@@ -132,7 +132,8 @@ class Distributed:
         self._consumer.watch()
         self._parts.start(ALERTS, self._follow_alerts)
         self._parts.start(DECISIONS, self._send_decisions)
-        self._parts.start(SENSORS, ReportReader(self._kafka, self._services.reports, self._tell_sensors).run)
+        refuse = self._services.metrics.refused_reports.inc
+        self._parts.start(SENSORS, ReportReader(self._kafka, self._services.reports, self._tell_sensors, refuse).run)
 
     def observe(self) -> None:
         """Tell how many alerts wait, now and then."""

@@ -34,6 +34,11 @@ class Metrics:
             "icsight_alerts", "Listed alerts by severity and state.", ["severity", "state"], registry=self.registry
         )
         self.live_streams = Gauge("icsight_live_streams", "Live streams that are open.", registry=self.registry)
+        self.refused_reports = Counter(
+            "icsight_refused_sensor_reports",
+            "Messages on the topic of sensors that were no report of one.",
+            registry=self.registry,
+        )
         self.failures = Gauge(
             "icsight_part_failed", "1 for a part of the system that does not work.", ["part"], registry=self.registry
         )

@@ -45,6 +45,8 @@ class Gaps:
     def __init__(self) -> None:
         self._met: dict[Run, _Met] = {}
         self._forgot = False
+        self.forgotten = 0
+        """Runs that were forgotten because there were more than `RUNS`, since this was made."""
         self._changed: dict[tuple[Run, int], Hole] = {}
 
     def take(self, header: BatchHeader) -> bool:
@@ -66,6 +68,7 @@ class Gaps:
         if len(self._met) > RUNS:
             del self._met[next(iter(self._met))]
             self._forgot = True
+            self.forgotten += 1
         return is_gap
 
     def told(self) -> list[Alert]:

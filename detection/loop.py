@@ -73,6 +73,10 @@ class Counters:
     """Cuts that came further behind the site's other sensors than the allowance, since the state began."""
     hurried: int = 0
     """Cuts that did not wait for the site's other sensors because too many waited, since the state began."""
+    silent: int = 0
+    """Times that what waited for other sensors was let through because nothing came of them."""
+    forgotten: int = 0
+    """Runs of sensors whose clocks or numbers were let go because there were too many."""
     set_back: int = 0
     """Records that came from a clock that was set back by more than the allowance."""
     reloads: int = 0
@@ -145,6 +149,7 @@ class Loop:
 
     def let_through(self) -> None:
         """Let through all that waits for other sensors: they have nothing to say."""
+        self.counters.silent += self.waits_for_others
         self._done += self._merge.all()
 
     def take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
@@ -175,6 +180,7 @@ class Loop:
     def _look_at_times(self, cut: Cut) -> None:
         """Count and tell what is out of time: once an hour for each run."""
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
+        self.counters.forgotten = self._merge.counted.forgotten + self._gaps.forgotten
         records, back_ns = gone_back(cut.batches, self._allowance_ns)
         self.counters.set_back += records
         found = {RECORDS_LATE: self._merge.behind.pop(cut.run, 0), CLOCK_WENT_BACK: back_ns if records else 0}

@@ -74,10 +74,12 @@ class Lateness:
     Attributes:
         late: cuts that came when later ones were through.
         hurried: cuts that did not wait for others because too many waited.
+        forgotten: runs whose clocks were forgotten because there were more than `RUNS`, since this was made.
     """
 
     late: int = 0
     hurried: int = 0
+    forgotten: int = 0
 
 
 Cut = TypeVar("Cut", bound=Placed)
@@ -154,6 +156,7 @@ class Merge(Generic[Cut]):
         self._clocks[cut.run] = clock
         if len(self._clocks) > RUNS:
             del self._clocks[next(iter(self._clocks))]
+            self.counted.forgotten += 1
         if begins:
             sites = {each.site for each in self._clocks.values()}
             self._through = {site: last for site, last in self._through.items() if site in sites}

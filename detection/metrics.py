@@ -42,6 +42,16 @@ HURRIED: Final = Measure(
     "counter",
     "Cuts that did not wait for the site's other sensors because too many waited.",
 )
+SILENT: Final = Measure(
+    "icsight_detection_silent_waits",
+    "counter",
+    "Times that what waited for other sensors of a site was let through because nothing came of them.",
+)
+FORGOTTEN: Final = Measure(
+    "icsight_detection_forgotten_runs",
+    "counter",
+    "Runs of sensors whose clocks or numbers detection let go because there were too many.",
+)
 SET_BACK: Final = Measure(
     "icsight_detection_set_back_records", "counter", "Records from a clock that was set back by more than the allowance."
 )
@@ -66,6 +76,8 @@ def readings(counters: Counters) -> Iterator[Reading]:
     yield Reading(LIMITED, counters.limited)
     yield Reading(LATE, counters.late)
     yield Reading(HURRIED, counters.hurried)
+    yield Reading(SILENT, counters.silent)
+    yield Reading(FORGOTTEN, counters.forgotten)
     yield Reading(SET_BACK, counters.set_back)
     yield Reading(RELOADS, counters.reloads)
     yield Reading(REFUSED, counters.refused)

@@ -39,15 +39,18 @@ class ReportReader:
         kafka: how Kafka is reached.
         reports: where reports are kept.
         say: is called with one line when the topic cannot be read, and with an empty one when it can again.
+        refuse: is called for each message that is no report.
     """
 
-    def __init__(self, kafka: KafkaSettings, reports: Reports, say: Callable[[str], None] = lambda _: None) -> None:
-        self.refused = 0
-        """Messages that are no report."""
+    def __init__(
+        self, kafka: KafkaSettings, reports: Reports, say: Callable[[str], None] = lambda _: None,
+        refuse: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._kafka: Final = kafka
         self._topics: Final = Topics(kafka.prefix)
         self._reports: Final = reports
         self._say: Final = say
+        self._refuse: Final = refuse
         self._trouble = ""
         self._ends: dict[str, int] = {}
 
@@ -91,7 +94,7 @@ class ReportReader:
         try:
             report = SelfReport.from_message(key, value)
         except ValueError:
-            self.refused += 1
+            self._refuse()
             return
         self._hear(Heard(report, timestamp_ms * (NANOSECONDS // 1000)))
 

@@ -132,7 +132,8 @@ def test_a_run_over_a_capture_counts_what_each_name_says(tmp_path: Path) -> None
 def test_losses_and_bounds_of_detection_are_told_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {
         "damaged_batches_total": "damaged", "late_cuts_total": "late", "hurried_cuts_total": "hurried",
-        "set_back_records_total": "set_back", "refused_decisions_total": "refused",
+        "set_back_records_total": "set_back", "refused_decisions_total": "refused", "silent_waits_total": "silent",
+        "forgotten_runs_total": "forgotten",
     }  # fmt: skip
     with (
         system.opened(Settings(data=tmp_path / "data", port=0)) as services,
@@ -153,7 +154,7 @@ def test_losses_and_bounds_of_detection_are_told_each_once(tmp_path: Path, monke
             parts.wait(0)
         found = told(server.url)
         server.stop()
-    assert [value(found, f"icsight_detection_{name}") for name in names] == [1, 2, 3, 4, 5]
+    assert [value(found, f"icsight_detection_{name}") for name in names] == [1, 2, 3, 4, 5, 6, 7]
     assert value(found, "icsight_gaps_total", consumer="detection") == 7
     assert value(found, "icsight_detection_limited") == 1, "what was forgotten with its run counts no more"
 

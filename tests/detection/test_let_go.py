@@ -1,0 +1,61 @@
+"""What detection lets go of sensors is counted: those it waits for no more, and those it remembers no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from detection import gaps, merging
+from detection.gaps import Gaps
+from detection.loop import Loop
+from detection.pipeline import State
+from tests.detection.traffic import SECOND, cut, request
+
+if TYPE_CHECKING:
+    import pytest
+
+    from collector.store import RecordBatch
+    from detection.in_force import InForce
+
+
+class Nothing:
+    """Nothing holds; what is gathered is not looked at."""
+
+    def at(self, *_: object) -> tuple[Any, Any]:
+        return None, None
+
+
+def of_sensor(name: str, seconds: float, number: int = 0) -> RecordBatch:
+    (batch,) = cut([request(seconds)], number)
+    return replace(batch, header=replace(batch.header, sensor=name, site="plant"))
+
+
+def loop() -> Loop:
+    return Loop(State(), {}, cast("InForce", Nothing()), lambda _: None, 10 * SECOND)
+
+
+def take(loop: Loop, batch: RecordBatch) -> None:
+    loop.take(batch.header, batch, ("0", batch.header.sequence))
+
+
+def test_a_wait_for_a_silent_sensor_that_ends_is_counted_once() -> None:
+    made = loop()
+    made.let_through()
+    assert made.counters.silent == 0, "nothing waited"
+    take(made, of_sensor("silent", 1))
+    take(made, of_sensor("north", 2))
+    take(made, of_sensor("north", 3, 1))
+    assert made.waits_for_others
+    made.let_through()
+    made.let_through()
+    assert (made.counters.silent, made.waits_for_others) == (1, False)
+
+
+def test_runs_beyond_the_bounds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "RUNS", 3)
+    monkeypatch.setattr(gaps, "RUNS", 4)
+    made = loop()
+    for number in range(6):
+        take(made, of_sensor(f"sensor-{number}", number))
+    assert made.counters.forgotten == 3 + 2
+    assert Gaps.from_json(made.order["gaps"]).forgotten == 0, "of this process"
