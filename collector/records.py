@@ -10,9 +10,10 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from collector.store import RecordBatch
+from collector.unfolding import Unfolded, unfolded
 from sensor.output import printable
-from sensor.spool_format import ROW
-from sensor.tables import SCHEMA_VERSION, TABLES
+from sensor.spool_format import PAYLOAD_BYTES, ROW
+from sensor.tables import BATCH_ROWS, SCHEMA_VERSION, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,25 +28,39 @@ IDENTITY_TYPES: Final[Mapping[str, pl.DataType]] = {
 }
 """The columns that a stored record has besides its table's."""
 
+MOST_ROWS: Final = 2 * BATCH_ROWS
+"""Most rows that a batch may have had: the packet core keeps to half of it, and what it makes is never refused for a few more."""
+
+UNFOLDED_BYTES: Final = PAYLOAD_BYTES
+"""Most bytes of a batch once it is unpacked. The packet core cuts at 8 MiB; a single huge row may pass that."""
+
+WRITTEN_BYTES: Final = 4 * PAYLOAD_BYTES
+"""Most bytes of a batch where each row has its texts by itself: 4 KiB a row in the largest batch that the packet core makes."""
+
 
 class Undecodable(ValueError):  # noqa: N818 - named for what the batch is
     """A batch does not hold what its header and `sensor.tables` say. The text is the reason, in one line."""
 
 
 def decode(header: BatchHeader, data: bytes) -> RecordBatch:
-    """The rows of a batch in the columns of its table, in the table's order; columns that the table does not know follow.
+    """The rows of a batch in the columns of its table, in the table's order.
 
-    A batch that has lost all its rows for want of room gives none.
+    Columns that the table does not know are left out: a newer sensor may send them, and whoever updates this program first loses
+    none. A batch that has lost all its rows for want of room gives none.
 
     Raises:
-        Undecodable: unknown table, newer schema, damaged bytes, a column of another type, or not as many rows as announced.
+        Undecodable: unknown table, newer schema, damaged bytes, a column of another type, not as many rows as announced, numbers
+            of rows that cannot be, or more rows or bytes than a sensor makes.
     """
     table = TABLES.get(header.table)
     if table is None:
         raise Undecodable(f"table {header.table!r} is not known")
     schema = table.schema  # made anew each time that it is asked for
+    if header.rows + header.dropped > MOST_ROWS:
+        raise Undecodable(f"it is said to have had {header.rows + header.dropped:,} rows; a batch has at most {MOST_ROWS:,}")
     if header.dropped and not header.rows:
         return RecordBatch(header, pl.DataFrame(schema=schema), data=data)
+    told = _unfolding(header, data)
     try:
         _check_metadata(header, data)
         frame = pl.read_ipc_stream(io.BytesIO(data))
@@ -67,10 +82,33 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     if missing:
         frame = frame.with_columns(missing)
     numbers = _numbers(header, frame)
-    extra = [name for name in frame.columns if name not in schema and name != ROW]
-    if reserved := [name for name in extra if name in IDENTITY_TYPES]:
-        raise Undecodable(f"column {reserved[0]} is the store's own")
-    return RecordBatch(header, frame.select(*schema, *extra), numbers, data)
+    frame = frame.select(*schema)
+    _check_texts(frame, told)
+    return RecordBatch(header, frame, numbers, data)
+
+
+def _unfolding(header: BatchHeader, data: bytes) -> Unfolded:
+    """What a batch has once it is unpacked, told before any of it is. Raises Undecodable."""
+    try:
+        told = unfolded(data)
+    except ValueError as error:
+        raise Undecodable(f"not an Arrow stream: {error}") from error
+    if told.rows != header.rows:
+        raise Undecodable(f"{told.rows} rows where the header says {header.rows}")
+    if told.bytes > UNFOLDED_BYTES:
+        raise Undecodable(f"it unfolds to {told.bytes:,} bytes; a batch has at most {UNFOLDED_BYTES:,}")
+    return told
+
+
+def _check_texts(frame: pl.DataFrame, told: Unfolded) -> None:
+    """Raise Undecodable where rows that share long texts would be too much once each is written by itself."""
+    if told.bytes + frame.height * told.shared <= WRITTEN_BYTES:
+        return
+    shared = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.Categorical, pl.Enum))]
+    texts = [pl.col(name).cat.len_bytes().cast(pl.Int64()).sum() for name in shared]
+    written = told.bytes + int(frame.select(pl.sum_horizontal(texts)).item())
+    if written > WRITTEN_BYTES:
+        raise Undecodable(f"its texts are {written:,} bytes once each row has its own; a batch has at most {WRITTEN_BYTES:,}")
 
 
 def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:
@@ -79,7 +117,12 @@ def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:
         return None
     if frame.schema.get(ROW) != pl.UInt32():
         raise Undecodable(f"{header.dropped} rows were dropped from it, and the numbers of the others are not in column {ROW}")
-    return frame.get_column(ROW)
+    numbers = frame.get_column(ROW)
+    if numbers.null_count() or int(cast("int", numbers.max())) >= header.rows + header.dropped:
+        raise Undecodable(f"column {ROW} has numbers that none of its {header.rows + header.dropped:,} rows can have had")
+    if not numbers.is_sorted() or numbers.n_unique() < numbers.len():
+        raise Undecodable(f"the numbers of its rows in column {ROW} do not rise")
+    return numbers
 
 
 def identified(batch: RecordBatch) -> pl.DataFrame:

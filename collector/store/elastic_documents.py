@@ -65,7 +65,7 @@ def documents(rows: pl.DataFrame, run: str) -> pl.Series:
     members = [_member(column, kind) for column, kind in rows.schema.items() if rows[column].null_count() < rows.height]
     told = [name for name, kind in rows.schema.items() if isinstance(kind, (pl.List, pl.Binary))]
     if told:
-        members.append(_listing(PRESENT, [pl.when(pl.col(name).is_not_null()).then(pl.lit(name)) for name in told]))
+        members.append(_listing(PRESENT, [pl.when(pl.col(name).is_not_null()).then(pl.lit(_inside(name))) for name in told]))
     if numbers := [name for name, kind in rows.schema.items() if kind == pl.Float64()]:
         members.append(_listing(NOT_FINITE, [_special(name) for name in numbers]))
     source = pl.concat_str(members, separator=",", ignore_nulls=True)
@@ -164,7 +164,7 @@ def _special(column: str) -> pl.Expr:
     """`column=nan` and the like for numbers that are not finite, null for the others."""
     value = pl.col(column)
     told = pl.when(value.is_nan()).then(pl.lit("nan")).when(value > 0).then(pl.lit("inf")).otherwise(pl.lit("-inf"))
-    return pl.when(value.is_finite().not_()).then(pl.concat_str(pl.lit(f"{column}="), told))
+    return pl.when(value.is_finite().not_()).then(pl.concat_str(pl.lit(f"{_inside(column)}="), told))
 
 
 def _json_type(column: str, kind: Kind) -> PolarsDataType:
@@ -219,3 +219,8 @@ def _bytes(value: pl.Expr, wanted: PolarsDataType) -> pl.Expr:
 def _quoted(text: str) -> str:
     """A text as JSON writes it."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _inside(text: str) -> str:
+    """A text as JSON writes it between the marks that enclose it."""
+    return _quoted(text)[1:-1]
