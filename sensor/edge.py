@@ -314,20 +314,21 @@ def _record(reader: Reader | LiveReader, spool: Spool, requests: Requests, stop:
 def release(spool: Spool, ended: threading.Event, say: Callable[[str], None], look: Callable[[], None] = lambda: None) -> None:
     """Let go of what the consumers of a spool have done with, until `ended` is set: what they have not had stays longest.
 
-    `look` is called each time before, and follows settings from afar.
+    `look` is called each time behind, and follows settings from afar. Where the one cannot be done the other is: on a full disk
+    no settings can be told, and to let go is what makes room there again.
     """
-    is_well = True
+    troubles = ["", ""]
     while not ended.wait(RELEASE_SECONDS):
-        try:
-            look()
-            spool.release(released(spool.folder, spool.identity.epoch))
-        except (SpoolError, OSError) as error:
-            # The recorder meets the same disk and does what is to be done; this is tried again.
-            if is_well:
-                say(str(error))
-            is_well = False
-        else:
-            is_well = True
+        for at, do in enumerate((lambda: spool.release(released(spool.folder, spool.identity.epoch)), look)):
+            trouble = ""
+            try:
+                do()
+            except (SpoolError, OSError) as error:
+                # The recorder meets the same disk and does what is to be done; this is tried again.
+                trouble = str(error)
+            if trouble and not troubles[at]:
+                say(trouble)
+            troubles[at] = trouble
 
 
 def _written(spool_bytes: int, ring_bytes: int, rows: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from sensor.packets import MIB
 from sensor.remote_settings import (
     NONE,
+    VERSION_MOST,
     SettingsRefused,
     SettingsUnreadable,
     Version,
@@ -45,14 +46,17 @@ class UplinkFollower:
         self._say: Final = say
         self._version = NONE
         try:
-            version = newest(data)
+            version, trouble = newest(data), ""
         except SettingsUnreadable as error:
-            version = in_force(data, "uplink")
-            tell_applied(data, "uplink", version.number, str(error), version)
+            version, trouble = in_force(data, "uplink"), str(error)
             say(_stays(error, version))
         self._set(version)
-        if version.number > applied(data, "uplink")[0]:
-            tell_applied(data, "uplink", version.number, "", version)
+        try:
+            if trouble or version.number > applied(data, "uplink")[0]:
+                tell_applied(data, "uplink", version.number, trouble, version)
+        except OSError as error:
+            # The settings are in force all the same. To ship is what makes room on the disk.
+            say(f"{data}: which settings are followed cannot be told ({error.strerror or error})")
 
     def take(self, text: str) -> None:
         """Follow a version, or refuse it, one that is older than that in force too. Raises OSError."""
@@ -150,8 +154,12 @@ def _stays(trouble: object, version: Version) -> str:
 
 
 def _number(text: str) -> int:
-    """What a text that is no version says of its number; 0 where it does not."""
+    """What a text that is no version says of its number; 0 where it does not, or what it says is none.
+
+    A number that none can follow would hide for ever what is made of those that come later.
+    """
     try:
-        return int(cast("dict[str, Any]", json.loads(text))["version"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        number: object = cast("dict[str, Any]", json.loads(text))["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 0
+    return number if type(number) is int and 0 < number < VERSION_MOST else 0
