@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from sensor.control import OUTBOX
 from sensor.evidence_message import PARTS, chunks
-from sensor.kafka_client import KafkaUnusable, probe
-from sensor.kafka_message import MessageError
+from sensor.kafka_client import probe
 from sensor.kafka_producer import OrderedProducer
 from sensor.packets import MIB
+from sensor.persistence import Persistence
 from sensor.topics import Topics, plain
 
 if TYPE_CHECKING:
@@ -47,23 +47,25 @@ class EvidenceUplink:
         self._kafka: Final = kafka
         self._sensor: Final = sensor
         self._topic: Final = Topics(kafka.prefix).evidence
-        self._say: Final = say
-        self._trouble = ""
+        self._persistence: Final = Persistence(say, RETRY_SECONDS)
+
+    @property
+    def trouble(self) -> str:
+        """Why answers cannot be taken away, in one line; empty where they can, or there are none."""
+        return self._persistence.trouble
 
     def run(self, stop: threading.Event) -> None:
-        """Take answers away until `stop` is set, whatever happens to brokers."""
-        while not stop.wait(LOOK_SECONDS):
-            waiting = sorted(self._outbox.glob("*.answer"))
-            if not waiting:
-                continue
-            try:
-                self._take_away(waiting, stop)
-                self._trouble = ""
-            except (KafkaUnusable, MessageError, OSError) as error:
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    self._say(self._trouble)
-                stop.wait(RETRY_SECONDS)
+        """Take answers away until `stop` is set, whatever happens."""
+        self._persistence.run(self._look, stop)
+
+    def _look(self, stop: threading.Event) -> None:
+        """Wait a little and take away what is there. Raises KafkaUnusable, MessageError, OSError."""
+        if stop.wait(LOOK_SECONDS):
+            return
+        waiting = sorted(self._outbox.glob("*.answer"))
+        if waiting:
+            self._take_away(waiting, stop)
+        self._persistence.went_well()
 
     def _take_away(self, waiting: list[Path], stop: threading.Event) -> None:
         """Send answers. Raises KafkaUnusable, MessageError, OSError; what has been sent whole is then out of the outbox."""

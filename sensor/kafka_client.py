@@ -101,7 +101,7 @@ def shown(settings: KafkaSettings) -> tuple[int, int] | None:
 
 
 def arguments(settings: KafkaSettings) -> dict[str, Any]:
-    """The arguments that every client of kafka-python takes. Raises KafkaUnusable, ConfigurationError."""
+    """The arguments that every client of kafka-python takes. Raises KafkaUnusable."""
     found: dict[str, Any] = {
         "bootstrap_servers": [_address(host, port) for host, port in brokers(settings)],
         "security_protocol": _PROTOCOL[settings.security],
@@ -116,13 +116,13 @@ def arguments(settings: KafkaSettings) -> dict[str, Any]:
         found |= {
             "sasl_mechanism": MECHANISM,
             "sasl_plain_username": settings.username,
-            "sasl_plain_password": settings.secret(),
+            "sasl_plain_password": _password(settings),
         }
     return found
 
 
 def librdkafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
-    """The same for clients that rest on librdkafka. Raises KafkaUnusable, ConfigurationError."""
+    """The same for clients that rest on librdkafka. Raises KafkaUnusable."""
     tls_context(settings)
     found: dict[str, Any] = {
         "bootstrap.servers": ",".join(cast("list[str]", arguments(settings)["bootstrap_servers"])),
@@ -136,8 +136,16 @@ def librdkafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
     if settings.security != "plaintext":
         found |= {name: str(path) for name, path in files.items() if path is not None}
     if settings.security == "sasl_tls":
-        found |= {"sasl.mechanism": MECHANISM, "sasl.username": settings.username, "sasl.password": settings.secret()}
+        found |= {"sasl.mechanism": MECHANISM, "sasl.username": settings.username, "sasl.password": _password(settings)}
     return found
+
+
+def _password(settings: KafkaSettings) -> str | None:
+    """What is shown to brokers. Raises KafkaUnusable where its file cannot be read: as with a certificate, it may come back."""
+    try:
+        return settings.secret()
+    except ConfigurationError as error:
+        raise KafkaUnusable(str(error)) from error
 
 
 def _address(host: str, port: int) -> str:
@@ -156,7 +164,6 @@ def probe(settings: KafkaSettings, topics: Iterable[str] = ()) -> dict[str, int]
 
     Raises:
         KafkaUnusable: it cannot be used, and why.
-        ConfigurationError: a file of a secret cannot be read.
     """
     until = time.monotonic() + settings.connect_seconds
     # Only that one is asked: the library would draw one of all, and might wait for one that is silent.
@@ -324,9 +331,3 @@ def _why(error: BaseException) -> str:
     """An error's own words in one line."""
     told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(told.split()) or type(error).__name__
-
-
-__all__ = [
-    "ConfigurationError", "KafkaUnusable", "arguments", "brokers", "knock", "librdkafka_arguments", "meaning", "probe", "shown",
-    "tls_context",
-]  # fmt: skip

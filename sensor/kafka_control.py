@@ -22,8 +22,9 @@ from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe, shown
 from sensor.kafka_message import MessageError, decode
 from sensor.kafka_message import encode as message_of
 from sensor.kafka_producer import OrderedProducer
+from sensor.persistence import Persistence
 from sensor.recorder import MIB
-from sensor.spool import Spool, SpoolError, SpoolSettings
+from sensor.spool import Spool, SpoolSettings
 from sensor.spool_files import replace_file
 from sensor.spool_format import BatchHeader
 from sensor.topics import Topics, plain
@@ -119,7 +120,7 @@ class ControlPoller:
         self._client: Final = f"icsight-control-{plain(sensor)}"
         self._say: Final = say
         self._set: Final = set_
-        self._trouble = ""
+        self._persistence: Final = Persistence(say, RETRY_SECONDS)
         self._taken = 0
 
     @property
@@ -132,20 +133,28 @@ class ControlPoller:
         """Batches of records that were taken and that the recorder has not followed yet."""
         return max(0, self._taken - self._followed())
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be brought, in one line; empty where it can."""
+        return self._persistence.trouble
+
     def run(self, stop: threading.Event) -> None:
-        """Bring until `stop` is set, whatever happens to brokers."""
-        while not stop.is_set():
-            try:
-                probe(self._kafka, [self._topic])
-                with Spool(self._data / CONTROL, sensor=SENSOR, settings=SPOOLED) as spool:
-                    self._bring(spool, stop)
-            except (KafkaUnusable, SpoolError, OSError) as error:
-                self._wait(str(error), stop)
-            except errors.KafkaError as error:
-                self._wait(str(meaning(self._kafka, [error])), stop)
+        """Bring until `stop` is set, whatever happens."""
+        self._persistence.run(self._work, stop)
+
+    def _work(self, stop: threading.Event) -> None:
+        """Reach the topic and bring what is there. Raises KafkaUnusable, SpoolError, OSError."""
+        probe(self._kafka, [self._topic])
+        try:
+            with Spool(self._data / CONTROL, sensor=SENSOR, settings=SPOOLED) as spool:
+                self._bring(spool, stop)
+        except errors.KafkaError as error:
+            raise meaning(self._kafka, [error]) from error
 
     def _bring(self, spool: Spool, stop: threading.Event) -> None:
         """Take what comes, until the certificate is replaced or `stop` is set. Raises KafkaError, SpoolError, OSError."""
+        # Before it is read: one that is replaced meanwhile is then seen.
+        certificate = shown(self._kafka)
         options: dict[str, Any] = {
             **arguments(self._kafka),
             "client_id": self._client,
@@ -155,7 +164,6 @@ class ControlPoller:
             "max_poll_records": 100,
             "metrics_enabled": False,
         }
-        certificate = shown(self._kafka)
         consumer: Any = KafkaConsumer(**options)
         partition = TopicPartition(self._topic, 0)
         try:
@@ -165,7 +173,7 @@ class ControlPoller:
                 for message in consumer.poll(timeout_ms=int(POLL_SECONDS * 1000)).get(partition, ()):
                     self._take(spool, message.headers, message.value)
                     self._keep(message.offset + 1)
-                self._trouble = ""
+                self._persistence.went_well()
                 self._taken = spool.next_number
                 spool.release(self._followed())
         finally:
@@ -197,12 +205,6 @@ class ControlPoller:
     def _pass_over(self, reason: str) -> None:
         self.refused += 1
         self._say(f"{self._topic}: {reason}")
-
-    def _wait(self, trouble: str, stop: threading.Event) -> None:
-        if trouble != self._trouble:
-            self._trouble = trouble
-            self._say(trouble)
-        stop.wait(RETRY_SECONDS)
 
     # Where it stands
 

@@ -11,6 +11,7 @@ from sensor.credentials import Credentials
 from sensor.enrolled import EnrolmentError, read_enrolled
 from sensor.kafka_client import KafkaUnusable, probe, shown
 from sensor.kafka_producer import OrderedProducer
+from sensor.persistence import Persistence
 from sensor.remote_settings import applied
 from sensor.self_report import SelfReport
 from sensor.topics import Topics, plain
@@ -56,20 +57,21 @@ class Reporter:
         self._kafka: Final = kafka
         self._parts: Final = parts
         self._topic: Final = Topics(kafka.prefix).sensors
-        self._say: Final = say
-        self._trouble = ""
+        # Where the uplink itself is in trouble it says so.
+        self._persistence: Final = Persistence(
+            lambda trouble: say(f"the centre does not hear how the sensor is: {trouble}"),
+            RETRY_SECONDS,
+            lambda: parts[0].counters.connected,
+        )
+
+    @property
+    def trouble(self) -> str:
+        """Why the sensor cannot report, in one line; empty where it can."""
+        return self._persistence.trouble
 
     def run(self, stop: threading.Event) -> None:
-        """Report until `stop` is set, whatever happens to brokers."""
-        while not stop.is_set():
-            try:
-                self._report(stop)
-            except KafkaUnusable as error:
-                # Where the uplink itself is in trouble it says so.
-                if str(error) != self._trouble and self._parts[0].counters.connected:
-                    self._trouble = str(error)
-                    self._say(f"the centre does not hear how the sensor is: {error}")
-                stop.wait(RETRY_SECONDS)
+        """Report until `stop` is set, whatever happens."""
+        self._persistence.run(self._report, stop)
 
     def _report(self, stop: threading.Event) -> None:
         """Report with one producer, until its certificate is replaced or `stop` is set. Raises KafkaUnusable."""
@@ -82,7 +84,7 @@ class Reporter:
                 if not (producer.send(self._topic, self.report().message(), patience) and producer.wait(patience)):
                     raise KafkaUnusable(f"{self._kafka.bootstrap}: the brokers did not take the report", is_lasting=False)
                 self.reports += 1
-                self._trouble = ""
+                self._persistence.went_well()
                 stop.wait(REPORT_SECONDS)
         finally:
             producer.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -26,7 +27,24 @@ from sensor.uplink_metrics import failures, readings
 from sensor.uplink_settings import UplinkSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+END_SECONDS: Final = 5.0
+"""How long the end of what is done beside shipping is waited for."""
+
+
+class Part(Protocol):
+    """What is done beside shipping."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be done, in one line; empty where it can."""
+        ...
+
+    def run(self, stop: threading.Event) -> None:
+        """Do it until `stop` is set, whatever happens."""
+        ...
 
 
 def ship(folder: Path, stop: threading.Event) -> None:
@@ -45,11 +63,17 @@ def ship(folder: Path, stop: threading.Event) -> None:
         click.echo(f"shipping {folder} to {kafka.bootstrap} from batch {uplink.position:,} on")
         sys.stdout.flush()
         data = folder.parent
+        beside = _beside(uplink, data, kafka)
         sources = [lambda: readings(uplink.counters), lambda: recorder_metrics.readings(data)]
         # One that has nothing to ship does not notice by itself that its brokers are gone.
         checks = {"kafka": lambda: knock(kafka)}
-        with observed("uplink", sources, lambda: {**failures(uplink.counters), **recorder_metrics.failures(data)}, checks):
-            _run(uplink, folder.parent, kafka, stop)
+
+        def failing() -> dict[str, str]:
+            troubles = {name: part.trouble for name, part in beside.items() if part.trouble}
+            return {**failures(uplink.counters), **recorder_metrics.failures(data), **troubles}
+
+        with observed("uplink", sources, failing, checks):
+            _run(uplink, beside.values(), stop)
     except (KafkaUnusable, ConfigurationError, SpoolError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
@@ -60,22 +84,32 @@ def ship(folder: Path, stop: threading.Event) -> None:
     )
 
 
-def _run(uplink: Uplink, data: Path, kafka: KafkaSettings, stop: threading.Event) -> None:
-    """Ship, and meanwhile bring what is asked of the sensor, take its answers away, renew its certificate, and report.
+def _beside(uplink: Uplink, data: Path, kafka: KafkaSettings) -> dict[str, Part]:
+    """What is done beside shipping, by the name that `/readyz` has for it.
 
-    Raises what `Uplink.run` does.
+    Bring what is asked of the sensor, take its answers away, renew its certificate, and report.
     """
-    ended = threading.Event()
     poller = ControlPoller(data, kafka, uplink.sensor, warn, UplinkFollower(data, uplink, warn).take)
     renewal = Renewal(data, warn)
-    reporter = Reporter(data, kafka, (uplink, poller, renewal), warn)
-    parts = (poller, EvidenceUplink(data, kafka, uplink.sensor, warn), renewal, reporter)
-    beside = [threading.Thread(target=part.run, args=(ended,), name=type(part).__name__) for part in parts]
-    for thread in beside:
+    return {
+        "requests": poller,
+        "evidence": EvidenceUplink(data, kafka, uplink.sensor, warn),
+        "renewal": renewal,
+        "reports": Reporter(data, kafka, (uplink, poller, renewal), warn),
+    }
+
+
+def _run(uplink: Uplink, beside: Iterable[Part], stop: threading.Event) -> None:
+    """Ship, and do the rest meanwhile. Raises what `Uplink.run` does."""
+    ended = threading.Event()
+    # One that waits for an answer of the centre, or for brokers, does not hold up the end: a kill does no harm to any of them.
+    threads = [threading.Thread(target=part.run, args=(ended,), name=type(part).__name__, daemon=True) for part in beside]
+    for thread in threads:
         thread.start()
     try:
         uplink.run(stop)
     finally:
         ended.set()
-        for thread in beside:
-            thread.join()
+        until = time.monotonic() + END_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))

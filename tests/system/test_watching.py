@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families  # pyright: ignore[reportUnknownVariableType]  untyped
 
+from collector.stream.kafka_sensors import needs
 from collector.stream.kafka_topics import DECLARATION, apply, declared
 from detection.published import publish_rules
 from detection.ruleset import RuleFiles
@@ -87,7 +88,8 @@ def test_a_batch_is_followed_through_all_processes_and_a_broker_that_is_gone_is_
     private_kafka: Kafka, tmp_path: Path
 ) -> None:
     system = System(private_kafka, tmp_path, 1)
-    apply(system.kafka, declared(DECLARATION, system.kafka.prefix, 1))
+    for wanted in (declared(DECLARATION, system.kafka.prefix, 1), needs(system.kafka.prefix, "north", 1)):
+        apply(system.kafka, wanted)
     (tmp_path / "rules").mkdir()
     write_rules(tmp_path / "rules", rule("diagnostic", "medium", {"selection": {"modbus.function_code": 8}}))
     publish_rules(system.kafka, system.topics, RuleFiles([tmp_path / "rules"]).read())
