@@ -44,7 +44,7 @@ def post(
     """Ask the centre.
 
     Args:
-        url: where it answers, `https://HOST[:PORT]`; plain `http` for this machine only.
+        url: where it answers, `https://HOST[:PORT]`; plain `http` for this machine only, and not with a pin.
         path: what is asked, as in `/api/enrolments`.
         content: the question; nothing of it is sent before the server has shown its certificate.
         pin: SHA-256 of that certificate; without it the system's authorities must vouch for the server.
@@ -56,10 +56,13 @@ def post(
         EnrolmentError: it cannot be asked, or is not the centre.
     """
     connection = _connection(url, is_pinned=bool(pin) or is_proved_by_answer)
+    if pin and not isinstance(connection, http.client.HTTPSConnection):
+        # Whoever listens on that port of this machine would get the secret: nothing says that it is the centre.
+        raise EnrolmentError(f"{url}: the token names a certificate, which plain HTTP does not show: write https://")
     try:
         connection.connect()
-        if pin and isinstance(connection.sock, ssl.SSLSocket):
-            shown = connection.sock.getpeercert(binary_form=True) or b""
+        if pin:
+            shown = cast("ssl.SSLSocket", connection.sock).getpeercert(binary_form=True) or b""
             if not hmac.compare_digest(hashlib.sha256(shown).digest(), pin):
                 raise EnrolmentError(
                     f"{url}: the server's certificate is not the one in the token: check --url, or ask for a new token"

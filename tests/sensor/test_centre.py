@@ -22,12 +22,14 @@ NESTED = b"[" * 30_000
 
 
 @contextmanager
-def answering(body: bytes) -> Generator[str]:
-    """A server that refuses everything so."""
+def answering(body: bytes, asked: list[bytes] | None = None) -> Generator[str]:
+    """A server that refuses everything so, and notes what it was asked."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            question = self.rfile.read(int(self.headers["Content-Length"]))
+            if asked is not None:
+                asked.append(question)
             self.send_response(403)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -63,6 +65,13 @@ def test_of_what_a_stranger_says_only_so_much_is_shown_and_nothing_that_steers_a
     assert shown.startswith("[2Jgone line x")
     assert shown.isprintable()
     assert len(shown) <= TOLD_CHARACTERS
+
+
+def test_what_is_pinned_to_a_certificate_is_told_to_nobody_who_shows_none() -> None:
+    asked: list[bytes] = []
+    with answering(b"{}", asked) as url, pytest.raises(EnrolmentError, match="write https://"):
+        post(url, "/", {"secret": "of the token"}, pin=bytes(32))
+    assert asked == []
 
 
 @pytest.mark.parametrize("value", [1e-9, 0.5, -1.0, float("nan"), 3_651])
