@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from sensor import logs
+from sensor.secrets import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -45,8 +46,12 @@ class CommandError(click.ClickException):
 
 
 def say(kind: str, text: str, colour: str | None = None) -> None:
-    """Print one line `kind: text` on standard error, the kind coloured if that is a terminal; a log in JSON gets it as such."""
-    line = " ".join(text.split())
+    """Print one line `kind: text` on standard error, without secrets, the kind coloured if that is a terminal.
+
+    A log in JSON gets it as such.
+    """
+    # Before white space is made one: a secret may hold some.
+    line = " ".join(redacted(text).split())
     if logs.is_json():
         level = {"error": logging.ERROR, "warning": logging.WARNING}.get(kind, logging.INFO)
         logging.getLogger("icsight").log(level, "%s", line)

@@ -24,7 +24,7 @@ from sensor.metrics import GAPS, LAG_BATCHES, Measure, Reading
 from sensor.observability import REQUESTS, observed
 from sensor.observability_settings import ObservabilitySettings
 from sensor.spool_format import BatchHeader
-from sensor.terminal import warn
+from sensor.terminal import CommandError, warn
 from sensor.uplink import UplinkCounters
 from sensor.uplink_metrics import failures, readings
 from tests.sensor.certificates import Authority
@@ -193,7 +193,19 @@ def test_a_log_for_people_reads_as_the_commands_do(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_secret_is_in_no_line_even_of_others_errors(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_secret_is_in_no_line_that_a_command_says(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    given = "geheim  with  blanks"
+    secret(SecretStr(given), None, "password")
+    logs.set_up("uplink", form, "warning")
+    warn(f"the broker refuses {given}")
+    CommandError(f"cannot use {given}").show()
+    told = capsys.readouterr().err
+    assert "heim" not in told
+    assert told.count("********") == 2
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_secret_is_in_no_line_even_even_of_others_errors(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given, filed = 'ge"heim-1', "geheim-2"
     (tmp_path / "secret").write_text(filed)
     secret(SecretStr(given), None, "password")
