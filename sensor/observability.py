@@ -7,7 +7,8 @@ import logging
 import socket
 import ssl
 import threading
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sensor.metrics import Source
 
 REQUEST_SECONDS: Final = 5.0
-"""How long a caller may take with its request, and with reading the answer."""
+"""How long a caller may take with its request and with reading the answer, all in all."""
 
 REQUESTS: Final = 16
 """Most requests at a time; further ones are closed."""
@@ -152,6 +153,8 @@ class _Server(ThreadingHTTPServer):
         self.failures = failures
         self._context = context
         self._room = threading.BoundedSemaphore(REQUESTS)
+        self._callers: Final[dict[int, tuple[float, socket.socket]]] = {}
+        """When each caller came, and its connection."""
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
@@ -167,21 +170,33 @@ class _Server(ThreadingHTTPServer):
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._callers[id(request)] = time.monotonic(), request
         super().process_request(request, client_address)  # pyright: ignore[reportArgumentType]
 
     def process_request_thread(self, request: socket.socket, client_address: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Answer; TLS is agreed on here, so that a caller who says nothing holds up nobody."""
+        caller = id(request)
         try:
-            request.settimeout(REQUEST_SECONDS)
             if self._context is not None:
                 try:
-                    request = self._context.wrap_socket(request, server_side=True)
+                    request = self._context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                    self._callers[caller] = self._callers[caller][0], request
+                    request.do_handshake()
                 except (OSError, ssl.SSLError):
                     self.shutdown_request(request)
                     return
             super().process_request_thread(request, client_address)  # pyright: ignore[reportArgumentType]
         finally:
+            del self._callers[caller]
             self._room.release()
+
+    def service_actions(self) -> None:
+        """Several times a second: end what callers take too long with, also where a byte comes now and then."""
+        for since, connection in list(self._callers.values()):
+            if time.monotonic() - since > REQUEST_SECONDS:
+                with suppress(OSError):
+                    # Not SSLSocket.shutdown, which takes away what the thread of the caller works with.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A caller that went away is no error."""
@@ -191,7 +206,6 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
-    timeout = REQUEST_SECONDS
     server_version = "icsight"
     sys_version = ""
 

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,27 @@ def test_silent_callers_keep_out_nobody_for_ever(monkeypatch: pytest.MonkeyPatch
             assert connection.recv(1) == b""
             connection.close()
         assert httpx.get(f"{endpoint.url}/healthz").status_code == 200
+
+
+def test_a_caller_that_says_a_letter_now_and_then_is_not_heard_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, listen=LOOPBACK)
+    monkeypatch.setattr("sensor.observability.REQUEST_SECONDS", 0.5)
+    with observed("collect") as endpoint:
+        assert endpoint is not None
+        host, port = endpoint.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as slow:
+            slow.settimeout(0.1)
+            until = time.monotonic() + 20
+            is_over = False
+            while not is_over:
+                assert time.monotonic() < until
+                try:
+                    slow.send(b"G")
+                    is_over = not slow.recv(1)
+                except TimeoutError:
+                    continue
+                except ConnectionError:
+                    is_over = True
 
 
 def test_other_machines_ask_over_tls_and_show_who_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
