@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import socket
 import ssl
 import struct
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,6 +27,9 @@ MECHANISM: Final = "SCRAM-SHA-512"
 
 ASK_SECONDS: Final = 6.0
 """How long a broker that has answered may take to let us in: the library tries a wrong password again for all of it."""
+
+AGAIN_SECONDS: Final = 2.0
+"""How long a broker that seems to refuse us may take to show that it is there at all."""
 
 _PROTOCOL: Final = {"plaintext": "PLAINTEXT", "tls": "SSL", "sasl_tls": "SASL_SSL"}
 
@@ -222,6 +227,12 @@ def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float
         raise KafkaUnusable(f"{where}: closed the connection ({_why(error)})", is_lasting=False) from error
     finally:
         plain.close()
+    if not answer:
+        # What stands before brokers does so while none of them is there.
+        raise KafkaUnusable(
+            f"{where}: closed the connection without an answer: check the broker, kafka.bootstrap and kafka.security",
+            is_lasting=False,
+        )
     if len(answer) < 4 or answer[0]:
         raise KafkaUnusable(f"{where}: does not speak as a Kafka broker does: check kafka.bootstrap and kafka.security")
 
@@ -242,13 +253,20 @@ def _tls_reason(error: ssl.SSLError, *, has_certificate: bool) -> str:
 
 
 class _Overhear(logging.Handler):
-    """Keeps the exceptions that the library only logs while it tries again: they say why."""
+    """Keeps the exceptions that the library only logs while one client of it tries again: they say why.
 
-    def __init__(self) -> None:
+    Args:
+        client: name of the client; the library's thread for it is named after it. Other clients of this process say other things.
+    """
+
+    def __init__(self, client: str) -> None:
         super().__init__(logging.DEBUG)
         self.heard: list[BaseException] = []
+        self._threads: Final = {f"kafka-io-{client}", threading.current_thread().name}
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.threadName not in self._threads:
+            return
         arguments = record.args if isinstance(record.args, tuple) else ()
         self.heard += [argument for argument in arguments if isinstance(argument, BaseException)]
 
@@ -256,10 +274,11 @@ class _Overhear(logging.Handler):
 def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float) -> dict[str, int]:
     """Show one broker who we are and ask it for topics. Raises KafkaUnusable."""
     left = max(1.0, min(ASK_SECONDS, until - time.monotonic() - 0.5))
-    overhear = _Overhear()
+    client = f"icsight-probe-{secrets.token_hex(4)}"
+    overhear = _Overhear(client)
     _LIBRARY.addHandler(overhear)
     options: dict[str, Any] = {
-        **arguments(settings), "bootstrap_servers": [address],
+        **arguments(settings), "bootstrap_servers": [address], "client_id": client,
         "bootstrap_timeout_ms": left * 1000, "request_timeout_ms": left * 1000,
     }  # fmt: skip
     described: list[dict[str, Any]] = []
@@ -268,7 +287,11 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
         with admin:
             described = admin.describe_topics(topics) if topics else []
     except errors.KafkaError as error:
-        raise sign_in_refusal(settings, [*overhear.heard, error]) from error
+        refusal = sign_in_refusal(settings, [*overhear.heard, error])
+        if refusal.is_lasting:
+            # What stands before brokers may take connections for one that has just gone: then it is not the password.
+            knock(settings.model_copy(update={"bootstrap": address, "connect_seconds": AGAIN_SECONDS}))
+        raise refusal from error
     finally:
         _LIBRARY.removeHandler(overhear)
     found: dict[str, int] = {}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import ssl
 import threading
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -12,6 +15,7 @@ from kafka import errors
 from kafka.record import util as kafka_records
 from pydantic import SecretStr
 
+from sensor import kafka_client
 from sensor.kafka_client import KafkaUnusable, librdkafka_arguments, probe, sign_in_refusal
 from sensor.kafka_settings import KafkaSettings
 from tests.sensor.kafka_log import new_topics
@@ -19,7 +23,7 @@ from tests.services.certificates import Authority
 from tests.services.kafka import ADMIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from tests.services.kafka import Kafka
@@ -87,6 +91,67 @@ def test_a_broker_that_only_closes_at_sign_in_refuses_and_one_that_goes_away_com
     assert (refused.is_lasting, "the name or the password is wrong" in str(refused)) == (True, True)
     for heard in ([closed, gone], [closed]):
         assert not sign_in_refusal(settings, [*heard, errors.KafkaTimeoutError("bootstrap")]).is_lasting
+
+
+@contextmanager
+def balancer(authority: Authority) -> Generator[str]:
+    """What takes connections over TLS for a broker that answers once and is gone from then on."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("localhost"))
+    is_over = threading.Event()
+
+    def serve() -> None:
+        answers = [bytes(4)]
+        while not is_over.is_set():
+            with suppress(OSError):
+                connection, _ = server.accept()
+                with context.wrap_socket(connection, server_side=True) as caller:
+                    if answers:
+                        caller.recv(1024)
+                        caller.sendall(answers.pop())
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            is_over.set()
+            thread.join()
+
+
+def test_what_takes_connections_for_a_broker_that_is_gone_says_nothing_of_the_password(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with balancer(authority) as address:
+        settings = KafkaSettings(
+            bootstrap=address, security="sasl_tls", ca_file=authority.file, username="li", password=SecretStr("the right one")
+        )
+        refused = refusal(settings)
+    assert not refused.is_lasting
+    assert "password" not in str(refused)
+
+
+def test_what_other_clients_of_the_process_meet_says_nothing_of_this_one(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(settings: KafkaSettings) -> str:
+        return settings.bootstrap
+
+    class Admin:
+        def __init__(self, **_: Any) -> None:
+            other = threading.Thread(
+                target=logging.getLogger("kafka.net").error,
+                args=("lost: %s", errors.SaslAuthenticationFailedError("of another")),
+                name="kafka-io-icsight-uplink-north",
+            )
+            other.start()
+            other.join()
+            raise errors.KafkaTimeoutError("bootstrap")
+
+    monkeypatch.setattr(kafka_client, "knock", asked)
+    monkeypatch.setattr(kafka_client, "KafkaAdminClient", Admin)
+    refused = refusal(plain(silent))
+    assert not refused.is_lasting
+    assert "password" not in str(refused)
 
 
 def test_a_missing_certificate_is_told(kafka: Kafka) -> None:
