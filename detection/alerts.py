@@ -174,9 +174,11 @@ def encode_alerts(alerts: Iterable[Alert]) -> bytes:
 
 
 def decode_alerts(data: bytes) -> list[Alert]:
-    """The alerts of a batch of table `alert`."""
+    """The alerts of a batch of table `alert`; a number that is none (NaN, an infinity) is null, as JSON has it."""
     frame = pl.read_ipc_stream(io.BytesIO(data)).drop("ts")
-    return [Alert(**{**row, "body": json.loads(row["body"])}) for row in frame.iter_rows(named=True)]
+    return [
+        Alert(**{**row, "body": json.loads(row["body"], parse_constant=lambda _: None)}) for row in frame.iter_rows(named=True)
+    ]
 
 
 ALERT_SCHEMA_VERSION: Final = SCHEMA_VERSION

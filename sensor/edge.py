@@ -19,6 +19,7 @@ from sensor import _core, logs
 from sensor._core import CaptureError, LiveReader
 from sensor.control import Requests
 from sensor.enrolled import EnrolmentError, read_enrolled
+from sensor.names import fault, fault_to_people
 from sensor.packets import MIB, PACKETS, QUOTA_MIB, QUOTA_MIB_LEAST
 from sensor.recorder import Listening, Recorder, opened
 from sensor.recorder_state import KEEP_SECONDS
@@ -125,9 +126,18 @@ def packets_of(data: Path, options: dict[str, Any]) -> tuple[str, int] | None:
 
 
 def _named(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """The name of a sensor, where it can be one."""
     del context, option
-    if name is not None and not (name.strip() and name.isprintable()):
-        raise click.BadParameter(f"{name!r} is no name: give one that people can read")
+    if name is not None and (wrong := fault_to_people(name)):
+        raise click.BadParameter(f"{name[:40]!r} {wrong}: give another name")
+    return name
+
+
+def _sited(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """The name of a site, where it can be one: a plant may have one in use that is not printable (an ideographic space)."""
+    del context, option
+    if name and (wrong := fault(name)):
+        raise click.BadParameter(f"{name[:40]!r} {wrong}: give another name")
     return name
 
 
@@ -141,7 +151,7 @@ def sensor() -> None:
 @click.option(
     "--name", metavar="NAME", callback=_named, help=f"Name of this sensor [that under which it is enrolled, else {LOCAL_SENSOR}]."
 )
-@click.option("--site", metavar="NAME", help="Name of its site [that with which it is enrolled].")
+@click.option("--site", metavar="NAME", callback=_sited, help="Name of its site [that with which it is enrolled].")
 @user_option
 @click.option(
     "--spool-quota",

@@ -13,10 +13,11 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
+from sensor.names import fault, fault_of_epoch
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 VERSION: Final = 1
 """Version of the message: a reader refuses a newer one."""
@@ -30,7 +31,7 @@ HEADER_BYTES: Final = 16 * 1024
 COUNT_LIMIT: Final = 2**63
 """Numbers in the header are not negative and below this."""
 
-_TEXTS: Final = frozenset({"sensor", "epoch", "table", "site"})
+_TEXTS: Final = ("sensor", "epoch", "table", "site")
 _ORDER: Final = tuple(field.name for field in fields(BatchHeader))
 _NAMES: Final = frozenset(_ORDER)
 _values: Final = attrgetter(*_ORDER)
@@ -73,6 +74,11 @@ def encode(header: BatchHeader, data: bytes | memoryview) -> Message:
     return Message(key_of(header), bytes(data), [(HEADER, told)])
 
 
+def check_names(header: BatchHeader) -> None:
+    """Hold a batch's names against what `decode` takes, before it is sent. Raises MessageError."""
+    _check_names(dict(zip(_ORDER, _values(header), strict=True)))
+
+
 def decode(headers: Iterable[tuple[str, bytes | None]]) -> BatchHeader:
     """What the headers of a message say of the batch in its value.
 
@@ -102,11 +108,11 @@ def _header(content: dict[str, object]) -> BatchHeader:
         raise NewerMessage(f"the message is of version {version}, this program reads up to {VERSION}: update it")
     if content.keys() != _NAMES:
         raise MessageError(f"header {HEADER!r} has not the fields of a batch: {', '.join(sorted(content.keys() ^ _NAMES))[:200]}")
+    _check_names(content)
     for name, value in content.items():
         if name in _TEXTS:
-            if not isinstance(value, str) or (not value and name != "site") or not _is_utf8(value):
-                raise MessageError(f"{name} in header {HEADER!r} is no text")
-        elif name == "cut_last":
+            continue
+        if name == "cut_last":
             if not isinstance(value, bool):
                 raise MessageError(f"{name} in header {HEADER!r} is neither true nor false")
         elif type(value) is not int or not -COUNT_LIMIT <= value < COUNT_LIMIT or (value < 0 and not name.startswith("cut")):
@@ -114,10 +120,12 @@ def _header(content: dict[str, object]) -> BatchHeader:
     return BatchHeader(**content)  # pyright: ignore[reportArgumentType]  each has just been looked at
 
 
-def _is_utf8(text: str) -> bool:
-    """Whether text can be written at all: JSON can name half a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _check_names(content: Mapping[str, object]) -> None:
+    """Hold the names in a header against what can be one; a site may have none. Raises MessageError."""
+    for name in _TEXTS:
+        value = content[name]
+        if not isinstance(value, str):
+            raise MessageError(f"{name} in header {HEADER!r} is no text")
+        wrong = fault_of_epoch(value) if name == "epoch" else "" if name == "site" and not value else fault(value)
+        if wrong:
+            raise MessageError(f"{name} {value[:40]!r} in header {HEADER!r} {wrong}")

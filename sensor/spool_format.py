@@ -28,6 +28,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from sensor.names import NAME_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -40,9 +42,6 @@ OLDEST_VERSION: Final = 1
 
 PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of one batch. The packet core cuts at 8 MiB; a single huge row may pass that."""
-
-NAME_BYTES: Final = 255
-"""Most bytes of a sensor's, site's, epoch's or table's name."""
 
 Run = tuple[str, str]
 """A run of batches that is numbered by itself: (sensor, epoch)."""

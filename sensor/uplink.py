@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from sensor import tracing
 from sensor.kafka_client import KafkaUnusable, probe, shown
-from sensor.kafka_message import MessageError, encode
+from sensor.kafka_message import MessageError, check_names, encode
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 from sensor.logs import identity
 from sensor.spool_files import IDENTITY, Identity, read_identity
@@ -220,6 +220,7 @@ class Uplink:
         if batch.number > expected >= self._sent_to:
             self.counters.missing += batch.number - expected
         try:
+            check_names(batch.header)
             message = encode(batch.header, batch.data)
             size = message.size
             if self._arrivals.is_backlog(batch.number, time.monotonic()):

@@ -97,7 +97,7 @@ class AlertConsumer:
         told: dict[str, list[Revision]] = {}
         for delivery in deliveries:
             if delivery.header.table != CONTROL:
-                told.setdefault(delivery.header.site, []).extend(decode_alerts(delivery.data))
+                told.setdefault(delivery.header.site, []).extend(map(upserts.fitting, decode_alerts(delivery.data)))
         if self._pins is not None:
             # Before the position is stored: after a crash it is asked for once more, which changes nothing.
             self._pins.ask([revision for revisions in told.values() for revision in revisions])

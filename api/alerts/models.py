@@ -33,6 +33,9 @@ Disposition = Literal[
 DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 """What an alert turned out to be."""
 
+ADDRESS_CHARACTERS: Final = 45
+"""Longest text of an address: IPv6 with an IPv4 address at its end."""
+
 
 class Alert(KeyedByOrganisation, OfSite, Base):
     """One alert."""
@@ -51,8 +54,8 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     first_seen: Mapped[int]
     last_seen: Mapped[int]
     count: Mapped[int]
-    client_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
-    server_ip: Mapped[str | None] = mapped_column(sa.String(45), index=True)
+    client_ip: Mapped[str | None] = mapped_column(sa.String(ADDRESS_CHARACTERS), index=True)
+    server_ip: Mapped[str | None] = mapped_column(sa.String(ADDRESS_CHARACTERS), index=True)
     part_of: Mapped[str | None] = mapped_column(sa.String(64))
     """The stronger alert that tells this one too."""
     exception: Mapped[str | None] = mapped_column(sa.String(64))

@@ -6,12 +6,13 @@ the stream is read on from there, and an upsert that comes again is passed over 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
 from api.alerts import service
-from api.alerts.models import DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
+from api.alerts.models import ADDRESS_CHARACTERS, DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
 from api.audit import service as audit
 from api.database import advance, row_of
 from collector.stream import Position
@@ -50,6 +51,15 @@ def _ahead(one: Position, other: Position) -> Position:
     offsets = {name: max(one.offsets.get(name, 0), other.offsets.get(name, 0)) for name in {**one.offsets, **other.offsets}}
     seen = {run: max(one.seen.get(run, -1), other.seen.get(run, -1)) for run in {**one.seen, **other.seen}}
     return Position(offsets, seen)
+
+
+def fitting(upsert: Revision) -> Revision:
+    """A revision without addresses that no column takes: a sensor may tell any text as one, and none may keep alerts out."""
+    fits = {
+        name: told is None or (len(told) <= ADDRESS_CHARACTERS and told.isprintable())
+        for name, told in (("client_ip", upsert.client_ip), ("server_ip", upsert.server_ip))
+    }
+    return upsert if all(fits.values()) else replace(upsert, **{name: None for name, does in fits.items() if not does})
 
 
 def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:

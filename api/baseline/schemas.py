@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.alerts.filters import Time
+from api.database.scope import SITE_CHARACTERS
 from detection.baseline.decisions import RELEARN_HOURS, TEXT, Choice
 from detection.baseline.kinds import KINDS
 
@@ -192,7 +193,7 @@ class DecisionInput(BaseModel):
     """For relearn: how long to learn."""
     parties: list[Address] = Field(default=[], max_length=64, examples=[[]])
     """For merge: the addresses; facts name the first."""
-    site: Annotated[str, StringConstraints(max_length=64)] | None = Field(default=None, examples=["waterworks"])
+    site: Annotated[str, StringConstraints(max_length=SITE_CHARACTERS)] | None = Field(default=None, examples=["waterworks"])
     """For relearn, accept and merge: the site; it may be left out where there is only one."""
 
     @model_validator(mode="after")

@@ -14,6 +14,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapped, Session, mapped_column, with_loader_criteria
 from sqlalchemy.sql import visitors
 
+from sensor.names import NAME_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import ORMExecuteState, UOWTransaction
 
 NAME_CHARACTERS: Final = 64
-"""Longest name of an organisation or a site."""
+"""Longest name of an organisation."""
+
+SITE_CHARACTERS: Final = NAME_BYTES
+"""Longest name of a site: whatever a sensor may call it fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class KeyedByOrganisation(OfOrganisation):
 class OfSite:
     """A table whose rows belong to sites, besides organisations."""
 
-    site: Mapped[str] = mapped_column(sa.String(NAME_CHARACTERS), default="", sort_order=-1)
+    # SQLite heeds no length: there the column is left as it was made.
+    site: Mapped[str] = mapped_column(sa.String(SITE_CHARACTERS).with_variant(sa.String(64), "sqlite"), default="", sort_order=-1)
     """Name of the site; empty where it has none."""
 
 

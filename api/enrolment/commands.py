@@ -13,6 +13,7 @@ import click
 
 from api.commands import settings_of
 from sensor.configuration import ConfigurationError
+from sensor.names import fault_to_people
 from sensor.terminal import CommandError
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ _DATA: Final = click.option(
 
 HOURS_MOST: Final = 30 * 24
 """Longest life of a token, hours."""
-
-SITE_CHARACTERS: Final = 64
-
-NAME_CHARACTERS: Final = 255
 
 
 @click.group()
@@ -71,11 +68,10 @@ def make_authority(data: Path, name: str, days: int) -> None:
 )  # fmt: skip
 def make_token(sensor: str, data: Path, site: str, hours: float, tls_certificate: Path | None) -> None:
     """Print a token with which SENSOR enrols itself, once."""
-    for what, name, most in (("SENSOR", sensor, NAME_CHARACTERS), ("--site", site, SITE_CHARACTERS)):
-        if (name and not name.isprintable()) or name != name.strip() or len(name) > most:
-            raise CommandError(f"{what} {name!r}: give a name that people can read, of at most {most} characters")
-    if not sensor:
-        raise CommandError("SENSOR: give the name of the sensor")
+    for what, name in (("SENSOR", sensor), ("--site", site)):
+        wrong = fault_to_people(name) or ("" if name == name.strip() else "begins or ends with a space")
+        if wrong and (name or what == "SENSOR"):
+            raise CommandError(f"{what} {name[:40]!r} {wrong}: give another name")
     with _opened(data) as (settings, database):
         from api.enrolment.rights import RightsError  # noqa: PLC0415  as above
         from api.enrolment.service import Intended, new_token  # noqa: PLC0415

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.database.scope import SITE_CHARACTERS
 from api.enrolment.authority import REQUEST_BYTES
 from api.enrolment.models import SENSOR_CHARACTERS
 
@@ -27,7 +28,7 @@ class EnrolmentInput(Input):
     """Request for a certificate of the sensor's key, an EC key on P-256 (PKCS #10 as PEM)."""
     sensor: str | None = Field(default=None, max_length=SENSOR_CHARACTERS, examples=["pump-house-2"])
     """Name under which the sensor records already; null where it has recorded nothing."""
-    site: str | None = Field(default=None, max_length=64, examples=["waterworks"])
+    site: str | None = Field(default=None, max_length=SITE_CHARACTERS, examples=["waterworks"])
     """Site under which it records already."""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.database.scope import SITE_CHARACTERS
 from detection.tuning import Kind, Name
 
 Rule = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?!\[\]-]{1,128}$")]
@@ -19,7 +20,7 @@ Value = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000, pattern=r"^[^\x00]*$")]
 
-SiteName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")]
+SiteName = Annotated[str, StringConstraints(max_length=SITE_CHARACTERS, pattern=r"^[^\x00]*$")]
 
 Origin = Literal["people", "file"]
 """Whether people made it here, or it stands in the site's file."""

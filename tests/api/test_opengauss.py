@@ -110,6 +110,7 @@ KEYWORDS = frozenset(
         "table",
         "text",
         "trigger",
+        "type",
         "unique",
         "update",
         "values",

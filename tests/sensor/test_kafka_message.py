@@ -10,15 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.kafka_message import HEADER, HEADER_BYTES, MessageError, NewerMessage, decode, encode
+from sensor.kafka_message import HEADER, HEADER_BYTES, MessageError, NewerMessage, check_names, decode, encode
+from sensor.names import fault
 from sensor.spool_format import BatchHeader
 from sensor.topics import Topics, plain
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+ANY_NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+NAMES = ANY_NAMES.filter(lambda name: not fault(name))
+EPOCHS = NAMES.filter(lambda name: "/" not in name)
 COUNTS = st.integers(0, 2**63 - 1)
 TIMES = st.integers(-(2**63), 2**63 - 1)
 HEADERS = st.builds(
-    BatchHeader, sensor=NAMES, epoch=NAMES, sequence=COUNTS, table=NAMES, rows=COUNTS, site=st.just("") | NAMES, cut=COUNTS,
+    BatchHeader, sensor=NAMES, epoch=EPOCHS, sequence=COUNTS, table=NAMES, rows=COUNTS, site=st.just("") | NAMES, cut=COUNTS,
     cut_start=TIMES, cut_end=TIMES, cut_last=st.booleans(), dropped=COUNTS,
 )  # fmt: skip
 
@@ -80,7 +83,41 @@ def test_names_that_take_too_much_room_are_refused_on_both_ends() -> None:
         decode([(HEADER, b" " * (HEADER_BYTES + 1))])
 
 
-@given(st.lists(NAMES, unique=True, max_size=5))
+@pytest.mark.parametrize("field", ["sensor", "epoch", "site", "table"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("n" * 256, "256 bytes, more than 255"),
+        ("水" * 86, "258 bytes, more than 255"),
+        ("pump\0house", "control characters"),
+        ("pump\nhouse", "control characters"),
+        ("pump\u2028house", "control characters"),
+        ("\ud800", "is no text"),
+        (" ", "is empty"),
+    ],
+)
+def test_names_that_no_column_takes_are_neither_shipped_nor_read(field: str, name: str, told: str) -> None:
+    content: dict[str, Any] = {**asdict(BatchHeader("s", "e", 0, "modbus", 1)), field: name}
+    with pytest.raises(MessageError, match=f"^{field} .*{told}") as sent:
+        check_names(BatchHeader(**content))
+    with pytest.raises(MessageError, match=f"^{field} .*{told}") as come:
+        decode([(HEADER, json.dumps({"version": 1, **content}).encode())])
+    assert "\n" not in f"{sent.value}{come.value}"
+
+
+def test_an_epoch_cannot_be_taken_for_a_part_of_a_sensor_s_name() -> None:
+    with pytest.raises(MessageError, match=r"epoch 'house/1' .*has a /"):
+        check_names(BatchHeader("pump", "house/1", 0, "modbus", 1))
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "水" * 85, "水厂　三", "Werk 3 / Halle Süd", "a\u200bb", "'; DROP TABLE alert"])
+def test_what_a_plant_calls_its_site_is_taken(name: str) -> None:
+    header = BatchHeader(name, "e", 0, "modbus", 1, name)
+    check_names(header)
+    assert decode(encode(header, b"").headers) == header
+
+
+@given(st.lists(ANY_NAMES, unique=True, max_size=5))
 def test_each_sensor_has_a_topic_of_its_own_that_kafka_takes(names: list[str]) -> None:
     topics = [Topics("icsight").control(name) for name in names]
     assert len(set(topics)) == len(names)

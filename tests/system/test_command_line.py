@@ -89,8 +89,11 @@ def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path: Path, command: 
     ("options", "told"),
     [
         (("--interface", "lo", "--interface", "lo"), "interface lo is named twice"),
-        (("--interface", "lo", "--name", ""), "is no name"),
-        (("--interface", "lo", "--name", "a\nb"), "is no name"),
+        (("--interface", "lo", "--name", ""), "is empty"),
+        (("--interface", "lo", "--name", "a\nb"), "has control characters"),
+        (("--interface", "lo", "--name", "a\u200bb"), "cannot be read by people"),
+        (("--interface", "lo", "--site", "a\nb"), "has control characters"),
+        (("--interface", "lo", "--site", "n" * 256), "has 256 bytes, more than 255"),
     ],
 )
 def test_a_sensor_is_told_what_it_cannot_be_asked_for(tmp_path: Path, options: tuple[str, ...], told: str) -> None:

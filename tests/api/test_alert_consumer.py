@@ -1,0 +1,62 @@
+"""The consumer of the stream of alerts: whatever a sensor has made of its texts, alerts of all sites come into the database."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from api.alerts.consumer import AlertConsumer
+from detection.alerts import encode_alerts
+from detection.kept import KeptStream
+from detection.publish import Publisher
+from tests.api.alerts import upsert
+
+if TYPE_CHECKING:
+    from detection.alerts import Alert
+    from tests.api.conftest import Running
+
+
+def listed(system: Running) -> dict[str, dict[str, Any]]:
+    """What the API tells of each alert, by id."""
+    answer = system.signed_in("viewer").get("/api/alerts")
+    assert answer.status_code == 200, answer.text
+    return {each["id"]: each for each in answer.json()["items"]}
+
+
+def told(system: Running, *batches: tuple[str, Alert]) -> None:
+    """Alerts as workers publish them, of the sites that are named, taken in."""
+    stream = KeptStream()
+    publisher = Publisher(stream, "detection", "e", "alert")
+    for site, alert in batches:
+        publisher.publish(encode_alerts([alert]), 1, site, (1, 1))
+    AlertConsumer(stream, system.services).drain()
+
+
+def test_addresses_that_are_any_text_keep_no_alert_out(system_running: Running) -> None:
+    told(
+        system_running,
+        ("east", upsert(1, client_ip="1" * 46, server_ip="2001:db8:ffff:ffff:ffff:ffff:255.255.255.255")),
+        ("east", upsert(2, client_ip="10.0.0.1\0", server_ip="10.0.0.2\nx")),
+        ("west", upsert(3)),
+    )
+    found = listed(system_running)
+    assert [(found[f"{number:032x}"]["client.ip"], found[f"{number:032x}"]["server.ip"]) for number in (1, 2, 3)] == [
+        (None, "2001:db8:ffff:ffff:ffff:ffff:255.255.255.255"), (None, None), ("10.0.0.3", "10.0.1.1"),
+    ]  # fmt: skip
+
+
+def test_the_longest_name_of_a_site_has_room(system_running: Running) -> None:
+    told(system_running, ("n" * 255, upsert(1)), ("west", upsert(2)))
+    assert {each["site"] for each in listed(system_running).values()} == {"n" * 255, "west"}
+
+
+def test_a_value_that_is_no_number_keeps_no_alert_out(system_running: Running) -> None:
+    body = dict(upsert(1).body)
+    told(
+        system_running,
+        ("east", upsert(1, body={**body, "target": {"point.number": math.nan, "point.id": "holding:1@1\0"}})),
+        ("east", upsert(2, body={**body, "accept": {"value": -math.inf}})),
+        ("west", upsert(3)),
+    )
+    client = system_running.signed_in("viewer")
+    assert [client.get(f"/api/alerts/{number:032x}").status_code for number in (1, 2, 3)] == [200, 200, 200]
