@@ -10,11 +10,11 @@ import click
 from collector.dead_letters import LetterFolder
 from collector.records import Undecodable, decode
 from collector.store import StoreError
-from collector.store.choice import open_store
+from collector.store.choice import cluster_settings, open_store
 from collector.stream import StreamError
 from sensor.configuration import configured
 from sensor.kafka_settings import KafkaSettings
-from sensor.terminal import CommandError, warn
+from sensor.terminal import CommandError, shown, warn
 
 if TYPE_CHECKING:
     from collector.dead_letters import DeadLetter, DeadLetters
@@ -59,7 +59,7 @@ def list_letters(data: Path | None) -> None:
     kept = letters_of(data)
     try:
         for letter in kept.letters():
-            click.echo(f"{letter.name}  {_batch(letter)}  {len(letter.data):,} bytes  {letter.reason}")
+            click.echo(shown(f"{letter.name}  {_batch(letter)}  {len(letter.data):,} bytes  {letter.reason}"))
     except (StreamError, OSError) as error:
         raise CommandError(str(error)) from error
 
@@ -71,10 +71,11 @@ def list_letters(data: Path | None) -> None:
 def show(name: str, data: Path | None, out: Path | None) -> None:
     """Show one letter: why it could not be stored, and what is known of its batch."""
     letter = _letter(letters_of(data), name)
-    click.echo(f"{letter.name}\n  batch   {_batch(letter)}\n  bytes   {len(letter.data):,}\n  reason  {letter.reason}")
+    click.echo(f"{shown(letter.name)}\n  batch   {shown(_batch(letter))}\n  bytes   {len(letter.data):,}")
+    click.echo(f"  reason  {shown(letter.reason)}")
     if letter.header is not None:
         header = letter.header
-        click.echo(f"  table   {header.table}, {header.rows:,} rows\n  site    {header.site}")
+        click.echo(f"  table   {shown(header.table)}, {header.rows:,} rows\n  site    {shown(header.site)}")
     if out is not None:
         try:
             out.write_bytes(letter.data)
@@ -96,6 +97,8 @@ def replay(names: tuple[str, ...], data: Path | None, *, everything: bool) -> No
     kept = letters_of(data)
     wanted = None if everything else set(names)
     try:
+        if data is None and cluster_settings() is None:
+            raise CommandError("where to? Name a cluster in [elasticsearch] of icsight.toml, or give --data DIR")
         store = open_store((data or Path()) / RECORDS, writer=True)
     except StoreError as error:
         raise CommandError(str(error)) from error
@@ -111,7 +114,7 @@ def replay(names: tuple[str, ...], data: Path | None, *, everything: bool) -> No
                 warn(f"{letter.name}: {error}")
                 continue
             kept.remove(letter.name)
-            click.echo(f"{letter.name}  {_batch(letter)}  {appended.rows:,} rows stored")
+            click.echo(shown(f"{letter.name}  {_batch(letter)}  {appended.rows:,} rows stored"))
     except (StreamError, OSError) as error:
         raise CommandError(str(error)) from error
     finally:

@@ -79,11 +79,13 @@ def decode(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> 
     if told is None or len(told) > HEADER_BYTES or value is None or len(value) > CHUNK_BYTES:
         raise MessageError("the message is no part of an answer")
     try:
-        content = cast("dict[str, Any]", json.loads(told))
-        version = int(content.pop("version"))
+        content = cast("dict[str, Any]", json.loads(told.decode()))
+        version: object = content.pop("version")
         chunk = Chunk(**content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MessageError("the message is no part of an answer") from error
+    if type(version) is not int or version < 1:
+        raise MessageError("the message is no part of an answer")
     if version > VERSION:
         raise MessageError("the message is of a newer version: update this program")
     texts = (chunk.request, chunk.sensor, chunk.part, chunk.sha256)

@@ -28,10 +28,15 @@ HEADER: Final = "icsight"
 HEADER_BYTES: Final = 16 * 1024
 """Most bytes of that header; a longer one is not read."""
 
-COUNT_LIMIT: Final = 2**63
-"""Numbers in the header are not negative and below this."""
+TIME_LIMIT: Final = 2**63
+"""Times in the header are not below the negative of this, and below it: nanoseconds since 1970."""
+
+COUNT_LIMIT: Final = 2**40
+"""All other numbers in the header are not negative and below this: a sensor that makes a thousand batches a second reaches it
+after 34 years, and what is summed up of them has room everywhere."""
 
 _TEXTS: Final = ("sensor", "epoch", "table", "site")
+_TIMES: Final = frozenset({"cut_start", "cut_end"})
 _ORDER: Final = tuple(field.name for field in fields(BatchHeader))
 _NAMES: Final = frozenset(_ORDER)
 _values: Final = attrgetter(*_ORDER)
@@ -92,7 +97,8 @@ def decode(headers: Iterable[tuple[str, bytes | None]]) -> BatchHeader:
     if len(told) > HEADER_BYTES:
         raise MessageError(f"header {HEADER!r} has {len(told)} bytes, more than {HEADER_BYTES}")
     try:
-        content: object = json.loads(told)
+        # Of bytes it would also take UTF-16, which is longer once it is written as we do.
+        content: object = json.loads(told.decode())
     except (ValueError, RecursionError) as error:
         raise MessageError(f"header {HEADER!r} is no JSON") from error
     if not isinstance(content, dict):
@@ -115,7 +121,7 @@ def _header(content: dict[str, object]) -> BatchHeader:
         if name == "cut_last":
             if not isinstance(value, bool):
                 raise MessageError(f"{name} in header {HEADER!r} is neither true nor false")
-        elif type(value) is not int or not -COUNT_LIMIT <= value < COUNT_LIMIT or (value < 0 and not name.startswith("cut")):
+        elif type(value) is not int or not (-TIME_LIMIT <= value < TIME_LIMIT if name in _TIMES else 0 <= value < COUNT_LIMIT):
             raise MessageError(f"{name} in header {HEADER!r} is no number that can be")
     return BatchHeader(**content)  # pyright: ignore[reportArgumentType]  each has just been looked at
 

@@ -51,12 +51,17 @@ def say(kind: str, text: str, colour: str | None = None) -> None:
     A log in JSON gets it as such.
     """
     # Before white space is made one: a secret may hold some.
-    line = " ".join(redacted(text).split())
+    line = shown(" ".join(redacted(text).split()))
     if logs.is_json():
         level = {"error": logging.ERROR, "warning": logging.WARNING}.get(kind, logging.INFO)
         logging.getLogger("icsight").log(level, "%s", line)
         return
     click.echo(f"{click.style(f'{kind}:', fg=colour, bold=True)} {line}", err=True)
+
+
+def shown(text: str) -> str:
+    """A text that somebody else has made as a terminal may have it: nothing in it moves, colours or turns what stands there."""
+    return "".join(letter if letter.isprintable() or letter == "\u3000" else "\ufffd" for letter in text)
 
 
 def warn(text: str) -> None:

@@ -1,12 +1,13 @@
 """Dead letters in a topic: what one of several collectors cannot store is found by all.
 
 key      name of the letter
-value    the batch's bytes; nothing where the letter has been let go of
+value    the batch's bytes, the first of them where they do not fit; nothing where the letter has been let go of
 headers  `reason`, and the batch's own (`sensor.kafka_message`) where it is known
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from collector.stream.kafka import KafkaStream
 from sensor.configuration import ConfigurationError
 from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_message import Message, MessageError, decode, encode
-from sensor.kafka_producer import MessageTooLarge, OrderedProducer
+from sensor.kafka_producer import FRAME_BYTES, MessageTooLarge, OrderedProducer
 from sensor.topics import Topics
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
 REASON_BYTES: Final = 1_000
 """Most bytes of a reason."""
 
+CUT_BYTES: Final = 64 * 1024
+"""So many bytes are kept of a batch that does not fit into a message."""
+
 
 class LetterTopic:
     """Dead letters of a system as `collector.dead_letters.DeadLetters`. Used by one thread at a time."""
@@ -44,12 +48,24 @@ class LetterTopic:
         self._producer: OrderedProducer | None = None
 
     def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
-        """As `DeadLetters.keep`. Raises StreamError."""
+        """As `DeadLetters.keep`: whatever came can be kept, else it would come again for ever. Raises StreamError.
+
+        A batch that fitted compressed may be too large here: then its first bytes are kept, and the reason says how many there
+        were and what they hash to.
+        """
         name = name_of(header, data)
-        told = [(REASON, reason.encode(errors="replace")[:REASON_BYTES])]
+        told: list[tuple[str, bytes]] = []
         if header is not None:
-            told += encode(header, b"").headers
-        self._send(Message(name.encode(), data, told))
+            try:
+                told = encode(header, b"").headers
+            except MessageError as error:
+                reason = f"{reason} ({error})"
+        settings = self._stream.settings
+        if len(data) > settings.largest_message_bytes - 2 * FRAME_BYTES:
+            digest = hashlib.sha256(data).hexdigest()
+            reason = f"only the first {CUT_BYTES:,} of its {len(data):,} bytes are kept (SHA-256 of all: {digest}): {reason}"
+            data = data[:CUT_BYTES]
+        self._send(Message(name.encode(), data, [(REASON, reason.encode(errors="replace")[:REASON_BYTES]), *told]))
         return name
 
     def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
@@ -105,8 +121,9 @@ class LetterTopic:
                 if time.monotonic() > until:
                     raise StreamError(f"topic {self._stream.topic}: cannot be read to its end: is Kafka well?")
                 for records in client.poll(timeout_ms=200).values():
-                    until = time.monotonic() + self._stream.settings.delivery_timeout_seconds
                     yield from records
+                    # Who is given them may take long: that is not Kafka's doing.
+                    until = time.monotonic() + self._stream.settings.delivery_timeout_seconds
         except errors.KafkaError as error:
             raise StreamError(f"topic {self._stream.topic}: cannot be read ({type(error).__name__}: {error})") from error
         finally:

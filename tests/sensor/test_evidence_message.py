@@ -61,7 +61,8 @@ TOLD = json.loads(next(chunks("r1", "s", "answer", b"12345")).headers[0][1])
 WRONG = [
     ("request", "../r1"), ("request", 1), ("sensor", None), ("part", "exe"), ("index", 1), ("index", -1), ("count", 0),
     ("count", 2),    ("count", 10**9), ("bytes", 4), ("bytes", -1), ("bytes", 10**12), ("bytes", True), ("sha256", "0"),
-    ("version", 2), ("version", "x"), ("more", 1),
+    ("version", 2), ("version", "x"), ("version", float("inf")), ("version", 1.0), ("version", True), ("version", 0),
+    ("more", 1),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.kafka_message import HEADER, HEADER_BYTES, MessageError, NewerMessage, check_names, decode, encode
+from sensor.kafka_message import COUNT_LIMIT, HEADER, HEADER_BYTES, MessageError, NewerMessage, check_names, decode, encode
 from sensor.names import fault
 from sensor.spool_format import BatchHeader
 from sensor.topics import Topics, plain
@@ -18,7 +18,7 @@ from sensor.topics import Topics, plain
 ANY_NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 NAMES = ANY_NAMES.filter(lambda name: not fault(name))
 EPOCHS = NAMES.filter(lambda name: "/" not in name)
-COUNTS = st.integers(0, 2**63 - 1)
+COUNTS = st.integers(0, COUNT_LIMIT - 1)
 TIMES = st.integers(-(2**63), 2**63 - 1)
 HEADERS = st.builds(
     BatchHeader, sensor=NAMES, epoch=EPOCHS, sequence=COUNTS, table=NAMES, rows=COUNTS, site=st.just("") | NAMES, cut=COUNTS,
@@ -74,6 +74,21 @@ def test_a_newer_version_is_refused_by_name() -> None:
 def test_a_message_without_our_header_is_refused() -> None:
     with pytest.raises(MessageError, match="something else writes"):
         decode([("other", b"{}")])
+
+
+@pytest.mark.parametrize("name", ["sequence", "rows", "dropped", "cut"])
+def test_a_number_that_no_sensor_reaches_is_refused(name: str) -> None:
+    content = {"version": 1, **asdict(BatchHeader("s", "e", 0, "modbus", 1)), name: 2**63 - 1}
+    with pytest.raises(MessageError, match=f"{name} in header 'icsight' is no number that can be"):
+        decode([(HEADER, json.dumps(content).encode())])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_header_in_another_encoding_is_refused(encoding: str) -> None:
+    # Chinese names take less room so than in UTF-8: what was let in could not be written any more.
+    content = {"version": 1, **asdict(BatchHeader("站" * 2_500, "e", 0, "modbus", 1, "站" * 2_500))}
+    with pytest.raises(MessageError, match="no JSON"):
+        decode([(HEADER, json.dumps(content, ensure_ascii=False).encode(encoding)[:HEADER_BYTES])])
 
 
 def test_names_that_take_too_much_room_are_refused_on_both_ends() -> None:
