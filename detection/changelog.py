@@ -12,12 +12,15 @@ import json
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from detection.checkpoint import CheckpointError, learned_of, members_of, of_members
+from detection.remembered import folder
 from sensor.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from collector.stream import Run
     from detection.checkpoint import Checkpoint
+    from detection.pipeline import State
     from detection.remembered import Learned
 
 STORE: Final = "default"
@@ -99,27 +102,36 @@ class ChangelogCheckpoints:
         members = {name.removeprefix(OWN): keys for name, keys in self._table().items() if name.startswith(OWN)}
         return learned_of(list(members), lambda name: self._joined(members[name]), self.name, ANEW) if members else []
 
-    def write(self, checkpoint: Checkpoint, beside: Mapping[str, bytes] | None = None) -> None:
-        """As `CheckpointStore.write`; what else belongs to it, by name, in the place of what there was."""
-        members = {f"{OWN}{name}": content for name, content in members_of(checkpoint).items()}
+    def write(
+        self, checkpoint: Checkpoint, beside: Mapping[str, bytes] | None = None, written: State | None = None
+    ) -> None:  # fmt: skip
+        """As `CheckpointStore.write`.
+
+        Args:
+            checkpoint: the checkpoint.
+            beside: what else belongs to it, by name, in the place of what there was.
+            written: the state of the checkpoint that is there, where it is known: a run that did not change since is not taken
+                apart again.
+        """
+        held = self._table()
+        kept = {} if written is None else _unchanged(checkpoint.state, written, held)
+        members = {f"{OWN}{name}": content for name, content in members_of(checkpoint, kept.keys()).items()}
         members |= {f"{_BESIDE}{name}": content for name, content in (beside or {}).items()}
         chunks: dict[str, bytes] = {}
         contents = {name: _split(content, chunks) for name, content in members.items()}
+        contents |= {name: keys for names in kept.values() for name, keys in names.items()}
         table = _split(json.dumps({"format": FORMAT, "members": contents}, separators=(",", ":")).encode(), chunks)
-        before = self._chunks()
+        before = {*self._index(), *(key for keys in held.values() for key in keys)}
+        after = {*table, *(key for keys in contents.values() for key in keys)}
         for key in sorted(chunks.keys() - before):
             self._store.set_bytes(f"chunk/{key}", chunks[key])
-        for key in sorted(before - chunks.keys()):
+        for key in sorted(before - after):
             self._store.delete(f"chunk/{key}")
         self._store.set_bytes(_INDEX, json.dumps(table).encode())
 
     def _members(self, folder: str) -> dict[str, bytes]:
         found = {name: keys for name, keys in self._table().items() if name.startswith(folder)}
         return {name.removeprefix(folder): self._joined(keys) for name, keys in found.items()}
-
-    def _chunks(self) -> set[str]:
-        """The chunks that there are."""
-        return {*self._index(), *(key for keys in self._table().values() for key in keys)}
 
     def _index(self) -> list[str]:
         index = self._store.get_bytes(_INDEX)
@@ -145,6 +157,19 @@ class ChangelogCheckpoints:
                 f"{self.name}: damaged (a part is missing): remove the worker's state folder and start it again"
             )
         return b"".join(chunk for chunk in chunks if chunk is not None)
+
+
+def _unchanged(state: State, written: State, table: Mapping[str, list[str]]) -> dict[Run, dict[str, list[str]]]:
+    """Of each run that is as it was written: its members by their names now, with the chunks that they are in already."""
+    before = {folder(number): run for number, run in enumerate(written.runs)}
+    now = {run: folder(number) for number, run in enumerate(state.runs) if written.runs.get(run) is state.runs[run]}
+    kept: dict[Run, dict[str, list[str]]] = {run: {} for run in now}
+    for name, keys in table.items():
+        begin, rest = "/".join(name.removeprefix(OWN).split("/")[:2]) + "/", name.removeprefix(OWN).split("/")[2:]
+        run = before.get(begin)
+        if run is not None and run in now:
+            kept[run][f"{OWN}{now[run]}{'/'.join(rest)}"] = keys
+    return kept
 
 
 def _split(content: bytes, chunks: dict[str, bytes]) -> list[str]:

@@ -20,6 +20,7 @@ from detection import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from collector.stream import Run
     from detection.pipeline import State
@@ -105,8 +106,8 @@ class FileCheckpoints:
         write_checkpoint(self.file, checkpoint)
 
 
-def members_of(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """A checkpoint as named parts; equal parts have equal bytes."""
+def members_of(checkpoint: Checkpoint, but: AbstractSet[Run] = frozenset()) -> dict[str, bytes]:
+    """A checkpoint as named parts, without those of some runs; equal parts have equal bytes."""
     said = {
         "format": CHECKPOINT_FORMAT,
         "epoch": checkpoint.epoch,
@@ -115,7 +116,7 @@ def members_of(checkpoint: Checkpoint) -> dict[str, bytes]:
         "site": checkpoint.site,
         "ended": checkpoint.ended,
     }
-    return {_SAID: json.dumps(said).encode(), **remembered.parted(checkpoint.state)}
+    return {_SAID: json.dumps(said).encode(), **remembered.parted(checkpoint.state, but)}
 
 
 def of_members(members: Mapping[str, bytes], where: str, anew: str) -> Checkpoint:

@@ -23,6 +23,8 @@ class Pending:
     """Batches of a cut that is not complete."""
 
     cut: int
+    site: str
+    """The site of its sensor."""
     sequence: int
     """Sequence of its first batch."""
     first: tuple[str, int]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from detection.ruleset import Ruleset
 
 K = TypeVar("K")
+H = TypeVar("H", Effective, EffectiveRules)
 
 KEPT: Final = 8
 """Versions of rules and facts, and sets of exceptions, for which detectors are kept; others are made again where they hold."""
@@ -110,6 +111,7 @@ class InForce:
         self._excepted: dict[tuple[str, str, int], Pipeline] = {}
         self._decided = [] if control is None else control.decisions()
         self._changed = [] if control is None else control.changes()
+        self._known = {(type(each.decision), each.decision.id) for each in (*self._decided, *self._changed)}
 
     @property
     def decisions(self) -> Sequence[Decision]:
@@ -139,6 +141,15 @@ class InForce:
             _keep(self._pipelines, version, Pipeline.of(sound(usable, site)[0], site))
         pipeline = self._excepting(self._pipelines[version], version, _until(self._changed, partition, offset))
         return pipeline, None if self._control is None else _until(self._decided, partition, offset)
+
+    def let_go(self, partition: str, offset: int) -> bool:
+        """Forget versions that hold for nothing from this place on; whether there were any.
+
+        Nothing before it is asked for again.
+        """
+        before = len(self._sites) + len(self._rules)
+        self._sites, self._rules = _needed(self._sites, partition, offset), _needed(self._rules, partition, offset)
+        return len(self._sites) + len(self._rules) < before
 
     def take_up(self, reached: Mapping[str, int]) -> None:
         """Write down that the decisions which people took since hold from the next batch on."""
@@ -232,6 +243,10 @@ class InForce:
 
     def _decide(self, control: Control, decision: Entry, reached: Mapping[str, int]) -> None:
         """Write down from which place a decision holds, unless that is written down already."""
+        known = type(decision), decision.id
+        if known in self._known:
+            return
+        self._known.add(known)
         if isinstance(decision, Decision):
             _append(control, self._decided, decision, reached)
         else:
@@ -250,9 +265,13 @@ def _from(schedule: Sequence[Held], position: Position, end: Position) -> Positi
     return later(later(position, end), schedule[-1].position) if schedule else position
 
 
+def _needed(schedule: list[H], partition: str, offset: int) -> list[H]:
+    """Of versions those that hold for a batch at this place, or for later ones."""
+    held = [number for number, each in enumerate(schedule) if each.position.offsets.get(partition, 0) <= offset]
+    return schedule[held[-1] :] if held else schedule
+
+
 def _append(control: Control, decided: list[Decided[D]], decision: D, reached: Mapping[str, int]) -> None:
-    if decision.id in {each.decision.id for each in decided}:
-        return
     effective = Decided(decision, later(Position(dict(reached)), decided[-1].position if decided else Position()))
     control.decide(effective)
     decided.append(effective)

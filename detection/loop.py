@@ -47,6 +47,10 @@ CUT_BATCHES: Final = 64
 """Batches of one cut that wait for its last; a cut has one for each table, so more come only from a sender that is broken."""
 
 
+PENDING_CUTS: Final = 256
+"""Runs of which a cut may wait for its end; beyond that the cut that began first ends."""
+
+
 @dataclass(slots=True)
 class Counters:
     """What the worker did since its start."""
@@ -67,6 +71,8 @@ class Counters:
     """Time that detection took."""
     detectors: dict[str, float] = field(default_factory=dict[str, float])
     """Time that each part of it took, seconds (`timing.DETECTORS`)."""
+    turned_away: int = 0
+    """Messages of sites for which there was no room."""
     gaps: int = 0
     """Holes in the sequences of sensors."""
     late: int = 0
@@ -163,12 +169,22 @@ class Loop:
             self._finish(header.run)
             pending = None
         if pending is None:
-            pending = self._cuts[header.run] = Pending(header.cut, header.sequence, offset)
+            self._end_before(header)
+            pending = self._cuts[header.run] = Pending(header.cut, header.site, header.sequence, offset)
         pending.last = offset
         if batch is not None:
             pending.batches.append(batch)
         if header.cut_last or len(pending.batches) >= CUT_BATCHES:
             self._finish(header.run)
+
+    def _end_before(self, header: BatchHeader) -> None:
+        """A run ends the one before it of its sensor: what there is of that one's cut is all there will be.
+
+        Of too many cuts that wait for their ends the oldest ends, too.
+        """
+        ended = [run for run, held in self._cuts.items() if run[0] == header.sensor and held.site == header.site]
+        for run in ended or [*self._cuts][: max(0, len(self._cuts) - PENDING_CUTS + 1)]:
+            self._finish(run)
 
     def _finish(self, run: Run) -> None:
         pending = self._cuts.pop(run)

@@ -10,6 +10,7 @@ with what is remembered of the site: what was taken up within a transaction that
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -17,16 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaConsumer
+from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from detection.control import EXCEPTION, NORMAL, RULES, SITE
 from detection.exceptions import Change
 from detection.inbox import WAITING, parse
-from detection.ruleset import Ruleset
+from detection.ruleset import VERSION_BYTES, Ruleset
 from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
 from sensor.control_records import encode, rows_of
-from sensor.kafka_client import KafkaUnusable, arguments
+from sensor.kafka_client import KafkaUnusable, arguments, meaning
 from sensor.kafka_message import Message
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 
@@ -49,7 +51,7 @@ class Published:
         topics: names of the topics.
 
     Raises:
-        KafkaUnusable: a topic is not there.
+        KafkaUnusable: a topic is not there, or cannot be read.
     """
 
     def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
@@ -59,25 +61,34 @@ class Published:
         """Messages that are neither a version nor a decision."""
         self._versions: dict[tuple[str, str], tuple[int, str]] = {}
         self._decisions: dict[str, list[Entry]] = {}
+        self._settings = settings
         self._failure: Exception | None = None
         self._stop = threading.Event()
         self._consumer: Any = KafkaConsumer(
             **arguments(settings), group_id=None, enable_auto_commit=False, isolation_level="read_committed",
             max_partition_fetch_bytes=settings.largest_message_bytes,
         )  # fmt: skip
+        try:
+            self._read(topics)
+        except KafkaError as error:
+            self._consumer.close()
+            raise meaning(settings, [error]) from error
+        self._thread = threading.Thread(target=self._follow, name="published", daemon=True)
+        self._thread.start()
+
+    def _read(self, topics: Topics) -> None:
+        """Read what there is."""
         places: list[TopicPartition] = []
         for topic in (topics.versions, topics.decisions):
             partitions = self._consumer.partitions_for_topic(topic)
             if not partitions:
-                raise KafkaUnusable(f"topic {topic}: there is none on {settings.bootstrap}: `icsight kafka apply` makes it")
+                raise KafkaUnusable(f"topic {topic}: there is none on {self._settings.bootstrap}: `icsight kafka apply` makes it")
             places += [TopicPartition(topic, partition) for partition in sorted(partitions)]
         self._consumer.assign(places)
         self._consumer.seek_to_beginning(*places)
         end = self._consumer.end_offsets(places)
         while any(self._consumer.position(place) < end[place] for place in places):
             self._poll()
-        self._thread = threading.Thread(target=self._follow, name="published", daemon=True)
-        self._thread.start()
 
     def close(self) -> None:
         """Read no more."""
@@ -102,6 +113,8 @@ class Published:
         try:
             while not self._stop.is_set():
                 self._poll()
+        except KafkaError as error:
+            self._failure = meaning(self._settings, [error])
         except Exception as error:  # noqa: BLE001  it is raised where the worker looks
             self._failure = error
 
@@ -155,7 +168,7 @@ class RuleVersions:
         try:
             return Ruleset.from_text(newest[1])
         except ValueError as error:
-            raise RuleError(f"version {newest[0]}: not rules") from error
+            raise RuleError(f"version {_version(newest[1])}: not rules") from error
 
 
 class SiteVersions:
@@ -183,7 +196,7 @@ class SiteVersions:
         try:
             return Site.model_validate_json(newest[1])
         except ValueError as error:
-            raise SiteError(f"version {newest[0]}: {' '.join(str(error).split())}") from error
+            raise SiteError(f"version {_version(newest[1])}: {' '.join(str(error).split())}") from error
 
 
 class DecisionsOf:
@@ -207,6 +220,11 @@ class DecisionsOf:
         """The first that waits is taken up."""
         del path
         self._taken += 1
+
+
+def _version(content: str) -> str:
+    """What a version that cannot be read is called: alike on all workers, for it is in alerts and part of what they are."""
+    return hashlib.blake2b(content.encode(), digest_size=VERSION_BYTES).hexdigest()
 
 
 def publish_site(settings: KafkaSettings, topics: Topics, site: Site) -> None:

@@ -29,6 +29,7 @@ from detection.stories import Stories, Story
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from collector.stream import Run
     from detection.opened import Place
@@ -39,8 +40,8 @@ Learned = tuple["Run", BaselineState, Promise | None]
 RUNS: Final = "runs.json"
 
 
-def parted(state: State) -> dict[str, bytes]:
-    """The state as members by name."""
+def parted(state: State, but: AbstractSet[Run] = frozenset()) -> dict[str, bytes]:
+    """The state as members by name, without those of some runs."""
     members = {
         RUNS: _json(
             {
@@ -50,8 +51,9 @@ def parted(state: State) -> dict[str, bytes]:
             }
         )
     }
-    for number, run in enumerate(state.runs.values()):
-        members |= {f"{_folder(number)}{name}": content for name, content in _run_members(run).items()}
+    for number, (name_of_run, run) in enumerate(state.runs.items()):
+        if name_of_run not in but:
+            members |= {f"{folder(number)}{name}": content for name, content in _run_members(run).items()}
     return members
 
 
@@ -59,7 +61,7 @@ def whole(members: Mapping[str, bytes]) -> State:
     """The state that `parted` took apart. Raises ValueError for anything else."""
     try:
         said = json.loads(members[RUNS])
-        runs = {_run(names): _run_state(_inside(members, _folder(number))) for number, names in enumerate(said["runs"])}
+        runs = {_run(names): _run_state(_inside(members, folder(number))) for number, names in enumerate(said["runs"])}
         sites = {str(name): _site_state(content) for name, content in said["sites"].items()}
         return State(runs, sites, int(said["forgotten"]))
     except _UNFIT as error:
@@ -78,8 +80,8 @@ def learned(names: Sequence[str], read: Callable[[str], bytes]) -> tuple[list[Ru
         runs = [_run(each) for each in json.loads(read(RUNS))["runs"]]
         found: list[Learned] = []
         for number, run in enumerate(runs):
-            folder = _folder(number)
-            own = {name: read(f"{folder}{name}") for name in (*_BASELINE, _PROMISE) if f"{folder}{name}" in there}
+            begin = folder(number)
+            own = {name: read(f"{begin}{name}") for name in (*_BASELINE, _PROMISE) if f"{begin}{name}" in there}
             if _BASELINE[0] in own:
                 promise = Promise(**json.loads(own[_PROMISE])) if _PROMISE in own else None
                 found.append((run, _baseline(own), promise))
@@ -102,7 +104,8 @@ _PROMISE: Final = "promise.json"
 _MODELS: Final = "models.json"
 
 
-def _folder(number: int) -> str:
+def folder(number: int) -> str:
+    """What the names of the n-th run's members begin with."""
     return f"runs/{number}/"
 
 
@@ -111,8 +114,8 @@ def _run(names: Sequence[str]) -> Run:
     return str(sensor), str(epoch)
 
 
-def _inside(members: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
-    return {name.removeprefix(folder): content for name, content in members.items() if name.startswith(folder)}
+def _inside(members: Mapping[str, bytes], begin: str) -> dict[str, bytes]:
+    return {name.removeprefix(begin): content for name, content in members.items() if name.startswith(begin)}
 
 
 def _run_members(state: RunState) -> dict[str, bytes]:
@@ -224,6 +227,6 @@ def _table(content: bytes) -> pl.DataFrame:
     return pl.read_ipc_stream(io.BytesIO(content))
 
 
-def _frames(members: Mapping[str, bytes], folder: str) -> dict[str, pl.DataFrame]:
-    named = _inside(members, folder)
+def _frames(members: Mapping[str, bytes], begin: str) -> dict[str, pl.DataFrame]:
+    named = _inside(members, begin)
     return {name.removesuffix(".arrow"): _table(content) for name, content in named.items()}

@@ -15,7 +15,8 @@ from collector.records import Undecodable, decode
 from collector.stream import Outgoing, Position
 from detection.alerts import encode_alerts
 from detection.checkpoint import Checkpoint
-from detection.control import RULES, Control
+from detection.control import RULES, SITE, Control
+from detection.gaps import RUNS
 from detection.in_force import InForce, LiveRules
 from detection.kept import KeptStream
 from detection.loop import Loop
@@ -25,7 +26,7 @@ from detection.ruleset import RuleFiles
 from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
 from sensor import kafka_message
-from sensor.control_records import rows_of
+from sensor.control_records import encode, rows_of
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     from detection.changelog import ChangelogCheckpoints
     from detection.loop import Counters
     from detection.published import Published
+    from detection.ruleset import Ruleset
 
 SENSOR: Final = "detection"
 """Name under which alerts are published."""
 
 _CONTROL: Final = "control/"
 _WAITING: Final = "waiting/"
+_GONE: Final = "-gone"
+"""What the kind of a record ends with of which the content is needed no more."""
 
 
 T = TypeVar("T")
@@ -106,15 +110,17 @@ class SiteLoop:
         self._epoch = kept.epoch
         self._told = int(kept.order.get("published", 0))
         """Batches of alerts so far."""
+        self._written: State | None = None
+        """The state of the checkpoint that this loop wrote last."""
         self._seen = dict(kept.position.seen)
         self._heard_ms = int(kept.order.get("heard_ms", 0))
         """When its last message came to the topic, milliseconds since 1970."""
         self._next = kept.position.offsets.get(self._partition, 0)
         """Place behind the last message that was taken."""
-        in_force, told = self._holding(site, published, kept.position)
+        in_force, told, is_newer = self._holding(site, published, kept.position)
         self.loop = Loop(kept.state, kept.order, in_force, self._publish, allowance_ns)
         self._began = replace(self.loop.counters)
-        if before is None:
+        if before is None or is_newer:
             self.loop.publish(told)
         for each in sorted(beside):
             if each.startswith(_WAITING):
@@ -155,9 +161,12 @@ class SiteLoop:
         self._heard_ms = max(self._heard_ms, came_ms)
         self._next = offset + 1
         self.changed = True
-        if header.sequence <= self._seen.get(header.run, -1):
+        seen = self._seen.pop(header.run, -1)
+        self._seen[header.run] = max(seen, header.sequence)
+        if len(self._seen) > RUNS:
+            del self._seen[next(iter(self._seen))]
+        if header.sequence <= seen:
             return
-        self._seen[header.run] = header.sequence
         in_force, here = self.loop.in_force, {self._partition: offset}
         self.loop.publish(in_force.look_at_files(here))
         in_force.take_up(here)
@@ -191,14 +200,35 @@ class SiteLoop:
             self._effective += 1
         return told + alerts
 
+    def _let_go(self) -> None:
+        """Keep no content of versions that hold for nothing any more; that they were, and which of them were told, stays."""
+        waiting = [offset for _, (_, offset), _ in self.loop.waiting()]
+        offset = min([self._next, *waiting])
+        if not self.loop.in_force.let_go(self._partition, offset):
+            return
+        last: set[str] = set()
+        for number in reversed(range(len(self._control.batches))):
+            batch = self._control.batches[number]
+            (row,) = rows_of(bytes(batch.data))
+            kind = row["kind"]
+            if kind not in {SITE, RULES} or Position.from_json(row["position"]).offsets.get(self._partition, 0) > offset:
+                continue
+            if kind in last and number < self._looked_at:
+                gone = encode(row["ts"], f"{kind}{_GONE}", "", version=row["version"], position=row["position"])
+                self._control.batches[number] = Outgoing(batch.header, gone)
+            last.add(kind)
+
     def write(self, checkpoints: ChangelogCheckpoints) -> None:
         """Keep all that is remembered."""
+        self._let_go()
         order = {**self.loop.order, "published": self._told, "heard_ms": self._heard_ms}
         version = self.loop.in_force.facts.version
         position = Position({self._partition: self._next}, self._seen)
         beside = {f"{_CONTROL}{number:08d}": _packed(batch) for number, batch in enumerate(self._control.batches)}
         beside |= {f"{_WAITING}{held.offset:020d}": _packed(held.batch) for held in self._held.values()}
-        checkpoints.write(Checkpoint(position, self.loop.state, self._epoch, order, ended=True, site=version), beside)
+        checkpoint = Checkpoint(position, self.loop.state, self._epoch, order, ended=True, site=version)
+        checkpoints.write(checkpoint, beside, self._written)
+        self._written = checkpoint.state
         self.changed = False
 
     def _hand_over(self, header: BatchHeader, data: bytes, offset: int) -> RecordBatch | None:
@@ -211,17 +241,23 @@ class SiteLoop:
         self.loop.take(header, batch, (self._partition, offset))
         return batch
 
-    def _holding(self, site: str, published: Published, position: Position) -> tuple[InForce, Sequence[Alert]]:
-        """What holds at each place, and what is to be told of the rules of a site that is new."""
+    def _holding(self, site: str, published: Published, position: Position) -> tuple[InForce, Sequence[Alert], bool]:
+        """What holds at each place, what is to be told of the rules, and whether others hold than did before.
+
+        Where none are published those of the product hold: of the version that runs, as on one machine after an upgrade.
+        """
         control = Control(self._control, DecisionsOf(published, self._name))
         rule_versions, site_versions = RuleVersions(published, self._name), SiteVersions(published, self._name)
         sites, rulesets = control.sites(), control.rulesets()
         facts = sites[-1].site if sites else self._first(SiteVersions(published, self._name), Site(site=site))
-        rules = rulesets[-1].rules if rulesets else self._first(RuleVersions(published, self._name), None)
+        rules: Ruleset | None = None
+        if rule_versions.newest() is not None:
+            rules = rulesets[-1].rules if rulesets else self._first(RuleVersions(published, self._name), None)
         ruleset = rules or RuleFiles().read()
+        is_newer = bool(rulesets) and rulesets[-1].rules.version != ruleset.version
         pipeline, told = Pipeline.proved(ruleset, facts)
         live = LiveRules(rule_versions, ruleset, told)
-        return InForce(pipeline, (position, position), control, live, site_versions), told
+        return InForce(pipeline, (position, position), control, live, site_versions), told, is_newer
 
     @staticmethod
     def _first(versions: Versions[T], otherwise: T) -> T:
@@ -255,7 +291,7 @@ class SiteLoop:
 
 def _is_told(batch: Outgoing) -> bool:
     """Whether a batch of what took effect is published: rules are not, which are large, and in the topic of versions already."""
-    return all(row["kind"] != RULES for row in rows_of(bytes(batch.data)))
+    return all(row["kind"] not in {RULES, f"{RULES}{_GONE}"} for row in rows_of(bytes(batch.data)))
 
 
 def _packed(batch: Outgoing) -> bytes:

@@ -50,16 +50,26 @@ class Memory:
     """A store that holds."""
 
     def __init__(self) -> None:
-        self._held: dict[str, bytes] = {}
+        self.held: dict[str, bytes] = {}
 
     def get_bytes(self, key: str) -> bytes | None:
-        return self._held.get(key)
+        return self.held.get(key)
 
     def set_bytes(self, key: str, value: bytes) -> None:
-        self._held[key] = value
+        self.held[key] = value
 
     def delete(self, key: str) -> None:
-        del self._held[key]
+        del self.held[key]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of what is held."""
+        return sorted(self.held)
+
+    @property
+    def size(self) -> int:
+        """Bytes of what is held."""
+        return sum(map(len, self.held.values()))
 
 
 def minute(number: int) -> list[list[RecordBatch]]:
