@@ -54,6 +54,11 @@ RULES_OPTION = click.option(
     metavar="NAME",
     help="Name of the worker that looks at records on Kafka; that of this machine where none is given.",
 )
+@click.option(
+    "--forget",
+    metavar="SITE",
+    help="Throw away what workers on Kafka remember of this site, while none runs, and end: it is learned anew.",
+)
 @click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Facts of the site (site.yml).")
 @click.option(
     "--learn", "lessons", metavar="CAPTURE", multiple=True, help="Learn from this capture what is normal; may be repeated."
@@ -74,6 +79,7 @@ RULES_OPTION = click.option(
 def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
     captures: tuple[str, ...],
     worker: str | None,
+    forget: str | None,
     site_file: Path | None,
     lessons: tuple[str, ...],
     baseline_file: Path | None,
@@ -95,11 +101,15 @@ def detect(  # noqa: PLR0913, PLR0917 - a command's parameters are its face
 
     Exit status: 0 nothing found, 1 alerts, 2 a capture could not be read.
     """
-    if worker is not None or not captures:
+    if worker is not None or forget is not None or not captures:
         if captures or site_file or lessons or baseline_file or budget or folders:
             raise click.UsageError(
                 "name a capture; a worker on Kafka has no other option: what holds comes from `icsight rules publish`"
             )
+        if forget is not None:
+            click.confirm(f"All that was learned of site {forget!r} goes. Is that what you want?", abort=True)
+            click.echo(_on_kafka().forget_site(forget))
+            return
         _on_kafka().work(worker)
         return
     pipeline, told = _pipeline(site_file, folders, budget)

@@ -22,6 +22,11 @@ SECONDS: Final = Measure("icsight_detection_seconds", "counter", "Time that dete
 DAMAGED: Final = Measure(
     "icsight_detection_damaged_batches", "counter", "Record batches that detection could not read and passed over."
 )
+TURNED_AWAY: Final = Measure(
+    "icsight_detection_turned_away_messages",
+    "counter",
+    "Messages of sites for which their partition had no room; they were not looked at.",
+)
 LIMITED: Final = Measure(
     "icsight_detection_limited",
     "gauge",
@@ -73,6 +78,7 @@ def readings(counters: Counters) -> Iterator[Reading]:
     for name in DETECTORS:
         yield Reading(DETECTOR_SECONDS, counters.detectors.get(name, 0.0), (name,))
     yield Reading(DAMAGED, counters.damaged)
+    yield Reading(TURNED_AWAY, counters.turned_away)
     yield Reading(LIMITED, counters.limited)
     yield Reading(LATE, counters.late)
     yield Reading(HURRIED, counters.hurried)

@@ -23,13 +23,16 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from confluent_kafka import KafkaException, TopicPartition
 
 from detection.changelog import SITE, STORE, ChangelogCheckpoints, changelog_of, group_of
+from detection.checkpoint import CheckpointError
+from detection.forgotten import restore
 from detection.loop import Counters
-from detection.metrics import CONSUMER
+from detection.metrics import CONSUMER, failures
 from detection.partition_clock import PartitionClock
 from detection.pipeline import STEP_ROWS
 from detection.site_loop import SiteLoop
+from detection.taken import Taken
 from sensor import kafka_message
-from sensor.kafka_client import KafkaUnusable, librdkafka_arguments, probe
+from sensor.kafka_client import librdkafka_arguments, probe
 from sensor.progress import Progress
 from sensor.topics import Topics
 
@@ -43,16 +46,28 @@ with warnings.catch_warnings(record=True):
 __all__ = ["Detection", "QuixException", "worker"]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from detection.changelog import Store
     from detection.published import Published
     from detection.settings import DetectionSettings
     from sensor.kafka_settings import KafkaSettings
+    from sensor.spool_format import BatchHeader
+
+_log: Final = logging.getLogger(__name__)
 
 GATHERED_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of messages that gather until they are looked at."""
+
+SITES: Final = 1_000
+"""Most sites of a partition; what comes of others is counted, and not looked at: each takes memory for ever."""
+
+COMMIT_SHARE: Final = 10
+"""After a commit at least this many times as long as it took to make goes by until the next."""
+
+COMMIT_SECONDS: Final = 30.0
+"""But no longer than this: well below the longest time of a transaction."""
 
 SESSION_MILLISECONDS: Final = 10_000
 """How long a worker may be silent until its partitions go to others."""
@@ -71,7 +86,8 @@ END_SECONDS: Final = 1.0
 
 _PARTITION: Final = b"partition"
 _CLOCK: Final = "clock"
-"""Keys in the store: of the partition, beside those of sites, and there of what waits in it (`_Waiting`)."""
+_SITES: Final = "sites"
+"""Keys in the store: of the partition, beside those of sites; there of what waits in it (`_Waiting`), and how many it has."""
 
 
 class _Waiting(TypedDict):
@@ -92,6 +108,10 @@ class _Partition:
     clock: PartitionClock
     kept: _Waiting | None
     """What is in the store."""
+    left: dict[str, str]
+    """Of the sites at which something waits those that are not taken up yet."""
+    sites: int
+    """Sites that were met in it."""
 
 
 class Detection(BaseSink):
@@ -113,13 +133,16 @@ class Detection(BaseSink):
         self._sites: dict[tuple[int, str], tuple[object, SiteLoop]] = {}
         self._partitions: dict[int, _Partition] = {}
         self._gathered = 0
+        self._commit_seconds = settings.commit_seconds
         self._frame: Any = None
+        self._taken: Taken
 
     def attach(self, frame: object) -> None:
         """Take the messages of a data frame of Quix, in exactly one application."""
         self._frame = frame
         self._frame.register_store()
         self._frame.sink(self)
+        self._taken = Taken(self._frame.processing_context, self._topics.records, self._owners)
         self._frame.processing_context.dataframe_registry.register_periodic_task(self.tick)
 
     @property
@@ -131,17 +154,23 @@ class Detection(BaseSink):
         self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int,
     ) -> None:  # fmt: skip
         """Take a message in."""
-        self._clock(partition).take(offset, timestamp, time.monotonic())
+        del topic
+        self._taken.hold(partition)
+        if self._taken.is_halted(partition):
+            return
         try:
-            header = kafka_message.decode(headers or ())
-        except kafka_message.NewerMessage as error:
-            # Its transaction is never committed: a worker that can read it begins before it.
-            raise KafkaUnusable(f"{topic}/{partition}/{offset}: {error}") from error
-        except kafka_message.MessageError:
+            header = _header(key, headers)
+            site = None if header is None else self._site(partition, kafka_message.key_of(header).decode(), header.site)
+        except (kafka_message.NewerMessage, CheckpointError) as error:
+            self._taken.halt(partition, offset, str(error))
+            return
+        self._clock(partition).take(offset, timestamp, time.monotonic())
+        if header is None:
             self.counters.damaged += 1
             return
-        name = cast("bytes", key or b"").decode(errors="replace")
-        site = self._site(partition, name, header.site)
+        if site is None:
+            self.counters.turned_away += 1
+            return
         site.take(header, cast("bytes", value or b""), offset, timestamp)
         self.progress.did(header.cut_end)
         self._gathered += len(value or b"")
@@ -149,29 +178,68 @@ class Detection(BaseSink):
             self._detect()
 
     def flush(self) -> None:
-        """Look at what has gathered, and put alerts and what is remembered into the transaction that is about to be committed."""
+        """Look at what has gathered, and put alerts and what is remembered into the transaction that is about to be committed.
+
+        Where partitions go to others Quix waits for this in another thread, only so long, and then goes on without: what comes
+        later must not get into the transaction after.
+
+        Raises:
+            KafkaUnusable: what is to be committed was taken from partitions that others have by now, or it took too long.
+        """
+        within = self._taken.within()
+        self._taken.check()
+        self._taken.leave_out()
         self._detect()
+        began = time.monotonic()
         for (partition, name), (_, site) in self._live():
             if site.changed:
+                within()
                 self._keep(partition, name, site)
         self._stand()
         owners = self._owners()
         for partition in [each for each, held in self._partitions.items() if owners.get(each) is held.owner]:
+            within()
             self._keep_waiting(partition)
+        self._pace(time.monotonic() - began)
+
+    def _pace(self, seconds: float) -> None:
+        """Commit less often where that takes long, as `worker` does: what is remembered may be large."""
+        wanted = max(self._commit_seconds, min(COMMIT_SECONDS, COMMIT_SHARE * seconds))
+        self._frame.processing_context.commit_interval = wanted
+
+    def failures(self) -> Mapping[str, str]:
+        """What does not work, by name. Safe from any thread."""
+        halted = self._taken.halted
+        return {**failures(self.progress), **({"messages": "; ".join(halted)} if halted else {})}
 
     def tick(self) -> None:
         """Let through what has waited for silent sensors long enough."""
         self._published.check()
+        self._taken.check()
         self._stand()
         if self._frame.processing_context.state_manager.recovery_required:
             # A partition that was assigned just now: what is remembered of it is not read yet.
             return
         for partition in self._owners():
             self._clock(partition)
+        self._take_up_next()
         for (partition, name), (_, site) in self._live():
             if site.waits and self._is_past(partition, site.silent_ms):
                 site.let_through()
                 self._keep(partition, name, site)
+
+    def _take_up_next(self) -> None:
+        """Take one of the sites up at which something waits: many at once would keep the worker from its brokers too long."""
+        for partition, held in self._partitions.items():
+            if held.left and self._owners().get(partition) is held.owner and not self._taken.is_halted(partition):
+                name, called = next(iter(held.left.items()))
+                try:
+                    site = self._site(partition, name, called)
+                except CheckpointError as error:
+                    self._taken.halt(partition, held.clock.next, str(error))
+                    continue
+                held.clock.came_ms = max(held.clock.came_ms, 0 if site is None else site.heard_ms)
+                return
 
     def _detect(self) -> None:
         self._gathered = 0
@@ -199,6 +267,7 @@ class Detection(BaseSink):
         self.progress.stand(ends, offsets)
 
     def _keep(self, partition: int, name: str, site: SiteLoop) -> None:
+        self._taken.hold(partition)
         producer = self._frame.processing_context.producer
         for batch in site.take_told():
             message = kafka_message.encode(batch.header, batch.data)
@@ -209,22 +278,23 @@ class Detection(BaseSink):
         """Put what waits in a partition into the transaction, so that whoever takes it over looks after it at once."""
         clock, held = self._clock(partition), self._partitions[partition]
         sites = {name: site.site for (there, name), (_, site) in self._live() if there == partition and site.waits}
+        sites |= held.left
         waiting = _Waiting(next=clock.next, sites=sites) if sites else None
         if waiting != held.kept:
             held.kept = waiting
             self._state(partition, _PARTITION).set_bytes(_CLOCK, json.dumps(waiting).encode())
 
     def _clock(self, partition: int) -> PartitionClock:
-        """How far a partition is taken in time. One that is new here: the sites at which something waits are taken up."""
+        """How far a partition is taken in time. One that is new here: what waits in it is taken up soon (`_take_up_next`)."""
         owner = self._owners()[partition]
         held = self._partitions.get(partition)
         if held is None or held.owner is not owner:
             said = self._state(partition, _PARTITION).get_bytes(_CLOCK)
             kept = cast("_Waiting | None", None if said is None else json.loads(said))
             clock = PartitionClock(0 if kept is None else kept["next"], 0, time.monotonic())
-            held = self._partitions[partition] = _Partition(owner, clock, kept)
-            for name, site in ({} if kept is None else kept["sites"]).items():
-                clock.came_ms = max(clock.came_ms, self._site(partition, name, site).heard_ms)
+            sites = int(self._state(partition, _PARTITION).get_bytes(_SITES) or 0)
+            left = {} if kept is None else dict(kept["sites"])
+            held = self._partitions[partition] = _Partition(owner, clock, kept, left, sites)
         return held.clock
 
     def _is_past(self, partition: int, moment_ms: float) -> bool:
@@ -262,19 +332,33 @@ class Detection(BaseSink):
             found.add(site.done)
         return found
 
-    def _site(self, partition: int, name: str, site: str) -> SiteLoop:
-        """A site as it was when the last transaction was committed, and what came since."""
+    def _is_room(self, partition: int) -> bool:
+        """Whether a partition may have one more site, which is counted then."""
+        self._clock(partition)
+        held = self._partitions[partition]
+        if held.sites >= SITES:
+            return False
+        held.sites += 1
+        self._state(partition, _PARTITION).set_bytes(_SITES, str(held.sites).encode())
+        return True
+
+    def _site(self, partition: int, name: str, site: str) -> SiteLoop | None:
+        """A site as it was when the last transaction was committed, and what came since; None where there is no room for it."""
         owner = self._owners()[partition]
         held = self._sites.get((partition, name))
         if held is None or held[0] is not owner:
             if held is not None:
                 self._forget((partition, name))
             checkpoints = self._checkpoints(partition, name)
-            if not checkpoints.exists:
+            if not checkpoints.exists and not name.encode().startswith(SITE):
                 # Versions before kept a site under its bare name; what is written from here on is where it belongs.
                 before = ChangelogCheckpoints(self._state(partition, name.encode()), checkpoints.name)
                 checkpoints = before if before.exists else checkpoints
+            if not checkpoints.exists and not self._is_room(partition):
+                return None
             loop = SiteLoop(name, site, partition, checkpoints, self._published, self._allowance_ns)
+            self._clock(partition)
+            self._partitions[partition].left.pop(name, None)
             held = self._sites[partition, name] = owner, loop
         return held[1]
 
@@ -295,6 +379,17 @@ class Detection(BaseSink):
         return cast("Store", state)
 
 
+def _header(key: object, headers: Any) -> BatchHeader | None:
+    """What a message says of its batch; None where it has none, or its key is that of another site. Raises NewerMessage."""
+    try:
+        header = kafka_message.decode(headers or ())
+    except kafka_message.NewerMessage:
+        raise
+    except kafka_message.MessageError:
+        return None
+    return header if key == kafka_message.key_of(header) else None
+
+
 def worker(
     kafka: KafkaSettings, settings: DetectionSettings, name: str, published: Published, folder: Path
 ) -> tuple[Application, Detection]:
@@ -313,6 +408,8 @@ def worker(
     """
     topics = Topics(kafka.prefix)
     probe(kafka, [topics.records, topics.alerts, topics.versions, topics.decisions])
+    for partition, offset in restore(kafka, topics).items():
+        _log.warning("%s/%s: brokers had forgotten how far it was read: goes on at %s", topics.records, partition, offset)
     logging.getLogger("quixstreams").setLevel(logging.WARNING)
     application = Application(
         ConnectionConfig.from_librdkafka_dict(librdkafka_arguments(kafka)),
@@ -325,8 +422,10 @@ def worker(
         loglevel=None,
         # Nothing but the changelog is missing by now.
         auto_create_topics=True,
-        # What is gone from the topic before it was looked at is told, and no reason to forget what is remembered.
-        auto_recover_from_source_offset_out_of_range=False,
+        # Who was away longer than records are kept goes on with those that there are, and what is gone is told. The copy of what
+        # is remembered is made anew from the changelog, all of which was committed.
+        auto_recover_from_source_offset_out_of_range=True,
+        state_recovery_offset_reset="earliest",
         consumer_extra_config={
             "session.timeout.ms": SESSION_MILLISECONDS,
             "group.instance.id": f"{group_of(kafka.prefix)}-{name}",

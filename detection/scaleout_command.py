@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVariableType]  it has no types
 
 from detection.checkpoint import CheckpointError
-from detection.metrics import failures, readings
+from detection.forget import forget
+from detection.metrics import readings
 from detection.published import ALL_SITES, Published, publish_rules, publish_site
 from detection.scaleout import QuixException, worker
 from detection.settings import DetectionSettings
@@ -51,11 +52,20 @@ def work(name: str | None) -> None:
             application, detection = worker(kafka, settings, name, published, folder)
             sources = [lambda: readings(detection.counted()), detection.progress.readings]
             checks = {"kafka": lambda: knock(kafka)}
-            with observed("detect", sources, lambda: failures(detection.progress), checks):
+            with observed("detect", sources, detection.failures, checks):
                 say("worker", f"{name}: looks at {topics.records}", "green")
                 application.run()  # pyright: ignore[reportUnknownMemberType]  its annotations are partial
         finally:
             published.close()
+
+
+def forget_site(site: str) -> str:
+    """Throw away what workers remember of a site; a line about it. Raises CommandError."""
+    kafka = configured(KafkaSettings)
+    with _told():
+        if not (parts := forget(kafka, site)):
+            raise CommandError(f"nothing is remembered of a site {site!r}")
+    return f"{parts} parts of what was remembered of site {site!r} are removed: it begins anew with its next record"
 
 
 def publish(site: Site | None, ruleset: Ruleset | None) -> list[str]:
@@ -98,5 +108,6 @@ def _told() -> Generator[None]:
         raise CommandError(str(error)) from error
     except (KafkaException, QuixException) as error:  # pyright: ignore[reportUnknownVariableType]  as above
         raise CommandError(
-            f"Kafka cannot be used any more ({error}): start the worker again; nothing is lost or done twice"
+            f"Kafka cannot be used ({error}): what was committed is kept; where a new start ends alike, look at the brokers and "
+            "at the rights of this worker"
         ) from error

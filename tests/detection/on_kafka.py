@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -126,6 +127,37 @@ class System:
         """All alerts that are committed, each with its site."""
         batches = [(kafka_message.decode(headers), value) for headers, value in self._messages(self.topics.alerts)]
         return [(header.site, alert) for header, value in batches if header.table == "alert" for alert in decode_alerts(value)]
+
+    def epochs(self) -> set[tuple[str, str]]:
+        """Sites with the epochs of their alerts: one for each time that a site began."""
+        headers = [kafka_message.decode(headers) for headers, _ in self._messages(self.topics.alerts)]
+        return {(header.site, header.epoch) for header in headers}
+
+    def drop_records(self) -> None:
+        """The records that are there are older than they are kept."""
+        consumer: Any = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap, group_id=None)
+        ends = consumer.end_offsets([TopicPartition(self.topics.records, number) for number in range(self.partitions)])
+        consumer.close()
+        admin: Any = KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
+        admin.delete_records(ends)
+        admin.close()
+
+    def forget_places(self) -> None:
+        """Nobody was a member of the workers' group for so long that brokers have forgotten it."""
+        admin: Any = KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
+        self.wait_until_missed()
+        admin.delete_groups([group_of(self.kafka.prefix)])
+        admin.close()
+        assert self.committed() == 0
+
+    def wait_until_missed(self) -> None:
+        """Wait until brokers know that no worker runs: each keeps its place for a while after its end."""
+        admin: Any = KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
+        end = time.monotonic() + 60
+        while any(each["members"] for each in admin.describe_groups([group_of(self.kafka.prefix)]).values()):
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        admin.close()
 
     def committed(self) -> int:
         """Messages that workers have done with."""

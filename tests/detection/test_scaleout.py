@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from click.testing import CliRunner
 from kafka import KafkaProducer
 
 from collector.stream.local import LocalStream
+from detection.cli import detect
+from detection.own_alerts import BATCHES_MISSING
 from detection.pipeline import Pipeline
 from detection.published import publish_rules
 from detection.ruleset import RuleFiles
 from detection.settings import DetectionSettings
 from detection.site import Site
 from detection.worker import Worker
-from sensor.kafka_client import KafkaUnusable
+from sensor import kafka_message
 from sensor.kafka_message import encode
 from sensor.spool import Spool
 from tests.detection.on_kafka import System
@@ -251,8 +254,10 @@ def test_rules_that_are_published_are_in_force_on_all_workers_within_5_seconds(s
         until(lambda: {site for site, alert in system.alerts_by_site() if alert.rule == "late"} == set(sites))
 
 
-def test_a_worker_ends_at_what_a_newer_version_wrote_and_another_begins_with_it(system: System) -> None:
-    first, second = interleaving(1)[:2]
+def test_a_worker_stops_before_what_a_newer_version_wrote_and_another_begins_with_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = interleaving(1)[:3]
     message = encode(second.header, second.data)
     ((name, told),) = message.headers
     newer = told.replace(b'"version":1', b'"version":2')
@@ -261,7 +266,55 @@ def test_a_worker_ends_at_what_a_newer_version_wrote_and_another_begins_with_it(
     producer = KafkaProducer(bootstrap_servers=system.kafka.bootstrap)
     producer.send(system.topics.records, message.value, message.key, headers=[(name, newer)]).get(30)  # pyright: ignore[reportUnknownMemberType]  kafka-python has no types
     producer.close()
-    for _ in range(2):
-        with pytest.raises(KafkaUnusable, match=r"the message is of version 2, this program reads up to 1: update it"):
-            system.work()
-        assert system.committed() <= 1
+    system.send([third])
+    system.work(idle_seconds=2.0)
+    assert system.committed() == 1
+    monkeypatch.setattr(kafka_message, "VERSION", 2)
+    system.work("two", idle_seconds=2.0)
+    assert system.committed() == 3
+
+
+def test_workers_that_were_away_longer_than_records_are_kept_go_on_and_tell_what_is_missing(system: System) -> None:
+    sent = [batch for batch in interleaving(1) if batch.header.sensor == interleaving(1)[0].header.sensor]
+    system.send(sent[:2])
+    system.work(idle_seconds=2.0)
+    system.send(sent[2:4])
+    system.drop_records()
+    system.send(sent[4:6])
+    for idle in (2.0, 1.0):
+        system.work(idle_seconds=idle)
+    # What was remembered of the sensor is: else nobody knew that something is missing.
+    (told,) = (alert for alert in system.alerts() if alert.rule == BATCHES_MISSING)
+    assert (told.body["missing"]["first"], told.body["missing"]["last"]) == (2, 3)
+
+
+def test_workers_go_on_where_they_were_when_brokers_have_forgotten_it(system: System, tmp_path: Path) -> None:
+    sent = interleaving(1)
+    system.send(sent[:12])
+    system.work(idle_seconds=2.0)
+    system.forget_places()
+    shutil.rmtree(system.folder)
+    system.send(sent[12:])
+    system.send_long_after(sent[-1])
+    system.work(idle_seconds=2.0)
+    assert last(system.alerts()) == wanted(tmp_path / "one", sent)
+
+
+def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("works", "others"):
+        system.send(interleaving(1, name)[:3])
+    system.work(idle_seconds=2.0)
+    for name, value in system.environment().items():
+        monkeypatch.setenv(name, value)
+    before = system.epochs()
+    system.wait_until_missed()
+    ran = CliRunner().invoke(detect, ["--forget", "works"], input="y\n")
+    assert ran.exit_code == 0, ran.output
+    assert "of site 'works' are removed" in ran.output
+    assert CliRunner().invoke(detect, ["--forget", "works"], input="y\n").exit_code == 1
+    for name in ("works", "others"):
+        system.send(interleaving(1, name)[3:6])
+    # It has a copy of what was remembered.
+    system.work(idle_seconds=2.0)
+    after = system.epochs() - before
+    assert {site for site, _ in after} == {"works"}
