@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FOLDER: Final = "enrolment"
 """Folder of these files in a data folder."""
 
+VERSION: Final = 1
+"""Version of `enrolment.json`; one without any is of this one. One of a newer version is refused and not touched."""
+
 CREDENTIALS: Final = "sensor.pem"
 
 NEXT_KEY: Final = "next.key"
@@ -61,18 +64,22 @@ def read_enrolled(data: Path) -> Enrolled | None:
     path = data / FOLDER / "enrolment.json"
     try:
         content = cast("dict[str, Any]", json.loads(path.read_bytes()))
+        if (version := int(content.get("version", VERSION))) > VERSION:
+            raise EnrolmentError(
+                f"{path}: written by a newer version (enrolment {version}, this one reads {VERSION}): update icsight"
+            )
         return Enrolled(**{name: str(content[name]) for name in ("sensor", "site", "url", "principal")})
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EnrolmentError(f"{path}: cannot be read ({error.strerror}): check who owns it") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnrolmentError(f"{path}: damaged ({error}): enrol anew with a new token") from error
 
 
 def keep_enrolled(data: Path, enrolled: Enrolled) -> None:
     """Write an enrolment down. Raises OSError."""
-    keep(data, "enrolment.json", json.dumps(asdict(enrolled), ensure_ascii=False, indent=1).encode())
+    keep(data, "enrolment.json", json.dumps({"version": VERSION, **asdict(enrolled)}, ensure_ascii=False, indent=1).encode())
 
 
 def keep(data: Path, name: str, content: bytes) -> None:

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from api.database.migration import UnusableDatabaseError
 from api.texts import text
 from collector.store import StoreError
 from sensor.secrets import redacted
@@ -89,7 +88,7 @@ def _make(check: Check, found: list[Finding]) -> None:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         found.append(wrong(check.subject, "package", package=package, extra=EXTRAS.get(package, "server")))
-    except (CommandError, StoreError, UnusableDatabaseError) as error:
+    except (CommandError, StoreError) as error:
         found.append(wrong(check.subject, "reason", reason=error))
     except OSError as error:
         found.append(wrong(check.subject, "reason", reason=error.strerror or type(error).__name__))

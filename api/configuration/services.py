@@ -101,33 +101,38 @@ def elasticsearch(settings: ElasticsearchSettings) -> Iterator[Finding]:
 
 
 def postgresql(settings: DatabaseSettings) -> Iterator[Finding]:
-    """Whether the server answers, lets this process in, and of which version its tables are. Raises UnusableDatabaseError."""
+    """Whether the server answers, lets this process in, and of which version its tables are."""
+    from api.database.migration import UnusableDatabaseError  # noqa: PLC0415  a gateway has none of this
     from api.database.postgresql import PostgreSQL  # noqa: PLC0415
 
     limit = min(settings.connect_seconds, PATIENCE_SECONDS)
-    back_end = PostgreSQL(settings.model_copy(update={"connect_seconds": limit}))
-    yield from _schema(back_end.reader, back_end.place, back_end.remedy)
+    try:
+        back_end = PostgreSQL(settings.model_copy(update={"connect_seconds": limit}))
+    except UnusableDatabaseError as error:
+        yield wrong("database", "reason", reason=error)
+        return
+    yield _schema(back_end.reader, back_end.place, back_end.remedy)
 
 
 def sqlite(path: Path) -> Iterator[Finding]:
-    """Of which version the tables of a database in a file are; the file is only read. Raises UnusableDatabaseError."""
-    import sqlalchemy as sa  # noqa: PLC0415
-
+    """Of which version the tables of a database in a file are; the file is only read."""
     if not path.exists():
         yield ok("database", "database.absent", place=path)
         return
+    import sqlalchemy as sa  # noqa: PLC0415  a gateway has none
+
     query = {"mode": "ro", "uri": "true"}
     if not path.with_name(f"{path.name}-wal").exists():
         # Nobody is at work on it, and nothing is to be made beside it.
         query["immutable"] = "1"
-    yield from _schema(
+    yield _schema(
         sa.create_engine(sa.URL.create("sqlite", database=path.absolute().as_uri(), query=query)),
         str(path),
         "restore it from a backup, or move it away",
     )
 
 
-def _schema(engine: sa.Engine, place: str, remedy: str) -> Iterator[Finding]:
+def _schema(engine: sa.Engine, place: str, remedy: str) -> Finding:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     from api.database import first_line, migration  # noqa: PLC0415
@@ -136,13 +141,14 @@ def _schema(engine: sa.Engine, place: str, remedy: str) -> Iterator[Finding]:
         with engine.connect() as connection:
             found = migration.check(connection, place)
     except SQLAlchemyError as error:
-        raise migration.UnusableDatabaseError(f"{place}: cannot be used ({first_line(error)}): {remedy}") from error
+        return wrong("database", "reason", reason=f"{place}: cannot be used ({first_line(error)}): {remedy}")
+    except migration.UnusableDatabaseError as error:
+        return wrong("database", "reason", reason=error)
     finally:
         engine.dispose()
     newest = migration.revisions()[-1]
     if found is None:
-        yield ok("database", "database.empty", place=place)
-    elif found == newest:
-        yield ok("database", "database.current", place=place, revision=found)
-    else:
-        yield warning("database", "database.older", place=place, revision=found, newest=newest)
+        return ok("database", "database.empty", place=place)
+    if found == newest:
+        return ok("database", "database.current", place=place, revision=found)
+    return warning("database", "database.older", place=place, revision=found, newest=newest)

@@ -89,9 +89,11 @@ class Catalog:
         self._turn = threading.RLock()
         try:
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
+            # Before anything is set: that would change the file of a newer version.
             version = self._number("PRAGMA user_version")
+            if version <= FORMAT_VERSION:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")
             if version == 0:
                 with self.transaction():
                     if self._number("PRAGMA user_version") == 0:

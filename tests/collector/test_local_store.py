@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -222,12 +224,25 @@ def test_a_column_that_older_files_lack_is_null_there(tmp_path: Path) -> None:
     ]
 
 
-def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_a_store_of_a_newer_version_is_refused_and_left_to_the_byte(tmp_path: Path) -> None:
     store = LocalRecordStore(tmp_path, writer=True)
-    store._catalog._database.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")  # pyright: ignore[reportPrivateUsage]
+    store.append([batch(0)])
     store.close()
-    with pytest.raises(StoreError, match="newer version"):
-        LocalRecordStore(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as database:
+        # That version may keep its journal another way, too.
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
+
+    def everything() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"}
+
+    before = everything()
+    for writer in (False, True):
+        with pytest.raises(
+            StoreError, match=r"catalog\.db: written by a newer version \(format 2, this one reads 1\): update icsight"
+        ):
+            LocalRecordStore(tmp_path, writer=writer)
+    assert everything() == before
 
 
 def test_held_batches_are_remembered_in_a_few_intervals(tmp_path: Path) -> None:

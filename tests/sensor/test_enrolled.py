@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sensor.credentials import drop_keys, enrolment_key, next_key
-from sensor.enrolled import FOLDER, keep
+from sensor.enrolled import FOLDER, Enrolled, EnrolmentError, keep, keep_enrolled, read_enrolled
 from sensor.enrolment_token import EnrolmentToken
 from sensor.kafka_settings import KafkaSettings
 from sensor.remote_settings import applied, forget, newest
@@ -32,6 +32,21 @@ def test_a_key_that_lies_there_is_certified_for_the_token_it_was_made_for_and_fo
     drop_keys(tmp_path)
     assert list((tmp_path / FOLDER).iterdir()) == []
     assert enrolment_key(tmp_path, first).public_key() != key.public_key()
+
+
+def test_an_enrolment_of_a_newer_version_is_refused_in_one_line_and_not_touched(tmp_path: Path) -> None:
+    enrolled = Enrolled("north", "plant", "https://centre.example:8420", "north")
+    keep_enrolled(tmp_path, enrolled)
+    assert read_enrolled(tmp_path) == enrolled
+    path = tmp_path / FOLDER / "enrolment.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in told.items() if name != "version"}))
+    assert read_enrolled(tmp_path) == enrolled, "the version before told none"
+    path.write_text(newer := json.dumps({"version": 2, "who": "north"}))
+    line = r"^\S+enrolment\.json: written by a newer version \(enrolment 2, this one reads 1\): update icsight$"
+    with pytest.raises(EnrolmentError, match=line):
+        read_enrolled(tmp_path)
+    assert path.read_text() == newer
 
 
 def test_no_link_leads_a_write_out_of_the_data_folder(tmp_path: Path) -> None:
