@@ -65,8 +65,7 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
         _check_metadata(header, data)
         frame = pl.read_ipc_stream(io.BytesIO(data))
     except (PolarsError, PanicException, OSError) as error:
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise Undecodable(f"not an Arrow stream: {reason[0]}") from error
+        raise Undecodable(f"not an Arrow stream: {reason_of(error)}") from error
     if frame.height != header.rows:
         raise Undecodable(f"{frame.height} rows where the header says {header.rows}")
     missing: list[pl.Expr] = []
@@ -85,6 +84,11 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     frame = frame.select(*schema)
     _check_texts(frame, told)
     return RecordBatch(header, frame, numbers, data)
+
+
+def reason_of(error: BaseException) -> str:
+    """What a library says of its failure, in one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _unfolding(header: BatchHeader, data: bytes) -> Unfolded:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.records import Undecodable, decode
 from collector.settings import WriterSettings
-from collector.store import RecordBatch, StoreError
+from collector.store import Appended, RecordBatch, StoreError, Unstorable
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Position, Stream, StreamError
 from sensor import tracing
 from sensor.configuration import configured
@@ -39,6 +39,9 @@ POLL_SECONDS: Final = 0.25
 RETRY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """How long the writer waits after a failed attempt to store; the last one again and again."""
 
+BESIDES_BYTES: Final = 1_024
+"""What a batch takes in memory besides its bytes, so that those without any do not gather without bound."""
+
 STAND_SECONDS: Final = 1.0
 """How often a position is stored, at most, where all that it passed had been had before."""
 
@@ -54,7 +57,7 @@ class WriterCounters:
         rows: rows stored.
         repeated: batches that were stored already.
         dropped: rows of these batches that their sensors had dropped for want of room.
-        dead_letters: batches that could not be decoded or were damaged.
+        dead_letters: batches that could not be decoded or stored, or were damaged.
         gaps: times that batches were missing.
         missing: batches missing.
         failures: attempts to store or read that failed and were made again.
@@ -184,7 +187,12 @@ class Writer:
                 )
             except DamagedBatch as damage:
                 self._keep_aside(str(damage), damage.header, damage.data)
+                size += len(damage.data) + BESIDES_BYTES
+                if not moved:
+                    until = time.monotonic() + (settings.gather_seconds if timeout_seconds else 0)
                 moved = True
+                if timeout_seconds and time.monotonic() >= until:
+                    break
                 continue
             except StreamError:
                 if not moved:
@@ -199,14 +207,16 @@ class Writer:
             moved = True
             for delivery in deliveries:
                 self._report(delivery.gap)
-                size += len(delivery.data)
+                size += len(delivery.data) + BESIDES_BYTES
                 rows += delivery.header.rows
-                self.counters.dropped += delivery.header.dropped
                 self._decode(delivery, batches)
+            if timeout_seconds and time.monotonic() >= until:
+                # However fast more comes: what has been gathered is stored, and who wants to stop is heard.
+                break
         if moved:
             start = time.perf_counter()
             position = consumer.position
-            appended = self._store.append(batches, consumer=CONSUMER, position=position)
+            appended = self._append(batches, position)
             self.counters.seconds += time.perf_counter() - start
             self.counters.batches += appended.batches
             self.counters.rows += appended.rows
@@ -215,6 +225,24 @@ class Writer:
             self._stood = position.offsets
             self._tell(batches, began_ns)
         return moved
+
+    def _append(self, batches: Sequence[RecordBatch], position: Position) -> Appended:
+        """Store batches and the position; what cannot be stored becomes a dead letter, and keeps no other from it."""
+        try:
+            return self._store.append(batches, consumer=CONSUMER, position=position)
+        except Unstorable:
+            _log.warning("%d batches cannot be stored together: one by one", len(batches))
+        done = Appended(0, 0, 0)
+        for batch in batches:
+            try:
+                one = self._store.append([batch])
+            except Unstorable as error:
+                self._keep_aside(str(error), batch.header, batch.data)
+                continue
+            done = Appended(done.batches + one.batches, done.rows + one.rows, done.repeated + one.repeated)
+        # Behind them all: after a crash before this, what was stored comes again and is passed over.
+        self._store.append([], consumer=CONSUMER, position=position)
+        return done
 
     def _tell(self, batches: Sequence[RecordBatch], began_ns: int) -> None:
         """Say what has been stored."""
@@ -231,6 +259,8 @@ class Writer:
             batches.append(decode(delivery.header, delivery.data))
         except Undecodable as error:
             self._keep_aside(str(error), delivery.header, delivery.data)
+        else:
+            self.counters.dropped += delivery.header.dropped
 
     def _keep_aside(self, reason: str, header: BatchHeader | None, data: bytes) -> None:
         """Make a batch a dead letter, and say so."""

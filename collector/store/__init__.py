@@ -34,6 +34,7 @@ __all__ = [
     "RecordStore",
     "StoreError",
     "Stored",
+    "Unstorable",
 ]  # fmt: skip
 
 IDENTITY = ("sensor", "epoch", "sequence", "row")
@@ -51,6 +52,10 @@ Value = str | int | float | bool | None
 
 class StoreError(Exception):
     """A store cannot be used. The text is one line that says what happened, to what, and what to do next."""
+
+
+class Unstorable(StoreError):  # noqa: N818 - named for what the batches are
+    """What batches hold cannot be stored, however often it is tried; the store is well. None of them is stored."""
 
 
 class QueryError(StoreError):
@@ -184,6 +189,7 @@ class RecordStore(Protocol):
         A batch that is stored already, by (sensor, epoch, sequence), is passed over, in whatever order batches come.
 
         Raises:
+            Unstorable: what a batch holds, or several hold together, cannot be stored. Nothing was stored.
             StoreError: there is no room or the disk failed. Nothing was stored.
         """
         ...

@@ -10,6 +10,7 @@ import random
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -27,6 +28,9 @@ FIRST_WAIT_SECONDS: Final = 0.1
 
 LONGEST_WAIT_SECONDS: Final = 10.0
 """Longest pause of the same."""
+
+NOW: Final = timedelta(days=3)
+"""Rows of a day that is no further away have to be stored: the cluster that takes no index for them is what is wrong."""
 
 BUSY: Final = frozenset({429, 502, 503, 504})
 """Statuses of a cluster that may take the same later."""
@@ -86,6 +90,15 @@ class Outcome:
         self.indices |= other.indices
         for batch, (rows, reason) in other.refused.items():
             self.refused[batch] = (rows + self.refused.get(batch, (0, ""))[0], reason)
+
+
+def is_of_now(index: str) -> bool:
+    """Whether an index is of these days, by the day in its name."""
+    try:
+        day = datetime.strptime(index[-10:], "%Y.%m.%d").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return abs(datetime.now(UTC) - day) < NOW
 
 
 def chunks(index: str, rows: pl.DataFrame, size_bytes: int) -> Iterator[Chunk]:
@@ -193,7 +206,7 @@ class BulkWriter:
             .agg(pl.len(), pl.col("error").struct.field("type").first(), pl.col("error").struct.field("reason").first())
             .rows()
         ):
-            _check_is_the_documents(self._settings.hosts, str(kind), str(reason))
+            _check_is_the_documents(self._settings.hosts, index, str(kind), str(reason))
             outcome.add(Outcome(refused={int(batch): (int(count), f"{kind}: {' '.join(str(reason).split())[:300]}")}))
         return rows.filter(busy)
 
@@ -207,8 +220,16 @@ def _halves(rows: pl.DataFrame, outcome: Outcome, reason: str) -> list[pl.DataFr
     return [rows.slice(half), rows.slice(0, half)]
 
 
-def _check_is_the_documents(hosts: str, kind: str, reason: str) -> None:
+def _check_is_the_documents(hosts: str, index: str, kind: str, reason: str) -> None:
     """Raise StoreError where what is wrong is not the document: sending it again later may help."""
+    if "maximum" in reason and "shards" in reason:
+        # Whoever sends times of any day could have the cluster make indices until it takes none: that must not stop the others.
+        if is_of_now(index):
+            raise StoreError(
+                f"{hosts}: takes no further index ({' '.join(reason.split())[:300]}): remove old ones (`icsight elasticsearch "
+                "retain`, retention_days), add nodes, or raise cluster.max_shards_per_node"
+            )
+        return
     if kind not in {
         "document_parsing_exception",
         "mapper_parsing_exception",

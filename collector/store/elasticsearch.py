@@ -15,9 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from collector.records import IDENTITY_TYPES, identified, plain
+from collector.records import IDENTITY_TYPES, identified, plain, reason_of
 from collector.settings import StoreSettings
-from collector.store import Appended, Identity, Page, Query, QueryError, QueryTimeoutError, RecordBatch, Stored, StoreError
+from collector.store import (
+    Appended,
+    Identity,
+    Page,
+    Query,
+    QueryError,
+    QueryTimeoutError,
+    RecordBatch,
+    Stored,
+    StoreError,
+    Unstorable,
+)
 from collector.store import elastic_sql as sql
 from collector.store.elastic_bulk import BulkWriter, chunks
 from collector.store.elastic_documents import days, documents, identifier, read, run_identifier, source
@@ -42,6 +53,9 @@ if TYPE_CHECKING:
 
 ANSWER_MARGIN_SECONDS: Final = 2.0
 """How much longer than a search may take the store waits for its answer."""
+
+INDICES_PER_REFRESH: Final = 50
+"""Indices that are named in one request: Elasticsearch takes a first line of 4,096 bytes."""
 
 IDENTIFIERS_PER_SEARCH: Final = 1_000
 """Records that are looked for by identity at once."""
@@ -96,9 +110,10 @@ class ElasticsearchRecordStore:
                 if sequence not in taken.setdefault(run, set()) and not self._ledger.holds(run, sequence):
                     taken[run].add(sequence)
                     new.append(batch)
-            outcome = self._bulk.write(self._chunks(new))
-            if outcome.indices:
-                self._server.ask("POST", f"/{','.join(sorted(outcome.indices))}/_refresh")
+            outcome = self._bulk.write(self._storable(new))
+            written = sorted(outcome.indices)
+            for start in range(0, len(written), INDICES_PER_REFRESH):
+                self._server.ask("POST", f"/{','.join(written[start : start + INDICES_PER_REFRESH])}/_refresh")
             for number, (rows, reason) in outcome.refused.items():
                 header = new[number].header
                 self._set_aside(new[number], f"{rows} of {header.rows} rows are refused by Elasticsearch: {reason}")
@@ -148,7 +163,6 @@ class ElasticsearchRecordStore:
         found: dict[Identity, Mapping[str, object]] = {}
         for start in range(0, len(asked), IDENTIFIERS_PER_SEARCH):
             names = [identifier(identity) for identity in asked[start : start + IDENTIFIERS_PER_SEARCH]]
-            body = {"size": len(names), "query": {"ids": {"values": names}}, "track_total_hits": False}
             searches = [
                 (pattern(self._prefix, table), {"size": len(names), "query": {"ids": {"values": names}}}) for table in TABLES
             ]
@@ -217,6 +231,13 @@ class ElasticsearchRecordStore:
         if self._bulk is not None:
             self._bulk.close()
         self._server.close()
+
+    def _storable(self, batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
+        """As `_chunks`. Raises Unstorable where rows cannot be written as documents."""
+        try:
+            yield from self._chunks(batches)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise Unstorable(f"rows cannot be written as documents: {reason_of(error)}") from error
 
     def _chunks(self, batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
         """The rows of batches as documents, by index."""

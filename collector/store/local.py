@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from collector.records import IDENTITY_TYPES, identified, plain
+from collector.records import IDENTITY_TYPES, identified, plain, reason_of
 from collector.settings import StoreSettings
-from collector.store import Appended, Identity, Page, Query, RecordBatch, Stored, StoreError
+from collector.store import Appended, Identity, Page, Query, RecordBatch, Stored, StoreError, Unstorable
 from collector.store.catalog import Catalog, StoredFile
 from collector.store.files import by_day, remove_orphans, sweep, write_file
 from collector.store.merge import merge_small
@@ -92,12 +92,14 @@ class LocalRecordStore:
         written: list[StoredFile] = []
         try:
             for table, parts in new.items():
-                rows = pl.concat([identified(part) for part in parts], how="diagonal")
-                written += [write_file(self.folder, table, day, part) for day, part in by_day(rows)]
-        except (OSError, pl.exceptions.PolarsError) as error:
+                for day, part in _by_day(parts):
+                    written.append(write_file(self.folder, table, day, part))
+        except (OSError, pl.exceptions.PolarsError, Unstorable) as error:
             for file in written:
                 with contextlib.suppress(OSError):
                     (self.folder / file.name).unlink()
+            if isinstance(error, Unstorable):
+                raise
             raise StoreError(f"{self.folder}: records cannot be stored ({error}): check the disk; nothing was stored") from error
         # Where this fails nobody knows whether the files count; the next process that appends removes them if they do not.
         with self._catalog.transaction():
@@ -248,6 +250,14 @@ class LocalRecordStore:
     def _check_writer(self) -> None:
         if self._lock < 0:
             raise StoreError(f"{self.folder}: opened for reading only")
+
+
+def _by_day(parts: Sequence[RecordBatch]) -> list[tuple[str, pl.DataFrame]]:
+    """The rows of batches of one table by day. Raises Unstorable."""
+    try:
+        return list(by_day(pl.concat([identified(part) for part in parts], how="diagonal")))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise Unstorable(f"rows of table {parts[0].header.table} cannot be stored: {reason_of(error)}") from error
 
 
 def _typed(table: str, column: str) -> pl.Expr:

@@ -10,24 +10,26 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
+import polars as pl
 import pytest
 
 from collector.dead_letters import LetterFolder
+from collector.records import decode
 from collector.settings import WriterSettings
-from collector.store import Identity, StoreError
+from collector.store import Appended, Identity, RecordBatch, StoreError, Unstorable
 from collector.store.local import LocalRecordStore
-from collector.stream import Gap, Outgoing, Position
+from collector.stream import DamagedBatch, Delivery, Gap, Outgoing, Position, Stream
 from collector.stream.local import LocalStream
-from collector.writer import CONSUMER, Writer
+from collector.writer import BESIDES_BYTES, CONSUMER, Writer
 from sensor.spool import BatchHeader, Spool
 from sensor.spool_format import segment_path, segments
 from sensor.spool_thinning import frames
 from tests.batches import EPOCH, encode, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,6 +149,114 @@ def test_a_batch_damaged_in_the_spool_becomes_a_dead_letter_too(plant: Plant, tm
     (letter,) = plant.dead_letters.letters()
     assert letter.header == outgoing(1).header
     assert "damaged" in letter.reason
+
+
+def test_a_batch_that_cannot_be_stored_becomes_a_dead_letter_and_the_others_are_stored(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = plant.store.append
+
+    def refusing(batches: Iterable[RecordBatch], *, consumer: str = "", position: Position | None = None) -> Appended:
+        given = list(batches)
+        if any(batch.header.sequence == 1 for batch in given):
+            raise Unstorable("not to be stored")
+        return append(given, consumer=consumer, position=position)
+
+    monkeypatch.setattr(plant.store, "append", refusing)
+    plant.stream.publish([outgoing(0), outgoing(1), outgoing(2)])
+    plant.writer.drain()
+    assert plant.stored() == [(EPOCH, 0, 5), (EPOCH, 2, 5)]
+    assert plant.store.position(CONSUMER) == Position({"0": 3}, {("north", EPOCH): 2})
+    (letter,) = plant.dead_letters.letters()
+    assert (letter.header, letter.data) == (outgoing(1).header, outgoing(1).data)
+    assert letter.reason == "not to be stored"
+    counters = plant.writer.counters
+    assert (counters.batches, counters.rows, counters.dead_letters) == (2, 10, 1)
+
+
+def test_batches_that_cannot_be_stored_together_are_stored_one_by_one(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def strange(header: BatchHeader, data: bytes) -> RecordBatch:
+        batch = decode(header, data)
+        return replace(batch, rows=batch.rows.with_columns(new=pl.lit([1, "b"][header.sequence])))
+
+    monkeypatch.setattr("collector.writer.decode", strange)
+    plant.stream.publish([outgoing(0), outgoing(1)])
+    plant.writer.drain()
+    assert plant.store.tables()[1].rows == 10
+    assert plant.writer.counters.batches == 2
+    assert list(plant.dead_letters.letters()) == []
+
+
+class Endless:
+    """A stream, and its consumer, that always has one more at once: a damaged message, or a batch that has lost all its rows."""
+
+    ends: ClassVar[Mapping[str, int]] = {}
+
+    def __init__(self, *, damaged: bool) -> None:
+        self.damaged = damaged
+        self.position = Position()
+
+    def subscribe(self, consumer: str, start: Position | None = None) -> Endless:
+        del consumer, start
+        return self
+
+    def poll(self, timeout_seconds: float, max_batches: int = 0, max_bytes: int = 0) -> Sequence[Delivery]:
+        del timeout_seconds, max_batches, max_bytes
+        number = self.position.offsets.get("0", 0)
+        self.position = Position({"0": number + 1})
+        if self.damaged:
+            raise DamagedBatch("no batch", header=None, data=b"", position=self.position)
+        header = BatchHeader("north", EPOCH, number, "modbus", 0, dropped=1)
+        return [Delivery(header, b"", ("0", number), self.position)]
+
+    def commit(self, position: Position) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_writer_that_is_given_more_and_more_stores_and_stops_when_told(plant: Plant, *, damaged: bool) -> None:
+    class Letters(LetterFolder):
+        def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
+            del reason, header, data
+            time.sleep(0.001)
+            return ""
+
+    settings = WriterSettings(gather_seconds=0.1)
+    stream = cast("Stream", Endless(damaged=damaged))
+    writer = Writer(stream, plant.store, Letters(plant.folder), settings=settings, on_failure=plant.failures.append)
+    stop = threading.Event()
+    thread = threading.Thread(target=writer.run, args=(stop,), daemon=True)
+    thread.start()
+    until = time.monotonic() + 60
+    while plant.store.position(CONSUMER) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert plant.failures == []
+    found = plant.store.position(CONSUMER)
+    assert found is not None
+    assert found.offsets["0"] > 1
+
+
+def test_however_long_the_wait_batches_without_bytes_do_not_gather_without_bound(plant: Plant) -> None:
+    settings = WriterSettings(gather_seconds=60, gather_bytes=100 * BESIDES_BYTES)
+    writer = Writer(cast("Stream", Endless(damaged=False)), plant.store, plant.dead_letters, settings=settings)
+    stop = threading.Event()
+    thread = threading.Thread(target=writer.run, args=(stop,), daemon=True)
+    thread.start()
+    until = time.monotonic() + 30
+    while plant.store.position(CONSUMER) is None and time.monotonic() < until:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(timeout=30)
+    assert plant.store.holds(("north", EPOCH), 99)
 
 
 def test_a_gap_is_counted_and_told(plant: Plant) -> None:
