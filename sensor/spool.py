@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -56,6 +57,12 @@ __all__ = [
     "BatchHeader", "DamagedFrame", "Identity", "SequenceGap", "Spool", "SpoolCounters", "SpoolError", "SpoolFull", "SpoolLocked",
     "SpoolReader", "SpoolSettings", "SpoolUnwritable", "SpooledBatch",
 ]  # fmt: skip
+
+OVER_BYTES: Final = 128 * 1024
+"""Where the spool is larger than its quota, which has been made smaller, an append pays for the work of one of so many bytes."""
+
+BREATH_SECONDS: Final = 0.001
+"""How long whoever removes many segments steps aside after each, so that one that waits to append gets its turn."""
 
 SyncPolicy = Literal["cut", "batch", "explicit"]
 Overflow = Literal["refuse", "least_valuable"]
@@ -304,12 +311,17 @@ class Spool:
         return dict(self._state.runs)
 
     def adjust(self, settings: SpoolSettings) -> None:
-        """Go on with other settings, but for the size of segments and what is done at the quota. Raises ValueError."""
+        """Go on with other settings, but for the size of segments and what is done at the quota. Raises ValueError.
+
+        A smaller quota is reached along with the next appends, each of which waits for no more than a piece of the work: one that
+        waited for all of it would keep the recorder from its packets.
+        """
         with self._turn:
             before = self.settings
             if (settings.segment_bytes, settings.overflow) != (before.segment_bytes, before.overflow):
                 raise ValueError("segment_bytes and overflow hold as long as the spool is open")
             self.settings = settings
+            self._quota_bytes = self._quota_in_force()
 
     def release(self, number: int) -> int:
         """Say that no consumer needs a batch before `number` any more; returns how many bytes that removed.
@@ -318,12 +330,23 @@ class Spool:
         """
         with self._turn:
             self._check_open()
+            self._room.released = max(self._room.released, min(number, self._durable.number))
+        removed = 0
+        while size := self._remove_released():
+            removed += size
+            # Appends come in between: with a quota that has been made smaller there may be hundreds of segments.
+            time.sleep(BREATH_SECONDS)
+        return removed
+
+    def _remove_released(self) -> int:
+        """Remove a segment that is released, where the spool is larger than it shall be; returns how many bytes that were."""
+        with self._turn:
             room = self._room
-            room.released = max(room.released, min(number, self._durable.number))
             before = room.bytes
+            if self._closed or before <= self.settings.retention_bytes:
+                return 0
             try:
-                while room.bytes > self.settings.retention_bytes and room.remove_released():
-                    pass
+                room.remove_released()
             except OSError as error:
                 raise disk_error(self.folder, error) from error
             return before - room.bytes
@@ -361,6 +384,7 @@ class Spool:
             self._reopen()
         settings = self.settings
         self._room = Room(self.folder, least_valuable=settings.overflow == "least_valuable", reserve_bytes=settings.segment_bytes)
+        self._quota_bytes = self._quota_in_force()
         if recovered.lost:
             # Batches that readers have seen are gone: their sequences must not be given to other records.
             self.identity = new_epoch(self.folder, self.identity)
@@ -490,17 +514,30 @@ class Spool:
     # Room
 
     def _relieve(self, size: int) -> None:
-        """Remove what is too old, and work ahead where room is getting short."""
-        if self.settings.age_seconds:
-            self._room.expire(self._clock.now() - int(self.settings.age_seconds * 1000))
-        while self._room.used > self.settings.short_bytes and self._room.remove_released():
-            pass
-        if self._room.used > self.settings.short_bytes:
-            self._room.work(size)
+        """Remove what is too old, and work ahead where room is getting short. Each append pays for a piece of it."""
+        room, settings = self._room, self.settings
+        if settings.age_seconds:
+            room.expire(self._clock.now() - int(settings.age_seconds * 1000))
+        if room.used > settings.short_bytes and not room.remove_released():
+            is_over = room.used > settings.quota_bytes
+            has_worked = room.work(max(size, OVER_BYTES) if is_over else size)
+            if is_over and not has_worked:
+                room.give_way()
+        self._quota_bytes = min(self._quota_bytes, self._quota_in_force())
+
+    def _quota_in_force(self) -> int:
+        """Most bytes at this moment: more than the quota where that has been made smaller than what is there.
+
+        What is there then stays until appends have made room, and what comes has the room of a segment until the first has gone.
+        """
+        settings, used = self.settings, self._room.used
+        if used <= settings.quota_bytes:
+            return settings.quota_bytes
+        return used + (settings.segment_bytes if settings.overflow == "least_valuable" else 0)
 
     def _make_room(self, size: int) -> None:
         """Make room until `size` more bytes fit the quota. Raises SpoolFull."""
-        while self._room.used + size > self.settings.quota_bytes:
+        while self._room.used + size > self._quota_bytes:
             if not self._room.give_way():
                 self.counters.refused += 1
                 raise SpoolFull(

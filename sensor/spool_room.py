@@ -123,17 +123,26 @@ class Room:
         self.bytes += size - replaced
 
     def expire(self, before: int) -> None:
-        """Remove the segments whose last batch is older than `before` on the spool's clock. Raises OSError, SpoolError."""
-        while len(self.firsts) > 1 and self._head(self.firsts[1]).clock <= before:
+        """Remove the oldest segment if its last batch is older than `before` on the spool's clock. Raises OSError, SpoolError.
+
+        One at a time: where the age has been made less, many are older at once.
+        """
+        if len(self.firsts) > 1 and self._head(self.firsts[1]).clock <= before:
             self._remove_oldest("expired")
 
-    def work(self, size: int) -> None:
-        """Do a piece of the work that makes room; `size` bytes are being appended. Raises OSError, SpoolError."""
+    def work(self, size: int) -> bool:
+        """Do a piece of the work that makes room; `size` bytes are being appended. False where there is no such work.
+
+        Raises OSError, SpoolError.
+        """
         if not self._least_valuable:
-            return
+            return False
         budget = max(PACE_BYTES, PACE * size)
+        has_worked = False
         while budget > 0 and (self._thinning is not None or self._begin()):
             budget -= self._step(budget)
+            has_worked = True
+        return has_worked
 
     def give_way(self) -> bool:
         """Make some room at once; False where nothing may go. Raises OSError, SpoolError."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import random
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -249,6 +252,63 @@ def test_bytes_that_are_no_batch_stay_as_they_are(tmp_path: Path) -> None:
     first, border = segments(tmp_path)[:2]
     assert thin(tmp_path, first, 0).dropped == 0
     assert held(tmp_path)[:border] == foreign[:border]
+
+
+@pytest.mark.parametrize("change", [{"quota_bytes": 1024**2}, {"age_seconds": 3600}])
+def test_bounds_that_are_made_smaller_are_reached_along_with_appends_and_hold_up_none(
+    tmp_path: Path, change: dict[str, int]
+) -> None:
+    now = 0.0
+    large = replace(SETTINGS, quota_bytes=16 * 1024**2, retention_bytes=16 * 1024**2)
+    noise = random.Random(1)
+    with Spool(tmp_path, settings=large, seconds=lambda: now) as spool:
+
+        def take(sequence: int) -> None:
+            nonlocal now
+            now += 1
+            spool.append(BatchHeader("s", spool.identity.epoch, sequence, "modbus", ROWS), noise.randbytes(20_000))
+
+        for sequence in range(300):
+            take(sequence)
+        now += 2 * 3600
+        spool.adjust(replace(large, **change))
+        start = before = spool.size_bytes
+        for sequence in range(300, 500):
+            take(sequence)
+            assert before - spool.size_bytes < 1.5 * 1024**2, "an append waited until all was done"
+            before = spool.size_bytes
+            assert before <= start + SETTINGS.segment_bytes
+        assert spool.size_bytes <= spool.settings.quota_bytes
+        oldest = next(SpoolReader(tmp_path).read(0)).header.sequence
+        # Whole segments go: the last of those before may lie in one with the first of those behind.
+        assert oldest > 290
+        assert spool.removed_rows == oldest * ROWS
+
+
+def test_an_append_does_not_wait_until_all_that_is_released_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = Room.remove_released
+    begun = threading.Event()
+
+    def slowly(room: Room) -> bool:
+        begun.set()
+        time.sleep(0.1)
+        return remove(room)
+
+    with Spool(tmp_path, settings=replace(SETTINGS, quota_bytes=16 * 1024**2, retention_bytes=16 * 1024**2)) as spool:
+        for sequence in range(150):
+            spool.append(BatchHeader("s", "e", sequence, "modbus", ROWS), os.urandom(20_000))
+        spool.sync()
+        segment_count = len(segments(tmp_path))
+        spool.adjust(replace(spool.settings, retention_bytes=0))
+        monkeypatch.setattr(Room, "remove_released", slowly)
+        releasing = threading.Thread(target=spool.release, args=(150,))
+        releasing.start()
+        begun.wait()
+        spool.append(BatchHeader("s", "e", 150, "modbus", ROWS), os.urandom(20_000))
+        left = len(segments(tmp_path))
+        releasing.join()
+        assert left > segment_count / 2, "an append waited until all was done"
+        assert len(segments(tmp_path)) <= 2
 
 
 def test_what_consumers_have_released_goes_before_anything_is_dropped(tmp_path: Path) -> None:
