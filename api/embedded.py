@@ -44,6 +44,7 @@ from detection.worker import SENSOR as DETECTION_SENSOR
 from detection.worker import Worker
 from sensor.control import CONTROL, Requests
 from sensor.spool import Spool
+from sensor.spool_files import SPOOL
 from sensor.tables import LOCAL_SENSOR
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Embedded:
     ) -> None:  # fmt: skip
         self._services = services
         folder = services.settings.data
-        self._records = LocalStream(folder / system.SPOOL, spools[0])
+        self._records = LocalStream(folder / SPOOL, spools[0])
         self._alerts = LocalStream(folder / system.ALERTS, spools[1])
         self._capture = Capture(capture, spools[0], services, packets)
         self._writer = Writer(
@@ -242,7 +243,7 @@ def embedded(
     site, site_file = facts
     with ExitStack() as stack:
         (folder / CHECKPOINT_FILE).parent.mkdir(mode=0o700, exist_ok=True)
-        records = stack.enter_context(Spool(folder / system.SPOOL, sensor=LOCAL_SENSOR, site=site.site))
+        records = stack.enter_context(Spool(folder / SPOOL, sensor=LOCAL_SENSOR, site=site.site))
         alerts = stack.enter_context(Spool(folder / system.ALERTS, sensor=DETECTION_SENSOR, site=site.site))
         control = stack.enter_context(Spool(folder / CONTROL, sensor=CONTROL_SENSOR, site=site.site))
         files = RuleFiles(rules)

@@ -13,8 +13,8 @@ from api.openapi import problems
 from api.problems import Problem
 from api.security.access import address_of
 from api.services import Services, services
-from api.settings import is_loopback
 from collector.store import StoreError
+from sensor.loopback import is_loopback
 from sensor.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["probes"])

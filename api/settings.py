@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from sensor.configuration import Section, secret
+from sensor.loopback import is_loopback
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -167,13 +167,3 @@ class Settings(ServeSettings):
     def database_path(self) -> Path:
         """The SQLite database in the data folder."""
         return self.data / "icsight.db"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -23,6 +23,7 @@ from detection.checkpoint import CHECKPOINT_FILE, read_learned
 from detection.inbox import Inbox
 from sensor import packets
 from sensor.configuration import ConfigurationError
+from sensor.spool_files import SPOOL
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from detection.inbox import Entry
     from detection.remembered import Learned
     from sensor.packets import Asked, Evidence, Statement
-
-SPOOL: Final = "spool"
-"""Folder of the records' spool."""
 
 RECORDS: Final = "records"
 """Folder of the record store."""

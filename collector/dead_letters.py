@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from sensor.spool_files import replace_file
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
@@ -74,17 +74,7 @@ class LetterFolder:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The description comes last: a letter counts once it is there.
         for suffix, content in ((".batch", data), (".json", about.encode())):
-            draft = self.folder / f"{name}{suffix}.draft"
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.folder / f"{name}{suffix}")
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            replace_file(self.folder / f"{name}{suffix}", content)
         return name
 
     def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:

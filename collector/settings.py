@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
 from typing import Self
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from sensor.configuration import Section, secret
+from sensor.loopback import is_loopback
 
 
 class StoreSettings(Section, table="store"):
@@ -125,7 +125,7 @@ class ElasticsearchSettings(Section, table="elasticsearch"):
                 raise ValueError("hosts: write https://host:port") from None
             if url.scheme not in {"http", "https"} or not url.hostname or "@" in address:
                 raise ValueError("hosts: write https://host:port, without a name or password")
-            if url.scheme == "http" and not _is_this_machine(url.hostname):
+            if url.scheme == "http" and not is_loopback(url.hostname):
                 raise ValueError(f"hosts: {url.hostname} is another machine: use https")
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file belong together: give both")
@@ -142,10 +142,3 @@ class ElasticsearchSettings(Section, table="elasticsearch"):
     def secret_api_key(self) -> str | None:
         """The API key. Raises ConfigurationError where its file cannot be read."""
         return secret(self.api_key, self.api_key_file, "elasticsearch.api_key")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

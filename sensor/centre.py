@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
-import ipaddress
 import json
 import ssl
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 from sensor.enrolled import EnrolmentError
+from sensor.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +117,7 @@ def _connection(url: str, *, is_pinned: bool) -> http.client.HTTPConnection:
     if parts is None or not host or parts.scheme not in {"http", "https"} or parts.path.strip("/") or parts.query:
         raise EnrolmentError(f"{url}: write the centre's address as https://HOST:PORT")
     if parts.scheme == "http":
-        if not _is_this_machine(host):
+        if not is_loopback(host):
             raise EnrolmentError(f"{url}: plain HTTP is for this machine only: write https://")
         return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     context = ssl.create_default_context()
@@ -127,10 +127,3 @@ def _connection(url: str, *, is_pinned: bool) -> http.client.HTTPConnection:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

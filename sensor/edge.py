@@ -25,6 +25,7 @@ from sensor.recorder import Listening, Recorder, opened
 from sensor.recorder_state import KEEP_SECONDS
 from sensor.settings_followers import RecorderFollower
 from sensor.spool import Spool, SpoolError, SpoolFull, SpoolSettings, SpoolUnwritable
+from sensor.spool_files import SPOOL
 from sensor.spool_positions import released
 from sensor.tables import LOCAL_SENSOR
 from sensor.terminal import CommandError, until_signal, warn
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from sensor._core import Reader
-
-SPOOL: Final = "spool"
-"""Folder of the spool in a data folder, as `icsight run` has it."""
 
 WATCH_SECONDS: Final = 0.25
 """How often warnings are looked for."""

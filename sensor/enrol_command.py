@@ -26,6 +26,7 @@ from sensor.enrolled import (
 from sensor.enrolment_token import EnrolmentToken, TokenError
 from sensor.kafka_settings import KafkaSettings
 from sensor.remote_settings import forget
+from sensor.spool_files import IDENTITY, SPOOL
 from sensor.terminal import CommandError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _is_known(data: Path, issuer: x509.Certificate) -> bool:
 
 def _spool_identity(data: Path) -> dict[str, str]:
     """Who writes the spool of a data folder, where there is one. Raises EnrolmentError."""
-    path = data / "spool" / "identity.json"
+    path = data / SPOOL / IDENTITY
     try:
         content = json.loads(path.read_bytes())
         return {"sensor": str(content["sensor"]), "site": str(content["site"])}

@@ -18,8 +18,9 @@ import click
 
 from sensor import packets
 from sensor.control_records import EvidenceRequest
-from sensor.edge import SPOOL, with_kafka
+from sensor.edge import with_kafka
 from sensor.packets import ALWAYS, MIB, PACKETS, Asked, EvidenceError, Statement
+from sensor.spool_files import IDENTITY, SPOOL
 from sensor.tables import LOCAL_SENSOR
 from sensor.terminal import CommandError, warn
 
@@ -142,7 +143,7 @@ def _times(start: str | None, end: str | None) -> tuple[int, int]:
 def _sensor(data: Path) -> str:
     """Name of the sensor whose data folder this is."""
     try:
-        return str(json.loads((data / SPOOL / "identity.json").read_bytes())["sensor"])
+        return str(json.loads((data / SPOOL / IDENTITY).read_bytes())["sensor"])
     except (OSError, ValueError, KeyError, TypeError):
         # A ring can be read without the spool beside it.
         return LOCAL_SENSOR

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from sensor.configuration import Section
+from sensor.loopback import is_loopback
 
 
 class ObservabilitySettings(Section, table="observability"):
@@ -58,7 +58,7 @@ class ObservabilitySettings(Section, table="observability"):
             raise ValueError("certificate_file and key_file belong together: give both")
         if self.client_ca_file is not None and self.certificate_file is None:
             raise ValueError("client_ca_file needs certificate_file and key_file")
-        if self.listen and not is_loopback(host.strip("[]")) and self.certificate_file is None:
+        if self.listen and not is_loopback(host) and self.certificate_file is None:
             raise ValueError("listen: other machines can reach this address: give certificate_file and key_file, or 127.0.0.1")
         if self.otlp_endpoint:
             try:
@@ -71,11 +71,3 @@ class ObservabilitySettings(Section, table="observability"):
             if url.scheme == "http" and not is_loopback(url.hostname):
                 raise ValueError("otlp_endpoint is on another machine: use https")
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

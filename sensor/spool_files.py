@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system calls a disk without room."""
 
+SPOOL: Final = "spool"
+"""Folder of the records' spool in a data folder."""
+
 IDENTITY: Final = "identity.json"
 """Name of the file in a spool that says who writes it; another one in its place says that numbers may have been given anew."""
 
@@ -32,7 +35,7 @@ class Identity:
 
 def write_whole(file: int, pieces: list[bytes | memoryview], offset: int) -> None:
     """Write all pieces one behind the other at `offset`. Raises OSError; then a part may have been written."""
-    views = [memoryview(piece).cast("B") for piece in pieces]
+    views = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
     while views:
         written = os.pwritev(file, views, offset)
         if written == 0:

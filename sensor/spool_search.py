@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sensor.spool_format import SpoolError, segment_path, segments
 from sensor.spool_positions import POSITIONS
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sensor.spool_format import BatchHeader, Run
-
-SPOOL: Final = "spool"
-"""Folder of the records' spool in a data folder."""
 
 
 @dataclass(frozen=True, slots=True)

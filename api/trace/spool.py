@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from api.trace import Found
+from sensor.spool_files import SPOOL
 from sensor.spool_format import SpoolError, segment_path
-from sensor.spool_search import SPOOL, search
+from sensor.spool_search import search
 
 if TYPE_CHECKING:
     from pathlib import Path

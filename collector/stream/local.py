@@ -6,12 +6,12 @@ consumers stand is kept in the spool's folder `positions/`, a file each; the spo
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Final, Self
 
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Outgoing, Position, StreamError
 from sensor.spool import DamagedFrame, Spool, SpoolError, SpoolReader
+from sensor.spool_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,14 +78,9 @@ class LocalStream:
         """Keep where a consumer stands, and let the spool remove what all have passed."""
         folder = self.folder / "positions"
         path = folder / f"{consumer}.json"
-        draft = path.with_suffix(".draft")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with draft.open("w") as file:
-                file.write(position.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            replace_file(path, position.to_json().encode())
         except OSError as error:
             raise StreamError(f"{path}: cannot be written ({error.strerror}): the position of {consumer} is not kept") from error
         if self._spool is not None:

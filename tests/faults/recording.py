@@ -11,9 +11,10 @@ import threading
 import time
 from pathlib import Path
 
-from sensor.edge import SPOOL, spool_settings
+from sensor.edge import spool_settings
 from sensor.recorder import Recorder, opened
 from sensor.spool import Spool
+from sensor.spool_files import SPOOL
 
 QUOTA_MIB = 64
 
