@@ -45,7 +45,8 @@ def settings(kafka: Kafka) -> KafkaSettings:
     prefix = new_topics(kafka).prefix
     topics = Topics(prefix)
     admin: Any = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    admin.create_topics([NewTopic(name, 1, 1) for name in (topics.evidence, *map(topics.control, SENSORS))])
+    made = [NewTopic(name, 1, 1) for name in (topics.evidence, *map(topics.control, SENSORS))]
+    admin.create_topics(made, wait_for_metadata=True)
     admin.close()
     return KafkaSettings(bootstrap=kafka.bootstrap, security="plaintext", prefix=prefix)
 
