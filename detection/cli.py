@@ -324,6 +324,16 @@ def publish_versions(folders: tuple[Path, ...], site_file: Path | None) -> None:
         click.echo(line)
 
 
+@rules.command("withdraw")
+@click.option("--site", metavar="NAME", help="The site whose own rules are withdrawn; those of all sites where none is given.")
+def withdraw_versions(site: str | None) -> None:
+    """Let the rules go that were published: those of the product hold again, after each upgrade those of its new version.
+
+    With --site, the rules of all sites hold for that site, where some are published.
+    """
+    click.echo(_on_kafka().withdraw(site))
+
+
 def _on_kafka() -> ModuleType:
     """The module that needs the extra `scaleout`. Raises CommandError where that is not installed."""
     try:

@@ -24,7 +24,7 @@ from kafka.structs import TopicPartition
 from detection.control import EXCEPTION, NORMAL, RULES, SITE
 from detection.exceptions import Change
 from detection.inbox import WAITING, parse
-from detection.ruleset import VERSION_BYTES, Ruleset
+from detection.ruleset import VERSION_BYTES, RuleFiles, Ruleset
 from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
 from sensor.control_records import encode, rows_of
@@ -125,6 +125,8 @@ class Published:
 
     def _take(self, key: bytes | None, value: bytes | None) -> None:
         if value is None:
+            site, _, kind = (key or b"").decode(errors="replace").rpartition("/")
+            self._versions.pop((site, kind), None)
             return
         try:
             rows = rows_of(value)
@@ -157,13 +159,14 @@ class RuleVersions:
     def settled(self) -> bool:
         """Whether there is another than was read."""
         newest = self.newest()
-        return newest is not None and newest[0] != self._read
+        return (0 if newest is None else newest[0]) != self._read
 
     def read(self) -> Ruleset:
-        """The version that holds for the site. Raises RuleError where it is none; LookupError where there is none."""
+        """The version that holds for the site: the product's own where none is published. Raises RuleError where it is none."""
         newest = self.newest()
         if newest is None:
-            raise LookupError(self._site)
+            self._read = 0
+            return RuleFiles().read()
         self._read = newest[0]
         try:
             return Ruleset.from_text(newest[1])
@@ -239,13 +242,18 @@ def publish_rules(settings: KafkaSettings, topics: Topics, ruleset: Ruleset, sit
     _send(settings, topics.versions, f"{site}/{RULES}", value)
 
 
+def withdraw_rules(settings: KafkaSettings, topics: Topics, site: str = ALL_SITES) -> None:
+    """Publish that a site, or all that have none of their own, have no published rules any more; durable on return."""
+    _send(settings, topics.versions, f"{site}/{RULES}", None)
+
+
 def publish_decision(settings: KafkaSettings, topics: Topics, site: str, decision: Entry) -> None:
     """Publish what a person decided at a site; durable on return."""
     kind = EXCEPTION if isinstance(decision, Change) else NORMAL
     _send(settings, topics.decisions, site, encode(time.time_ns(), kind, decision.to_json(), version=decision.id))
 
 
-def _send(settings: KafkaSettings, topic: str, key: str, value: bytes) -> None:
+def _send(settings: KafkaSettings, topic: str, key: str, value: bytes | None) -> None:
     """Put a message into a topic; durable on return. Raises KafkaUnusable."""
     producer = OrderedProducer(settings, "icsight-publish", settings.largest_message_bytes)
     try:

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException  # pyright: ignore[reportUnknownVaria
 from detection.checkpoint import CheckpointError
 from detection.forget import forget
 from detection.metrics import readings
-from detection.published import ALL_SITES, Published, publish_rules, publish_site
+from detection.published import ALL_SITES, Published, publish_rules, publish_site, withdraw_rules
 from detection.scaleout import QuixException, worker
 from detection.settings import DetectionSettings
 from detection.sigma.rule import RuleError
@@ -83,6 +83,18 @@ def publish(site: Site | None, ruleset: Ruleset | None) -> list[str]:
             where = "all sites without rules of their own" if site is None else f"site {site.site!r}"
             lines.append(f"{len(ruleset.rules)} rules for {where}: version {ruleset.version}")
     return lines
+
+
+def withdraw(site: str | None) -> str:
+    """Withdraw the published rules of a site, or those of all sites; a line about it. Raises CommandError."""
+    kafka = configured(KafkaSettings)
+    topics = Topics(kafka.prefix)
+    with _told():
+        probe(kafka, [topics.versions])
+        withdraw_rules(kafka, topics, ALL_SITES if site is None else site)
+    if site is not None:
+        return f"site {site!r} has no rules of its own any more: those of all sites hold"
+    return "sites without rules of their own have those of the product, of the version that runs"
 
 
 @contextmanager

@@ -56,6 +56,10 @@ class Told:
         """Publish a version as its content is."""
         self._versions[site, kind] = number, content
 
+    def withdraw(self) -> None:
+        """Withdraw the rules of all sites."""
+        del self._versions["", "rules"]
+
     @property
     def published(self) -> Published:
         """All that is asked of one."""
@@ -148,6 +152,21 @@ def test_the_rules_of_a_newer_version_of_the_product_hold_for_sites_that_it_meet
         site.take(*message("works", number), number, 2 + number)
         assert alerts(site) == ["first"]
         kept(site, memory)
+
+
+def test_the_rules_of_the_product_hold_again_when_those_that_were_published_are_withdrawn(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "product").mkdir()
+    write_rules(tmp_path / "product", rule("shipped", "high", {"selection": {"modbus.function_code": 8}}))
+    monkeypatch.setattr(ruleset, "rules_folder", lambda: tmp_path / "product")
+    site = site_loop("works", told)
+    site.take(*message("works", 0), 0, 1)
+    told.withdraw()
+    site.take(*message("works", 1), 1, 2)
+    site.take(*message("works", 2), 2, 3)
+    assert alerts(site) == ["diagnostic", "shipped"]
+    assert site.counters.reloads == 1
 
 
 def test_versions_that_hold_for_nothing_any_more_are_not_kept(told: Told, tmp_path: Path) -> None:

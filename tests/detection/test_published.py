@@ -1,0 +1,81 @@
+"""What workers are told over Kafka, where Kafka fails: one line that says what is wrong, whichever of its clients met it."""
+
+# kafka-python, which is stood in for, ships no types.
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
+
+from detection import published
+from detection.published import Published
+from detection.scaleout import QuixException
+from detection.scaleout_command import _told  # pyright: ignore[reportPrivateUsage]  what every command's errors go through
+from sensor.control_records import encode
+from sensor.kafka_client import KafkaUnusable
+from sensor.kafka_settings import KafkaSettings
+from sensor.terminal import CommandError
+from sensor.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTINGS = KafkaSettings(bootstrap="broker.example:9092", security="plaintext", prefix="t")
+
+
+def failing(reading: threading.Event, error: KafkaError) -> Callable[..., Any]:
+    """Makes a consumer of empty topics that fails from a moment on."""
+
+    def poll(timeout_ms: int) -> dict[str, list[Any]]:
+        del timeout_ms
+        if reading.is_set():
+            raise error
+        return {}
+
+    def made(**settings: Any) -> Any:
+        del settings
+        return SimpleNamespace(
+            partitions_for_topic=lambda _: {0}, assign=lambda _: None, seek_to_beginning=lambda *_: None,
+            end_offsets=lambda places: dict.fromkeys(places, 1 if reading.is_set() else 0), position=lambda _: 0, poll=poll,
+            close=lambda: None,
+        )  # fmt: skip
+
+    return made
+
+
+def test_what_ends_the_reading_of_versions_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = threading.Event()
+    monkeypatch.setattr(published, "KafkaConsumer", failing(reading, TopicAuthorizationFailedError("t.versions")))
+    made = Published(SETTINGS, Topics("t"))
+    made.check()
+    reading.set()
+    made._thread.join(10)  # pyright: ignore[reportPrivateUsage]  it ends by itself
+    with pytest.raises(KafkaUnusable, match=r"broker\.example:9092"):
+        made.check()
+    # So it is where it fails at the start.
+    with pytest.raises(KafkaUnusable, match=r"broker\.example:9092"):
+        Published(SETTINGS, Topics("t"))
+
+
+def test_what_is_withdrawn_is_no_version_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "KafkaConsumer", failing(threading.Event(), TopicAuthorizationFailedError("t.versions")))
+    made = Published(SETTINGS, Topics("t"))
+    for key in (b"/rules", b"a/b/rules"):
+        made._take(key, encode(1, "rules", "content", version="1"))  # pyright: ignore[reportPrivateUsage]  as if it had come
+    assert (made.newest("", "rules"), made.newest("a/b", "rules")) == ((1, "content"), (2, "content"))
+    made._take(b"a/b/rules", None)  # pyright: ignore[reportPrivateUsage]
+    assert (made.newest("", "rules"), made.newest("a/b", "rules")) == ((1, "content"), None)
+    made.close()
+
+
+def test_a_fault_that_comes_again_at_each_start_is_not_said_to_pass() -> None:
+    with pytest.raises(CommandError) as raised, _told():
+        raise QuixException("the changelog has not as many partitions")
+    assert "the changelog has not as many partitions" in str(raised.value)
+    assert "nothing is lost" not in str(raised.value)
+    assert "look at the brokers" in str(raised.value)
