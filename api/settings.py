@@ -9,12 +9,13 @@ from pydantic import Field, SecretStr, model_validator
 
 from sensor.configuration import Section, secret
 from sensor.loopback import is_loopback
+from sensor.tls_settings import TlsSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 
-class DatabaseSettings(Section, table="database"):
+class DatabaseSettings(TlsSettings, table="database"):
     """Where alerts, decisions, accounts and the audit trail are kept: table `database` of the configuration."""
 
     url: str = ""
@@ -26,9 +27,6 @@ class DatabaseSettings(Section, table="database"):
 
     password_file: Path | None = None
     """File that holds the password and nothing else."""
-
-    ca_file: Path | None = None
-    """PEM file of the authorities that the server's certificate is checked against; without it, the system's."""
 
     connect_seconds: float = Field(default=10.0, ge=2, le=120)
     """How long a connection may take."""
@@ -73,6 +71,8 @@ class DatabaseSettings(Section, table="database"):
             url = url.update_query_dict({"sslmode": "verify-full"})
         if "sslrootcert" not in url.query and str(url.query.get("sslmode", "")).startswith("verify"):
             url = url.update_query_dict({"sslrootcert": "system" if self.ca_file is None else str(self.ca_file)})
+        if "sslcert" not in url.query and self.certificate_file is not None:
+            url = url.update_query_dict({"sslcert": str(self.certificate_file), "sslkey": str(self.key_file)})
         return url
 
     def secret(self) -> str | None:

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from sensor.configuration import Section, secret
 from sensor.loopback import is_loopback
+from sensor.tls_settings import TlsSettings
 
 
 class StoreSettings(Section, table="store"):
@@ -50,7 +51,7 @@ class WriterSettings(Section, table="writer"):
     """Records wait at most so long for others."""
 
 
-class ElasticsearchSettings(Section, table="elasticsearch"):
+class ElasticsearchSettings(TlsSettings, table="elasticsearch"):
     """A cluster that keeps the records, and who this process is there."""
 
     hosts: str = ""
@@ -58,15 +59,6 @@ class ElasticsearchSettings(Section, table="elasticsearch"):
 
     prefix: str = Field(default="icsight", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
     """What the names of all indices and templates begin with, so that several systems can share a cluster."""
-
-    ca_file: Path | None = None
-    """PEM file of the authorities that the nodes' certificates are checked against; without it, the system's."""
-
-    certificate_file: Path | None = None
-    """PEM file of this process' certificate and its chain, where the cluster asks for one."""
-
-    key_file: Path | None = None
-    """PEM file of the certificate's private key."""
 
     username: str = ""
     """Name of this process."""
@@ -127,8 +119,6 @@ class ElasticsearchSettings(Section, table="elasticsearch"):
                 raise ValueError("hosts: write https://host:port, without a name or password")
             if url.scheme == "http" and not is_loopback(url.hostname):
                 raise ValueError(f"hosts: {url.hostname} is another machine: use https")
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("certificate_file and key_file belong together: give both")
         if self.username and not (self.password or self.password_file):
             raise ValueError("username needs password or password_file")
         if self.username and (self.api_key or self.api_key_file):

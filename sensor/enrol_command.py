@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 PATH: Final = "/api/enrolments"
 
 _IDENTITY: Final = frozenset({
-    "bootstrap", "prefix", "security", "ca_file", "certificate_file", "key_file", "username", "password", "password_file",
+    "bootstrap", "prefix", "security", "ca_file", "certificate_file", "key_file", "key_password", "key_password_file",
+    "username", "password", "password_file",
 })  # fmt: skip
 """Settings of table `kafka` that an enrolment sets; what else is there stays."""
 

@@ -16,6 +16,7 @@ from kafka import errors
 from kafka.admin import KafkaAdminClient
 
 from sensor.configuration import ConfigurationError
+from sensor.tls import TlsUnusable, client_context, refusal, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -75,25 +76,9 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     if settings.security == "plaintext":
         return None
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise KafkaUnusable(f"kafka.ca_file {settings.ca_file}: {_why(error)}: give a PEM file of certificates") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.certificate_file is not None:
-        for name, path in (("certificate_file", settings.certificate_file), ("key_file", settings.key_file)):
-            try:
-                if path is not None:
-                    path.read_bytes()
-            except OSError as error:
-                raise KafkaUnusable(f"kafka.{name} {path}: {_why(error)}: give a PEM file that this user may read") from error
-        try:
-            context.load_cert_chain(settings.certificate_file, settings.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise KafkaUnusable(
-                f"kafka.certificate_file {settings.certificate_file}, kafka.key_file {settings.key_file}: "
-                f"not a certificate and its key ({_why(error)})"
-            ) from error
-    return context
+        return client_context(settings)
+    except TlsUnusable as error:
+        raise KafkaUnusable(str(error)) from error
 
 
 def shown(settings: KafkaSettings) -> tuple[int, int] | None:
@@ -140,6 +125,8 @@ def librdkafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
     }
     if settings.security != "plaintext":
         found |= {name: str(path) for name, path in files.items() if path is not None}
+        if (password := settings.secret_key_password()) is not None:
+            found["ssl.key.password"] = password
     if settings.security == "sasl_tls":
         found |= {"sasl.mechanism": MECHANISM, "sasl.username": settings.username, "sasl.password": _password(settings)}
     return found
@@ -188,7 +175,7 @@ def knock(settings: KafkaSettings) -> str:
         # A broker that is silent must leave time for the others, and for the questions after this.
         patience = max(0.2, (until - time.monotonic()) / (len(named) - at + 1))
         try:
-            _knock(host, port, context, patience, has_certificate=settings.certificate_file is not None)
+            _knock(host, port, context, patience, settings)
         except KafkaUnusable as error:
             failures.append(error)
         else:
@@ -196,7 +183,7 @@ def knock(settings: KafkaSettings) -> str:
     raise next((failure for failure in failures if failure.is_lasting), failures[0])
 
 
-def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float, *, has_certificate: bool) -> None:
+def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float, settings: KafkaSettings) -> None:
     """Speak the first words with one broker, which the library would try again and again without a word. Raises KafkaUnusable."""
     where = f"{host}:{port}"
     until = time.monotonic() + patience
@@ -206,25 +193,22 @@ def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float
         raise KafkaUnusable(f"{where}: no such host ({error.strerror}): check kafka.bootstrap", is_lasting=False) from error
     except OSError as error:
         raise KafkaUnusable(
-            f"{where}: no broker answers ({_why(error)}): check kafka.bootstrap and the broker", is_lasting=False
+            f"{where}: no broker answers ({why(error)}): check kafka.bootstrap and the broker", is_lasting=False
         ) from error
     try:
         with contextlib.closing(context.wrap_socket(plain, server_hostname=host) if context else plain) as connection:
             connection.settimeout(max(0.2, until - time.monotonic()))
             connection.sendall(_API_VERSIONS)
             answer = connection.recv(4)
-    except ssl.SSLCertVerificationError as error:
-        raise KafkaUnusable(
-            f"{where}: the broker's certificate is refused ({error.verify_message}): check kafka.ca_file"
-        ) from error
     except ssl.SSLError as error:
-        raise KafkaUnusable(f"{where}: {_tls_reason(error, has_certificate=has_certificate)}") from error
+        told = refusal(error, settings, "the broker", "kafka.bootstrap", "kafka.security")
+        raise KafkaUnusable(f"{where}: {told}") from error
     except TimeoutError as error:
         asked = "" if context else ", or it asks for TLS: check kafka.security"
         raise KafkaUnusable(f"{where}: takes connections but does not answer{asked}", is_lasting=False) from error
     except OSError as error:
         # A broker that refuses a certificate may close before its reason has been read.
-        raise KafkaUnusable(f"{where}: closed the connection ({_why(error)})", is_lasting=False) from error
+        raise KafkaUnusable(f"{where}: closed the connection ({why(error)})", is_lasting=False) from error
     finally:
         plain.close()
     if not answer:
@@ -235,21 +219,6 @@ def _knock(host: str, port: int, context: ssl.SSLContext | None, patience: float
         )
     if len(answer) < 4 or answer[0]:
         raise KafkaUnusable(f"{where}: does not speak as a Kafka broker does: check kafka.bootstrap and kafka.security")
-
-
-def _tls_reason(error: ssl.SSLError, *, has_certificate: bool) -> str:
-    reason = (error.reason or str(error)).upper()
-    if "CERTIFICATE_REQUIRED" in reason or (not has_certificate and "BAD_CERTIFICATE" in reason):
-        return "the broker asks for a certificate: give kafka.certificate_file and kafka.key_file, or sasl_tls with a password"
-    if "REVOKED" in reason:
-        return "the broker refuses our certificate: it has been revoked; get another"
-    if "EXPIRED" in reason:
-        return "the broker refuses our certificate: it has expired; get another, or check the clock"
-    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
-        return f"the broker refuses our certificate ({reason.lower().replace('_', ' ')}): it trusts another authority"
-    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason or "UNEXPECTED_EOF" in reason:
-        return "does not speak TLS: check kafka.security and the port"
-    return f"TLS failed ({reason.lower().replace('_', ' ')})"
 
 
 class _Overhear(logging.Handler):
@@ -339,7 +308,7 @@ def meaning(settings: KafkaSettings, heard: list[BaseException]) -> KafkaUnusabl
         if isinstance(error, errors.AuthorizationError):
             return KafkaUnusable(f"{settings.bootstrap}: {_who(settings)} may not do this ({type(error).__name__})")
     last = next((error for error in heard if not isinstance(error, errors.KafkaTimeoutError)), heard[-1])
-    return KafkaUnusable(f"{settings.bootstrap}: cannot be used ({_why(last)})", is_lasting=False)
+    return KafkaUnusable(f"{settings.bootstrap}: cannot be used ({why(last)})", is_lasting=False)
 
 
 def _who(settings: KafkaSettings) -> str:
@@ -348,9 +317,3 @@ def _who(settings: KafkaSettings) -> str:
         "tls": f"the certificate in {settings.certificate_file}",
         "sasl_tls": f"user {settings.username!r}",
     }[settings.security]
-
-
-def _why(error: BaseException) -> str:
-    """An error's own words in one line."""
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(told.split()) or type(error).__name__

@@ -7,10 +7,11 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from sensor.configuration import Section, secret
+from sensor.configuration import secret
+from sensor.tls_settings import TlsSettings
 
 
-class KafkaSettings(Section, table="kafka"):
+class KafkaSettings(TlsSettings, table="kafka"):
     """A cluster, and who this process is there."""
 
     bootstrap: str = ""
@@ -22,15 +23,6 @@ class KafkaSettings(Section, table="kafka"):
     security: Literal["plaintext", "tls", "sasl_tls"] = "tls"
     """How this process shows who it is: `tls` by its certificate, `sasl_tls` by name and password (SCRAM-SHA-512) over TLS;
     `plaintext` not at all, for brokers on this machine."""
-
-    ca_file: Path | None = None
-    """PEM file of the authorities that brokers' certificates are checked against; without it, the system's."""
-
-    certificate_file: Path | None = None
-    """PEM file of this process' certificate and its chain, for `tls`."""
-
-    key_file: Path | None = None
-    """PEM file of the certificate's private key."""
 
     username: str = ""
     """Name of this process, for `sasl_tls`."""

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from api.configuration.checks import Check, Finding, ok, warning, wrong
+from sensor.tls_settings import TlsSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cryptography.x509 import Certificate
@@ -44,7 +45,8 @@ def files_of(settings: Section) -> Iterator[Check]:
             continue
         if name in KEYS:
             key = getattr(settings, KEYS[name])
-            yield Check(subject, lambda path=path, key=key, subject=subject: certificate(subject, path, key))
+            password = settings.secret_key_password if isinstance(settings, TlsSettings) else None
+            yield Check(subject, lambda path=path, key=key, subject=subject, of=password: certificate(subject, path, key, of))
         elif name in AUTHORITIES:
             yield Check(subject, lambda path=path, subject=subject: authorities(subject, path))
         elif name.endswith("_folder"):
@@ -101,8 +103,13 @@ def authorities(subject: str, path: Path) -> Iterator[Finding]:
         yield _validity(subject, path, max(found, key=lambda each: each.not_valid_after_utc))
 
 
-def certificate(subject: str, path: Path, key: Path | None) -> Iterator[Finding]:
-    """Whether a file has a certificate with its chain, how long all of it is valid, and whether the key is that of the first."""
+def certificate(
+    subject: str, path: Path, key: Path | None, password: Callable[[], str | None] | None = None
+) -> Iterator[Finding]:
+    """Whether a file has a certificate with its chain, how long all of it is valid, and whether the key is that of the first.
+
+    `password` gives that of the key, where the table can have one. Raises ConfigurationError where its file cannot be read.
+    """
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key  # noqa: PLC0415
 
     try:
@@ -116,13 +123,15 @@ def certificate(subject: str, path: Path, key: Path | None) -> Iterator[Finding]
     yield _validity(subject, path, min(found, key=lambda each: each.not_valid_after_utc))
     if key is None:
         return
+    is_closed = password is not None and _is_encrypted(key)
+    told = password() if password is not None and is_closed else None
     try:
-        private = load_pem_private_key(_content(key), None)
+        private = load_pem_private_key(_content(key), None if told is None else told.encode())
     except OSError as error:
         yield _unreadable(subject, key, error)
         return
     except (ValueError, TypeError):
-        yield wrong(subject, "certificate.key_damaged", path=key)
+        yield wrong(subject, "certificate.key_closed" if is_closed else "certificate.key_damaged", path=key)
         return
     pair = (private.public_key(), found[0].public_key())
     if len({each.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in pair}) != 1:
@@ -151,6 +160,15 @@ def _certificates(path: Path) -> list[Certificate]:
     from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415  comes with the server's packages
 
     return load_pem_x509_certificates(_content(path))
+
+
+def _is_encrypted(key: Path) -> bool:
+    """Whether a key has to be opened by a password (RFC 7468, 11; RFC 1421, 4.6.1.1 for the older form)."""
+    try:
+        content = _content(key)
+    except OSError:
+        return False
+    return b"ENCRYPTED PRIVATE KEY" in content or b"Proc-Type: 4,ENCRYPTED" in content
 
 
 def _content(path: Path) -> bytes:

@@ -44,6 +44,8 @@ class PostgreSQL:
             connect_args={
                 "connect_timeout": max(2, round(settings.connect_seconds)),
                 "application_name": "icsight",
+                # Empty for a key that is not encrypted: without one libpq would ask on the terminal.
+                "sslpassword": settings.secret_key_password() or "",
                 "options": f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s",
             },
             pool_size=KEPT,

@@ -139,7 +139,7 @@ class Ledger:
                 action = {"index": {"_id": name, "if_seq_no": version.number, "if_primary_term": version.term}}
             lines += [json.dumps(action), json.dumps(document)]
         body = ("\n".join(lines) + "\n").encode()
-        answer = json.loads(self._server.bytes("POST", f"/{self._index}/_bulk", body, lines=True))
+        answer = json.loads(self._server.bytes("POST", f"/{self._index}/_bulk", body, lines=True, once=True))
         written: dict[str, _Version] = {}
         for name, item in zip(documents, cast("list[dict[str, Any]]", answer["items"]), strict=True):
             (result,) = item.values()

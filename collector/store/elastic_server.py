@@ -1,22 +1,28 @@
 """An Elasticsearch cluster as the record store talks to it: requests, and what went wrong in one line.
 
-Answers of a search are handed over as the bytes that came, so that they can be read as whole columns. Nothing is sent twice from
-here; who sends knows whether it may be.
+Answers of a search are handed over as the bytes that came, so that they can be read as whole columns. What a node has not taken,
+or has left unanswered because it went away, is asked of the next one; a node that failed is passed over for a while.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from elastic_transport import ConnectionError as NotReached
-from elastic_transport import ConnectionTimeout, Serializer, TlsError, TransportError
+from elastic_transport import ConnectionTimeout, Serializer, TlsError, TransportError, Urllib3HttpNode
 from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
 
 from collector.store import StoreError
+from sensor.tls import TlsUnusable, client_context, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from elastic_transport import NodeConfig
 
     from collector.settings import ElasticsearchSettings
 
@@ -53,6 +59,15 @@ class _Bytes(Serializer):
         return data if isinstance(data, bytes) else json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+class _Node(Urllib3HttpNode):
+    """A node that is trusted by what the context has alone: the library would add the authorities that certifi brings."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        super().__init__(config)
+        if isinstance(self.pool, HTTPSConnectionPool):
+            self.pool.ca_certs = None
+
+
 class Server:
     """The cluster. Safe from any thread.
 
@@ -75,16 +90,15 @@ class Server:
             "serializers": dict.fromkeys(_TYPES, _Bytes()),
         }
         if any(address.startswith("https:") for address in settings.addresses):
-            files = {"ca_certs": settings.ca_file, "client_cert": settings.certificate_file, "client_key": settings.key_file}
-            options |= {name: str(path) for name, path in files.items() if path is not None}
+            try:
+                options["ssl_context"] = client_context(settings)
+            except TlsUnusable as error:
+                raise StoreError(str(error)) from error
         if (key := settings.secret_api_key()) is not None:
             options["api_key"] = key
         elif settings.username:
             options["basic_auth"] = (settings.username, settings.secret_password() or "")
-        try:
-            self._client = Elasticsearch(settings.addresses, **options)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{settings.hosts}: a certificate cannot be used ({error}): check ca_file, key_file") from error
+        self._client = Elasticsearch(settings.addresses, node_class=_Node, **options)
 
     def ask(
         self,
@@ -112,35 +126,57 @@ class Server:
             StoreError: it cannot be reached.
         """
         try:
-            return json.loads(self.bytes(method, path, body, lines=False, seconds=seconds, **parameters) or b"null")
+            return json.loads(self.bytes(method, path, body, lines=False, once=False, seconds=seconds, **parameters) or b"null")
         except Refused as error:
             if absent and error.status == 404:
                 return None
             raise
 
-    def bytes(
+    def bytes(  # noqa: PLR0913 - what is asked, and three ways to ask it
         self,
         method: str,
         path: str,
         body: object = None,
         *,
         lines: bool = False,
+        once: bool = False,
         seconds: float | None = None,
         **parameters: str | int | bool,
     ) -> bytes:
-        """The bytes of the answer to a request; `lines`: the body is lines of JSON. Raises as `ask`."""
+        """The bytes of the answer to a request.
+
+        Args:
+            method: of HTTP.
+            path: with names in it as they are.
+            body: what to send.
+            lines: the body is lines of JSON.
+            once: a node that may have done it without an answer is not followed by another: done twice it would be told as wrong.
+            seconds: how long the answer may take.
+            parameters: of the request.
+
+        Raises:
+            as `ask`.
+        """
         client = self._client if seconds is None else self._client.options(request_timeout=seconds)
         headers = {"accept": "application/json"}
         if body is not None:
             headers["content-type"] = "application/x-ndjson" if lines else "application/json"
-        try:
-            answer = client.perform_request(method, path, params=parameters or None, headers=headers, body=body)
-        except ApiError as error:
-            raise _refused(self.settings.hosts, error.meta.status, error.body) from error
-        except ConnectionTimeout as error:
-            raise TooSlow(f"{self.settings.hosts}: no answer within the time allowed: look at the cluster's load") from error
-        except (TlsError, NotReached, UnsupportedProductError, TransportError) as error:
-            raise StoreError(_unreached(self.settings.hosts, error)) from error
+        left = len(self.settings.addresses)
+        while True:
+            left -= 1
+            try:
+                answer = client.perform_request(method, path, params=parameters or None, headers=headers, body=body)
+            except UnsupportedProductError as error:
+                raise StoreError(f"{self.settings.hosts}: is not Elasticsearch: check elasticsearch.hosts") from error
+            except ApiError as error:
+                raise _refused(self.settings.hosts, error.meta.status, error.body) from error
+            except ConnectionTimeout as error:
+                raise TooSlow(f"{self.settings.hosts}: no answer within the time allowed: look at the cluster's load") from error
+            except TransportError as error:
+                if not left or not isinstance(error, NotReached) or (once and not _is_unsent(error)):
+                    raise StoreError(_unreached(self.settings, error)) from error
+            else:
+                break
         return cast("bytes", getattr(answer, "body", b"") or b"")
 
     def ask_several(self, searches: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -192,11 +228,27 @@ def _refused(hosts: str, status: int, body: object) -> Refused:
     return Refused(text, status, kind, reason)
 
 
-def _unreached(hosts: str, error: Exception) -> str:
+def _is_unsent(error: NotReached) -> bool:
+    """Whether nothing of a request can have come to the node."""
+    return isinstance(error, TlsError) or any(isinstance(cause, NewConnectionError) for cause in error.errors)
+
+
+def _unreached(settings: ElasticsearchSettings, error: Exception) -> str:
     """Why there was no answer, in one line."""
+    hosts = settings.hosts
+    failed = next((each for each in _causes(error) if isinstance(each, ssl.SSLError)), None)
+    if failed is not None:
+        return f"{hosts}: {refusal(failed, settings, 'the node', 'elasticsearch.hosts', 'elasticsearch.hosts')}"
     reason = " ".join(str(error).split())[:300]
     if isinstance(error, TlsError):
-        return f"{hosts}: no trusted connection ({reason}): check ca_file, certificate_file and key_file"
-    if isinstance(error, UnsupportedProductError):
-        return f"{hosts}: is not Elasticsearch: check hosts"
-    return f"{hosts}: cannot be reached ({reason}): check hosts, and that Elasticsearch runs there"
+        return f"{hosts}: no trusted connection ({reason}): check elasticsearch.ca_file and elasticsearch.hosts"
+    return f"{hosts}: cannot be reached ({reason}): check elasticsearch.hosts, and that Elasticsearch runs there"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from, as the library wraps it: each has the one before among its arguments or as its cause."""
+    yield error
+    inner = [*getattr(error, "errors", ()), *error.args, error.__cause__]
+    for each in inner:
+        if isinstance(each, BaseException):
+            yield from _causes(each)

@@ -25,6 +25,7 @@ from collector.stream.kafka_topics import DECLARATION, apply, declared
 from sensor.kafka_settings import KafkaSettings
 from sensor.sections import sections
 from tests.sensor.certificates import Authority
+from tests.services.certificates import Authority as Certifier
 from tests.services.kafka import ADMIN
 from tests.services.process import free_port
 
@@ -220,10 +221,27 @@ def test_files_that_cannot_be_used_are_told_each_by_its_setting(file: Path, tmp_
     assert "geheim" not in "".join(lines)
 
 
+def test_a_key_that_is_encrypted_is_opened_by_its_password_in_the_table_of_any_service(file: Path, tmp_path: Path) -> None:
+    certificate, key = Certifier(tmp_path).issue("collector", password="geheim-geheim")
+    words = {"certificate_file": certificate, "key_file": key, "key_password_file": secret(file, "geheim-geheim\n")}
+    for table in ("kafka", "elasticsearch", "database"):
+        _, lines = checked(file, {table: words})
+        assert about(f"{table}.certificate_file", lines)[0].startswith("warning ")
+        assert len(about(f"{table}.certificate_file", lines)) == 1, lines
+        for wrong in ({**words, "key_password_file": secret(file, "another")}, {**words, "key_password_file": None}):
+            given = {name: value for name, value in wrong.items() if value is not None}
+            status, lines = checked(file, {table: given})
+            assert status == 1
+            assert "the key is encrypted" in about(f"{table}.certificate_file", lines)[-1]
+    status, lines = checked(file, {"kafka": {"key_password_file": words["key_password_file"]}})
+    assert (status, "key_password needs key_file" in about("kafka", lines)[0]) == (1, True)
+    assert "geheim" not in "".join(lines)
+
+
 def test_every_certificate_that_a_table_can_name_is_looked_at_as_one() -> None:
     fields = [each for section in sections().values() for each in section.model_fields.items()]
     paths = {name for name, field in fields if "Path" in str(field.annotation)}
-    private = {"key_file", "tls_key", "authority_key_file", "password_file", "api_key_file"}
+    private = {"key_file", "tls_key", "authority_key_file", "key_password_file", "password_file", "api_key_file"}
     assert paths == {*KEYS, *AUTHORITIES, *private, "state_folder"}
     assert set(KEYS.values()) <= private
 

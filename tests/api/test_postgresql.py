@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from api.settings import DatabaseSettings, Settings
 from tests.api.alerts import upsert
 from tests.api.conftest import POSTGRESQL_ONLY
 from tests.sensor.certificates import Authority
+from tests.services.certificates import Authority as Certifier
 from tests.services.process import free_port, own
 
 if TYPE_CHECKING:
@@ -147,9 +149,41 @@ def test_a_server_is_believed_by_its_certificate_alone(private_postgres: Postgre
     opened.close()
 
 
-def certify(server: Postgres, certificate: Path, key: Path) -> None:
-    """Start the server anew with a certificate."""
+def test_a_server_that_asks_for_a_certificate_is_shown_one_whose_key_is_encrypted(private_postgres: Postgres) -> None:
+    server = private_postgres
+    folder = server.folder / "tls"
+    folder.mkdir()
+    ours, clients = Authority(folder), Certifier(folder / "clients")
+    right, (certificate, key) = ours.issue("127.0.0.1"), clients.issue("icsight", password="of-the-key")
+    access = server.folder / "data" / "pg_hba.conf"
+    access.write_text(f"hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n{access.read_text()}")
+    own("postgres", server.folder)
+    certify(server, *right, clients.file)
+    # libpq takes no key that others can read, nor one of another user.
+    key.chmod(0o600)
+    os.chown(key, os.geteuid(), os.getegid())
+    url = server.dsn("postgres").replace(f":{server.password}@", "@") + "?sslmode=verify-full"
+    settings = DatabaseSettings(
+        url=url, password=SecretStr(server.password), ca_file=ours.file, certificate_file=certificate, key_file=key,
+        key_password=SecretStr("of-the-key"),
+    )  # fmt: skip
+    with_none = settings.model_copy(update={"certificate_file": None, "key_file": None, "key_password": None})
+    assert "certificate" in refused(with_none)
+    for password in (None, SecretStr("another")):
+        line = refused(settings.model_copy(update={"key_password": password}))
+        assert "could not load private key file" in line
+        assert "another" not in line
+    opened = Database.of(Settings(data=Path("nowhere"), database=settings))
+    with opened.back_end.reader.connect() as connection:
+        told = connection.exec_driver_sql("SELECT client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()").scalar()
+    assert told == "/CN=icsight"
+    opened.close()
+
+
+def certify(server: Postgres, certificate: Path, key: Path, clients: Path | None = None) -> None:
+    """Start the server anew with a certificate, and with the authority of its clients' where they need one."""
     server.kill()
     with (server.folder / "data" / "postgresql.conf").open("a") as file:
         file.write(f"ssl = on\nssl_cert_file = '{certificate}'\nssl_key_file = '{key}'\n")
+        file.write(f"ssl_ca_file = '{clients}'\n" if clients else "")
     server.start()

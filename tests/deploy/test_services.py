@@ -32,7 +32,7 @@ from tests.deploy.checkers import COMPOSE, PREPARED, ROOT
 from tests.deploy.confined import confined
 from tests.deploy.conftest import prepare
 from tests.services import packages
-from tests.services.elasticsearch import MEMORY as ELASTICSEARCH_MEMORY
+from tests.services.elasticsearch import memory
 from tests.services.kafka import MEMORY, QUIET
 from tests.services.packages import Missing
 from tests.services.process import Process, ServiceError, free_port, own
@@ -285,7 +285,7 @@ def cluster(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
             "\n".join(line for line in options if "UseG1GC" not in line and "Xlog:gc" not in line)
         )
         (config / "jvm.options.d").mkdir(exist_ok=True)
-        (config / "jvm.options.d" / "tests.options").write_text("\n".join(ELASTICSEARCH_MEMORY) + "\n")
+        (config / "jvm.options.d" / "tests.options").write_text(memory())
         (config / "certificates").mkdir()
         for name in ("ca.pem", "elasticsearch.pem", "elasticsearch.key"):
             shutil.copy(prepared / name, config / "certificates")

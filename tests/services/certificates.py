@@ -32,19 +32,26 @@ class Authority:
         self.file.write_bytes(certificate.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         (folder / "ca.key").write_bytes(_private(key))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Files of a certificate and its key for a name, which may be a server of this machine's loopback addresses."""
+    def issue(self, name: str, *, days: float = DAYS, password: str = "") -> tuple[Path, Path]:
+        """Files of a certificate and its key for a name, which may be a server of this machine's loopback addresses.
+
+        Args:
+            name: common name, and what the files are called.
+            days: when it ends; in the past where it is negative.
+            password: what the key is encrypted with.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         issuer = serialization.load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
         assert isinstance(issuer, ec.EllipticCurvePrivateKey)
-        certificate = self._builder(name, key.public_key()).add_extension(names, critical=False).sign(issuer, hashes.SHA256())
+        builder = self._builder(name, key.public_key(), days).add_extension(names, critical=False)
+        certificate = builder.sign(issuer, hashes.SHA256())
         paths = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        paths[1].write_bytes(_private(key))
+        paths[1].write_bytes(_private(key, password))
         return paths
 
-    def _builder(self, subject: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(self, subject: str, key: ec.EllipticCurvePublicKey, days: float = DAYS) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -52,8 +59,8 @@ class Authority:
             .issuer_name(_named(self._name))
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=DAYS))
+            .not_valid_before(now + dt.timedelta(days=min(0, days) - 1))
+            .not_valid_after(now + dt.timedelta(days=days))
         )
 
 
@@ -61,5 +68,6 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+def _private(key: ec.EllipticCurvePrivateKey, password: str = "") -> bytes:
+    how = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)

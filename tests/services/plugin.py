@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
-from tests.services.elasticsearch import Elasticsearch
+from tests.services.elasticsearch import Elasticsearch, SecuredElasticsearch
 from tests.services.kafka import Kafka
 from tests.services.packages import Missing, locked
 from tests.services.postgres import Postgres
@@ -25,7 +25,7 @@ from tests.services.process import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Service = TypeVar("Service", Kafka, Elasticsearch, Postgres)
+Service = TypeVar("Service", Kafka, Elasticsearch, SecuredElasticsearch, Postgres)
 
 FOLDER: Final = "ICSIGHT_TEST_SERVICES"
 """Environment variable that names the folder of a run's services, to all its processes."""
@@ -84,6 +84,12 @@ def kafka() -> Kafka:
 def elasticsearch_server() -> Elasticsearch:
     """A node of Elasticsearch that others use too."""
     return _shared(Elasticsearch)
+
+
+@pytest.fixture(scope="session")
+def secured_elasticsearch() -> SecuredElasticsearch:
+    """A node of Elasticsearch that asks who is who over TLS, which others use too."""
+    return _shared(SecuredElasticsearch)
 
 
 @pytest.fixture(scope="session")
