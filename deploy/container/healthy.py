@@ -3,10 +3,7 @@
 For health checks of container engines; it needs Python's standard library and nothing else.
 
     python3 healthy.py https://localhost:8420/readyz /run/secrets/ca.pem
-    python3 healthy.py connected 9092,9093
-
-The last is for processes that answer nobody: whether this container has a connection to one of these ports elsewhere, as its
-process has to Kafka's brokers while it works.
+    python3 healthy.py http://127.0.0.1:9464/healthz
 """
 
 from __future__ import annotations
@@ -16,16 +13,12 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 SECONDS = 4.0
 """How long the answer may take."""
 
 ANSWER_BYTES = 500
 """Most of the answer that is told."""
-
-ESTABLISHED = "01"
-"""State of a connection that stands, as the kernel writes it."""
 
 
 def ask(url: str, authorities: str | None) -> tuple[bool, str]:
@@ -51,26 +44,8 @@ def ask(url: str, authorities: str | None) -> tuple[bool, str]:
         return False, f"{url}: {error}"
 
 
-def connected(ports: set[int]) -> tuple[bool, str]:
-    """Whether a connection from this container to one of the ports stands, and which (proc(5), /proc/net/tcp)."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            _, _, remote, state, *_ = line.split()
-            port = int(remote.rpartition(":")[2], 16)
-            if state == ESTABLISHED and port in ports:
-                return True, f"connected to port {port}"
-    return False, f"no connection to port {', '.join(map(str, sorted(ports)))}"
-
-
 if __name__ == "__main__":
     asked, *more = sys.argv[1:]
-    if asked == "connected":
-        works, told = connected({int(port) for port in more[0].split(",")})
-    else:
-        works, told = ask(asked, more[0] if more else None)
+    works, told = ask(asked, more[0] if more else None)
     print(told)
     sys.exit(0 if works else 1)

@@ -158,18 +158,22 @@ def test_on_kafka_nobody_may_do_anything_before_the_set_up_and_then_what_their_p
         probe(client(prepared, port, "collector"), [topics.alerts])
 
 
-def test_detection_works_as_it_is_confined_and_is_healthy_while_it_is_connected(
+def test_detection_works_as_it_is_confined_and_says_so_where_its_health_check_asks(
     broker: dict[str, int], prepared: Path, compose: dict[str, Any], tmp_path: Path
 ) -> None:
     port = broker["INTERNAL"]
     set_up = [ICSIGHT, *compose["services"]["kafka-setup"]["command"]]
     environment = {**os.environ, **configured(tmp_path, "kafka-setup.toml", port, prepared)}
     subprocess.run(set_up, env=environment, check=True, capture_output=True)
-    worker = confined(
-        [ICSIGHT, *compose["services"]["detection-1"]["command"]],
-        tmp_path, configured(tmp_path, "detection.toml", port, prepared),
-    )  # fmt: skip
-    check = [sys.executable, HEALTHY, "connected", str(port)]
+    # The containers' own address, but for a port that nobody else of this machine has.
+    address, own_port = compose["services"]["detection-1"]["healthcheck"]["test"][3], free_port()
+    variables = configured(tmp_path, "detection.toml", port, prepared)
+    text = Path(variables["ICSIGHT_CONFIG"]).read_text()
+    assert ":9464" in text
+    Path(variables["ICSIGHT_CONFIG"]).write_text(text.replace(":9464", f":{own_port}"))
+    worker = confined([ICSIGHT, *compose["services"]["detection-1"]["command"]], tmp_path, variables)
+    check = [sys.executable, HEALTHY, address.replace(":9464/", f":{own_port}/")]
+    assert subprocess.run(check, check=False, capture_output=True).returncode
     try:
         assert worker.stdout is not None
         told = ""

@@ -26,6 +26,12 @@ retention_days = {{ . }}
 [detection]
 state_folder = "/var/lib/icsight/state"
 {{- end }}
+{{- if has .component (list "collector" "detection") }}
+
+[observability]
+# For the probes in the same container.
+listen = "127.0.0.1:9464"
+{{- end }}
 {{- if eq .component "serve" }}
 
 [database]

@@ -99,6 +99,11 @@ securityContext:
   emptyDir: {medium: Memory, sizeLimit: 64Mi}
 {{- end -}}
 
+{{/* A question to the address that [observability] gives a process, which only its own container reaches. */}}
+{{- define "icsight.own" -}}
+exec: {command: [/opt/icsight/bin/python, /opt/icsight/healthy.py, "http://127.0.0.1:9464/{{ . }}"]}
+{{- end -}}
+
 {{/* A process that stays: the same pod but for its command, its probes and what it serves. */}}
 {{- define "icsight.process" -}}
 {{- $own := index .root.Values .component -}}
@@ -151,7 +156,7 @@ spec:
             {{- toYaml .alive | nindent 12 }}
             periodSeconds: 20
             timeoutSeconds: 5
-            failureThreshold: {{ .aliveFailures | default 3 }}
+            failureThreshold: 3
           readinessProbe:
             {{- toYaml .ready | nindent 12 }}
             periodSeconds: 10
