@@ -104,8 +104,8 @@ class ElasticsearchSettings(TlsSettings, table="elasticsearch"):
 
     @property
     def addresses(self) -> list[str]:
-        """The nodes one by one."""
-        return [host.strip().rstrip("/") for host in self.hosts.split(",") if host.strip()]
+        """The nodes one by one, each once."""
+        return list(dict.fromkeys(host.strip().rstrip("/") for host in self.hosts.split(",") if host.strip()))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

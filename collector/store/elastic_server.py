@@ -230,7 +230,7 @@ def _refused(hosts: str, status: int, body: object) -> Refused:
 
 def _is_unsent(error: NotReached) -> bool:
     """Whether nothing of a request can have come to the node."""
-    return isinstance(error, TlsError) or any(isinstance(cause, NewConnectionError) for cause in error.errors)
+    return any(isinstance(cause, NewConnectionError | ssl.SSLError) for cause in _causes(error))
 
 
 def _unreached(settings: ElasticsearchSettings, error: Exception) -> str:

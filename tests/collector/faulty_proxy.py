@@ -29,6 +29,7 @@ class Proxy:
         url: its address.
         fault: asked for each bulk request.
         change: applied to each answer to a bulk request.
+        hangs_up: given the path of a request that was done: whether its answer is kept back and the connection ended.
         bulks: bytes of the bulk requests that were passed on.
     """
 
@@ -36,6 +37,7 @@ class Proxy:
         self.url = ""
         self.fault: Fault = lambda _path, _body: None
         self.change: Change = lambda _path, _answer: None
+        self.hangs_up: Callable[[str], bool] = lambda _path: False
         self.bulks: list[int] = []
 
 
@@ -61,6 +63,9 @@ def proxy(target: str) -> Generator[Proxy]:
                     status, content = answer.status, answer.read()
             except urllib.error.HTTPError as error:
                 status, content = error.code, error.read()
+            if told.hangs_up(self.path):
+                self.close_connection = True
+                return
             if bulk:
                 told.bulks.append(len(body))
                 changed = json.loads(content)

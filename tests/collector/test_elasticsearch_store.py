@@ -23,6 +23,7 @@ from sensor.spool_format import BatchHeader
 from tests.batches import EPOCH, START, encode, sample
 from tests.collector.cluster import cluster, emptied, empty, settings
 from tests.collector.faulty_proxy import proxy
+from tests.services.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -390,6 +391,33 @@ def test_a_snapshot_brings_back_records_and_what_is_known_to_be_stored(
     server.ask("DELETE", f"/_snapshot/{repository}")
     store.close()
     again.close()
+
+
+def test_a_node_that_is_away_costs_no_append_and_no_question(elastic: ElasticsearchSettings) -> None:
+    # Which node is asked first is drawn: of eight processes some begin with the one that is away.
+    hosts = f"http://127.0.0.1:{free_port()},{elastic.hosts}"
+    for sequence in range(8):
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": hosts}), writer=True)
+        done = store.append([batch(sequence)], consumer="store", position=Position({"0": sequence + 1}, {}))
+        assert (done.batches, count(store)) == (1, 10 * (sequence + 1))
+        store.close()
+
+
+def test_a_write_of_the_ledger_that_is_left_unanswered_fails_and_is_found_done_the_next_time(
+    elastic: ElasticsearchSettings,
+) -> None:
+    with proxy(elastic.hosts) as before:
+        # Two names of one, the first of them twice: there is another to ask.
+        hosts = f"{before.url},{before.url}/,{before.url.replace('127.0.0.1', 'localhost')}"
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": hosts}), writer=True)
+        store.append([batch(0)])
+        before.hangs_up = lambda path: ".ledger/_bulk" in path
+        with pytest.raises(StoreError, match="cannot be reached"):
+            store.append([batch(1)])
+        before.hangs_up = lambda _path: False
+        assert store.append([batch(1)]).repeated == 1
+        assert count(store) == 20
+        store.close()
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_line() -> None:
