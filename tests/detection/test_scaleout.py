@@ -311,7 +311,7 @@ def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(system: System, m
     ran = CliRunner().invoke(detect, ["--forget", "works"], input="y\n")
     assert ran.exit_code == 0, ran.output
     assert "of site 'works' are removed" in ran.output
-    assert CliRunner().invoke(detect, ["--forget", "works"], input="y\n").exit_code == 1
+    assert CliRunner().invoke(detect, ["--forget", "works"], input="y\n").exit_code == 2
     for name in ("works", "others"):
         system.send(interleaving(1, name)[3:6])
     # It has a copy of what was remembered.
