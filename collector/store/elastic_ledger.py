@@ -109,7 +109,9 @@ class Ledger:
         name = _of_consumer(consumer)
         for _ in range(10):
             before, version = self._stands[consumer]
-            whole = Position({**before.offsets, **position.offsets}, {**before.seen, **position.seen})
+            # Of runs that others read it may tell what was true at its start.
+            further = {run: sequence for run, sequence in position.seen.items() if sequence > before.seen.get(run, -1)}
+            whole = Position({**before.offsets, **position.offsets}, {**before.seen, **further})
             try:
                 written = self._write({name: {"consumer": consumer, "position": whole.to_json()}}, {name: version})
             except _Conflict:

@@ -218,8 +218,9 @@ class StreamConsumer:
         """Partition of each run that was met."""
         self._whole: set[int] = set()
         """Partitions that are read from their beginning: what is missing there before the first batch of a run is a gap."""
-        self._known: set[Run] = set(self._seen)
-        """Runs of which is known what came before."""
+        self._known: set[Run] = set() if stream.member is not None else set(self._seen)
+        """Runs of which is known what came before; of a member, what is kept with the offsets of the partitions that it is given:
+        what it was told at its start is old by then, of runs that others have read since."""
         group = f"{stream.topic}-{name}"
         if stream.member is None:
             self._client = stream.client(group_id=group)
@@ -305,6 +306,7 @@ class StreamConsumer:
         until = time.monotonic() + timeout_seconds
         patience = time.monotonic() + self._stream.settings.connect_seconds
         try:
+            self._look_for_partitions()
             while not self._waiting:
                 left = max(0.0, until - time.monotonic())
                 found = self._client.poll(timeout_ms=int(max(left, 0.02) * 1000), max_records=POLL_RECORDS)
@@ -321,6 +323,18 @@ class StreamConsumer:
                     return
         except errors.KafkaError as error:
             raise StreamError(f"topic {self._stream.topic}: {type(error).__name__}: {error}") from error
+
+    def _look_for_partitions(self) -> None:
+        """Raise StreamError where the topic has got partitions that a reader of all does not read: who subscribes anew does.
+
+        The library asks the brokers for them by itself from time to time. The group tells its members.
+        """
+        if self._stream.member is not None:
+            return
+        known = cast("set[int] | None", self._client.partitions_for_topic(self._stream.topic)) or set()
+        more = known - {place.partition for place in self._client.assignment()}
+        if more:
+            raise StreamError(f"topic {self._stream.topic}: has {len(more)} partitions more than before: reading all anew")
 
     def _pass_markers(self) -> None:
         """Stand behind what is no message: the marks of transactions."""

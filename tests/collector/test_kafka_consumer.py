@@ -1,0 +1,119 @@
+"""What a consumer of a topic makes of what its client and its group tell it, without Kafka."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from kafka.structs import TopicPartition
+
+from collector.store.elastic_ledger import Ledger
+from collector.stream import Position, StreamError
+from collector.stream.kafka import KafkaStream, StreamConsumer
+from sensor.kafka_message import encode
+from sensor.kafka_settings import KafkaSettings
+from sensor.spool_format import BatchHeader
+
+if TYPE_CHECKING:
+    from collector.store.elastic_server import Server
+
+TOPIC = "icsight.records"
+
+
+class Client:
+    """A client of the library over partitions that are there, with messages for the first of them."""
+
+    def __init__(self, partitions: int, offset: int = 0) -> None:
+        self.known = set(range(partitions))
+        self.assigned: list[TopicPartition] = []
+        self.messages: list[Any] = []
+        self.offset = offset
+        self.listener: Any = None
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        assert topic == TOPIC
+        return self.known
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        assert topics == [TOPIC]
+        self.listener = listener
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.assigned = list(places)
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self.assigned)
+
+    def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, self.offset)
+
+    def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 0)
+
+    def committed(self, place: TopicPartition, *, metadata: bool) -> Any:
+        del place, metadata
+        return SimpleNamespace(offset=self.offset, metadata="")
+
+    def seek(self, place: TopicPartition, offset: int) -> None: ...
+
+    def position(self, place: TopicPartition, timeout_ms: int = 0) -> int:
+        del place, timeout_ms
+        return self.offset
+
+    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        del timeout_ms, max_records
+        found, self.messages = self.messages, []
+        return {TopicPartition(TOPIC, 0): found} if found else {}
+
+
+def consumer_of(
+    client: Client, monkeypatch: pytest.MonkeyPatch, member: str | None = None, start: Position | None = None
+) -> StreamConsumer:
+    stream = KafkaStream(KafkaSettings(bootstrap="localhost:1", security="plaintext"), TOPIC, member=member)
+    monkeypatch.setattr(stream, "client", lambda **_: client)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    return StreamConsumer(stream, "store", start)
+
+
+def test_a_reader_of_all_partitions_hears_of_those_that_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(2)
+    consumer = consumer_of(client, monkeypatch)
+    assert consumer.poll(0.01) == []
+    client.known = {0, 1, 2}
+    with pytest.raises(StreamError, match="has 1 partitions more than before: reading all anew"):
+        consumer.poll(0.01)
+    assert consumer_of(client, monkeypatch).poll(0.01) == []
+    assert client.assignment() == {TopicPartition(TOPIC, number) for number in range(3)}
+
+
+def test_a_member_takes_no_run_for_gapped_that_another_has_read_since_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(2, offset=90)
+    consumer = consumer_of(client, monkeypatch, "one", Position({"0": 3}, {("north", "e"): 2}))
+    client.assigned = [TopicPartition(TOPIC, 0)]
+    client.listener.on_partitions_assigned(client.assigned)
+    message = encode(BatchHeader("north", "e", 90, "modbus", 1, "plant"), b"batch")
+    client.messages = [
+        SimpleNamespace(topic=TOPIC, partition=0, offset=90, value=message.value, headers=message.headers),
+    ]
+    (delivery,) = consumer.poll(0.01)
+    assert (delivery.header.sequence, delivery.gap) == (90, None)
+
+
+def test_a_member_does_not_set_back_how_far_another_has_come_with_its_runs() -> None:
+    written: list[Any] = []
+
+    class Cluster:
+        def ask(self, method: str, path: str, *_: object, **__: object) -> Any:
+            del method, path
+            position = Position({"0": 9, "1": 5}, {("north", "e"): 8, ("south", "e"): 4})
+            return {"found": True, "_source": {"position": position.to_json()}, "_seq_no": 1, "_primary_term": 1}
+
+        def bytes(self, method: str, path: str, body: bytes, **_: object) -> bytes:
+            del method, path
+            written.append(body.decode())
+            return b'{"items": [{"index": {"status": 200, "_seq_no": 2, "_primary_term": 1}}]}'
+
+    ledger = Ledger(cast("Server", Cluster()), "icsight.ledger")
+    ledger.stand("store", Position({"1": 6}, {("north", "e"): 2, ("south", "e"): 5}))
+    expected = Position({"0": 9, "1": 6}, {("north", "e"): 8, ("south", "e"): 5})
+    assert expected.to_json().replace('"', '\\"') in written[0]
