@@ -7,6 +7,7 @@ allows. Whether the record fires the rule is for the engine to say; nothing here
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -146,13 +147,11 @@ def _put(table: str, record: Record, tests: list[Test], needs: Needs, given: Rec
                 closed.append(value)
         if closed:
             judged.append(Test(test.positive, test.field, tuple(closed)))
-    values = [*wanted, *_candidates(known, judged)]
-    if known.nullable and known.predicate is None:
-        values.append(None)
-    place = first_passing(known, judged, values) if values else None
-    if place is not None:
-        _set(record, known, values[place])
-        return True
+    for values in itertools.chain([wanted], _candidates(known, judged)):
+        place = first_passing(known, judged, values) if len(values) else None
+        if place is not None:
+            _set(record, known, values[place])
+            return True
     # A fact of the site may be all that is asked of a time.
     return known.kind == "timestamp" and not judged
 
@@ -192,29 +191,28 @@ def _of_site(known: Field, value: SigmaString, needs: Needs, record: Record, *, 
     return [chosen if known.kind in TEXTS else [7] if known.kind.startswith("list") else 7]
 
 
-def _candidates(known: Field, tests: Sequence[Test]) -> Iterator[Any]:
-    """Values that may pass, those that tests name first."""
+def _candidates(known: Field, tests: Sequence[Test]) -> Iterator[Sequence[Any] | pl.Series]:
+    """Values that may pass, those that tests name first; what there are many of is made only where it comes to that."""
     if known.predicate is not None:
-        yield from PLAIN_ADDRESSES
+        yield PLAIN_ADDRESSES
         return
-    for test in tests:
-        for value in test.values:
-            if test.positive:
-                yield from _named(known, value)
+    yield [named for test in tests if test.positive for value in test.values for named in _named(known, value)]
     if known.kind in TEXTS and known.kind != "choice":
-        yield from PLAIN_ADDRESSES if known.name.endswith(".ip") else PLAIN_TEXTS
+        yield PLAIN_ADDRESSES if known.name.endswith(".ip") else PLAIN_TEXTS
     elif known.kind == "list<u16>":
         numbers = [int(number) for test in tests for value in test.values for number in numbers_of(value)]
-        yield from ([number + step] for number in (*numbers, 1) for step in (0, 1, -1) if 0 <= number + step <= 65_535)
+        yield [[number + step] for number in (*numbers, 1) for step in (0, 1, -1) if 0 <= number + step <= 65_535]
     elif known.kind == "binary":
-        yield b"\x00"
+        yield [b"\x00"]
     else:
         some = values_of(known, tests) if tests else None
-        if some is None:
-            yield from PLAIN_NUMBERS if known.kind in NUMBERS else ()
-        else:
-            whole = known.kind == "duration"
-            yield from (value for value in some.drop_nulls().to_list() if not whole or float(value).is_integer())
+        if some is not None:
+            some = some.drop_nulls()
+            yield some.filter(some == some.floor()) if known.kind == "duration" else some
+        elif known.kind in NUMBERS:
+            yield PLAIN_NUMBERS
+    if known.nullable:
+        yield [None]
 
 
 def _named(known: Field, value: object) -> Iterator[Any]:

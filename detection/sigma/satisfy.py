@@ -89,7 +89,7 @@ def _possible(table: str, tests: Sequence[Test]) -> bool | None:
     return bool(frame.select(pl.all_horizontal(passing).any()).item())
 
 
-def first_passing(known: Field, tests: Sequence[Test], values: Sequence[object]) -> int | None:
+def first_passing(known: Field, tests: Sequence[Test], values: Sequence[object] | pl.Series) -> int | None:
     """The place of the first value of a field that passes all these tests, none of which is about the site or another field."""
     # A column of its own, also where it follows from others; a duration is compared as a number of nanoseconds.
     kind = "f64" if known.kind == "duration" else known.kind
