@@ -33,10 +33,10 @@ CAPTURES = Path(__file__).parents[2] / "rules" / "modbus"
 CAPTURE = CAPTURES / "write_by_unauthorised_client.fires.pcap"
 BIG = CAPTURES / "brute_force_write.fires.pcap.gz"
 
-KILLED_RUNS = 10
+KILLED_RUNS = 5
 """Data folders in which a run is killed; each ends with a run to the end, which must find all."""
 
-KILLS_OF_A_RUN = 5
+KILLS_OF_A_RUN = 10
 """Kills of the run on one folder: fifty moments in all, from the start of the process to the end of its work."""
 
 STOP_SECONDS = 60.0
@@ -152,7 +152,7 @@ def kill_when(process: subprocess.Popen[str], data: Path, written_bytes: float, 
     """Kill a run once it has written so much, or a while after it began; whether it was killed before its end."""
     deadline = time.monotonic() + patience_seconds
     while process.poll() is None and (size_bytes(data) < written_bytes or time.monotonic() < deadline):
-        time.sleep(0.01)
+        time.sleep(0.05)
     process.kill()
     process.communicate()
     return process.returncode == -signal.SIGKILL
