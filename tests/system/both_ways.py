@@ -77,27 +77,27 @@ SPLIT: Final = (
     "modbus/zeek+zeek/testing/btest/Traces/modbus/modbusSmall.pcap",
     f"{LEMAY}moving_two_files_modbus_6RTU.pcap",
     f"{LEMAY}CnC_uploading_exe_modbus_6RTU_with_operate.pcap",
-    f"{MONT}6-Impact/impact_traffic.pcap",
-    f"{MONT}4-Lateral-movement/lateral_movement_traffic.pcap",
+    f"{LEMAY}characterization_modbus_6RTU_with_operate.pcap",
+    "modbus/arkime+arkime/tests/pcap/modbus.pcap",
 )
 """Captures that are split over three sensors, by hosts."""
 
 WHOLE: Final = (
     f"{MONT}1-Reconnaissance/normal_scan.pcap",
-    f"{OPCUA}read_service_test_data.pcap",
+    f"{OPCUA}client-server_mainloop-ActivateSession-diagInfo.pcap",
     "modbus/digitalbond+Quickdraw-Snort/modbus_test_data_part1.pcap",
     "modbus/digitalbond+Quickdraw-Snort/modbus_test_data_part2.pcap",
     "modbus/digitalbond+Quickdraw-Snort/modicon_test.pcap",
+    "modbus/ITI+ICS-Security-Tools/pcaps/ModbusTCP/ModbusTCP.pcap",
     "modbus/ITI+ICS-Security-Tools/pcaps/ModbusTCP/Modbus/modbus_test.pcap",
-    "modbus/ITI+ICS-Security-Tools/pcaps/ModbusTCP/Modbus/modbus_test_2.pcap",
-    f"{OPCUA}browse_next.pcap",
-    f"{OPCUA}browse_has_server_idx.pcap",
-    f"{OPCUA}browse_with_diagnostic_info.pcap",
-    f"{OPCUA}create_monitored_items.pcap",
-    f"{OPCUA}discover_getendpoints_discover_urls.pcap",
+    "modbus/zeek+zeek/testing/btest/Traces/modbus/modbus-and-non-modbus-p502.pcap",
+    "modbus/OISF+suricata-verify/tests/modbus/modbus.pcap",
+    f"{MONT}6-Impact/impact_traffic.pcap",
+    f"{OPCUA}client-server_mainloop-not-localhost-non-standard-port.pcap",
     "opcua/node-opcua+node-opcua/packets/OpcUaConversation1.pcapng",
+    "other-ot/cisagov+icsnpp-profinet-io-cm/testing/traces/profinet_io_cm_control.pcapng",
+    "other-ot/zeek+zeek/testing/btest/Traces/dnp3/dnp3.pcap",
     "background-it/chrissanders+packets/synscan.pcapng",
-    "background-it/chrissanders+packets/arppoison.pcapng",
 )
 """Captures of one sensor."""
 
