@@ -316,7 +316,7 @@ def _hold(folder: Path, ruleset: Ruleset, sites: Mapping[str, Sent], kafka: Kafk
         print(f"{alerts[name]:>6,} {site.records:>9,}  {site.source}")
     print(f"{sum(alerts.values()):>6,} {sum(site.records for site in sites.values()):>9,}  in all", flush=True)
     # The cluster ends with this program: nothing of it need be removed, which takes long.
-    chosen = settings(elastic, request_seconds=PATIENCE_SECONDS)
+    chosen = settings(elastic, request_seconds=PATIENCE_SECONDS, patience_seconds=PATIENCE_SECONDS)
     server = Server(chosen)
     apply(server)
     server.close()
