@@ -82,8 +82,9 @@ class KeptConsumer:
         for batch in self._stream.batches[self._number : self._number + max_batches]:
             header: BatchHeader = batch.header
             self._seen[header.run] = header.sequence
-            deliveries.append(Delivery(header, bytes(batch.data), (PARTITION, self._number), Position()))
+            place = PARTITION, self._number
             self._number += 1
+            deliveries.append(Delivery(header, bytes(batch.data), place, self.position))
             size += len(batch.data)
             if size >= max_bytes:
                 break

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from polars.exceptions import PanicException, PolarsError
 
 from api.alerts import upserts
-from api.decisions.taken import take_over
+from api.alerts.models import SEVERITIES
+from api.decisions.taken import effects, take_over
 from api.status import Gap
-from collector.stream import DamagedBatch
+from collector.records import stream_metadata
+from collector.stream import DamagedBatch, NewerBatch
 from detection.alerts import decode_alerts
 from sensor.control_records import rows_of
 from sensor.metrics import GAPS, Reading
@@ -15,11 +21,12 @@ from sensor.progress import Progress
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from api.decisions.taken import Effect
     from api.evidence.pins import Pins
     from api.services import Services
-    from collector.stream import Consumer, Stream
+    from collector.stream import Consumer, Delivery, Position, Stream
     from detection.alerts import Alert as Revision
 
 POLL_SECONDS: Final = 0.25
@@ -32,6 +39,8 @@ PART: Final = "alerts"
 
 CONTROL: Final = "control"
 """Table of what took effect in detection, which workers on Kafka tell in the stream of alerts."""
+
+_log = logging.getLogger(__name__)
 
 
 class AlertConsumer:
@@ -78,7 +87,10 @@ class AlertConsumer:
         return self._stream.subscribe(upserts.CONSUMER, start)
 
     def apply_next(self, consumer: Consumer, timeout_seconds: float) -> bool:
-        """Apply the next batches and say so to live streams; False where there were none."""
+        """Apply the next batches and say so to live streams; False where there were none.
+
+        Raises NewerBatch, behind all that comes before it, where a batch is not written as this program knows it.
+        """
         try:
             deliveries = consumer.poll(timeout_seconds, max_batches=BATCHES)
         except DamagedBatch as damage:
@@ -94,10 +106,38 @@ class AlertConsumer:
                 sensor, epoch = delivery.gap.run
                 self._gaps += 1
                 self._services.status.gap(Gap(PART, sensor, epoch, delivery.gap.expected, delivery.gap.found))
-        told: dict[str, list[Revision]] = {}
+        readable, newer = self._read(deliveries)
+        if readable:
+            self._apply(consumer, readable, consumer.position if newer is None else readable[-1].delivery.position)
+        if newer is not None:
+            raise newer
+        return True
+
+    def _read(self, deliveries: Sequence[Delivery]) -> tuple[list[_Read], NewerBatch | None]:
+        """What batches hold, up to the first that a newer worker must have written, and that one's trouble."""
+        readable: list[_Read] = []
         for delivery in deliveries:
-            if delivery.header.table != CONTROL:
-                told.setdefault(delivery.header.site, []).extend(map(upserts.fitting, decode_alerts(delivery.data)))
+            place = f"{delivery.offset[0]}/{delivery.offset[1]}"
+            try:
+                readable.append(_read(delivery))
+            except (ValueError, TypeError, KeyError, PolarsError, PanicException) as error:
+                if _is_arrow(delivery.data):
+                    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    return readable, NewerBatch(
+                        f"batch {place} of table {delivery.header.table} cannot be read ({reason}): "
+                        "a newer worker has written it? Update this program; alerts wait until then"
+                    )
+                self._services.status.tell(PART, detail=f"batch {place} is damaged and was passed over")
+                _log.error("batch %s of the stream of alerts is no Arrow stream: it is passed over", place)
+                readable.append(_Read(delivery))
+        return readable, None
+
+    def _apply(self, consumer: Consumer, read: Sequence[_Read], position: Position) -> None:
+        """Write down what batches hold, with the place behind them."""
+        told: dict[str, list[Revision]] = {}
+        for each in read:
+            if each.revisions:
+                told.setdefault(each.delivery.header.site, []).extend(each.revisions)
         if self._pins is not None:
             # Before the position is stored: after a crash it is asked for once more, which changes nothing.
             self._pins.ask([revision for revisions in told.values() for revision in revisions])
@@ -105,18 +145,48 @@ class AlertConsumer:
             applied = sum(upserts.apply(session, revisions, site) for site, revisions in told.items())
             # Another server may have been here before; alerts are passed over by their revision, these by their place.
             stood = upserts.position(session).offsets
-            effective: dict[str, list[Mapping[str, Any]]] = {}
-            for delivery in deliveries:
-                partition, offset = delivery.offset
-                if delivery.header.table == CONTROL and offset >= stood.get(partition, 0):
-                    effective.setdefault(delivery.header.site, []).extend(rows_of(delivery.data))
-            for site, rows in effective.items():
-                take_over(session, site, rows)
-            upserts.stand(session, consumer.position)
-        consumer.commit(consumer.position)
+            effective: dict[str, list[Effect]] = {}
+            for each in read:
+                partition, offset = each.delivery.offset
+                if each.effects and offset >= stood.get(partition, 0):
+                    effective.setdefault(each.delivery.header.site, []).extend(each.effects)
+            for site, effects_there in effective.items():
+                take_over(session, site, effects_there)
+            upserts.stand(session, position)
+        consumer.commit(position)
         self._services.metrics.upserts.inc(applied)
-        self.progress.did(max(delivery.header.cut_end for delivery in deliveries))
-        self.progress.stand(consumer.ends, consumer.position.offsets)
+        self.progress.did(max(each.delivery.header.cut_end for each in read))
+        self.progress.stand(consumer.ends, position.offsets)
         if applied:
             self._services.hub.notify()
-        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a batch holds: alerts, or what took effect."""
+
+    delivery: Delivery
+    revisions: Sequence[Revision] = ()
+    effects: Sequence[Effect] = ()
+
+
+def _read(delivery: Delivery) -> _Read:
+    """Raises ValueError, TypeError, KeyError, PolarsError or PanicException where it is not written as this program knows it."""
+    if delivery.header.table == CONTROL:
+        return _Read(delivery, effects=effects(rows_of(delivery.data)))
+    revisions = [upserts.fitting(each) for each in decode_alerts(delivery.data)]
+    for each in revisions:
+        # What is written of it is looked at here: within the transaction it would be too late to tell whose fault it is.
+        SEVERITIES.index(each.severity)  # pyright: ignore[reportArgumentType]  that is what is asked
+        if not {"texts", "techniques", "records"} <= each.body.keys() or (each.exception and "name" not in each.exception):
+            raise KeyError(each.rule)
+    return _Read(delivery, revisions)
+
+
+def _is_arrow(data: bytes) -> bool:
+    """Whether bytes are what a worker of any version writes; else the fault is theirs."""
+    try:
+        stream_metadata(data)
+    except OSError:
+        return False
+    return True

@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from api.alerts import upserts
 from api.alerts.consumer import AlertConsumer
+from collector.stream import NewerBatch
 from detection.alerts import encode_alerts
+from detection.control import NORMAL, SITE
 from detection.kept import KeptStream
 from detection.publish import Publisher
+from sensor.control_records import encode
 from tests.api.alerts import upsert
+from tests.api.conftest import SQLITE_ONLY
 
 if TYPE_CHECKING:
     from detection.alerts import Alert
@@ -60,3 +67,40 @@ def test_a_value_that_is_no_number_keeps_no_alert_out(system_running: Running) -
     )
     client = system_running.signed_in("viewer")
     assert [client.get(f"/api/alerts/{number:032x}").status_code for number in (1, 2, 3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        ("control", encode(1, SITE, '{"site": "east", "of_a_later_version": 1}')),
+        ("control", encode(1, NORMAL, '{"choice": "of_a_later_version"}')),
+        ("alert", encode_alerts([upsert(2, severity="of_a_later_version")])),
+        ("alert", encode(1, "of_a_later_version", "")),
+    ],
+    ids=["facts", "decision", "severity", "columns"],
+)
+@SQLITE_ONLY
+def test_what_a_newer_worker_tells_is_waited_with_and_lost_by_none(system_running: Running, newer: tuple[str, bytes]) -> None:
+    stream = KeptStream()
+    publisher = Publisher(stream, "detection", "e", "alert")
+    publisher.publish(encode_alerts([upsert(1)]), 1, "east", (1, 1))
+    Publisher(stream, "detection", "f", newer[0]).publish(newer[1], 1, "east", (1, 1))
+    publisher.publish(encode_alerts([upsert(3)]), 1, "west", (1, 1))
+    consumer = AlertConsumer(stream, system_running.services)
+    for _ in range(2):
+        with pytest.raises(NewerBatch, match=r"batch 0/1 of table .* cannot be read .*: a newer worker"):
+            consumer.drain()
+        assert list(listed(system_running)) == [f"{1:032x}"]
+    with system_running.services.database.read() as session:
+        assert upserts.position(session).offsets == {"0": 1}
+
+
+@SQLITE_ONLY
+def test_bytes_that_are_nothing_are_passed_over_and_told(system_running: Running) -> None:
+    stream = KeptStream()
+    for epoch, table in (("e", "alert"), ("f", "control")):
+        Publisher(stream, "detection", epoch, table).publish(b"nothing", 1, "east", (1, 1))
+    Publisher(stream, "detection", "g", "alert").publish(encode_alerts([upsert(3)]), 1, "west", (1, 1))
+    AlertConsumer(stream, system_running.services).drain()
+    assert list(listed(system_running)) == [f"{3:032x}"]
+    assert any("damaged" in part.detail for part in system_running.services.status.parts() if part.name == "alerts")
