@@ -41,14 +41,20 @@ def learned(services: Services) -> list[tuple[str, Learned]]:
     return sorted(found, key=lambda each: (-each[1][1].mark, each[0], each[1][0]))
 
 
-def decide(session: Session, services: Services, asked: DecisionInput, actor: Actor) -> Decision:
+def decide(session: Session, services: Services, asked: DecisionInput, actor: Actor, run_site: str | None) -> Decision:
     """Write a decision down.
 
-    Raises Problem `baseline_unknown` or `baseline_changed` where it is about what is no more, `site_unknown` or `site_missing`
-    where it is not known which site is meant.
+    Args:
+        session: the session.
+        services: the services.
+        asked: what is decided.
+        actor: who decides.
+        run_site: as `looked_at` answers.
+
+    Raises Problem `site_unknown` or `site_missing` where it is not known which site is meant.
     """
-    of_run = asked.choice in {"propose", "approve"}
-    site_name = _check(services, asked) if of_run else site.meant(session, services, asked.site)
+    of_run = run_site is not None
+    site_name = site.meant(session, services, asked.site) if run_site is None else run_site
     decision = Decision(
         asked.choice,
         actor.name,
@@ -97,8 +103,16 @@ def latest(session: Session) -> Sequence[Stored]:
     return decisions.latest(session, CHOICES, LATEST)
 
 
-def _check(services: Services, asked: DecisionInput) -> str:
-    """Whether what is to be proposed or approved is what the person looked at; the site that it is of."""
+def looked_at(services: Services, asked: DecisionInput) -> str | None:
+    """The site of what is to be proposed or approved, which is what the person looked at; None where it is about no run.
+
+    What was learned is read for that, which may take long: no session that writes is open meanwhile. Whoever decides about the
+    same is not kept out by one either: it is detection that takes decisions up, in their order.
+
+    Raises Problem `baseline_unknown` or `baseline_changed` where it is about what is no more.
+    """
+    if asked.choice not in {"propose", "approve"}:
+        return None
     of_runs = {run: (site_name, state) for site_name, (run, state, _) in learned(services)}
     if (asked.sensor, asked.epoch) not in of_runs:
         raise Problem("baseline_unknown")

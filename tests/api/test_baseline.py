@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,26 @@ def test_what_models_promise_is_shown_beside_what_is_measured(system_running: Ru
     assert (promise["holds"], promise["broken_since"], promise["alarmed_hours"]) == (False, iso(490_000 * 3_600 * 10**9), 12)
     system_running.services.learned = standing(proposed)
     assert client.get("/api/baseline").json()[0]["promise"] is None
+
+
+def test_nobody_waits_to_write_while_what_was_learned_is_read(system_running: Running, proposed: BaselineState) -> None:
+    client, services = system_running.signed_in(name="li"), system_running.services
+
+    def write() -> bool:
+        with services.database.write():
+            return True
+
+    def learned() -> dict[str, list[Learned]]:
+        # Another's transaction, while this is read: it would never come to its turn.
+        with ThreadPoolExecutor(1) as other:
+            written.append(other.submit(write).result(timeout=20))
+        return standing(proposed)()
+
+    written: list[bool] = []
+    services.learned = learned
+    asked = {"choice": "approve", "reason": "as built", "sensor": RUN[0], "epoch": RUN[1], "with_rare": True}
+    answer = client.post("/api/baseline/decisions", json={**asked, "learned_until": iso(proposed.normal.until)})
+    assert (answer.status_code, written) == (202, [True])
 
 
 def test_only_what_was_looked_at_is_approved(system_running: Running, proposed: BaselineState) -> None:
