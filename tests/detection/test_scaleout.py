@@ -298,6 +298,8 @@ def test_workers_go_on_where_they_were_when_brokers_have_forgotten_it(system: Sy
     system.send_long_after(sent[-1])
     system.work(idle_seconds=2.0)
     assert last(system.alerts()) == wanted(tmp_path / "one", sent)
+    # Nothing was begun anew, and nothing looked at twice.
+    assert len(system.epochs()) == 1
 
 
 def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
