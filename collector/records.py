@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,7 +18,7 @@ from sensor.spool_format import PAYLOAD_BYTES, ROW
 from sensor.tables import BATCH_ROWS, SCHEMA_VERSION, TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sensor.spool_format import BatchHeader
 
@@ -52,36 +54,27 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
         Undecodable: unknown table, newer schema, damaged bytes, a column of another type, not as many rows as announced, numbers
             of rows that cannot be, or more rows or bytes than a sensor makes.
     """
-    table = TABLES.get(header.table)
-    if table is None:
+    if header.table not in TABLES:
         raise Undecodable(f"table {header.table!r} is not known")
-    schema = table.schema  # made anew each time that it is asked for
+    expected = _expected(header.table)
     if header.rows + header.dropped > MOST_ROWS:
         raise Undecodable(f"it is said to have had {header.rows + header.dropped:,} rows; a batch has at most {MOST_ROWS:,}")
     if header.dropped and not header.rows:
-        return RecordBatch(header, pl.DataFrame(schema=schema), data=data)
+        return RecordBatch(header, pl.DataFrame(schema=expected.schema), data=data)
     told = _unfolding(header, data)
     try:
-        _check_metadata(header, data)
+        schema = _stream_schema(data)
+        _check_metadata(header, schema)
         frame = pl.read_ipc_stream(io.BytesIO(data))
     except (PolarsError, PanicException, OSError) as error:
         raise Undecodable(f"not an Arrow stream: {reason_of(error)}") from error
     if frame.height != header.rows:
         raise Undecodable(f"{frame.height} rows where the header says {header.rows}")
-    missing: list[pl.Expr] = []
-    for column in table.columns:
-        wanted = schema[column.name]
-        found = frame.schema.get(column.name)
-        if found is None and column.nullable:
-            missing.append(pl.lit(None, dtype=wanted).alias(column.name))
-        elif found != wanted:
-            raise Undecodable(f"column {column.name} is {found or 'missing'}, not {wanted}")
-        elif not column.nullable and frame.get_column(column.name).null_count():
-            raise Undecodable(f"column {column.name} has nulls")
-    if missing:
-        frame = frame.with_columns(missing)
     numbers = _numbers(header, frame)
-    frame = frame.select(*schema)
+    frame = _declared(header.table, schema, frame, expected)
+    for name in expected.required:
+        if frame.get_column(name).null_count():
+            raise Undecodable(f"column {name} has nulls")
     _check_texts(frame, told)
     return RecordBatch(header, frame, numbers, data)
 
@@ -89,6 +82,50 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
 def reason_of(error: BaseException) -> str:
     """What a library says of its failure, in one line."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What a table's batches look like: its columns in order, their types, and those that have no nulls."""
+
+    schema: Mapping[str, pl.DataType]
+    names: list[str]
+    types: list[pl.DataType]
+    required: list[str]
+
+
+@cache
+def _expected(table: str) -> _Expected:
+    schema = TABLES[table].schema
+    required = [column.name for column in TABLES[table].columns if not column.nullable]
+    return _Expected(schema, list(schema), list(schema.values()), required)
+
+
+_proven: Final[dict[str, Any]] = {}
+"""By table the Arrow schema of a batch that had the table's columns and types, in its order."""
+
+
+def _declared(table: str, schema: Any, frame: pl.DataFrame, expected: _Expected) -> pl.DataFrame:
+    """The frame in the columns of its table. Raises Undecodable.
+
+    Live batches have a handful of rows: whatever Polars is asked counts more than they do. So it is asked for types only where
+    the stream does not say the same as one whose types were right, and runs no expression where nothing is to be changed.
+    """
+    proven = _proven.get(table)
+    if proven is not None and schema.equals(proven):
+        return frame
+    names, types = frame.columns, frame.dtypes
+    if names == expected.names and types == expected.types:
+        _proven[table] = schema
+        return frame
+    found = dict(zip(names, types, strict=True))
+    missing: list[pl.Expr] = []
+    for name, wanted in expected.schema.items():
+        if name not in found and name not in expected.required:
+            missing.append(pl.lit(None, dtype=wanted).alias(name))
+        elif found.get(name) != wanted:
+            raise Undecodable(f"column {name} is {found.get(name) or 'missing'}, not {wanted}")
+    return frame.with_columns(missing).select(expected.names)
 
 
 def _unfolding(header: BatchHeader, data: bytes) -> Unfolded:
@@ -119,7 +156,7 @@ def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:
     """The numbers of the rows that are left of a batch; None where it is whole. Raises Undecodable."""
     if not header.dropped:
         return None
-    if frame.schema.get(ROW) != pl.UInt32():
+    if ROW not in frame.columns or frame.get_column(ROW).dtype != pl.UInt32():
         raise Undecodable(f"{header.dropped} rows were dropped from it, and the numbers of the others are not in column {ROW}")
     numbers = frame.get_column(ROW)
     if numbers.null_count() or int(cast("int", numbers.max())) >= header.rows + header.dropped:
@@ -129,15 +166,26 @@ def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:
     return numbers
 
 
-def identified(batch: RecordBatch) -> pl.DataFrame:
-    """The rows with the identity of each."""
-    header = batch.header
-    return batch.rows.with_columns(
-        pl.lit(header.sensor).alias("sensor"),
-        pl.lit(header.epoch).alias("epoch"),
-        pl.lit(header.sequence, dtype=pl.Int64).alias("sequence"),
-        batch.row.cast(pl.Int32).alias("row"),
+def identified(batches: Sequence[RecordBatch]) -> pl.DataFrame:
+    """The rows of batches of one table, one behind the other, with the identity of each. At least one batch."""
+    headers = [batch.header for batch in batches]
+    whose = pl.DataFrame(
+        {
+            "sensor": [header.sensor for header in headers],
+            "epoch": [header.epoch for header in headers],
+            "sequence": [header.sequence for header in headers],
+        },
+        schema={name: IDENTITY_TYPES[name] for name in ("sensor", "epoch", "sequence")},
     )
+    return pl.concat([batch.rows for batch in batches], how="diagonal").hstack(
+        [*whose[numbered(batches)].get_columns(), pl.concat([batch.row for batch in batches]).cast(pl.Int32).alias("row")]
+    )
+
+
+def numbered(batches: Sequence[RecordBatch]) -> pl.Series:
+    """For each row of batches, one behind the other, the number of the batch that it is of."""
+    lengths = pl.Series([batch.rows.height for batch in batches], dtype=pl.Int64())
+    return pl.Series(range(len(batches)), dtype=pl.Int64()).repeat_by(lengths).explode(empty_as_null=False)
 
 
 def plain(rows: pl.DataFrame) -> list[dict[str, object]]:
@@ -148,9 +196,10 @@ def plain(rows: pl.DataFrame) -> list[dict[str, object]]:
     return printable(rows).to_dicts()
 
 
-def _check_metadata(header: BatchHeader, data: bytes) -> None:
-    """Compare the stream's own metadata with the header it came with. Raises Undecodable, OSError."""
-    found = stream_metadata(data)
+def _check_metadata(header: BatchHeader, schema: Any) -> None:
+    """Compare the stream's own metadata with the header it came with. Raises Undecodable."""
+    metadata: dict[bytes, bytes] = schema.metadata or {}
+    found = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}
     expected = {
         "icsight.table": header.table,
         "icsight.sensor": header.sensor,
@@ -160,18 +209,16 @@ def _check_metadata(header: BatchHeader, data: bytes) -> None:
     for key, value in expected.items():
         if found.get(key) != value:
             raise Undecodable(f"its metadata says {key} {found.get(key)!r}, its header {value!r}")
-    schema = found.get("icsight.schema", "")
-    if not schema.isdecimal() or int(schema) > SCHEMA_VERSION:
-        raise Undecodable(f"schema version {schema!r}, this collector reads up to {SCHEMA_VERSION}: update icsight")
+    version = found.get("icsight.schema", "")
+    if not version.isdecimal() or int(version) > SCHEMA_VERSION:
+        raise Undecodable(f"schema version {version!r}, this collector reads up to {SCHEMA_VERSION}: update icsight")
 
 
-def stream_metadata(data: bytes) -> dict[str, str]:
-    """The schema metadata of an Arrow stream as text. Raises OSError where it is none."""
+def _stream_schema(data: bytes) -> Any:
+    """What an Arrow stream begins with: its schema with the metadata. Raises OSError where it is none."""
     # pyarrow carries no type information and is slow to load; this is the only place that asks it anything.
     arrow = cast("Any", import_module("pyarrow"))
     try:
-        with arrow.ipc.open_stream(data) as stream:
-            metadata: dict[bytes, bytes] = stream.schema.metadata or {}
-    except arrow.ArrowException as error:
+        return arrow.ipc.read_schema(arrow.ipc.read_message(data))
+    except (arrow.ArrowException, EOFError) as error:
         raise OSError(str(error)) from error
-    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}

@@ -104,7 +104,7 @@ class RecordBatch:
         """The number of each row in its batch, which is a part of its identity."""
         if self.numbers is not None:
             return self.numbers
-        return pl.int_range(self.rows.height, dtype=pl.UInt32, eager=True)
+        return pl.Series(range(self.rows.height), dtype=pl.UInt32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -22,7 +22,6 @@ from sensor.tables import polars_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from polars._typing import PolarsDataType
 
@@ -49,19 +48,24 @@ def identifier(identity: Identity) -> str:
     return f"{run_identifier(identity.sensor, identity.epoch)}/{identity.sequence}/{identity.row}"
 
 
-def days(rows: pl.DataFrame) -> pl.Series:
-    """For each row of a batch the day whose index it belongs to."""
-    found = rows["ts"].dt.date()
-    if found.n_unique() > DAYS_PER_BATCH:
-        return pl.Series("ts", [cast("date", found.max())], pl.Date()).new_from_index(0, rows.height)
-    return found
+def days(rows: pl.DataFrame, batch: pl.Series) -> pl.Series:
+    """For each row the day whose index it belongs to; `batch` tells which rows are of one batch."""
+    found = rows["ts"].dt.date().alias("day")
+    if found.n_unique() <= DAYS_PER_BATCH:
+        return found
+    day = pl.col("day")
+    kept = pl.when(day.n_unique().over("batch") > DAYS_PER_BATCH).then(day.max().over("batch")).otherwise(day)
+    return pl.DataFrame({"day": found, "batch": batch}).select(kept).to_series()
 
 
-def documents(rows: pl.DataFrame, run: str) -> pl.Series:
-    """Rows with their identities, all of one run, as lines of a bulk request: action, line break, document, line break."""
-    identity = pl.concat_str(
-        pl.lit(f'{{"create":{{"_id":{_quoted(run)}'.removesuffix('"')), pl.lit("/"), "sequence", pl.lit("/"), "row"
-    )
+def documents(rows: pl.DataFrame, runs: pl.Series) -> pl.Series:
+    """Rows with their identities as lines of a bulk request: action, line break, document, line break.
+
+    `runs` is what `run_identifier` calls the run of each row.
+    """
+    names = runs.unique()
+    quoted = runs.replace_strict(names, pl.Series([_quoted(name).removesuffix('"') for name in names.to_list()]))
+    identity = pl.concat_str(pl.lit('{"create":{"_id":'), pl.lit(quoted), pl.lit("/"), "sequence", pl.lit("/"), "row")
     members = [_member(column, kind) for column, kind in rows.schema.items() if rows[column].null_count() < rows.height]
     told = [name for name, kind in rows.schema.items() if isinstance(kind, (pl.List, pl.Binary))]
     if told:

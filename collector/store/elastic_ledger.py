@@ -1,14 +1,19 @@
 """Which batches a cluster holds and where consumers stand, in an index beside the records.
 
-A document for each run has its batches as closed intervals; one for each consumer has its position. Each is written on condition
-that nobody else has written it since it was read, so that of two processes that store the same run one finds out.
+A document for each run has its batches as closed intervals. Where a consumer stands is in a document for each partition, with
+the runs that were met there, so that what an append writes grows with what it brought and not with the fleet, and consumers that
+share the partitions do not wait for one another; one more names the partitions. It may also hold a position, of runs whose
+partition is not known, and of all in a ledger from before there were others: what the partitions tell goes before it.
+
+Each document is written on condition that nobody else has written it since it was read, so that of two processes that store the
+same run one finds out.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
@@ -37,6 +42,33 @@ class _Version:
     term: int | None = None
 
 
+@dataclass(slots=True)
+class _Stand:
+    """What the documents of a consumer say.
+
+    Attributes:
+        rest: position in the document that names the partitions.
+        version: version of that document.
+        partitions: position and version of each partition's document.
+        seen: highest sequence of each run, of all documents.
+    """
+
+    rest: Position = field(default_factory=Position)
+    version: _Version = field(default_factory=_Version)
+    partitions: dict[str, tuple[Position, _Version]] = field(default_factory=dict[str, tuple[Position, _Version]])
+    seen: dict[Run, int] = field(default_factory=dict["Run", int])
+
+    def whole(self) -> Position:
+        """Where the consumer stands by all documents."""
+        offsets, self.seen = dict(self.rest.offsets), dict(self.rest.seen)
+        homes: dict[Run, str] = {}
+        for partition, (part, _) in self.partitions.items():
+            offsets.update(part.offsets)
+            self.seen.update({run: max(sequence, self.seen.get(run, -1)) for run, sequence in part.seen.items()})
+            homes.update(dict.fromkeys(part.seen, partition))
+        return Position(offsets, dict(self.seen), homes)
+
+
 class Ledger:
     """The ledger in its index. One thread at a time appends.
 
@@ -49,7 +81,7 @@ class Ledger:
         self._server = server
         self._index = index
         self._held: dict[Run, tuple[Intervals, _Version]] = {}
-        self._stands: dict[str, tuple[Position, _Version]] = {}
+        self._stands: dict[str, _Stand] = {}
         self._turn = threading.Lock()
 
     def read(self, runs: Iterable[Run]) -> None:
@@ -85,16 +117,22 @@ class Ledger:
 
     def position(self, consumer: str) -> Position | None:
         """Where a consumer stands. Raises StoreError."""
-        document = self._server.ask("GET", f"/{self._index}/_doc/{quote(_of_consumer(consumer), safe='')}", absent=True)
+        name = _of_consumer(consumer)
+        document = self._server.ask("GET", f"/{self._index}/_doc/{quote(name, safe='')}", absent=True)
+        stand = self._stands[consumer] = _Stand()
         if document is None or not document.get("found"):
-            self._stands[consumer] = Position(), _Version()
             return None
-        try:
-            found = Position.from_json(str(document["_source"]["position"]))
-        except ValueError as error:
-            raise StoreError(f"{self._index}: position of {consumer}: {error}: restore the index from a snapshot") from error
-        self._stands[consumer] = found, _version(document)
-        return found
+        stand.version = _version(document)
+        stand.rest = self._told(document, consumer)
+        partitions = cast("list[str]", document["_source"].get("partitions", []))
+        stand.partitions = dict.fromkeys(partitions, (Position(), _Version()))
+        if partitions:
+            ids = [_of_partition(consumer, partition) for partition in partitions]
+            answer = self._server.ask("POST", f"/{self._index}/_mget", {"ids": ids})
+            for partition, part in zip(partitions, cast("list[dict[str, Any]]", answer["docs"]), strict=True):
+                if part.get("found"):
+                    stand.partitions[partition] = self._told(part, consumer), _version(part)
+        return stand.whole()
 
     def stand(self, consumer: str, position: Position) -> None:
         """Remember where a consumer stands; durable on return.
@@ -106,20 +144,57 @@ class Ledger:
         """
         if consumer not in self._stands:
             self.position(consumer)
-        name = _of_consumer(consumer)
         for _ in range(10):
-            before, version = self._stands[consumer]
-            # Of runs that others read it may tell what was true at its start.
-            further = {run: sequence for run, sequence in position.seen.items() if sequence > before.seen.get(run, -1)}
-            whole = Position({**before.offsets, **position.offsets}, {**before.seen, **further})
             try:
-                written = self._write({name: {"consumer": consumer, "position": whole.to_json()}}, {name: version})
+                self._stand_once(consumer, position)
             except _Conflict:
                 self.position(consumer)
-                continue
-            self._stands[consumer] = whole, written[name]
-            return
+            else:
+                return
         raise StoreError(f"{self._index}: many processes write the position of {consumer}: give each a name of its own")
+
+    def _stand_once(self, consumer: str, position: Position) -> None:
+        """Write what has changed. Raises _Conflict where somebody else has written it, StoreError."""
+        stand = self._stands[consumer]
+        # Of runs that others read it may tell what was true at its start.
+        further = {run: sequence for run, sequence in position.seen.items() if sequence > stand.seen.get(run, -1)}
+        new: dict[str, tuple[int, dict[Run, int]]] = {partition: (at, {}) for partition, at in position.offsets.items()}
+        homeless: dict[Run, int] = {}
+        for run, sequence in further.items():
+            _, home = new.get(position.homes.get(run, ""), (0, homeless))
+            home[run] = sequence
+        if homeless or not stand.partitions.keys() >= new.keys():
+            # Before the documents that it names: one that is named and not there tells nothing.
+            stand.rest = Position(stand.rest.offsets, {**stand.rest.seen, **homeless})
+            partitions = {**dict.fromkeys(new, (Position(), _Version())), **stand.partitions}
+            told = {"consumer": consumer, "position": stand.rest.to_json(), "partitions": sorted(partitions)}
+            name = _of_consumer(consumer)
+            stand.version = self._write({name: told}, {name: stand.version})[name]
+            stand.partitions = partitions
+            stand.seen |= homeless
+        parts: dict[str, Position] = {}
+        for partition, (offset, seen) in new.items():
+            before, _ = stand.partitions[partition]
+            if seen or before.offsets.get(partition) != offset:
+                parts[partition] = Position({partition: offset}, {**before.seen, **seen})
+        if not parts:
+            return
+        documents = {
+            _of_partition(consumer, partition): {"consumer": consumer, "position": part.to_json()}
+            for partition, part in parts.items()
+        }
+        versions = {_of_partition(consumer, partition): stand.partitions[partition][1] for partition in parts}
+        written = self._write(documents, versions)
+        for partition, part in parts.items():
+            stand.partitions[partition] = part, written[_of_partition(consumer, partition)]
+        stand.seen |= further
+
+    def _told(self, document: Mapping[str, Any], consumer: str) -> Position:
+        """The position in a document. Raises StoreError."""
+        try:
+            return Position.from_json(str(document["_source"]["position"]))
+        except ValueError as error:
+            raise StoreError(f"{self._index}: position of {consumer}: {error}: restore the index from a snapshot") from error
 
     def forget(self) -> None:
         """Have nothing in mind: after a failure nobody knows what was written."""
@@ -169,3 +244,7 @@ def _of_run(run: Run) -> str:
 
 def _of_consumer(consumer: str) -> str:
     return f"consumer/{consumer}"
+
+
+def _of_partition(consumer: str, partition: str) -> str:
+    return f"consumer/{consumer}/{partition}"

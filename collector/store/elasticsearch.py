@@ -10,12 +10,11 @@ ledger is written once more and changes nothing. Templates have to be there befo
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from collector.records import IDENTITY_TYPES, identified, plain, reason_of
+from collector.records import IDENTITY_TYPES, identified, numbered, plain, reason_of
 from collector.settings import StoreSettings
 from collector.store import (
     Appended,
@@ -240,22 +239,25 @@ class ElasticsearchRecordStore:
             raise Unstorable(f"rows cannot be written as documents: {reason_of(error)}") from error
 
     def _chunks(self, batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
-        """The rows of batches as documents, by index."""
-        numbered = [(batch.header.table, batch.header.run, number) for number, batch in enumerate(batches) if batch.rows.height]
-        for (table, run), group in groupby(sorted(numbered), key=lambda item: item[:2]):
-            for numbers in _gathered([number for _, _, number in group], batches):
-                rows = pl.concat([identified(batches[number]) for number in numbers], how="diagonal")
-                lengths = [batches[number].rows.height for number in numbers]
-                whole = pl.DataFrame(
-                    {
-                        "day": pl.concat([days(batches[number].rows) for number in numbers]),
-                        "batch": pl.Series(numbers, dtype=pl.Int64()).repeat_by(pl.Series(lengths)).explode(),
-                        "line": documents(rows, run_identifier(*run)),
-                    }
-                )
-                for (day,), part in whole.partition_by("day", as_dict=True, include_key=False, maintain_order=True).items():
-                    index = f"{self._prefix}-{table}-{day:%Y.%m.%d}"
-                    yield from chunks(index, part, self._server.settings.bulk_bytes)
+        """The rows of batches as documents, by index: of all runs together, since each sends a few rows at a time."""
+        of_table: dict[str, list[int]] = {}
+        for number, batch in enumerate(batches):
+            if batch.rows.height:
+                of_table.setdefault(batch.header.table, []).append(number)
+        for table, numbers in of_table.items():
+            for part in _gathered(numbers, batches):
+                yield from self._lines(table, part, [batches[number] for number in part])
+
+    def _lines(self, table: str, numbers: Sequence[int], batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
+        """The rows of batches of one table, which have these numbers, as documents by index."""
+        of = numbered(batches)
+        rows = identified(batches)
+        runs = pl.Series([run_identifier(*batch.header.run) for batch in batches])[of]
+        whole = pl.DataFrame(
+            {"day": days(rows, of), "batch": pl.Series(numbers, dtype=pl.Int64())[of], "line": documents(rows, runs)}
+        )
+        for (day,), part in whole.partition_by("day", as_dict=True, include_key=False, maintain_order=True).items():
+            yield from chunks(f"{self._prefix}-{table}-{day:%Y.%m.%d}", part, self._server.settings.bulk_bytes)
 
     def _set_aside(self, batch: RecordBatch, reason: str) -> None:
         """Hand over a batch that has rows which cannot be stored. Raises StoreError where there is nobody to take it."""

@@ -255,7 +255,7 @@ class LocalRecordStore:
 def _by_day(parts: Sequence[RecordBatch]) -> list[tuple[str, pl.DataFrame]]:
     """The rows of batches of one table by day. Raises Unstorable."""
     try:
-        return list(by_day(pl.concat([identified(part) for part in parts], how="diagonal")))
+        return list(by_day(identified(parts)))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise Unstorable(f"rows of table {parts[0].header.table} cannot be stored: {reason_of(error)}") from error
 

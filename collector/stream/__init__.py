@@ -55,10 +55,13 @@ class Position:
     Attributes:
         offsets: next offset by partition. A local stream has the one partition "0"; no entry means the beginning.
         seen: highest sequence delivered by run.
+        homes: partition by run, as far as the consumer has met them, for who keeps partitions apart. It says nothing of where the
+            consumer stands: positions are equal without it, and it is not written.
     """
 
     offsets: Mapping[str, int] = field(default_factory=dict[str, int])
     seen: Mapping[Run, int] = field(default_factory=dict[Run, int])
+    homes: Mapping[Run, str] = field(default_factory=dict[Run, str], compare=False, repr=False)
 
     def to_json(self) -> str:
         """The position as text; equal positions give equal text."""

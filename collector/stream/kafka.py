@@ -24,6 +24,7 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Outgoing, Position, StreamError
+from collector.stream.standing import Standing
 from sensor.configuration import ConfigurationError
 from sensor.kafka_client import KafkaUnusable, arguments, probe
 from sensor.kafka_message import MessageError, NewerMessage, decode, encode
@@ -44,6 +45,9 @@ POLL_RECORDS: Final = 256
 
 METADATA_BYTES: Final = 4_000
 """Most bytes of an offset's metadata: brokers take 4,096 (offset.metadata.max.bytes)."""
+
+PACKED_RUNS: Final = 1_024
+"""Most runs of which that tells: more than have room there, few enough to be packed again and again until they have."""
 
 SESSION_SECONDS: Final = 45.0
 """After so long without a sign of life a member's partitions go to others; one that comes back before keeps them."""
@@ -210,15 +214,12 @@ class StreamConsumer:
 
     def __init__(self, stream: KafkaStream, name: str, start: Position | None) -> None:
         self._stream = stream
-        self._seen: dict[Run, int] = {} if start is None else dict(start.seen)
-        self._offsets: dict[str, int] = {}
+        self._standing = Standing(Position({}, {} if start is None else start.seen))
         self._waiting: deque[Any] = deque()
         self._given: list[TopicPartition] = []
-        self._homes: dict[Run, int] = {}
-        """Partition of each run that was met."""
         self._whole: set[int] = set()
         """Partitions that are read from their beginning: what is missing there before the first batch of a run is a gap."""
-        self._known: set[Run] = set() if stream.member is not None else set(self._seen)
+        self._known: set[Run] = set() if stream.member is not None else set(self._standing.seen)
         """Runs of which is known what came before; of a member, what is kept with the offsets of the partitions that it is given:
         what it was told at its start is old by then, of runs that others have read since."""
         group = f"{stream.topic}-{name}"
@@ -235,13 +236,13 @@ class StreamConsumer:
     @property
     def position(self) -> Position:
         """As `Consumer.position`; of a member of a group, of the partitions that it has."""
-        return Position(dict(self._offsets), dict(self._seen))
+        return self._standing.position
 
     @property
     def ends(self) -> Mapping[str, int]:
         """As `Consumer.ends`: as the broker said with the messages that it sent last."""
         known = {place.partition: self._client.highwater(place) for place in self._client.assignment()}
-        return {str(partition): max(end or 0, self._offsets.get(str(partition), 0)) for partition, end in known.items()}
+        return {str(partition): max(end or 0, self._offset(partition)) for partition, end in known.items()}
 
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`. With no time to wait it returns nothing only where all that is there now has been read."""
@@ -262,10 +263,10 @@ class StreamConsumer:
                 if deliveries:
                     break
                 self._waiting.popleft()
-                self._offsets[str(record.partition)] = record.offset + 1
+                self._standing.move(str(record.partition), record.offset + 1)
                 raise DamagedBatch(f"{place}: {error}", header=None, data=record.value or b"", position=self.position) from error
             self._waiting.popleft()
-            self._offsets[str(record.partition)] = record.offset + 1
+            self._standing.move(str(record.partition), record.offset + 1)
             delivery = self._deliver(record, header)
             if delivery is not None:
                 deliveries.append(delivery)
@@ -274,12 +275,14 @@ class StreamConsumer:
 
     def commit(self, position: Position) -> None:
         """As `Consumer.commit`."""
-        offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-        for partition, offset in position.offsets.items():
-            here = {
-                run: position.seen[run] for run, home in self._homes.items() if str(home) == partition and run in position.seen
-            }
-            offsets[TopicPartition(self._stream.topic, int(partition))] = OffsetAndMetadata(offset, _packed(here), -1)
+        here: dict[str, dict[Run, int]] = {}
+        for run, home in self._standing.homes.items():
+            if (sequence := position.seen.get(run)) is not None:
+                here.setdefault(home, {})[run] = sequence
+        offsets = {
+            TopicPartition(self._stream.topic, int(partition)): OffsetAndMetadata(offset, _packed(here.get(partition, {})), -1)
+            for partition, offset in position.offsets.items()
+        }
         if not offsets:
             return
         try:
@@ -340,29 +343,32 @@ class StreamConsumer:
         """Stand behind what is no message: the marks of transactions."""
         for place in self._client.assignment():
             offset = self._client.position(place, timeout_ms=1000)
-            if offset is not None and offset > self._offsets.get(str(place.partition), 0):
-                self._offsets[str(place.partition)] = int(offset)
+            if offset is not None and offset > self._offset(place.partition):
+                self._standing.move(str(place.partition), int(offset))
 
     def _is_at_end(self) -> bool:
         """Whether all that is there now has been read, by a reader of all partitions."""
         ends = self._stream.ends(self._client)
         read = {place.partition for place in self._client.assignment()}
-        return all(self._offsets.get(str(partition), 0) >= offset for partition, offset in ends.items() if partition in read)
+        return all(self._offset(partition) >= offset for partition, offset in ends.items() if partition in read)
+
+    def _offset(self, partition: int) -> int:
+        """The next offset of a partition."""
+        return self._standing.offsets.get(str(partition), 0)
 
     def _deliver(self, record: Any, header: BatchHeader) -> Delivery | None:
         """The delivery of a message; None for a batch that was had before."""
         run, sequence = header.run, header.sequence
         # Those met latest come last: they are the ones to be kept with the offsets.
-        self._homes.pop(run, None)
-        self._homes[run] = record.partition
-        seen = self._seen.get(run, -1)
+        self._standing.meet(run, str(record.partition))
+        seen = self._standing.seen.get(run, -1)
         if sequence <= seen:
             return None
         certain = run in self._known or record.partition in self._whole
         gap = Gap(run, seen + 1, sequence) if certain and sequence > seen + 1 else None
-        self._seen[run] = sequence
+        self._standing.see(run, sequence)
         self._known.add(run)
-        return Delivery(header, record.value, (str(record.partition), record.offset), self.position, gap)
+        return Delivery(header, record.value, (str(record.partition), record.offset), self._standing.moment, gap)
 
     # Where it begins
 
@@ -381,7 +387,7 @@ class StreamConsumer:
                 _check_place(stream.topic, place.partition, offset, ends[place.partition])
                 if not offset and not begins[place]:
                     self._whole.add(place.partition)
-                self._offsets[partition] = offset
+                self._standing.move(partition, offset)
                 client.seek(place, offset)
         except errors.KafkaError as error:
             client.close(autocommit=False)
@@ -398,8 +404,8 @@ class StreamConsumer:
             if kept is not None and kept.offset >= 0:
                 found[place.partition] = int(kept.offset)
                 for run, sequence in _unpacked(kept.metadata).items():
-                    self._homes[run] = place.partition
-                    self._seen[run] = max(sequence, self._seen.get(run, -1))
+                    self._standing.meet(run, str(place.partition))
+                    self._standing.see(run, max(sequence, self._standing.seen.get(run, -1)))
                     self._known.add(run)
         return found
 
@@ -410,15 +416,15 @@ class StreamConsumer:
     def _settle(self) -> None:
         """Begin with the partitions that the group has given: what is known of their runs is what was kept with the offsets."""
         places, self._given = self._given, []
-        taken = {place.partition for place in places}
-        self._known -= {run for run, home in self._homes.items() if home in taken}
+        taken = {str(place.partition) for place in places}
+        self._known -= {run for run, home in self._standing.homes.items() if home in taken}
         committed = self._committed(places)
         begins: dict[TopicPartition, int] = self._client.beginning_offsets(places) if places else {}
         for place in places:
             offset = committed.get(place.partition)
             if offset is None and not begins[place]:
                 self._whole.add(place.partition)
-            self._offsets[str(place.partition)] = offset or 0
+            self._standing.move(str(place.partition), offset or 0)
 
     def taken(self, places: Iterable[TopicPartition]) -> None:
         """The group has taken these partitions away: what waits of them is somebody else's."""
@@ -427,7 +433,7 @@ class StreamConsumer:
         self._waiting = deque(record for record in self._waiting if record.partition not in gone)
         self._whole -= gone
         for partition in gone:
-            self._offsets.pop(str(partition), None)
+            self._standing.leave(str(partition))
 
 
 class _Assigned(ConsumerRebalanceListener):
@@ -461,7 +467,7 @@ def _check_place(topic: str, partition: int, offset: int, end: int) -> None:
 
 def _packed(seen: Mapping[Run, int]) -> str:
     """Highest sequences of runs as text: of the last ones, as many as have room; of others no gap is told."""
-    rows = [[*run, sequence] for run, sequence in seen.items()]
+    rows = [[*run, sequence] for run, sequence in seen.items()][-PACKED_RUNS:]
     while True:
         told = json.dumps(rows, separators=(",", ":")).encode()
         text = base64.b85encode(zlib.compress(told)).decode()

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final, Self
 
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Outgoing, Position, StreamError
+from collector.stream.standing import Standing
 from sensor.spool import DamagedFrame, Spool, SpoolError, SpoolReader
 from sensor.spool_files import replace_file
 
@@ -106,12 +107,12 @@ class LocalConsumer:
         self._name = name
         self._reader = SpoolReader(stream.folder)
         self._number = position.offsets.get(PARTITION, 0)
-        self._seen = dict(position.seen)
+        self._standing = Standing(Position({PARTITION: self._number}, position.seen))
 
     @property
     def position(self) -> Position:
         """As `Consumer.position`."""
-        return Position({PARTITION: self._number}, dict(self._seen))
+        return self._standing.position
 
     @property
     def ends(self) -> Mapping[str, int]:
@@ -125,27 +126,33 @@ class LocalConsumer:
         self._reader.wait(self._number, timeout_seconds)
         try:
             for batch in self._reader.read(self._number):
-                self._number = batch.number + 1
+                self._stand(batch.number + 1)
                 run, sequence = batch.header.run, batch.header.sequence
-                expected = self._seen.get(run, -1) + 1
+                expected = self._standing.seen.get(run, -1) + 1
                 if sequence < expected:
                     continue
-                self._seen[run] = sequence
+                self._standing.meet(run, PARTITION)
+                self._standing.see(run, sequence)
                 gap = Gap(run, expected, sequence) if sequence > expected else None
-                deliveries.append(Delivery(batch.header, batch.data, (PARTITION, batch.number), self.position, gap))
+                place = PARTITION, batch.number
+                deliveries.append(Delivery(batch.header, batch.data, place, self._standing.moment, gap))
                 size += len(batch.data)
                 if len(deliveries) >= max_batches or size >= max_bytes:
                     break
         except DamagedFrame as damage:
             if not deliveries:
-                self._number = damage.resume
-                if damage.header is not None:
-                    self._seen[damage.header.run] = max(damage.header.sequence, self._seen.get(damage.header.run, -1))
+                self._stand(damage.resume)
+                if (header := damage.header) is not None:
+                    self._standing.see(header.run, max(header.sequence, self._standing.seen.get(header.run, -1)))
                 raise DamagedBatch(str(damage), header=damage.header, data=damage.data, position=self.position) from damage
         except SpoolError as error:
             if not deliveries:
                 raise StreamError(str(error)) from error
         return deliveries
+
+    def _stand(self, number: int) -> None:
+        self._number = number
+        self._standing.move(PARTITION, number)
 
     def commit(self, position: Position) -> None:
         """As `Consumer.commit`."""

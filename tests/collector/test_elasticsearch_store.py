@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -293,6 +294,79 @@ def test_consumers_of_one_name_keep_each_others_partitions(elastic: Elasticsearc
     assert other.position("store") == Position({"0": 3, "1": 1}, {("north", EPOCH): 2, ("south", EPOCH): 0})
     one.close()
     other.close()
+
+
+def test_each_partition_has_a_document_that_only_its_own_news_change(elastic: ElasticsearchSettings, server: Server) -> None:
+    north, south = ("north", EPOCH), ("south", EPOCH)
+    homes = {north: "0", south: "1"}
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    store.append([], consumer="store", position=Position({"0": 1, "1": 1}, {north: 0, south: 0}, homes))
+
+    def document(partition: str) -> Mapping[str, Any]:
+        name = f"/{ledger_index(elastic.prefix)}/_doc/consumer%2Fstore%2F{partition}"
+        return server.ask("GET", name)
+
+    before = document("1")
+    assert Position.from_json(before["_source"]["position"]) == Position({"1": 1}, {south: 0})
+    for sequence in (1, 2):
+        store.append([], consumer="store", position=Position({"0": 1 + sequence, "1": 1}, {north: sequence, south: 0}, homes))
+    assert document("1") == before
+    assert Position.from_json(document("0")["_source"]["position"]) == Position({"0": 3}, {north: 2})
+    store.close()
+    again = ElasticsearchRecordStore(elastic)
+    found = again.position("store")
+    assert found == Position({"0": 3, "1": 1}, {north: 2, south: 0})
+    assert found is not None
+    assert found.homes == homes
+    again.close()
+
+
+def test_a_consumer_goes_on_from_a_ledger_with_one_position_for_all(elastic: ElasticsearchSettings, server: Server) -> None:
+    north, south = ("north", EPOCH), ("south", EPOCH)
+    old = Position({"0": 4, "1": 7}, {north: 3, south: 6})
+    name = f"/{ledger_index(elastic.prefix)}/_doc/consumer%2Fstore"
+    server.ask("PUT", name, {"consumer": "store", "position": old.to_json()})
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    assert store.position("store") == old
+    store.append([], consumer="store", position=Position({"0": 5, "1": 7}, {north: 4, south: 6}, {north: "0"}))
+    store.close()
+    again = ElasticsearchRecordStore(elastic)
+    assert again.position("store") == Position({"0": 5, "1": 7}, {north: 4, south: 6})
+    again.close()
+
+
+def test_a_consumer_that_knows_an_older_sequence_of_anothers_run_does_not_set_it_back(elastic: ElasticsearchSettings) -> None:
+    north, south = ("north", EPOCH), ("south", EPOCH)
+    one, other = (ElasticsearchRecordStore(elastic, writer=True) for _ in range(2))
+    one.append([], consumer="store", position=Position({"0": 1, "1": 1}, {north: 0, south: 0}, {north: "0", south: "1"}))
+    assert other.position("store") is not None
+    one.append([], consumer="store", position=Position({"0": 9}, {north: 8}, {north: "0"}))
+    other.append([], consumer="store", position=Position({"1": 2}, {north: 0, south: 1}, {south: "1"}))
+    assert one.position("store") == Position({"0": 9, "1": 2}, {north: 8, south: 1})
+    one.close()
+    other.close()
+
+
+def test_few_rows_of_many_sensors_go_into_few_requests(elastic: ElasticsearchSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    paths: list[str] = []
+    ask = Server.bytes
+
+    def counted(server: Server, method: str, path: str, *arguments: Any, **options: Any) -> bytes:
+        paths.append(path)
+        return ask(server, method, path, *arguments, **options)
+
+    monkeypatch.setattr(Server, "bytes", counted)
+    sensors = [f'sensor "{number}"' for number in range(100)]
+    given = [batch(0, rows=3, sensor=sensor, table=table) for sensor in sensors for table in ("modbus", "point")]
+    done = store.append(
+        [replace(each, header=replace(each.header, sequence=int(each.header.table == "point"))) for each in given]
+    )
+    assert (done.batches, done.rows) == (200, 600)
+    assert len(paths) < 12
+    records = store.records([Identity(sensor, EPOCH, 0, 2) for sensor in sensors])
+    assert [record["sensor"] for record in records.values()] == sensors
+    store.close()
 
 
 def test_sql_fetches_what_the_select_needs_and_refuses_more_than_its_bound(elastic: ElasticsearchSettings) -> None:

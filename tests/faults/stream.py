@@ -98,8 +98,7 @@ def stored(store: RecordStore, batches: list[Outgoing]) -> Stored:
     wanted: dict[str, str] = {}
     found: list[tuple[str, str]] = []
     for table in sorted({batch.header.table for batch in batches}):
-        here = [identified(decode(each.header, bytes(each.data))) for each in batches if each.header.table == table]
-        frame = pl.concat(here, how="diagonal")
+        frame = identified([decode(each.header, bytes(each.data)) for each in batches if each.header.table == table])
         page = store.query(Query(table, [Filter("sensor", "=", sensor)], limit=10_000))
         assert page.cursor is None, "a run has fewer records than a page"
         wanted |= dict(_digests(frame.select(page.rows.columns)))

@@ -108,7 +108,7 @@ def test_values_go_first_then_reads_each_from_the_oldest_on_and_nothing_else(tmp
         whole = decode(was, before)
         thinned = decode(known, data)
         assert thinned.rows.equals(whole.rows[left])
-        assert identified(thinned).equals(identified(whole)[left])
+        assert identified([thinned]).equals(identified([whole])[left])
     dropped = {table: sum(known.dropped for known, _ in found if known.table == table) for table in CUT}
     assert dropped["violation"] == 0
     assert room.values > 0
