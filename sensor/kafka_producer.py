@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from kafka import KafkaProducer, errors
 
+from sensor import kafka_packing
 from sensor.kafka_client import arguments, meaning
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 GROUP_BYTES: Final = 1024 * 1024
 """Small messages that wait together go to the broker in one piece of up to so many bytes."""
+
+GROUP_MILLISECONDS: Final = 10
+"""So long the first of them waits for others: the batches of a cut come one right behind the other, and are packed together."""
 
 FRAME_BYTES: Final = 64 * 1024
 """Room for what frames a message, under the largest that is taken."""
@@ -82,6 +86,8 @@ class OrderedProducer:
             # One request at a time: what is behind a failed one has not left yet.
             "max_in_flight_requests_per_connection": 1,
             "batch_size": GROUP_BYTES,
+            "linger_ms": GROUP_MILLISECONDS,
+            "compression_type": kafka_packing.KIND,
             "max_request_size": settings.largest_message_bytes,
             "delivery_timeout_ms": int(delivery * 1000),
             "request_timeout_ms": int(min(30.0, delivery / 2) * 1000),
@@ -89,6 +95,7 @@ class OrderedProducer:
             "allow_auto_create_topics": False,
             "metrics_enabled": False,
         }
+        kafka_packing.use()
         try:
             self._producer: Final[Any] = KafkaProducer(**options)
         except errors.KafkaError as error:

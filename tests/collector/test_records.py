@@ -64,7 +64,7 @@ def test_columns_that_the_table_does_not_know_are_left_out(name: str, column: pa
 @pytest.mark.parametrize("values", [[float("nan")] * 5, [[1]] * 5, [b"a"] * 5, ["b"] * 5])
 def test_no_name_of_a_column_gives_elasticsearch_an_action_of_its_own(values: list[object]) -> None:
     rows = identified([decode(HEADER, made(HEADER))]).with_columns(pl.Series(INJECTION, values))
-    lines = documents(rows, "north/0").str.join("").item().splitlines()
+    lines = documents(rows, pl.Series(["north/0"] * 5)).str.join("").item().splitlines()
     assert len(lines) == 10
     assert [list(json.loads(line)) for line in lines[::2]] == [["create"]] * 5
     assert INJECTION in json.dumps(json.loads(lines[1]), ensure_ascii=False).encode().decode("unicode_escape")

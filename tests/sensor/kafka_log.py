@@ -47,6 +47,23 @@ def read_all(kafka: Kafka, topic: str) -> list[tuple[BatchHeader, bytes]]:
     return found
 
 
+def requests(kafka: Kafka, topic: str) -> list[tuple[int, bool]]:
+    """What lies in a topic of one partition as the broker keeps it: bytes of each group of messages, and whether it is packed.
+
+    A group begins with its offset (8 bytes) and the bytes behind that (4); the codec is in the lowest three bits of two bytes at
+    21 (Kafka protocol guide, record batch).
+    """
+    found: list[tuple[int, bool]] = []
+    for path in sorted((kafka.folder / "data" / f"{topic}-0").glob("*.log")):
+        data = path.read_bytes()
+        at = 0
+        while at < len(data):
+            size = 12 + int.from_bytes(data[at + 8 : at + 12], "big")
+            found.append((size, data[at + 22] & 7 != 0))
+            at += size
+    return found
+
+
 def taken(log: list[tuple[BatchHeader, bytes]]) -> list[tuple[BatchHeader, bytes]]:
     """What a consumer makes of a log: repeats dropped. Raises AssertionError where a batch comes before one that precedes it."""
     highest: dict[Run, int] = {}

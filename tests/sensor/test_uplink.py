@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,9 @@ from sensor.spool_positions import keep_position, read_position, released
 from sensor.uplink import Uplink
 from sensor.uplink_pace import LIVE_SECONDS, Arrivals, Pace
 from sensor.uplink_settings import UplinkSettings
-from tests.sensor.kafka_log import new_topics, read_all, taken
+from tests.batches import encode as encode_batch
+from tests.batches import sample
+from tests.sensor.kafka_log import new_topics, read_all, requests, taken
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -106,6 +109,31 @@ def test_a_spool_is_shipped_whole_in_order_and_once(kafka: Kafka, spool: Spool) 
     counters = uplink.counters
     assert (counters.batches, counters.lag_batches, counters.in_flight_bytes, counters.repeats) == (350, 0, 0, 0)
     assert counters.bytes > 350 * 2_000
+
+
+def test_small_batches_lie_packed_on_the_broker_and_large_ones_as_they_are(kafka: Kafka, spool: Spool) -> None:
+    topics = new_topics(kafka)
+    header = BatchHeader("s1", spool.identity.epoch, 0, "modbus", 5, "plant")
+    live = [encode_batch(replace(header, sequence=sequence), sample("modbus", 5, seed=sequence)) for sequence in range(30)]
+    # What is packed inside has nothing left to be packed, but for the schema in front of it.
+    large = live[0] + os.urandom(500_000)
+    given = [*live, large, large]
+    for sequence, data in enumerate(given):
+        if sequence == len(live):
+            # Requests of their own: what shares one is packed together or not at all.
+            uplink = Uplink(spool.folder, settings_of(kafka, topics), FAST)
+            with running(uplink):
+                wait_until(uplink, sequence)
+        spool.append(replace(header, sequence=sequence), data)
+        spool.sync()
+    uplink = Uplink(spool.folder, settings_of(kafka, topics), FAST)
+    with running(uplink):
+        wait_until(uplink, len(given))
+    assert [data for _, data in read_all(kafka, topics.records)] == given
+    lying = requests(kafka, topics.records)
+    small = [size for size, is_packed in lying if is_packed]
+    assert 0 < sum(small) < sum(map(len, live)) / 4
+    assert sum(size for size, is_packed in lying if not is_packed) > 1_000_000
 
 
 def test_it_goes_on_where_it_was(kafka: Kafka, spool: Spool) -> None:
@@ -219,7 +247,7 @@ def test_a_message_that_the_broker_finds_too_large_is_told_and_ends_the_producer
     topics = new_topics(kafka, largest=100_000)
     producer = OrderedProducer(settings_of(kafka, topics), "test", 16 * 1024**2)
     for sequence, size in enumerate((1_000, 2 * GROUP_BYTES, 1_000)):
-        producer.send(topics.records, encode(BatchHeader("s", "e", sequence, "modbus", 1), bytes(size)), 10)
+        producer.send(topics.records, encode(BatchHeader("s", "e", sequence, "modbus", 1), os.urandom(size)), 10)
     with pytest.raises(KafkaUnusable, match="takes no message so large"):
         producer.wait(30)
     producer.close()
