@@ -1,7 +1,8 @@
 """`make bench-distributed`: speed of the distributed way, in one run, as ratios to a peer or a limit where there is one.
 
 Kafka, Elasticsearch and all processes of the product share the machine, so that records a second are those of all together on its
-cores; CPU seconds by process say what each needs. Parts: uplink, store, detection, latency.
+cores; CPU seconds by process say what each needs. Parts: stages (which names the one that limits), bytes, sensors, outage,
+uplink, store, detection, latency.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.benchmarks.captures import folder, generated
-from tests.benchmarks.distributed import detection, latency, sample, store, uplink
+from tests.benchmarks.distributed import detection, latency, outage, sample, sensors, sizes, stages, store, uplink
 from tests.benchmarks.distributed.system import services
 from tests.benchmarks.latency import watched
 
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 PACKETS: Final = 400_000
 """Packets of the capture whose batches are large."""
 
+LARGE_BATCHES: Final = 7
+"""Of these, as many as are taken through all stages: a hundred thousand records."""
+
 LIVE_SECONDS: Final = 20.0
+LIVE_TURNS: Final = 10
+"""Times that these are taken through all stages."""
+
 SPEED: Final = 10.0
 """Of the simulated plant's clock: its five controllers say as much as fifty."""
 
@@ -59,22 +66,33 @@ class Bench:
         system: the services.
         report: what was measured.
         rounds: turns of each way where two are compared.
+        minutes: length of the outage.
     """
 
-    def __init__(self, system: System, report: Report, rounds: int) -> None:
+    def __init__(self, system: System, report: Report, rounds: int, minutes: float) -> None:
         self.system: Final = system
         self.report: Final = report
         self.rounds: Final = rounds
+        self.minutes: Final = minutes
         self._live: list[Outgoing] = []
+        self._small: list[Outgoing] = []
         self._large: list[Outgoing] = []
 
     @property
     def live(self) -> list[Outgoing]:
-        """Batches of a live sensor."""
+        """Batches of a live sensor of a large plant."""
         if not self._live:
             self._live = sample.live(LIVE_SECONDS, SPEED)
             self._describe("live", self._live)
         return self._live
+
+    @property
+    def small(self) -> list[Outgoing]:
+        """Batches of a live sensor of a small plant."""
+        if not self._small:
+            self._small = sample.live(LIVE_SECONDS, 1.0)
+            self._describe("live, small plant", self._small)
+        return self._small
 
     @property
     def large(self) -> list[Outgoing]:
@@ -84,6 +102,35 @@ class Bench:
             self._large = list(sample.repeated(read, SENSOR, SITE, 1, 0))
             self._describe("capture", self._large)
         return self._large
+
+    def stages(self) -> None:
+        """Records a second by stage."""
+        several = list(sample.repeated(self.live, stages.SENSOR, stages.SITE, LIVE_TURNS, LIVE_SECONDS))
+        large = list(sample.repeated(self.large[:LARGE_BATCHES], stages.SENSOR, stages.SITE, 1, 0))
+        for name, batches in (("large", large), ("live", several)):
+            found = stages.measure(self.system.another(), name, batches)
+            self.report.tell(f"stages, {name}", "\n".join(found.lines(name)), {**asdict(found), "limits": found.limiting.name})
+
+    def bytes(self) -> None:
+        """Bytes a record in each place."""
+        several = list(sample.repeated(self.live, sizes.SENSOR, sizes.SITE, LIVE_TURNS, LIVE_SECONDS))
+        large = list(sample.repeated(self.large[:LARGE_BATCHES], sizes.SENSOR, sizes.SITE, 1, 0))
+        for name, batches in (("large", large), ("live", several)):
+            found = sizes.measure(self.system.another(), name, batches)
+            self.report.tell(f"bytes, {name}", "\n".join(found.lines(name)), asdict(found))
+
+    def sensors(self) -> None:
+        """A thousand sensors and one collector."""
+        small = self.small
+        print(f"{sensors.SENSORS:,} sensors, a batch a second each, for {sensors.SECONDS} s, and one collector:\n{sensors.HEAD}")
+        for into_files in (True, False):
+            found = sensors.measure(self.system.another(), small, into_files=into_files)
+            self.report.tell(f"sensors, {found.place}", found.line(), asdict(found))
+
+    def outage(self) -> None:
+        """An outage is caught up."""
+        found = outage.measure(self.system.another(), self.small, LIVE_SECONDS, self.minutes)
+        self.report.tell("outage", "\n".join(found.lines()), asdict(found))
 
     def uplink(self) -> None:
         """The uplink against a bare loop."""
@@ -147,7 +194,7 @@ class Bench:
         )
 
 
-PARTS: Final = ("uplink", "store", "detection", "latency")
+PARTS: Final = ("stages", "bytes", "sensors", "outage", "uplink", "store", "detection", "latency")
 
 
 def main() -> None:
@@ -155,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.distributed", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all without any")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way where two are compared")
+    parser.add_argument("--minutes", type=float, default=60.0, help="length of the outage that is caught up")
     parser.add_argument("--json", type=Path, default=folder() / "distributed.json", metavar="FILE", help="values, for programs")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -163,7 +211,7 @@ def main() -> None:
     begin = time.monotonic()
     failed: list[str] = []
     with services() as system:
-        bench = Bench(system, report, arguments.rounds)
+        bench = Bench(system, report, arguments.rounds, arguments.minutes)
         for part in arguments.parts or PARTS:
             try:
                 getattr(bench, part)()

@@ -112,6 +112,16 @@ def repeated(batches: Iterable[Outgoing], sensor: str, site: str, times: int, se
             )
 
 
+def renamed(batch: Outgoing, *, sensor: str, site: str) -> Outgoing:
+    """The batch as another sensor's, whose name and site's name are as long as its own: in its bytes they are plain text."""
+    header = batch.header
+    data = bytes(batch.data)
+    for before, after in ((header.sensor, sensor), (header.site, site)):
+        assert len(before) == len(after)
+        data = data.replace(before.encode(), after.encode())
+    return Outgoing(replace(header, sensor=sensor, site=site), data)
+
+
 def spooled(folder: Path, batches: Iterable[Outgoing], sensor: str, site: str) -> int:
     """A spool that holds the batches; how many they are."""
     count = 0

@@ -1,5 +1,8 @@
 """The services of the distributed way for a measurement, the processes of the product beside them, and what each of them uses."""
 
+# kafka-python ships no types for its clients.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import os
@@ -10,8 +13,13 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from kafka import KafkaConsumer
+from kafka.structs import TopicPartition
+
+from collector.writer import CONSUMER
+from detection.changelog import group_of
 from sensor.kafka_settings import KafkaSettings
 from sensor.topics import Topics
 from tests.sensor.recording import ICSIGHT
@@ -87,9 +95,9 @@ class System:
         """A command of the product as a process beside this one."""
         return Running(words, self.folder, {**self.environment, **environment})
 
-    def uplink(self, data: Path) -> Running:
-        """An uplink of a data folder that has begun, without a pace for what has waited."""
-        unpaced = {"ICSIGHT_UPLINK_CATCH_UP_MIB_PER_SECOND": "10000"}
+    def uplink(self, data: Path, *, paced: bool = False) -> Running:
+        """An uplink of a data folder that has begun; without a pace for what has waited, unless it is to have its own."""
+        unpaced = {} if paced else {"ICSIGHT_UPLINK_CATCH_UP_MIB_PER_SECOND": "10000"}
         process = self.begin("sensor", "uplink", "--data", str(data), **unpaced)
         process.wait_until(lambda: process.has_said("shipping "))
         return process
@@ -100,6 +108,63 @@ class System:
         process = self.begin("detect", "--worker", name, **state)
         process.wait_until(lambda: process.has_said("looks at"))
         return process
+
+    def collector(self, *, into_files: bool = False) -> Running:
+        """A collector that has begun; into the node, or into files of this machine."""
+        words = ("collect", "--data", str(self.folder / "files")) if into_files else ("collect",)
+        process = self.begin(*words, **({"ICSIGHT_ELASTICSEARCH_HOSTS": ""} if into_files else {}))
+        process.wait_until(lambda: process.has_said("storing "))
+        return process
+
+    @property
+    def collectors(self) -> str:
+        """Group of the collectors, by which the broker knows how far they are."""
+        return f"{self.topics.records}-{CONSUMER}"
+
+    @property
+    def workers(self) -> str:
+        """Group of the workers of detection."""
+        return group_of(self.settings.prefix)
+
+    def broker_cpu(self) -> float:
+        """CPU seconds of the broker so far."""
+        return used(self.kafka.process.pid) if self.kafka.process else 0.0
+
+    def node_cpu(self) -> float:
+        """CPU seconds of the node so far."""
+        return used(self.elasticsearch.process.pid) if self.elasticsearch.process else 0.0
+
+
+class Standing:
+    """How far groups of consumers are in the topic of records, as the broker knows it.
+
+    Args:
+        system: where the broker is.
+        groups: names of the groups.
+    """
+
+    def __init__(self, system: System, *groups: str) -> None:
+        self._clients: Final[dict[str, Any]] = {
+            group: KafkaConsumer(bootstrap_servers=system.settings.bootstrap, group_id=group, enable_auto_commit=False)
+            for group in groups
+        }
+        topic = system.topics.records
+        client = next(iter(self._clients.values()))
+        self._places: Final = [TopicPartition(topic, number) for number in client.partitions_for_topic(topic)]
+
+    def done(self, group: str) -> int:
+        """Batches that a group has done with."""
+        return sum(self._clients[group].committed(place) or 0 for place in self._places)
+
+    def sent(self) -> int:
+        """Batches in the topic."""
+        client = next(iter(self._clients.values()))
+        return sum(client.end_offsets(self._places).values())
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        for client in self._clients.values():
+            client.close(autocommit=False)
 
 
 class Running:
@@ -122,6 +187,10 @@ class Running:
                 raise RuntimeError(f"icsight {' '.join(self.words)}: {self.stop()[-2000:]}")
             time.sleep(pause)
         return time.monotonic()
+
+    def cpu(self) -> float:
+        """CPU seconds that it has used so far."""
+        return used(self.process.pid)
 
     def has_said(self, text: str) -> bool:
         """Whether it has said so."""
