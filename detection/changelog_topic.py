@@ -22,6 +22,8 @@ from sensor.configuration import ConfigurationError
 from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from detection.remembered import Learned
     from sensor.kafka_settings import KafkaSettings
 
@@ -49,6 +51,7 @@ class ChangelogTopic:
         self._settings: Final = settings
         self._topic: Final = changelog_of(settings.prefix)
         self._turn: Final = threading.Lock()
+        self._ended: Final = threading.Event()
         self._client: Any = None
         self._next: dict[int, int] = {}
         self._places: dict[str, dict[str, Place]] = {}
@@ -56,18 +59,19 @@ class ChangelogTopic:
         self._failure = ""
         self._failed_until = 0.0
 
-    def learned(self, site: str | None = None) -> dict[str, list[Learned]]:
-        """What was learned at each site, or at the one that is named. Raises CheckpointError where it cannot be read."""
+    def learned(self) -> dict[str, list[Learned]]:
+        """What was learned at each site. Raises CheckpointError where it cannot be read."""
         # Who asks holds a thread: while one reads for long, or could not a moment ago, the others are told so at once.
         if not self._turn.acquire(timeout=TURN_SECONDS):
             raise CheckpointError(f"topic {self._topic}: is being read: ask again")
         try:
+            self._check_ended()
             if time.monotonic() < self._failed_until:
                 raise CheckpointError(self._failure)
             if self._client is None:
                 self._open()
             self._follow()
-            return {name: self._of(name) for name in sorted(self._places) if site in {None, name}}
+            return {name: self._of(name) for name in sorted(self._places)}
         except (KafkaUnusable, ConfigurationError) as error:
             raise self._failed(str(error)) from error
         except errors.KafkaError as error:
@@ -82,7 +86,8 @@ class ChangelogTopic:
         return CheckpointError(reason)
 
     def close(self) -> None:
-        """Let go of Kafka."""
+        """Let go of Kafka; whoever reads is told that it has ended."""
+        self._ended.set()
         with self._turn:
             self._let_go()
 
@@ -107,6 +112,7 @@ class ChangelogTopic:
             self._client.seek(place, max(begin, self._next[place.partition]))
         until = time.monotonic() + READ_SECONDS
         while any(self._client.position(place) < ends[place] for place in places):
+            self._check_ended()
             found = self._client.poll(timeout_ms=200)
             if found:
                 until = time.monotonic() + READ_SECONDS
@@ -116,6 +122,11 @@ class ChangelogTopic:
                 for record in records:
                     self._take(record)
         self._next = {place.partition: int(self._client.position(place)) for place in places}
+
+    def _check_ended(self) -> None:
+        """Raises CheckpointError where it was closed: its end must not wait for a topic that brings nothing."""
+        if self._ended.is_set():
+            raise CheckpointError(f"topic {self._topic}: is read no more: the server ends")
 
     def _take(self, record: Any) -> None:
         named, _, key = (record.key or b"").rpartition(b"|")
@@ -134,7 +145,7 @@ class ChangelogTopic:
             return []
         known = self._learned.get(name)
         if known is None or known[0] != index:
-            chunks = _Chunks(self._client, self._topic, self._places[name])
+            chunks = _Chunks(self._client, self._topic, self._places[name], self._check_ended)
             known = index, ChangelogCheckpoints(chunks, f"{self._topic}, site {name!r}").learned()
             self._learned[name] = known
         return known[1]
@@ -149,7 +160,8 @@ class ChangelogTopic:
 class _Chunks:
     """The chunks of one site as `detection.changelog.Store`, to be read only."""
 
-    def __init__(self, client: Any, topic: str, places: dict[str, Place]) -> None:
+    def __init__(self, client: Any, topic: str, places: dict[str, Place], check_ended: Callable[[], None]) -> None:
+        self._check_ended = check_ended
         self._client = client
         self._topic = topic
         self._places = places
@@ -172,6 +184,7 @@ class _Chunks:
         wanted = set(self._places.values())
         until = time.monotonic() + READ_SECONDS
         while time.monotonic() < until:
+            self._check_ended()
             for record in self._client.poll(timeout_ms=200).get(there, ()):
                 if (record.partition, record.offset) in wanted:
                     self._read[record.partition, record.offset] = record.value

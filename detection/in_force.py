@@ -285,5 +285,5 @@ def _until(decided: Sequence[Decided[D]], partition: str, offset: int) -> list[D
 def _named(site: Site, name: str) -> Site:
     """The facts, where the site's name is this. Raises SiteError: what is stored is of one site."""
     if site.site != name:
-        raise SiteError(f"site: the name is {site.site!r} and was {name!r}: start again to change it")
+        raise SiteError(f"site: the name is {site.site!r} and is {name!r} here: facts of another name are another site's")
     return site

@@ -31,6 +31,7 @@ from sensor.control_records import encode, rows_of
 from sensor.kafka_client import KafkaUnusable, arguments, meaning
 from sensor.kafka_message import Message
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
+from sensor.names import fault
 
 if TYPE_CHECKING:
     from detection.inbox import Entry
@@ -147,10 +148,10 @@ class Published:
 class RuleVersions:
     """The rules of one site, as `RuleFiles` has those of files."""
 
-    def __init__(self, published: Published, site: str, read: int = 0) -> None:
+    def __init__(self, published: Published, site: str) -> None:
         self._published = published
         self._site = site
-        self._read = read
+        self._read = 0
 
     def newest(self) -> tuple[int, str] | None:
         """Number and content of the version that holds for the site: its own, or that of all sites."""
@@ -231,7 +232,9 @@ def _version(content: str) -> str:
 
 
 def publish_site(settings: KafkaSettings, topics: Topics, site: Site) -> None:
-    """Publish the facts of a site; durable on return."""
+    """Publish the facts of a site; durable on return. Raises SiteError where they name none that there can be, KafkaUnusable."""
+    if told := fault(site.site):
+        raise SiteError(f"site: the name {told}: facts are published for the site that they name")
     content = json.dumps(site.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False)
     _send(settings, topics.versions, f"{site.site}/{SITE}", encode(time.time_ns(), SITE, content, version=site.version))
 

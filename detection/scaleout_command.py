@@ -18,6 +18,7 @@ from detection.published import ALL_SITES, Published, publish_rules, publish_sit
 from detection.scaleout import QuixException, worker
 from detection.settings import DetectionSettings
 from detection.sigma.rule import RuleError
+from detection.site import SiteError
 from sensor.configuration import ConfigurationError, configured
 from sensor.kafka_client import KafkaUnusable, knock, probe
 from sensor.kafka_settings import KafkaSettings
@@ -116,7 +117,7 @@ def _told() -> Generator[None]:
     """What is wrong as one line."""
     try:
         yield
-    except (ConfigurationError, KafkaUnusable, CheckpointError, RuleError) as error:
+    except (ConfigurationError, KafkaUnusable, CheckpointError, RuleError, SiteError) as error:
         raise CommandError(str(error)) from error
     except (KafkaException, QuixException) as error:  # pyright: ignore[reportUnknownVariableType]  as above
         raise CommandError(

@@ -33,18 +33,23 @@ if TYPE_CHECKING:
 GENERATION_DIGITS: Final = 9
 """Most digits of a generation in a principal; what has more is none of ours."""
 
+ADMINISTRATORS: Final = frozenset({"kafka", "icsight-admin"})
+"""Principals that may do all on the brokers of `deploy/compose` and of the chart: none can be a sensor's."""
+
 WAITING_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long what is asked of a sensor waits for it, milliseconds."""
 
 
 def check_name(sensor: str) -> None:
-    """Look whether a sensor may have a name. Raises KafkaUnusable where it would be taken for one of the product's services."""
+    """Look whether a sensor may have a name. Raises KafkaUnusable where it would be taken for a service or an administrator."""
     try:
-        is_service = principal_of(sensor) in services()
+        is_taken = principal_of(sensor) in services() | ADMINISTRATORS
     except DeclarationError as error:
         raise KafkaUnusable(str(error)) from error
-    if is_service:
-        raise KafkaUnusable(f"{sensor}: a service on the brokers has this name (deploy/kafka/topics.toml): give another")
+    if is_taken:
+        raise KafkaUnusable(
+            f"{sensor}: a service or an administrator of the brokers has this name (deploy/kafka/topics.toml): give another"
+        )
 
 
 def needs(prefix: str, sensor: str, replication: int, generation: int = 1) -> Declared:

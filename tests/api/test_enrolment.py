@@ -56,7 +56,7 @@ def test_a_sensor_that_is_revoked_while_a_token_is_made_for_it_is_left_without_r
         assert session.scalar(sa.select(sa.func.count()).select_from(IssuedToken)) == 0
 
 
-@pytest.mark.parametrize("name", ["icsight-serve", "icsight-detect"])
+@pytest.mark.parametrize("name", ["icsight-serve", "icsight-detect", "kafka", "icsight-admin"])
 def test_no_sensor_takes_the_name_of_a_service_nor_its_rights(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ICSIGHT_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     monkeypatch.setenv("ICSIGHT_KAFKA_SECURITY", "plaintext")
@@ -67,7 +67,7 @@ def test_no_sensor_takes_the_name_of_a_service_nor_its_rights(tmp_path: Path, na
     ):
         done = CliRunner().invoke(icsight, command, standalone_mode=False)
         assert isinstance(done.exception, CommandError), command
-        assert "a service on the brokers has this name" in str(done.exception)
+        assert "a service or an administrator of the brokers has this name" in str(done.exception)
 
 
 def test_of_too_many_sensors_that_which_was_quiet_longest_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

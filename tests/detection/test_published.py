@@ -13,9 +13,10 @@ import pytest
 from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from detection import published
-from detection.published import Published
+from detection.published import Published, publish_site
 from detection.scaleout import QuixException
 from detection.scaleout_command import _told  # pyright: ignore[reportPrivateUsage]  what every command's errors go through
+from detection.site import Site
 from sensor.control_records import encode
 from sensor.kafka_client import KafkaUnusable
 from sensor.kafka_settings import KafkaSettings
@@ -79,3 +80,9 @@ def test_a_fault_that_comes_again_at_each_start_is_not_said_to_pass() -> None:
     assert "the changelog has not as many partitions" in str(raised.value)
     assert "nothing is lost" not in str(raised.value)
     assert "look at the brokers" in str(raised.value)
+
+
+def test_facts_that_name_no_site_are_published_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "OrderedProducer", lambda *_: pytest.fail("something is sent"))
+    with pytest.raises(CommandError, match="the name is empty"), _told():
+        publish_site(SETTINGS, Topics("t"), Site())
