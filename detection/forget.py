@@ -15,9 +15,9 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
-from quixstreams.state.metadata import CHANGELOG_CF_MESSAGE_HEADER
 
 from detection.changelog import CHUNK_BYTES, SITE, changelog_of, group_of
+from detection.quix import CHANGELOG_CF_MESSAGE_HEADER
 from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
 
 if TYPE_CHECKING:

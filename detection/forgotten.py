@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka import KafkaConsumer
 from kafka.errors import CommitFailedError, KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
-from quixstreams.state.metadata import CHANGELOG_PROCESSED_OFFSETS_MESSAGE_HEADER
 
 from detection.changelog import CHUNK_BYTES, changelog_of, group_of
+from detection.quix import CHANGELOG_PROCESSED_OFFSETS_MESSAGE_HEADER
 from sensor.kafka_client import KafkaUnusable, NoSuchTopic, arguments, meaning, probe
 
 if TYPE_CHECKING:

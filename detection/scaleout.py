@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
@@ -29,21 +28,13 @@ from detection.loop import Counters
 from detection.metrics import CONSUMER, failures
 from detection.partition_clock import PartitionClock
 from detection.pipeline import STEP_ROWS
+from detection.quix import Application, BaseSink, ConnectionConfig
 from detection.site_loop import SiteLoop
 from detection.taken import Taken
 from sensor import kafka_message
 from sensor.kafka_client import librdkafka_arguments, probe
 from sensor.progress import Progress
 from sensor.topics import Topics
-
-with warnings.catch_warnings(record=True):
-    # A library that Quix rests on tells everybody that another is to take its place.
-    from quixstreams import Application
-    from quixstreams.exceptions import QuixException
-    from quixstreams.kafka.configuration import ConnectionConfig
-    from quixstreams.sinks.base import BaseSink
-
-__all__ = ["Detection", "QuixException", "worker"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

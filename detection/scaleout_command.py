@@ -15,7 +15,8 @@ from detection.checkpoint import CheckpointError
 from detection.forget import forget
 from detection.metrics import readings
 from detection.published import ALL_SITES, Published, publish_rules, publish_site, withdraw_rules
-from detection.scaleout import QuixException, worker
+from detection.quix import QuixException
+from detection.scaleout import worker
 from detection.settings import DetectionSettings
 from detection.sigma.rule import RuleError
 from detection.site import SiteError

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from detection import published
 from detection.published import Published, publish_site
-from detection.scaleout import QuixException
+from detection.quix import QuixException
 from detection.scaleout_command import _told  # pyright: ignore[reportPrivateUsage]  what every command's errors go through
 from detection.site import Site
 from sensor.control_records import encode
