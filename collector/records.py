@@ -63,7 +63,7 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
         return RecordBatch(header, pl.DataFrame(schema=expected.schema), data=data)
     told = _unfolding(header, data)
     try:
-        schema = _stream_schema(data)
+        schema = stream_schema(data)
         _check_metadata(header, schema)
         frame = pl.read_ipc_stream(io.BytesIO(data))
     except (PolarsError, PanicException, OSError) as error:
@@ -214,7 +214,7 @@ def _check_metadata(header: BatchHeader, schema: Any) -> None:
         raise Undecodable(f"schema version {version!r}, this collector reads up to {SCHEMA_VERSION}: update icsight")
 
 
-def _stream_schema(data: bytes) -> Any:
+def stream_schema(data: bytes) -> Any:
     """What an Arrow stream begins with: its schema with the metadata. Raises OSError where it is none."""
     # pyarrow carries no type information and is slow to load; this is the only place that asks it anything.
     arrow = cast("Any", import_module("pyarrow"))

@@ -12,7 +12,7 @@ from api.alerts import upserts
 from api.alerts.models import SEVERITIES
 from api.decisions.taken import effects, take_over
 from api.status import Gap
-from collector.records import stream_metadata
+from collector.records import stream_schema
 from collector.stream import DamagedBatch, NewerBatch
 from detection.alerts import decode_alerts
 from sensor.control_records import rows_of
@@ -186,7 +186,7 @@ def _read(delivery: Delivery) -> _Read:
 def _is_arrow(data: bytes) -> bool:
     """Whether bytes are what a worker of any version writes; else the fault is theirs."""
     try:
-        stream_metadata(data)
+        stream_schema(data)
     except OSError:
         return False
     return True
