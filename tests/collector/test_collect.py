@@ -137,7 +137,9 @@ def test_two_members_share_the_work_into_elasticsearch(system: System, elasticse
     told = [process.communicate(timeout=60)[0] for process in processes]
     assert "600" in rows, (rows, told)
     counted = [int(found.group(1)) for text in told if (found := re.search(r"([0-9]+) batches stored", text))]
-    assert sum(counted) == 15 * len(sites), told
+    # What one had under way when the other joined is stored by one of them, and may be told by neither as new.
+    repeated = [int(found.group(1)) for text in told if (found := re.search(r"([0-9]+) had been stored before", text))]
+    assert sum(counted) <= 15 * len(sites) <= sum(counted) + sum(repeated), told
     assert min(counted) > 0, told
     assert all("missing in 0 gaps" in text for text in told), told
 
