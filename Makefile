@@ -76,9 +76,10 @@ test: style core peers ## everything that must hold before a change lands
 	$(call say,fuzzing)
 	@$(BIN)/python -m tests.fuzzing --seconds 5 --jobs 2
 
+# Three at a time, also on two processors: tests of services and processes wait for much of their time.
 test-python: core
 	$(call say,pytest)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not full"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not full"
 
 # pytest waits for services and processes a good part of its time: this takes the processors meanwhile, and only then. What it says is
 # shown in one piece when it has ended; where it fails, last of all.
