@@ -110,7 +110,7 @@ fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for 
 bench: core peers ## speed against peers, in one run, as ratios
 	@$(BIN)/python -m tests.benchmarks
 
-bench-distributed: core peers ## speed of the distributed way: PARTS="stages bytes sensors outage uplink store detection latency"
+bench-distributed: core peers ## speed of the distributed way: PARTS="stages bytes sensors outage uplink store detection split latency"
 	@$(BIN)/python -m tests.benchmarks.distributed $(PARTS)
 
 faults: core peers ## seeded faults against the distributed system: SEED=1 RUNS=1 KIND="sensor killed" RESULTS=faults.jsonl (root)

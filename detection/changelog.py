@@ -55,6 +55,11 @@ def changelog_of(prefix: str) -> str:
     return f"changelog__{group_of(prefix)}--{Topics(prefix).records}--{STORE}"
 
 
+def shares_changelog_of(prefix: str) -> str:
+    """The same for what is remembered of shares of sites that are split."""
+    return f"changelog__{group_of(prefix)}--{Topics(prefix).shares}--{STORE}"
+
+
 class Store(Protocol):
     """Values by key."""
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka import KafkaConsumer, errors
 from kafka.structs import TopicPartition
 
-from detection.changelog import CHUNK_BYTES, SITE, ChangelogCheckpoints, changelog_of
+from detection.changelog import CHUNK_BYTES, SITE, ChangelogCheckpoints, changelog_of, shares_changelog_of
 from detection.checkpoint import CheckpointError
+from detection.parcels import SHARE
 from sensor.configuration import ConfigurationError
 from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
 
@@ -36,8 +37,11 @@ TURN_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 5.0
 """How long after a failure nobody tries again."""
 
-Place = tuple[int, int]
+Place = tuple[TopicPartition, int]
 """Partition and offset."""
+
+Part = tuple[str, TopicPartition]
+"""A site, or a share of it: its name, and the partition of a topic that holds all that is remembered of it."""
 
 
 class ChangelogTopic:
@@ -50,12 +54,13 @@ class ChangelogTopic:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings: Final = settings
         self._topic: Final = changelog_of(settings.prefix)
+        self._of_shares: Final = shares_changelog_of(settings.prefix)
         self._turn: Final = threading.Lock()
         self._ended: Final = threading.Event()
         self._client: Any = None
-        self._next: dict[int, int] = {}
-        self._places: dict[str, dict[str, Place]] = {}
-        self._learned: dict[str, tuple[Place, list[Learned]]] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._places: dict[Part, dict[str, Place]] = {}
+        self._learned: dict[Part, tuple[Place, list[Learned]]] = {}
         self._failure = ""
         self._failed_until = 0.0
 
@@ -71,7 +76,7 @@ class ChangelogTopic:
             if self._client is None:
                 self._open()
             self._follow()
-            return {name: self._of(name) for name in sorted(self._places)}
+            return self._of_sites()
         except (KafkaUnusable, ConfigurationError) as error:
             raise self._failed(str(error)) from error
         except errors.KafkaError as error:
@@ -101,15 +106,18 @@ class ChangelogTopic:
         partitions = self._client.partitions_for_topic(self._topic)
         if not partitions:
             raise KafkaUnusable(f"topic {self._topic}: its partitions are not known: is Kafka well?", is_lasting=False)
-        self._next = dict.fromkeys(sorted(partitions), 0)
+        self._next = {TopicPartition(self._topic, partition): 0 for partition in sorted(partitions)}
 
     def _follow(self) -> None:
-        """Take in where everything is, up to the topic's end. Raises KafkaError, CheckpointError."""
-        places = [TopicPartition(self._topic, partition) for partition in self._next]
+        """Take in where everything is, up to the topics' ends. Raises KafkaError, CheckpointError."""
+        # The first worker that knows of shares makes the topic of what is remembered of them.
+        for partition in sorted(self._client.partitions_for_topic(self._of_shares) or ()):
+            self._next.setdefault(TopicPartition(self._of_shares, partition), 0)
+        places = list(self._next)
         self._client.assign(places)
         ends = self._client.end_offsets(places)
         for place, begin in self._client.beginning_offsets(places).items():
-            self._client.seek(place, max(begin, self._next[place.partition]))
+            self._client.seek(place, max(begin, self._next[place]))
         until = time.monotonic() + READ_SECONDS
         while any(self._client.position(place) < ends[place] for place in places):
             self._check_ended()
@@ -121,7 +129,7 @@ class ChangelogTopic:
             for records in found.values():
                 for record in records:
                     self._take(record)
-        self._next = {place.partition: int(self._client.position(place)) for place in places}
+        self._next = {place: int(self._client.position(place)) for place in places}
 
     def _check_ended(self) -> None:
         """Raises CheckpointError where it was closed: its end must not wait for a topic that brings nothing."""
@@ -130,24 +138,34 @@ class ChangelogTopic:
 
     def _take(self, record: Any) -> None:
         named, _, key = (record.key or b"").rpartition(b"|")
-        if not named.startswith(SITE):
+        prefix = SITE if record.topic == self._topic else SHARE
+        if not named.startswith(prefix):
             return
-        chunks = self._places.setdefault(named.removeprefix(SITE).decode(errors="replace"), {})
+        place = TopicPartition(record.topic, record.partition)
+        chunks = self._places.setdefault((named.removeprefix(prefix).decode(errors="replace"), place), {})
         if record.value is None:
             chunks.pop(json.loads(key), None)
         else:
-            chunks[json.loads(key)] = record.partition, record.offset
+            chunks[json.loads(key)] = place, record.offset
 
-    def _of(self, name: str) -> list[Learned]:
-        """What was learned at a site; what was read before where nothing has changed since."""
-        index = self._places[name].get("index")
+    def _of_sites(self) -> dict[str, list[Learned]]:
+        """What was learned at each site, whole or in its shares."""
+        found: dict[str, list[Learned]] = {}
+        for part in sorted(self._places):
+            found.setdefault(part[0], []).extend(self._of(part))
+        return found
+
+    def _of(self, part: Part) -> list[Learned]:
+        """What was learned at a site or in a share; what was read before where nothing has changed since."""
+        index = self._places[part].get("index")
         if index is None:
             return []
-        known = self._learned.get(name)
+        known = self._learned.get(part)
         if known is None or known[0] != index:
-            chunks = _Chunks(self._client, self._topic, self._places[name], self._check_ended)
-            known = index, ChangelogCheckpoints(chunks, f"{self._topic}, site {name!r}").learned()
-            self._learned[name] = known
+            name, place = part
+            chunks = _Chunks(self._client, self._places[part], self._check_ended)
+            known = index, ChangelogCheckpoints(chunks, f"{place.topic}, site {name!r}").learned()
+            self._learned[part] = known
         return known[1]
 
     def _let_go(self) -> None:
@@ -160,10 +178,9 @@ class ChangelogTopic:
 class _Chunks:
     """The chunks of one site as `detection.changelog.Store`, to be read only."""
 
-    def __init__(self, client: Any, topic: str, places: dict[str, Place], check_ended: Callable[[], None]) -> None:
+    def __init__(self, client: Any, places: dict[str, Place], check_ended: Callable[[], None]) -> None:
         self._check_ended = check_ended
         self._client = client
-        self._topic = topic
         self._places = places
         self._read: dict[Place, bytes] = {}
 
@@ -176,9 +193,8 @@ class _Chunks:
             self._fetch(*place)
         return self._read.get(place)
 
-    def _fetch(self, partition: int, offset: int) -> None:
+    def _fetch(self, there: TopicPartition, offset: int) -> None:
         """Read what is at this place, and what comes with it of the same site. Raises KafkaError."""
-        there = TopicPartition(self._topic, partition)
         self._client.assign([there])
         self._client.seek(there, offset)
         wanted = set(self._places.values())
@@ -186,8 +202,8 @@ class _Chunks:
         while time.monotonic() < until:
             self._check_ended()
             for record in self._client.poll(timeout_ms=200).get(there, ()):
-                if (record.partition, record.offset) in wanted:
-                    self._read[record.partition, record.offset] = record.value
+                if (there, record.offset) in wanted:
+                    self._read[there, record.offset] = record.value
             if self._client.position(there) > offset:
                 return
 

@@ -260,9 +260,10 @@ def rules_coverage(folders: tuple[Path, ...], site_file: Path | None, output: Li
 @RULES_OPTION
 @click.option("--site", "site_file", metavar="FILE", type=click.Path(path_type=Path), help="Only what is active at this site.")
 def rules_split(folders: tuple[Path, ...], site_file: Path | None) -> None:
-    """Say which rules could work on a site's records split by conversation, and why others could not.
+    """Say which rules could work on records split by conversation, and why others could not.
 
-    A site is worked on by one worker now; this tells how much of the work would have to stay on one.
+    On Kafka a site is split over workers by its sensors, where its facts say so: all rules allow that. Within one sensor's
+    records nothing is split; this tells what could be.
     """
     pipeline, _ = _pipeline(site_file, folders, None)
     found = splitting.of_rules(pipeline.detector)

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from collector.stream import Position
+from collector.stream import Outgoing, Position
 from detection.baseline.decisions import Decision
 from detection.exceptions import Change
 from detection.publish import Publisher
@@ -41,6 +41,9 @@ EXCEPTION: Final = "exception"
 
 RULES: Final = "rules"
 """Kind of a record that holds a version of the rules, whole."""
+
+GONE: Final = "-gone"
+"""What the kind of a record ends with of which the content is needed no more."""
 
 
 class Waiting(Protocol):
@@ -194,3 +197,25 @@ def at(schedule: Sequence[T], partition: str, offset: int) -> T | None:
     """What holds for the batch at this place; None where nothing is written down for it."""
     held = [effective for effective in schedule if offset >= effective.position.offsets.get(partition, 0)]
     return held[-1] if held else None
+
+
+def let_go(batches: list[Outgoing], partition: str, offset: int, told: int) -> None:
+    """Keep no content of versions that hold for nothing from this place on; that they were stays.
+
+    Args:
+        batches: batches of this stream in their order, which are changed.
+        partition: partition of the stream of records.
+        offset: the place in it.
+        told: so many batches from the first one on may lose their content.
+    """
+    last: set[str] = set()
+    for number in reversed(range(len(batches))):
+        batch = batches[number]
+        (row,) = rows_of(bytes(batch.data))
+        kind = row["kind"]
+        if kind not in {SITE, RULES} or Position.from_json(row["position"]).offsets.get(partition, 0) > offset:
+            continue
+        if kind in last and number < told:
+            gone = encode(row["ts"], f"{kind}{GONE}", "", version=row["version"], position=row["position"])
+            batches[number] = Outgoing(batch.header, gone)
+        last.add(kind)

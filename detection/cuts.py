@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from collector.store import RecordBatch
+from detection.grouping import Grouped
 from detection.pipeline import STEP_ROWS
-from detection.sitewide import Turn
+from detection.sitewide import Looked, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collector.stream import Run
+    from collector.stream import BatchHeader, Run
     from detection.baseline.decisions import Decision
+    from detection.outcomes import Outcome
     from detection.pipeline import Pipeline, RunState
-    from detection.sitewide import Looked
 
 
 @dataclass(slots=True)
@@ -43,11 +44,18 @@ class Cut:
     """Sequence of the first batch."""
     first: tuple[str, int]
     """Place of the first batch in the stream."""
+    last: tuple[str, int]
+    """Place of the last: what holds there holds for it."""
     batches: list[RecordBatch]
     pipeline: Pipeline
     decisions: Sequence[Decision] | None
     turns: Sequence[Turn] = ()
     """Where each of them stands among those that are looked at together."""
+
+    @property
+    def headers(self) -> Sequence[BatchHeader]:
+        """What is known of the batches that are looked at."""
+        return [batch.header for batch in self.batches]
 
     @property
     def site(self) -> str:
@@ -69,13 +77,55 @@ class Cut:
         alike = self.pipeline is other.pipeline and self.decisions == other.decisions
         return alike and self.rows + other.rows <= STEP_ROWS
 
-    def placed(self, place: int) -> Cut:
+    def joined(self, later: Cut) -> Self:
+        """Both as one, in the place of the first."""
+        return replace(self, batches=[*self.batches, *later.batches], turns=(*self.turns, *later.turns))
+
+    def placed(self, place: int) -> Self:
         """The same as the one at this place."""
         return replace(self, turns=(Turn(place, self.known_until, self.batches[-1].header.sequence),))
 
     def step(self, before: RunState) -> tuple[RunState, Looked]:
         """What comes of it."""
         return self.pipeline.step_run(before, self.batches, self.turns, self.decisions)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCut(Cut):
+    """Cuts of which is known what was found in them, by whoever looked at their records; their batches have none."""
+
+    outcomes: Sequence[Outcome | None] = ()
+    """What became of each."""
+
+    @property
+    def headers(self) -> Sequence[BatchHeader]:
+        """As `Cut.headers`: nothing is looked at here."""
+        return ()
+
+    def follows(self, other: Cut) -> bool:
+        """As `Cut.follows`."""
+        return self.pipeline is other.pipeline
+
+    def joined(self, later: Cut) -> Self:
+        """As `Cut.joined`."""
+        outcomes = later.outcomes if isinstance(later, FoundCut) else ()
+        return replace(
+            self,
+            batches=[*self.batches, *later.batches],
+            turns=(*self.turns, *later.turns),
+            outcomes=(*self.outcomes, *outcomes),
+        )
+
+    def step(self, before: RunState) -> tuple[RunState, Looked]:
+        """As `Cut.step`."""
+        alerts, found = before.alerts, [outcome for outcome in self.outcomes if outcome is not None]
+        for outcome in found:
+            alerts = outcome.over(alerts, self.pipeline.detector.rules)
+        grouped = Grouped(
+            [begun for outcome in found for begun in outcome.grouped.begun],
+            {name: None for outcome in found for name in outcome.grouped.changed},
+        )
+        return replace(before, alerts=alerts, site=self.site), Looked(self.run, self.site, self.turns, grouped)
 
 
 def side_by_side(waiting: Sequence[Cut]) -> list[Cut]:
@@ -95,8 +145,7 @@ def together(waiting: Sequence[Cut]) -> list[Cut]:
     for cut in waiting:
         place = latest.get(cut.run)
         if place is not None and cut.follows(steps[place]):
-            before = steps[place]
-            steps[place] = replace(before, batches=[*before.batches, *cut.batches], turns=(*before.turns, *cut.turns))
+            steps[place] = steps[place].joined(cut)
         else:
             latest[cut.run] = len(steps)
             steps.append(cut)

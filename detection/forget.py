@@ -16,12 +16,14 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from detection.changelog import CHUNK_BYTES, SITE, changelog_of, group_of
+from detection.changelog import CHUNK_BYTES, SITE, changelog_of, group_of, shares_changelog_of
+from detection.parcels import SHARE, TELLER
 from detection.quix import CHANGELOG_CF_MESSAGE_HEADER
-from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor.kafka_client import KafkaUnusable, NoSuchTopic, arguments, meaning, probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from sensor.kafka_settings import KafkaSettings
 
@@ -44,22 +46,41 @@ def forget(settings: KafkaSettings, site: str) -> int:
     Raises:
         KafkaUnusable: Kafka cannot be used, or workers run, which have it in their own copies.
     """
-    changelog = changelog_of(settings.prefix)
+    changelog, of_shares = changelog_of(settings.prefix), shares_changelog_of(settings.prefix)
     probe(settings, [changelog])
+    name = site.encode()
+    # Versions before kept a site under its bare name.
+    owners = {SITE + name, *([] if name.startswith(SITE) else [name])}
     try:
         _refuse_workers(settings)
-        parts = list(_parts(settings, changelog, site.encode()))
-        producer: Any = KafkaProducer(**arguments(settings), acks="all")
-        try:
-            # Without the place of a record each worker applies it, wherever it is.
-            headers = [(CHANGELOG_CF_MESSAGE_HEADER, b"default")]
-            sent = [producer.send(changelog, key=key, partition=partition, headers=headers) for partition, key in parts]
-            for each in sent:
-                each.get(settings.delivery_timeout_seconds)
-        finally:
-            producer.close()
+        removed = _remove(settings, changelog, owners)
+        # What was on its way to shares is none of theirs any more: a site that begins anew is split anew.
+        return removed + (_remove(settings, of_shares, {SHARE + name, TELLER + name}) if _is_there(settings, of_shares) else 0)
     except KafkaError as error:
         raise meaning(settings, [error]) from error
+
+
+def _is_there(settings: KafkaSettings, topic: str) -> bool:
+    """Whether there is a topic: the first worker that knows of shares makes that of what is remembered of them."""
+    try:
+        probe(settings, [topic])
+    except NoSuchTopic:
+        return False
+    return True
+
+
+def _remove(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> int:
+    """Remove all that is remembered under these prefixes; how many parts there were. Raises KafkaError, KafkaUnusable."""
+    parts = list(_parts(settings, changelog, owners))
+    producer: Any = KafkaProducer(**arguments(settings), acks="all")
+    try:
+        # Without the place of a record each worker applies it, wherever it is.
+        headers = [(CHANGELOG_CF_MESSAGE_HEADER, b"default")]
+        sent = [producer.send(changelog, key=key, partition=partition, headers=headers) for partition, key in parts]
+        for each in sent:
+            each.get(settings.delivery_timeout_seconds)
+    finally:
+        producer.close()
     return len(parts)
 
 
@@ -75,14 +96,12 @@ def _refuse_workers(settings: KafkaSettings) -> None:
         raise KafkaUnusable(f"group {group}: workers run: stop them all, and try again after a quarter of a minute")
 
 
-def _parts(settings: KafkaSettings, changelog: str, site: bytes) -> Iterator[tuple[int, bytes]]:
-    """Partition and key of all that is remembered of a site. Raises KafkaError, KafkaUnusable."""
+def _parts(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Partition and key of all that is remembered under these prefixes. Raises KafkaError, KafkaUnusable."""
     consumer: Any = KafkaConsumer(
         **arguments(settings), group_id=None, enable_auto_commit=False, isolation_level="read_committed",
         max_partition_fetch_bytes=2 * CHUNK_BYTES, metrics_enabled=False,
     )  # fmt: skip
-    # Versions before kept a site under its bare name.
-    owners = {SITE + site, *([] if site.startswith(SITE) else [site])}
     try:
         places = [TopicPartition(changelog, partition) for partition in sorted(consumer.partitions_for_topic(changelog) or ())]
         consumer.assign(places)

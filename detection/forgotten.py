@@ -18,13 +18,12 @@ from kafka import KafkaConsumer
 from kafka.errors import CommitFailedError, KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from detection.changelog import CHUNK_BYTES, changelog_of, group_of
+from detection.changelog import CHUNK_BYTES, group_of
 from detection.quix import CHANGELOG_PROCESSED_OFFSETS_MESSAGE_HEADER
 from sensor.kafka_client import KafkaUnusable, NoSuchTopic, arguments, meaning, probe
 
 if TYPE_CHECKING:
     from sensor.kafka_settings import KafkaSettings
-    from sensor.topics import Topics
 
 POLL_MILLISECONDS: Final = 200
 
@@ -32,12 +31,13 @@ READ_SECONDS: Final = 60.0
 """How long nothing may come of what is to be read."""
 
 
-def restore(settings: KafkaSettings, topics: Topics) -> dict[int, int]:
-    """Commit how far the records were read, by what is remembered, where brokers know nothing of it.
+def restore(settings: KafkaSettings, topic: str, changelog: str) -> dict[int, int]:
+    """Commit how far a topic was read, by what is remembered, where brokers know nothing of it.
 
     Args:
         settings: how Kafka is reached.
-        topics: names of the topics.
+        topic: the topic.
+        changelog: the topic of what is remembered of it.
 
     Returns:
         The next place of each partition for which that was done.
@@ -45,7 +45,6 @@ def restore(settings: KafkaSettings, topics: Topics) -> dict[int, int]:
     Raises:
         KafkaUnusable: Kafka cannot be used, or another worker has begun meanwhile.
     """
-    changelog = changelog_of(settings.prefix)
     try:
         probe(settings, [changelog])
     except NoSuchTopic:
@@ -56,13 +55,13 @@ def restore(settings: KafkaSettings, topics: Topics) -> dict[int, int]:
     )  # fmt: skip
     try:
         found: dict[int, int] = {}
-        for partition in sorted(consumer.partitions_for_topic(topics.records) or ()):
-            if consumer.committed(TopicPartition(topics.records, partition)) is None:
-                offset = _next(consumer, TopicPartition(changelog, partition), topics.records)
+        for partition in sorted(consumer.partitions_for_topic(topic) or ()):
+            if consumer.committed(TopicPartition(topic, partition)) is None:
+                offset = _next(consumer, TopicPartition(changelog, partition), topic)
                 found |= {} if offset is None else {partition: offset}
         if found:
             consumer.commit(
-                {TopicPartition(topics.records, partition): OffsetAndMetadata(each, "", -1) for partition, each in found.items()}
+                {TopicPartition(topic, partition): OffsetAndMetadata(each, "", -1) for partition, each in found.items()}
             )
     except CommitFailedError as error:
         group = group_of(settings.prefix)
@@ -74,8 +73,8 @@ def restore(settings: KafkaSettings, topics: Topics) -> dict[int, int]:
     return found
 
 
-def _next(consumer: Any, changelog: TopicPartition, records: str) -> int | None:
-    """The place behind the last record that counts in what is remembered; None where nothing is.
+def _next(consumer: Any, changelog: TopicPartition, topic: str) -> int | None:
+    """The place behind the last message that counts in what is remembered; None where nothing is.
 
     Raises KafkaError, KafkaUnusable.
     """
@@ -93,6 +92,6 @@ def _next(consumer: Any, changelog: TopicPartition, records: str) -> int | None:
         for message in messages:
             said = dict(message.headers).get(CHANGELOG_PROCESSED_OFFSETS_MESSAGE_HEADER)
             places: dict[str, int] = json.loads(said) if said else {}
-            if records in places:
-                latest = max(-1 if latest is None else latest, places[records])
+            if topic in places:
+                latest = max(-1 if latest is None else latest, places[topic])
     return None if latest is None else latest + 1

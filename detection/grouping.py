@@ -95,7 +95,7 @@ def group(state: AlertState, run: Run, findings: Findings, rules: Mapping[str, R
     if not taken:
         return state, Grouped()
     taken.sort(key=lambda session: session.order)
-    book = _Book(_of_rules(state.open, rules), rules, site)
+    book = _Book(of_rules(state.open, rules), rules, site)
     for session in taken:
         book.take(session)
     findings_so_far = state.findings + sum(session.count for session in taken)
@@ -295,7 +295,7 @@ def _grown(known: OpenAlert, session: Session) -> OpenAlert:
     )
 
 
-def _of_rules(held: Mapping[str, OpenAlert], rules: Mapping[str, Rule]) -> dict[str, OpenAlert]:
+def of_rules(held: Mapping[str, OpenAlert], rules: Mapping[str, Rule]) -> dict[str, OpenAlert]:
     """The open alerts whose rules are still there; what belonged to one that is not stands for itself, or begins anew."""
     there = {name: alert for name, alert in held.items() if alert.rule in rules}
     if len(there) == len(held):

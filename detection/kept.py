@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Self
 
 from collector.stream import Delivery, Outgoing, Position, StreamError
+from sensor import kafka_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -101,3 +102,15 @@ class KeptConsumer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass
+
+
+def pack(batch: Outgoing) -> bytes:
+    """A batch and its header as bytes."""
+    message = kafka_message.encode(batch.header, batch.data)
+    return message.headers[0][1] + b"\n" + bytes(batch.data)
+
+
+def unpack(content: bytes) -> Outgoing:
+    """What `pack` made. Raises MessageError for anything else."""
+    told, _, data = content.partition(b"\n")
+    return Outgoing(kafka_message.decode([(kafka_message.HEADER, told)]), data)

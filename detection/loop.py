@@ -158,6 +158,16 @@ class Loop:
         self.counters.silent += self.waits_for_others
         self._done += self._merge.all()
 
+    def hand(self, cuts: Iterable[Cut]) -> None:
+        """Hand whole cuts over that need not wait any more, in the order of all."""
+        self._done += cuts
+
+    def released(self) -> list[Cut]:
+        """The cuts that `detect` would look at, in their order, where others do so; what is missing is told."""
+        done, self._done = self._done, []
+        self.publish(self._gaps.told())
+        return done
+
     def take(self, header: BatchHeader, batch: RecordBatch | None, offset: tuple[str, int]) -> None:
         """Hand whole cuts to the detectors; what is left of a cut waits."""
         if batch is not None:
@@ -189,7 +199,7 @@ class Loop:
     def _finish(self, run: Run) -> None:
         pending = self._cuts.pop(run)
         if pending.batches:
-            cut = Cut(run, pending.sequence, pending.first, pending.batches, *self.in_force.at(*pending.last))
+            cut = Cut(run, pending.sequence, pending.first, pending.last, pending.batches, *self.in_force.at(*pending.last))
             self._done += self._merge.take(cut)
             self._look_at_times(cut)
 
@@ -211,8 +221,7 @@ class Loop:
 
     def detect(self) -> None:
         """Work whole cuts off, in the order in which they were let through; those of different runs side by side."""
-        done, self._done = self._done, []
-        self.publish(self._gaps.told())
+        done = self.released()
         start = time.perf_counter()
         before = self.state.findings
         # What is told rests on one version of rules and facts.
@@ -229,7 +238,7 @@ class Loop:
     def _tell(self, waiting: Sequence[Cut]) -> None:
         """Work cuts off that have the same rules and facts and are told together, and publish what is to be told of them."""
         pipeline, began_ns = waiting[0].pipeline, time.time_ns()
-        headers = [batch.header for cut in waiting for batch in cut.batches]
+        headers = [header for cut in waiting for header in cut.headers]
         looked: list[Looked] = []
         while waiting:
             wave = side_by_side(waiting)
@@ -237,12 +246,12 @@ class Loop:
             held = [self.state.runs.get(cut.run) or RunState() for cut in wave]
             outcomes: Iterable[tuple[RunState, Looked]]
             if self._threads is None or len(wave) == 1:
-                outcomes = map(Cut.step, wave, held)
+                outcomes = map(_stepped, wave, held)
             else:
-                outcomes = self._threads.map(Cut.step, wave, held)
+                outcomes = self._threads.map(_stepped, wave, held)
             for cut, (after, found) in zip(wave, outcomes, strict=True):
                 self.state = self.state.with_run(cut.run, after)
-                self.counters.batches += len(cut.batches)
+                self.counters.batches += len(cut.headers)
                 self.counters.records += cut.rows
                 looked.append(found)
         seconds: dict[str, float] = {}
@@ -265,3 +274,7 @@ class Loop:
             _log.info("%s", alert.rule, extra={"batch": batch, "alert": alert.id})
             if batch:
                 tracing.record_of("alert", batch, began_ns, **{"icsight.alert": alert.id, "icsight.rule": alert.rule})
+
+
+def _stepped(cut: Cut, before: RunState) -> tuple[RunState, Looked]:
+    return cut.step(before)

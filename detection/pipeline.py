@@ -26,11 +26,12 @@ from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
 from detection.deviation import DEVIATION
 from detection.grouping import AlertState, group
+from detection.outcomes import Outcome
 from detection.own_alerts import NOT_LOADED, OVERRIDE_UNFIT, own_alerts
 from detection.rules import RuleDetector, RuleState, unfit_overrides
 from detection.sigma.proof import prove
 from detection.sigma.rule import load, rules_folder
-from detection.sitewide import Looked, SiteState, Turn, in_order, tell
+from detection.sitewide import Looked, SiteState, Turn, by_cut, in_order, tell
 from detection.timing import BASELINE, GROUPING, MODELS, RULES, timed
 
 if TYPE_CHECKING:
@@ -216,6 +217,28 @@ class Pipeline:
         that people decided about what is normal and that hold for these batches, in order; where they are given, even if there
         are none, what is normal is learned live.
         """
+        after, findings, seconds = self._found(before, taken, decisions)
+        header = taken[-1].header
+        told = timed(seconds, GROUPING, group, before.alerts, header.run, findings, self.detector.rules, self.site)
+        alerts, grouped = told
+        return replace(after, alerts=alerts), Looked(header.run, header.site, order, grouped, seconds)
+
+    def step_cuts(
+        self, before: RunState, taken: Sequence[RecordBatch], order: Sequence[Turn], decisions: Sequence[Decision] | None = None
+    ) -> tuple[RunState, list[Outcome | None], dict[str, float]]:
+        """As `step_run`, where it is told elsewhere: what became of each cut by itself (None: nothing), and the times taken."""
+        after, findings, seconds = self._found(before, taken, decisions)
+        run, alerts, outcomes = taken[-1].header.run, before.alerts, list[Outcome | None]()
+        for part in by_cut(findings, order):
+            known, told = alerts, timed(seconds, GROUPING, group, alerts, run, part, self.detector.rules, self.site)
+            alerts, grouped = told
+            outcomes.append(None if alerts is known else Outcome.of(alerts, grouped))
+        return replace(after, alerts=alerts), outcomes, seconds
+
+    def _found(
+        self, before: RunState, taken: Sequence[RecordBatch], decisions: Sequence[Decision] | None
+    ) -> tuple[RunState, Findings, dict[str, float]]:
+        """What detectors find in batches of one run, before it is made alerts; the state but for these."""
         baseline, derived = before.baseline, list[RecordBatch]()
         if baseline is None and decisions is not None:
             baseline = BaselineState.live(self.site.site)
@@ -241,10 +264,7 @@ class Pipeline:
         rules, findings = timed(seconds, RULES, self.detector.step, before.rules, derived, matched)
         if baseline is not None:
             findings = self._unless_learned(findings, baseline.known_from)
-        header = taken[-1].header
-        told = timed(seconds, GROUPING, group, before.alerts, header.run, findings, self.detector.rules, self.site)
-        alerts, grouped = told
-        return RunState(rules, alerts, baseline, anomaly, header.site), Looked(header.run, header.site, order, grouped, seconds)
+        return RunState(rules, before.alerts, baseline, anomaly, taken[-1].header.site), findings, seconds
 
 
 def _course_of(learning: Future[tuple[BaselineState, pl.DataFrame]], seconds: dict[str, float]) -> Callable[[], Course]:

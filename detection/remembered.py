@@ -21,7 +21,7 @@ from detection.baseline.detector import BaselineState
 from detection.baseline.normality import Normality, read_facts
 from detection.budget import Spent
 from detection.grouping import AlertState
-from detection.opened import OpenAlert, Part
+from detection.outcomes import open_alert
 from detection.pipeline import RunState, State
 from detection.rules import RuleState
 from detection.sitewide import SiteState
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from collector.stream import Run
-    from detection.opened import Place
 
 Learned = tuple["Run", BaselineState, Promise | None]
 """What is normal in a run, and what its models promise, if they have learned."""
@@ -145,7 +144,7 @@ def _run_members(state: RunState) -> dict[str, bytes]:
 
 def _run_state(members: Mapping[str, bytes]) -> RunState:
     content = cast("dict[str, Any]", json.loads(members["alerts.json"]))
-    held = [_open_alert(alert) for alert in content["open"]]
+    held = [open_alert(alert) for alert in content["open"]]
     counts = int(content["forgotten"]), int(content["findings"]), int(content["since"])
     alerts = AlertState({alert.id: alert for alert in held}, *counts)
     rules = RuleState(_frames(members, "rules/"), int(content["rows_forgotten"]))
@@ -189,28 +188,9 @@ def _site_state(content: Mapping[str, Any]) -> SiteState:
     return SiteState(Stories(known, clocks, int(content["stories_full"])), Spent.of(content["spent"]))
 
 
-def _open_alert(content: dict[str, Any]) -> OpenAlert:
-    tuples: dict[str, Any] = {name: tuple(content[name]) for name in ("cause", "records_first", "records_last")}
-    related = {name: _part(part) for name, part in content["related"].items()}
-    target = tuple((str(name), str(value)) for name, value in content["target"])
-    earliest, latest = content["seen"]
-    seen = (int(earliest), int(latest))
-    places = _places(content["places"])
-    fields_: dict[str, Any] = {**content, **tuples, "target": target, "seen": seen, "places": places, "related": related}
-    return OpenAlert(**fields_)
-
-
 def _story(content: dict[str, Any]) -> Story:
     tuples: dict[str, Any] = {name: tuple(map(str, content[name])) for name in ("actors", "targets", "alerts", "run")}
     return Story(**{**content, **tuples})
-
-
-def _part(content: dict[str, Any]) -> Part:
-    return Part(int(content["count"]), int(content["first"]), int(content["last"]), _places(content["places"]))
-
-
-def _places(encoded: list[list[Any]]) -> tuple[Place, ...]:
-    return tuple((int(event), int(sequence), int(row), str(identity)) for event, sequence, row, identity in encoded)
 
 
 def _json(content: object) -> bytes:

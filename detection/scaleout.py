@@ -5,6 +5,9 @@ whole. At each commit one transaction of Kafka holds the alerts, what is remembe
 topic) and how far the records were read: all of it, or nothing. A worker that is killed leaves nothing half done; whoever takes
 its partitions over reads the changelog and goes on. There may be as many workers as the topic has partitions.
 
+A site whose facts say that it is split has here no more than the order of its sensors' cuts: what is found in the records of each
+sensor, and what is told of that, is the matter of `shares`, on whichever workers.
+
 What a transaction holds is made when it is committed: until then whole cuts gather, and what they say is looked at together.
 """
 
@@ -21,26 +24,25 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from detection.changelog import SITE, STORE, ChangelogCheckpoints, changelog_of, group_of
+from detection.assigned import Assigned
+from detection.changelog import SITE, ChangelogCheckpoints, changelog_of, group_of, shares_changelog_of
 from detection.checkpoint import CheckpointError
 from detection.forgotten import restore
-from detection.loop import Counters
 from detection.metrics import CONSUMER, failures
 from detection.partition_clock import PartitionClock
 from detection.pipeline import STEP_ROWS
-from detection.quix import Application, BaseSink, ConnectionConfig
+from detection.quix import Application, ConnectionConfig
+from detection.shares import Shares
 from detection.site_loop import SiteLoop
-from detection.taken import Taken
 from sensor import kafka_message
 from sensor.kafka_client import librdkafka_arguments, probe
-from sensor.progress import Progress
 from sensor.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from detection.changelog import Store
+    from detection.loop import Counters
     from detection.published import Published
     from detection.settings import DetectionSettings
     from sensor.kafka_settings import KafkaSettings
@@ -68,9 +70,6 @@ TRANSACTION_MILLISECONDS: Final = 120_000
 name starts again."""
 
 POLL_SECONDS: Final = 0.1
-
-STAND_SECONDS: Final = 1.0
-"""How often is noted how far a worker is."""
 
 END_SECONDS: Final = 1.0
 """How long brokers may take to say where a partition ends; they are asked only where something has waited long enough."""
@@ -105,41 +104,28 @@ class _Partition:
     """Sites that were met in it."""
 
 
-class Detection(BaseSink):
+class Detection(Assigned[SiteLoop]):
     """The detection of the partitions that this worker has.
 
     Quix hands over each message (`add`), and asks for what is to be in a transaction before it commits it (`flush`).
     """
 
-    def __init__(self, settings: DetectionSettings, topics: Topics, published: Published) -> None:
-        super().__init__()
-        self.counters = Counters()
-        """What was done by sites that this worker has no more, and messages that are no batches."""
+    def __init__(self, settings: DetectionSettings, topics: Topics, published: Published, shares: Shares) -> None:
+        super().__init__(topics.records, CONSUMER)
+        self.shares: Final = shares
+        """What it has of sites that are split."""
         self._topics = topics
         self._published = published
         self._allowance_ns = round(settings.lateness_seconds * 1_000_000_000)
-        self.progress = Progress(CONSUMER)
-        """How far it is in the partitions that it has."""
-        self._stood = 0.0
-        self._sites: dict[tuple[int, str], tuple[object, SiteLoop]] = {}
         self._partitions: dict[int, _Partition] = {}
         self._gathered = 0
         self._commit_seconds = settings.commit_seconds
-        self._frame: Any = None
-        self._taken: Taken
+        self._paused: set[int] = set()
 
     def attach(self, frame: object) -> None:
-        """Take the messages of a data frame of Quix, in exactly one application."""
-        self._frame = frame
-        self._frame.register_store()
-        self._frame.sink(self)
-        self._taken = Taken(self._frame.processing_context, self._topics.records, self._owners)
+        """As `Assigned.attach`."""
+        super().attach(frame)
         self._frame.processing_context.dataframe_registry.register_periodic_task(self.tick)
-
-    @property
-    def sites(self) -> Iterable[SiteLoop]:
-        """The sites that it has."""
-        return [site for _, site in self._sites.values()]
 
     def add(  # noqa: PLR0913, PLR0917 - Quix' own
         self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int,
@@ -177,21 +163,19 @@ class Detection(BaseSink):
         Raises:
             KafkaUnusable: what is to be committed was taken from partitions that others have by now, or it took too long.
         """
-        within = self._taken.within()
-        self._taken.check()
-        self._taken.leave_out()
+        within = self._committing()
         self._detect()
         began = time.monotonic()
-        for (partition, name), (_, site) in self._live():
+        for (partition, name), site in self._live():
             if site.changed:
                 within()
                 self._keep(partition, name, site)
-        self._stand()
+        self.stand()
         owners = self._owners()
         for partition in [each for each, held in self._partitions.items() if owners.get(each) is held.owner]:
             within()
             self._keep_waiting(partition)
-        self._pace(time.monotonic() - began)
+        self._pace(time.monotonic() - began + self.shares.seconds)
 
     def _pace(self, seconds: float) -> None:
         """Commit less often where that takes long, as `worker` does: what is remembered may be large."""
@@ -200,24 +184,38 @@ class Detection(BaseSink):
 
     def failures(self) -> Mapping[str, str]:
         """What does not work, by name. Safe from any thread."""
-        halted = self._taken.halted
+        halted = [*self.halted, *self.shares.halted]
         return {**failures(self.progress), **({"messages": "; ".join(halted)} if halted else {})}
 
     def tick(self) -> None:
         """Let through what has waited for silent sensors long enough."""
         self._published.check()
-        self._taken.check()
-        self._stand()
+        self.look()
+        self.shares.look()
         if self._frame.processing_context.state_manager.recovery_required:
             # A partition that was assigned just now: what is remembered of it is not read yet.
             return
         for partition in self._owners():
             self._clock(partition)
         self._take_up_next()
-        for (partition, name), (_, site) in self._live():
+        for (partition, name), site in self._live():
             if site.waits and self._is_past(partition, site.silent_ms):
                 site.let_through()
                 self._keep(partition, name, site)
+        self._wait_for_shares()
+
+    def _wait_for_shares(self) -> None:
+        """Take no more records of sites that are split while more waits for their shares than may."""
+        split = {partition for (partition, _), site in self._live() if site.shares}
+        if not split and not self._paused:
+            return
+        wanted = split if split and self.shares.is_behind else set[int]()
+        consumer = self._frame.processing_context.consumer
+        consumer.pause([TopicPartition(self._topics.records, partition) for partition in wanted])
+        assigned = {place.partition for place in consumer.assignment() if place.topic == self._topics.records}
+        over = {each for each in (self._paused - wanted) & assigned if not self._taken.is_halted(each)}
+        consumer.resume([TopicPartition(self._topics.records, partition) for partition in over])
+        self._paused = wanted
 
     def _take_up_next(self) -> None:
         """Take one of the sites up at which something waits: many at once would keep the worker from its brokers too long."""
@@ -234,41 +232,22 @@ class Detection(BaseSink):
 
     def _detect(self) -> None:
         self._gathered = 0
-        for _, (_, site) in self._live():
+        for _, site in self._live():
             if site.changed:
+                if site.is_to_be_split:
+                    site.split(self.shares.number)
                 site.detect()
-
-    def _stand(self) -> None:
-        """Note once a second how far it is, as far as that is known without asking a broker."""
-        if time.monotonic() - self._stood < STAND_SECONDS:
-            return
-        self._stood = time.monotonic()
-        consumer = self._frame.processing_context.consumer
-        ends: dict[str, int] = {}
-        offsets: dict[str, int] = {}
-        for place in consumer.assignment():
-            if place.topic != self._topics.records:
-                continue
-            _, end = consumer.get_watermark_offsets(place, cached=True)
-            (at,) = consumer.position([place])
-            # Both are negative until the first message has come.
-            name = str(place.partition)
-            offsets[name] = at.offset if at.offset >= 0 else max(end, 0)
-            ends[name] = max(end, offsets[name])
-        self.progress.stand(ends, offsets)
 
     def _keep(self, partition: int, name: str, site: SiteLoop) -> None:
         self._taken.hold(partition)
-        producer = self._frame.processing_context.producer
-        for batch in site.take_told():
-            message = kafka_message.encode(batch.header, batch.data)
-            producer.produce(topic=self._topics.alerts, key=message.key, value=message.value, headers=message.headers)
+        self.shares.publish(site.take_told())
+        self.shares.send(site.take_sent())
         site.write(self._checkpoints(partition, name))
 
     def _keep_waiting(self, partition: int) -> None:
         """Put what waits in a partition into the transaction, so that whoever takes it over looks after it at once."""
         clock, held = self._clock(partition), self._partitions[partition]
-        sites = {name: site.site for (there, name), (_, site) in self._live() if there == partition and site.waits}
+        sites = {name: site.site for (there, name), site in self._live() if there == partition and site.waits}
         sites |= held.left
         waiting = _Waiting(next=clock.next, sites=sites) if sites else None
         if waiting != held.kept:
@@ -302,25 +281,10 @@ class Detection(BaseSink):
 
         return self._clock(partition).is_past(moment_ms, time.monotonic(), end)
 
-    def _live(self) -> list[tuple[tuple[int, str], tuple[object, SiteLoop]]]:
-        """The sites of the partitions that the worker has; what it remembers of others is forgotten."""
-        owners = self._owners()
-        gone = [place for place, held in self._sites.items() if owners.get(place[0]) is not held[0]]
-        for place in gone:
-            self._forget(place)
-        return list(self._sites.items())
-
-    def _forget(self, place: tuple[int, str]) -> None:
-        """Let a site go; what was done for it stays counted."""
-        _, site = self._sites.pop(place)
-        self.counters.add(site.done)
-
     def counted(self) -> Counters:
-        """What this worker has done since its start, for all sites that it has or had. Safe from any thread."""
-        found = Counters()
-        found.add(self.counters)
-        for _, site in list(self._sites.values()):
-            found.add(site.done)
+        """As `Assigned.counted`, for what it has of sites that are split, too."""
+        found = super().counted()
+        found.add(self.shares.counted())
         return found
 
     def _is_room(self, partition: int) -> bool:
@@ -335,39 +299,25 @@ class Detection(BaseSink):
 
     def _site(self, partition: int, name: str, site: str) -> SiteLoop | None:
         """A site as it was when the last transaction was committed, and what came since; None where there is no room for it."""
-        owner = self._owners()[partition]
-        held = self._sites.get((partition, name))
-        if held is None or held[0] is not owner:
-            if held is not None:
-                self._forget((partition, name))
-            checkpoints = self._checkpoints(partition, name)
-            if not checkpoints.exists and not name.encode().startswith(SITE):
-                # Versions before kept a site under its bare name; what is written from here on is where it belongs.
-                before = ChangelogCheckpoints(self._state(partition, name.encode()), checkpoints.name)
-                checkpoints = before if before.exists else checkpoints
-            if not checkpoints.exists and not self._is_room(partition):
-                return None
-            loop = SiteLoop(name, site, partition, checkpoints, self._published, self._allowance_ns)
-            self._clock(partition)
-            self._partitions[partition].left.pop(name, None)
-            held = self._sites[partition, name] = owner, loop
-        return held[1]
-
-    def _owners(self) -> dict[int, object]:
-        """Quix' copy of each partition's state; another whenever the partition has been assigned anew."""
-        context = self._frame.processing_context
-        return context.state_manager.get_store(self._frame.stream_id, STORE).partitions
+        held = self._held(partition, name)
+        if held is not None:
+            return held
+        checkpoints = self._checkpoints(partition, name)
+        if not checkpoints.exists and not name.encode().startswith(SITE):
+            # Versions before kept a site under its bare name; what is written from here on is where it belongs.
+            before = ChangelogCheckpoints(self._state(partition, name.encode()), checkpoints.name)
+            checkpoints = before if before.exists else checkpoints
+        if not checkpoints.exists and not self._is_room(partition):
+            return None
+        loop = SiteLoop(name, site, partition, checkpoints, self._published, self._allowance_ns)
+        self._clock(partition)
+        self._partitions[partition].left.pop(name, None)
+        return self._hold(partition, name, loop)
 
     def _checkpoints(self, partition: int, name: str) -> ChangelogCheckpoints:
         """What is remembered of a site, within the transaction that goes on."""
         state = self._state(partition, SITE + name.encode())
         return ChangelogCheckpoints(state, f"{changelog_of(self._topics.prefix)}, site {name!r}")
-
-    def _state(self, partition: int, prefix: bytes) -> Store:
-        """What is kept under a prefix, within the transaction that goes on."""
-        checkpoint = self._frame.processing_context.checkpoint
-        state = checkpoint.get_store_transaction(self._frame.stream_id, partition, STORE).as_state(prefix=prefix)
-        return cast("Store", state)
 
 
 def _header(key: object, headers: Any) -> BatchHeader | None:
@@ -398,9 +348,10 @@ def worker(
         QuixException: the changelog, which is made where it is missing, has not as many partitions as the records.
     """
     topics = Topics(kafka.prefix)
-    probe(kafka, [topics.records, topics.alerts, topics.versions, topics.decisions])
-    for partition, offset in restore(kafka, topics).items():
-        _log.warning("%s/%s: brokers had forgotten how far it was read: goes on at %s", topics.records, partition, offset)
+    probe(kafka, [topics.records, topics.alerts, topics.versions, topics.decisions, topics.shares])
+    for topic, changelog in ((topics.records, changelog_of(kafka.prefix)), (topics.shares, shares_changelog_of(kafka.prefix))):
+        for partition, offset in restore(kafka, topic, changelog).items():
+            _log.warning("%s/%s: brokers had forgotten how far it was read: goes on at %s", topic, partition, offset)
     logging.getLogger("quixstreams").setLevel(logging.WARNING)
     application = Application(
         ConnectionConfig.from_librdkafka_dict(librdkafka_arguments(kafka)),
@@ -430,7 +381,8 @@ def worker(
             "partitioner": "murmur2_random",
         },
     )
-    detection = Detection(settings, topics, published)
-    records = application.topic(topics.records, key_deserializer="bytes", value_deserializer="bytes")
-    detection.attach(application.dataframe(records))
+    shares = Shares(topics)
+    detection = Detection(settings, topics, published, shares)
+    for sink, topic in ((detection, topics.records), (shares, topics.shares)):
+        sink.attach(application.dataframe(application.topic(topic, key_deserializer="bytes", value_deserializer="bytes")))
     return application, detection

@@ -52,7 +52,9 @@ def work(name: str | None) -> None:
         published = Published(kafka, topics)
         try:
             application, detection = worker(kafka, settings, name, published, folder)
-            sources = [lambda: readings(detection.counted()), detection.progress.readings]
+            # Of shares no one is told to be stuck: what a worker left that was killed lies at the end, and looks as if it waited.
+            parts = detection.progress, detection.shares.progress
+            sources = [lambda: readings(detection.counted()), *(each.readings for each in parts)]
             checks = {"kafka": lambda: knock(kafka)}
             with observed("detect", sources, detection.failures, checks):
                 say("worker", f"{name}: looks at {topics.records}", "green")

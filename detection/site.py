@@ -137,6 +137,9 @@ class Site(BaseModel):
     false_alarms_a_day: float = Field(default=FALSE_ALARMS_A_DAY, gt=0, le=1_000)
     """Minutes with a false alarm that all models of `detection/anomaly` together may have in a day."""
 
+    split: bool = False
+    """Whether workers on Kafka share the site's sensors out among them; once it is, it stays so."""
+
     learning: Learning = Field(default_factory=Learning)
     """When live learning of what is normal ends."""
 
@@ -200,7 +203,7 @@ class Site(BaseModel):
     @property
     def version(self) -> str:
         """A hash of the content: equal facts have equal versions."""
-        content = self.model_dump_json(exclude=None if self.rules else {"rules"})
+        content = self.model_dump_json(exclude={name for name in ("rules", "split") if not getattr(self, name)} or None)
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
     @property

@@ -7,27 +7,29 @@ What waits for the rest of its cut or for other sensors is kept with the checkpo
 
 from __future__ import annotations
 
+import json
 import secrets
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from collector.records import Undecodable, decode
 from collector.stream import Outgoing, Position
-from detection.alerts import encode_alerts
+from detection import parcels
+from detection.alert_batches import AlertBatches
 from detection.checkpoint import Checkpoint
-from detection.control import RULES, SITE, Control
+from detection.control import GONE, RULES, Control, let_go
 from detection.gaps import RUNS
 from detection.in_force import InForce, LiveRules
-from detection.kept import KeptStream
+from detection.kept import KeptStream, pack, unpack
 from detection.loop import Loop
-from detection.pipeline import Pipeline, State
+from detection.parcels import SHARE, TELLER, Ordered, controls, packed, pieces, share_of
+from detection.pipeline import Pipeline, RunState, State
 from detection.published import DecisionsOf, RuleVersions, SiteVersions
 from detection.ruleset import RuleFiles
 from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
-from sensor import kafka_message
-from sensor.control_records import encode, rows_of
-from sensor.spool_format import BatchHeader
+from sensor.control_records import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,17 +38,15 @@ if TYPE_CHECKING:
     from collector.stream import Run
     from detection.alerts import Alert
     from detection.changelog import ChangelogCheckpoints
+    from detection.cuts import Cut
     from detection.loop import Counters
+    from detection.parcels import Parcel
     from detection.published import Published
     from detection.ruleset import Ruleset
-
-SENSOR: Final = "detection"
-"""Name under which alerts are published."""
+    from sensor.spool_format import BatchHeader
 
 _CONTROL: Final = "control/"
 _WAITING: Final = "waiting/"
-_GONE: Final = "-gone"
-"""What the kind of a record ends with of which the content is needed no more."""
 
 
 T = TypeVar("T")
@@ -97,21 +97,24 @@ class SiteLoop:
         self._name = name
         self._partition = str(partition)
         self._allowance_ns = allowance_ns
-        self._alerts: list[Outgoing] = []
         self._held: dict[tuple[Run, int], _Held] = {}
         before = checkpoints.read()
         beside = checkpoints.beside()
-        self._control = KeptStream(_unpacked(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
+        self._control = KeptStream(unpack(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
         self._effective = sum(map(_is_told, self._control.batches))
         """Batches of what took effect that were told."""
         self._looked_at = len(self._control.batches)
         """Batches of what took effect that were there then."""
         kept = before or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
         self._epoch = kept.epoch
-        self._told = int(kept.order.get("published", 0))
-        """Batches of alerts so far."""
         self._written: State | None = None
         """The state of the checkpoint that this loop wrote last."""
+        self._alerts = AlertBatches(kept.epoch, int(kept.order.get("published", 0)))
+        self.shares = int(kept.order.get("shares", 0))
+        """So many shares it is split into; 0 where it is whole."""
+        self._told_shares = int(kept.order.get("told_shares", 0))
+        """Batches of what took effect that its shares were told."""
+        self._sent: list[Parcel] = []
         self._seen = dict(kept.position.seen)
         self._heard_ms = int(kept.order.get("heard_ms", 0))
         """When its last message came to the topic, milliseconds since 1970."""
@@ -124,7 +127,7 @@ class SiteLoop:
             self.loop.publish(told)
         for each in sorted(beside):
             if each.startswith(_WAITING):
-                offset, batch = int(each.removeprefix(_WAITING)), _unpacked(beside[each])
+                offset, batch = int(each.removeprefix(_WAITING)), unpack(beside[each])
                 self._hand_over(batch.header, bytes(batch.data), offset)
         self.changed = before is None
         """Whether there is something that is not in the checkpoint."""
@@ -174,12 +177,70 @@ class SiteLoop:
         self.counters.damaged += self._hand_over(header, data, offset) is None
 
     def detect(self) -> None:
-        """Look at what has gathered."""
-        self.loop.detect()
+        """Look at what has gathered, or send it to the shares of a site that is split."""
+        if self.shares:
+            self._send(self.loop.released())
+        else:
+            self.loop.detect()
         waiting: dict[Run, int] = {}
         for run, _, sequence in self.loop.waiting():
             waiting[run] = min(waiting.get(run, sequence), sequence)
         self._held = {key: held for key, held in self._held.items() if key[0] in waiting and key[1] >= waiting[key[0]]}
+
+    @property
+    def is_to_be_split(self) -> bool:
+        """Whether its facts say that it shall be, and it is not yet."""
+        return not self.shares and self.loop.in_force.facts.split
+
+    def split(self, shares: int) -> None:
+        """Hand what is remembered over to so many shares and to the teller; whatever comes goes there from now on."""
+        self.loop.detect()
+        state, self.shares = self.loop.state, shares
+        self.loop.state = State()
+        partition, key = self._teller
+        teller = {"partition": partition, "key": key.decode()}
+        told = {run: RunState(alerts=held.alerts, site=held.site) for run, held in state.runs.items()}
+        whole = packed(State(told, state.sites, state.forgotten))
+        self._sent += pieces("state", whole, self._teller, self._sender)
+        for share in range(shares):
+            runs = {run: held for run, held in state.runs.items() if share_of(run[0], shares) == share}
+            place = share, self._share
+            self._sent += pieces("state", packed(State(runs)), place, self._sender, teller=teller)
+        self.changed = True
+
+    def take_sent(self) -> list[Parcel]:
+        """The messages that are to be sent to its shares and its teller."""
+        sent, self._sent = self._sent, []
+        return [each.of_split(self._epoch) for each in sent]
+
+    @property
+    def _teller(self) -> tuple[int, bytes]:
+        """Partition and key of the teller; where partitions are as many, the worker that has the records has it too."""
+        return int(self._partition) % self.shares, TELLER + self._name.encode()
+
+    @property
+    def _sender(self) -> int:
+        """What tells its pieces from those of shares."""
+        return self.shares + int(self._partition)
+
+    @property
+    def _share(self) -> bytes:
+        """Key of its shares."""
+        return SHARE + self._name.encode()
+
+    def _send(self, cuts: Sequence[Cut]) -> None:
+        """Send what took effect since, and cuts, to where each is looked at, and their order to the teller."""
+        fresh = self._control.batches[self._told_shares :]
+        self._told_shares = len(self._control.batches)
+        since = self._partition, min([self._since, *(cut.last[1] for cut in cuts)])
+        self._sent += controls(fresh, [self._teller, *((share, self._share) for share in range(self.shares))], since)
+        for cut in cuts:
+            batches = [Outgoing(batch.header, batch.data) for batch in cut.batches]
+            self._sent += parcels.batches(batches, cut.last, share_of(cut.run[0], self.shares), self._share)
+        if cuts:
+            order = [Ordered(cut.sequence, cut.last, cut.batches[-1].header).to_json() for cut in cuts]
+            content = zlib.compress(json.dumps(order, ensure_ascii=False).encode(), 1)
+            self._sent += pieces("order", content, self._teller, self._sender)
 
     def let_through(self) -> None:
         """Look at what waits for other sensors: nothing came to the topic for as long as the allowance (`silent_ms`)."""
@@ -191,7 +252,7 @@ class SiteLoop:
         """The batches that are to be published: of alerts, and before them of what took effect (facts of the site, decisions)."""
         effective = [batch for batch in self._control.batches[self._looked_at :] if _is_told(batch)]
         self._looked_at = len(self._control.batches)
-        alerts, self._alerts = self._alerts, []
+        alerts = self._alerts.take()
         told: list[Outgoing] = []
         for batch in effective:
             # Numbered anew, as one run of the site: a run of its own for each start would never end.
@@ -202,30 +263,25 @@ class SiteLoop:
 
     def _let_go(self) -> None:
         """Keep no content of versions that hold for nothing any more; that they were, and which of them were told, stays."""
-        waiting = [offset for _, (_, offset), _ in self.loop.waiting()]
-        offset = min([self._next, *waiting])
-        if not self.loop.in_force.let_go(self._partition, offset):
-            return
-        last: set[str] = set()
-        for number in reversed(range(len(self._control.batches))):
-            batch = self._control.batches[number]
-            (row,) = rows_of(bytes(batch.data))
-            kind = row["kind"]
-            if kind not in {SITE, RULES} or Position.from_json(row["position"]).offsets.get(self._partition, 0) > offset:
-                continue
-            if kind in last and number < self._looked_at:
-                gone = encode(row["ts"], f"{kind}{_GONE}", "", version=row["version"], position=row["position"])
-                self._control.batches[number] = Outgoing(batch.header, gone)
-            last.add(kind)
+        if self.loop.in_force.let_go(self._partition, self._since):
+            told = min(self._looked_at, self._told_shares) if self.shares else self._looked_at
+            let_go(self._control.batches, self._partition, self._since, told)
+
+    @property
+    def _since(self) -> int:
+        """The earliest place of what waits here or is still to come."""
+        return min([self._next, *(offset for _, (_, offset), _ in self.loop.waiting())])
 
     def write(self, checkpoints: ChangelogCheckpoints) -> None:
         """Keep all that is remembered."""
         self._let_go()
-        order = {**self.loop.order, "published": self._told, "heard_ms": self._heard_ms}
+        order = {**self.loop.order, "published": self._alerts.told, "heard_ms": self._heard_ms}
+        if self.shares:
+            order |= {"shares": self.shares, "told_shares": self._told_shares}
         version = self.loop.in_force.facts.version
         position = Position({self._partition: self._next}, self._seen)
-        beside = {f"{_CONTROL}{number:08d}": _packed(batch) for number, batch in enumerate(self._control.batches)}
-        beside |= {f"{_WAITING}{held.offset:020d}": _packed(held.batch) for held in self._held.values()}
+        beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._control.batches)}
+        beside |= {f"{_WAITING}{held.offset:020d}": pack(held.batch) for held in self._held.values()}
         checkpoint = Checkpoint(position, self.loop.state, self._epoch, order, ended=True, site=version)
         checkpoints.write(checkpoint, beside, self._written)
         self._written = checkpoint.state
@@ -273,34 +329,10 @@ class SiteLoop:
         return self.loop.in_force.facts.site or self._name
 
     def _publish(self, upserts: Sequence[Alert]) -> None:
-        sequence, self._told = self._told, self._told + 1
-        header = BatchHeader(
-            sensor=SENSOR,
-            epoch=self._epoch,
-            sequence=sequence,
-            table="alert",
-            rows=len(upserts),
-            site=self._called,
-            cut=sequence,
-            cut_start=min(alert.first_seen for alert in upserts),
-            cut_end=max(alert.last_seen for alert in upserts),
-        )
-        self._alerts.append(Outgoing(header, encode_alerts(upserts)))
+        self._alerts.put(self._called, upserts)
         self.changed = True
 
 
 def _is_told(batch: Outgoing) -> bool:
     """Whether a batch of what took effect is published: rules are not, which are large, and in the topic of versions already."""
-    return all(row["kind"] not in {RULES, f"{RULES}{_GONE}"} for row in rows_of(bytes(batch.data)))
-
-
-def _packed(batch: Outgoing) -> bytes:
-    """A batch and its header as bytes."""
-    message = kafka_message.encode(batch.header, batch.data)
-    return message.headers[0][1] + b"\n" + bytes(batch.data)
-
-
-def _unpacked(content: bytes) -> Outgoing:
-    """What `_packed` made. Raises MessageError for anything else."""
-    told, _, data = content.partition(b"\n")
-    return Outgoing(kafka_message.decode([(kafka_message.HEADER, told)]), data)
+    return all(row["kind"] not in {RULES, f"{RULES}{GONE}"} for row in rows_of(bytes(batch.data)))

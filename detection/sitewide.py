@@ -16,8 +16,13 @@ from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+import polars as pl
+
 from detection.budget import Purse, Spent, digest_alert
 from detection.limits import parse
+from detection.rules import Findings
+from detection.sigma.correlate import KNOWN, ORDER
 from detection.sigma.rule import LEVELS
 from detection.stories import Stories, Teller
 from detection.upsert import upsert
@@ -79,6 +84,22 @@ class Looked:
         return self.turns[min(at, len(self.turns) - 1)].place
 
 
+def by_cut(findings: Findings, turns: Sequence[Turn]) -> list[Findings]:
+    """Findings of a step by the cut that showed each, as `Looked.place` places alerts; for each cut those that there are."""
+    if len(turns) == 1:
+        return [findings]
+    parts = [Findings() for _ in turns]
+    untils, lasts = np.array([turn.until for turn in turns]), np.array([turn.last for turn in turns])
+    for name, rows in findings.items():
+        event, sequence, _ = KNOWN if KNOWN[0] in rows.columns else ORDER
+        by_time = np.searchsorted(untils, rows.get_column(event).to_numpy())
+        by_sequence = np.searchsorted(lasts, rows.get_column(sequence).to_numpy())
+        at = np.minimum(np.maximum(by_time, by_sequence), len(turns) - 1)
+        for number in np.unique(at).tolist():
+            parts[number][name] = rows.filter(pl.Series(at == number))
+    return parts
+
+
 def _until(turn: Turn) -> int:
     return turn.until
 
@@ -97,6 +118,24 @@ def in_order(batches: Sequence[RecordBatch]) -> list[list[RecordBatch]]:
         cuts.setdefault((run, cut), []).append(batch)
         until[run, cut] = known[run] = max(known.get(run, 0), batch.header.cut_end)
     return [cuts[each] for each in sorted(cuts, key=lambda each: (until[each], each[0]))]
+
+
+def growing(alerts: Mapping[Run, AlertState]) -> dict[Run, AlertState]:
+    """Open alerts of runs of one sensor, those of the run that was quiet longest first, without those that can change no more.
+
+    Those that stay for the sake of stories and of the budget stay where these are told.
+    """
+    since = _since(alerts)
+    return {
+        run: replace(state, open=_bounded({name: alert for name, alert in state.open.items() if alert.touched >= since[run]}))
+        for run, state in alerts.items()
+    }
+
+
+def _since(alerts: Mapping[Run, AlertState]) -> dict[Run, int]:
+    """Of each run from when on an alert must have changed to change again: runs that have ended are as far as what followed."""
+    newest = {run[0]: run for run in alerts}
+    return {run: max(state.since, alerts[newest[run[0]]].since) for run, state in alerts.items()}
 
 
 def tell(
@@ -152,7 +191,7 @@ class _Held:
         self._run_of = {name: run for run, state in alerts.items() for name in state.open}
         newest = {run[0]: run for run in alerts}
         self._ended = {run for run in alerts if newest[run[0]] != run}
-        self._since = {run: max(state.since, alerts[newest[run[0]]].since) for run, state in alerts.items()}
+        self._since = _since(alerts)
 
     def holds(self, name: str) -> bool:
         """Whether an alert is still open."""

@@ -76,6 +76,11 @@ class Topics:
         return f"{self.prefix}.versions"
 
     @property
+    def shares(self) -> str:
+        """What workers send one another of a site that is split over them."""
+        return f"{self.prefix}.shares"
+
+    @property
     def dead_letters(self) -> str:
         """What could not be worked on, with the reason."""
         return f"{self.prefix}.dead-letters"

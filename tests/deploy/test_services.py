@@ -152,7 +152,7 @@ def test_on_kafka_nobody_may_do_anything_before_the_set_up_and_then_what_their_p
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     probe(client(prepared, port, "collector"), [topics.records, topics.dead_letters])
-    probe(client(prepared, port, "detection"), [topics.records, topics.alerts, topics.decisions])
+    probe(client(prepared, port, "detection"), [topics.records, topics.alerts, topics.decisions, topics.shares])
     probe(client(prepared, port, "serve"), [topics.alerts, topics.decisions, topics.evidence])
     with pytest.raises(KafkaUnusable, match="has no right to it"):
         probe(client(prepared, port, "collector"), [topics.alerts])

@@ -51,6 +51,7 @@ class System:
         bounds = {
             self.topics.records: FOREVER,
             self.topics.alerts: FOREVER,
+            self.topics.shares: FOREVER,
             self.topics.decisions: FOREVER,
             self.topics.versions: COMPACTED,
         }
@@ -97,7 +98,7 @@ class System:
 
             def flushing() -> None:
                 flush()
-                told[:] = [site.counters for site in detection.sites]
+                told[:] = [loop.counters for loop in (*detection.loops, *detection.shares.loops)]
 
             detection.flush = flushing
             application.run(timeout=idle_seconds)
@@ -161,9 +162,28 @@ class System:
 
     def committed(self) -> int:
         """Messages that workers have done with."""
+        return sum(self._done(self.topics.records).values())
+
+    def shared(self) -> int:
+        """Messages of shares that workers have done with."""
+        return sum(self._done(self.topics.shares).values())
+
+    def shares_waiting(self) -> int:
+        """Messages of shares that workers have not done with, in the partition that has most."""
+        consumer: Any = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap, group_id=None)
+        ends = consumer.end_offsets([TopicPartition(self.topics.shares, number) for number in range(self.partitions)])
+        consumer.close()
+        done = self._done(self.topics.shares)
+        # A transaction ends with a mark of its own.
+        return max(end - 1 - done[place.partition] for place, end in ends.items())
+
+    def share_partitions(self) -> set[int]:
+        """The partitions of shares whose messages workers have done with."""
+        return {number for number, done in self._done(self.topics.shares).items() if done}
+
+    def _done(self, topic: str) -> dict[int, int]:
         consumer: Any = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap, group_id=group_of(self.kafka.prefix))
-        places = [TopicPartition(self.topics.records, number) for number in range(self.partitions)]
-        done = sum(consumer.committed(place) or 0 for place in places)
+        done = {number: consumer.committed(TopicPartition(topic, number)) or 0 for number in range(self.partitions)}
         consumer.close()
         return done
 

@@ -6,27 +6,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from confluent_kafka import TopicPartition
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint
 
 from detection import scaleout, taken
+from detection.alerts import decode_alerts
+from detection.parcels import share_of
 from detection.scaleout import Detection
 from detection.settings import DetectionSettings
+from detection.shares import Shares
 from sensor import kafka_message
 from sensor.kafka_client import KafkaUnusable
 from sensor.topics import Topics
 from tests.detection.test_partition_clock import Memory
 from tests.detection.test_site_loop import Told, message
+from tests.detection.test_sitewide import last
 from tests.detection.traffic import rule, write_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from detection.alerts import Alert
     from detection.published import Published
     from detection.site_loop import SiteLoop
     from sensor.spool_format import BatchHeader
@@ -34,21 +42,25 @@ if TYPE_CHECKING:
 TOPICS = Topics("t")
 
 
+Stores = dict[int, dict[bytes, Memory]]
+"""By partition and prefix."""
+
+
 class Transaction(BaseCheckpoint):
     """A checkpoint of Quix over memory: what is put there is there."""
 
-    def __init__(self, stores: dict[int, dict[bytes, Memory]]) -> None:
+    def __init__(self, stores: dict[str, Stores]) -> None:
         super().__init__(1.0)
         self._stores = stores
 
     def get_store_transaction(self, stream: str, partition: int, name: str) -> Any:
-        del stream, name
-        return SimpleNamespace(as_state=lambda prefix: self._stores.setdefault(partition, {}).setdefault(prefix, Memory()))
+        del name
+        held = self._stores[stream].setdefault(partition, {})
+        return SimpleNamespace(as_state=lambda prefix: held.setdefault(prefix, Memory()))
 
-    @property
-    def places(self) -> dict[int, int]:
-        """The messages up to which it would commit."""
-        return {partition: offset for (_, partition), offset in self._tp_offsets.items()}
+    def places(self, topic: str) -> dict[int, int]:
+        """The messages of a topic up to which it would commit."""
+        return {partition: offset for (name, partition), offset in self._tp_offsets.items() if name == topic}
 
     def close(self) -> None: ...
 
@@ -59,33 +71,64 @@ class Quix:
     """What a detection asks of Quix, with partitions that a test gives and takes."""
 
     def __init__(self, folder: Path) -> None:
-        self.stores: dict[int, dict[bytes, Memory]] = {}
+        self.stores: Stores = {}
+        self.share_stores: Stores = {}
         self.owners: dict[int, object] = {0: object(), 1: object()}
+        self.share_owners: dict[int, object] = {0: object(), 1: object()}
         self.alerts: list[BatchHeader] = []
+        self.told: list[Alert] = []
         self.paused: list[int] = []
+        self.shares_paused: list[int] = []
+        self.resumed: list[int] = []
         self.offsets = dict.fromkeys(range(2), 0)
-        told = Told()
+        self.shared: list[list[tuple[bytes, bytes, list[tuple[str, bytes]]]]] = [[], []]
+        """Messages of topic `shares`, those of transactions that were not committed too."""
+        self.looked_at = dict.fromkeys(range(2), 0)
+        self.published = told = Told()
         told.rules(write_rules(folder, rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}})))
         published = cast("Published", SimpleNamespace(newest=told.newest, decisions=told.decisions, check=lambda: None))
         self.context = SimpleNamespace(
-            checkpoint=Transaction(self.stores),
+            checkpoint=self._begun(),
             commit_interval=1.0,
-            state_manager=SimpleNamespace(get_store=lambda *_: SimpleNamespace(partitions=self.owners), recovery_required=False),
+            state_manager=SimpleNamespace(get_store=self._store, recovery_required=False),
             producer=SimpleNamespace(produce=self._produce),
-            consumer=SimpleNamespace(assignment=list, pause=lambda places: self.paused.extend(each.partition for each in places)),
+            consumer=SimpleNamespace(
+                assignment=lambda: [TopicPartition(TOPICS.records, 0), TopicPartition(TOPICS.records, 1)],
+                pause=self._pause,
+                resume=lambda places: self.resumed.extend(each.partition for each in places),
+                get_watermark_offsets=lambda *_, **__: (0, 0),
+                position=lambda places: places,
+                committed=lambda places, **_: [TopicPartition(each.topic, each.partition, 0) for each in places],
+                list_topics=lambda *_, **__: SimpleNamespace(topics={TOPICS.shares: SimpleNamespace(partitions=[0, 1])}),
+            ),
             dataframe_registry=SimpleNamespace(register_periodic_task=lambda _: None),
         )
-        self.detection = Detection(DetectionSettings(lateness_seconds=5.0, commit_seconds=1.0), TOPICS, published)
-        self.detection.attach(
-            SimpleNamespace(
-                register_store=lambda: None, sink=lambda _: None, stream_id="records", processing_context=self.context
-            )
-        )
+        self.shares = Shares(TOPICS)
+        self.detection = Detection(DetectionSettings(lateness_seconds=5.0, commit_seconds=1.0), TOPICS, published, self.shares)
+        for sink, stream in ((self.detection, "records"), (self.shares, "shares")):
+            frame = SimpleNamespace(register_store=lambda: None, sink=lambda _: None, stream_id=stream)
+            frame.processing_context = self.context
+            sink.attach(frame)
 
-    def _produce(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        del key, value
+    def _begun(self) -> Transaction:
+        return Transaction({"records": self.stores, "shares": self.share_stores})
+
+    def _store(self, stream: str, name: str) -> Any:
+        del name
+        return SimpleNamespace(partitions=self.owners if stream == "records" else self.share_owners)
+
+    def _pause(self, places: list[Any]) -> None:
+        for each in places:
+            (self.paused if each.topic == TOPICS.records else self.shares_paused).append(each.partition)
+
+    def _produce(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]], partition: int = 0) -> None:
+        if topic == TOPICS.shares:
+            self.shared[partition].append((key, value, headers))
+            return
         assert topic == TOPICS.alerts
-        self.alerts.append(kafka_message.decode(headers))
+        header = kafka_message.decode(headers)
+        self.alerts.append(header)
+        self.told += decode_alerts(value) if header.table == "alert" else []
 
     def give(self, header: BatchHeader, data: bytes, partition: int = 0, *, key: bytes | None = None, version: int = 1) -> None:
         """A message comes, and its place is noted behind it, as Quix does."""
@@ -97,13 +140,29 @@ class Quix:
         )
         self.context.checkpoint.store_offset(TOPICS.records, partition, offset)
 
-    def commit(self) -> dict[int, int]:
-        """Commit, as Quix does; the places that are committed."""
+    def give_shares(self, changed: Callable[[int, bytes], bytes] | None = None) -> None:
+        """The messages of shares come that have not yet; what is said of each may be changed by its partition."""
+        for partition, messages in enumerate(self.shared):
+            for key, value, headers in messages[self.looked_at[partition] :]:
+                told = [(name, content if changed is None else changed(partition, content)) for name, content in headers]
+                self.shares.add(value, key, 1_000, told, TOPICS.shares, partition, self.looked_at[partition])
+                self.context.checkpoint.store_offset(TOPICS.shares, partition, self.looked_at[partition])
+                self.looked_at[partition] += 1
+
+    def commit(self, topic: str = TOPICS.records) -> dict[int, int]:
+        """Commit, as Quix does; the places of a topic that are committed."""
         self.detection.tick()
         self.detection.flush()
-        committed = self.context.checkpoint.places
-        self.context.checkpoint = Transaction(self.stores)
+        self.shares.flush()
+        committed = self.context.checkpoint.places(topic)
+        self.context.checkpoint = self._begun()
         return committed
+
+    def work_off(self) -> None:
+        """Whatever there is in shares is worked off."""
+        while any(len(sent) > self.looked_at[partition] for partition, sent in enumerate(self.shared)):
+            self.give_shares()
+            self.commit()
 
 
 @pytest.fixture
@@ -187,7 +246,7 @@ def test_a_flush_that_quix_waits_for_no_more_puts_nothing_into_the_next_transact
 ) -> None:
     quix.give(*message("north"))
     quix.give(*message("south"), 1)
-    looked, abandoned = quix.detection._detect, Transaction(quix.stores)
+    looked, abandoned = quix.detection._detect, quix._begun()
 
     def slow() -> None:
         looked()
@@ -197,7 +256,7 @@ def test_a_flush_that_quix_waits_for_no_more_puts_nothing_into_the_next_transact
     with pytest.raises(KafkaUnusable, match="could not be kept in time"):
         quix.detection.flush()
     assert quix.alerts == []
-    assert all(site.changed for site in quix.detection.sites)
+    assert all(site.changed for site in quix.detection.loops)
 
 
 def test_a_flush_in_a_thread_of_its_own_ends_before_quix_goes_on_without_it(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,15 +317,15 @@ def test_sites_at_which_something_waits_are_taken_up_one_after_another(quix: Qui
         for batch in (message(name, 0), message(name, 0, sensor="other"), message(name, 1)):
             quix.give(*batch)
     quix.commit()
-    waiting = [site.site for site in quix.detection.sites if site.waits]
+    waiting = [site.site for site in quix.detection.loops if site.waits]
     assert sorted(waiting) == ["a", "b", "c"]
     quix.owners[0] = object()
     counts: list[int] = []
     for _ in range(4):
         quix.commit()
-        counts.append(len(list(quix.detection.sites)))
+        counts.append(len(list(quix.detection.loops)))
     assert counts == [1, 2, 3, 3]
-    assert all(site.waits for site in quix.detection.sites)
+    assert all(site.waits for site in quix.detection.loops)
 
 
 def test_commits_that_take_long_come_less_often(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,3 +345,145 @@ def test_commits_that_take_long_come_less_often(quix: Quix, monkeypatch: pytest.
     quix.give(*message("north", 1))
     quix.commit()
     assert quix.context.commit_interval == 1.0
+
+
+SENSORS = ("one", "two", "three", "four", "five")
+"""Sensors of both shares."""
+
+
+def split_site(quix: Quix, numbers: range, *, split: bool = True) -> None:
+    """Facts of a site, which say whether it is split; messages of its sensors come in turns, and are committed.
+
+    Its teller is in the second partition of shares.
+    """
+    quix.published.put("north", "site", 1, json.dumps({"site": "north", "split": split}))
+    for number in numbers:
+        for sensor in SENSORS:
+            quix.give(*message("north", number, sensor=sensor), 1)
+    quix.commit()
+
+
+def newer(partition: int, said: bytes) -> bytes:
+    """What a newer version says in the first partition."""
+    return said if partition else said.replace(b'"version": 1', b'"version": 9')
+
+
+def whole(folder: Path, numbers: range) -> list[str]:
+    """The alerts of a site that is not split, as they are in the end."""
+    quix = Quix(folder)
+    split_site(quix, numbers, split=False)
+    assert quix.shared == [[], []]
+    return last(quix.told)
+
+
+def test_a_share_that_cannot_be_read_halts_its_partition_and_holds_up_what_is_told_of_the_site(
+    quix: Quix, tmp_path: Path
+) -> None:
+    assert {share_of(sensor, 2) for sensor in SENSORS} == {0, 1}
+    split_site(quix, range(2))
+    quix.work_off()
+    before = list(quix.told)
+    assert before
+    split_site(quix, range(2, 4))
+    at = quix.looked_at[0]
+    quix.give_shares(newer)
+    committed = quix.commit(TOPICS.shares)
+    assert committed == {1: quix.looked_at[1] - 1}
+    assert quix.shares_paused == [0]
+    assert quix.paused == []
+    assert f"t.shares/0/{at}: a message of version 9" in quix.detection.failures()["messages"]
+    # The other share looks at its sensors; what it finds waits for that of the first sensor.
+    assert len(quix.told) == len(before)
+    # What can read it has it from the message on.
+    quix.share_owners[0] = object()
+    quix.looked_at[0] = at
+    quix.work_off()
+    assert quix.detection.failures() == {}
+    assert last(quix.told) == whole(tmp_path, range(4))
+
+
+def test_a_share_whose_memory_cannot_be_read_halts_its_partition(quix: Quix) -> None:
+    split_site(quix, range(2))
+    quix.work_off()
+    memory = quix.share_stores[0][b"share/north"]
+    for key in memory.keys:
+        memory.set_bytes(key, memory.held[key].replace(b'{"format":1,', b'{"format":9,'))
+    at = quix.looked_at[0]
+    quix.share_owners[0] = object()
+    split_site(quix, range(2, 4))
+    quix.give_shares()
+    assert set(quix.commit(TOPICS.shares)) == {1}
+    assert f"t.shares/0/{at}" in quix.detection.failures()["messages"]
+    assert "newer version" in quix.detection.failures()["messages"]
+
+
+def test_what_no_worker_sends_to_a_share_halts_its_partition_and_changes_nothing(quix: Quix, tmp_path: Path) -> None:
+    split_site(quix, range(2))
+    quix.work_off()
+    split_site(quix, range(2, 4))
+    places = dict(quix.looked_at)
+    quix.give_shares(lambda _, said: said.replace(b'"place"', b'"plaice"').replace(b'"left"', b'"leaves"'))
+    quix.commit()
+    assert quix.shares_paused == [0, 1]
+    assert "no message that this program reads: KeyError" in quix.detection.failures()["messages"]
+    quix.looked_at = {partition: quix.shares._taken._halts[partition].offset for partition in (0, 1)}
+    assert all(quix.looked_at[partition] >= places[partition] for partition in (0, 1))
+    quix.share_owners |= {0: object(), 1: object()}
+    quix.work_off()
+    assert last(quix.told) == whole(tmp_path, range(4))
+
+
+def test_a_message_of_shares_that_says_nothing_is_damaged(quix: Quix) -> None:
+    quix.shares.add(b"", b"share/north", 0, [], TOPICS.shares, 0, 0)
+    assert quix.detection.counted().damaged == 1
+    assert quix.detection.failures() == {}
+
+
+def test_a_partition_of_shares_that_was_lost_with_what_was_not_committed_ends_the_worker(quix: Quix) -> None:
+    split_site(quix, range(2))
+    before = list(quix.told)
+    quix.give_shares()
+    quix.share_owners[0] = object()
+    with pytest.raises(KafkaUnusable, match=r"partitions 0 of t\.shares went to other workers"):
+        quix.detection.tick()
+    with pytest.raises(KafkaUnusable, match=r"partitions 0 of t\.shares went to other workers"):
+        quix.shares.flush()
+    assert quix.told == before
+
+
+def test_a_flush_of_shares_that_quix_waits_for_no_more_puts_nothing_into_the_next_transaction(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split_site(quix, range(2))
+    quix.give_shares()
+    looked, sent = quix.shares._detect, [len(each) for each in quix.shared]
+
+    def slow() -> None:
+        looked()
+        quix.context.checkpoint = quix._begun()
+
+    monkeypatch.setattr(quix.shares, "_detect", slow)
+    with pytest.raises(KafkaUnusable, match="could not be kept in time"):
+        quix.shares.flush()
+    assert [len(each) for each in quix.shared] == sent
+
+
+def test_a_partition_that_is_halted_is_not_read_on_when_shares_have_worked_off_what_waited(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = [True]
+    monkeypatch.setattr(Shares, "is_behind", property(lambda _: behind[0]))
+    split_site(quix, range(2))
+    quix.commit()
+    assert set(quix.paused) == {1}
+    quix.give(*message("north", 2), 1, version=2)
+    behind[0] = False
+    quix.commit()
+    assert quix.resumed == []
+
+
+def test_without_a_site_that_is_split_nothing_is_sent_to_shares(quix: Quix) -> None:
+    split_site(quix, range(3), split=False)
+    assert quix.shared == [[], []]
+    assert quix.share_stores == {}
+    assert quix.told

@@ -14,19 +14,21 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 from click.testing import CliRunner
 from kafka import KafkaProducer
 
 from collector.stream.local import LocalStream
+from detection.changelog_topic import ChangelogTopic
 from detection.cli import detect
 from detection.own_alerts import BATCHES_MISSING
 from detection.pipeline import Pipeline
-from detection.published import publish_rules
+from detection.published import publish_rules, publish_site
 from detection.ruleset import RuleFiles
 from detection.settings import DetectionSettings
+from detection.shares import Shares
 from detection.site import Site
 from detection.worker import Worker
 from sensor import kafka_message
@@ -39,6 +41,7 @@ from tests.detection.test_merging import of_sensor, shuffled, three_days
 from tests.detection.test_sitewide import last
 from tests.detection.test_worker import outgoing
 from tests.detection.traffic import SECOND, START, cut, request
+from tests.system import both_ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -288,24 +291,41 @@ def test_workers_that_were_away_longer_than_records_are_kept_go_on_and_tell_what
     assert (told.body["missing"]["first"], told.body["missing"]["last"]) == (2, 3)
 
 
-def test_workers_go_on_where_they_were_when_brokers_have_forgotten_it(system: System, tmp_path: Path) -> None:
+def finish(system: System, expected: list[str]) -> None:
+    """Work on where a worker was ended before all was done: what a share sends comes behind all that is there already."""
+    for _ in range(5):
+        if last(system.alerts()) == expected:
+            return
+        system.work(idle_seconds=6.0)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_workers_go_on_where_they_were_when_brokers_have_forgotten_it(system: System, tmp_path: Path, *, split: bool) -> None:
+    if split:
+        publish_site(system.kafka, system.topics, Site(site=SITE.site, split=True))
     sent = interleaving(1)
     system.send(sent[:12])
-    system.work(idle_seconds=2.0)
+    system.work(idle_seconds=6.0 if split else 2.0)
     system.forget_places()
     shutil.rmtree(system.folder)
     system.send(sent[12:])
     system.send_long_after(sent[-1])
-    system.work(idle_seconds=2.0)
-    assert last(system.alerts()) == wanted(tmp_path / "one", sent)
-    # Nothing was begun anew, and nothing looked at twice.
-    assert len(system.epochs()) == 1
+    system.work(idle_seconds=6.0 if split else 2.0)
+    finish(system, expected := wanted(tmp_path / "one", sent))
+    assert last(system.alerts()) == expected
+    # Nothing was begun anew, and nothing looked at twice: of a site that is split its teller tells, too.
+    assert len(system.epochs()) == 1 + split
 
 
-def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("split", [False, True])
+def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(
+    system: System, monkeypatch: pytest.MonkeyPatch, *, split: bool
+) -> None:
+    if split:
+        publish_site(system.kafka, system.topics, Site(site="works", split=True))
     for name in ("works", "others"):
         system.send(interleaving(1, name)[:3])
-    system.work(idle_seconds=2.0)
+    system.work(idle_seconds=6.0 if split else 2.0)
     for name, value in system.environment().items():
         monkeypatch.setenv(name, value)
     before = system.epochs()
@@ -317,6 +337,96 @@ def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(system: System, m
     for name in ("works", "others"):
         system.send(interleaving(1, name)[3:6])
     # It has a copy of what was remembered.
-    system.work(idle_seconds=2.0)
+    system.work(idle_seconds=6.0 if split else 2.0)
+    if split:
+        # The first records after a beginning are looked at before the site is split.
+        for name in ("works", "others"):
+            system.send(interleaving(1, name)[6:9])
+        system.work(idle_seconds=6.0)
+        system.work(idle_seconds=6.0)
     after = system.epochs() - before
     assert {site for site, _ in after} == {"works"}
+    assert len(after) == 1 + split
+
+
+SPLIT: Final = "modbus/resilmesh2+MONT-Dataset-OT-ICS-attacks/Scenario-2/6-Impact/impact_traffic.pcap"
+"""A capture in which rules of the product fire, and what is normal is learned."""
+
+
+def split_over_three(system: System, captures: Path, folder: Path) -> tuple[list[Outgoing], list[str]]:
+    """The rules of the product and a site that is split are published; what its sensors send, and the alerts of one machine."""
+    ruleset = both_ways.rules(folder / "all-rules")
+    publish_rules(system.kafka, system.topics, ruleset)
+    publish_site(system.kafka, system.topics, Site(site=SITE.site, split=True))
+    sent = both_ways.of_three(captures / SPLIT, folder / "sensors", SITE.site, 0)
+    return sent, both_ways.on_one_machine(folder / "one", ruleset, sent)
+
+
+@pytest.mark.timeout(600)
+def test_a_site_that_is_split_over_two_workers_of_which_one_is_killed_gives_the_alerts_of_one_machine(
+    system: System, captures: Path, tmp_path: Path
+) -> None:
+    sent, expected = split_over_three(system, captures, tmp_path)
+    half = len(sent) // 2
+    with process(system, "a") as first, process(system, "b") as second:
+        system.send(sent[:half])
+        until(lambda: system.committed() >= half and system.shared() > 0)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        system.send(sent[half:])
+        system.send_long_after(sent[-1])
+        # Who is left takes over what the other had, once it is missed.
+        until(lambda: last(system.alerts()) == expected)
+        assert second.poll() is None
+    assert expected
+    assert len(system.share_partitions()) > 1
+    # What is normal is shown of all sensors, wherever it was learned.
+    changelog = ChangelogTopic(system.kafka)
+    found = changelog.learned()[SITE.site]
+    changelog.close()
+    assert {run for run, _, _ in found} == {batch.header.run for batch in sent}
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_is_killed_before_it_commits_what_shares_found_loses_and_doubles_nothing(
+    system: System, tmp_path: Path
+) -> None:
+    publish_site(system.kafka, system.topics, Site(site=SITE.site, split=True))
+    sent = interleaving(2)
+    system.send(sent)
+    system.send_long_after(sent[-1])
+    # The first commit has the site's records, the next what came of them in shares.
+    for commit in (1, 2):
+        with killed_before_commit(system, "a", commit) as worker:
+            assert worker.wait(240) == -signal.SIGKILL
+    system.work("a", idle_seconds=6.0)
+    assert last(system.alerts()) == wanted(tmp_path / "one", sent)
+
+
+def test_records_of_a_site_that_is_split_wait_while_much_waits_for_its_shares(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_site(system.kafka, system.topics, Site(site=SITE.site, split=True))
+    monkeypatch.setattr("detection.shares.AHEAD", 0)
+    monkeypatch.setattr("detection.shares.ASKED_SECONDS", 0.2)
+    monkeypatch.setattr("detection.shares.ANSWER_SECONDS", 10.0)
+    monkeypatch.setattr("detection.shares.STILL_SECONDS", 1.0)
+    said: list[bool] = []
+    is_behind = cast("property", Shares.is_behind).fget
+    assert is_behind is not None
+
+    def asked(shares: Shares) -> bool:
+        said.append(is_behind(shares))
+        return said[-1]
+
+    monkeypatch.setattr(Shares, "is_behind", property(asked))
+    sent = interleaving(1)
+    system.send(sent[:10])
+    system.work(idle_seconds=3.0)
+    system.send(sent[10:])
+    system.send_long_after(sent[-1])
+    done = system.work(idle_seconds=6.0)
+    finish(system, expected := wanted(tmp_path / "one", sent))
+    assert last(system.alerts()) == expected
+    assert done.damaged == 0
+    assert {*said} == {True, False}

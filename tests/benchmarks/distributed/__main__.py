@@ -2,7 +2,7 @@
 
 Kafka, Elasticsearch and all processes of the product share the machine, so that records a second are those of all together on its
 cores; CPU seconds by process say what each needs. Parts: stages (which names the one that limits), bytes, sensors, outage,
-uplink, store, detection, latency.
+uplink, store, detection, split, latency.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.benchmarks.captures import folder, generated
-from tests.benchmarks.distributed import detection, latency, outage, sample, sensors, sizes, stages, store, uplink
+from tests.benchmarks.distributed import detection, latency, outage, sample, sensors, sizes, split, stages, store, uplink
 from tests.benchmarks.distributed.system import services
 from tests.benchmarks.latency import watched
 
@@ -174,6 +174,13 @@ class Bench:
             {**asdict(found), "ratio": found.ratio},
         )
 
+    def split(self) -> None:
+        """A site whole and split over workers."""
+        sent = split.batches(self.live)
+        for workers in split.WORKERS:
+            found = split.measure(self.system.folder / f"split-{workers}", self.system.kafka, sent, workers)
+            self.report.tell(f"split, {workers} workers", found.line, asdict(found))
+
     def latency(self) -> None:
         """From packet to alert."""
         if os.geteuid() != 0:
@@ -194,7 +201,7 @@ class Bench:
         )
 
 
-PARTS: Final = ("stages", "bytes", "sensors", "outage", "uplink", "store", "detection", "latency")
+PARTS: Final = ("stages", "bytes", "sensors", "outage", "uplink", "store", "detection", "split", "latency")
 
 
 def main() -> None:

@@ -1,0 +1,81 @@
+"""What became of the findings in one cut of a run, for whoever tells the alerts of the site elsewhere: JSON can hold it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from detection.grouping import AlertState, Begun, Grouped, of_rules
+from detection.opened import OpenAlert, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detection.opened import Place
+    from detection.sigma.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the findings in one cut.
+
+    Attributes:
+        grouped: what began and what changed.
+        alerts: what changed, as it is then, by id; in whose stories and digests it is, is not known where it was found.
+        findings: records in findings of the run so far.
+        since: as `AlertState.since`.
+    """
+
+    grouped: Grouped
+    alerts: Mapping[str, OpenAlert]
+    findings: int
+    since: int
+
+    @classmethod
+    def of(cls, after: AlertState, grouped: Grouped) -> Self:
+        """Of a step that left these open alerts."""
+        return cls(grouped, {name: after.open[name] for name in grouped.changed}, after.findings, after.since)
+
+    def over(self, before: AlertState, rules: Mapping[str, Rule]) -> AlertState:
+        """Open alerts of the run where they are told, with it taken in; stories and digests stay."""
+        held = of_rules(before.open, rules)
+        for name, alert in self.alerts.items():
+            known = held.get(name)
+            held[name] = alert if known is None else replace(alert, story=known.story, digest=known.digest)
+        return AlertState(held, before.forgotten, self.findings, self.since)
+
+    def to_json(self) -> dict[str, Any]:
+        """As values that JSON can hold."""
+        begun = [[asdict(each.alert), each.order, each.weight, each.taken_in] for each in self.grouped.begun]
+        alerts = [asdict(alert) for alert in self.alerts.values()]
+        return {"begun": begun, "alerts": alerts, "findings": self.findings, "since": self.since}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        begun = [
+            Begun(open_alert(alert), (int(event), int(sequence), int(row), str(rule)), float(weight), tuple(map(str, taken_in)))
+            for alert, (event, sequence, row, rule), weight, taken_in in content["begun"]
+        ]
+        alerts = {alert.id: alert for alert in map(open_alert, content["alerts"])}
+        return cls(Grouped(begun, dict.fromkeys(alerts)), alerts, int(content["findings"]), int(content["since"]))
+
+
+def open_alert(content: Mapping[str, Any]) -> OpenAlert:
+    """The alert that `asdict` gave the fields of, and JSON held. Raises KeyError, TypeError or ValueError for anything else."""
+    tuples: dict[str, Any] = {name: tuple(content[name]) for name in ("cause", "records_first", "records_last")}
+    related = {name: _part(part) for name, part in content["related"].items()}
+    target = tuple((str(name), str(value)) for name, value in content["target"])
+    earliest, latest = content["seen"]
+    seen = (int(earliest), int(latest))
+    places = _places(content["places"])
+    fields: dict[str, Any] = {**content, **tuples, "target": target, "seen": seen, "places": places, "related": related}
+    return OpenAlert(**fields)
+
+
+def _part(content: Mapping[str, Any]) -> Part:
+    return Part(int(content["count"]), int(content["first"]), int(content["last"]), _places(content["places"]))
+
+
+def _places(encoded: list[list[Any]]) -> tuple[Place, ...]:
+    return tuple((int(event), int(sequence), int(row), str(identity)) for event, sequence, row, identity in encoded)

@@ -1,0 +1,166 @@
+"""A share of a site that is split: all that is found in the records of some of its sensors, and what is remembered of it.
+
+What is found in a run depends on that run alone (`pipeline`), so that sensors can be worked on anywhere. What is told of it rests
+on all of the site, and is the teller's (`teller_loop`), which gets what became of each cut. Nothing here does input or output.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from collector.records import decode
+from collector.stream import Position
+from detection.checkpoint import Checkpoint
+from detection.cuts import Cut, together
+from detection.followed import Followed
+from detection.kept import pack, unpack
+from detection.loop import Counters
+from detection.parcels import Parcel, Pieces, pieces, unpacked
+from detection.pipeline import RUNS, RunState, State
+from detection.sitewide import growing
+from detection.timing import added
+from sensor import tracing
+
+if TYPE_CHECKING:
+    from detection.changelog import ChangelogCheckpoints
+    from detection.outcomes import Outcome
+
+_CONTROL: Final = "control/"
+_WAITING: Final = "waiting/"
+
+
+class ShareLoop:
+    """Detection in the records of some sensors of a site.
+
+    Args:
+        partition: the partition that its messages are in.
+        checkpoints: what is remembered of it.
+
+    Raises:
+        CheckpointError: what is remembered cannot be used.
+    """
+
+    def __init__(self, partition: int, checkpoints: ChangelogCheckpoints) -> None:
+        kept = checkpoints.read() or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
+        beside = checkpoints.beside()
+        self.counters: Final = Counters()
+        self.changed = False
+        """Whether there is something that is not in the checkpoint."""
+        self.state = kept.state
+        """What is remembered of its runs."""
+        self._written: State | None = None
+        """The state of the checkpoint that this loop wrote last."""
+        self._limited = kept.state.limited
+        self._epoch = kept.epoch
+        self._where = checkpoints.name
+        self._partition = partition
+        self._split = str(kept.order.get("split", ""))
+        """Of which split of the site it is; what comes of another is none of its own."""
+        self._teller: dict[str, Any] = dict(kept.order.get("teller", {}))
+        """Partition and key of the teller."""
+        self._followed = Followed(unpack(beside[name]) for name in sorted(beside) if name.startswith(_CONTROL))
+        self._pieces = Pieces(beside)
+        self._waiting = [unpack(beside[name]) for name in sorted(beside) if name.startswith(_WAITING)]
+        """Batches of a cut that is not whole."""
+        self._done: list[Cut] = []
+        self._sent: list[Parcel] = []
+
+    @property
+    def done(self) -> Counters:
+        """What was done here since this loop began."""
+        return self.counters
+
+    @property
+    def gathered(self) -> int:
+        """Records that `detect` would look at."""
+        return sum(cut.rows for cut in self._done)
+
+    def take(self, parcel: Parcel) -> None:
+        """Take a message in; nothing is changed where that raises.
+
+        Raises:
+            CheckpointError: what is handed over is of a version that is not read.
+            Undecodable, KeyError, ValueError, TypeError, BadZipFile: it is none of its worker's.
+        """
+        if parcel.begins and parcel.split != self._split:
+            self._begin(parcel.split)
+        if parcel.split != self._split:
+            return
+        if parcel.kind == "state":
+            teller, content = dict(parcel.said["teller"]), self._pieces.joined(parcel)
+            self.state = self.state if content is None else unpacked(content, self._where)
+            self._teller = teller
+            self._pieces.take(parcel)
+        elif parcel.kind == "control":
+            partition, offset = parcel.said["since"]
+            self._followed.take(parcel.batch, str(partition), int(offset))
+        elif parcel.said["ends"]:
+            partition, offset = parcel.said["place"]
+            batches = [decode(each.header, bytes(each.data)) for each in (*self._waiting, parcel.batch)]
+            first, place = batches[0].header, (str(partition), int(offset))
+            self._done.append(Cut(first.run, first.sequence, place, place, batches, *self._followed.at(*place)))
+            self._waiting = []
+        else:
+            self._waiting.append(parcel.batch)
+        self.changed = True
+
+    def _begin(self, split: str) -> None:
+        """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
+        self._split, self.state = split, State()
+        self._followed, self._pieces = Followed(()), Pieces({})
+        self._waiting, self._done, self._sent = [], [], []
+
+    def detect(self) -> None:
+        """Look at what has gathered."""
+        done, self._done = self._done, []
+        if not done:
+            return
+        start = time.perf_counter()
+        found: list[tuple[Cut, int, Outcome | None]] = []
+        for cut in together([cut.placed(place) for place, cut in enumerate(done)]):
+            began_ns = time.time_ns()
+            before = self.state.runs.get(cut.run) or RunState()
+            after, outcomes, seconds = cut.pipeline.step_cuts(before, cut.batches, cut.turns, cut.decisions)
+            self.state = _renewed(self.state, cut, after, changed=any(outcomes))
+            found += [(cut, turn.last, outcome) for turn, outcome in zip(cut.turns, outcomes, strict=True)]
+            self.counters.batches += len(cut.batches)
+            self.counters.records += cut.rows
+            self.counters.findings += max(0, after.alerts.findings - before.alerts.findings)
+            self.counters.detectors = added(self.counters.detectors, seconds)
+            tracing.record("detect", cut.headers, began_ns)
+        self.counters.seconds += time.perf_counter() - start
+        self.counters.limited = max(0, self.state.limited - self._limited)
+        told = [[*cut.run, last, None if outcome is None else outcome.to_json()] for cut, last, outcome in found]
+        content = zlib.compress(json.dumps(told, ensure_ascii=False).encode(), 1)
+        place = int(self._teller["partition"]), str(self._teller["key"]).encode()
+        self._sent += pieces("found", content, place, self._partition)
+
+    def take_sent(self) -> list[Parcel]:
+        """The messages that are to be sent."""
+        sent, self._sent = self._sent, []
+        return [each.of_split(self._split) for each in sent]
+
+    def write(self, checkpoints: ChangelogCheckpoints) -> None:
+        """Keep all that is remembered."""
+        beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
+        beside |= {f"{_WAITING}{number:08d}": pack(batch) for number, batch in enumerate(self._waiting)}
+        order = {"teller": self._teller, "split": self._split}
+        checkpoint = Checkpoint(Position(), self.state, self._epoch, order, ended=True)
+        checkpoints.write(checkpoint, beside | self._pieces.beside(), self._written)
+        self._written = self.state
+        self.changed = False
+
+
+def _renewed(state: State, cut: Cut, after: RunState, *, changed: bool) -> State:
+    """What is remembered after cuts of a run, the run that was quiet longest first; of too many runs it is forgotten."""
+    runs = {run: held for run, held in state.runs.items() if run != cut.run} | {cut.run: after}
+    if changed:
+        of_sensor = growing({run: held.alerts for run, held in runs.items() if run[0] == cut.run[0]})
+        runs |= {run: replace(runs[run], alerts=alerts) for run, alerts in of_sensor.items()}
+    over = max(0, len(runs) - RUNS)
+    return State(dict(list(runs.items())[over:]), {}, state.forgotten + over)

@@ -1,0 +1,200 @@
+"""Shares and tellers of sites that are split, on the workers of detection: topic `shares`, which they read and write.
+
+Each partition is one share of every site that is split, and the partition of some of their tellers. What a message led to is sent
+in the transaction that says that it was read, as with records (`scaleout`).
+"""
+
+# Quix Streams' own annotations are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import time
+import zlib
+from typing import TYPE_CHECKING, Any, Final, cast
+from zipfile import BadZipFile
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from collector.records import Undecodable
+from detection.assigned import Assigned
+from detection.changelog import ChangelogCheckpoints, shares_changelog_of
+from detection.checkpoint import CheckpointError
+from detection.parcels import SHARE, TELLER, Parcel
+from detection.pipeline import STEP_ROWS
+from detection.share_loop import ShareLoop
+from detection.sigma.rule import RuleError
+from detection.teller_loop import TellerLoop
+from sensor import kafka_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sensor.topics import Topics
+
+CONSUMER: Final = "shares"
+"""Name in metrics of who reads shares."""
+
+GATHERED_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of messages that gather until they are looked at."""
+
+AHEAD: Final = 50_000
+"""Messages of shares that wait in the topic; while there are more, no records of sites that are split are taken."""
+
+STILL_SECONDS: Final = 30.0
+"""After so long without a message of shares that was worked off some records are taken all the same: what waits may be what
+transactions left that came to nothing, which nobody gets past until another message comes."""
+
+ASKED_SECONDS: Final = 5.0
+"""How often brokers are asked how many wait."""
+
+ANSWER_SECONDS: Final = 1.0
+"""How long they may take for each answer."""
+
+
+_UNREAD: Final = (Undecodable, RuleError, LookupError, ValueError, TypeError, BadZipFile, zlib.error)
+"""What comes of messages that no worker of this version sends."""
+
+
+class Shares(Assigned[ShareLoop | TellerLoop]):
+    """The shares and tellers that this worker has.
+
+    Args:
+        topics: names of the topics.
+    """
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(topics.shares, CONSUMER, marks=1)
+        self.seconds = 0.0
+        """Time that it took to make what was committed last."""
+        self._topics: Final = topics
+        self._gathered = 0
+        self._number = 0
+        self._asked = 0.0
+        self._is_behind = False
+        self._done = 0
+        self._moved = 0.0
+
+    def add(  # noqa: PLR0913, PLR0917 - Quix' own
+        self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int,
+    ) -> None:  # fmt: skip
+        """Take a message in."""
+        del timestamp, topic
+        self._taken.hold(partition)
+        if self._taken.is_halted(partition):
+            return
+        try:
+            parcel = Parcel.of(partition, cast("bytes", key or b""), cast("bytes", value or b""), headers or ())
+        except kafka_message.NewerMessage as error:
+            self._taken.halt(partition, offset, str(error))
+            return
+        except kafka_message.MessageError:
+            self.counters.damaged += 1
+            return
+        try:
+            loop = self._loop(partition, parcel.key)
+            loop.take(parcel)
+        except CheckpointError as error:
+            self._taken.halt(partition, offset, str(error))
+            return
+        except _UNREAD as error:
+            # Without it what comes of the site would not be that of one worker: whoever can read it must look at it.
+            self._taken.halt(partition, offset, f"no message that this program reads: {error!r}")
+            return
+        if parcel.kind == "batch":
+            self.progress.did(parcel.batch.header.cut_end)
+        self._gathered += len(parcel.value)
+        if loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
+            self._detect()
+
+    def flush(self) -> None:
+        """Look at what has gathered, and put what comes of it into the transaction that is about to be committed.
+
+        Raises:
+            KafkaUnusable: what is to be committed was taken from partitions that others have by now, or it took too long.
+        """
+        within = self._committing()
+        self._detect()
+        began = time.monotonic()
+        for (partition, name), loop in self._live():
+            if loop.changed:
+                within()
+                self._taken.hold(partition)
+                if isinstance(loop, TellerLoop):
+                    self.publish(loop.take_told())
+                self.send(loop.take_sent())
+                loop.write(self._checkpoints(partition, name))
+        self.seconds = time.monotonic() - began
+
+    def publish(self, batches: Iterable[Any]) -> None:
+        """Put batches of alerts into the transaction that goes on."""
+        producer = self._frame.processing_context.producer
+        for batch in batches:
+            message = kafka_message.encode(batch.header, batch.data)
+            producer.produce(topic=self._topics.alerts, key=message.key, value=message.value, headers=message.headers)
+
+    def send(self, parcels: Iterable[Parcel]) -> None:
+        """Put messages to shares and tellers into the transaction that goes on."""
+        producer = self._frame.processing_context.producer
+        for each in parcels:
+            producer.produce(
+                topic=self._topics.shares, partition=each.partition, key=each.key, value=each.value, headers=each.headers
+            )
+
+    @property
+    def number(self) -> int:
+        """How many shares a site has: the topic's partitions."""
+        if not self._number:
+            found = self._frame.processing_context.consumer.list_topics(self._topics.shares, timeout=10.0)
+            self._number = len(found.topics[self._topics.shares].partitions)
+        return self._number
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits than may, as of at most `ASKED_SECONDS` ago."""
+        if time.monotonic() - self._asked >= ASKED_SECONDS:
+            self._is_behind = self._waiting() > AHEAD
+            self._asked = time.monotonic()
+        return self._is_behind
+
+    def _waiting(self) -> int:
+        """Messages of the topic that are not worked off; as many as before where brokers do not say."""
+        consumer = self._frame.processing_context.consumer
+        waiting = done = 0
+        try:
+            places = [TopicPartition(self._topics.shares, partition) for partition in range(self.number)]
+            for place in consumer.committed(places, timeout=ANSWER_SECONDS):
+                first, end = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+                at = max(first, place.offset)
+                waiting, done = waiting + end - at, done + at
+        except KafkaException:
+            return AHEAD + 1 if self._is_behind else 0
+        now = time.monotonic()
+        if done != self._done:
+            self._done, self._moved = done, now
+        elif now - self._moved > STILL_SECONDS:
+            self._moved = now
+            return 0
+        return waiting
+
+    def _detect(self) -> None:
+        self._gathered = 0
+        for _, loop in self._live():
+            if loop.changed:
+                loop.detect()
+
+    def _loop(self, partition: int, key: bytes) -> ShareLoop | TellerLoop:
+        """A share or a teller as it was when the last transaction was committed, and what came since."""
+        name = key.decode(errors="replace")
+        held = self._held(partition, name)
+        if held is not None:
+            return held
+        checkpoints = self._checkpoints(partition, name)
+        if key.startswith(SHARE):
+            return self._hold(partition, name, ShareLoop(partition, checkpoints))
+        return self._hold(partition, name, TellerLoop(name.removeprefix(TELLER.decode()), checkpoints))
+
+    def _checkpoints(self, partition: int, name: str) -> ChangelogCheckpoints:
+        """What is remembered of a share or a teller, within the transaction that goes on."""
+        state = self._state(partition, name.encode())
+        return ChangelogCheckpoints(state, f"{shares_changelog_of(self._topics.prefix)}, {name!r}")

@@ -1,0 +1,226 @@
+"""The teller of a site that is split: what was found in its cuts, told in their order, with the site's stories and alarm budget.
+
+Cuts come in the order in which they were let through, from who has the site's records; what became of each, from its shares, in
+whatever order. A cut is told when all before it are. So the alerts are those of one worker. Nothing here does input or output.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import zlib
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import polars as pl
+
+from collector.store import RecordBatch
+from collector.stream import Position
+from detection.alert_batches import AlertBatches
+from detection.changelog import ANEW
+from detection.checkpoint import Checkpoint, CheckpointError
+from detection.cuts import FoundCut
+from detection.followed import Followed
+from detection.in_force import InForce
+from detection.kept import pack, unpack
+from detection.loop import Loop
+from detection.outcomes import Outcome
+from detection.parcels import Ordered, Pieces, unpacked
+from detection.pipeline import Pipeline, State
+from detection.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence, Sized
+
+    from collector.stream import Outgoing, Run
+    from detection.alerts import Alert
+    from detection.changelog import ChangelogCheckpoints
+    from detection.loop import Counters
+    from detection.parcels import Parcel
+
+_CONTROL: Final = "control/"
+_ORDER: Final = "order.json"
+_FOUND: Final = "found.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What became of a cut.
+
+    Attributes:
+        run: its run.
+        last: sequence of its last batch.
+        outcome: what `Outcome.to_json` gave; None where nothing was found.
+    """
+
+    run: Run
+    last: int
+    outcome: Any
+
+    def to_json(self) -> list[Any]:
+        """As values that JSON can hold: what a share sends."""
+        return [*self.run, self.last, self.outcome]
+
+    @classmethod
+    def from_json(cls, content: Sequence[Any]) -> Self:
+        """What `to_json` gave. Raises TypeError or ValueError for anything else."""
+        sensor, epoch, last, outcome = content
+        return cls((str(sensor), str(epoch)), int(last), outcome)
+
+
+class TellerLoop:
+    """Telling the alerts of a site whose records are looked at elsewhere.
+
+    Args:
+        name: the key of the site's records: its name, or its sensor's where it has none.
+        checkpoints: what is remembered of it.
+
+    Raises:
+        CheckpointError: what is remembered cannot be used.
+    """
+
+    def __init__(self, name: str, checkpoints: ChangelogCheckpoints) -> None:
+        kept = checkpoints.read() or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
+        beside = checkpoints.beside()
+        self.changed = False
+        """Whether there is something that is not in the checkpoint."""
+        self._name = name
+        self._where = checkpoints.name
+        self._written: State | None = None
+        """The state of the checkpoint that this loop wrote last."""
+        self._split = str(kept.order.get("split", ""))
+        """Of which split of the site it is; what comes of another is none of its own."""
+        self._followed = Followed(unpack(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
+        self._pieces = Pieces(beside)
+        self._order = deque[Ordered]()
+        """Cuts that are not told."""
+        self._ordered: dict[Run, deque[int]] = {}
+        """The same run by run: sequence of the last batch."""
+        self._found: dict[Run, deque[_Found]] = {}
+        """What became of cuts that are not told."""
+        self._take_order([Ordered.from_json(each) for each in json.loads(beside.get(_ORDER, b"[]"))])
+        self._take_found([_Found.from_json(each) for each in json.loads(beside.get(_FOUND, b"[]"))])
+        self._alerts = AlertBatches(kept.epoch, int(kept.order.get("published", 0)))
+        # What holds is looked up cut by cut: the loop has no records of its own.
+        nothing = InForce(Pipeline.of([], Site()), (Position(), Position()), None, None, None)
+        self._loop = Loop(kept.state, {}, nothing, self._publish, 0)
+        self._began = replace(self._loop.counters)
+
+    @property
+    def counters(self) -> Counters:
+        """What was done here."""
+        return self._loop.counters
+
+    @property
+    def done(self) -> Counters:
+        """What was done here since this loop began, also of what is counted since the state began."""
+        return self.counters.since(self._began)
+
+    @property
+    def gathered(self) -> int:
+        """Records that `detect` would look at: none are here."""
+        return 0
+
+    def take(self, parcel: Parcel) -> None:
+        """Take a message in; nothing is changed where that raises.
+
+        Raises:
+            CheckpointError: what is handed over is of a version that is not read, or order and findings do not agree.
+            KeyError, ValueError, TypeError, BadZipFile, zlib.error: it is none of a worker's.
+        """
+        if parcel.begins and parcel.split != self._split:
+            self._begin(parcel.split)
+        if parcel.split != self._split:
+            return
+        if parcel.kind == "control":
+            partition, offset = parcel.said["since"]
+            since = min([int(offset), *(cut.place[1] for cut in self._order)])
+            self._followed.take(parcel.batch, str(partition), since)
+        else:
+            content = self._pieces.joined(parcel)
+            if content is not None:
+                self._take_whole(parcel, content)
+            self._pieces.take(parcel)
+        self.changed = True
+
+    def _take_whole(self, parcel: Parcel, content: bytes) -> None:
+        """Take in what is whole."""
+        if parcel.kind == "state":
+            self._loop.state = unpacked(content, self._where)
+        elif parcel.kind == "order":
+            self._take_order([Ordered.from_json(each) for each in json.loads(zlib.decompress(content))])
+        else:
+            self._take_found([_Found.from_json(each) for each in json.loads(zlib.decompress(content))])
+
+    def _begin(self, split: str) -> None:
+        """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
+        self._split, self._loop.state = split, State()
+        self._followed, self._pieces = Followed(()), Pieces({})
+        self._order.clear()
+        self._ordered, self._found = {}, {}
+
+    def detect(self) -> None:
+        """Tell the cuts of which is known what was found, as long as nothing is missing before them."""
+        ready: list[FoundCut] = []
+        while self._order and (waiting := self._found.get(self._order[0].run)):
+            cut, found = self._order.popleft(), waiting.popleft()
+            self._ordered[cut.run].popleft()
+            outcome = None if found.outcome is None else Outcome.from_json(found.outcome)
+            pipeline, _ = self._followed.at(*cut.place)
+            batches = [RecordBatch(cut.header, pl.DataFrame())]
+            ready.append(FoundCut(cut.run, cut.first, cut.place, cut.place, batches, pipeline, None, outcomes=(outcome,)))
+        self._ordered = {run: waiting for run, waiting in self._ordered.items() if waiting}
+        self._found = {run: waiting for run, waiting in self._found.items() if waiting}
+        self._loop.hand(ready)
+        self._loop.detect()
+
+    def take_sent(self) -> list[Parcel]:
+        """The messages that are to be sent to other workers: none."""
+        return []
+
+    def take_told(self) -> list[Outgoing]:
+        """The batches of alerts that are to be published."""
+        return self._alerts.take()
+
+    def write(self, checkpoints: ChangelogCheckpoints) -> None:
+        """Keep all that is remembered."""
+        beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
+        found = [each.to_json() for waiting in self._found.values() for each in waiting]
+        beside |= {_ORDER: _json([cut.to_json() for cut in self._order]), _FOUND: _json(found), **self._pieces.beside()}
+        order = {"published": self._alerts.told, "split": self._split}
+        checkpoint = Checkpoint(Position(), self._loop.state, self._alerts.epoch, order, ended=True)
+        checkpoints.write(checkpoint, beside, self._written)
+        self._written = self._loop.state
+        self.changed = False
+
+    def _take_order(self, cuts: Sequence[Ordered]) -> None:
+        lasts = {run: [each.last for each in self._found.get(run, ())] for run in {cut.run for cut in cuts}}
+        self._check([(cut.run, cut.header.sequence) for cut in cuts], self._ordered, lasts)
+        self._order += cuts
+        for cut in cuts:
+            self._ordered.setdefault(cut.run, deque()).append(cut.header.sequence)
+
+    def _take_found(self, found: Sequence[_Found]) -> None:
+        self._check([(each.run, each.last) for each in found], self._found, self._ordered)
+        for each in found:
+            self._found.setdefault(each.run, deque()).append(each)
+
+    def _check(
+        self, fresh: Sequence[tuple[Run, int]], mine: Mapping[Run, Sized], others: Mapping[Run, Sequence[int]]
+    ) -> None:  # fmt: skip
+        """Hold the sequences of cuts that come behind those here against those that others tell. Raises CheckpointError."""
+        numbers: dict[Run, int] = {}
+        for run, last in fresh:
+            number, there = numbers.get(run, len(mine.get(run, ()))), others.get(run, ())
+            if number < len(there) and there[number] != last:
+                raise CheckpointError(f"{self._where}: damaged: cuts {there[number]} and {last} of {run} do not agree: {ANEW}")
+            numbers[run] = number + 1
+
+    def _publish(self, upserts: Sequence[Alert]) -> None:
+        # As in `SiteLoop`: a site without a name is called by the key of its messages.
+        self._alerts.put(self._name, upserts)
+
+
+def _json(content: Sequence[Any] | Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
