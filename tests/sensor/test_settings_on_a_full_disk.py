@@ -5,33 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sensor.edge import release
-from sensor.kafka_settings import KafkaSettings
 from sensor.remote_settings import Version, applied, keep
 from sensor.settings_followers import RecorderFollower, UplinkFollower
 from sensor.spool import BatchHeader, Spool, SpoolSettings
 from sensor.spool_positions import keep_position
 from sensor.uplink import Uplink
+from tests.sensor.test_beside import KAFKA, PATIENCE_SECONDS, until
 from tests.sensor.test_uplink import FAST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-KAFKA = KafkaSettings(bootstrap="broker:9092", security="plaintext")
-PATIENCE_SECONDS = 20
-
-
-def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def full(*_: Any) -> None:
