@@ -34,6 +34,9 @@ if not child:
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
     os.execvp(command[0], command)
+# Whichever of the two comes first: an end that finds no group yet would leave the child for ever.
+with __import__("contextlib").suppress(OSError):
+    os.setpgid(child, child)
 def end(*_):
     os.killpg(child, signal.SIGKILL)
 def watch():
