@@ -246,14 +246,15 @@ def test_what_is_under_way_stays_within_its_bound(private_kafka: Kafka, spool: S
 def test_a_message_that_the_broker_finds_too_large_is_told_and_ends_the_producer(kafka: Kafka) -> None:
     topics = new_topics(kafka, largest=100_000)
     producer = OrderedProducer(settings_of(kafka, topics), "test", 16 * 1024**2)
-    for sequence, size in enumerate((1_000, 2 * GROUP_BYTES, 1_000)):
-        producer.send(topics.records, encode(BatchHeader("s", "e", sequence, "modbus", 1), os.urandom(size)), 10)
+    # The broker's answer may come before the last is given, which is then refused, or after, when it is given up.
     with pytest.raises(KafkaUnusable, match="takes no message so large"):
+        for sequence, size in enumerate((1_000, 2 * GROUP_BYTES, 1_000)):
+            producer.send(topics.records, encode(BatchHeader("s", "e", sequence, "modbus", 1), os.urandom(size)), 10)
         producer.wait(30)
     producer.close()
     time.sleep(1)
     assert [header.sequence for header, _ in read_all(kafka, topics.records)] == [0]
-    assert (producer.acknowledged, producer.sent) == (1, 3)
+    assert producer.acknowledged == 1
     with pytest.raises(KafkaUnusable):
         producer.send(topics.records, encode(BatchHeader("s", "e", 3, "modbus", 1), b""), 1)
 
