@@ -113,8 +113,8 @@ bench: core peers ## speed against peers, in one run, as ratios
 bench-distributed: core peers ## speed of the distributed way: PARTS="stages bytes sensors outage uplink store detection split latency"
 	@$(BIN)/python -m tests.benchmarks.distributed $(PARTS)
 
-faults: core peers ## seeded faults against the distributed system: SEED=1 RUNS=1 KIND="sensor killed" RESULTS=faults.jsonl (root)
-	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --runs $(or $(RUNS),1) --results $(or $(RESULTS),faults.jsonl) $(if $(KIND),--kind "$(KIND)")
+faults: core peers ## seeded faults against the distributed system: SEED=1 RUNS=1 KIND="sensor killed" RESULTS=faults.jsonl BROKEN="uplink ahead" (root)
+	@$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --runs $(or $(RUNS),1) --results $(or $(RESULTS),faults.jsonl) $(if $(KIND),--kind "$(KIND)") $(if $(BROKEN),--broken "$(BROKEN)")
 
 wheel: $(VENV)/.locked ## the wheel, in dist/
 	$(call say,wheel)

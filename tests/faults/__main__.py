@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.faults.broken import BREAKS
 from tests.faults.campaign import campaign, done, table
 from tests.faults.ground import OwnGround
 from tests.faults.kinds import KINDS
@@ -24,6 +25,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=1, help="seeds of each kind")
     parser.add_argument("--kind", action="append", choices=[*KINDS], help="only this kind; may be repeated")
     parser.add_argument("--results", type=Path, default=Path("faults.jsonl"), help="file that results are appended to")
+    parser.add_argument(
+        "--broken", default="", choices=[*BREAKS], help="break this in the product on purpose: runs must not hold"
+    )
     parser.add_argument("--again", action="store_true", help="run seeds again that are in the file")
     options = parser.parse_args()
     capture = Path(os.environ.get("ICSIGHT_CAPTURES", "")) / CAPTURE
@@ -42,7 +46,7 @@ def main() -> int:
     ]
     if left:
         try:
-            _run(left, capture, options.results)
+            _run(left, capture, options.results, options.broken)
         except (Missing, ServiceError, PermissionError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -53,11 +57,11 @@ def main() -> int:
     return int(any(not line["held"] for line in lines))
 
 
-def _run(left: list[tuple[str, int]], capture: Path, results: Path) -> None:
+def _run(left: list[tuple[str, int]], capture: Path, results: Path, broken: str) -> None:
     with tempfile.TemporaryDirectory(prefix="icsight-faults-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with OwnGround(folder / "services") as ground, campaign(ground, capture, folder / "runs") as runs:
+        with OwnGround(folder / "services") as ground, campaign(ground, capture, folder / "runs", broken) as runs:
             for kind, seed in left:
                 outcome = runs.run(kind, seed)
                 with results.open("a", encoding="utf-8") as file:

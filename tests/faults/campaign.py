@@ -42,11 +42,13 @@ class Campaign:
         ground: the services, which faults may kill.
         capture: a pcap file that sensors record.
         folder: place of its own, removed by whoever made it.
+        broken: what is broken in the product on purpose, by its name in `broken`.
     """
 
-    def __init__(self, ground: Ground, capture: Path, folder: Path) -> None:
+    def __init__(self, ground: Ground, capture: Path, folder: Path, broken: str = "") -> None:
         self._ground = ground
         self._folder = folder
+        self._broken = broken
         folder.mkdir(parents=True, exist_ok=True)
         self._parts = stream.cut(capture, folder / "parts")
         self._ruleset = stream.rules(ROOT)
@@ -83,7 +85,7 @@ class Campaign:
     def _started(self) -> System:
         if self._system is None:
             self._systems += 1
-            self._system = System(self._ground, self._folder / str(self._systems), self._ruleset)
+            self._system = System(self._ground, self._folder / str(self._systems), self._ruleset, self._broken)
             self._system.start()
         return self._system
 
@@ -94,9 +96,9 @@ class Campaign:
 
 
 @contextmanager
-def campaign(ground: Ground, capture: Path, folder: Path) -> Generator[Campaign]:
+def campaign(ground: Ground, capture: Path, folder: Path, broken: str = "") -> Generator[Campaign]:
     """A campaign whose processes are ended with it."""
-    made = Campaign(ground, capture, folder)
+    made = Campaign(ground, capture, folder, broken)
     try:
         yield made
     finally:

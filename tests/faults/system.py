@@ -127,9 +127,13 @@ class System:
     gather and commit sooner, and an uplink's producer gives up after `DELIVERY_SECONDS`.
     """
 
-    def __init__(self, ground: Ground, folder: Path, ruleset: Ruleset) -> None:
-        """Make topics and indices. What makes and looks at them goes past the proxies, the system's processes through them."""
+    def __init__(self, ground: Ground, folder: Path, ruleset: Ruleset, broken: str = "") -> None:
+        """Make topics and indices. What makes and looks at them goes past the proxies, the system's processes through them.
+
+        `broken` names what is broken in the product on purpose (`broken`).
+        """
         self.ground: Final = ground
+        self._program: Final = [sys.executable, "-m", "tests.faults.broken", broken] if broken else [str(ICSIGHT)]
         self.folder: Final = folder
         self.ruleset: Final = ruleset
         folder.mkdir(parents=True, exist_ok=True)
@@ -221,7 +225,7 @@ class System:
 
     def _command(self, name: str, ready: str, *arguments: str, more: dict[str, str] | None = None) -> Command:
         return Command(
-            [str(ICSIGHT), *arguments], self.folder / f"{name}.log", ready, {**self.environment, **(more or {})}
+            [*self._program, *arguments], self.folder / f"{name}.log", ready, {**self.environment, **(more or {})}
         )  # fmt: skip
 
 
