@@ -105,7 +105,12 @@ def pins(system: System, name: str) -> list[Statement]:
     return found
 
 
-def test_alerts_of_two_sites_come_decisions_go_and_pins_reach_the_sensors(kafka: Kafka, system: System, tmp_path: Path) -> None:
+@pytest.mark.parametrize("split", [False, True])
+def test_alerts_of_two_sites_come_decisions_go_and_pins_reach_the_sensors(
+    kafka: Kafka, system: System, tmp_path: Path, *, split: bool
+) -> None:
+    for site in SITES if split else ():
+        publish_site(system.kafka, system.topics, Site(site=site, split=True))
     batches = {site: interleaving(3, site) for site in SITES}
     half = len(batches["east"]) // 2
     for name in {batch.header.sensor for each in batches.values() for batch in each}:
@@ -114,28 +119,25 @@ def test_alerts_of_two_sites_come_decisions_go_and_pins_reach_the_sensors(kafka:
             make_topic(kafka, system.topics.control(name))
     for site in SITES:
         system.send(batches[site][:half])
-    system.work()
+    idle_seconds = 6.0 if split else 3.0
+    system.work(idle_seconds=idle_seconds)
+    assert (system.shared() > 0) is split
     with served(tmp_path / "api", system.kafka) as (api, parts):
         client = api.signed_in(name="lin")
 
         def alerts(**query: str) -> list[dict[str, Any]]:
             return client.get("/api/alerts", params={"limit": "200", **query}).json()["items"]
 
-        def stored() -> int:
-            with api.services.database.read() as session:
-                from api.alerts.models import Alert  # noqa: PLC0415
-
-                return session.query(Alert).count()
-
         told = {alert.id: site for site, alert in system.alerts_by_site()}
         assert set(told.values()) == set(SITES)
-        until(lambda: stored() == len(told))
+        until(lambda: _stored(api) == len(told))
         until(lambda: _waiting(api, parts) == 0)
 
         assert {each["site"] for each in alerts(site="west")} == {"west"}
 
-        # What was learned at both sites is shown.
-        assert {each["site"] for each in client.get("/api/baseline").json()} == set(SITES)
+        # What was learned of all sensors of both sites is shown, wherever it was.
+        shown = {(each["site"], each["sensor"]) for each in client.get("/api/baseline").json()}
+        assert shown == {(site, batch.header.sensor) for site in SITES for batch in batches[site][:half]}
 
         # A decision must say of which site it is; of an alert that is known.
         refused = client.post("/api/exceptions", json={**SCOPE, "name": "any"})
@@ -147,12 +149,12 @@ def test_alerts_of_two_sites_come_decisions_go_and_pins_reach_the_sensors(kafka:
         assert (made.status_code, made.json()["site"], made.json()["state"]) == (201, "west", "waiting")
         publish_decision(system.kafka, system.topics, "east", Decision("accept", "wu", "by hand", client="10.9.9.9"))
         until(lambda: _sent(api))
-        publish_site(system.kafka, system.topics, Site(site="east"))
+        publish_site(system.kafka, system.topics, Site(site="east", split=split, critical={"10.0.0.1": 2.0}))
 
         # It holds for what comes then, at its site only.
         for site in SITES:
             system.send(batches[site][half:])
-        system.work("two")
+        system.work("two", idle_seconds)
         until(lambda: client.get("/api/exceptions").json()[0]["state"] == "in_force")
         hidden = {site: [each for each in system.alerts_by_site() if each[0] == site and each[1].exception] for site in SITES}
         assert hidden["west"]
@@ -251,6 +253,14 @@ def _sent(api: Running) -> bool:
 
     with api.services.database.read() as session:
         return all(each.sent_at is not None for each in session.query(Stored).all())
+
+
+def _stored(api: Running) -> int:
+    """How many alerts the database has."""
+    from api.alerts.models import Alert  # noqa: PLC0415
+
+    with api.services.database.read() as session:
+        return session.query(Alert).count()
 
 
 def _waiting(api: Running, parts: Distributed) -> int | None:
