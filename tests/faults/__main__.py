@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -44,6 +45,8 @@ def main() -> int:
         for kind in options.kind or KINDS
         if (kind, seed) not in known
     ]
+    # Who is asked to end still gives back what is mounted.
+    signal.signal(signal.SIGTERM, _end)
     if left:
         try:
             _run(left, capture, options.results, options.broken)
@@ -55,6 +58,11 @@ def main() -> int:
     for name in sorted({line["kind"] for line in lines}):
         print(f"{name}: {KINDS[name].told}")
     return int(any(not line["held"] for line in lines))
+
+
+def _end(number: int, frame: object) -> None:
+    del frame
+    sys.exit(128 + number)
 
 
 def _run(left: list[tuple[str, int]], capture: Path, results: Path, broken: str) -> None:
