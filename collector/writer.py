@@ -171,11 +171,15 @@ class Writer:
         self._stand_at = time.monotonic() + STAND_SECONDS
 
     def _store_next(self, consumer: Consumer, timeout_seconds: float) -> bool:
-        """Gather batches, store them, commit; False where there were none."""
+        """Gather batches, store them, commit; False where there were none.
+
+        Raises StreamError, once all before it is stored, StoreError, OSError.
+        """
         settings = self._settings
         batches: list[RecordBatch] = []
         rows = size = 0
         moved = False
+        trouble: StreamError | None = None
         began_ns = time.time_ns()
         until = time.monotonic() + timeout_seconds
         while rows < settings.gather_rows and size < settings.gather_bytes:
@@ -194,10 +198,9 @@ class Writer:
                 if timeout_seconds and time.monotonic() >= until:
                     break
                 continue
-            except StreamError:
-                if not moved:
-                    raise
-                # What has been gathered is stored first; the next time has nothing before the trouble.
+            except StreamError as error:
+                # What has been gathered is stored first. Then this consumer is not asked again.
+                trouble = error
                 break
             if not deliveries:
                 break
@@ -224,6 +227,8 @@ class Writer:
             consumer.commit(position)
             self._stood = position.offsets
             self._tell(batches, began_ns)
+        if trouble is not None:
+            raise trouble
         return moved
 
     def _append(self, batches: Sequence[RecordBatch], position: Position) -> Appended:

@@ -248,7 +248,7 @@ class StreamConsumer:
         """As `Consumer.poll`. With no time to wait it returns nothing only where all that is there now has been read."""
         deliveries: list[Delivery] = []
         size = 0
-        if not self._waiting:
+        if self._given or not self._waiting:
             self._fetch(timeout_seconds)
         while self._waiting and len(deliveries) < max_batches and size < max_bytes:
             record = self._waiting[0]
@@ -310,13 +310,14 @@ class StreamConsumer:
         patience = time.monotonic() + self._stream.settings.connect_seconds
         try:
             self._look_for_partitions()
+            self._settle()
             while not self._waiting:
                 left = max(0.0, until - time.monotonic())
                 found = self._client.poll(timeout_ms=int(max(left, 0.02) * 1000), max_records=POLL_RECORDS)
-                if self._given:
-                    self._settle()
+                # Before anything is asked: that may fail, and the library does not give it again.
                 for _, records in sorted(found.items(), key=lambda item: item[0].partition):
                     self._waiting.extend(records)
+                self._settle()
                 if self._waiting:
                     return
                 self._pass_markers()
@@ -414,17 +415,23 @@ class StreamConsumer:
         self._given += places
 
     def _settle(self) -> None:
-        """Begin with the partitions that the group has given: what is known of their runs is what was kept with the offsets."""
-        places, self._given = self._given, []
+        """Begin with the partitions that the group has given: what is known of their runs is what was kept with the offsets.
+
+        Where that cannot be asked they stay among those to begin with. Raises KafkaError.
+        """
+        places = self._given
+        if not places:
+            return
         taken = {str(place.partition) for place in places}
         self._known -= {run for run, home in self._standing.homes.items() if home in taken}
         committed = self._committed(places)
-        begins: dict[TopicPartition, int] = self._client.beginning_offsets(places) if places else {}
+        begins: dict[TopicPartition, int] = self._client.beginning_offsets(places)
         for place in places:
             offset = committed.get(place.partition)
             if offset is None and not begins[place]:
                 self._whole.add(place.partition)
             self._standing.move(str(place.partition), offset or 0)
+        self._given = []
 
     def taken(self, places: Iterable[TopicPartition]) -> None:
         """The group has taken these partitions away: what waits of them is somebody else's."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import TopicPartition
 
 from collector.store.elastic_ledger import Ledger
@@ -17,6 +18,8 @@ from sensor.kafka_settings import KafkaSettings
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from collector.store.elastic_server import Server
 
 TOPIC = "icsight.records"
@@ -29,6 +32,7 @@ class Client:
         self.known = set(range(partitions))
         self.assigned: list[TopicPartition] = []
         self.messages: list[Any] = []
+        self.gives: list[TopicPartition] = []
         self.offset = offset
         self.listener: Any = None
 
@@ -64,8 +68,23 @@ class Client:
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         del timeout_ms, max_records
+        if self.gives:
+            self.assigned, self.gives = self.gives, []
+            self.listener.on_partitions_assigned(self.assigned)
         found, self.messages = self.messages, []
         return {TopicPartition(TOPIC, 0): found} if found else {}
+
+
+def message_of(sensor: str, sequence: int, offset: int, partition: int = 0) -> Any:
+    message = encode(BatchHeader(sensor, "e", sequence, "modbus", 1, "plant"), b"batch")
+    return SimpleNamespace(topic=TOPIC, partition=partition, offset=offset, value=message.value, headers=message.headers)
+
+
+def raised(error: Exception) -> Callable[..., Any]:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    return fails
 
 
 def consumer_of(
@@ -90,14 +109,30 @@ def test_a_reader_of_all_partitions_hears_of_those_that_are_added(monkeypatch: p
 def test_a_member_takes_no_run_for_gapped_that_another_has_read_since_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(2, offset=90)
     consumer = consumer_of(client, monkeypatch, "one", Position({"0": 3}, {("north", "e"): 2}))
-    client.assigned = [TopicPartition(TOPIC, 0)]
-    client.listener.on_partitions_assigned(client.assigned)
-    message = encode(BatchHeader("north", "e", 90, "modbus", 1, "plant"), b"batch")
-    client.messages = [
-        SimpleNamespace(topic=TOPIC, partition=0, offset=90, value=message.value, headers=message.headers),
-    ]
+    client.gives = [TopicPartition(TOPIC, 0)]
+    client.messages = [message_of("north", 90, offset=90)]
     (delivery,) = consumer.poll(0.01)
     assert (delivery.header.sequence, delivery.gap) == (90, None)
+
+
+@pytest.mark.parametrize("asked", ["committed", "beginning_offsets"])
+def test_what_came_with_partitions_is_kept_where_the_group_cannot_be_asked_about_them(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    client = Client(2, offset=2)
+    consumer = consumer_of(client, monkeypatch, "one")
+    client.gives = [TopicPartition(TOPIC, 0)]
+    client.messages = [message_of("north", sequence, offset=sequence) for sequence in (2, 3)]
+    with monkeypatch.context() as away:
+        away.setattr(client, asked, raised(KafkaTimeoutError("a leader is away")))
+        for _ in range(2):
+            with pytest.raises(StreamError, match="a leader is away"):
+                consumer.poll(0.01)
+            assert consumer.position == Position()
+    client.messages = [message_of("north", 4, offset=4)]
+    found = [*consumer.poll(0.01), *consumer.poll(0.01)]
+    assert [(delivery.header.sequence, delivery.gap) for delivery in found] == [(2, None), (3, None), (4, None)]
+    assert consumer.position.offsets == {"0": 5}
 
 
 def test_a_member_does_not_set_back_how_far_another_has_come_with_its_runs() -> None:

@@ -20,7 +20,7 @@ from collector.records import decode
 from collector.settings import WriterSettings
 from collector.store import Appended, Identity, RecordBatch, StoreError, Unstorable
 from collector.store.local import LocalRecordStore
-from collector.stream import DamagedBatch, Delivery, Gap, Outgoing, Position, Stream
+from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Outgoing, Position, Stream, StreamError
 from collector.stream.local import LocalStream
 from collector.writer import BESIDES_BYTES, CONSUMER, Writer
 from sensor.spool import BatchHeader, Spool
@@ -257,6 +257,37 @@ def test_however_long_the_wait_batches_without_bytes_do_not_gather_without_bound
     stop.set()
     thread.join(timeout=30)
     assert plant.store.holds(("north", EPOCH), 99)
+
+
+def test_a_consumer_that_cannot_read_is_not_asked_again_once_what_it_gave_is_stored(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.stream.publish([outgoing(number) for number in range(3)])
+    subscribe, opened = plant.stream.subscribe, 0
+
+    def failing(consumer: str, start: Position | None = None) -> Consumer:
+        nonlocal opened
+        opened += 1
+        made = subscribe(consumer, start)
+        poll, asked = made.poll, 0
+
+        def once(timeout_seconds: float, **_: int) -> Sequence[Delivery]:
+            nonlocal asked
+            asked += 1
+            if asked == 2:
+                raise StreamError("a broker is away")
+            assert asked < 2
+            return poll(timeout_seconds, max_batches=1)
+
+        monkeypatch.setattr(made, "poll", once)
+        return made
+
+    monkeypatch.setattr(plant.stream, "subscribe", failing)
+    for number in range(3):
+        with pytest.raises(StreamError, match="a broker is away"):
+            plant.writer.drain()
+        assert plant.stored() == [(EPOCH, sequence, 5) for sequence in range(number + 1)]
+    assert opened == 3
 
 
 def test_a_gap_is_counted_and_told(plant: Plant) -> None:
