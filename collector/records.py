@@ -39,6 +39,10 @@ UNFOLDED_BYTES: Final = PAYLOAD_BYTES
 WRITTEN_BYTES: Final = 4 * PAYLOAD_BYTES
 """Most bytes of a batch where each row has its texts by itself: 4 KiB a row in the largest batch that the packet core makes."""
 
+ROUGHLY_BYTES: Final = 256 * 1024
+"""As far as this goes the product of rows and shared texts will do for what is written: asking Polars takes as long as decoding a
+live batch."""
+
 
 class Undecodable(ValueError):  # noqa: N818 - named for what the batch is
     """A batch does not hold what its header and `sensor.tables` say. The text is the reason, in one line."""
@@ -75,8 +79,7 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     for name in expected.required:
         if frame.get_column(name).null_count():
             raise Undecodable(f"column {name} has nulls")
-    _check_texts(frame, told)
-    return RecordBatch(header, frame, numbers, data)
+    return RecordBatch(header, frame, numbers, data, _written(frame, told))
 
 
 def reason_of(error: BaseException) -> str:
@@ -141,15 +144,17 @@ def _unfolding(header: BatchHeader, data: bytes) -> Unfolded:
     return told
 
 
-def _check_texts(frame: pl.DataFrame, told: Unfolded) -> None:
-    """Raise Undecodable where rows that share long texts would be too much once each is written by itself."""
-    if told.bytes + frame.height * told.shared <= WRITTEN_BYTES:
-        return
-    shared = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.Categorical, pl.Enum))]
+def _written(frame: pl.DataFrame, told: Unfolded) -> int:
+    """Bytes of a batch, at most, once each row has its texts by itself. Raises Undecodable where they are too many."""
+    most = told.bytes + frame.height * told.shared
+    if most <= ROUGHLY_BYTES:
+        return most
+    shared = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Categorical)]
     texts = [pl.col(name).cat.len_bytes().cast(pl.Int64()).sum() for name in shared]
     written = told.bytes + int(frame.select(pl.sum_horizontal(texts)).item())
     if written > WRITTEN_BYTES:
         raise Undecodable(f"its texts are {written:,} bytes once each row has its own; a batch has at most {WRITTEN_BYTES:,}")
+    return written
 
 
 def _numbers(header: BatchHeader, frame: pl.DataFrame) -> pl.Series | None:

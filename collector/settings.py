@@ -44,8 +44,8 @@ class WriterSettings(Section, table="writer"):
     gather_rows: int = Field(default=500_000, ge=1, le=16_000_000)
     """So many rows are stored at once."""
 
-    gather_bytes: int = Field(default=16 * 1024**2, ge=1, le=1024**3)
-    """So many encoded bytes are stored at once."""
+    gather_bytes: int = Field(default=64 * 1024**2, ge=1, le=1024**3)
+    """So many bytes are stored at once: batches as they came, and what they unfold to where each row has its texts by itself."""
 
     gather_seconds: float = Field(default=1.0, ge=0, le=60)
     """Records wait at most so long for others."""

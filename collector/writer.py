@@ -20,7 +20,6 @@ from sensor import tracing
 from sensor.configuration import configured
 from sensor.logs import identity
 from sensor.progress import Progress
-from sensor.tables import BATCH_ROWS
 
 if TYPE_CHECKING:
     import threading
@@ -184,11 +183,8 @@ class Writer:
         until = time.monotonic() + timeout_seconds
         while rows < settings.gather_rows and size < settings.gather_bytes:
             try:
-                deliveries = consumer.poll(
-                    max(0.0, until - time.monotonic()),
-                    max_batches=max(1, (settings.gather_rows - rows) // BATCH_ROWS),
-                    max_bytes=settings.gather_bytes - size,
-                )
+                # One at a time: how much it unfolds to is known only then.
+                deliveries = consumer.poll(max(0.0, until - time.monotonic()), max_batches=1)
             except DamagedBatch as damage:
                 self._keep_aside(str(damage), damage.header, damage.data)
                 size += len(damage.data) + BESIDES_BYTES
@@ -210,9 +206,8 @@ class Writer:
             moved = True
             for delivery in deliveries:
                 self._report(delivery.gap)
-                size += len(delivery.data) + BESIDES_BYTES
+                size += self._decode(delivery, batches) + BESIDES_BYTES
                 rows += delivery.header.rows
-                self._decode(delivery, batches)
             if timeout_seconds and time.monotonic() >= until:
                 # However fast more comes: what has been gathered is stored, and who wants to stop is heard.
                 break
@@ -259,13 +254,16 @@ class Writer:
             for header in headers:
                 _log.info("stored %d rows of %s", header.rows, header.table, extra={"batch": identity(header)})
 
-    def _decode(self, delivery: Delivery, batches: list[RecordBatch]) -> None:
+    def _decode(self, delivery: Delivery, batches: list[RecordBatch]) -> int:
+        """Add the batch of a delivery to those that are stored; returns how many bytes it takes."""
         try:
-            batches.append(decode(delivery.header, delivery.data))
+            batch = decode(delivery.header, delivery.data)
         except Undecodable as error:
             self._keep_aside(str(error), delivery.header, delivery.data)
-        else:
-            self.counters.dropped += delivery.header.dropped
+            return len(delivery.data)
+        batches.append(batch)
+        self.counters.dropped += delivery.header.dropped
+        return len(delivery.data) + batch.written
 
     def _keep_aside(self, reason: str, header: BatchHeader | None, data: bytes) -> None:
         """Make a batch a dead letter, and say so."""

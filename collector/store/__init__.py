@@ -91,13 +91,15 @@ class RecordBatch:
     """A decoded batch: its header and its rows in the columns of its table (`collector.records.decode`).
 
     Of a batch that has lost rows for want of room (`header.dropped`) `numbers` are the row numbers of those that are left.
-    `data` are the bytes that it was decoded from, for a store that cannot take it.
+    `data` are the bytes that it was decoded from, for a store that cannot take it. `written` is how many bytes it is, at most,
+    once each row has its texts by itself: rows share them, and a few kilobytes can be hundreds of megabytes.
     """
 
     header: BatchHeader
     rows: pl.DataFrame
     numbers: pl.Series | None = None
     data: bytes = b""
+    written: int = 0
 
     @property
     def row(self) -> pl.Series:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from collector.records import IDENTITY_TYPES, identified, numbered, plain, reason_of
+from collector.records import IDENTITY_TYPES, plain, reason_of
 from collector.settings import StoreSettings
 from collector.store import (
     Appended,
@@ -29,10 +29,11 @@ from collector.store import (
     Unstorable,
 )
 from collector.store import elastic_sql as sql
-from collector.store.elastic_bulk import BulkWriter, chunks
-from collector.store.elastic_documents import days, documents, identifier, read, run_identifier, source
+from collector.store.elastic_bulk import BulkWriter
+from collector.store.elastic_documents import identifier, read, source
 from collector.store.elastic_indices import Index, indices, last_moment, moments
 from collector.store.elastic_ledger import Ledger
+from collector.store.elastic_lines import chunks_by_index
 from collector.store.elastic_query import search
 from collector.store.elastic_server import Refused, Server, TooSlow
 from collector.store.elastic_setup import check
@@ -232,32 +233,11 @@ class ElasticsearchRecordStore:
         self._server.close()
 
     def _storable(self, batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
-        """As `_chunks`. Raises Unstorable where rows cannot be written as documents."""
+        """The rows of batches as documents, by index. Raises Unstorable where they cannot be written so."""
         try:
-            yield from self._chunks(batches)
+            yield from chunks_by_index(batches, self._prefix, self._server.settings.bulk_bytes)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise Unstorable(f"rows cannot be written as documents: {reason_of(error)}") from error
-
-    def _chunks(self, batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
-        """The rows of batches as documents, by index: of all runs together, since each sends a few rows at a time."""
-        of_table: dict[str, list[int]] = {}
-        for number, batch in enumerate(batches):
-            if batch.rows.height:
-                of_table.setdefault(batch.header.table, []).append(number)
-        for table, numbers in of_table.items():
-            for part in _gathered(numbers, batches):
-                yield from self._lines(table, part, [batches[number] for number in part])
-
-    def _lines(self, table: str, numbers: Sequence[int], batches: Sequence[RecordBatch]) -> Iterator[Chunk]:
-        """The rows of batches of one table, which have these numbers, as documents by index."""
-        of = numbered(batches)
-        rows = identified(batches)
-        runs = pl.Series([run_identifier(*batch.header.run) for batch in batches])[of]
-        whole = pl.DataFrame(
-            {"day": days(rows, of), "batch": pl.Series(numbers, dtype=pl.Int64())[of], "line": documents(rows, runs)}
-        )
-        for (day,), part in whole.partition_by("day", as_dict=True, include_key=False, maintain_order=True).items():
-            yield from chunks(f"{self._prefix}-{table}-{day:%Y.%m.%d}", part, self._server.settings.bulk_bytes)
 
     def _set_aside(self, batch: RecordBatch, reason: str) -> None:
         """Hand over a batch that has rows which cannot be stored. Raises StoreError where there is nobody to take it."""
@@ -290,21 +270,3 @@ class ElasticsearchRecordStore:
             if error.status in {400, 429}:
                 raise QueryError(f"the query is refused ({error.kind}: {error.reason})") from error
             raise
-
-
-def _gathered(numbers: Sequence[int], batches: Sequence[RecordBatch]) -> Iterator[list[int]]:
-    """Batches that are written to lines at once: so many that they have `LINE_ROWS` rows, but one at least."""
-    part: list[int] = []
-    rows = 0
-    for number in numbers:
-        part.append(number)
-        rows += batches[number].rows.height
-        if rows >= LINE_ROWS:
-            yield part
-            part, rows = [], 0
-    if part:
-        yield part
-
-
-LINE_ROWS: Final = 20_000
-"""Rows that are written to lines at once: the cluster has work while the next are made."""

@@ -54,7 +54,7 @@ class Plant:
             self.stream,
             self.store,
             self.dead_letters,
-            settings=WriterSettings(gather_seconds=0),
+            settings=WriterSettings(gather_seconds=0.1),
             on_gap=self.gaps.append,
             on_failure=self.failures.append,
         )
@@ -421,3 +421,24 @@ def test_killed_at_any_moment_the_store_holds_every_batch_once_in_the_end(tmp_pa
     assert len(store.records([Identity("north", EPOCH, sequence, 4) for sequence in wanted])) == 61
     assert len(list(LetterFolder(tmp_path / "dead").letters())) == 1
     store.close()
+
+
+def test_what_is_gathered_is_bounded_by_what_it_unfolds_to(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = {"client.ip": ["long " * 200] * 1_000}
+    headers = [BatchHeader("north", EPOCH, number, "modbus", 1_000) for number in range(6)]
+    outgoings = [Outgoing(header, encode(header, {**sample("modbus", 1_000), **long})) for header in headers]
+    written = decode(headers[0], bytes(outgoings[0].data)).written
+    assert written > 10 * len(outgoings[0].data)
+    plant.stream.publish(outgoings)
+    gathered: list[int] = []
+    append = plant.store.append
+
+    def noted(batches: Iterable[RecordBatch], *, consumer: str = "", position: Position | None = None) -> Appended:
+        given = list(batches)
+        gathered.append(len(given))
+        return append(given, consumer=consumer, position=position)
+
+    monkeypatch.setattr(plant.store, "append", noted)
+    settings = WriterSettings(gather_seconds=60, gather_bytes=2 * written)
+    Writer(plant.stream, plant.store, plant.dead_letters, settings=settings).drain()
+    assert gathered == [2, 2, 2]
