@@ -35,7 +35,10 @@ CHUNK_BYTES: Final = 512 * 1024
 FORMAT: Final = 1
 """Version of the table of contents; a newer one is refused and not touched. The checkpoint in it has a version of its own."""
 
-ANEW: Final = "start the version that wrote it, or stop all workers and throw it away with `icsight detect --forget SITE`"
+FORGET: Final = "stop all workers and throw it away with `icsight detect --forget SITE`"
+"""What to do about a site of which something is gone."""
+
+ANEW: Final = f"start the version that wrote it, or {FORGET}"
 """What to do about a checkpoint that cannot be used."""
 
 _INDEX: Final = "index"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from collector.stream import Position
+from collector.stream import Position, StreamError
+from detection.changelog import FORGET
 from detection.control import RULES, SITE, Control, let_go
 from detection.in_force import InForce, LiveRules
 from detection.kept import KeptStream
+from detection.parcels import LostError
 from detection.pipeline import Pipeline
 from detection.sigma.proof import sound
 from sensor.control_records import rows_of
@@ -37,8 +39,14 @@ class Followed:
         return self._stream.batches
 
     def take(self, batch: Outgoing, partition: str, since: int) -> None:
-        """Take in what took effect, with the place from which it holds; nothing is asked for that is before a place any more."""
-        self._stream.publish([batch])
+        """Take in what took effect, with the place from which it holds; nothing is asked for that is before a place any more.
+
+        Raises LostError: something that took effect before it did not come.
+        """
+        try:
+            self._stream.publish([batch])
+        except StreamError as error:
+            raise LostError(f"what took effect before is missing ({error}): {FORGET}") from error
         self._in_force = None
         if any(row["kind"] in {SITE, RULES} for row in rows_of(bytes(batch.data))):
             let_go(self._stream.batches, partition, since, len(self._stream.batches))

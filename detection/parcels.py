@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, get_args
 
 from collector.stream import Outgoing, Position
-from detection.changelog import ANEW
-from detection.checkpoint import Checkpoint, members_of, of_members
+from detection.changelog import ANEW, FORGET
+from detection.checkpoint import Checkpoint, CheckpointError, members_of, of_members
 from sensor import kafka_message
 from sensor.kafka_message import MessageError
 from sensor.spool_format import BatchHeader
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collector.stream import Run
     from detection.pipeline import State
 
-Kind = Literal["state", "control", "batch", "order", "found"]
-"""state: a piece of what is remembered; control: what took effect; batch: records; order: cuts; found: what became of them."""
+Kind = Literal["state", "control", "batch", "order", "found", "lost"]
+"""state: a piece of what is remembered; control: what took effect; batch: records; order: cuts; found: what became of them; lost:
+why a share does not go on."""
 
 VERSION: Final = 1
 """Version of what is said: a worker of an older version ends at a newer one, and one of the newer goes on."""
@@ -42,6 +43,10 @@ TELLER: Final = b"tell/"
 
 PIECE_BYTES: Final = 4 * 1024 * 1024
 """Most bytes of a piece of what is remembered: well below what a message may have."""
+
+
+class LostError(CheckpointError):
+    """Something that was sent of a site is gone: no version can go on with it, and it is to begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +150,11 @@ class Pieces:
                 self._parts.setdefault(int(name.removeprefix(_PIECES).partition("/")[0]), []).append(beside[name])
 
     def joined(self, parcel: Parcel) -> bytes | None:
-        """The content that is whole with this piece; None where more follow."""
-        return None if parcel.said["left"] else b"".join((*self._parts.get(int(parcel.said["from"]), ()), parcel.value))
+        """The content that is whole with this piece; None where more follow. Raises LostError: one before it did not come."""
+        before = self._parts.get(int(parcel.said["from"]), ())
+        if len(before) != int(parcel.said["number"]):
+            raise LostError(f"piece {parcel.said['number']} of {parcel.kind} came behind {len(before)}: {FORGET}")
+        return None if parcel.said["left"] else b"".join((*before, parcel.value))
 
     def take(self, parcel: Parcel) -> None:
         """Keep this piece; those of a content that is whole with it go."""

@@ -184,7 +184,7 @@ class Detection(Assigned[SiteLoop]):
 
     def failures(self) -> Mapping[str, str]:
         """What does not work, by name. Safe from any thread."""
-        halted = [*self.halted, *self.shares.halted]
+        halted = [*self.halted, *self.shares.halted, *self.shares.lost]
         return {**failures(self.progress), **({"messages": "; ".join(halted)} if halted else {})}
 
     def tick(self) -> None:

@@ -61,6 +61,8 @@ class ShareLoop:
         self._partition = partition
         self._split = str(kept.order.get("split", ""))
         """Of which split of the site it is; what comes of another is none of its own."""
+        self.lost = str(kept.order.get("lost", ""))
+        """Why it does not go on until the site is forgotten; empty where it does."""
         self._teller: dict[str, Any] = dict(kept.order.get("teller", {}))
         """Partition and key of the teller."""
         self._followed = Followed(unpack(beside[name]) for name in sorted(beside) if name.startswith(_CONTROL))
@@ -85,11 +87,12 @@ class ShareLoop:
 
         Raises:
             CheckpointError: what is handed over is of a version that is not read.
+            LostError: what came before it is missing.
             Undecodable, KeyError, ValueError, TypeError, BadZipFile: it is none of its worker's.
         """
         if parcel.begins and parcel.split != self._split:
             self._begin(parcel.split)
-        if parcel.split != self._split:
+        if parcel.split != self._split or self.lost:
             return
         if parcel.kind == "state":
             teller, content = dict(parcel.said["teller"]), self._pieces.joined(parcel)
@@ -111,9 +114,22 @@ class ShareLoop:
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
-        self._split, self.state = split, State()
+        self._split, self.lost, self.state = split, "", State()
         self._followed, self._pieces = Followed(()), Pieces({})
         self._waiting, self._done, self._sent = [], [], []
+
+    def end(self, reason: str) -> None:
+        """Go on no more, and let the teller know: what this share finds would not be all."""
+        self.lost, self.changed = reason, True
+        self._waiting, self._done, self._pieces = [], [], Pieces({})
+        if self._teller:
+            partition, key = self._place
+            self._sent.append(Parcel(partition, key, "lost", reason.encode(), {}))
+
+    @property
+    def _place(self) -> tuple[int, bytes]:
+        """Partition and key of the teller."""
+        return int(self._teller["partition"]), str(self._teller["key"]).encode()
 
     def detect(self) -> None:
         """Look at what has gathered."""
@@ -137,8 +153,7 @@ class ShareLoop:
         self.counters.limited = max(0, self.state.limited - self._limited)
         told = [[*cut.run, last, None if outcome is None else outcome.to_json()] for cut, last, outcome in found]
         content = zlib.compress(json.dumps(told, ensure_ascii=False).encode(), 1)
-        place = int(self._teller["partition"]), str(self._teller["key"]).encode()
-        self._sent += pieces("found", content, place, self._partition)
+        self._sent += pieces("found", content, self._place, self._partition)
 
     def take_sent(self) -> list[Parcel]:
         """The messages that are to be sent."""
@@ -149,7 +164,7 @@ class ShareLoop:
         """Keep all that is remembered."""
         beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
         beside |= {f"{_WAITING}{number:08d}": pack(batch) for number, batch in enumerate(self._waiting)}
-        order = {"teller": self._teller, "split": self._split}
+        order = {"teller": self._teller, "split": self._split, "lost": self.lost}
         checkpoint = Checkpoint(Position(), self.state, self._epoch, order, ended=True)
         checkpoints.write(checkpoint, beside | self._pieces.beside(), self._written)
         self._written = self.state

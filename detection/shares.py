@@ -9,6 +9,7 @@ in the transaction that says that it was read, as with records (`scaleout`).
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -20,7 +21,7 @@ from collector.records import Undecodable
 from detection.assigned import Assigned
 from detection.changelog import ChangelogCheckpoints, shares_changelog_of
 from detection.checkpoint import CheckpointError
-from detection.parcels import SHARE, TELLER, Parcel
+from detection.parcels import SHARE, TELLER, LostError, Parcel
 from detection.pipeline import STEP_ROWS
 from detection.share_loop import ShareLoop
 from detection.sigma.rule import RuleError
@@ -28,9 +29,11 @@ from detection.teller_loop import TellerLoop
 from sensor import kafka_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sensor.topics import Topics
+
+_log: Final = logging.getLogger(__name__)
 
 CONSUMER: Final = "shares"
 """Name in metrics of who reads shares."""
@@ -92,8 +95,7 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
             self.counters.damaged += 1
             return
         try:
-            loop = self._loop(partition, parcel.key)
-            loop.take(parcel)
+            loop = self._take(parcel)
         except CheckpointError as error:
             self._taken.halt(partition, offset, str(error))
             return
@@ -106,6 +108,26 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
         self._gathered += len(parcel.value)
         if loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()
+
+    def _take(self, parcel: Parcel) -> ShareLoop | TellerLoop:
+        """Hand a message to its loop, which ends where what came before it is gone: no other site is to wait for it.
+
+        Raises as `ShareLoop.take` and `TellerLoop.take`.
+        """
+        loop = self._loop(parcel.partition, parcel.key)
+        try:
+            loop.take(parcel)
+        except LostError as error:
+            reason = f"{self._topics.shares}/{parcel.partition}, {parcel.key.decode(errors='replace')}: {error}"
+            _log.error("%s; nothing more is told of this site", reason)
+            loop.end(reason)
+        return loop
+
+    @property
+    def lost(self) -> Sequence[str]:
+        """Why sites are told of no more. Safe from any thread."""
+        owners = self._owners()
+        return [loop.lost for place, (owner, loop) in list(self._loops.items()) if loop.lost and owner is owners.get(place[0])]
 
     def flush(self) -> None:
         """Look at what has gathered, and put what comes of it into the transaction that is about to be committed.

@@ -18,15 +18,15 @@ import polars as pl
 from collector.store import RecordBatch
 from collector.stream import Position
 from detection.alert_batches import AlertBatches
-from detection.changelog import ANEW
-from detection.checkpoint import Checkpoint, CheckpointError
+from detection.changelog import FORGET
+from detection.checkpoint import Checkpoint
 from detection.cuts import FoundCut
 from detection.followed import Followed
 from detection.in_force import InForce
 from detection.kept import pack, unpack
 from detection.loop import Loop
 from detection.outcomes import Outcome
-from detection.parcels import Ordered, Pieces, unpacked
+from detection.parcels import LostError, Ordered, Pieces, unpacked
 from detection.pipeline import Pipeline, State
 from detection.site import Site
 
@@ -91,6 +91,8 @@ class TellerLoop:
         """The state of the checkpoint that this loop wrote last."""
         self._split = str(kept.order.get("split", ""))
         """Of which split of the site it is; what comes of another is none of its own."""
+        self.lost = str(kept.order.get("lost", ""))
+        """Why nothing more is told until the site is forgotten; empty where it goes on."""
         self._followed = Followed(unpack(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
         self._pieces = Pieces(beside)
         self._order = deque[Ordered]()
@@ -126,13 +128,16 @@ class TellerLoop:
         """Take a message in; nothing is changed where that raises.
 
         Raises:
-            CheckpointError: what is handed over is of a version that is not read, or order and findings do not agree.
+            CheckpointError: what is handed over is of a version that is not read.
+            LostError: what came before it is missing, here or in a share, or order and findings do not agree.
             KeyError, ValueError, TypeError, BadZipFile, zlib.error: it is none of a worker's.
         """
         if parcel.begins and parcel.split != self._split:
             self._begin(parcel.split)
-        if parcel.split != self._split:
+        if parcel.split != self._split or self.lost:
             return
+        if parcel.kind == "lost":
+            raise LostError(f"share {parcel.value.decode(errors='replace')}")
         if parcel.kind == "control":
             partition, offset = parcel.said["since"]
             since = min([int(offset), *(cut.place[1] for cut in self._order)])
@@ -155,8 +160,18 @@ class TellerLoop:
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
-        self._split, self._loop.state = split, State()
-        self._followed, self._pieces = Followed(()), Pieces({})
+        self._split, self.lost, self._loop.state = split, "", State()
+        self._followed = Followed(())
+        self._empty()
+
+    def end(self, reason: str) -> None:
+        """Tell nothing more: it would not be what one worker tells."""
+        self.lost, self.changed = reason, True
+        self._empty()
+
+    def _empty(self) -> None:
+        """Keep nothing of what came and is not told."""
+        self._pieces = Pieces({})
         self._order.clear()
         self._ordered, self._found = {}, {}
 
@@ -188,7 +203,7 @@ class TellerLoop:
         beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
         found = [each.to_json() for waiting in self._found.values() for each in waiting]
         beside |= {_ORDER: _json([cut.to_json() for cut in self._order]), _FOUND: _json(found), **self._pieces.beside()}
-        order = {"published": self._alerts.told, "split": self._split}
+        order = {"published": self._alerts.told, "split": self._split, "lost": self.lost}
         checkpoint = Checkpoint(Position(), self._loop.state, self._alerts.epoch, order, ended=True)
         checkpoints.write(checkpoint, beside, self._written)
         self._written = self._loop.state
@@ -209,12 +224,12 @@ class TellerLoop:
     def _check(
         self, fresh: Sequence[tuple[Run, int]], mine: Mapping[Run, Sized], others: Mapping[Run, Sequence[int]]
     ) -> None:  # fmt: skip
-        """Hold the sequences of cuts that come behind those here against those that others tell. Raises CheckpointError."""
+        """Hold the sequences of cuts that come behind those here against those that others tell. Raises LostError."""
         numbers: dict[Run, int] = {}
         for run, last in fresh:
             number, there = numbers.get(run, len(mine.get(run, ()))), others.get(run, ())
             if number < len(there) and there[number] != last:
-                raise CheckpointError(f"{self._where}: damaged: cuts {there[number]} and {last} of {run} do not agree: {ANEW}")
+                raise LostError(f"cuts {there[number]} and {last} of {run} do not agree: {FORGET}")
             numbers[run] = number + 1
 
     def _publish(self, upserts: Sequence[Alert]) -> None:

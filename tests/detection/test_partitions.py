@@ -433,6 +433,47 @@ def test_what_no_worker_sends_to_a_share_halts_its_partition_and_changes_nothing
     assert last(quix.told) == whole(tmp_path, range(4))
 
 
+@pytest.mark.parametrize("key", [b"share/north", b"tell/north"])
+def test_a_site_of_which_a_message_to_a_share_or_the_teller_is_gone_is_told_of_no_more_and_others_are(
+    quix: Quix, caplog: pytest.LogCaptureFixture, key: bytes
+) -> None:
+    quix.published.put("south", "site", 1, json.dumps({"site": "south", "split": True}))
+    split_site(quix, range(2))
+    # One of the two messages of what took effect was older than the topic keeps.
+    gone = next(place for place, (to, _, said) in enumerate(quix.shared[1]) if to == key and b'"control"' in said[0][1])
+    quix.shared[1][gone] = quix.shared[0][0]
+    before = len(quix.told)
+    quix.work_off()
+    assert len(quix.told) == before
+    assert f"t.shares/1, {key.decode()}: what took effect before is missing" in caplog.text
+    at = len(quix.alerts)
+    for number in range(2):
+        for sensor in SENSORS:
+            quix.give(*message("south", number, sensor=sensor))
+    quix.commit()
+    split_site(quix, range(2, 4))
+    quix.work_off()
+    assert {*sites(quix.alerts[at:])} == {"south"}
+    assert quix.shares_paused == []
+    # Whoever takes over says so too, and looks at nothing of it.
+    quix.share_owners |= {0: object(), 1: object()}
+    assert quix.detection.failures() == {}
+    split_site(quix, range(4, 6))
+    quix.work_off()
+    assert "t.shares/1, tell/north" in quix.detection.failures()["messages"]
+    assert "--forget" in quix.detection.failures()["messages"]
+    # It begins anew where it is forgotten.
+    quix.owners[1], quix.share_owners = object(), {0: object(), 1: object()}
+    quix.stores[1].clear()
+    for stores in quix.share_stores.values():
+        for prefix in [each for each in stores if each.endswith(b"/north")]:
+            del stores[prefix]
+    split_site(quix, range(6, 8))
+    quix.work_off()
+    assert quix.detection.failures() == {}
+    assert {*sites(quix.alerts[at:])} == {"north", "south"}
+
+
 def test_a_message_of_shares_that_says_nothing_is_damaged(quix: Quix) -> None:
     quix.shares.add(b"", b"share/north", 0, [], TOPICS.shares, 0, 0)
     assert quix.detection.counted().damaged == 1

@@ -21,12 +21,11 @@ from collector.store import RecordBatch
 from collector.stream import Position
 from detection.alerts import decode_alerts
 from detection.changelog import ChangelogCheckpoints
-from detection.checkpoint import CheckpointError
 from detection.control import RULES, Control, Effective, EffectiveRules
 from detection.control import SITE as FACTS
 from detection.followed import Followed
 from detection.kept import KeptStream, pack, unpack
-from detection.parcels import SHARE, TELLER, Ordered, Parcel, controls, packed, pieces
+from detection.parcels import SHARE, TELLER, LostError, Ordered, Parcel, controls, packed, pieces
 from detection.pipeline import State
 from detection.ruleset import RuleFiles, Ruleset
 from detection.share_loop import ShareLoop
@@ -347,7 +346,7 @@ def test_an_order_and_findings_that_do_not_agree_are_refused_and_nothing_is_told
     for each in sent:
         teller.take(each.of_split("now"))
     (wrong,) = pieces("found", zlib.compress(json.dumps(another).encode()), place, 0)
-    with pytest.raises(CheckpointError, match="do not agree"):
+    with pytest.raises(LostError, match="do not agree"):
         teller.take(wrong.of_split("now"))
     (right,) = pieces("found", zlib.compress(json.dumps(found).encode()), place, 0)
     teller.take(right.of_split("now"))
