@@ -400,8 +400,10 @@ class StreamConsumer:
     def _committed(self, places: Iterable[TopicPartition]) -> dict[int, int]:
         """Offsets of the group; what their metadata tell of runs is taken over."""
         found: dict[int, int] = {}
+        # Else the library asks for as long as the coordinator is away, and nobody who wants to stop is heard.
+        wait = int(self._stream.settings.connect_seconds * 1000)
         for place in places:
-            kept = self._client.committed(place, metadata=True)
+            kept = self._client.committed(place, metadata=True, timeout_ms=wait)
             if kept is not None and kept.offset >= 0:
                 found[place.partition] = int(kept.offset)
                 for run, sequence in _unpacked(kept.metadata).items():

@@ -56,8 +56,8 @@ class Client:
     def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(places, 0)
 
-    def committed(self, place: TopicPartition, *, metadata: bool) -> Any:
-        del place, metadata
+    def committed(self, place: TopicPartition, *, metadata: bool, timeout_ms: int) -> Any:
+        del place, metadata, timeout_ms
         return SimpleNamespace(offset=self.offset, metadata="")
 
     def seek(self, place: TopicPartition, offset: int) -> None: ...

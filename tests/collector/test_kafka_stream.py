@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from kafka import KafkaProducer
@@ -127,6 +127,36 @@ def test_a_member_that_comes_back_finds_its_partitions_and_its_place(kafka: Kafk
         consumer.commit(deliveries[1].position)
     with stream.subscribe("store") as consumer:
         assert names(until(consumer, 2)) == [("x", 2), ("x", 3)]
+    publisher.close()
+
+
+def test_a_member_whose_broker_goes_with_its_first_messages_loses_none_of_them(
+    private_kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_topic(private_kafka, "t", partitions=2)
+    settings = settings_of(private_kafka, connect_seconds=5)
+    publisher = KafkaStream(settings, "t")
+    publisher.publish(batches("x", range(4)))
+    consumer = KafkaStream(settings, "t", member="only").subscribe("store")
+    library: Any = cast("Any", consumer)._client
+    poll = library.poll
+
+    def last(**options: Any) -> Any:
+        found = poll(**options)
+        if found:
+            private_kafka.kill()
+        return found
+
+    end = time.monotonic() + 120
+    with monkeypatch.context() as patched:
+        patched.setattr(library, "poll", last)
+        with pytest.raises(StreamError):  # noqa: PT012 - it may wait some times for its partitions
+            while time.monotonic() < end:
+                consumer.poll(5)
+    assert time.monotonic() < end
+    private_kafka.start()
+    assert names(until(consumer, 4)) == [("x", number) for number in range(4)]
+    consumer.close()
     publisher.close()
 
 
