@@ -256,11 +256,11 @@ def _ask(settings: KafkaSettings, address: str, topics: list[str], until: float)
         with admin:
             described = admin.describe_topics(topics) if topics else []
     except errors.KafkaError as error:
-        refusal = sign_in_refusal(settings, [*overhear.heard, error])
-        if refusal.is_lasting:
+        refused = sign_in_refusal(settings, [*overhear.heard, error])
+        if refused.is_lasting:
             # What stands before brokers may take connections for one that has just gone: then it is not the password.
             knock(settings.model_copy(update={"bootstrap": address, "connect_seconds": AGAIN_SECONDS}))
-        raise refusal from error
+        raise refused from error
     finally:
         _LIBRARY.removeHandler(overhear)
     found: dict[str, int] = {}
