@@ -171,7 +171,12 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
             return
         self._callers[id(request)] = time.monotonic(), request
-        super().process_request(request, client_address)  # pyright: ignore[reportArgumentType]
+        try:
+            super().process_request(request, client_address)  # pyright: ignore[reportArgumentType]
+        except BaseException:
+            # There was no room for a thread on this machine: the base class lets go of the caller.
+            self._leave(id(request))
+            raise
 
     def process_request_thread(self, request: socket.socket, client_address: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Answer; TLS is agreed on here, so that a caller who says nothing holds up nobody."""
@@ -187,8 +192,12 @@ class _Server(ThreadingHTTPServer):
                     return
             super().process_request_thread(request, client_address)  # pyright: ignore[reportArgumentType]
         finally:
-            del self._callers[caller]
-            self._room.release()
+            self._leave(caller)
+
+    def _leave(self, caller: int) -> None:
+        """A caller is done with: there is room for one more."""
+        del self._callers[caller]
+        self._room.release()
 
     def service_actions(self) -> None:
         """Several times a second: end what callers take too long with, also where a byte comes now and then."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -140,6 +141,22 @@ def test_silent_callers_keep_out_nobody_for_ever(monkeypatch: pytest.MonkeyPatch
             connection.settimeout(20)
             assert connection.recv(1) == b""
             connection.close()
+        assert httpx.get(f"{endpoint.url}/healthz").status_code == 200
+
+
+def test_callers_for_whom_there_was_no_thread_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, listen=LOOPBACK)
+
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with observed("collect") as endpoint:
+        assert endpoint is not None
+        with monkeypatch.context() as full:
+            full.setattr(ThreadingMixIn, "process_request", none)
+            for _ in range(REQUESTS):
+                with pytest.raises(httpx.TransportError):
+                    httpx.get(f"{endpoint.url}/healthz")
         assert httpx.get(f"{endpoint.url}/healthz").status_code == 200
 
 
