@@ -229,8 +229,12 @@ def _refused(hosts: str, status: int, body: object) -> Refused:
 
 
 def _is_unsent(error: NotReached) -> bool:
-    """Whether nothing of a request can have come to the node."""
-    return any(isinstance(cause, NewConnectionError | ssl.SSLError) for cause in _causes(error))
+    """Whether nothing of a request can have come to the node: it took no connection, or what it showed is not trusted.
+
+    Any other error of TLS may also come after the request: in the middle of the answer, and where a node refuses the certificate
+    that it was shown, which TLS 1.3 tells with the first answer.
+    """
+    return any(isinstance(cause, NewConnectionError | ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def _unreached(settings: ElasticsearchSettings, error: Exception) -> str:

@@ -237,3 +237,39 @@ def test_a_node_whose_certificate_has_ended_is_told(system: System, ended: str) 
 def test_a_node_that_is_not_trusted_keeps_nobody_from_another(system: System, ended: str) -> None:
     told = system.in_order("config", "check", "--language", "en", hosts=f"{ended},{system.node.url}")
     assert "templates and ledger are of" in told
+
+
+@pytest.mark.parametrize(("once", "asked"), [(True, 1), (False, 2)])
+def test_what_may_have_been_done_before_tls_broke_off_is_not_asked_of_another_where_once_is_all(
+    tmp_path: Path, *, once: bool, asked: int
+) -> None:
+    authority = Authority(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("node"))
+    heard: list[bytes] = []
+
+    def break_off(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                over = context.wrap_socket(plain, server_side=True)
+                request = over.recv(65_536)
+                while not request.endswith(b"{}\n"):
+                    request += over.recv(65_536)
+                heard.append(request)
+                # Where its answer should begin comes what is no record of TLS.
+                with socket.socket(fileno=over.detach()) as below:
+                    below.sendall(b"no record of TLS" * 8)
+                    below.recv(65_536)
+
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        for listener in (one, two):
+            threading.Thread(target=break_off, args=(listener,), daemon=True).start()
+        hosts = ",".join(f"https://127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
+        server = Server(ElasticsearchSettings(hosts=hosts, ca_file=authority.file))
+        with pytest.raises(StoreError):
+            server.bytes("POST", "/ledger/_bulk", b"{}\n", lines=True, once=once)
+        server.close()
+        for listener in (one, two):
+            listener.shutdown(socket.SHUT_RDWR)
+    assert len(heard) == asked
