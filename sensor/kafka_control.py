@@ -42,6 +42,9 @@ POLL_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 10.0
 """How long to wait before trying again to reach the topic."""
 
+ASK_SECONDS: Final = 10.0
+"""After so long without a message the brokers are asked for something: that they are gone looks like that there is nothing."""
+
 RECORD_BYTES: Final = MIB
 """Most bytes of a batch of control records; a larger one is passed over."""
 
@@ -169,11 +172,17 @@ class ControlPoller:
         try:
             consumer.assign([partition])
             consumer.seek(partition, self._position())
+            ask_at = 0.0
             while not stop.is_set() and shown(self._kafka) == certificate:
-                for message in consumer.poll(timeout_ms=int(POLL_SECONDS * 1000)).get(partition, ()):
+                messages = consumer.poll(timeout_ms=int(POLL_SECONDS * 1000)).get(partition, ())
+                for message in messages:
                     self._take(spool, message.headers, message.value)
                     self._keep(message.offset + 1)
-                self._persistence.went_well()
+                if messages or time.monotonic() >= ask_at:
+                    if not messages:
+                        consumer.end_offsets([partition], timeout_ms=int(self._kafka.connect_seconds * 1000))
+                    ask_at = time.monotonic() + ASK_SECONDS
+                    self._persistence.went_well()
                 self._taken = spool.next_number
                 spool.release(self._followed())
         finally:

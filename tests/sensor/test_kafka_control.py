@@ -28,6 +28,7 @@ from tests.sensor.kafka_log import new_topics
 from tests.sensor.test_control import FRAMES, STATEMENT
 from tests.sensor.test_control import PIN as STATEMENT_TO_PIN
 from tests.sensor.test_packets import QUOTA, content, kept, wrote
+from tests.services.topics import make_topic
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -125,6 +126,31 @@ def test_what_asks_nothing_is_passed_over_and_told(kafka: Kafka, settings: Kafka
     with running(poller):
         until(lambda: poller.refused and poller.records)
     assert "something else writes" in said[0]
+
+
+def test_a_sensor_says_that_it_cannot_be_asked_while_brokers_are_away(
+    private_kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.kafka_control.ASK_SECONDS", 1.0)
+    monkeypatch.setattr("sensor.kafka_control.RETRY_SECONDS", 1.0)
+    settings = KafkaSettings(bootstrap=private_kafka.bootstrap, security="plaintext", connect_seconds=3.0)
+    topic = Topics(settings.prefix).control("north")
+    make_topic(private_kafka, topic)
+    poller = ControlPoller(tmp_path, settings, "north")
+    with running(poller):
+        send(settings, "north", PIN, STATEMENT_TO_PIN.to_json())
+        until(lambda: poller.records == 1)
+        assert poller.trouble == ""
+        private_kafka.kill()
+        until(lambda: poller.trouble)
+        # It stays so, however often nothing comes.
+        for _ in range(30):
+            time.sleep(0.1)
+            assert poller.trouble
+        private_kafka.start()
+        until(lambda: not poller.trouble)
+        send(settings, "north", PIN, STATEMENT_TO_PIN.to_json())
+        until(lambda: poller.records == 2)
 
 
 def test_the_command_writes_what_a_sensor_elsewhere_gives(
