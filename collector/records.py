@@ -114,12 +114,14 @@ def _declared(table: str, schema: Any, frame: pl.DataFrame, expected: _Expected)
     Live batches have a handful of rows: whatever Polars is asked counts more than they do. So it is asked for types only where
     the stream does not say the same as one whose types were right, and runs no expression where nothing is to be changed.
     """
+    # That of the batch goes; what fields have of it can make another type of the same column.
+    bare = schema.remove_metadata()
     proven = _proven.get(table)
-    if proven is not None and schema.equals(proven):
+    if proven is not None and bare.equals(proven, check_metadata=True):
         return frame
     names, types = frame.columns, frame.dtypes
     if names == expected.names and types == expected.types:
-        _proven[table] = schema
+        _proven[table] = bare
         return frame
     found = dict(zip(names, types, strict=True))
     missing: list[pl.Expr] = []

@@ -231,15 +231,22 @@ class Writer:
         try:
             return self._store.append(batches, consumer=CONSUMER, position=position)
         except Unstorable:
-            _log.warning("%d batches cannot be stored together: one by one", len(batches))
+            _log.warning("%d batches cannot be stored together: in parts", len(batches))
         done = Appended(0, 0, 0)
-        for batch in batches:
+        waiting = [batches]
+        while waiting:
+            part = waiting.pop()
             try:
-                one = self._store.append([batch])
+                some = self._store.append(part)
             except Unstorable as error:
-                self._keep_aside(str(error), batch.header, batch.data)
+                if len(part) > 1:
+                    # One that cannot be stored must not make each of hundreds wait for a disk or a cluster by itself.
+                    half = len(part) // 2
+                    waiting += [part[half:], part[:half]]
+                else:
+                    self._keep_aside(str(error), part[0].header, part[0].data)
                 continue
-            done = Appended(done.batches + one.batches, done.rows + one.rows, done.repeated + one.repeated)
+            done = Appended(done.batches + some.batches, done.rows + some.rows, done.repeated + some.repeated)
         # Behind them all: after a crash before this, what was stored comes again and is passed over.
         self._store.append([], consumer=CONSUMER, position=position)
         return done

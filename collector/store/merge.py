@@ -1,8 +1,8 @@
 """Merging the many small files of live traffic into few large ones.
 
-Files of one table and day are grouped by size, each class `merge_files` times the one below. A class with enough files is merged
-into one file of the next, so that a row is rewritten a few times in its life, whatever the rate. Once a table has rows of a
-later day, what is left of the day before is merged as well.
+Files of one table and day with the same columns are grouped by size, each class `merge_files` times the one below. A class with
+enough files is merged into one file of the next, so that a row is rewritten a few times in its life, whatever the rate. Once a
+table has rows of a later day, what is left of the day before is merged as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collector.settings import StoreSettings
     from collector.store.catalog import Catalog, StoredFile
 
-_Key = TypeVar("_Key", str, int, tuple[str, str])
+_Key = TypeVar("_Key", str, int, tuple[str, str, str])
 
 
 def merge_small(folder: Path, catalog: Catalog, settings: StoreSettings) -> int:
@@ -32,7 +32,7 @@ def merge_small(folder: Path, catalog: Catalog, settings: StoreSettings) -> int:
     if not chosen:
         return 0
     frames = [pl.read_parquet(folder / file.name, glob=False) for file in chosen]
-    rows = pl.concat(frames, how="diagonal").sort(*IDENTITY_TYPES)
+    rows = pl.concat(frames).sort(*IDENTITY_TYPES)
     merged = write_file(folder, chosen[0].table, chosen[0].day, rows, LEVEL_MERGED)
     with catalog.transaction():
         catalog.strike(file.name for file in chosen)
@@ -44,7 +44,8 @@ def choose(files: Sequence[StoredFile], settings: StoreSettings) -> list[StoredF
     """The files to merge next, oldest day first; none where there is nothing to gain."""
     small = [file for file in files if file.rows < settings.file_rows and file.bytes < settings.file_bytes]
     newest = {table: max(file.day for file in of_table) for table, of_table in _grouped(files, lambda file: file.table)}
-    for (table, _), of_day in _grouped(small, lambda file: (file.table, file.day)):
+    # Files of other columns or types, as before and after an update, are left apart: some cannot be put together.
+    for (table, _, _), of_day in _grouped(small, lambda file: (file.table, file.day, file.columns)):
         settled = of_day[0].day < newest[table]
         if settled:
             chosen = _fitting(of_day, settings)

@@ -164,6 +164,18 @@ def test_a_day_that_is_over_is_merged_whole(tmp_path: Path) -> None:
     assert store.merge() == 0
 
 
+def test_a_file_of_other_types_keeps_no_others_from_being_merged(tmp_path: Path) -> None:
+    store = LocalRecordStore(tmp_path, writer=True, settings=StoreSettings(merge_files=2))
+    strange = batch(0)
+    of_old = strange.rows.with_columns(pl.lit(None, pl.Enum(["x"])).alias("client.ip"))
+    store.append([RecordBatch(strange.header, of_old)])
+    for number in (1, 2):
+        store.append([batch(number)])
+    assert store.merge() == 2
+    assert store.merge() == 0
+    assert count(store) == 12
+
+
 def test_merged_files_stay_within_their_bounds(tmp_path: Path) -> None:
     store = LocalRecordStore(tmp_path, writer=True, settings=StoreSettings(file_rows=1000, merge_files=2))
     for sequence in range(6):

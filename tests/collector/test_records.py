@@ -70,6 +70,23 @@ def test_no_name_of_a_column_gives_elasticsearch_an_action_of_its_own(values: li
     assert INJECTION in json.dumps(json.loads(lines[1]), ensure_ascii=False).encode().decode("unicode_escape")
 
 
+def test_what_a_field_says_besides_its_type_makes_no_other_column_of_it() -> None:
+    whole = made(HEADER)
+    assert decode(HEADER, whole).rows.schema["client.ip"] == pl.Categorical()
+    with pa.ipc.open_stream(whole) as stream:
+        table = stream.read_all()
+    at = table.schema.get_field_index("client.ip")
+    hostile = table.schema.field(at).with_metadata({"_PL_ENUM_VALUES2": "1;x"})
+    schema = table.schema.set(at, hostile)
+    sink = pa.BufferOutputStream()
+    nulls = pa.DictionaryArray.from_arrays(pa.nulls(5, pa.int32()), pa.array(["x"]))
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_table(table.set_column(at, hostile, nulls).cast(schema))
+    with pytest.raises(Undecodable, match=r"column client\.ip is Enum"):
+        decode(HEADER, sink.getvalue().to_pybytes())
+    assert decode(HEADER, whole).rows.height == 5
+
+
 def test_what_would_unfold_to_too_much_is_refused_before_it_does() -> None:
     zeros = pa.array([bytes(UNFOLDED_BYTES)] + [b""] * 4, pa.large_binary())
     data = made(HEADER, {"modbus.data": zeros}, "zstd")

@@ -174,7 +174,7 @@ def test_a_batch_that_cannot_be_stored_becomes_a_dead_letter_and_the_others_are_
     assert (counters.batches, counters.rows, counters.dead_letters) == (2, 10, 1)
 
 
-def test_batches_that_cannot_be_stored_together_are_stored_one_by_one(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_cannot_be_stored_together_are_stored_apart(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     def strange(header: BatchHeader, data: bytes) -> RecordBatch:
         batch = decode(header, data)
         return replace(batch, rows=batch.rows.with_columns(new=pl.lit([1, "b"][header.sequence])))
@@ -185,6 +185,25 @@ def test_batches_that_cannot_be_stored_together_are_stored_one_by_one(plant: Pla
     assert plant.store.tables()[1].rows == 10
     assert plant.writer.counters.batches == 2
     assert list(plant.dead_letters.letters()) == []
+
+
+def test_one_batch_that_cannot_be_stored_makes_few_appends_of_many(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant.stream.publish([outgoing(number) for number in range(64)])
+    append, appends = plant.store.append, 0
+
+    def refusing(batches: Iterable[RecordBatch], *, consumer: str = "", position: Position | None = None) -> Appended:
+        nonlocal appends
+        appends += 1
+        given = list(batches)
+        if any(batch.header.sequence == 21 for batch in given):
+            raise Unstorable("strange")
+        return append(given, consumer=consumer, position=position)
+
+    monkeypatch.setattr(plant.store, "append", refusing)
+    plant.writer.drain()
+    assert [(letter.reason, letter.header) for letter in plant.dead_letters.letters()] == [("strange", outgoing(21).header)]
+    assert plant.stored() == [(EPOCH, number, 5) for number in range(64) if number != 21]
+    assert appends < 20
 
 
 class Endless:
