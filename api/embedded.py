@@ -31,6 +31,7 @@ from collector.stream.local import LocalStream
 from collector.writer import CONSUMER as STORE
 from collector.writer import Writer
 from detection import metrics as detection_metrics
+from detection.alert_batches import SENSOR as DETECTION_SENSOR
 from detection.anomaly.promise import promise_of
 from detection.checkpoint import CHECKPOINT_FILE
 from detection.control import SENSOR as CONTROL_SENSOR
@@ -40,7 +41,6 @@ from detection.inbox import Inbox
 from detection.pipeline import Pipeline
 from detection.ruleset import RuleFiles
 from detection.worker import CONSUMER as DETECTION
-from detection.worker import SENSOR as DETECTION_SENSOR
 from detection.worker import Worker
 from sensor.control import CONTROL, Requests
 from sensor.spool import Spool

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.records import Undecodable, decode
 from collector.stream import DamagedBatch, Position
-from detection.alerts import encode_alerts
+from detection.alert_batches import SENSOR, encoded
 from detection.checkpoint import Checkpoint, FileCheckpoints
 from detection.in_force import InForce
 from detection.loop import Loop
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 CONSUMER: Final = "detection"
 """Name under which the stream of records is read."""
-
-SENSOR: Final = "detection"
-"""Name under which alerts are published."""
 
 POLL_SECONDS: Final = 0.25
 """How long to wait for batches before looking whether to stop."""
@@ -254,9 +251,10 @@ class Worker:
 
     def _publish(self, upserts: Sequence[Alert]) -> None:
         """Put alerts on the stream; durable on return."""
-        times = min(alert.first_seen for alert in upserts), max(alert.last_seen for alert in upserts)
         publisher = Publisher(self._alerts, SENSOR, self._epoch, "alert")
-        publisher.publish(encode_alerts(upserts), len(upserts), self._pipeline.site.site, times)
+        for part, data in encoded(upserts):
+            times = min(alert.first_seen for alert in part), max(alert.last_seen for alert in part)
+            publisher.publish(data, len(part), self._pipeline.site.site, times)
 
     def _save(self, *, ended: bool = False) -> None:
         """Write the checkpoint whole or not at all."""
