@@ -107,7 +107,9 @@ def as_owner(data: Path) -> Generator[None]:
     if os.geteuid() != 0 or owner.st_uid == 0:
         yield
         return
-    group = os.getegid()
+    group, groups = os.getegid(), os.getgroups()
+    # Root's other groups too: what a link leads to may be theirs to read.
+    os.setgroups([owner.st_gid])
     os.setegid(owner.st_gid)
     try:
         os.seteuid(owner.st_uid)
@@ -115,3 +117,4 @@ def as_owner(data: Path) -> Generator[None]:
     finally:
         os.seteuid(0)
         os.setegid(group)
+        os.setgroups(groups)

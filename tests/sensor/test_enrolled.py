@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,8 +22,8 @@ from sensor.spool import Spool
 from sensor.uplink import Uplink
 from tests.sensor.test_uplink import FAST
 
-if TYPE_CHECKING:
-    from pathlib import Path
+NOBODY: Final = 65_534
+"""The number of a user and of a group that own nothing else."""
 
 
 def test_a_key_that_lies_there_is_certified_for_the_token_it_was_made_for_and_for_no_other(tmp_path: Path) -> None:
@@ -85,3 +89,38 @@ def test_a_version_that_is_not_newer_is_told_as_refused_and_followed_after_the_e
     assert applied(tmp_path, "uplink") == (3, "")
     assert newest(tmp_path).number == 3
     assert uplink.settings.retry_seconds == 3
+
+
+AS_OWNER = """
+import os, sys
+from pathlib import Path
+from sensor.enrolled import as_owner
+data = Path(sys.argv[1])
+os.setgroups([0, 4])
+with as_owner(data):
+    (data / "made").touch(0o600)
+    for name in ("of-root", "of-a-group"):
+        try:
+            (data / name).read_text()
+        except PermissionError:
+            print(name)
+print(os.geteuid(), os.getegid(), os.getgroups())
+"""
+"""Root, with groups, works in a data folder as its owner; prints what could not be read, and who it is afterwards."""
+
+
+def test_root_works_in_a_data_folder_as_its_owner_and_reads_nothing_by_its_own_groups(open_folder: Path) -> None:
+    data = open_folder / "data"
+    data.mkdir(mode=0o700)
+    for name, group in (("of-root", 0), ("of-a-group", 4)):
+        victim = open_folder / name
+        victim.write_text("secret")
+        victim.chmod(0o640)
+        os.chown(victim, 0, group)
+        (data / name).symlink_to(victim)
+    os.chown(data, NOBODY, NOBODY)
+    command = [sys.executable, "-c", AS_OWNER, str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.splitlines() == ["of-root", "of-a-group", "0 0 [0, 4]"]
+    made = (data / "made").stat()
+    assert (made.st_uid, made.st_gid) == (NOBODY, NOBODY)

@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 60
 
+NOBODY = 65_534
+"""The number of a user and of a group that own nothing else."""
+
 
 class Plant:
     """A centre that answers over TLS with a certificate that no authority of the system vouches for, and its brokers."""
@@ -174,6 +177,38 @@ def test_an_enrolled_sensor_ships_without_another_edit_and_is_refused_once_it_is
     with plant.running.services.database.read() as session:
         (token, _) = session.query(IssuedToken).order_by(IssuedToken.made_at)
         assert token.used_from == "127.0.0.1"
+
+
+def test_what_root_enrols_is_the_data_folders_owners_and_nobody_else_reads_it(plant: Plant, open_folder: Path) -> None:
+    gateway, config = open_folder / "gateway", open_folder / "icsight.toml"
+    gateway.mkdir(mode=0o700)
+    os.chown(gateway, NOBODY, NOBODY)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ICSIGHT_")}
+    given = ["sensor", "enrol", plant.token(), "--url", plant.url, "--data", str(gateway), "--config", str(config)]
+    done = subprocess.run(
+        [sys.executable, "-c", "from api.cli import main; main()", *given], cwd=Path(__file__).parents[2], env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folder = gateway / FOLDER
+    assert {file.name for file in folder.iterdir()} == {"authority.pem", "brokers.pem", "enrolment.json", "sensor.pem"}
+    for path, mode in [(folder, 0o700), *((file, 0o600) for file in folder.iterdir())]:
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (NOBODY, NOBODY, mode), path
+    # Its service's user has all that it needs, and no secret is in what all may read.
+    assert (
+        subprocess.run(
+            ["cat", folder / CREDENTIALS, config],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            check=False,
+            stdout=subprocess.DEVNULL,
+        ).returncode
+        == 0
+    )
+    assert (config.stat().st_uid, config.stat().st_mode & 0o777) == (0, 0o644)
+    assert "PRIVATE KEY" not in config.read_text()
 
 
 def test_a_token_works_once_for_its_sensor_and_until_it_expires(plant: Plant, tmp_path: Path) -> None:
