@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 
 from collector.records import decode
-from collector.store import Filter, Identity, Order, Query, QueryError, RecordBatch, RecordStore
+from collector.store import Filter, Identity, Order, Query, QueryError, RecordBatch, RecordStore, StoreError
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.store.local import LocalRecordStore
 from collector.stream import Position
@@ -19,6 +20,7 @@ from sensor.spool_format import BatchHeader
 from sensor.tables import TABLES
 from tests.batches import EPOCH, START, encode, sample
 from tests.collector.cluster import cluster, emptied
+from tests.collector.faulty_proxy import proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -312,6 +314,61 @@ def test_retention_removes_what_is_older_and_never_takes_a_removed_batch_again(s
     assert store.append([batch(0)]).repeated == 1
     assert store.retain(max_bytes=0) == 2
     assert store.query(Query("modbus")).rows.height == 0
+
+
+def test_a_batch_is_held_from_when_it_is_stored_and_still_when_retention_has_removed_it(reopen: Open) -> None:
+    store = reopen()
+    run, other = ("north", EPOCH), ("north", "f" * 32)
+    assert not store.holds(run, 0)
+    store.append([batch(0), batch(1), batch(4)], consumer="a", position=Position({"0": 9}, {run: 8}))
+
+    def held() -> list[int]:
+        return [sequence for sequence in range(10) if store.holds(run, sequence)]
+
+    # Where a consumer stands says nothing of what is stored.
+    assert held() == [0, 1, 4]
+    assert not store.holds(other, 0)
+    assert not store.holds(("south", EPOCH), 0)
+    assert store.retain(max_bytes=0) == 30
+    assert held() == [0, 1, 4]
+    store = reopen()
+    assert held() == [0, 1, 4]
+    store.append([batch(2)])
+    assert held() == [0, 1, 2, 4]
+
+
+def _hangs_up(path: str) -> bool:
+    del path
+    return True
+
+
+@pytest.fixture(params=["local", "elasticsearch"])
+def losing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[RecordStore, Callable[[], None]]]:
+    """Each implementation by name, and what takes away what it stands on."""
+    with ExitStack() as stack:
+        if request.param == "local":
+            store: RecordStore = LocalRecordStore(tmp_path / "records", writer=True)
+            lose: Callable[[], None] = lambda: shutil.rmtree(tmp_path / "records")  # noqa: E731
+        else:
+            settings = stack.enter_context(emptied(request.getfixturevalue("elastic")))
+            before = stack.enter_context(proxy(settings.hosts))
+            store = ElasticsearchRecordStore(
+                settings.model_copy(update={"hosts": before.url, "patience_seconds": 1.0}), writer=True
+            )
+            lose = lambda: setattr(before, "hangs_up", _hangs_up)  # noqa: E731
+        stack.callback(store.close)
+        yield store, lose
+
+
+def test_the_check_fails_in_one_line_once_the_store_cannot_be_asked(losing: tuple[RecordStore, Callable[[], None]]) -> None:
+    store, lose = losing
+    store.check()
+    store.append([batch(0)])
+    store.check()
+    lose()
+    with pytest.raises(StoreError) as caught:
+        store.check()
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_retention_by_size_removes_the_oldest_first(store: RecordStore) -> None:

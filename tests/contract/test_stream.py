@@ -175,6 +175,24 @@ def test_polling_is_bounded_by_batches_and_bytes(stream: Stream) -> None:
     assert len(consumer.poll(1)) == 5
 
 
+def test_the_ends_say_how_much_a_consumer_has_before_it_and_follow_what_comes(stream: Stream) -> None:
+    stream.publish(outgoing(0, 1, 2))
+    consumer = stream.subscribe("a")
+    ((partition, offset),) = [delivery.offset for delivery in consumer.poll(1, max_batches=1)]
+    position = consumer.position.offsets
+    assert set(consumer.ends) == set(position)
+    assert consumer.ends[partition] - position[partition] == 2
+    assert all(consumer.ends[other] == position[other] for other in position if other != partition)
+    assert len(consumer.poll(1)) == 2
+    assert consumer.ends == consumer.position.offsets
+    assert consumer.ends[partition] > offset + 1
+    stream.publish(outgoing(3, 4))
+    assert len(consumer.poll(5, max_batches=1)) == 1
+    assert consumer.ends[partition] - consumer.position.offsets[partition] == 1
+    assert drain(consumer) == [("e1", 4)]
+    assert consumer.ends == consumer.position.offsets == stream.end().offsets
+
+
 def test_polling_an_empty_stream_returns_nothing_when_the_time_is_up(stream: Stream) -> None:
     assert list(stream.subscribe("a").poll(0.01)) == []
     assert stream.end() == Position(stream.end().offsets, {})
