@@ -13,7 +13,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from detection.changelog import group_of
-from sensor.kafka_client import KafkaUnusable, arguments, probe
+from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
 from sensor.topics import Topics
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def standing(settings: KafkaSettings) -> Standing:
         finally:
             consumer.close(autocommit=False)
     except errors.KafkaError as error:
-        raise KafkaUnusable(f"{settings.bootstrap}: group {group}: {type(error).__name__}: {error}") from error
+        raise KafkaUnusable(f"group {group}: {meaning(settings, [error])}") from error
     workers: dict[int, str] = {}
     for member in described.get("members", ()):
         name = str(member.get("group_instance_id") or member.get("client_id") or "").removeprefix(f"{group}-")

@@ -44,7 +44,7 @@ def trace(batch: tuple[str, ...], data: Path | None, seconds: float, *, as_json:
     A batch is named as in logs, SENSOR/EPOCH/SEQUENCE, or by three arguments. What is asked: the spool of --data; Kafka,
     the record store and the database as icsight.toml names them, else those of --data.
 
-    Exit status: 0 it was found somewhere, 1 nowhere, 2 nothing could be asked.
+    Exit status: 0 it was found somewhere; 1 nowhere; 2 nowhere, and not all places could be asked.
     """
     sought = _named(batch)
     for found in _places(sought, data, seconds):
@@ -55,10 +55,10 @@ def trace(batch: tuple[str, ...], data: Path | None, seconds: float, *, as_json:
         places = [{"place": each.place, "state": each.state, "text": each.text, **each.about} for each in sought.found]
         told = {"sensor": sought.run[0], "epoch": sought.run[1], "sequence": sought.sequence, "places": places}
         click.echo(json.dumps(told, ensure_ascii=False))
-    if all(each.state == "unknown" for each in sought.found):
-        raise click.exceptions.Exit(2)
-    if not any(each.state in {"there", "done", "waits"} for each in sought.found if each.place != "detection"):
-        raise click.exceptions.Exit(1)
+    # What detection did follows from where the batch lies: that is no place of its own.
+    states = {each.state for each in sought.found if each.place != "detection"}
+    if not states & {"there", "done", "waits"}:
+        raise click.exceptions.Exit(2 if "unknown" in states else 1)
 
 
 def _named(batch: tuple[str, ...]) -> Sought:

@@ -17,7 +17,7 @@ from collector.dead_letters import DeadLetter, name_of
 from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
 from sensor.configuration import ConfigurationError
-from sensor.kafka_client import KafkaUnusable
+from sensor.kafka_client import KafkaUnusable, meaning
 from sensor.kafka_message import Message, MessageError, decode, encode
 from sensor.kafka_producer import FRAME_BYTES, MessageTooLarge, OrderedProducer
 from sensor.topics import Topics
@@ -125,6 +125,8 @@ class LetterTopic:
                     # Who is given them may take long: that is not Kafka's doing.
                     until = time.monotonic() + self._stream.settings.delivery_timeout_seconds
         except errors.KafkaError as error:
-            raise StreamError(f"topic {self._stream.topic}: cannot be read ({type(error).__name__}: {error})") from error
+            raise StreamError(
+                f"topic {self._stream.topic}: cannot be read ({meaning(self._stream.settings, [error])})"
+            ) from error
         finally:
             client.close(autocommit=False)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka import errors
 
 from collector.stream import StreamError
+from sensor.kafka_client import meaning
 from sensor.kafka_message import MessageError, decode
 
 if TYPE_CHECKING:
@@ -150,6 +151,6 @@ def search(stream: KafkaStream, run: Run, sequence: int, seconds: float) -> Held
             )  # fmt: skip
         return Held(sought.below, sought.above, all(whole), *known)
     except errors.KafkaError as error:
-        raise StreamError(f"topic {stream.topic}: {type(error).__name__}: {error}") from error
+        raise StreamError(f"topic {stream.topic}: {meaning(stream.settings, [error])}") from error
     finally:
         client.close(autocommit=False)

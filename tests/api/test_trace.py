@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from api.alerts.consumer import AlertConsumer
 from api.settings import Settings
 from collector.stream import Outgoing
 from collector.stream.kafka import KafkaStream
+from collector.stream.kafka_letters import LetterTopic
 from collector.stream.kafka_topics import DECLARATION, apply, declared
 from detection.published import publish_rules
 from detection.ruleset import RuleFiles
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tests.services.kafka import Kafka
 
 ICSIGHT: Final = Path(sys.executable).with_name("icsight")
+TOPICS: Final = "[topics.records]\npartitions = 1\n[topics.dead_letters]\npartitions = 1\n"
 CAPTURE: Final = Path(__file__).parents[2] / "rules" / "modbus" / "restart_communications.fires.pcap"
 
 
@@ -149,3 +152,68 @@ def test_over_kafka_and_elasticsearch_each_place_says_what_it_did_with_a_batch(
     waiting = trace(0, "south", "e2", "0", **environment)
     assert (waiting["kafka"]["state"], waiting["records"]["state"], waiting["detection"]["state"]) == ("there", "waits", "waits")
     assert trace(1, "nobody", "e", "1", **environment)["kafka"]["state"] == "absent"
+
+
+def shown(kafka: Kafka, prefix: str, principal: str) -> dict[str, str]:
+    """The settings of a process that shows the brokers a certificate of this principal."""
+    certificate, key = kafka.authority.issue(principal)
+    return {
+        "ICSIGHT_KAFKA_BOOTSTRAP": kafka.tls_bootstrap,
+        "ICSIGHT_KAFKA_PREFIX": prefix,
+        "ICSIGHT_KAFKA_CA_FILE": str(kafka.authority.file),
+        "ICSIGHT_KAFKA_CERTIFICATE_FILE": str(certificate),
+        "ICSIGHT_KAFKA_KEY_FILE": str(key),
+    }
+
+
+@pytest.fixture(scope="module")
+def guarded(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> System:
+    """A system whose topics and rights are as declared, with a batch that was looked at and one that is a dead letter."""
+    made = System(kafka, tmp_path_factory.mktemp("guarded"), 1)
+    apply(made.kafka, declared(DECLARATION, made.kafka.prefix, 1))
+    good, strange = minutes([0])[0], minutes([1])[0]
+    made.send([good])
+    made.work("one")
+    letters = LetterTopic(made.kafka)
+    letters.keep("strange", strange.header, bytes(strange.data))
+    letters.close()
+    return made
+
+
+@pytest.mark.parametrize("principal", ["icsight-serve", "icsight-collect"])
+def test_the_rights_that_are_declared_of_a_service_are_all_that_is_needed(kafka: Kafka, guarded: System, principal: str) -> None:
+    environment = shown(kafka, guarded.kafka.prefix, principal)
+    run = minutes([0])[0].header.run
+    told = trace(0, *run, "0", **environment)
+    assert {name: each["state"] for name, each in told.items()} == {
+        "kafka": "there", "dead letters": "absent", "detection": "done",
+    }  # fmt: skip
+    assert trace(0, *run, "1", **environment)["dead letters"]["state"] == "there"
+    assert trace(1, *run, "2", **environment)["kafka"]["state"] == "absent"
+
+
+def test_who_has_no_rights_is_told_so_of_each_place_and_status_2(kafka: Kafka, guarded: System) -> None:
+    told = trace(2, "north", "e", "0", **shown(kafka, guarded.kafka.prefix, "nobody-in-particular"))
+    assert {each["state"] for each in told.values()} == {"unknown"}
+    for name, each in told.items():
+        assert "nobody-in-particular.pem has no right to it" in each["text"], name
+        assert len(each["text"].splitlines()) == 1
+
+
+@pytest.mark.parametrize("rights", ['read = ["records"]\nwrite = ["dead_letters"]\n', 'write = ["records"]\n'])
+def test_what_the_rights_are_too_few_for_is_told_in_a_line_and_not_taken_for_absent(
+    kafka: Kafka, guarded: System, tmp_path: Path, rights: str
+) -> None:
+    principal = f"looker-{secrets.token_hex(4)}"
+    (tmp_path / "topics.toml").write_text(f'{TOPICS}[roles.looker]\nprincipal = "{principal}"\n{rights}')
+    apply(guarded.kafka, declared(tmp_path / "topics.toml", guarded.kafka.prefix, 1))
+    environment = shown(kafka, guarded.kafka.prefix, principal)
+    run, may_read = minutes([0])[0].header.run, "read" in rights
+    found = trace(0 if may_read else 2, *run, "0", **environment)
+    lines = {name: each["text"] for name, each in found.items() if each["state"] == "unknown"}
+    assert set(lines) == {"dead letters", "detection"} | (set() if may_read else {"kafka"})
+    assert "may not do this (GroupAuthorizationFailedError)" in lines["detection"]
+    assert "may not do this (TopicAuthorizationFailedError)" in lines["dead letters" if may_read else "kafka"]
+    assert all(len(line.splitlines()) == 1 for line in lines.values())
+    # It may be among the dead letters.
+    assert trace(2, *run, "2", **environment)["dead letters"]["state"] == "unknown"
