@@ -59,8 +59,9 @@ class Parcel:
         kind: what it is.
         value: its content.
         said: what else is said of it: with `control` and `batch` the batch's header; of a `control` the place in the topic of
-            records before which nothing comes any more; of a `batch` the place of its cut in that topic and whether its cut ends
-            with it; of others whose pieces they are, their number, and how many follow.
+            records before which nothing comes any more, and with a version the names of the rules that are in use then; of a
+            `batch` the place of its cut in that topic and whether its cut ends with it; of others whose pieces they are, their
+            number, and how many follow.
     """
 
     partition: int
@@ -117,11 +118,13 @@ def header_of(content: Mapping[str, Any]) -> BatchHeader:
     return BatchHeader(**content)
 
 
-def controls(batches: Iterable[Outgoing], places: Sequence[tuple[int, bytes]], since: tuple[str, int]) -> list[Parcel]:
-    """What took effect, to each of these partitions and keys; no cut follows that ends before this place."""
+def controls(
+    told: Iterable[tuple[Outgoing, Sequence[str]]], places: Sequence[tuple[int, bytes]], since: tuple[str, int]
+) -> list[Parcel]:
+    """What took effect, with the rules that are in use then, to each of these places; no cut follows that ends before `since`."""
     return [
-        Parcel(partition, key, "control", bytes(batch.data), {"header": asdict(batch.header), "since": since})
-        for batch in batches
+        Parcel(partition, key, "control", bytes(batch.data), {"header": asdict(batch.header), "since": since, "rules": rules})
+        for batch, rules in told
         for partition, key in places
     ]
 

@@ -86,7 +86,7 @@ class ShareLoop:
         """Take a message in; nothing is changed where that raises.
 
         Raises:
-            CheckpointError: what is handed over is of a version that is not read.
+            CheckpointError: what is handed over is of a version that is not read, or of rules that this version does not know.
             LostError: what came before it is missing.
             Undecodable, KeyError, ValueError, TypeError, BadZipFile: it is none of its worker's.
         """
@@ -101,7 +101,7 @@ class ShareLoop:
             self._pieces.take(parcel)
         elif parcel.kind == "control":
             partition, offset = parcel.said["since"]
-            self._followed.take(parcel.batch, str(partition), int(offset))
+            self._followed.take(parcel.batch, parcel.said["rules"], str(partition), int(offset))
         elif parcel.said["ends"]:
             partition, offset = parcel.said["place"]
             batches = [decode(each.header, bytes(each.data)) for each in (*self._waiting, parcel.batch)]

@@ -19,6 +19,7 @@ from detection import parcels
 from detection.alert_batches import AlertBatches
 from detection.checkpoint import Checkpoint
 from detection.control import GONE, RULES, Control, let_go
+from detection.followed import in_use, is_version
 from detection.gaps import RUNS
 from detection.in_force import InForce, LiveRules
 from detection.kept import KeptStream, pack, unpack
@@ -230,8 +231,10 @@ class SiteLoop:
 
     def _send(self, cuts: Sequence[Cut]) -> None:
         """Send what took effect since, and cuts, to where each is looked at, and their order to the teller."""
-        fresh = self._control.batches[self._told_shares :]
-        self._told_shares = len(self._control.batches)
+        told = self._control.batches
+        numbers = range(self._told_shares, len(told))
+        fresh = [(told[each], in_use(told[: each + 1]) if is_version(told[each]) else []) for each in numbers]
+        self._told_shares = len(told)
         since = self._partition, min([self._since, *(cut.last[1] for cut in cuts)])
         self._sent += controls(fresh, [self._teller, *((share, self._share) for share in range(self.shares))], since)
         for cut in cuts:

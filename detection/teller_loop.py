@@ -19,7 +19,7 @@ from collector.store import RecordBatch
 from collector.stream import Position
 from detection.alert_batches import AlertBatches
 from detection.changelog import FORGET
-from detection.checkpoint import Checkpoint
+from detection.checkpoint import Checkpoint, CheckpointError
 from detection.cuts import FoundCut
 from detection.followed import Followed
 from detection.in_force import InForce
@@ -51,22 +51,27 @@ class _Found:
     Attributes:
         run: its run.
         last: sequence of its last batch.
-        outcome: what `Outcome.to_json` gave; None where nothing was found.
+        outcome: what it was; None where nothing was found.
     """
 
     run: Run
     last: int
-    outcome: Any
+    outcome: Outcome | None
 
     def to_json(self) -> list[Any]:
         """As values that JSON can hold: what a share sends."""
-        return [*self.run, self.last, self.outcome]
+        return [*self.run, self.last, None if self.outcome is None else self.outcome.to_json()]
 
     @classmethod
     def from_json(cls, content: Sequence[Any]) -> Self:
-        """What `to_json` gave. Raises TypeError or ValueError for anything else."""
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
         sensor, epoch, last, outcome = content
-        return cls((str(sensor), str(epoch)), int(last), outcome)
+        return cls((str(sensor), str(epoch)), int(last), None if outcome is None else Outcome.from_json(outcome))
+
+    @property
+    def rules(self) -> set[str]:
+        """The names of the rules of which alerts began."""
+        return set() if self.outcome is None else {begun.alert.rule for begun in self.outcome.grouped.begun}
 
 
 class TellerLoop:
@@ -128,7 +133,7 @@ class TellerLoop:
         """Take a message in; nothing is changed where that raises.
 
         Raises:
-            CheckpointError: what is handed over is of a version that is not read.
+            CheckpointError: what is handed over is of a version that is not read, or of rules that this version does not know.
             LostError: what came before it is missing, here or in a share, or order and findings do not agree.
             KeyError, ValueError, TypeError, BadZipFile, zlib.error: it is none of a worker's.
         """
@@ -141,7 +146,7 @@ class TellerLoop:
         if parcel.kind == "control":
             partition, offset = parcel.said["since"]
             since = min([int(offset), *(cut.place[1] for cut in self._order)])
-            self._followed.take(parcel.batch, str(partition), since)
+            self._followed.take(parcel.batch, parcel.said["rules"], str(partition), since)
         else:
             content = self._pieces.joined(parcel)
             if content is not None:
@@ -181,10 +186,9 @@ class TellerLoop:
         while self._order and (waiting := self._found.get(self._order[0].run)):
             cut, found = self._order.popleft(), waiting.popleft()
             self._ordered[cut.run].popleft()
-            outcome = None if found.outcome is None else Outcome.from_json(found.outcome)
             pipeline, _ = self._followed.at(*cut.place)
             batches = [RecordBatch(cut.header, pl.DataFrame())]
-            ready.append(FoundCut(cut.run, cut.first, cut.place, cut.place, batches, pipeline, None, outcomes=(outcome,)))
+            ready.append(FoundCut(cut.run, cut.first, cut.place, cut.place, batches, pipeline, None, outcomes=(found.outcome,)))
         self._ordered = {run: waiting for run, waiting in self._ordered.items() if waiting}
         self._found = {run: waiting for run, waiting in self._found.items() if waiting}
         self._loop.hand(ready)
@@ -217,6 +221,8 @@ class TellerLoop:
             self._ordered.setdefault(cut.run, deque()).append(cut.header.sequence)
 
     def _take_found(self, found: Sequence[_Found]) -> None:
+        if unknown := sorted({name for each in found for name in each.rules} - self._followed.names):
+            raise CheckpointError(f"alerts of rules that this version cannot use: {', '.join(unknown)}: update icsight here")
         self._check([(each.run, each.last) for each in found], self._found, self._ordered)
         for each in found:
             self._found.setdefault(each.run, deque()).append(each)

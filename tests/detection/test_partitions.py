@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import zlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,7 +32,7 @@ from tests.detection.test_sitewide import last
 from tests.detection.traffic import rule, write_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from detection.alerts import Alert
@@ -351,14 +352,14 @@ SENSORS = ("one", "two", "three", "four", "five")
 """Sensors of both shares."""
 
 
-def split_site(quix: Quix, numbers: range, *, split: bool = True) -> None:
+def split_site(quix: Quix, numbers: range, *, split: bool = True, sensors: Sequence[str] = SENSORS) -> None:
     """Facts of a site, which say whether it is split; messages of its sensors come in turns, and are committed.
 
     Its teller is in the second partition of shares.
     """
     quix.published.put("north", "site", 1, json.dumps({"site": "north", "split": split}))
     for number in numbers:
-        for sensor in SENSORS:
+        for sensor in sensors:
             quix.give(*message("north", number, sensor=sensor), 1)
     quix.commit()
 
@@ -472,6 +473,49 @@ def test_a_site_of_which_a_message_to_a_share_or_the_teller_is_gone_is_told_of_n
     quix.work_off()
     assert quix.detection.failures() == {}
     assert {*sites(quix.alerts[at:])} == {"north", "south"}
+
+
+def test_a_share_that_does_not_know_a_rule_of_the_site_halts_and_goes_on_where_it_is_known(quix: Quix, tmp_path: Path) -> None:
+    split_site(quix, range(4))
+    quix.give_shares(lambda partition, said: said if partition else said.replace(b'["diagnostic"]', b'["diagnostic", "newer"]'))
+    quix.commit()
+    assert quix.shares_paused == [0]
+    assert "rules that this version cannot use: newer" in quix.detection.failures()["messages"]
+    quix.looked_at[0] = quix.shares._taken._halts[0].offset
+    quix.share_owners[0] = object()
+    quix.work_off()
+    assert last(quix.told) == whole(tmp_path, range(4))
+
+
+@pytest.mark.parametrize(
+    ("of_this", "of_another"), [(b'"rule": "diagnostic"', b'"rule": "newer"'), (b'"touched": ', b'"newer": 1, "touched": ')]
+)
+def test_a_teller_that_cannot_read_what_a_newer_share_found_halts_and_goes_on_where_it_can(
+    quix: Quix, tmp_path: Path, of_this: bytes, of_another: bytes
+) -> None:
+    split_site(quix, range(1), sensors=["one"])
+    quix.work_off()
+    # Alerts of the other sensors begin in shares.
+    split_site(quix, range(1, 3))
+    quix.give_shares()
+    quix.commit()
+    said = list(quix.shared[1])
+    for place in range(quix.looked_at[1], len(said)):
+        key, value, headers = said[place]
+        quix.shared[1][place] = key, zlib.compress(zlib.decompress(value).replace(of_this, of_another)), headers
+    quix.give_shares()
+    quix.commit()
+    assert quix.shares_paused == [1]
+    assert "t.shares/1" in quix.detection.failures()["messages"]
+    quix.shared[1] = said
+    quix.looked_at[1] = quix.shares._taken._halts[1].offset
+    quix.share_owners[1] = object()
+    quix.work_off()
+    assert quix.detection.failures() == {}
+    one = Quix(tmp_path)
+    split_site(one, range(1), split=False, sensors=["one"])
+    split_site(one, range(1, 3), split=False)
+    assert last(quix.told) == last(one.told)
 
 
 def test_a_message_of_shares_that_says_nothing_is_damaged(quix: Quix) -> None:

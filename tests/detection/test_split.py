@@ -312,9 +312,9 @@ def test_shares_keep_no_content_of_versions_that_hold_for_nothing_any_more(rules
         control.publish_rules(EffectiveRules(Ruleset.from_text(content), Position({"1": 10 * number})), NAME)
     whole, pruned = Followed(()), Followed(())
     for number, batch in enumerate(stream.batches):
-        whole.take(batch, "1", 0)
+        whole.take(batch, [], "1", 0)
         # A cut of before may come after a version that does not hold for it.
-        pruned.take(batch, "1", max(0, 10 * number - 15))
+        pruned.take(batch, [], "1", max(0, 10 * number - 15))
         for offset in range(max(0, 10 * number - 15), 50, 5):
             if number:
                 assert rule_names(pruned, offset) == rule_names(whole, offset)
@@ -341,7 +341,7 @@ def test_an_order_and_findings_that_do_not_agree_are_refused_and_nothing_is_told
     order = [Ordered(0, ("1", 0), batch.header).to_json()]
     another = [[*batch.header.run, batch.header.sequence + 1, None]]
     found = [[*batch.header.run, batch.header.sequence, None]]
-    sent = [*pieces("state", packed(State()), place, 9), *controls(stream.batches, [place], ("1", 0))]
+    sent = [*pieces("state", packed(State()), place, 9), *controls([(batch, []) for batch in stream.batches], [place], ("1", 0))]
     sent += pieces("order", zlib.compress(json.dumps(order).encode()), place, 9)
     for each in sent:
         teller.take(each.of_split("now"))
