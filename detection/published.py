@@ -43,6 +43,9 @@ ALL_SITES: Final = ""
 
 POLL_MILLISECONDS: Final = 200
 
+READ_SECONDS: Final = 60.0
+"""How long nothing may come of what there is when a worker starts."""
+
 
 class Published:
     """The newest versions, and all decisions.
@@ -74,11 +77,14 @@ class Published:
         except KafkaError as error:
             self._consumer.close()
             raise meaning(settings, [error]) from error
+        except KafkaUnusable:
+            self._consumer.close()
+            raise
         self._thread = threading.Thread(target=self._follow, name="published", daemon=True)
         self._thread.start()
 
     def _read(self, topics: Topics) -> None:
-        """Read what there is."""
+        """Read what there is. Raises KafkaError; KafkaUnusable where nothing comes of it any more."""
         places: list[TopicPartition] = []
         for topic in (topics.versions, topics.decisions):
             partitions = self._consumer.partitions_for_topic(topic)
@@ -88,8 +94,13 @@ class Published:
         self._consumer.assign(places)
         self._consumer.seek_to_beginning(*places)
         end = self._consumer.end_offsets(places)
+        until = time.monotonic() + READ_SECONDS
         while any(self._consumer.position(place) < end[place] for place in places):
-            self._poll()
+            if self._poll():
+                until = time.monotonic() + READ_SECONDS
+            elif time.monotonic() > until:
+                names = f"{topics.versions}, {topics.decisions}"
+                raise KafkaUnusable(f"topics {names}: cannot be read to their ends: is Kafka well?", is_lasting=False)
 
     def close(self) -> None:
         """Read no more."""
@@ -119,10 +130,13 @@ class Published:
         except Exception as error:  # noqa: BLE001  it is raised where the worker looks
             self._failure = error
 
-    def _poll(self) -> None:
-        for messages in self._consumer.poll(timeout_ms=POLL_MILLISECONDS).values():
+    def _poll(self) -> bool:
+        """Take in what comes; whether something came."""
+        found = self._consumer.poll(timeout_ms=POLL_MILLISECONDS)
+        for messages in found.values():
             for message in messages:
                 self._take(message.key, message.value)
+        return bool(found)
 
     def _take(self, key: bytes | None, value: bytes | None) -> None:
         if value is None:

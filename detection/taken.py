@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from confluent_kafka import TopicPartition  # pyright: ignore[reportUnknownVariableType]  it has no types
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 REVOKE_SECONDS: Final = 30.0
-"""How long a transaction may take to be made where partitions go to others: half of what Quix waits for it."""
+"""How long a transaction may take to be made where partitions go to others, for all topics together: half of what Quix waits."""
+
+_BEGAN: Final = WeakKeyDictionary[object, float]()
+"""When the making of each transaction began."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -80,7 +84,8 @@ class Taken:
         Where partitions go to others Quix lets a flush run in a thread of its own, waits for it only so long, and goes on with
         another transaction. What the look raises is KafkaUnusable: nothing of the transaction is committed then.
         """
-        began, checkpoint = time.monotonic(), self._context.checkpoint
+        checkpoint = self._context.checkpoint
+        began = _BEGAN.setdefault(checkpoint, time.monotonic())
         is_beside = threading.current_thread() is not threading.main_thread()
 
         def look() -> None:

@@ -281,6 +281,42 @@ def test_a_flush_in_a_thread_of_its_own_ends_before_quix_goes_on_without_it(quix
     assert sites(quix.alerts) == ["north"]
 
 
+def test_records_and_shares_have_one_time_together_where_partitions_go_to_others(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split_site(quix, range(2))
+    quix.give_shares()
+    for sensor in SENSORS * 2:
+        quix.give(*message("north", quix.offsets[1] // len(SENSORS), sensor=sensor), 1)
+    now = [0.0]
+    monkeypatch.setattr(taken, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow(looked: Callable[[], None]) -> Callable[[], None]:
+        def look() -> None:
+            looked()
+            now[0] += 0.6 * taken.REVOKE_SECONDS
+
+        return look
+
+    for sink in (quix.detection, quix.shares):
+        monkeypatch.setattr(sink, "_detect", slow(sink._detect))
+    raised: list[BaseException] = []
+
+    def flush() -> None:
+        try:
+            quix.detection.flush()
+            quix.shares.flush()
+        except KafkaUnusable as error:
+            raised.append(error)
+
+    before = [len(each) for each in quix.shared]
+    thread = threading.Thread(target=flush)
+    thread.start()
+    thread.join()
+    assert len(raised) == 1
+    assert sum(map(len, quix.shared)) > sum(before), "the records were looked at in time"
+
+
 def test_a_message_under_the_key_of_another_site_is_none_of_that_site(quix: Quix) -> None:
     quix.give(*message("south"), key=b"north")
     quix.give(*message("north"))

@@ -49,6 +49,23 @@ def failing(reading: threading.Event, error: KafkaError) -> Callable[..., Any]:
     return made
 
 
+def test_brokers_of_which_nothing_comes_end_a_start_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, now = threading.Event(), [0.0]
+    made = failing(reading, KafkaError())(bootstrap_servers="")
+    made.end_offsets = lambda places: dict.fromkeys(places, 1)
+
+    def poll(timeout_ms: int) -> dict[str, list[Any]]:
+        now[0] += timeout_ms / 1e3
+        assert now[0] < 3_600, "it waits without end"
+        return {}
+
+    made.poll = poll
+    monkeypatch.setattr(published, "KafkaConsumer", lambda **_: made)
+    monkeypatch.setattr(published, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with pytest.raises(KafkaUnusable, match=r"t\.versions, t\.decisions: cannot be read to their ends"):
+        Published(SETTINGS, Topics("t"))
+
+
 def test_what_ends_the_reading_of_versions_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = threading.Event()
     monkeypatch.setattr(published, "KafkaConsumer", failing(reading, TopicAuthorizationFailedError("t.versions")))
