@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,7 +15,7 @@ from collector.store.choice import cluster_settings, open_store
 from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
 from collector.stream.kafka_letters import LetterTopic
-from collector.writer import Writer
+from collector.writer import CONSUMER, Writer
 from sensor.configuration import ConfigurationError, configured
 from sensor.kafka_client import KafkaUnusable, knock, probe
 from sensor.kafka_settings import KafkaSettings
@@ -25,6 +25,9 @@ from sensor.topics import Topics
 
 if TYPE_CHECKING:
     from collector.stream import Gap
+
+FILES: Final = "files"
+"""Name under which a collector into files reads: where others read the same topic into a cluster, their group is not its own."""
 
 
 @click.command()
@@ -56,7 +59,10 @@ def collect(data: Path | None, member: str | None, *, exit_when_done: bool) -> N
     except (KafkaUnusable, StoreError) as error:
         raise CommandError(str(error)) from error
     try:
-        writer = Writer(KafkaStream(kafka, topics.records, member=member), store, letters, on_gap=_gap, on_failure=warn)
+        writer = Writer(
+            KafkaStream(kafka, topics.records, member=member), store, letters,
+            reader=CONSUMER if elsewhere else FILES, on_gap=_gap, on_failure=warn,
+        )  # fmt: skip
         checks = {"kafka": lambda: knock(kafka), "records": store.check}
         with observed("collect", [lambda: readings(writer)], lambda: failures(writer), checks):
             click.echo(f"storing {topics.records} of {kafka.bootstrap}")

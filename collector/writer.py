@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collector.stream import BatchHeader
 
 CONSUMER: Final = "store"
-"""Name under which the writer reads the stream and keeps its position."""
+"""Name under which the writer keeps its position in its store, and reads the stream where it is given no other."""
 
 POLL_SECONDS: Final = 0.25
 """How long the writer waits for batches before it looks whether it shall stop."""
@@ -82,6 +82,7 @@ class Writer:
         store: where rows go.
         dead_letters: where batches go that cannot be stored.
         settings: how batches are gathered; from the environment where none are given.
+        reader: name under which it reads the stream. Two stores that are filled from one stream need one each.
         on_gap: called for each gap, from the writer's thread.
         on_failure: called with one line for each failed attempt, from the writer's thread.
     """
@@ -93,6 +94,7 @@ class Writer:
         dead_letters: DeadLetters,
         *,
         settings: WriterSettings | None = None,
+        reader: str = CONSUMER,
         on_gap: Callable[[Gap], None] | None = None,
         on_failure: Callable[[str], None] | None = None,
     ) -> None:
@@ -100,6 +102,7 @@ class Writer:
         self._store = store
         self._dead_letters = dead_letters
         self._settings: Final = settings or configured(WriterSettings)
+        self._reader: Final = reader
         self._on_gap = on_gap
         self._on_failure = on_failure
         self.counters: Final = WriterCounters()
@@ -156,7 +159,7 @@ class Writer:
             return consumer.position
 
     def _subscribe(self) -> Consumer:
-        consumer = self._stream.subscribe(CONSUMER, self._store.position(CONSUMER) or Position())
+        consumer = self._stream.subscribe(self._reader, self._store.position(CONSUMER) or Position())
         self._stood = consumer.position.offsets
         return consumer
 

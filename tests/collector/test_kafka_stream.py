@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from kafka import KafkaProducer
 
+from collector.collect_command import FILES
 from collector.dead_letters import LetterFolder
 from collector.store.local import LocalRecordStore
 from collector.stream import BatchHeader, DamagedBatch, Gap, NewerBatch, Outgoing, Position, StreamError
@@ -116,6 +117,33 @@ def test_members_of_a_group_share_the_partitions_and_take_over_without_a_false_g
     assert found["one"]
     assert found["two"]
     assert [delivery.gap for delivery in everything if delivery.gap is not None] == []
+
+
+def test_a_writer_into_another_store_reads_beside_members_and_leaves_their_place_alone(
+    kafka: Kafka, topic: str, tmp_path: Path
+) -> None:
+    settings = settings_of(kafka)
+    publisher = KafkaStream(settings, topic)
+    headers = [BatchHeader("of-a", "e1", number, "modbus", 5, "a", number) for number in range(3)]
+    made = [Outgoing(header, record_batches.encode(header, record_batches.sample("modbus", 5, seed=1))) for header in headers]
+    publisher.publish(made[:1])
+    members = KafkaStream(settings, topic, member="one")
+    store = LocalRecordStore(tmp_path / "records", writer=True)
+    writer = Writer(KafkaStream(settings, topic), store, LetterFolder(tmp_path / "letters"), reader=FILES)
+    with members.subscribe(CONSUMER) as member:
+        deliveries = until(member, 1)
+        writer.drain()
+        publisher.publish(made[1:2])
+        writer.drain()
+        member.commit(deliveries[0].position)
+    # Also while no member is there.
+    publisher.publish(made[2:])
+    writer.drain()
+    assert writer.counters.batches == 3
+    with members.subscribe(CONSUMER) as member:
+        assert [delivery.header.sequence for delivery in until(member, 2)] == [1, 2]
+    store.close()
+    publisher.close()
 
 
 def test_a_member_that_comes_back_finds_its_partitions_and_its_place(kafka: Kafka, topic: str) -> None:
