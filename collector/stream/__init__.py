@@ -133,7 +133,8 @@ class Consumer(Protocol):
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """The next batches, in order; waits up to `timeout_seconds` for the first and returns none when there is none by then.
 
-        Stops at `max_batches`, and when `max_bytes` have been reached. A batch that `position.seen` has had is left out.
+        Stops at `max_batches`, and when `max_bytes` have been reached. A batch that `position.seen` has had is left out, as far
+        as the consumer knows; who may have none twice asks its own data.
 
         Raises:
             DamagedBatch: the next batch is damaged; what came before it was returned by the call before. Polling again goes on

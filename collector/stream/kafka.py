@@ -217,6 +217,10 @@ class StreamConsumer:
         self._standing = Standing(Position({}, {} if start is None else start.seen))
         self._waiting: deque[Any] = deque()
         self._given: list[TopicPartition] = []
+        self._had: dict[int, dict[Run, int]] = {}
+        """Highest sequence of each run by partition. A run whose site changed its partition, when these became more, lies in two:
+        what waits in the one is not had because what comes later was read in the other."""
+        self._start: Final = start or Position()
         self._whole: set[int] = set()
         """Partitions that are read from their beginning: what is missing there before the first batch of a run is a gap."""
         self._known: set[Run] = set() if stream.member is not None else set(self._standing.seen)
@@ -277,7 +281,9 @@ class StreamConsumer:
         """As `Consumer.commit`."""
         here: dict[str, dict[Run, int]] = {}
         for run, home in self._standing.homes.items():
-            if (sequence := position.seen.get(run)) is not None:
+            # Of a run that lies in several, what is kept must be true of this partition.
+            is_highest = self._had.get(int(home), {}).get(run, -1) == self._standing.seen.get(run, -1)
+            if is_highest and (sequence := position.seen.get(run)) is not None:
                 here.setdefault(home, {})[run] = sequence
         offsets = {
             TopicPartition(self._stream.topic, int(partition)): OffsetAndMetadata(offset, _packed(here.get(partition, {})), -1)
@@ -362,14 +368,21 @@ class StreamConsumer:
         run, sequence = header.run, header.sequence
         # Those met latest come last: they are the ones to be kept with the offsets.
         self._standing.meet(run, str(record.partition))
-        seen = self._standing.seen.get(run, -1)
-        if sequence <= seen:
+        had = self._had.setdefault(record.partition, {})
+        if sequence <= had.get(run, self._told(record.partition, run)):
             return None
+        had[run] = sequence
+        seen = self._standing.seen.get(run, -1)
         certain = run in self._known or record.partition in self._whole
         gap = Gap(run, seen + 1, sequence) if certain and sequence > seen + 1 else None
-        self._standing.see(run, sequence)
+        if sequence > seen:
+            self._standing.see(run, sequence)
         self._known.add(run)
         return Delivery(header, record.value, (str(record.partition), record.offset), self._standing.moment, gap)
+
+    def _told(self, partition: int, run: Run) -> int:
+        """The highest sequence of a run that it was told to have had, in a partition of which it was told no more than that."""
+        return -1 if str(partition) in self._start.offsets else self._start.seen.get(run, -1)
 
     # Where it begins
 
@@ -409,6 +422,7 @@ class StreamConsumer:
                 for run, sequence in _unpacked(kept.metadata).items():
                     self._standing.meet(run, str(place.partition))
                     self._standing.see(run, max(sequence, self._standing.seen.get(run, -1)))
+                    self._had.setdefault(place.partition, {})[run] = sequence
                     self._known.add(run)
         return found
 
@@ -441,6 +455,7 @@ class StreamConsumer:
         self._given = [place for place in self._given if place.partition not in gone]
         self._waiting = deque(record for record in self._waiting if record.partition not in gone)
         self._whole -= gone
+        self._had = {partition: had for partition, had in self._had.items() if partition not in gone}
         for partition in gone:
             self._standing.leave(str(partition))
 

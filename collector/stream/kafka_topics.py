@@ -113,8 +113,8 @@ class Plan:
         """The plan for people, a line for each change."""
         told = [f"+ topic {topic.name}: {topic.partitions} partitions, {topic.replication} copies" for topic in self.create]
         told += [
-            f"~ topic {topic.name}: {before} -> {topic.partitions} partitions; sites change their place: let detection catch up "
-            "and stop it first"
+            f"~ topic {topic.name}: {before} -> {topic.partitions} partitions; sites change their place: end uplinks, let "
+            "collectors and detection catch up, and stop detection first"
             for topic, before in self.grow
         ]
         for topic, changes in self.configure:

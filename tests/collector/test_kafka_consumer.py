@@ -12,7 +12,7 @@ from kafka.structs import TopicPartition
 
 from collector.store.elastic_ledger import Ledger
 from collector.stream import Position, StreamError
-from collector.stream.kafka import KafkaStream, StreamConsumer
+from collector.stream.kafka import KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
 from sensor.kafka_message import encode
 from sensor.kafka_settings import KafkaSettings
 from sensor.spool_format import BatchHeader
@@ -34,6 +34,7 @@ class Client:
         self.messages: list[Any] = []
         self.gives: list[TopicPartition] = []
         self.offset = offset
+        self.committed_to: dict[TopicPartition, Any] = {}
         self.listener: Any = None
 
     def partitions_for_topic(self, topic: str) -> set[int]:
@@ -59,6 +60,10 @@ class Client:
     def committed(self, place: TopicPartition, *, metadata: bool, timeout_ms: int) -> Any:
         del place, metadata, timeout_ms
         return SimpleNamespace(offset=self.offset, metadata="")
+
+    def commit(self, offsets: dict[TopicPartition, Any], timeout_ms: int) -> None:
+        del timeout_ms
+        self.committed_to = offsets
 
     def seek(self, place: TopicPartition, offset: int) -> None: ...
 
@@ -133,6 +138,30 @@ def test_what_came_with_partitions_is_kept_where_the_group_cannot_be_asked_about
     found = [*consumer.poll(0.01), *consumer.poll(0.01)]
     assert [(delivery.header.sequence, delivery.gap) for delivery in found] == [(2, None), (3, None), (4, None)]
     assert consumer.position.offsets == {"0": 5}
+
+
+@pytest.mark.parametrize("member", [None, "one"])
+def test_what_waits_in_a_partition_is_no_repeat_because_its_site_has_gone_on_in_another(
+    monkeypatch: pytest.MonkeyPatch, member: str | None
+) -> None:
+    client = Client(2)
+    consumer = consumer_of(client, monkeypatch, member)
+    client.gives = [TopicPartition(TOPIC, number) for number in range(2)] if member else []
+    client.messages = [message_of("north", 101, offset=0, partition=1), message_of("north", 51, offset=0)]
+    assert [delivery.header.sequence for delivery in consumer.poll(0.01)] == [101, 51]
+    kept = Position.from_json(consumer.position.to_json())
+    assert kept.seen == {("north", "e"): 101}
+    consumer.commit(consumer.position)
+    assert {place.partition: _unpacked(told.metadata) for place, told in client.committed_to.items()} == {0: {}, 1: {}}
+    client.offset = 1
+    # Again in this process, and in one that goes on where this one stood.
+    for again in (consumer, consumer_of(client, monkeypatch, member, kept)):
+        client.gives = [TopicPartition(TOPIC, number) for number in range(2)] if member and again is not consumer else []
+        client.messages = [message_of("north", sequence, offset=sequence) for sequence in (52, 53, 52)]
+        found = again.poll(0.01)
+        assert [(delivery.header.sequence, delivery.gap) for delivery in found] == [(52, None), (53, None)]
+        assert again.position.seen == {("north", "e"): 101}
+        assert again.poll(0.01) == []
 
 
 def test_a_member_does_not_set_back_how_far_another_has_come_with_its_runs() -> None:

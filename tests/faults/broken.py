@@ -55,6 +55,7 @@ def _store_repeats() -> None:
 
     def again(self: Any, record: Any, header: Any) -> Any:
         self._standing.seen.pop(header.run, None)
+        self._had.pop(record.partition, None)
         return deliver(self, record, header)
 
     patch.object(kafka.StreamConsumer, "_deliver", again).start()
