@@ -58,10 +58,22 @@ def _kill_uplink(run: Run) -> None:
     run.restart(run.uplink, is_at_work=run.shipped < len(run.wanted))
 
 
+SHARED: Final = "one of two that share"
+
+
+def _choose_collector(run: Run) -> None:
+    """The one into files or the one into Elasticsearch, which another may begin to share with while the sensor begins."""
+    run.outcome.what = run.random.choice(["into files", "into Elasticsearch", SHARED])
+    if run.outcome.what == SHARED:
+        run.system.share()
+        run.stack.callback(run.system.share_no_more)
+
+
 def _kill_collector(run: Run) -> None:
-    """The one into files or the one into Elasticsearch, as the seed says."""
-    name, command = run.random.choice([("into files", run.system.files), ("into Elasticsearch", run.system.cluster)])
-    run.outcome.what = name
+    """The one that the seed says; of two that share, partitions move as the other begins and may move as one is away."""
+    system = run.system
+    commands = {"into files": [system.files], "into Elasticsearch": [system.cluster], SHARED: [system.cluster, system.other]}
+    command = run.random.choice(commands[run.outcome.what])
     run.wait_for_moment(most=2.5)
     run.restart(command, is_at_work=not run.is_stored())
 
@@ -190,7 +202,8 @@ KINDS: Final[dict[str, Kind]] = {
     for kind in (
         Kind("sensor killed", "kill -9 of the process that records; real", _kill_sensor),
         Kind("uplink killed", "kill -9 of `icsight sensor uplink`; real", _kill_uplink),
-        Kind("collector killed", "kill -9 of `icsight collect`; real", _kill_collector),
+        Kind("collector killed", "kill -9 of `icsight collect`, also of one of two that share; real", _kill_collector,
+             _choose_collector),
         Kind("worker killed", "kill -9 of `icsight detect --worker`; real", _kill_worker),
         Kind("API killed", "kill -9 of `icsight serve`; real", _kill_api, _serve),
         Kind("clock set", "the date of our processes, by a preloaded library: simulated", _set_clock),

@@ -121,7 +121,9 @@ class Command:
 
 
 class System:
-    """Topics and indices of a prefix, two collectors (into files, into Elasticsearch) and a worker, used by many runs.
+    """Topics and indices of a prefix, two collectors and a worker, used by many runs.
+
+    One collector stores into files, one into Elasticsearch as a member of its group, as compose and chart have it.
 
     Each run is a site of its own, with one sensor. Settings of processes are those of the product but for what takes time: they
     gather and commit sooner, and an uplink's producer gives up after `DELIVERY_SECONDS`.
@@ -169,7 +171,9 @@ class System:
             "ICSIGHT_ELASTICSEARCH_REPLICAS": "0",
         }
         self.files: Final = self._command("files", "storing", "collect", "--data", str(folder))
-        self.cluster: Final = self._command("cluster", "storing", "collect", more=hosts)
+        self.cluster: Final = self._command("cluster", "storing", "collect", "--member", "one", more=hosts)
+        self.other: Final = self._command("other", "storing", "collect", "--member", "two", more=hosts)
+        """Another member of the group of `cluster`, where a run shares (`share`)."""
         self.worker: Final = self._command("worker", "worker:", "detect", "--worker", "one")
         self.shared: Final = [self.files, self.cluster, self.worker]
         self._hosts: Final = hosts
@@ -200,6 +204,16 @@ class System:
             self._api.start()
             self.shared.append(self._api)
         return self._api
+
+    def share(self) -> None:
+        """Begin another collector into Elasticsearch, which takes over half of the partitions, and do not wait."""
+        self.other.begin()
+        self.shared.append(self.other)
+
+    def share_no_more(self) -> None:
+        """Kill it: after its session its partitions go back."""
+        self.shared.remove(self.other)
+        self.other.kill()
 
     def close(self) -> None:
         """End what runs share."""

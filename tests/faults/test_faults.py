@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -39,11 +39,41 @@ def over_shared(
         yield made
 
 
+EARLY: Final = {
+    "sensor killed": 2,
+    "uplink killed": 1,
+    "collector killed": 4,
+    "worker killed": 3,
+    "API killed": 1,
+    "clock set": 2,
+    "delivery repeated": 1,
+    "bit flipped": 1,
+    "spool disk full": 1,
+    "Kafka killed": 2,
+    "Kafka away": 1,
+    "Elasticsearch killed": 3,
+    "PostgreSQL killed": 3,
+    "network cut": 1,
+    "network slow": 1,
+    "Kafka disk full": 1,
+    "Elasticsearch disk full": 1,
+    "PostgreSQL disk full": 2,
+}
+"""A seed of each kind whose moment comes while the sensor still records: there is work then that is not done.
+
+That of "collector killed" lets another collector begin to share."""
+
+UNSURE: Final = ("bit flipped",)
+"""Kinds that may meet nothing all the same: a bit may flip in what the uplink has shipped meanwhile, or where no batch lies."""
+
+
 def hold(runs: Campaign, kind: str) -> None:
     """One run, in which nothing may be lost, doubled or told otherwise, unless the system says so itself."""
-    outcome = runs.run(kind, 1)
+    outcome = runs.run(kind, EARLY[kind])
     assert outcome.held, outcome
-    assert outcome.records > 1_000
+    assert outcome.met_work or kind in UNSURE, outcome
+    # Without what the system says is lost: a batch, where a bit has flipped.
+    assert outcome.records > 900
     assert outcome.alerts > 1
 
 
