@@ -331,6 +331,17 @@ def _header(key: object, headers: Any) -> BatchHeader | None:
     return header if key == kafka_message.key_of(header) else None
 
 
+def _goes_on(record: logging.LogRecord) -> bool:
+    """Whether what the consumer logs is no end of the worker: that is told by who runs it, with what to do."""
+    return record.levelno < logging.CRITICAL
+
+
+def _untold(error: Exception, message: object, logger: logging.Logger) -> bool:
+    """Let an error of the consumer end the worker without the library's own account of it, a stack of calls."""
+    del error, message, logger
+    return False
+
+
 def worker(
     kafka: KafkaSettings, settings: DetectionSettings, name: str, published: Published, folder: Path
 ) -> tuple[Application, Detection]:
@@ -353,6 +364,7 @@ def worker(
         for partition, offset in restore(kafka, topic, changelog).items():
             _log.warning("%s/%s: brokers had forgotten how far it was read: goes on at %s", topic, partition, offset)
     logging.getLogger("quixstreams").setLevel(logging.WARNING)
+    logging.getLogger("quixstreams.kafka.consumer").addFilter(_goes_on)
     application = Application(
         ConnectionConfig.from_librdkafka_dict(librdkafka_arguments(kafka)),
         consumer_group=group_of(kafka.prefix),
@@ -362,6 +374,7 @@ def worker(
         consumer_poll_timeout=min(POLL_SECONDS, settings.commit_seconds),
         state_dir=folder / name,
         loglevel=None,
+        on_consumer_error=_untold,
         # Nothing but the changelog is missing by now.
         auto_create_topics=True,
         # Who was away longer than records are kept goes on with those that there are, and what is gone is told. The copy of what

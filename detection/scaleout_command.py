@@ -35,6 +35,15 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+_SHUT_OUT: Final = (
+    "fenced by other consumer",
+    "fenced by a newer instance",
+    "newer producer with the same transactionalId",
+    "with an old epoch",
+)
+"""Words of librdkafka where a worker of the same name has joined the group, or begun a transaction: which of both is noticed
+first is chance, and the error's number says no more than that it is the end."""
+
 
 def work(name: str | None) -> None:
     """Be the worker of this name, or of the machine's, until the process is asked to end. Raises CommandError."""
@@ -47,7 +56,7 @@ def work(name: str | None) -> None:
             "name a capture to look at; or a broker, as kafka.bootstrap in icsight.toml, to look at records on Kafka"
         )
     topics = Topics(kafka.prefix)
-    with _told(), _folder(settings) as folder:
+    with _told(name), _folder(settings) as folder:
         probe(kafka, [topics.versions, topics.decisions])
         published = Published(kafka, topics)
         try:
@@ -116,14 +125,20 @@ def _folder(settings: DetectionSettings) -> Generator[Path]:
 
 
 @contextmanager
-def _told() -> Generator[None]:
-    """What is wrong as one line."""
+def _told(name: str = "") -> Generator[None]:
+    """What is wrong as one line; of a worker with its name."""
     try:
         yield
     except (ConfigurationError, KafkaUnusable, CheckpointError, RuleError, SiteError) as error:
         raise CommandError(str(error)) from error
     except (KafkaException, QuixException) as error:  # pyright: ignore[reportUnknownVariableType]  as above
+        said = f"{error}"
+        if name and any(word in said for word in _SHUT_OUT):
+            raise CommandError(
+                f"another worker named {name!r} was started, and this one is shut out: what was committed is kept, and the other "
+                "goes on from there. Give each worker a name of its own (--worker)"
+            ) from error
         raise CommandError(
-            f"Kafka cannot be used ({error}): what was committed is kept; where a new start ends alike, look at the brokers and "
+            f"Kafka cannot be used ({said}): what was committed is kept; where a new start ends alike, look at the brokers and "
             "at the rights of this worker"
         ) from error

@@ -1,0 +1,104 @@
+"""How a worker on Kafka ends when its place is taken: soon, and with one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.detection.on_kafka import System
+from tests.detection.test_scaleout import interleaving
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tests.services.kafka import Kafka
+
+ROOT: Final = Path(__file__).parents[2]
+
+ENDS_SECONDS: Final = 60.0
+"""Within which a worker must have ended."""
+
+BEGINS_SECONDS: Final = 240.0
+"""Within which a worker must have begun, and have done with a few batches, on a busy machine."""
+
+
+@contextmanager
+def begun(system: System, name: str, folder: Path) -> Generator[subprocess.Popen[str]]:
+    """A worker as a process of its own, from when it looks at records; what it says is in a file."""
+    command = [sys.executable, "-c", "from api.cli import main; main()", "detect", "--worker", name]
+    said = folder / f"{len(list(folder.glob('*.said')))}.said"
+    environment = {**os.environ, **system.environment(), "ICSIGHT_DETECTION_STATE_FOLDER": str(said.with_suffix(".state"))}
+    with said.open("w") as file:
+        made = subprocess.Popen(command, env=environment, stderr=file, stdout=file, text=True, cwd=ROOT)
+    until = time.monotonic() + BEGINS_SECONDS
+    while "worker:" not in said.read_text():
+        assert made.poll() is None, said.read_text()
+        assert time.monotonic() < until, said.read_text()
+        time.sleep(0.2)
+    made.args = said
+    try:
+        yield made
+    finally:
+        made.kill()
+        made.wait()
+
+
+def lines(process: subprocess.Popen[str]) -> list[str]:
+    """What a worker has said since it began to look at records, but for what a busy machine makes Kafka's client say."""
+    said = Path(str(process.args)).read_text().split("worker:", 1)[1].splitlines()[1:]
+    return [line for line in said if "kafka.net.selector.Task" not in line]
+
+
+def wait_for(system: System, batches: int) -> None:
+    """Wait until workers have done with so many."""
+    until = time.monotonic() + BEGINS_SECONDS
+    while system.committed() < batches:
+        assert time.monotonic() < until
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_worker_whose_name_another_takes_ends_and_says_so_in_one_line(kafka: Kafka, tmp_path: Path, *, is_busy: bool) -> None:
+    system = System(kafka, tmp_path, 1)
+    sent = interleaving(1)
+    half = len(sent) // 2
+    with begun(system, "one", tmp_path) as first:
+        system.send(sent[:half])
+        wait_for(system, half)
+        done = threading.Event()
+
+        def keep_busy() -> None:
+            # What comes again is looked at and dropped: each commit is a transaction all the same.
+            while not done.wait(0.1):
+                system.send(sent[:1])
+
+        sender = threading.Thread(target=keep_busy)
+        if is_busy:
+            sender.start()
+        try:
+            with begun(system, "one", tmp_path) as second:
+                assert first.wait(ENDS_SECONDS) == 2
+                (line,) = lines(first)
+                assert "another worker named 'one' was started" in line
+                assert "--worker" in line
+                done.set()
+                before = system.committed()
+                system.send(sent[half:])
+                wait_for(system, before + len(sent) - half)
+                assert second.poll() is None, lines(second)
+                second.send_signal(signal.SIGTERM)
+                assert second.wait(ENDS_SECONDS) == 0
+                assert lines(second) == []
+        finally:
+            done.set()
+            if is_busy:
+                sender.join()
