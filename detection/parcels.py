@@ -1,8 +1,9 @@
 """What workers send one another of a site that is split, over topic `shares`: messages, and what they say. Pure.
 
-The worker that has the site's partition of records sends to each share (`to_share`) what it remembers of its runs, once, then
-what took effect and the batches of cuts in the order in which they were let through; and to the site's teller (`to_teller`) the
-same but for the batches, of which it sends that order. Each share sends the teller what became of each cut.
+The worker that has the site's partition of records sends to each share what it remembers of its runs, once, then what took
+effect and the batches of cuts in the order in which they were let through; and to the site's teller the same but for the batches,
+of which it sends that order. Each share sends the teller what became of each cut. Whatever is larger than a message may be goes
+in pieces, one behind the other.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ SHARE: Final = b"share/"
 TELLER: Final = b"tell/"
 """What keys begin with; the key of the site's records follows."""
 
-PIECE_BYTES: Final = 4 * 1024 * 1024
-"""Most bytes of a piece of what is remembered: well below what a message may have."""
+PIECE_BYTES: Final = 512 * 1024
+"""Most bytes of a piece: well below what a message may have (`kafka.largest_message_bytes`, at least 1 MiB). Records may come
+packed once more by who sent them: here a batch may have more than that."""
 
 
 class LostError(CheckpointError):
@@ -57,11 +59,11 @@ class Parcel:
         partition: where it goes.
         key: to a share or to the teller, and the key of the site's records.
         kind: what it is.
-        value: its content.
-        said: what else is said of it: with `control` and `batch` the batch's header; of a `control` the place in the topic of
-            records before which nothing comes any more, and with a version the names of the rules that are in use then; of a
-            `batch` the place of its cut in that topic and whether its cut ends with it; of others whose pieces they are, their
-            number, and how many follow.
+        value: its content, or a piece of it.
+        said: what else is said of it: whose piece it is, its number, and how many follow; with `control` and `batch` the batch's
+            header; of a `control` the place in the topic of records before which nothing comes any more, and with a version the
+            names of the rules that are in use then; of a `batch` the place of its cut in that topic and whether its cut ends
+            with it.
     """
 
     partition: int
@@ -103,9 +105,9 @@ class Parcel:
         return self.kind == "state" and not self.said["number"]
 
     @property
-    def batch(self) -> Outgoing:
-        """The batch in it."""
-        return Outgoing(header_of(self.said["header"]), self.value)
+    def header(self) -> BatchHeader:
+        """Of a `control` or a `batch`: the batch's header."""
+        return header_of(self.said["header"])
 
 
 def share_of(sensor: str, shares: int) -> int:
@@ -119,20 +121,22 @@ def header_of(content: Mapping[str, Any]) -> BatchHeader:
 
 
 def controls(
-    told: Iterable[tuple[Outgoing, Sequence[str]]], places: Sequence[tuple[int, bytes]], since: tuple[str, int]
+    told: Iterable[tuple[Outgoing, Sequence[str]]], places: Sequence[tuple[int, bytes]], since: tuple[str, int], sender: int
 ) -> list[Parcel]:
     """What took effect, with the rules that are in use then, to each of these places; no cut follows that ends before `since`."""
     return [
-        Parcel(partition, key, "control", bytes(batch.data), {"header": asdict(batch.header), "since": since, "rules": rules})
+        piece
         for batch, rules in told
-        for partition, key in places
+        for place in places
+        for piece in pieces("control", bytes(batch.data), place, sender, header=asdict(batch.header), since=since, rules=rules)
     ]
 
 
-def pieces(kind: Kind, content: bytes, place: tuple[int, bytes], sender: int, **said: Any) -> list[Parcel]:
+def pieces(kind: Kind, content: bytes, to: tuple[int, bytes], sender: int, **said: Any) -> list[Parcel]:
     """A content of any size, in pieces; the partition of who sends it tells those of several apart."""
-    parts = [content[begin : begin + PIECE_BYTES] for begin in range(0, len(content), PIECE_BYTES)]
-    partition, key = place
+    # What has no bytes (a batch that has lost all its rows) is a piece, too.
+    parts = [content[begin : begin + PIECE_BYTES] for begin in range(0, max(1, len(content)), PIECE_BYTES)]
+    partition, key = to
     return [
         Parcel(partition, key, kind, part, {**said, "from": sender, "number": number, "left": len(parts) - 1 - number})
         for number, part in enumerate(parts)
@@ -192,15 +196,15 @@ def unpacked(content: bytes, where: str) -> State:
         return of_members({name: archive.read(name) for name in archive.namelist()}, where, ANEW).state
 
 
-def batches(cut: Sequence[Outgoing], place: tuple[str, int], partition: int, key: bytes) -> list[Parcel]:
-    """The batches of a cut whose last batch was at this place of the topic of records."""
+def batches(cut: Sequence[Outgoing], at: tuple[str, int], place: tuple[int, bytes], sender: int) -> list[Parcel]:
+    """The batches of a cut whose last batch was at this place of the topic of records, to a partition and key."""
     return [
-        Parcel(
-            partition, key, "batch", bytes(each.data),
-            {"header": asdict(each.header), "place": place, "ends": number == len(cut) - 1},
-        )
+        piece
         for number, each in enumerate(cut)
-    ]  # fmt: skip
+        for piece in pieces(
+            "batch", bytes(each.data), place, sender, header=asdict(each.header), place=at, ends=number == len(cut) - 1
+        )
+    ]
 
 
 @dataclass(frozen=True, slots=True)

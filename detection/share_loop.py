@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.records import decode
-from collector.stream import Position
+from collector.stream import Outgoing, Position
 from detection.checkpoint import Checkpoint
 from detection.cuts import Cut, together
 from detection.followed import Followed
@@ -94,23 +94,30 @@ class ShareLoop:
             self._begin(parcel.split)
         if parcel.split != self._split or self.lost:
             return
+        content = self._pieces.joined(parcel)
+        if content is not None:
+            self._take_whole(parcel, content)
+        self._pieces.take(parcel)
+        self.changed = True
+
+    def _take_whole(self, parcel: Parcel, content: bytes) -> None:
+        """Take in what is whole."""
         if parcel.kind == "state":
-            teller, content = dict(parcel.said["teller"]), self._pieces.joined(parcel)
-            self.state = self.state if content is None else unpacked(content, self._where)
-            self._teller = teller
-            self._pieces.take(parcel)
-        elif parcel.kind == "control":
+            teller = dict(parcel.said["teller"])
+            self.state, self._teller = unpacked(content, self._where), teller
+            return
+        batch = Outgoing(parcel.header, content)
+        if parcel.kind == "control":
             partition, offset = parcel.said["since"]
-            self._followed.take(parcel.batch, parcel.said["rules"], str(partition), int(offset))
+            self._followed.take(batch, parcel.said["rules"], str(partition), int(offset))
         elif parcel.said["ends"]:
             partition, offset = parcel.said["place"]
-            batches = [decode(each.header, bytes(each.data)) for each in (*self._waiting, parcel.batch)]
+            batches = [decode(each.header, bytes(each.data)) for each in (*self._waiting, batch)]
             first, place = batches[0].header, (str(partition), int(offset))
             self._done.append(Cut(first.run, first.sequence, place, place, batches, *self._followed.at(*place)))
             self._waiting = []
         else:
-            self._waiting.append(parcel.batch)
-        self.changed = True
+            self._waiting.append(batch)
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""

@@ -104,7 +104,7 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
             self._taken.halt(partition, offset, f"no message that this program reads: {error!r}")
             return
         if parcel.kind == "batch":
-            self.progress.did(parcel.batch.header.cut_end)
+            self.progress.did(parcel.header.cut_end)
         self._gathered += len(parcel.value)
         if loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()

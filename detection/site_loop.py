@@ -236,10 +236,12 @@ class SiteLoop:
         fresh = [(told[each], in_use(told[: each + 1]) if is_version(told[each]) else []) for each in numbers]
         self._told_shares = len(told)
         since = self._partition, min([self._since, *(cut.last[1] for cut in cuts)])
-        self._sent += controls(fresh, [self._teller, *((share, self._share) for share in range(self.shares))], since)
+        places = [self._teller, *((share, self._share) for share in range(self.shares))]
+        self._sent += controls(fresh, places, since, self._sender)
         for cut in cuts:
             batches = [Outgoing(batch.header, batch.data) for batch in cut.batches]
-            self._sent += parcels.batches(batches, cut.last, share_of(cut.run[0], self.shares), self._share)
+            place = share_of(cut.run[0], self.shares), self._share
+            self._sent += parcels.batches(batches, cut.last, place, self._sender)
         if cuts:
             order = [Ordered(cut.sequence, cut.last, cut.batches[-1].header).to_json() for cut in cuts]
             content = zlib.compress(json.dumps(order, ensure_ascii=False).encode(), 1)

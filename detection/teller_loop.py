@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import polars as pl
 
 from collector.store import RecordBatch
-from collector.stream import Position
+from collector.stream import Outgoing, Position
 from detection.alert_batches import AlertBatches
 from detection.changelog import FORGET
 from detection.checkpoint import Checkpoint, CheckpointError
@@ -33,7 +33,7 @@ from detection.site import Site
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Sized
 
-    from collector.stream import Outgoing, Run
+    from collector.stream import Run
     from detection.alerts import Alert
     from detection.changelog import ChangelogCheckpoints
     from detection.loop import Counters
@@ -143,21 +143,20 @@ class TellerLoop:
             return
         if parcel.kind == "lost":
             raise LostError(f"share {parcel.value.decode(errors='replace')}")
-        if parcel.kind == "control":
-            partition, offset = parcel.said["since"]
-            since = min([int(offset), *(cut.place[1] for cut in self._order)])
-            self._followed.take(parcel.batch, parcel.said["rules"], str(partition), since)
-        else:
-            content = self._pieces.joined(parcel)
-            if content is not None:
-                self._take_whole(parcel, content)
-            self._pieces.take(parcel)
+        content = self._pieces.joined(parcel)
+        if content is not None:
+            self._take_whole(parcel, content)
+        self._pieces.take(parcel)
         self.changed = True
 
     def _take_whole(self, parcel: Parcel, content: bytes) -> None:
         """Take in what is whole."""
         if parcel.kind == "state":
             self._loop.state = unpacked(content, self._where)
+        elif parcel.kind == "control":
+            partition, offset = parcel.said["since"]
+            since = min([int(offset), *(cut.place[1] for cut in self._order)])
+            self._followed.take(Outgoing(parcel.header, content), parcel.said["rules"], str(partition), since)
         elif parcel.kind == "order":
             self._take_order([Ordered.from_json(each) for each in json.loads(zlib.decompress(content))])
         else:

@@ -403,6 +403,20 @@ def test_a_worker_that_is_killed_before_it_commits_what_shares_found_loses_and_d
     assert last(system.alerts()) == wanted(tmp_path / "one", sent)
 
 
+def test_messages_of_a_site_that_is_split_fit_where_its_records_were_larger(system: System, tmp_path: Path) -> None:
+    publish_site(system.kafka, system.topics, Site(site=SITE.site, split=True))
+    # As if it had been packed on its way: by then it is larger than what a worker may send.
+    system.kafka = system.kafka.model_copy(update={"largest_message_bytes": 1024**2})
+    noise = random.Random(0).randbytes(1_500_000)
+    made = [batch for number in range(3) for batch in cut([request(number, function=8, data=noise)], number)]
+    sent = [outgoing(replace(batch, header=replace(batch.header, site=SITE.site))) for batch in made]
+    assert all(len(batch.data) > system.kafka.largest_message_bytes for batch in sent)
+    system.send(sent)
+    finish(system, expected := wanted(tmp_path / "one", sent))
+    assert last(system.alerts()) == expected
+    assert expected
+
+
 def test_records_of_a_site_that_is_split_wait_while_much_waits_for_its_shares(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

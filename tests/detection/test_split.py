@@ -341,7 +341,8 @@ def test_an_order_and_findings_that_do_not_agree_are_refused_and_nothing_is_told
     order = [Ordered(0, ("1", 0), batch.header).to_json()]
     another = [[*batch.header.run, batch.header.sequence + 1, None]]
     found = [[*batch.header.run, batch.header.sequence, None]]
-    sent = [*pieces("state", packed(State()), place, 9), *controls([(batch, []) for batch in stream.batches], [place], ("1", 0))]
+    controlled = controls([(batch, []) for batch in stream.batches], [place], ("1", 0), 9)
+    sent = [*pieces("state", packed(State()), place, 9), *controlled]
     sent += pieces("order", zlib.compress(json.dumps(order).encode()), place, 9)
     for each in sent:
         teller.take(each.of_split("now"))
