@@ -6,7 +6,6 @@ detects anew from the beginning takes each version from its own place on, and so
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 import time
@@ -166,8 +165,7 @@ class Control:
 
     def publish(self, effective: Effective) -> None:
         """Write down that a version holds from a place on; durable on return. Raises StreamError."""
-        content = json.dumps(effective.site.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False)
-        self._publish(SITE, effective.site.version, effective.position, content, effective.site.site)
+        self._publish(SITE, effective.site.version, effective.position, effective.site.to_text(), effective.site.site)
 
     def pin(self, statement: Statement) -> None:
         """Ask the sensors to pin the packets of an alert; durable on return. Raises StreamError."""

@@ -11,7 +11,6 @@ with what is remembered of the site: what was taken up within a transaction that
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from pathlib import Path
@@ -249,8 +248,8 @@ def publish_site(settings: KafkaSettings, topics: Topics, site: Site) -> None:
     """Publish the facts of a site; durable on return. Raises SiteError where they name none that there can be, KafkaUnusable."""
     if told := fault(site.site):
         raise SiteError(f"site: the name {told}: facts are published for the site that they name")
-    content = json.dumps(site.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False)
-    _send(settings, topics.versions, f"{site.site}/{SITE}", encode(time.time_ns(), SITE, content, version=site.version))
+    content = encode(time.time_ns(), SITE, site.to_text(), version=site.version)
+    _send(settings, topics.versions, f"{site.site}/{SITE}", content)
 
 
 def publish_rules(settings: KafkaSettings, topics: Topics, ruleset: Ruleset, site: str = ALL_SITES) -> None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -203,8 +204,18 @@ class Site(BaseModel):
     @property
     def version(self) -> str:
         """A hash of the content: equal facts have equal versions."""
-        content = self.model_dump_json(exclude={name for name in ("rules", "split") if not getattr(self, name)} or None)
+        content = self.model_dump_json(exclude=self._unsaid)
         return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+    def to_text(self) -> str:
+        """The facts as they are written down and published: versions before take those that say nothing that they do not know."""
+        content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=self._unsaid)
+        return json.dumps(content, ensure_ascii=False)
+
+    @property
+    def _unsaid(self) -> set[str]:
+        """Of the fields that came in later versions those that say nothing. All others are written: their defaults may change."""
+        return {name for name in ("rules", "split") if not getattr(self, name)}
 
     @property
     def asked_by_rules(self) -> str:

@@ -17,7 +17,8 @@ from collector.records import Undecodable, decode
 from collector.stream import Outgoing, Position
 from detection import parcels
 from detection.alert_batches import AlertBatches
-from detection.checkpoint import Checkpoint
+from detection.changelog import ANEW
+from detection.checkpoint import Checkpoint, CheckpointError
 from detection.control import GONE, RULES, Control, let_go
 from detection.followed import in_use, is_version
 from detection.gaps import RUNS
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collector.stream import Run
     from detection.alerts import Alert
     from detection.changelog import ChangelogCheckpoints
+    from detection.control import Effective, EffectiveRules
     from detection.cuts import Cut
     from detection.loop import Counters
     from detection.parcels import Parcel
@@ -86,7 +88,7 @@ class SiteLoop:
         allowance_ns: how far a sensor may be behind the others of its site to be waited for.
 
     Raises:
-        CheckpointError: what is remembered cannot be used.
+        CheckpointError: what is remembered cannot be used, what took effect among it.
         RuleError: the rules cannot be used.
     """
 
@@ -309,7 +311,7 @@ class SiteLoop:
         """
         control = Control(self._control, DecisionsOf(published, self._name))
         rule_versions, site_versions = RuleVersions(published, self._name), SiteVersions(published, self._name)
-        sites, rulesets = control.sites(), control.rulesets()
+        sites, rulesets = self._effective_here(control)
         facts = sites[-1].site if sites else self._first(SiteVersions(published, self._name), Site(site=site))
         rules: Ruleset | None = None
         if rule_versions.newest() is not None:
@@ -319,6 +321,16 @@ class SiteLoop:
         pipeline, told = Pipeline.proved(ruleset, facts)
         live = LiveRules(rule_versions, ruleset, told)
         return InForce(pipeline, (position, position), control, live, site_versions), told, is_newer
+
+    def _effective_here(self, control: Control) -> tuple[Sequence[Effective], Sequence[EffectiveRules]]:
+        """The facts and rules that took effect so far. Raises CheckpointError where something that did is not read here."""
+        try:
+            # These are read once more where they are put in force.
+            _ = control.decisions(), control.changes()
+            return control.sites(), control.rulesets()
+        except (ValueError, TypeError, LookupError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"site {self._name!r}: what took effect is not of this version ({reason}): {ANEW}") from error
 
     @staticmethod
     def _first(versions: Versions[T], otherwise: T) -> T:

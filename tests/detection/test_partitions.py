@@ -17,12 +17,16 @@ import pytest
 from confluent_kafka import TopicPartition
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint
 
+from collector.stream import Position
 from detection import scaleout, taken
 from detection.alerts import decode_alerts
+from detection.baseline.decisions import Decision
+from detection.control import Control, Decided, Effective
 from detection.parcels import share_of
 from detection.scaleout import Detection
 from detection.settings import DetectionSettings
 from detection.shares import Shares
+from detection.site import Site
 from sensor import kafka_message
 from sensor.kafka_client import KafkaUnusable
 from sensor.topics import Topics
@@ -222,6 +226,35 @@ def test_a_site_whose_memory_cannot_be_read_halts_its_partition_and_no_other(qui
     quix.give(*message("north", 1))
     assert quix.commit() == {0: 2}
     assert quix.detection.failures() == {}
+
+
+@pytest.mark.parametrize("of_a_newer", [Site.to_text, Decision.to_json])
+def test_a_site_at_which_something_of_a_newer_version_took_effect_halts_its_partition_and_no_other(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch, of_a_newer: Callable[[Any], str]
+) -> None:
+    quix.give(*message("north", 0))
+    quix.give(*message("south", 0), 1)
+    quix.commit()
+
+    def newer(each: Any) -> str:
+        return json.dumps({**json.loads(of_a_newer(each)), "choice": "colour"})
+
+    north = next(site for site in quix.detection.loops if site.site == "north")
+    decided = Decided(Decision("accept", "ann"), Position({"0": 1}))
+    with monkeypatch.context() as patched:
+        patched.setattr(Site if of_a_newer is Site.to_text else Decision, of_a_newer.__name__, newer)
+        control = Control(north._control)
+        control.publish(Effective(Site(site="north"), Position({"0": 1})))
+        control.decide(decided)
+    north.write(quix.detection._checkpoints(0, "north"))
+    quix.owners[0] = object()
+    quix.give(*message("north", 1))
+    quix.give(*message("south", 1), 1)
+    assert quix.commit() == {1: 1}
+    told = quix.detection.failures()["messages"]
+    assert "t.records/0/1: site 'north': what took effect is not of this version" in told
+    assert "colour" in told
+    assert sites(quix.alerts) == ["north", "south", "south"]
 
 
 def test_a_partition_that_was_lost_with_what_was_not_committed_ends_the_worker(quix: Quix) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from detection.published import RuleVersions, SiteVersions
 from detection.rules import RuleDetector
 from detection.ruleset import RuleFiles
 from detection.sigma.rule import RuleError
-from detection.site import SiteError
+from detection.site import Site, SiteError
 from detection.site_loop import SiteLoop
 from tests.detection.test_partition_clock import Memory
 from tests.detection.test_worker import outgoing
@@ -246,3 +247,11 @@ def test_what_is_told_of_a_version_that_cannot_be_read_is_the_same_on_all_worker
                 versions.read()
             texts.add(str(raised.value))
     assert len(texts) == 2
+
+
+def test_facts_that_split_nothing_are_written_as_versions_before_read_them() -> None:
+    facts = Site(site="works", budget="144/day")
+    assert not {"split", "rules"} & json.loads(facts.to_text()).keys()
+    assert Site.model_validate_json(facts.to_text()) == facts
+    split = facts.model_copy(update={"split": True})
+    assert Site.model_validate_json(split.to_text()) == split
