@@ -235,6 +235,8 @@ class StreamConsumer:
                 group_id=group, group_instance_id=stream.member, client_id=stream.member,
                 session_timeout_ms=int(SESSION_SECONDS * 1000), max_poll_interval_ms=600_000, max_poll_records=POLL_RECORDS,
             )  # fmt: skip
+            # Whoever leads the group gives out the partitions that it knows of: none, where it has not asked for them before.
+            stream.partitions(self._client)
             self._client.subscribe([stream.topic], listener=_Assigned(self))
 
     @property
