@@ -27,6 +27,8 @@ from detection.timing import added
 from sensor import tracing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from detection.changelog import ChangelogCheckpoints
     from detection.outcomes import Outcome
 
@@ -145,7 +147,21 @@ class ShareLoop:
             return
         start = time.perf_counter()
         found: list[tuple[Cut, int, Outcome | None]] = []
-        for cut in together([cut.placed(place) for place, cut in enumerate(done)]):
+        while done:
+            # As `Loop.detect`: between the same two cuts, however many have gathered, a run ends the one before it of its sensor.
+            count = self.state.together([cut.batches[-1].header for cut in done])
+            found += self._look_at(done[:count])
+            done = done[count:]
+        self.counters.seconds += time.perf_counter() - start
+        self.counters.limited = max(0, self.state.limited - self._limited)
+        told = [[*cut.run, last, None if outcome is None else outcome.to_json()] for cut, last, outcome in found]
+        content = zlib.compress(json.dumps(told, ensure_ascii=False).encode(), 1)
+        self._sent += pieces("found", content, self._place, self._partition)
+
+    def _look_at(self, cuts: Sequence[Cut]) -> list[tuple[Cut, int, Outcome | None]]:
+        """What becomes of each of some cuts that may be looked at together."""
+        found: list[tuple[Cut, int, Outcome | None]] = []
+        for cut in together([cut.placed(place) for place, cut in enumerate(cuts)]):
             began_ns = time.time_ns()
             before = self.state.runs.get(cut.run) or RunState()
             after, outcomes, seconds = cut.pipeline.step_cuts(before, cut.batches, cut.turns, cut.decisions)
@@ -156,11 +172,7 @@ class ShareLoop:
             self.counters.findings += max(0, after.alerts.findings - before.alerts.findings)
             self.counters.detectors = added(self.counters.detectors, seconds)
             tracing.record("detect", cut.headers, began_ns)
-        self.counters.seconds += time.perf_counter() - start
-        self.counters.limited = max(0, self.state.limited - self._limited)
-        told = [[*cut.run, last, None if outcome is None else outcome.to_json()] for cut, last, outcome in found]
-        content = zlib.compress(json.dumps(told, ensure_ascii=False).encode(), 1)
-        self._sent += pieces("found", content, self._place, self._partition)
+        return found
 
     def take_sent(self) -> list[Parcel]:
         """The messages that are to be sent."""

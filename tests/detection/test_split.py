@@ -38,7 +38,7 @@ from tests.detection.test_merging import of_sensor, shuffled
 from tests.detection.test_partition_clock import Memory
 from tests.detection.test_sitewide import BUDGET, last
 from tests.detection.test_worker import outgoing
-from tests.detection.traffic import busy_day, cuts
+from tests.detection.traffic import busy_day, cut, cuts, request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -265,6 +265,45 @@ def test_a_site_that_is_split_while_it_is_looked_at_and_has_other_rules_later_gi
     workers = look(rules, sent, 3, random.Random(turns), split_at=at, later=others)
     assert last(workers.told) == last(one.told)
     assert {alert.rule for alert in workers.told} >= {"late"}
+
+
+@pytest.mark.parametrize("each_by_itself", [True, False])
+def test_runs_of_one_sensor_in_turns_give_the_alerts_of_one_worker_however_many_cuts_gather(
+    tmp_path: Path, *, each_by_itself: bool
+) -> None:
+    text = RuleFiles([write_rules(tmp_path, rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}}))]).read()
+    # Two gateways of one name: the second run ends the first, which goes on all the same.
+    told = [("e0", 0, 0), ("e1", 20, 0), ("e2", 30, 0), ("e1", 20.02, 1), ("e2", 30.02, 1)]
+    sent = [
+        outgoing(replace(batch, header=replace(batch.header, site=NAME, sensor="s")))
+        for epoch, hours, number in told
+        for batch in cut([request(hours * 3_600, function=8)], number, epoch=epoch)
+    ]
+
+    def alerts(shares: int) -> list[str]:
+        versions = Versions(SITE.model_copy(update={"split": shares > 0}), text.to_text())
+        workers = Workers(versions, shares, Always())
+        for number, batch in enumerate(sent):
+            workers.put(batch)
+            workers.records()
+            if not number or each_by_itself:
+                for partition in range(shares):
+                    workers.shares(partition)
+        workers.end()
+        return last(workers.told)
+
+    assert alerts(2) == alerts(0) != []
+
+
+class Always(random.Random):
+    """Turns in which all that there is is taken, and nobody is killed."""
+
+    def random(self) -> float:
+        return 1.0
+
+    def randint(self, a: int, b: int) -> int:
+        del a
+        return b
 
 
 def test_facts_that_do_not_split_a_site_are_of_the_version_that_they_were() -> None:
