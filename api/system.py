@@ -87,8 +87,8 @@ def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
         try:
             settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             stack.enter_context(held(settings.data))
-            refused = LetterFolder(settings.data / DEAD_LETTERS).keep if collects else None
-            store = open_store(settings.data / RECORDS, writer=collects, refused=refused)
+            letters = LetterFolder(settings.data / DEAD_LETTERS) if collects else None
+            store = open_store(settings.data / RECORDS, writer=collects, letters=letters)
             stack.callback(store.close)
             database = Database.of(settings)
             stack.callback(database.close)

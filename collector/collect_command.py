@@ -55,7 +55,7 @@ def collect(data: Path | None, member: str | None, *, exit_when_done: bool) -> N
         topics = Topics(kafka.prefix)
         probe(kafka, [topics.records, topics.dead_letters])
         letters = LetterTopic(kafka)
-        store = open_store((data or Path()) / RECORDS, writer=True, refused=letters.keep)
+        store = open_store((data or Path()) / RECORDS, writer=True, letters=letters)
     except (KafkaUnusable, StoreError) as error:
         raise CommandError(str(error)) from error
     try:

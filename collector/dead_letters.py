@@ -39,7 +39,11 @@ class DeadLetters(Protocol):
     """Where batches go that cannot be stored."""
 
     def keep(self, reason: str, header: BatchHeader | None, data: bytes) -> str:
-        """Keep a batch; durable on return. Returns its name. Raises OSError, StreamError."""
+        """Keep a batch; durable once `settle` has returned. Returns its name. Raises OSError, StreamError."""
+        ...
+
+    def settle(self) -> None:
+        """Wait until all that was kept is durable, before a position moves behind it. Raises OSError, StreamError."""
         ...
 
     def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
@@ -76,6 +80,9 @@ class LetterFolder:
         for suffix, content in ((".batch", data), (".json", about.encode())):
             replace_file(self.folder / f"{name}{suffix}", content)
         return name
+
+    def settle(self) -> None:
+        """As `DeadLetters.settle`: each was, at once."""
 
     def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
         """As `DeadLetters.letters`, in order of their names."""

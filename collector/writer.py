@@ -231,6 +231,7 @@ class Writer:
 
     def _append(self, batches: Sequence[RecordBatch], position: Position) -> Appended:
         """Store batches and the position; what cannot be stored becomes a dead letter, and keeps no other from it."""
+        self._dead_letters.settle()
         try:
             return self._store.append(batches, consumer=CONSUMER, position=position)
         except Unstorable:
@@ -250,6 +251,7 @@ class Writer:
                     self._keep_aside(str(error), part[0].header, part[0].data)
                 continue
             done = Appended(done.batches + some.batches, done.rows + some.rows, done.repeated + some.repeated)
+        self._dead_letters.settle()
         # Behind them all: after a crash before this, what was stored comes again and is passed over.
         self._store.append([], consumer=CONSUMER, position=position)
         return done

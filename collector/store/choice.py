@@ -10,11 +10,10 @@ from collector.store import StoreError
 from sensor.configuration import ConfigurationError, configured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    from collector.dead_letters import DeadLetters
     from collector.store import RecordStore
-    from sensor.spool_format import BatchHeader
 
 
 def cluster_settings() -> ElasticsearchSettings | None:
@@ -26,15 +25,13 @@ def cluster_settings() -> ElasticsearchSettings | None:
     return settings if settings.addresses else None
 
 
-def open_store(
-    folder: Path, *, writer: bool = False, refused: Callable[[str, BatchHeader, bytes], object] | None = None
-) -> RecordStore:
+def open_store(folder: Path, *, writer: bool = False, letters: DeadLetters | None = None) -> RecordStore:
     """The record store of this process.
 
     Args:
         folder: where files of this machine lie, for a system without a cluster.
         writer: whether this process appends.
-        refused: takes batches that a cluster cannot store, as `DeadLetters.keep`.
+        letters: takes batches that a cluster cannot store.
 
     Raises:
         StoreError: it cannot be opened.
@@ -46,6 +43,6 @@ def open_store(
             local: Any = import_module("collector.store.local")
             return local.LocalRecordStore(folder, writer=writer)
         remote: Any = import_module("collector.store.elasticsearch")
-        return remote.ElasticsearchRecordStore(cluster, writer=writer, refused=refused)
+        return remote.ElasticsearchRecordStore(cluster, writer=writer, letters=letters)
     except ConfigurationError as error:
         raise StoreError(str(error)) from error

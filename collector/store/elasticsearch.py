@@ -43,13 +43,14 @@ from sensor.configuration import configured
 from sensor.tables import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from collector.dead_letters import DeadLetters
     from collector.settings import ElasticsearchSettings
     from collector.store.elastic_bulk import Chunk
     from collector.stream import Position
-    from sensor.spool_format import BatchHeader, Run
+    from sensor.spool_format import Run
 
 ANSWER_MARGIN_SECONDS: Final = 2.0
 """How much longer than a search may take the store waits for its answer."""
@@ -68,8 +69,8 @@ class ElasticsearchRecordStore:
         cluster: where the cluster is.
         writer: whether this process appends.
         settings: bounds of queries; from the environment where none are given.
-        refused: called with reason, header and bytes of a batch that has rows which an index cannot take, as
-            `DeadLetters.keep`. The other rows are stored; the batch counts as stored only once it is appended again and all are.
+        letters: takes batches that have rows which an index cannot take. The other rows are stored; the batch counts as stored
+            only once it is appended again and all are.
 
     Raises:
         ConfigurationError: a secret cannot be read.
@@ -82,11 +83,11 @@ class ElasticsearchRecordStore:
         *,
         writer: bool = False,
         settings: StoreSettings | None = None,
-        refused: Callable[[str, BatchHeader, bytes], object] | None = None,
+        letters: DeadLetters | None = None,
     ) -> None:
         self.settings: Final = settings or configured(StoreSettings)
         self._prefix = cluster.prefix
-        self._refused = refused
+        self._letters = letters
         self._server = Server(cluster)
         self._ledger = Ledger(self._server, ledger_index(cluster.prefix))
         self._bulk = BulkWriter(self._server) if writer else None
@@ -114,10 +115,9 @@ class ElasticsearchRecordStore:
             written = sorted(outcome.indices)
             for start in range(0, len(written), INDICES_PER_REFRESH):
                 self._server.ask("POST", f"/{','.join(written[start : start + INDICES_PER_REFRESH])}/_refresh")
-            for number, (rows, reason) in outcome.refused.items():
-                header = new[number].header
-                self._set_aside(new[number], f"{rows} of {header.rows} rows are refused by Elasticsearch: {reason}")
-                taken[header.run].discard(header.sequence)
+            self._set_aside(new, outcome.refused)
+            for number in outcome.refused:
+                taken[new[number].header.run].discard(new[number].header.sequence)
             self._ledger.hold(taken)
             if consumer and position is not None:
                 self._ledger.stand(consumer, position)
@@ -239,12 +239,17 @@ class ElasticsearchRecordStore:
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise Unstorable(f"rows cannot be written as documents: {reason_of(error)}") from error
 
-    def _set_aside(self, batch: RecordBatch, reason: str) -> None:
-        """Hand over a batch that has rows which cannot be stored. Raises StoreError where there is nobody to take it."""
-        if self._refused is None:
-            raise StoreError(f"{batch.header.sensor}/{batch.header.epoch}/{batch.header.sequence}: {reason}")
+    def _set_aside(self, batches: Sequence[RecordBatch], refused: Mapping[int, tuple[int, str]]) -> None:
+        """Make dead letters of batches that have rows which cannot be stored. Raises StoreError where nobody can take them."""
         try:
-            self._refused(reason, batch.header, batch.data)
+            for number, (rows, reason) in refused.items():
+                header = batches[number].header
+                told = f"{rows} of {header.rows} rows are refused by Elasticsearch: {reason}"
+                if self._letters is None:
+                    raise StoreError(f"{header.sensor}/{header.epoch}/{header.sequence}: {told}")
+                self._letters.keep(told, header, batches[number].data)
+            if self._letters is not None:
+                self._letters.settle()
         except OSError as error:
             raise StoreError(f"a batch that cannot be stored cannot be kept either ({error}): check the disk") from error
 

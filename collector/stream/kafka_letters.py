@@ -68,6 +68,18 @@ class LetterTopic:
         self._send(Message(name.encode(), data, [(REASON, reason.encode(errors="replace")[:REASON_BYTES]), *told]))
         return name
 
+    def settle(self) -> None:
+        """As `DeadLetters.settle`, waiting once for all: a sensor may send thousands a second. Raises StreamError."""
+        if self._producer is None:
+            return
+        seconds = self._stream.settings.delivery_timeout_seconds
+        try:
+            is_kept = self._producer.wait(seconds)
+        except KafkaUnusable as error:
+            raise self._failed(str(error)) from error
+        if not is_kept:
+            raise self._failed(f"acknowledges nothing for {seconds:.0f} s")
+
     def letters(self, names: Collection[str] | None = None) -> Iterator[DeadLetter]:
         """As `DeadLetters.letters`, in the order in which they came. Reads the topic twice: what was let go of is told last."""
         last = {record.key: record.offset for record in self._records()}
@@ -88,6 +100,7 @@ class LetterTopic:
     def remove(self, name: str) -> None:
         """As `DeadLetters.remove`. Raises StreamError."""
         self._send(Message(name.encode(), None, [(REASON, b"stored")]))
+        self.settle()
 
     def close(self) -> None:
         """Let go of Kafka."""
@@ -100,14 +113,16 @@ class LetterTopic:
         try:
             if self._producer is None:
                 self._producer = OrderedProducer(settings, "icsight-dead-letters", IN_FLIGHT_BYTES)
-            seconds = settings.delivery_timeout_seconds
-            is_kept = self._producer.send(self._stream.topic, message, seconds) and self._producer.wait(seconds)
+            is_sent = self._producer.send(self._stream.topic, message, settings.delivery_timeout_seconds)
         except (KafkaUnusable, ConfigurationError, MessageTooLarge) as error:
-            self.close()
-            raise StreamError(f"{self._stream.topic}: a dead letter cannot be kept: {error}") from error
-        if not is_kept:
-            self.close()
-            raise StreamError(f"{self._stream.topic}: acknowledges nothing for {seconds:.0f} s: a dead letter cannot be kept")
+            raise self._failed(str(error)) from error
+        if not is_sent:
+            raise self._failed(f"acknowledges nothing for {settings.delivery_timeout_seconds:.0f} s")
+
+    def _failed(self, reason: str) -> StreamError:
+        """Let go of a producer that takes no more; whoever tries again gets another."""
+        self.close()
+        return StreamError(f"{self._stream.topic}: a dead letter cannot be kept: {reason}")
 
     def _records(self) -> Iterator[Any]:
         """All messages that are in the topic now, in the order of each partition. Raises StreamError."""

@@ -95,6 +95,7 @@ def test_a_letter_whose_batch_can_be_stored_after_all_is_stored_and_let_go(syste
     batch = outgoing(4)
     letters = LetterTopic(system.settings)
     name = letters.keep("not mended yet", batch.header, bytes(batch.data))
+    letters.settle()
     letters.close()
     done = system.icsight("dead-letters", "replay", name, "--data", tmp_path)
     assert (done.returncode, "5 rows stored" in done.stdout) == (0, True), done.stderr

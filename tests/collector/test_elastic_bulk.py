@@ -88,7 +88,7 @@ class Cluster:
 def store_over(cluster: Cluster) -> ElasticsearchRecordStore:
     store: Any = ElasticsearchRecordStore.__new__(ElasticsearchRecordStore)
     store._server = store._bulk = store._ledger = cluster
-    store._prefix, store._refused = "icsight", None
+    store._prefix, store._letters = "icsight", None
     return store
 
 

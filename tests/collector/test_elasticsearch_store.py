@@ -180,7 +180,7 @@ def test_a_record_that_is_too_large_by_itself_makes_its_batch_a_dead_letter(
     columns["modbus.data"] = [None, b"x" * 20_000, None]
     with proxy(elastic.hosts) as before:
         before.fault = lambda _path, body: (413, {"error": "too large"}) if len(body) > 20_000 else None
-        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url}), writer=True, refused=letters.keep)
+        store = ElasticsearchRecordStore(elastic.model_copy(update={"hosts": before.url}), writer=True, letters=letters)
         assert store.append([batch(0, columns), batch(1)]).batches == 1
         assert "1 of 3 rows" in next(letters.letters()).reason
         assert count(store) == 12
@@ -233,7 +233,7 @@ def test_rows_that_a_mapping_refuses_make_a_dead_letter_that_can_be_replayed(
     letters = LetterFolder(tmp_path)
     columns = sample("modbus", 4)
     columns["modbus.address"] = [None, 5, None, 6]
-    store = ElasticsearchRecordStore(elastic, writer=True, refused=letters.keep)
+    store = ElasticsearchRecordStore(elastic, writer=True, letters=letters)
     bad, good = batch(0, columns), batch(1, start=MIDNIGHT)
     assert store.append([bad, good], consumer="store", position=Position({"0": 2}, {})).batches == 1
     assert store.position("store") == Position({"0": 2}, {})

@@ -99,6 +99,7 @@ def test_a_role_may_do_what_is_declared_and_no_more(kafka: Kafka, settings: Kafk
         )
     )
     name = letters.keep("why", None, b"y")
+    letters.settle()
     assert [letter.name for letter in letters.letters()] == [name]
     letters.remove(name)
     assert list(letters.letters()) == []

@@ -32,6 +32,7 @@ class Producer:
     def __init__(self, largest_bytes: int) -> None:
         self.largest_bytes = largest_bytes
         self.sent: list[Message] = []
+        self.waits = 0
 
     def send(self, topic: str, message: Message, seconds: float) -> bool:
         del topic, seconds
@@ -40,12 +41,24 @@ class Producer:
         return True
 
     def wait(self, seconds: float) -> bool:
+        self.waits += 1
         return seconds > 0
 
 
 @pytest.fixture
 def settings() -> KafkaSettings:
     return KafkaSettings(bootstrap="localhost:1", security="plaintext", largest_message_bytes=1024**2)
+
+
+def test_many_letters_are_waited_for_once(settings: KafkaSettings) -> None:
+    letters = LetterTopic(settings)
+    producer = Producer(settings.largest_message_bytes)
+    letters._producer = producer  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue] - no Kafka is asked
+    for number in range(1_000):
+        letters.keep("strange", None, str(number).encode())
+    assert (len(producer.sent), producer.waits) == (1_000, 0)
+    letters.settle()
+    assert producer.waits == 1
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1, 5_000_000])

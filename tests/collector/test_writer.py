@@ -187,6 +187,30 @@ def test_batches_that_cannot_be_stored_together_are_stored_apart(plant: Plant, m
     assert list(plant.dead_letters.letters()) == []
 
 
+@pytest.mark.parametrize("where", ["decode", "append"])
+def test_no_position_moves_before_the_letters_in_front_of_it_are_durable(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    class Unsettled(LetterFolder):
+        def settle(self) -> None:
+            raise StreamError("not durable")
+
+    append = plant.store.append
+
+    def refusing(batches: Iterable[RecordBatch], *, consumer: str = "", position: Position | None = None) -> Appended:
+        if given := list(batches):
+            raise Unstorable("strange")
+        return append(given, consumer=consumer, position=position)
+
+    plant.stream.publish([Outgoing(outgoing(0).header, b"not arrow at all" if where == "decode" else outgoing(0).data)])
+    if where == "append":
+        monkeypatch.setattr(plant.store, "append", refusing)
+    writer = Writer(plant.stream, plant.store, Unsettled(plant.folder))
+    with pytest.raises(StreamError, match="not durable"):
+        writer.drain()
+    assert plant.store.position(CONSUMER) is None
+
+
 def test_one_batch_that_cannot_be_stored_makes_few_appends_of_many(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant.stream.publish([outgoing(number) for number in range(64)])
     append, appends = plant.store.append, 0

@@ -43,6 +43,13 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[
             yield opened
 
 
+def kept(letters: DeadLetters, reason: str, header: BatchHeader | None, data: bytes) -> str:
+    """The name of a letter that is durable."""
+    name = letters.keep(reason, header, data)
+    letters.settle()
+    return name
+
+
 def names_of(letters: DeadLetters) -> list[str]:
     return sorted(letter.name for letter in letters.letters())
 
@@ -50,7 +57,7 @@ def names_of(letters: DeadLetters) -> list[str]:
 def test_a_letter_is_found_by_its_name_with_all_that_is_known(reopen: Callable[[], DeadLetters]) -> None:
     letters = reopen()
     assert list(letters.letters()) == []
-    name = letters.keep("因为 broken", HEADER, b"\x00bytes")
+    name = kept(letters, "因为 broken", HEADER, b"\x00bytes")
     (found,) = reopen().letters({name, "other"})
     assert (found.name, found.reason, found.header, found.data) == (name, "因为 broken", HEADER, b"\x00bytes")
     assert names_of(reopen()) == [name]
@@ -58,27 +65,34 @@ def test_a_letter_is_found_by_its_name_with_all_that_is_known(reopen: Callable[[
 
 def test_the_same_batch_is_one_letter_and_another_is_another(reopen: Callable[[], DeadLetters]) -> None:
     letters = reopen()
-    names = {letters.keep("first", HEADER, b"x"), letters.keep("second", HEADER, b"x")}
+    names = {kept(letters, "first", HEADER, b"x"), kept(letters, "second", HEADER, b"x")}
     assert len(names) == 1
-    names.add(letters.keep("first", None, b"x"))
+    names.add(kept(letters, "first", None, b"x"))
     assert sorted(names) == names_of(reopen())
 
 
 def test_a_letter_of_which_nothing_is_known_is_kept_with_its_bytes(reopen: Callable[[], DeadLetters]) -> None:
-    name = reopen().keep("strange", None, b"")
+    name = kept(reopen(), "strange", None, b"")
     (found,) = reopen().letters({name})
     assert (found.header, found.data) == (None, b"")
 
 
 def test_a_letter_that_was_let_go_of_is_gone_and_can_come_again(reopen: Callable[[], DeadLetters]) -> None:
-    name = reopen().keep("why", HEADER, b"x")
+    name = kept(reopen(), "why", HEADER, b"x")
     reopen().remove(name)
     assert names_of(reopen()) == []
     assert list(reopen().letters({name})) == []
-    assert reopen().keep("why", HEADER, b"x") == name
+    assert kept(reopen(), "why", HEADER, b"x") == name
     assert names_of(reopen()) == [name]
 
 
 def test_there_is_no_letter_of_another_name(reopen: Callable[[], DeadLetters]) -> None:
-    reopen().keep("why", HEADER, b"x")
+    kept(reopen(), "why", HEADER, b"x")
     assert list(reopen().letters({"none"})) == []
+
+
+def test_letters_are_durable_once_they_are_settled(reopen: Callable[[], DeadLetters]) -> None:
+    letters = reopen()
+    names = {letters.keep("why", None, str(number).encode()) for number in range(50)}
+    letters.settle()
+    assert names_of(reopen()) == sorted(names)
