@@ -21,6 +21,7 @@ from collector.store import StoreError
 from collector.store.elastic_documents import run_identifier
 from collector.store.intervals import contains, joined
 from collector.stream import Position
+from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 REMEMBERED_RUNS: Final = 65_536
 """Runs whose batches are kept in mind; when there are more, all are read anew."""
+
+INTERVALS_PER_RUN: Final = 8_192
+"""Most intervals of a run's batches. All are written with each append; a sensor may leave out every second number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,11 @@ class Ledger:
     def holds(self, run: Run, sequence: int) -> bool:
         """Whether a batch of a run in mind is stored, or was until retention removed it."""
         return contains(self._held[run][0], sequence)
+
+    def is_scattered(self, run: Run, sequence: int) -> bool:
+        """Whether a run in mind has as many intervals as it may, and this batch would make another."""
+        held = self._held[run][0]
+        return len(held) >= INTERVALS_PER_RUN and not contains(held, sequence - 1) and not contains(held, sequence + 1)
 
     def hold(self, taken: Mapping[Run, AbstractSet[int]]) -> None:
         """Remember batches as stored; durable on return.
@@ -176,7 +185,7 @@ class Ledger:
         for partition, (offset, seen) in new.items():
             before, _ = stand.partitions[partition]
             if seen or before.offsets.get(partition) != offset:
-                parts[partition] = Position({partition: offset}, {**before.seen, **seen})
+                parts[partition] = Position({partition: offset}, _latest({**before.seen, **seen}, position))
         if not parts:
             return
         documents = {
@@ -188,6 +197,9 @@ class Ledger:
         for partition, part in parts.items():
             stand.partitions[partition] = part, written[_of_partition(consumer, partition)]
         stand.seen |= further
+        if len(stand.seen) > sum(len(part.seen) for part, _ in stand.partitions.values()) + len(stand.rest.seen):
+            # What there is no room for is not kept here either.
+            stand.whole()
 
     def _told(self, document: Mapping[str, Any], consumer: str) -> Position:
         """The position in a document. Raises StoreError."""
@@ -228,6 +240,14 @@ class Ledger:
                 )
             written[name] = _version(result)
         return written
+
+
+def _latest(seen: dict[Run, int], position: Position) -> dict[Run, int]:
+    """What is kept of the runs of a partition: where they are too many, those that were met last."""
+    if len(seen) <= RUNS_BEFORE_FORGETTING:
+        return seen
+    order = {run: number for number, run in enumerate(position.homes)}
+    return {run: seen[run] for run in sorted(seen, key=lambda run: order.get(run, -1))[-RUNS_PER_PARTITION:]}
 
 
 class _Conflict(StoreError):  # noqa: N818 - named for what happened

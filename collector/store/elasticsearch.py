@@ -32,7 +32,7 @@ from collector.store import elastic_sql as sql
 from collector.store.elastic_bulk import BulkWriter
 from collector.store.elastic_documents import identifier, read, source
 from collector.store.elastic_indices import Index, indices, last_moment, moments
-from collector.store.elastic_ledger import Ledger
+from collector.store.elastic_ledger import INTERVALS_PER_RUN, Ledger
 from collector.store.elastic_lines import chunks_by_index
 from collector.store.elastic_query import search
 from collector.store.elastic_server import Refused, Server, TooSlow
@@ -105,26 +105,34 @@ class ElasticsearchRecordStore:
             given = list(batches)
             self._ledger.read(batch.header.run for batch in given)
             new: list[RecordBatch] = []
+            refused: list[tuple[RecordBatch, str]] = []
             taken: dict[Run, set[int]] = {}
             for batch in given:
                 run, sequence = batch.header.run, batch.header.sequence
-                if sequence not in taken.setdefault(run, set()) and not self._ledger.holds(run, sequence):
-                    taken[run].add(sequence)
-                    new.append(batch)
+                if sequence in taken.setdefault(run, set()) or self._ledger.holds(run, sequence):
+                    continue
+                if self._ledger.is_scattered(run, sequence):
+                    refused.append((batch, f"of its run {INTERVALS_PER_RUN:,} pieces are stored, with gaps between them"))
+                    continue
+                taken[run].add(sequence)
+                new.append(batch)
+            repeated = len(given) - len(new) - len(refused)
             outcome = self._bulk.write(self._storable(new))
             written = sorted(outcome.indices)
             for start in range(0, len(written), INDICES_PER_REFRESH):
                 self._server.ask("POST", f"/{','.join(written[start : start + INDICES_PER_REFRESH])}/_refresh")
-            self._set_aside(new, outcome.refused)
-            for number in outcome.refused:
-                taken[new[number].header.run].discard(new[number].header.sequence)
+            for number, (rows, reason) in outcome.refused.items():
+                header = new[number].header
+                refused.append((new[number], f"{rows} of {header.rows} rows are refused by Elasticsearch: {reason}"))
+                taken[header.run].discard(header.sequence)
+            self._set_aside(refused)
             self._ledger.hold(taken)
             if consumer and position is not None:
                 self._ledger.stand(consumer, position)
         except BaseException:
             self._ledger.forget()
             raise
-        return Appended(sum(map(len, taken.values())), outcome.created, len(given) - len(new))
+        return Appended(sum(map(len, taken.values())), outcome.created, repeated)
 
     def position(self, consumer: str) -> Position | None:
         """As `RecordStore.position`."""
@@ -239,15 +247,13 @@ class ElasticsearchRecordStore:
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise Unstorable(f"rows cannot be written as documents: {reason_of(error)}") from error
 
-    def _set_aside(self, batches: Sequence[RecordBatch], refused: Mapping[int, tuple[int, str]]) -> None:
-        """Make dead letters of batches that have rows which cannot be stored. Raises StoreError where nobody can take them."""
+    def _set_aside(self, refused: Sequence[tuple[RecordBatch, str]]) -> None:
+        """Make dead letters of batches that cannot be stored for a reason. Raises StoreError where nobody can take them."""
         try:
-            for number, (rows, reason) in refused.items():
-                header = batches[number].header
-                told = f"{rows} of {header.rows} rows are refused by Elasticsearch: {reason}"
+            for batch, reason in refused:
                 if self._letters is None:
-                    raise StoreError(f"{header.sensor}/{header.epoch}/{header.sequence}: {told}")
-                self._letters.keep(told, header, batches[number].data)
+                    raise StoreError(f"{batch.header.sensor}/{batch.header.epoch}/{batch.header.sequence}: {reason}")
+                self._letters.keep(reason, batch.header, batch.data)
             if self._letters is not None:
                 self._letters.settle()
         except OSError as error:

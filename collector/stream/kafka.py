@@ -318,6 +318,7 @@ class StreamConsumer:
         patience = time.monotonic() + self._stream.settings.connect_seconds
         try:
             self._look_for_partitions()
+            self._forget()
             self._settle()
             while not self._waiting:
                 left = max(0.0, until - time.monotonic())
@@ -347,6 +348,15 @@ class StreamConsumer:
         more = known - {place.partition for place in self._client.assignment()}
         if more:
             raise StreamError(f"topic {self._stream.topic}: has {len(more)} partitions more than before: reading all anew")
+
+    def _forget(self) -> None:
+        """Keep in mind no more runs than may be, whatever sensors call theirs."""
+        for run, home in self._standing.forget().items():
+            self._known.discard(run)
+            for had in self._had.values():
+                had.pop(run, None)
+            # What came before the first batch of a run is known no longer.
+            self._whole.discard(int(home))
 
     def _pass_markers(self) -> None:
         """Stand behind what is no message: the marks of transactions."""

@@ -7,6 +7,7 @@ some steps ago, and how many steps lie between; few are ever looked into.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -20,6 +21,14 @@ STEPS: Final = 4_096
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+RUNS_PER_PARTITION: Final = 8_192
+"""Runs of a partition that are kept in mind, those that were met last: a sensor may call each of its messages another run. Of one
+that is forgotten no gap is told, and what has been stored of it is passed over by the store."""
+
+RUNS_BEFORE_FORGETTING: Final = RUNS_PER_PARTITION * 5 // 4
+"""Only when there are more are some forgotten, many at once: that looks at all of them."""
 
 
 class Standing:
@@ -36,6 +45,7 @@ class Standing:
         """Highest sequence by run."""
         self.homes: Final = dict(position.homes)
         """Partition by run, the run that was met last behind the others."""
+        self._counts = Counter(self.homes.values())
         self._write_down()
 
     def move(self, partition: str, offset: int) -> None:
@@ -50,8 +60,29 @@ class Standing:
 
     def meet(self, run: Run, partition: str) -> None:
         """A batch of a run lies in this partition."""
-        self.homes.pop(run, None)
+        before = self.homes.pop(run, None)
         self.homes[run] = partition
+        if before != partition:
+            self._counts[partition] += 1
+            if before is not None:
+                self._counts[before] -= 1
+
+    def forget(self) -> dict[Run, str]:
+        """Let go of runs of partitions that have too many, those met before the others; returns them with their partition."""
+        over = {home: count - RUNS_PER_PARTITION for home, count in self._counts.items() if count > RUNS_BEFORE_FORGETTING}
+        if not over:
+            return {}
+        gone: dict[Run, str] = {}
+        for run, home in self.homes.items():
+            if over.get(home, 0) > 0:
+                over[home] -= 1
+                gone[run] = home
+        for run in gone:
+            del self.homes[run]
+            self.seen.pop(run, None)
+        self._counts = Counter(self.homes.values())
+        self._write_down()
+        return gone
 
     def leave(self, partition: str) -> None:
         """The partition is another's now."""

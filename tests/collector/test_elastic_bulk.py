@@ -80,6 +80,10 @@ class Cluster:
         del run, sequence
         return False
 
+    def is_scattered(self, run: object, sequence: int) -> bool:
+        del run, sequence
+        return False
+
     def hold(self, taken: object) -> None: ...
 
     def forget(self) -> None: ...

@@ -20,6 +20,7 @@ from collector.store.elastic_setup import apply, plan, probe, snapshot
 from collector.store.elastic_templates import ledger_index, pattern
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.stream import Position
+from collector.stream.standing import RUNS_PER_PARTITION
 from sensor.spool_format import BatchHeader
 from tests.batches import EPOCH, START, encode, sample
 from tests.collector.cluster import cluster, emptied, empty, settings
@@ -97,6 +98,7 @@ from collector.store import elasticsearch
 from collector.store.elastic_bulk import BulkWriter
 from collector.store.elastic_ledger import Ledger
 from collector.stream import Position
+from collector.stream.standing import RUNS_PER_PARTITION
 from tests.collector.cluster import settings
 from tests.collector.test_elasticsearch_store import over_midnight
 
@@ -319,6 +321,38 @@ def test_each_partition_has_a_document_that_only_its_own_news_change(elastic: El
     assert found is not None
     assert found.homes == homes
     again.close()
+
+
+def test_a_partition_of_runs_without_end_has_a_document_of_some(elastic: ElasticsearchSettings, server: Server) -> None:
+    runs = [("hostile", str(number)) for number in range(3 * RUNS_PER_PARTITION)]
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    for some in range(2 * RUNS_PER_PARTITION, 3 * RUNS_PER_PARTITION, 4_096):
+        met = runs[: some + 4_096]
+        position = Position({"0": len(met)}, dict.fromkeys(met, 0), dict.fromkeys(met, "0"))
+        store.append([], consumer="store", position=position)
+    document = server.ask("GET", f"/{ledger_index(elastic.prefix)}/_doc/consumer%2Fstore%2F0")
+    kept = Position.from_json(document["_source"]["position"])
+    assert kept == Position({"0": len(runs)}, dict.fromkeys(runs[-RUNS_PER_PARTITION:], 0))
+    assert len(store._ledger._stands["store"].seen) == RUNS_PER_PARTITION  # pyright: ignore[reportPrivateUsage]
+    store.close()
+
+
+def test_a_run_of_gaps_without_end_has_a_document_of_so_many_intervals(
+    elastic: ElasticsearchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.elastic_ledger.INTERVALS_PER_RUN", 4)
+    letters = LetterFolder(tmp_path)
+    store = ElasticsearchRecordStore(elastic, writer=True, letters=letters)
+    for number in range(0, 12, 2):
+        done = store.append([batch(number)])
+        assert (done.batches, done.repeated) == (int(number < 8), 0)
+    assert [letter.header for letter in letters.letters()] != []
+    assert {letter.header.sequence for letter in letters.letters() if letter.header is not None} == {8, 10}
+    # What fills a gap, or comes behind the last, is taken; then there is room for others.
+    assert store.append([batch(3), batch(7)]).batches == 2
+    assert store.append([batch(8), batch(10)]).batches == 2
+    assert count(store) == 8 * 10
+    store.close()
 
 
 def test_a_consumer_goes_on_from_a_ledger_with_one_position_for_all(elastic: ElasticsearchSettings, server: Server) -> None:

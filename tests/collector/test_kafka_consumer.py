@@ -11,8 +11,9 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import TopicPartition
 
 from collector.store.elastic_ledger import Ledger
-from collector.stream import Position, StreamError
+from collector.stream import Gap, Position, StreamError
 from collector.stream.kafka import KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
+from collector.stream.standing import RUNS_BEFORE_FORGETTING
 from sensor.kafka_message import encode
 from sensor.kafka_settings import KafkaSettings
 from sensor.spool_format import BatchHeader
@@ -162,6 +163,21 @@ def test_what_waits_in_a_partition_is_no_repeat_because_its_site_has_gone_on_in_
         assert [(delivery.header.sequence, delivery.gap) for delivery in found] == [(52, None), (53, None)]
         assert again.position.seen == {("north", "e"): 101}
         assert again.poll(0.01) == []
+
+
+def test_a_sensor_that_calls_each_message_another_run_takes_no_room_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(1)
+    consumer = consumer_of(client, monkeypatch)
+    client.messages = [message_of("north", 0, offset=0)]
+    assert len(consumer.poll(0.01)) == 1
+    for start in range(0, 2 * RUNS_BEFORE_FORGETTING, 2_048):
+        client.messages = [message_of(f"invented-{number}", 0, offset=number + 1) for number in range(start, start + 2_048)]
+        assert len(consumer.poll(0.01, max_batches=4_096)) == 2_048
+    assert len(consumer.position.seen) < RUNS_BEFORE_FORGETTING + 4_096
+    assert len(consumer._had[0]) == len(consumer.position.seen)  # pyright: ignore[reportPrivateUsage]
+    # Of what was forgotten nobody knows what came before.
+    client.messages = [message_of("north", 5, offset=50_000), message_of("north", 7, offset=50_001)]
+    assert [delivery.gap for delivery in consumer.poll(0.01)] == [None, Gap(("north", "e"), 6, 7)]
 
 
 def test_a_member_does_not_set_back_how_far_another_has_come_with_its_runs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from collector.stream import Position
-from collector.stream.standing import STEPS, Standing
+from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION, STEPS, Standing
 
 RUNS = [(f"s{number}", "e") for number in range(50)]
 
@@ -38,6 +38,29 @@ def test_where_a_run_was_met_is_known_of_the_whole_position_the_latest_last() ->
         standing.meet(run, partition)
     assert list(standing.position.homes.items()) == [(RUNS[1], "1"), (RUNS[0], "2")]
     assert standing.position == Position(), "it is no part of where the consumer stands"
+
+
+def test_runs_without_end_in_one_partition_are_forgotten_from_the_first_and_those_of_others_are_not() -> None:
+    standing = Standing(Position())
+    runs = [("hostile", str(number)) for number in range(10 * RUNS_PER_PARTITION)]
+    standing.meet(RUNS[0], "1")
+    standing.see(RUNS[0], 7)
+    moment, forgotten = standing.moment, dict[tuple[str, str], str]()
+    for number, run in enumerate(runs):
+        standing.meet(run, "0")
+        standing.see(run, 0)
+        if number == RUNS_PER_PARTITION:
+            moment = standing.moment
+        if number % 256 == 0:
+            forgotten |= standing.forget()
+            assert len(standing.seen) <= RUNS_BEFORE_FORGETTING + 257
+    kept = standing.position.seen
+    assert standing.moment == standing.position
+    assert kept[RUNS[0]] == 7
+    assert set(forgotten) | set(kept) == {RUNS[0], *runs}
+    assert set(forgotten.values()) == {"0"}
+    assert list(forgotten) == runs[: len(forgotten)]
+    assert set(moment.seen) == {RUNS[0], *runs[: RUNS_PER_PARTITION + 1]}, "what was told before is a value"
 
 
 def test_a_moment_does_not_cost_more_where_there_are_many_runs() -> None:
