@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+RULE_CHARACTERS: Final = 128
+"""Most characters of the name of an alert's rule: a database has no more room."""
+
+TECHNIQUE_CHARACTERS: Final = 16
+"""Most characters of the identifier of a technique, likewise."""
+
+
+def has_room(text: str, most: int) -> bool:
+    """Whether a database takes a text as one of at most so many characters: PostgreSQL keeps no NUL."""
+    return len(text) <= most and text.isprintable()
+
+
 @dataclass(frozen=True, slots=True)
 class Related:
     """Findings of another rule that belong to an alert."""

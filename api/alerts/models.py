@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import KeyedByOrganisation, OfOrganisation, OfSite
+from detection.alerts import RULE_CHARACTERS, TECHNIQUE_CHARACTERS
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -45,7 +46,7 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     revision: Mapped[int]
     """Rises with each upsert from detection."""
-    rule: Mapped[str] = mapped_column(sa.String(128), index=True)
+    rule: Mapped[str] = mapped_column(sa.String(RULE_CHARACTERS), index=True)
     severity: Mapped[int] = mapped_column(sa.SmallInteger())
     """Position in `SEVERITIES`."""
     confidence: Mapped[float]
@@ -111,7 +112,7 @@ class AlertTechnique(KeyedByOrganisation, Base):
 
     __tablename__ = "alert_technique"
 
-    technique: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    technique: Mapped[str] = mapped_column(sa.String(TECHNIQUE_CHARACTERS), primary_key=True)
     alert_id: Mapped[str] = mapped_column(sa.String(64), primary_key=True, index=True)
 
     __table_args__ = (sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),)

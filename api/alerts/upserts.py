@@ -16,6 +16,7 @@ from api.alerts.models import ADDRESS_CHARACTERS, DETECTED, SEVERITIES, Alert, A
 from api.audit import service as audit
 from api.database import advance, row_of
 from collector.stream import Position
+from detection.alerts import RULE_CHARACTERS, TECHNIQUE_CHARACTERS, has_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,11 +55,20 @@ def _ahead(one: Position, other: Position) -> Position:
 
 
 def fitting(upsert: Revision) -> Revision:
-    """A revision without addresses that no column takes: a sensor may tell any text as one, and none may keep alerts out."""
+    """A revision without addresses and techniques that no column takes, its rule's name cut to what one does.
+
+    A sensor may tell any text as an address, and workers before loaded rules of any name: none may keep alerts out.
+    """
     fits = {
-        name: told is None or (len(told) <= ADDRESS_CHARACTERS and told.isprintable())
+        name: told is None or has_room(told, ADDRESS_CHARACTERS)
         for name, told in (("client_ip", upsert.client_ip), ("server_ip", upsert.server_ip))
     }
+    if not has_room(upsert.rule, RULE_CHARACTERS):
+        upsert = replace(upsert, rule="".join(filter(str.isprintable, upsert.rule))[:RULE_CHARACTERS])
+    told = [str(technique) for technique in upsert.body["techniques"]]
+    kept = [technique for technique in told if has_room(technique, TECHNIQUE_CHARACTERS)]
+    if len(kept) < len(told):
+        upsert = replace(upsert, body={**upsert.body, "techniques": kept})
     return upsert if all(fits.values()) else replace(upsert, **{name: None for name, does in fits.items() if not does})
 
 

@@ -18,6 +18,7 @@ from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
 from detection import attack
+from detection.alerts import RULE_CHARACTERS, TECHNIQUE_CHARACTERS, has_room
 from detection.texts import named
 
 if TYPE_CHECKING:
@@ -372,6 +373,11 @@ def _standing(rules: list[Rule]) -> tuple[list[Rule], list[Fault]]:
 
 def _rule(file: Path, document: Mapping[str, Any], sigma: Sigma) -> Rule:
     name = str(document.get("name") or "_".join("".join(c if c.isalnum() else " " for c in str(sigma.title).lower()).split()))
+    if not has_room(name, RULE_CHARACTERS):
+        raise _Unfit(file, name[:40], f"name: give one of at most {RULE_CHARACTERS} characters that can be printed")
+    for technique in attack.named_by(sigma.tags):
+        if not has_room(technique, TECHNIQUE_CHARACTERS):
+            raise _Unfit(file, name, f"tags: {technique[:40]!r} is no technique")
     try:
         section = Section.model_validate(document.get("icsight") or {})
     except ValidationError as error:

@@ -52,6 +52,20 @@ def test_addresses_that_are_any_text_keep_no_alert_out(system_running: Running) 
     ]  # fmt: skip
 
 
+def test_names_of_rules_and_techniques_that_no_column_takes_keep_no_alert_out(system_running: Running) -> None:
+    body = upsert(1).body
+    told(
+        system_running,
+        ("east", upsert(1, rule="r" * 200, body={**body, "techniques": ["T0846", "T" * 17]})),
+        ("east", upsert(2, rule="a\0b")),
+        ("west", upsert(3)),
+    )
+    found = listed(system_running)
+    assert [found[f"{number:032x}"]["rule"] for number in (1, 2)] == ["r" * 128, "ab"]
+    assert f"{3:032x}" in found
+    assert found[f"{1:032x}"]["techniques"] == ["T0846"]
+
+
 def test_the_longest_name_of_a_site_has_room(system_running: Running) -> None:
     told(system_running, ("n" * 255, upsert(1)), ("west", upsert(2)))
     assert {each["site"] for each in listed(system_running).values()} == {"n" * 255, "west"}

@@ -249,6 +249,9 @@ def test_one_broken_rule_does_not_hide_another(tmp_path: Path) -> None:
         ({"status": "perhaps"}, "status"),
         ({"level": "worrying"}, "level"),
         ({"id": "no uuid"}, "UUID|identifier"),
+        ({"name": "n" * 129}, "name: give one of at most 128 characters"),
+        ({"name": "a\0b"}, "name: give one of at most 128 characters"),
+        ({"tags": ["attack.t0846" + "0" * 16]}, "tags: .* is no technique"),
     ],
     ids=str,
 )
