@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 CONSUMER: Final = "store"
 
+MESSAGES: Final = "messages"
+"""Name of what does not work where partitions are halted, as workers of detection have it."""
+
 BATCHES: Final = Measure("icsight_store_batches", "counter", "Record batches stored.")
 ROWS: Final = Measure("icsight_store_records", "counter", "Records stored.")
 REPEATED: Final = Measure("icsight_store_repeated_batches", "counter", "Batches that were stored already and passed over.")
@@ -22,6 +25,17 @@ DROPPED: Final = Measure(
 DEAD_LETTERS: Final = Measure("icsight_store_dead_letters", "counter", "Batches that could not be stored and were kept aside.")
 MISSING: Final = Measure("icsight_store_missing_batches", "counter", "Batches that are missing in all gaps.")
 FAILURES: Final = Measure("icsight_store_failures", "counter", "Attempts to store or to read that failed and were made again.")
+HALTED: Final = Measure(
+    "icsight_store_halted_partitions",
+    "gauge",
+    "Partitions of which nothing more is stored: a newer version wrote what comes next, or what the broker has is damaged.",
+)
+LEFT_OUT: Final = Measure(
+    "icsight_store_left_out_columns",
+    "counter",
+    "Columns of batches that were not stored because their table does not know them.",
+    ("table",),
+)
 SECONDS: Final = Measure("icsight_store_seconds", "counter", "Time that storing took.", unit="seconds")
 
 
@@ -36,11 +50,15 @@ def readings(writer: Writer) -> Iterator[Reading]:
     yield Reading(GAPS, counters.gaps, (CONSUMER,))
     yield Reading(MISSING, counters.missing)
     yield Reading(FAILURES, counters.failures)
+    yield Reading(HALTED, len(writer.halted))
+    for table, count in counters.left_out.items():
+        yield Reading(LEFT_OUT, count, (table,))
     yield Reading(SECONDS, counters.seconds)
     yield from writer.progress.readings()
 
 
 def failures(writer: Writer) -> Mapping[str, str]:
-    """What does not work: the last attempt failed, or nothing is done although batches wait."""
+    """What does not work: the last attempt failed, nothing is done although batches wait, or partitions are halted."""
     reason = writer.trouble or writer.progress.stuck
-    return {} if reason is None else {CONSUMER: reason}
+    found = {} if reason is None else {CONSUMER: reason}
+    return {**found, MESSAGES: "; ".join(writer.halted.values())} if writer.halted else found

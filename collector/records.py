@@ -51,8 +51,8 @@ class Undecodable(ValueError):  # noqa: N818 - named for what the batch is
 def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     """The rows of a batch in the columns of its table, in the table's order.
 
-    Columns that the table does not know are left out: a newer sensor may send them, and whoever updates this program first loses
-    none. A batch that has lost all its rows for want of room gives none.
+    Columns that the table does not know are left out, and named: a newer sensor may send them, and whoever updates this program
+    first loses none. A batch that has lost all its rows for want of room gives none.
 
     Raises:
         Undecodable: unknown table, newer schema, damaged bytes, a column of another type, not as many rows as announced, numbers
@@ -75,11 +75,13 @@ def decode(header: BatchHeader, data: bytes) -> RecordBatch:
     if frame.height != header.rows:
         raise Undecodable(f"{frame.height} rows where the header says {header.rows}")
     numbers = _numbers(header, frame)
+    found = frame.columns
     frame = _declared(header.table, schema, frame, expected)
+    left_out = [] if found == expected.names else [name for name in found if name not in expected.schema and name != ROW]
     for name in expected.required:
         if frame.get_column(name).null_count():
             raise Undecodable(f"column {name} has nulls")
-    return RecordBatch(header, frame, numbers, data, _written(frame, told))
+    return RecordBatch(header, frame, numbers, data, _written(frame, told), told.bytes, left_out)
 
 
 def reason_of(error: BaseException) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from collector.records import Undecodable, decode
 from collector.settings import WriterSettings
 from collector.store import Appended, RecordBatch, StoreError, Unstorable
-from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Position, Stream, StreamError
+from collector.stream import Consumer, DamagedBatch, Delivery, Gap, Position, Stream, StreamError
 from sensor import tracing
 from sensor.configuration import configured
 from sensor.logs import identity
@@ -44,6 +44,12 @@ BESIDES_BYTES: Final = 1_024
 STAND_SECONDS: Final = 1.0
 """How often a position is stored, at most, where all that it passed had been had before."""
 
+TOLD_COLUMNS: Final = 5
+"""Columns that are named where some are not stored: who sends them may call them anything."""
+
+TOLD_CHARACTERS: Final = 64
+"""Most of each name."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -61,6 +67,7 @@ class WriterCounters:
         missing: batches missing.
         failures: attempts to store or read that failed and were made again.
         seconds: time that storing took.
+        left_out: columns of batches that were not stored because their table does not know them, by table.
     """
 
     batches: int = 0
@@ -72,6 +79,7 @@ class WriterCounters:
     missing: int = 0
     failures: int = 0
     seconds: float = 0.0
+    left_out: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class Writer:
@@ -84,7 +92,7 @@ class Writer:
         settings: how batches are gathered; from the environment where none are given.
         reader: name under which it reads the stream. Two stores that are filled from one stream need one each.
         on_gap: called for each gap, from the writer's thread.
-        on_failure: called with one line for each failed attempt, from the writer's thread.
+        on_failure: called with one line for each failed attempt and for each partition that is halted, from the writer's thread.
     """
 
     def __init__(  # noqa: PLR0913 - three places and three choices
@@ -112,12 +120,11 @@ class Writer:
         self._stand_at = 0.0
         self.trouble: str | None = None
         """Why the last attempt to store or to read failed; None once one has not."""
+        self.halted: Mapping[str, str] = {}
+        """Why nothing more of a partition is stored, by partition."""
 
     def run(self, stop: threading.Event) -> None:
-        """Store what comes until `stop` is set. Tries again where the store, the stream or the disk fails.
-
-        Raises NewerBatch where a newer version wrote what comes next; all before it is stored.
-        """
+        """Store what comes until `stop` is set. Tries again where the store, the stream or the disk fails."""
         attempts = 0
         while not stop.is_set():
             try:
@@ -125,15 +132,13 @@ class Writer:
                     while not stop.is_set():
                         stored = self._store_next(consumer, POLL_SECONDS)
                         attempts, self.trouble = 0, None
+                        self._note_halted(consumer.halted)
                         self.progress.stand(consumer.ends, consumer.position.offsets)
                         if not stored:
                             if time.monotonic() >= self._stand_at:
                                 self._stand(consumer)
                             self._store.merge()
                     self._stand(consumer)
-            except NewerBatch:
-                # To try again changes nothing before somebody updates this program.
-                raise
             except (StoreError, StreamError, OSError) as error:
                 self.counters.failures += 1
                 self.trouble = str(error)
@@ -147,7 +152,7 @@ class Writer:
 
         Raises:
             StoreError: the store failed; what was stored before stays.
-            StreamError: the stream cannot be read.
+            StreamError: the stream cannot be read, or not all of it: the rest is stored then.
             OSError: a dead letter cannot be kept.
         """
         with self._subscribe() as consumer:
@@ -156,12 +161,21 @@ class Writer:
             self._stand(consumer)
             while self._store.merge():
                 pass
+            if consumer.halted:
+                raise StreamError("; ".join(consumer.halted.values()))
             return consumer.position
 
     def _subscribe(self) -> Consumer:
         consumer = self._stream.subscribe(self._reader, self._store.position(CONSUMER) or Position())
         self._stood = consumer.position.offsets
         return consumer
+
+    def _note_halted(self, halted: Mapping[str, str]) -> None:
+        """Say once of each partition why nothing more of it is stored."""
+        if self._on_failure is not None:
+            for reason in sorted(set(halted.values()) - set(self.halted.values())):
+                self._on_failure(f"{reason}; nothing more of this partition is stored, the others go on")
+        self.halted = dict(halted)
 
     def _stand(self, consumer: Consumer) -> None:
         """Store where the consumer stands, where it has passed only what was had before: else that is read at each start anew."""
@@ -275,7 +289,22 @@ class Writer:
             return len(delivery.data)
         batches.append(batch)
         self.counters.dropped += delivery.header.dropped
+        if batch.left_out:
+            self._count_left_out(delivery.header, batch.left_out)
         return len(delivery.data) + batch.written
+
+    def _count_left_out(self, header: BatchHeader, names: Sequence[str]) -> None:
+        """Count columns that are not stored, and say so of each table once."""
+        counted = self.counters.left_out
+        if header.table not in counted:
+            told = ", ".join(repr(name[:TOLD_CHARACTERS]) for name in names[:TOLD_COLUMNS])
+            more = f" and {len(names) - TOLD_COLUMNS:,} more" if len(names) > TOLD_COLUMNS else ""
+            _log.warning(
+                "columns that table %s does not know are not stored: %s%s: update this program if a newer sensor sends them",
+                header.table, told, more, extra={"batch": identity(header)},
+            )  # fmt: skip
+        # Another thread may read them: they are replaced, not changed.
+        self.counters.left_out = {**counted, header.table: counted.get(header.table, 0) + len(names)}
 
     def _keep_aside(self, reason: str, header: BatchHeader | None, data: bytes) -> None:
         """Make a batch a dead letter, and say so."""

@@ -75,6 +75,11 @@ class KeptConsumer:
         """As `Consumer.ends`."""
         return {PARTITION: len(self._stream.batches)}
 
+    @property
+    def halted(self) -> Mapping[str, str]:
+        """As `Consumer.halted`: nothing is."""
+        return {}
+
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`; it does not wait."""
         del timeout_seconds

@@ -31,7 +31,7 @@ from detection.forgotten import restore
 from detection.metrics import CONSUMER, failures
 from detection.partition_clock import PartitionClock
 from detection.pipeline import STEP_ROWS
-from detection.quix import Application, ConnectionConfig
+from detection.quix import Application, ConnectionConfig, topic_of
 from detection.shares import Shares
 from detection.site_loop import SiteLoop
 from sensor import kafka_message
@@ -397,5 +397,5 @@ def worker(
     shares = Shares(topics)
     detection = Detection(settings, topics, published, shares)
     for sink, topic in ((detection, topics.records), (shares, topics.shares)):
-        sink.attach(application.dataframe(application.topic(topic, key_deserializer="bytes", value_deserializer="bytes")))
+        sink.attach(application.dataframe(topic_of(application, topic)))
     return application, detection

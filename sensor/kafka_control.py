@@ -13,12 +13,13 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer, errors
+from kafka import errors
 from kafka.structs import TopicPartition
 
+from sensor import kafka_reading
 from sensor.control import CONTROL, OUTBOX
 from sensor.control_records import SENSOR, SETTINGS, encode, rows_of
-from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe, shown
+from sensor.kafka_client import KafkaUnusable, meaning, probe, shown
 from sensor.kafka_message import MessageError, decode
 from sensor.kafka_message import encode as message_of
 from sensor.kafka_producer import OrderedProducer
@@ -158,16 +159,9 @@ class ControlPoller:
         """Take what comes, until the certificate is replaced or `stop` is set. Raises KafkaError, SpoolError, OSError."""
         # Before it is read: one that is replaced meanwhile is then seen.
         certificate = shown(self._kafka)
-        options: dict[str, Any] = {
-            **arguments(self._kafka),
-            "client_id": self._client,
-            "group_id": None,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
-            "max_poll_records": 100,
-            "metrics_enabled": False,
-        }
-        consumer: Any = KafkaConsumer(**options)
+        consumer: Any = kafka_reading.consumer(
+            self._kafka, client_id=self._client, group_id=None, auto_offset_reset="earliest", max_poll_records=100
+        )
         partition = TopicPartition(self._topic, 0)
         try:
             consumer.assign([partition])

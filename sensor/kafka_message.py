@@ -25,6 +25,9 @@ VERSION: Final = 1
 HEADER: Final = "icsight"
 """Name of the header that carries what is known of the batch."""
 
+UNREADABLE: Final = "icsight-unreadable"
+"""Name of the only header of a message that a client of Kafka could not read; its value says why (`sensor.kafka_reading`)."""
+
 HEADER_BYTES: Final = 16 * 1024
 """Most bytes of that header; a longer one is not read."""
 
@@ -91,8 +94,13 @@ def decode(headers: Iterable[tuple[str, bytes | None]]) -> BatchHeader:
         NewerMessage: a newer program wrote it.
         MessageError: they are not `encode`'s.
     """
-    told = next((value for name, value in headers if name == HEADER), None)
+    found = dict(reversed(list(headers)))
+    told = found.get(HEADER)
     if told is None:
+        if (fault := found.get(UNREADABLE)) is not None:
+            text = fault[:HEADER_BYTES].decode(errors="replace")
+            # Anybody may write such a header.
+            raise MessageError(text if text.isprintable() else repr(text))
         raise MessageError(f"the message has no header {HEADER!r}: something else writes to this topic")
     if len(told) > HEADER_BYTES:
         raise MessageError(f"header {HEADER!r} has {len(told)} bytes, more than {HEADER_BYTES}")

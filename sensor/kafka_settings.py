@@ -42,6 +42,10 @@ class KafkaSettings(TlsSettings, table="kafka"):
     largest_message_bytes: int = Field(default=9 * 1024**2, ge=1024**2, le=64 * 1024**2)
     """Most bytes of a message: more than the largest batch has (8 MiB, and what frames it)."""
 
+    waiting_bytes: int = Field(default=64 * 1024**2, ge=1024**2, le=1024**3)
+    """Most bytes of messages that a reader of batches holds unpacked before they are asked for, and that its client fetches of a
+    broker at once. The last look, of 16 messages, may go beyond: a message that is larger than all of it is read all the same."""
+
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if "@" in self.bootstrap:

@@ -6,13 +6,14 @@ import json
 import time
 from typing import Any
 
-from kafka import KafkaConsumer, errors
+from kafka import errors
 from kafka.structs import TopicPartition
 
+from sensor import kafka_reading
 from sensor.configuration import ConfigurationError, configured
 from sensor.control_records import EVIDENCE, EvidenceRequest
 from sensor.evidence_message import Assembly, decode
-from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor.kafka_client import KafkaUnusable, meaning, probe
 from sensor.kafka_control import send
 from sensor.kafka_message import MessageError
 from sensor.kafka_settings import KafkaSettings
@@ -37,11 +38,7 @@ def ask(kafka: KafkaSettings, request: EvidenceRequest, timeout_seconds: float) 
     """
     topics = Topics(kafka.prefix)
     counts = probe(kafka, [topics.evidence, topics.control(request.sensor)])
-    options: dict[str, Any] = {
-        **arguments(kafka), "client_id": "icsight-evidence", "group_id": None, "enable_auto_commit": False,
-        "metrics_enabled": False,
-    }  # fmt: skip
-    consumer: Any = KafkaConsumer(**options)
+    consumer: Any = kafka_reading.consumer(kafka, client_id="icsight-evidence", group_id=None)
     try:
         partitions = [TopicPartition(topics.evidence, number) for number in range(counts[topics.evidence])]
         consumer.assign(partitions)

@@ -52,6 +52,7 @@ class AlertConsumer:
         self._services = services
         self.progress: Final = Progress(PART)
         self._gaps = 0
+        self._halted: Mapping[str, str] = {}
 
     def readings(self) -> Iterator[Reading]:
         """Gaps, and how far it is."""
@@ -60,6 +61,8 @@ class AlertConsumer:
 
     def _failures(self) -> Mapping[str, str]:
         """What does not work."""
+        if self._halted:
+            return {PART: "; ".join(f"{reason}: alerts of this partition wait" for reason in self._halted.values())}
         return {} if self.progress.stuck is None else {PART: self.progress.stuck}
 
     def watch(self) -> None:
@@ -98,6 +101,7 @@ class AlertConsumer:
             with self._services.database.write() as session:
                 upserts.stand(session, damage.position)
             return True
+        self._halted = consumer.halted
         if not deliveries:
             self.progress.stand(consumer.ends, consumer.position.offsets)
             return False

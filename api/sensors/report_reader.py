@@ -6,12 +6,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer, errors
+from kafka import errors
 from kafka.structs import TopicPartition
 
 from api.sensors.reports import Heard
 from api.times import NANOSECONDS
-from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor import kafka_reading
+from sensor.kafka_client import KafkaUnusable, meaning, probe
 from sensor.self_report import SelfReport
 from sensor.topics import Topics
 
@@ -69,9 +70,9 @@ class ReportReader:
 
     def _read(self, stop: threading.Event) -> None:
         """Read with one client. Raises KafkaError, KafkaUnusable."""
-        consumer: Any = KafkaConsumer(
-            **arguments(self._kafka), client_id="icsight-serve-sensors", group_id=None, enable_auto_commit=False,
-            auto_offset_reset="earliest", allow_auto_create_topics=False, metrics_enabled=False,
+        consumer: Any = kafka_reading.consumer(
+            self._kafka, client_id="icsight-serve-sensors", group_id=None, auto_offset_reset="earliest",
+            allow_auto_create_topics=False,
         )  # fmt: skip
         asked_at = 0.0
         try:

@@ -92,7 +92,8 @@ class RecordBatch:
 
     Of a batch that has lost rows for want of room (`header.dropped`) `numbers` are the row numbers of those that are left.
     `data` are the bytes that it was decoded from, for a store that cannot take it. `written` is how many bytes it is, at most,
-    once each row has its texts by itself: rows share them, and a few kilobytes can be hundreds of megabytes.
+    once each row has its texts by itself: rows share them, and a few kilobytes can be hundreds of megabytes. `size` is how
+    many they are as they lie in memory, and `left_out` are the columns that its table does not know.
     """
 
     header: BatchHeader
@@ -100,6 +101,8 @@ class RecordBatch:
     numbers: pl.Series | None = None
     data: bytes = b""
     written: int = 0
+    size: int = 0
+    left_out: Sequence[str] = ()
 
     @property
     def row(self) -> pl.Series:

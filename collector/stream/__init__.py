@@ -29,7 +29,7 @@ class StreamError(Exception):
 
 
 class NewerBatch(StreamError):  # noqa: N818 - named for what it reports
-    """What comes next was written by a newer version. It stays where it is, for a program that can read it."""
+    """What is asked for was written by a newer version. It stays where it is, for a program that can read it."""
 
 
 class DamagedBatch(StreamError):  # noqa: N818 - named for what it reports
@@ -128,6 +128,15 @@ class Consumer(Protocol):
     @property
     def ends(self) -> Mapping[str, int]:
         """Offset behind the last batch of each partition that it reads, as far as it knows without asking anybody."""
+        ...
+
+    @property
+    def halted(self) -> Mapping[str, str]:
+        """Why nothing more of a partition is read, in one line, by partition; the others go on.
+
+        What comes next there was written by a newer version, for a program that can read it; or what a broker has of it is
+        damaged, and is tried again from time to time. The position stays before it.
+        """
         ...
 
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:

@@ -12,23 +12,27 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import threading
 import time
 import zlib
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from kafka import KafkaConsumer, errors
+from kafka import errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Outgoing, Position, StreamError
 from collector.stream.standing import Standing
+from sensor import kafka_reading
 from sensor.configuration import ConfigurationError
-from sensor.kafka_client import KafkaUnusable, arguments, probe
+from sensor.kafka_client import KafkaUnusable, probe
 from sensor.kafka_message import MessageError, NewerMessage, decode, encode
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
+from sensor.kafka_reading import BrokenLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +45,16 @@ IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
 """Most bytes of batches that are published and not acknowledged."""
 
 POLL_RECORDS: Final = 256
-"""Messages that are taken from the library at once."""
+"""Messages that are taken from the library before they are asked for."""
+
+LOOK_RECORDS: Final = 16
+"""Most of them that come at once: so many may be beyond the bytes that may wait."""
+
+FETCH_BYTES: Final = 50 * 1024**2
+"""Most bytes that are fetched of a broker at once, where no fewer may wait."""
+
+BROKEN_SECONDS: Final = 10.0
+"""After so long what a broker could not give undamaged is asked for again."""
 
 METADATA_BYTES: Final = 4_000
 """Most bytes of an offset's metadata: brokers take 4,096 (offset.metadata.max.bytes)."""
@@ -51,6 +64,8 @@ PACKED_RUNS: Final = 1_024
 
 SESSION_SECONDS: Final = 45.0
 """After so long without a sign of life a member's partitions go to others; one that comes back before keeps them."""
+
+_log: Final = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -115,14 +130,13 @@ class KafkaStream:
         """A consumer of the library, which sees what is committed. Raises StreamError where Kafka or the topic cannot be used."""
         try:
             probe(self.settings, [self.topic])
-            return KafkaConsumer(
-                **arguments(self.settings),
-                enable_auto_commit=False,
+            return kafka_reading.consumer(
+                self.settings,
                 auto_offset_reset="earliest",
                 isolation_level="read_committed",
+                fetch_max_bytes=min(FETCH_BYTES, self.settings.waiting_bytes),
                 max_partition_fetch_bytes=self.settings.largest_message_bytes,
                 allow_auto_create_topics=False,
-                metrics_enabled=False,
                 **options,
             )
         except (KafkaUnusable, ConfigurationError) as error:
@@ -206,6 +220,17 @@ class KafkaStream:
         self._scanned, self._highest = {}, {}
 
 
+@dataclass(slots=True)
+class _Halt:
+    """A partition of which nothing more is read for now."""
+
+    reason: str
+    until: float | None
+    """When it is tried again; None: never, by this program."""
+    paused: bool = True
+    """Whether it is not being tried just now."""
+
+
 class StreamConsumer:
     """One reader of a `KafkaStream`: of all its partitions, or of those that its group gives it.
 
@@ -216,6 +241,7 @@ class StreamConsumer:
         self._stream = stream
         self._standing = Standing(Position({}, {} if start is None else start.seen))
         self._waiting: deque[Any] = deque()
+        self._halts: dict[int, _Halt] = {}
         self._given: list[TopicPartition] = []
         self._had: dict[int, dict[Run, int]] = {}
         """Highest sequence of each run by partition. A run whose site changed its partition, when these became more, lies in two:
@@ -250,21 +276,36 @@ class StreamConsumer:
         known = {place.partition: self._client.highwater(place) for place in self._client.assignment()}
         return {str(partition): max(end or 0, self._offset(partition)) for partition, end in known.items()}
 
+    @property
+    def halted(self) -> Mapping[str, str]:
+        """As `Consumer.halted`."""
+        return {str(partition): halt.reason for partition, halt in self._halts.items()}
+
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`. With no time to wait it returns nothing only where all that is there now has been read."""
+        until = time.monotonic() + timeout_seconds
+        while True:
+            if self._given or not self._waiting:
+                self._fetch(max(0.0, until - time.monotonic()) if timeout_seconds else 0)
+            if not self._waiting:
+                return []
+            deliveries = self._next(max_batches, max_bytes)
+            # All of it may have been had before, or be for a newer program.
+            if deliveries or (timeout_seconds and time.monotonic() >= until):
+                return deliveries
+
+    def _next(self, max_batches: int, max_bytes: int) -> Sequence[Delivery]:
+        """The next batches of what waits. Raises DamagedBatch."""
         deliveries: list[Delivery] = []
         size = 0
-        if self._given or not self._waiting:
-            self._fetch(timeout_seconds)
         while self._waiting and len(deliveries) < max_batches and size < max_bytes:
             record = self._waiting[0]
             place = f"{record.topic}/{record.partition}/{record.offset}"
             try:
                 header = _header(record)
             except NewerMessage as error:
-                if deliveries:
-                    break
-                raise NewerBatch(f"{place}: {error}") from error
+                self._leave_for_newer(record, f"{place}: {error}")
+                continue
             except MessageError as error:
                 if deliveries:
                     break
@@ -321,11 +362,9 @@ class StreamConsumer:
             self._forget()
             self._settle()
             while not self._waiting:
+                self._try_again()
                 left = max(0.0, until - time.monotonic())
-                found = self._client.poll(timeout_ms=int(max(left, 0.02) * 1000), max_records=POLL_RECORDS)
-                # Before anything is asked: that may fail, and the library does not give it again.
-                for _, records in sorted(found.items(), key=lambda item: item[0].partition):
-                    self._waiting.extend(records)
+                self._take_in(max(left, 0.02))
                 self._settle()
                 if self._waiting:
                     return
@@ -336,6 +375,50 @@ class StreamConsumer:
                     return
         except errors.KafkaError as error:
             raise StreamError(f"topic {self._stream.topic}: {type(error).__name__}: {error}") from error
+
+    def _take_in(self, wait_seconds: float) -> None:
+        """Take what is there from the library, no more than may wait. Raises KafkaError."""
+        size, room = 0, self._stream.settings.waiting_bytes
+        while len(self._waiting) < POLL_RECORDS and size < room:
+            try:
+                found = self._client.poll(timeout_ms=int(wait_seconds * 1000), max_records=LOOK_RECORDS)
+            except BrokenLog as error:
+                self._wait_for_broker(error)
+                continue
+            if not found:
+                return
+            # Before anything is asked: that may fail, and the library does not give it again.
+            for place, records in sorted(found.items(), key=lambda item: item[0].partition):
+                self._halts.pop(place.partition, None)
+                self._waiting.extend(records)
+                size += sum(len(record.value or b"") for record in records)
+            wait_seconds = 0.0
+
+    def _leave_for_newer(self, record: Any, reason: str) -> None:
+        """Read nothing more of a partition from this message on: it is for a program that can read it."""
+        place = TopicPartition(record.topic, record.partition)
+        self._waiting = deque(other for other in self._waiting if other.partition != record.partition)
+        self._halt(place, _Halt(reason, None))
+        # What the library gave was not taken.
+        self._client.seek(place, record.offset)
+
+    def _wait_for_broker(self, error: BrokenLog) -> None:
+        """Read nothing more of a partition for a while; what came before the damage is kept."""
+        self._halt(error.place, _Halt(str(error), time.monotonic() + BROKEN_SECONDS))
+
+    def _halt(self, place: TopicPartition, halt: _Halt) -> None:
+        before = self._halts.get(place.partition)
+        if before is None or before.reason != halt.reason:
+            _log.error("%s; nothing more of this partition is read here", halt.reason)
+        self._halts[place.partition] = halt
+        self._client.pause(place)
+
+    def _try_again(self) -> None:
+        """Read partitions again that were damaged when they were read last."""
+        for partition, halt in self._halts.items():
+            if halt.paused and halt.until is not None and time.monotonic() >= halt.until:
+                halt.paused = False
+                self._client.resume(TopicPartition(self._stream.topic, partition))
 
     def _look_for_partitions(self) -> None:
         """Raise StreamError where the topic has got partitions that a reader of all does not read: who subscribes anew does.
@@ -369,6 +452,7 @@ class StreamConsumer:
         """Whether all that is there now has been read, by a reader of all partitions."""
         ends = self._stream.ends(self._client)
         read = {place.partition for place in self._client.assignment()}
+        read -= self._halts.keys()
         return all(self._offset(partition) >= offset for partition, offset in ends.items() if partition in read)
 
     def _offset(self, partition: int) -> int:
@@ -453,6 +537,8 @@ class StreamConsumer:
         taken = {str(place.partition) for place in places}
         self._known -= {run for run, home in self._standing.homes.items() if home in taken}
         committed = self._committed(places)
+        # One that it had before may still be halted, in the library alone.
+        self._client.resume(*places)
         begins: dict[TopicPartition, int] = self._client.beginning_offsets(places)
         for place in places:
             offset = committed.get(place.partition)
@@ -468,6 +554,7 @@ class StreamConsumer:
         self._waiting = deque(record for record in self._waiting if record.partition not in gone)
         self._whole -= gone
         self._had = {partition: had for partition, had in self._had.items() if partition not in gone}
+        self._halts = {partition: halt for partition, halt in self._halts.items() if partition not in gone}
         for partition in gone:
             self._standing.leave(str(partition))
 

@@ -119,6 +119,11 @@ class LocalConsumer:
         """As `Consumer.ends`."""
         return {PARTITION: self._reader.end}
 
+    @property
+    def halted(self) -> Mapping[str, str]:
+        """As `Consumer.halted`: there is one partition alone, and what keeps it from being read is raised."""
+        return {}
+
     def poll(self, timeout_seconds: float, max_batches: int = 256, max_bytes: int = 64 * 1024 * 1024) -> Sequence[Delivery]:
         """As `Consumer.poll`."""
         deliveries: list[Delivery] = []

@@ -1,5 +1,8 @@
 """`icsight collect` and `icsight dead-letters` as a person runs them, with a real Kafka, into files and into Elasticsearch."""
 
+# kafka-python leaves its results untyped.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import os
@@ -13,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from kafka import KafkaProducer
 
 from collector.store.local import LocalRecordStore
 from collector.stream import BatchHeader, Outgoing
 from collector.stream.kafka import KafkaStream
 from collector.stream.kafka_letters import LetterTopic
 from collector.stream.kafka_topics import DECLARATION, apply, declared
+from sensor.kafka_message import encode as message_of
 from sensor.kafka_settings import KafkaSettings
 from sensor.topics import Topics
 from tests.batches import EPOCH, encode, sample
@@ -100,6 +105,23 @@ def test_a_letter_whose_batch_can_be_stored_after_all_is_stored_and_let_go(syste
     done = system.icsight("dead-letters", "replay", name, "--data", tmp_path)
     assert (done.returncode, "5 rows stored" in done.stdout) == (0, True), done.stderr
     assert stored(tmp_path) == [(4, 5)]
+    assert system.icsight("dead-letters", "list").stdout == ""
+
+
+def test_what_a_newer_version_wrote_is_told_by_the_command_and_the_rest_is_stored(system: System, tmp_path: Path) -> None:
+    batch = outgoing(1)
+    message = message_of(batch.header, batch.data)
+    ((name, told),) = message.headers
+    system.stream.publish([outgoing(0), outgoing(0, site="other")])
+    producer = KafkaProducer(bootstrap_servers=system.settings.bootstrap)
+    topic = system.stream.topic
+    producer.send(topic, message.value, message.key, headers=[(name, told.replace(b'"version":1', b'"version":2'))]).get(30)
+    producer.close()
+    done = system.icsight("collect", "--data", tmp_path, "--exit-when-done")
+    assert done.returncode == 2
+    assert f"error: {topic}/" in done.stderr.splitlines()[-1]
+    assert "the message is of version 2, this program reads up to 1: update it" in done.stderr.splitlines()[-1]
+    assert stored(tmp_path) == [(0, 10)]
     assert system.icsight("dead-letters", "list").stdout == ""
 
 

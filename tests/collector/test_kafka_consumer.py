@@ -37,6 +37,7 @@ class Client:
         self.offset = offset
         self.committed_to: dict[TopicPartition, Any] = {}
         self.listener: Any = None
+        self.paused: set[TopicPartition] = set()
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         assert topic == TOPIC
@@ -67,6 +68,12 @@ class Client:
         self.committed_to = offsets
 
     def seek(self, place: TopicPartition, offset: int) -> None: ...
+
+    def pause(self, *places: TopicPartition) -> None:
+        self.paused |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self.paused -= set(places)
 
     def position(self, place: TopicPartition, timeout_ms: int = 0) -> int:
         del place, timeout_ms
@@ -178,6 +185,25 @@ def test_a_sensor_that_calls_each_message_another_run_takes_no_room_without_end(
     # Of what was forgotten nobody knows what came before.
     client.messages = [message_of("north", 5, offset=50_000), message_of("north", 7, offset=50_001)]
     assert [delivery.gap for delivery in consumer.poll(0.01)] == [None, Gap(("north", "e"), 6, 7)]
+
+
+def test_a_member_that_is_given_a_halted_partition_anew_reads_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(2)
+    consumer = consumer_of(client, monkeypatch, "one")
+    client.assigned = [TopicPartition(TOPIC, 0)]
+    client.listener.on_partitions_assigned(client.assigned)
+    message = encode(BatchHeader("north", "e", 0, "modbus", 1, "plant"), b"batch")
+    ((name, told),) = message.headers
+    headers = [(name, told.replace(b'"version":1', b'"version":2'))]
+    client.messages = [SimpleNamespace(topic=TOPIC, partition=0, offset=0, value=message.value, headers=headers)]
+    assert consumer.poll(0.01) == []
+    assert list(consumer.halted) == ["0"]
+    assert client.paused == set(client.assigned)
+    client.listener.on_partitions_revoked(client.assigned)
+    assert consumer.halted == {}
+    client.listener.on_partitions_assigned(client.assigned)
+    consumer.poll(0.01)
+    assert client.paused == set()
 
 
 def test_a_member_does_not_set_back_how_far_another_has_come_with_its_runs() -> None:

@@ -1,5 +1,8 @@
 """From the stream into the store: each batch once, whatever happens on the way."""
 
+# pyarrow ships no type information.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import random
@@ -13,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from collector.dead_letters import LetterFolder
+from collector.metrics import readings
 from collector.records import decode
 from collector.settings import WriterSettings
 from collector.store import Appended, Identity, RecordBatch, StoreError, Unstorable
@@ -234,6 +239,7 @@ class Endless:
     """A stream, and its consumer, that always has one more at once: a damaged message, or a batch that has lost all its rows."""
 
     ends: ClassVar[Mapping[str, int]] = {}
+    halted: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *, damaged: bool) -> None:
         self.damaged = damaged
@@ -485,3 +491,31 @@ def test_what_is_gathered_is_bounded_by_what_it_unfolds_to(plant: Plant, monkeyp
     settings = WriterSettings(gather_seconds=60, gather_bytes=2 * written)
     Writer(plant.stream, plant.store, plant.dead_letters, settings=settings).drain()
     assert gathered == [2, 2, 2]
+
+
+def with_unknown(batch: Outgoing, *names: str) -> Outgoing:
+    """The batch with further columns, as a newer sensor may send them."""
+    table = pa.ipc.open_stream(bytes(batch.data)).read_all()
+    for name in names:
+        table = table.append_column(name, pa.array(range(table.num_rows)))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return Outgoing(batch.header, sink.getvalue().to_pybytes())
+
+
+def test_columns_that_are_not_stored_are_counted_by_table_and_told_once(plant: Plant, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"modbus.new_{number}" for number in range(7)]
+    plant.stream.publish([outgoing(0), with_unknown(outgoing(1), "modbus.new\x1b[2J"), with_unknown(outgoing(2), *names)])
+    plant.stream.publish([with_unknown(outgoing(3, "flow"), *names)])
+    plant.writer.drain()
+    assert plant.stored() == [(EPOCH, number, 5) for number in range(3)]
+    found = {each.labels: each.value for each in readings(plant.writer) if each.measure.name == "icsight_store_left_out_columns"}
+    assert found == {("modbus",): 8, ("flow",): 7}
+    assert caplog.messages == [
+        "columns that table modbus does not know are not stored: 'modbus.new\\x1b[2J': "
+        "update this program if a newer sensor sends them",
+        "columns that table flow does not know are not stored: 'modbus.new_0', 'modbus.new_1', 'modbus.new_2', 'modbus.new_3', "
+        "'modbus.new_4' and 2 more: update this program if a newer sensor sends them",
+    ]
+    assert list(plant.dead_letters.letters()) == []

@@ -41,6 +41,7 @@ from tests.detection.test_merging import of_sensor, shuffled, three_days
 from tests.detection.test_sitewide import last
 from tests.detection.test_worker import outgoing
 from tests.detection.traffic import SECOND, START, cut, request
+from tests.services.topics import Unreadable
 from tests.system import both_ways
 
 if TYPE_CHECKING:
@@ -274,6 +275,19 @@ def test_a_worker_stops_before_what_a_newer_version_wrote_and_another_begins_wit
     assert system.committed() == 1
     monkeypatch.setattr(kafka_message, "VERSION", 2)
     system.work("two", idle_seconds=2.0)
+    assert system.committed() == 3
+
+
+def test_a_worker_passes_over_a_message_whose_headers_cannot_be_read_and_counts_it(system: System) -> None:
+    first, second, third = interleaving(1)[:3]
+    message = encode(second.header, second.data)
+    system.send([first])
+    producer = KafkaProducer(bootstrap_servers=system.kafka.bootstrap)
+    headers = [(Unreadable("strange"), b"x"), *message.headers]
+    producer.send(system.topics.records, message.value, message.key, headers=headers).get(30)  # pyright: ignore[reportUnknownMemberType]  kafka-python has no types
+    producer.close()
+    system.send([third])
+    assert system.work(idle_seconds=2.0).damaged == 1
     assert system.committed() == 3
 
 

@@ -25,7 +25,7 @@ SHIPPING = {
     f"sensor.{name}"
     for name in (
         "configuration", "configuration_table", "credentials", "enrol_command", "evidence_uplink", "kafka_client",
-        "kafka_control", "kafka_packing", "kafka_producer", "kafka_settings", "metrics", "observability",
+        "kafka_control", "kafka_packing", "kafka_producer", "kafka_reading", "kafka_settings", "metrics", "observability",
         "observability_settings", "persistence", "progress", "recorder_metrics", "remote_evidence", "renewal", "reporter",
         "tls_settings", "tracing", "uplink", "uplink_command", "uplink_metrics", "uplink_settings",
     )

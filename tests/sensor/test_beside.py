@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sensor import kafka_control, uplink_command
+from sensor import kafka_control, kafka_reading, uplink_command
 from sensor.control import OUTBOX
 from sensor.evidence_uplink import EvidenceUplink
 from sensor.kafka_client import KafkaUnusable, arguments, librdkafka_arguments
@@ -153,8 +153,6 @@ def test_a_certificate_that_is_replaced_while_it_is_read_is_shown_anew(tmp_path:
         return {}
 
     class Consumer:
-        def __init__(self, **_: Any) -> None: ...
-
         def assign(self, _: object) -> None: ...
 
         def seek(self, *_: object) -> None: ...
@@ -165,8 +163,11 @@ def test_a_certificate_that_is_replaced_while_it_is_read_is_shown_anew(tmp_path:
             time.sleep(min(timeout_ms, 20) / 1000)
             return {}
 
-    monkeypatch.setattr(kafka_control, "arguments", reads)
-    monkeypatch.setattr(kafka_control, "KafkaConsumer", Consumer)
+    def made(settings: KafkaSettings, **_: Any) -> Consumer:
+        reads(settings)
+        return Consumer()
+
+    monkeypatch.setattr(kafka_reading, "consumer", made)
     monkeypatch.setattr(kafka_control, "probe", nothing)
     poller = ControlPoller(tmp_path, KAFKA.model_copy(update={"certificate_file": certificate}), "north")
     stop = threading.Event()

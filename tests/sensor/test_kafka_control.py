@@ -28,7 +28,7 @@ from tests.sensor.kafka_log import new_topics
 from tests.sensor.test_control import FRAMES, STATEMENT
 from tests.sensor.test_control import PIN as STATEMENT_TO_PIN
 from tests.sensor.test_packets import QUOTA, content, kept, wrote
-from tests.services.topics import make_topic
+from tests.services.topics import Unreadable, make_topic
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -119,13 +119,15 @@ def test_what_asks_nothing_is_passed_over_and_told(kafka: Kafka, settings: Kafka
     topic = Topics(settings.prefix).control("east_1")
     producer: Any = KafkaProducer(bootstrap_servers=kafka.bootstrap)
     producer.send(topic, b"anything").get(30)
+    producer.send(topic, b"anything", headers=[(Unreadable("strange"), b"x")]).get(30)
     producer.close()
     said: list[str] = []
     poller = ControlPoller(tmp_path, settings, "east_1", said.append)
     send(settings, "east_1", PIN, STATEMENT_TO_PIN.to_json())
     with running(poller):
-        until(lambda: poller.refused and poller.records)
+        until(lambda: poller.refused == 2 and poller.records)
     assert "something else writes" in said[0]
+    assert "the name of a header is no UTF-8" in said[1]
 
 
 def test_a_sensor_says_that_it_cannot_be_asked_while_brokers_are_away(

@@ -21,3 +21,14 @@ def make_topic(server: Kafka, name: str, partitions: int = 1) -> None:
         admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)], wait_for_metadata=True)
     finally:
         admin.close()
+
+
+class Unreadable(str):
+    """The name of a header that is no UTF-8, whatever it is as text: what no client sends, and brokers take."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """The bytes that are sent."""
+        del encoding, errors
+        return b"\xff\xfe name"
