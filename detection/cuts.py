@@ -72,6 +72,11 @@ class Cut:
         """Its records."""
         return sum(batch.rows.height for batch in self.batches)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its batches, unpacked."""
+        return sum(batch.size for batch in self.batches)
+
     def follows(self, other: Cut) -> bool:
         """Whether it can be worked on together with that before it of the same run."""
         alike = self.pipeline is other.pipeline and self.decisions == other.decisions

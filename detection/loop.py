@@ -12,6 +12,7 @@ the byte and in the same order, and a site with one sensor has no use for a seco
 from __future__ import annotations
 
 import logging
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
@@ -65,6 +66,8 @@ class Counters:
     """Alert upserts published."""
     limited: int = 0
     """How often a bound has bitten since the state began: what detection had to forget."""
+    crowded: int = 0
+    """Cuts that did not wait for their end or for other sensors because what waited was too large."""
     damaged: int = 0
     """Batches that could not be read and were passed over."""
     seconds: float = 0.0
@@ -112,12 +115,13 @@ class Loop:
         in_force: what holds at each place.
         publish: takes the alert upserts.
         allowance_ns: how far a sensor may be behind the others of its site to be waited for.
+        waiting_bytes: most bytes, unpacked, that wait in it; who has several loops holds all of them to a bound (`hold_to`).
         shards: runs that are worked on side by side. What comes of it does not depend on it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - two callers wire it
         self, state: State, order: Mapping[str, Any], in_force: InForce, publish: Callable[[Sequence[Alert]], None],
-        allowance_ns: int, shards: int = 1,
+        allowance_ns: int, shards: int = 1, waiting_bytes: float = math.inf,
     ) -> None:  # fmt: skip
         self.counters = Counters()
         self.state = state
@@ -131,6 +135,9 @@ class Loop:
         self.counters.limited = state.limited
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
         self._cuts: dict[Run, Pending] = {}
+        self._most_bytes = waiting_bytes
+        self.waiting_bytes = 0
+        """Bytes, unpacked, of what waits for the end of its cut or for other sensors."""
         self._done: list[Cut] = []
 
     @property
@@ -156,7 +163,20 @@ class Loop:
     def let_through(self) -> None:
         """Let through all that waits for other sensors: they have nothing to say."""
         self.counters.silent += self.waits_for_others
-        self._done += self._merge.all()
+        self._release(self._merge.all())
+
+    def hold_to(self, most_bytes: float) -> None:
+        """Let what waits go on until it is no more than this: first whole cuts in their order, then the cut that began first."""
+        while self.waiting_bytes > most_bytes and (self._merge.waiting or self._cuts):
+            self.counters.crowded += 1
+            if self._merge.waiting:
+                self._release(self._merge.first())
+            else:
+                self._finish(next(iter(self._cuts)))
+
+    def _release(self, cuts: Sequence[Cut]) -> None:
+        self.waiting_bytes -= sum(cut.size for cut in cuts)
+        self._done += cuts
 
     def hand(self, cuts: Iterable[Cut]) -> None:
         """Hand whole cuts over that need not wait any more, in the order of all."""
@@ -184,8 +204,10 @@ class Loop:
         pending.last = offset
         if batch is not None:
             pending.batches.append(batch)
+            self.waiting_bytes += batch.size
         if header.cut_last or len(pending.batches) >= CUT_BATCHES:
             self._finish(header.run)
+        self.hold_to(self._most_bytes)
 
     def _end_before(self, header: BatchHeader) -> None:
         """A run ends the one before it of its sensor: what there is of that one's cut is all there will be.
@@ -200,7 +222,7 @@ class Loop:
         pending = self._cuts.pop(run)
         if pending.batches:
             cut = Cut(run, pending.sequence, pending.first, pending.last, pending.batches, *self.in_force.at(*pending.last))
-            self._done += self._merge.take(cut)
+            self._release(self._merge.take(cut))
             self._look_at_times(cut)
 
     def _look_at_times(self, cut: Cut) -> None:

@@ -128,6 +128,11 @@ class Merge(Generic[Cut]):
         """All that wait, in order: nothing more comes, or nothing came for as long as the allowance."""
         return [self._next(site) for site, waiting in self._waiting.items() for _ in range(len(waiting))]
 
+    def first(self) -> list[Cut]:
+        """The first that waits, of the site of which most do: it waits no longer."""
+        site = max(self._waiting, key=lambda each: len(self._waiting[each]), default=None)
+        return [] if site is None or not self._waiting[site] else [self._next(site)]
+
     def _next(self, site: str) -> Cut:
         """Let the first through that waits."""
         *_, cut = heapq.heappop(self._waiting[site])

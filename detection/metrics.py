@@ -47,6 +47,11 @@ HURRIED: Final = Measure(
     "counter",
     "Cuts that did not wait for the site's other sensors because too many waited.",
 )
+CROWDED: Final = Measure(
+    "icsight_detection_crowded_cuts",
+    "counter",
+    "Cuts that waited no longer because the records that waited were too many bytes.",
+)
 SILENT: Final = Measure(
     "icsight_detection_silent_waits",
     "counter",
@@ -82,6 +87,7 @@ def readings(counters: Counters) -> Iterator[Reading]:
     yield Reading(LIMITED, counters.limited)
     yield Reading(LATE, counters.late)
     yield Reading(HURRIED, counters.hurried)
+    yield Reading(CROWDED, counters.crowded)
     yield Reading(SILENT, counters.silent)
     yield Reading(FORGOTTEN, counters.forgotten)
     yield Reading(SET_BACK, counters.set_back)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 
 GATHERED_BYTES: Final = 64 * 1024 * 1024
-"""Most bytes of messages that gather until they are looked at."""
+"""Most bytes of records, unpacked, that gather until they are looked at, and of messages."""
 
 SITES: Final = 1_000
 """Most sites of a partition; what comes of others is counted, and not looked at: each takes memory for ever."""
@@ -117,6 +117,7 @@ class Detection(Assigned[SiteLoop]):
         self._topics = topics
         self._published = published
         self._allowance_ns = round(settings.lateness_seconds * 1_000_000_000)
+        self._waiting_bytes = settings.waiting_bytes
         self._partitions: dict[int, _Partition] = {}
         self._gathered = 0
         self._commit_seconds = settings.commit_seconds
@@ -148,11 +149,20 @@ class Detection(Assigned[SiteLoop]):
         if site is None:
             self.counters.turned_away += 1
             return
-        site.take(header, cast("bytes", value or b""), offset, timestamp)
+        unpacked = site.take(header, cast("bytes", value or b""), offset, timestamp)
         self.progress.did(header.cut_end)
-        self._gathered += len(value or b"")
+        self._gathered += max(len(value or b""), unpacked)
+        self._hold_to_bound()
         if site.loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()
+
+    def _hold_to_bound(self) -> None:
+        """Let what waits go on where it is more than may, at the site that has most: who floods one changes nothing at others."""
+        sites = list(self.loops)
+        while (over := sum(site.loop.waiting_bytes for site in sites) - self._waiting_bytes) > 0:
+            largest = max(sites, key=lambda site: site.loop.waiting_bytes)
+            largest.loop.hold_to(max(0, largest.loop.waiting_bytes - over))
+            largest.changed = True
 
     def flush(self) -> None:
         """Look at what has gathered, and put alerts and what is remembered into the transaction that is about to be committed.

@@ -17,6 +17,10 @@ class DetectionSettings(Section, table="detection"):
     that differ, a slow disk and a link that comes back; while a sensor is silent, what the others tell waits for it at most so
     long."""
 
+    waiting_bytes: int = Field(default=1024**3, ge=16 * 1024**2, le=64 * 1024**3)
+    """Most bytes of records, unpacked, that wait in one process for the end of their cut or for other sensors of their site.
+    Beyond that those of the site that has most wait no longer: whole cuts go on first, then unfinished ones as they are."""
+
     commit_seconds: float = Field(default=1.0, ge=0.05, le=30)
     """How often a worker on Kafka commits what it did: alerts are seen so much later, and a crash repeats so much work."""
 

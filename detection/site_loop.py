@@ -160,8 +160,12 @@ class SiteLoop:
         """Whether something waits for other sensors, which may have nothing to say."""
         return self.loop.waits_for_others
 
-    def take(self, header: BatchHeader, data: bytes, offset: int, came_ms: int) -> None:
-        """Take the message at this place in, which came to the topic then; it counts for nothing where its batch came before."""
+    def take(self, header: BatchHeader, data: bytes, offset: int, came_ms: int) -> int:
+        """Take the message at this place in, which came to the topic then; it counts for nothing where its batch came before.
+
+        Returns:
+            Bytes of its records, unpacked.
+        """
         if self.waits and came_ms > self.silent_ms:
             self.loop.let_through()
         self._heard_ms = max(self._heard_ms, came_ms)
@@ -172,12 +176,14 @@ class SiteLoop:
         if len(self._seen) > RUNS:
             del self._seen[next(iter(self._seen))]
         if header.sequence <= seen:
-            return
+            return 0
         in_force, here = self.loop.in_force, {self._partition: offset}
         self.loop.publish(in_force.look_at_files(here))
         in_force.take_up(here)
         self.counters.reloads = in_force.reloads
-        self.counters.damaged += self._hand_over(header, data, offset) is None
+        batch = self._hand_over(header, data, offset)
+        self.counters.damaged += batch is None
+        return 0 if batch is None else batch.size
 
     def detect(self) -> None:
         """Look at what has gathered, or send it to the shares of a site that is split."""

@@ -80,7 +80,8 @@ class Worker:
         self._alerts = alerts
         self._pipeline = pipeline
         self._checkpoint = FileCheckpoints(checkpoint)
-        self._allowance_ns = round((settings or configured(DetectionSettings)).lateness_seconds * 1_000_000_000)
+        settings = settings or configured(DetectionSettings)
+        self._allowance_ns = round(settings.lateness_seconds * 1_000_000_000)
         kept = self._checkpoint.read()
         before = kept or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=False)
         self._position, self._epoch = before.position, before.epoch
@@ -94,7 +95,9 @@ class Worker:
             # The epoch of the alerts, and that no orderly end came after them, is durable before the first of them.
             self._checkpoint.write(replace(before, ended=False, site=pipeline.site.version))
         in_force = InForce(pipeline, (self._position, end), control, rules, site_file)
-        self._loop = Loop(before.state, before.order, in_force, self._publish, self._allowance_ns, shards)
+        self._loop = Loop(
+            before.state, before.order, in_force, self._publish, self._allowance_ns, shards, settings.waiting_bytes
+        )  # fmt: skip
         self.counters = self._loop.counters
         self.progress: Final = Progress(CONSUMER)
         self._reached = dict(self._position.offsets)
