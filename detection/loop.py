@@ -76,6 +76,8 @@ class Counters:
     """Time that each part of it took, seconds (`timing.DETECTORS`)."""
     turned_away: int = 0
     """Messages of sites for which there was no room."""
+    passed_over: int = 0
+    """Messages of sites that are split which are none of what goes on of them."""
     gaps: int = 0
     """Holes in the sequences of sensors."""
     late: int = 0

@@ -27,6 +27,20 @@ TURNED_AWAY: Final = Measure(
     "counter",
     "Messages of sites for which their partition had no room; they were not looked at.",
 )
+PASSED_OVER: Final = Measure(
+    "icsight_detection_passed_over_messages",
+    "counter",
+    "Messages to shares and tellers that were passed over: their beginning did not come, or something else is gone.",
+)
+UNTOLD_CUTS: Final = Measure(
+    "icsight_detection_untold_cuts", "gauge", "Cuts of sites that are split of which shares are still to say what they found."
+)
+UNTOLD_SECONDS: Final = Measure(
+    "icsight_detection_untold_seconds",
+    "gauge",
+    "How long cuts of a site that is split have waited and nothing was told of it, of the site that waits longest.",
+    unit="seconds",
+)
 LIMITED: Final = Measure(
     "icsight_detection_limited",
     "gauge",
@@ -84,6 +98,7 @@ def readings(counters: Counters) -> Iterator[Reading]:
         yield Reading(DETECTOR_SECONDS, counters.detectors.get(name, 0.0), (name,))
     yield Reading(DAMAGED, counters.damaged)
     yield Reading(TURNED_AWAY, counters.turned_away)
+    yield Reading(PASSED_OVER, counters.passed_over)
     yield Reading(LIMITED, counters.limited)
     yield Reading(LATE, counters.late)
     yield Reading(HURRIED, counters.hurried)

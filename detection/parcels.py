@@ -38,6 +38,9 @@ VERSION: Final = 1
 HEADER: Final = "icsight-share"
 """Name of the header that says what a message is."""
 
+STUCK_SECONDS: Final = 300.0
+"""After so long a share or a teller is said to stand still."""
+
 SHARE: Final = b"share/"
 TELLER: Final = b"tell/"
 """What keys begin with; the key of the site's records follows."""
@@ -108,6 +111,13 @@ class Parcel:
     def header(self) -> BatchHeader:
         """Of a `control` or a `batch`: the batch's header."""
         return header_of(self.said["header"])
+
+
+def no_beginning(seconds: float) -> str:
+    """What is said where all that came was passed over for so long; empty where that is not long."""
+    if seconds <= STUCK_SECONDS:
+        return ""
+    return f"its beginning did not come, and what comes is passed over: {FORGET}"
 
 
 def share_of(sensor: str, shares: int) -> int:

@@ -34,6 +34,7 @@ from detection.pipeline import STEP_ROWS
 from detection.quix import Application, ConnectionConfig, topic_of
 from detection.shares import Shares
 from detection.site_loop import SiteLoop
+from detection.teller_loop import CUTS
 from sensor import kafka_message
 from sensor.kafka_client import librdkafka_arguments, probe
 from sensor.topics import Topics
@@ -195,7 +196,8 @@ class Detection(Assigned[SiteLoop]):
     def failures(self) -> Mapping[str, str]:
         """What does not work, by name. Safe from any thread."""
         halted = [*self.halted, *self.shares.halted, *self.shares.lost]
-        return {**failures(self.progress), **({"messages": "; ".join(halted)} if halted else {})}
+        told = {"messages": halted, "shares": self.shares.stuck}
+        return {**failures(self.progress), **{name: "; ".join(each) for name, each in told.items() if each}}
 
     def tick(self) -> None:
         """Let through what has waited for silent sensors long enough."""
@@ -216,10 +218,11 @@ class Detection(Assigned[SiteLoop]):
 
     def _wait_for_shares(self) -> None:
         """Take no more records of sites that are split while more waits for their shares than may."""
-        split = {partition for (partition, _), site in self._live() if site.shares}
+        split = [(partition, site) for (partition, _), site in self._live() if site.shares]
         if not split and not self._paused:
             return
-        wanted = split if split and self.shares.is_behind else set[int]()
+        is_behind, untold = bool(split) and self.shares.is_behind, self.shares.untold
+        wanted = {partition for partition, site in split if is_behind or untold.get(site.teller, 0) > CUTS}
         consumer = self._frame.processing_context.consumer
         consumer.pause([TopicPartition(self._topics.records, partition) for partition in wanted])
         assigned = {place.partition for place in consumer.assignment() if place.topic == self._topics.records}

@@ -63,7 +63,7 @@ def work(name: str | None) -> None:
             application, detection = worker(kafka, settings, name, published, folder)
             # Of shares no one is told to be stuck: what a worker left that was killed lies at the end, and looks as if it waited.
             parts = detection.progress, detection.shares.progress
-            sources = [lambda: readings(detection.counted()), *(each.readings for each in parts)]
+            sources = [lambda: readings(detection.counted()), detection.shares.readings, *(each.readings for each in parts)]
             checks = {"kafka": lambda: knock(kafka)}
             with observed("detect", sources, detection.failures, checks):
                 say("worker", f"{name}: looks at {topics.records}", "green")

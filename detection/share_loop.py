@@ -20,7 +20,7 @@ from detection.cuts import Cut, together
 from detection.followed import Followed
 from detection.kept import pack, unpack
 from detection.loop import Counters
-from detection.parcels import Parcel, Pieces, pieces, unpacked
+from detection.parcels import Parcel, Pieces, no_beginning, pieces, unpacked
 from detection.pipeline import RUNS, RunState, State
 from detection.sitewide import growing
 from detection.timing import added
@@ -63,6 +63,8 @@ class ShareLoop:
         self._partition = partition
         self._split = str(kept.order.get("split", ""))
         """Of which split of the site it is; what comes of another is none of its own."""
+        self._passing = 0.0
+        """Since when all that comes is passed over; 0 where it is not."""
         self.lost = str(kept.order.get("lost", ""))
         """Why it does not go on until the site is forgotten; empty where it does."""
         self._teller: dict[str, Any] = dict(kept.order.get("teller", {}))
@@ -95,7 +97,10 @@ class ShareLoop:
         if parcel.begins and parcel.split != self._split:
             self._begin(parcel.split)
         if parcel.split != self._split or self.lost:
+            self.counters.passed_over += 1
+            self._passing = self._passing or time.monotonic()
             return
+        self._passing = 0.0
         content = self._pieces.joined(parcel)
         if content is not None:
             self._take_whole(parcel, content)
@@ -134,6 +139,11 @@ class ShareLoop:
         if self._teller:
             partition, key = self._place
             self._sent.append(Parcel(partition, key, "lost", reason.encode(), {}))
+
+    @property
+    def stuck(self) -> str:
+        """Why it stands still; empty where it does not. Safe from any thread."""
+        return no_beginning(time.monotonic() - self._passing if self._passing else 0.0)
 
     @property
     def _place(self) -> tuple[int, bytes]:

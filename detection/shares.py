@@ -21,15 +21,17 @@ from collector.records import Undecodable
 from detection.assigned import Assigned
 from detection.changelog import ChangelogCheckpoints, shares_changelog_of
 from detection.checkpoint import CheckpointError
+from detection.metrics import UNTOLD_CUTS, UNTOLD_SECONDS
 from detection.parcels import SHARE, TELLER, LostError, Parcel
 from detection.pipeline import STEP_ROWS
 from detection.share_loop import ShareLoop
 from detection.sigma.rule import RuleError
 from detection.teller_loop import TellerLoop
 from sensor import kafka_message
+from sensor.metrics import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sensor.topics import Topics
 
@@ -44,9 +46,10 @@ GATHERED_BYTES: Final = 64 * 1024 * 1024
 AHEAD: Final = 50_000
 """Messages of shares that wait in the topic; while there are more, no records of sites that are split are taken."""
 
-STILL_SECONDS: Final = 30.0
-"""After so long without a message of shares that was worked off some records are taken all the same: what waits may be what
-transactions left that came to nothing, which nobody gets past until another message comes."""
+STILL_SECONDS: Final = 60.0
+"""A partition of shares of which nothing was worked off for so long, twice what a commit may take, keeps no records waiting:
+it may be halted, or what waits be what transactions left that came to nothing, which nobody gets past until a message comes.
+What waits in it then is bounded where it is told (`teller_loop.CUTS`)."""
 
 ASKED_SECONDS: Final = 5.0
 """How often brokers are asked how many wait."""
@@ -75,8 +78,8 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
         self._number = 0
         self._asked = 0.0
         self._is_behind = False
-        self._done = 0
-        self._moved = 0.0
+        self._places: dict[int, tuple[int, float]] = {}
+        """Of each partition how far it is worked off, and when that moved last."""
 
     def add(  # noqa: PLR0913, PLR0917 - Quix' own
         self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int,
@@ -126,8 +129,30 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
     @property
     def lost(self) -> Sequence[str]:
         """Why sites are told of no more. Safe from any thread."""
+        return [loop.lost for _, loop in self._mine() if loop.lost]
+
+    @property
+    def stuck(self) -> Sequence[str]:
+        """Which shares and tellers stand still, and why. Safe from any thread."""
+        return [
+            f"{self._topics.shares}/{partition}, {name}: {loop.stuck}" for (partition, name), loop in self._mine() if loop.stuck
+        ]
+
+    @property
+    def untold(self) -> dict[tuple[int, str], int]:
+        """Cuts that wait at each teller, by its partition and key. Safe from any thread."""
+        return {place: loop.untold for place, loop in self._mine() if isinstance(loop, TellerLoop)}
+
+    def readings(self) -> Iterator[Reading]:
+        """What waits to be told. Safe from any thread."""
+        tellers = [loop for _, loop in self._mine() if isinstance(loop, TellerLoop)]
+        yield Reading(UNTOLD_CUTS, sum(each.untold for each in tellers))
+        yield Reading(UNTOLD_SECONDS, max((each.untold_seconds for each in tellers), default=0.0))
+
+    def _mine(self) -> list[tuple[tuple[int, str], ShareLoop | TellerLoop]]:
+        """The loops of the partitions that this worker has; nothing is forgotten. Safe from any thread."""
         owners = self._owners()
-        return [loop.lost for place, (owner, loop) in list(self._loops.items()) if loop.lost and owner is owners.get(place[0])]
+        return [(place, loop) for place, (owner, loop) in list(self._loops.items()) if owner is owners.get(place[0])]
 
     def flush(self) -> None:
         """Look at what has gathered, and put what comes of it into the transaction that is about to be committed.
@@ -180,23 +205,22 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
         return self._is_behind
 
     def _waiting(self) -> int:
-        """Messages of the topic that are not worked off; as many as before where brokers do not say."""
+        """Messages of the topic that are not worked off, in partitions that move; as many as before where brokers do not say."""
         consumer = self._frame.processing_context.consumer
-        waiting = done = 0
+        waiting, now = 0, time.monotonic()
         try:
             places = [TopicPartition(self._topics.shares, partition) for partition in range(self.number)]
             for place in consumer.committed(places, timeout=ANSWER_SECONDS):
                 first, end = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
                 at = max(first, place.offset)
-                waiting, done = waiting + end - at, done + at
+                before, moved = self._places.get(place.partition, (at, now))
+                left = max(0, end - at - self._marks)
+                if at != before or not left:
+                    moved = now
+                self._places[place.partition] = at, moved
+                waiting += left if now - moved <= STILL_SECONDS else 0
         except KafkaException:
             return AHEAD + 1 if self._is_behind else 0
-        now = time.monotonic()
-        if done != self._done:
-            self._done, self._moved = done, now
-        elif now - self._moved > STILL_SECONDS:
-            self._moved = now
-            return 0
         return waiting
 
     def _detect(self) -> None:

@@ -223,6 +223,12 @@ class SiteLoop:
         return [each.of_split(self._epoch) for each in sent]
 
     @property
+    def teller(self) -> tuple[int, str]:
+        """Partition and key of the teller of a site that is split."""
+        partition, key = self._teller
+        return partition, key.decode()
+
+    @property
     def _teller(self) -> tuple[int, bytes]:
         """Partition and key of the teller; where partitions are as many, the worker that has the records has it too."""
         return int(self._partition) % self.shares, TELLER + self._name.encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 import zlib
 from collections import deque
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from detection.in_force import InForce
 from detection.kept import pack, unpack
 from detection.loop import Loop
 from detection.outcomes import Outcome
-from detection.parcels import LostError, Ordered, Pieces, unpacked
+from detection.parcels import STUCK_SECONDS, LostError, Ordered, Pieces, no_beginning, unpacked
 from detection.pipeline import Pipeline, State
 from detection.site import Site
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from detection.changelog import ChangelogCheckpoints
     from detection.loop import Counters
     from detection.parcels import Parcel
+
+CUTS: Final = 50_000
+"""Cuts that wait to be told; while there are more no records are taken of the partition that the site is in."""
 
 _CONTROL: Final = "control/"
 _ORDER: Final = "order.json"
@@ -96,10 +100,14 @@ class TellerLoop:
         """The state of the checkpoint that this loop wrote last."""
         self._split = str(kept.order.get("split", ""))
         """Of which split of the site it is; what comes of another is none of its own."""
+        self._passing = 0.0
+        """Since when all that comes is passed over; 0 where it is not."""
         self.lost = str(kept.order.get("lost", ""))
         """Why nothing more is told until the site is forgotten; empty where it goes on."""
         self._followed = Followed(unpack(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
         self._pieces = Pieces(beside)
+        self._moved = time.monotonic()
+        """When a cut was told last, or came where none waited."""
         self._order = deque[Ordered]()
         """Cuts that are not told."""
         self._ordered: dict[Run, deque[int]] = {}
@@ -125,6 +133,23 @@ class TellerLoop:
         return self.counters.since(self._began)
 
     @property
+    def untold(self) -> int:
+        """Cuts of which is not known what was found, or that wait for one of these. Safe from any thread."""
+        return len(self._order)
+
+    @property
+    def untold_seconds(self) -> float:
+        """How long cuts have waited and none was told. Safe from any thread."""
+        return time.monotonic() - self._moved if self._order else 0.0
+
+    @property
+    def stuck(self) -> str:
+        """Why it stands still; empty where it does not. Safe from any thread."""
+        if (seconds := self.untold_seconds) > STUCK_SECONDS:
+            return f"{self.untold:,} cuts wait for what shares find, and for {seconds:.0f} s nothing was told"
+        return no_beginning(time.monotonic() - self._passing if self._passing else 0.0)
+
+    @property
     def gathered(self) -> int:
         """Records that `detect` would look at: none are here."""
         return 0
@@ -140,7 +165,10 @@ class TellerLoop:
         if parcel.begins and parcel.split != self._split:
             self._begin(parcel.split)
         if parcel.split != self._split or self.lost:
+            self._loop.counters.passed_over += 1
+            self._passing = self._passing or time.monotonic()
             return
+        self._passing = 0.0
         if parcel.kind == "lost":
             raise LostError(f"share {parcel.value.decode(errors='replace')}")
         content = self._pieces.joined(parcel)
@@ -185,6 +213,7 @@ class TellerLoop:
         while self._order and (waiting := self._found.get(self._order[0].run)):
             cut, found = self._order.popleft(), waiting.popleft()
             self._ordered[cut.run].popleft()
+            self._moved = time.monotonic()
             pipeline, _ = self._followed.at(*cut.place)
             batches = [RecordBatch(cut.header, pl.DataFrame())]
             ready.append(FoundCut(cut.run, cut.first, cut.place, cut.place, batches, pipeline, None, outcomes=(found.outcome,)))
@@ -215,6 +244,8 @@ class TellerLoop:
     def _take_order(self, cuts: Sequence[Ordered]) -> None:
         lasts = {run: [each.last for each in self._found.get(run, ())] for run in {cut.run for cut in cuts}}
         self._check([(cut.run, cut.header.sequence) for cut in cuts], self._ordered, lasts)
+        if not self._order:
+            self._moved = time.monotonic()
         self._order += cuts
         for cut in cuts:
             self._ordered.setdefault(cut.run, deque()).append(cut.header.sequence)

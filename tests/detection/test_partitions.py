@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import zlib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +19,7 @@ from confluent_kafka import TopicPartition
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint
 
 from collector.stream import Position
-from detection import scaleout, taken
+from detection import parcels, scaleout, share_loop, shares, taken, teller_loop
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
 from detection.control import Control, Decided, Effective
@@ -585,6 +586,74 @@ def test_a_teller_that_cannot_read_what_a_newer_share_found_halts_and_goes_on_wh
     split_site(one, range(1), split=False, sensors=["one"])
     split_site(one, range(1, 3), split=False)
     assert last(quix.told) == last(one.told)
+
+
+def test_a_teller_that_waits_and_a_share_without_a_beginning_are_said_to_stand_still(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    for module in (share_loop, teller_loop):
+        monkeypatch.setattr(
+            module, "time", SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns, perf_counter=time.time)
+        )
+    split_site(quix, range(1))
+    # What the first share begins with was older than the topic keeps.
+    del quix.shared[0][0]
+    quix.work_off()
+    split_site(quix, range(1, 3))
+    quix.work_off()
+    assert quix.detection.failures() == {}
+    waiting = quix.shares.untold[1, "tell/north"]
+    assert waiting > 0
+    assert quix.detection.counted().passed_over > 0
+    now[0] += parcels.STUCK_SECONDS + 1
+    said = quix.detection.failures()["shares"]
+    assert f"t.shares/1, tell/north: {waiting} cuts wait for what shares find, and for 301 s nothing was told" in said
+    assert "t.shares/0, share/north: its beginning did not come" in said
+    assert {each.measure.name: each.value for each in quix.shares.readings()} == {
+        "icsight_detection_untold_cuts": waiting,
+        "icsight_detection_untold_seconds": parcels.STUCK_SECONDS + 1,
+    }
+
+
+def test_records_of_a_partition_wait_while_more_than_it_may_hold_waits_at_its_teller(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaleout, "CUTS", 5)
+    split_site(quix, range(1))
+    quix.work_off()
+    split_site(quix, range(1, 4))
+    at = quix.looked_at[0]
+    quix.give_shares(newer)
+    quix.commit()
+    assert quix.shares.untold[1, "tell/north"] > 5
+    quix.commit()
+    assert set(quix.paused) == {1}
+    quix.share_owners[0] = object()
+    quix.looked_at[0] = at
+    quix.work_off()
+    quix.commit()
+    assert quix.resumed == [1]
+
+
+def test_a_partition_of_shares_that_stands_still_keeps_no_records_waiting_and_one_that_moves_does(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, done, ends = [1_000.0], [0, 0], [shares.AHEAD + 9, 1]
+    monkeypatch.setattr(shares, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    quix.context.consumer.committed = lambda *_, **__: [TopicPartition(TOPICS.shares, each, done[each]) for each in (0, 1)]
+    quix.context.consumer.get_watermark_offsets = lambda place, **_: (0, ends[place.partition])
+    said: list[bool] = []
+    for _ in range(30):
+        now[0] += shares.ASKED_SECONDS
+        done[1] = ends[1] = ends[1] + 1_000
+        said.append(quix.shares.is_behind)
+    # Another partition moves all the time.
+    still = round(shares.STILL_SECONDS / shares.ASKED_SECONDS) + 1
+    assert said == [True] * still + [False] * (30 - still)
+    done[0] = 1
+    now[0] += shares.ASKED_SECONDS
+    assert quix.shares.is_behind
 
 
 def test_a_message_of_shares_that_says_nothing_is_damaged(quix: Quix) -> None:
