@@ -82,6 +82,8 @@ class State:
     """What is of a site over all its runs."""
     forgotten: int = 0
     """Runs forgotten because there were more than `RUNS`."""
+    shares: int = 1
+    """Of so many shares runs are told: each may remember `RUNS`."""
 
     @property
     def limited(self) -> int:
@@ -110,13 +112,13 @@ class State:
             if place and (sites.get(cut.run, cut.site) != cut.site or newest.get(sensor, cut.run) != cut.run):
                 return place
             sites[cut.run], newest[sensor] = cut.site, cut.run
-            if len(sites) > RUNS:
+            if len(sites) > RUNS * self.shares:
                 return place + 1
         return len(cuts)
 
     def with_run(self, run: Run, after: RunState) -> State:
         """The state with a run's own renewed, before what was found is told."""
-        return State({**self.runs, run: after}, self.sites, self.forgotten)
+        return replace(self, runs={**self.runs, run: after})
 
     def told(self, looked: Sequence[Looked], rules: Mapping[str, Rule], facts: Site) -> tuple[State, list[Alert]]:
         """The state after what steps with these rules and facts found is told, and the alerts that are new or have grown.
@@ -134,10 +136,11 @@ class State:
             sites[name], changed, alerts = tell(sites.get(name) or SiteState(), of_site, there, rules, facts)
             runs |= {run: replace(runs[run], alerts=after) for run, after in changed.items()}
             upserts += alerts
-        over = max(0, len(runs) - RUNS)
+        over = max(0, len(runs) - RUNS * self.shares)
         runs = dict(list(runs.items())[over:])
         named = {held.site for held in runs.values()}
-        return State(runs, {name: site for name, site in sites.items() if name in named}, self.forgotten + over), upserts
+        kept = {name: site for name, site in sites.items() if name in named}
+        return replace(self, runs=runs, sites=kept, forgotten=self.forgotten + over), upserts
 
 
 class Pipeline:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 CUTS: Final = 50_000
 """Cuts that wait to be told; while there are more no records are taken of the partition that the site is in."""
 
+SHARES: Final = 100
+"""A teller remembers the runs of so many shares, which is more than there are."""
+
 _CONTROL: Final = "control/"
 _ORDER: Final = "order.json"
 _FOUND: Final = "found.json"
@@ -119,7 +122,7 @@ class TellerLoop:
         self._alerts = AlertBatches(kept.epoch, int(kept.order.get("published", 0)))
         # What holds is looked up cut by cut: the loop has no records of its own.
         nothing = InForce(Pipeline.of([], Site()), (Position(), Position()), None, None, None)
-        self._loop = Loop(kept.state, {}, nothing, self._publish, 0)
+        self._loop = Loop(replace(kept.state, shares=SHARES), {}, nothing, self._publish, 0)
         self._began = replace(self._loop.counters)
 
     @property
@@ -180,7 +183,7 @@ class TellerLoop:
     def _take_whole(self, parcel: Parcel, content: bytes) -> None:
         """Take in what is whole."""
         if parcel.kind == "state":
-            self._loop.state = unpacked(content, self._where)
+            self._loop.state = replace(unpacked(content, self._where), shares=SHARES)
         elif parcel.kind == "control":
             partition, offset = parcel.said["since"]
             since = min([int(offset), *(cut.place[1] for cut in self._order)])
@@ -192,7 +195,7 @@ class TellerLoop:
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
-        self._split, self.lost, self._loop.state = split, "", State()
+        self._split, self.lost, self._loop.state = split, "", State(shares=SHARES)
         self._followed = Followed(())
         self._empty()
 

@@ -19,15 +19,17 @@ from confluent_kafka import TopicPartition
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint
 
 from collector.stream import Position
-from detection import parcels, scaleout, share_loop, shares, taken, teller_loop
+from detection import parcels, pipeline, scaleout, share_loop, shares, taken, teller_loop
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
 from detection.control import Control, Decided, Effective
 from detection.parcels import share_of
 from detection.scaleout import Detection
 from detection.settings import DetectionSettings
+from detection.share_loop import ShareLoop
 from detection.shares import Shares
 from detection.site import Site
+from detection.teller_loop import TellerLoop
 from sensor import kafka_message
 from sensor.kafka_client import KafkaUnusable
 from sensor.topics import Topics
@@ -654,6 +656,18 @@ def test_a_partition_of_shares_that_stands_still_keeps_no_records_waiting_and_on
     done[0] = 1
     now[0] += shares.ASKED_SECONDS
     assert quix.shares.is_behind
+
+
+def test_a_teller_remembers_all_runs_that_shares_do(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "RUNS", 3)
+    monkeypatch.setattr(share_loop, "RUNS", 3)
+    split_site(quix, range(1), sensors=["one"])
+    split_site(quix, range(1, 3))
+    quix.work_off()
+    held = {name: loop for (_, name), loop in quix.shares._mine() if isinstance(loop, TellerLoop)}
+    of_shares = {run for loop in quix.shares.loops if isinstance(loop, ShareLoop) for run in loop.state.runs}
+    assert len(of_shares) > 3
+    assert of_shares <= {*held["tell/north"]._loop.state.runs}
 
 
 def test_a_message_of_shares_that_says_nothing_is_damaged(quix: Quix) -> None:
