@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +27,8 @@ def gone_back(batches: Sequence[RecordBatch], allowance_ns: int) -> tuple[int, i
         column = ANSWERED.get(batch.header.table)
         if column is None or not batch.rows.height:
             continue
-        behind = batch.header.cut_start - (pl.col("ts") + pl.col(column)).dt.epoch("ns")
-        found = batch.rows.select((behind > allowance_ns).sum().alias("records"), behind.max().alias("farthest")).row(0)
-        records += int(found[0] or 0)
-        farthest = max(farthest, int(found[1] or 0))
+        answered = batch.rows.get_column("ts").to_numpy() + batch.rows.get_column(column).to_numpy()
+        behind = batch.header.cut_start - answered[~np.isnat(answered)].view(np.int64)
+        records += int((behind > allowance_ns).sum())
+        farthest = max(farthest, int(behind.max(initial=0)))
     return records, farthest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from detection.grouping import AlertState, Begun, Grouped, of_rules
@@ -46,8 +46,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """As values that JSON can hold."""
-        begun = [[asdict(each.alert), each.order, each.weight, each.taken_in] for each in self.grouped.begun]
-        alerts = [asdict(alert) for alert in self.alerts.values()]
+        begun = [[alert_fields(each.alert), each.order, each.weight, each.taken_in] for each in self.grouped.begun]
+        alerts = [alert_fields(alert) for alert in self.alerts.values()]
         return {"begun": begun, "alerts": alerts, "findings": self.findings, "since": self.since}
 
     @classmethod
@@ -61,8 +61,17 @@ class Outcome:
         return cls(Grouped(begun, dict.fromkeys(alerts)), alerts, int(content["findings"]), int(content["since"]))
 
 
+def alert_fields(alert: OpenAlert) -> dict[str, Any]:
+    """An alert as values that JSON can hold: all open ones are written at each commit, so nothing is copied."""
+    return {**_fields(alert), "related": {name: _fields(part) for name, part in alert.related.items()}}
+
+
+def _fields(of: OpenAlert | Part) -> dict[str, Any]:
+    return {each.name: getattr(of, each.name) for each in fields(of)}
+
+
 def open_alert(content: Mapping[str, Any]) -> OpenAlert:
-    """The alert that `asdict` gave the fields of, and JSON held. Raises KeyError, TypeError or ValueError for anything else."""
+    """The alert that `alert_fields` gave the fields of. Raises KeyError, TypeError or ValueError for anything else."""
     tuples: dict[str, Any] = {name: tuple(content[name]) for name in ("cause", "records_first", "records_last")}
     related = {name: _part(part) for name, part in content["related"].items()}
     target = tuple((str(name), str(value)) for name, value in content["target"])

@@ -25,6 +25,7 @@ from detection.anomaly.table import ANOMALY
 from detection.baseline.detector import BaselineState
 from detection.baseline.detector import step as learn
 from detection.deviation import DEVIATION
+from detection.gathering import gathered
 from detection.grouping import AlertState, group
 from detection.outcomes import Outcome
 from detection.own_alerts import NOT_LOADED, OVERRIDE_UNFIT, own_alerts
@@ -247,6 +248,7 @@ class Pipeline:
             baseline = BaselineState.live(self.site.site)
             before = replace(before, anomaly=AnomalyState.learning_live())
         seconds: dict[str, float] = {}
+        taken = gathered(taken)
         matching = _BESIDE.submit(timed, seconds, RULES, self.detector.match, taken)
         learning, course = None, None
         if baseline is not None:

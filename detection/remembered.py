@@ -21,7 +21,7 @@ from detection.baseline.detector import BaselineState
 from detection.baseline.normality import Normality, read_facts
 from detection.budget import Spent
 from detection.grouping import AlertState
-from detection.outcomes import open_alert
+from detection.outcomes import alert_fields, open_alert
 from detection.pipeline import RunState, State
 from detection.rules import RuleState
 from detection.sitewide import SiteState
@@ -122,7 +122,7 @@ def _run_members(state: RunState) -> dict[str, bytes]:
     members = {
         "alerts.json": _json(
             {
-                "open": [asdict(alert) for alert in alerts.open.values()],
+                "open": [alert_fields(alert) for alert in alerts.open.values()],
                 "forgotten": alerts.forgotten,
                 "findings": alerts.findings,
                 "since": alerts.since,

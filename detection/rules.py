@@ -8,17 +8,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 from sigma.correlations import SigmaExtendedCorrelationCondition
 from sigma.rule import SigmaRule
 
 from detection.anomaly.table import ACCEPTED as ANOMALY_ACCEPTED
 from detection.anomaly.table import ANOMALY
-from detection.deviation import ACCEPTED, DERIVED, DEVIATION, TABLES
+from detection.deviation import ACCEPTED, DEVIATION, TABLES
+from detection.gathering import ORDER, gathered
 from detection.sigma import correlate
 from detection.sigma.compile import Compiled, compile_condition, parsed
-from detection.sigma.correlate import ORDER, Window
+from detection.sigma.correlate import Window
 from detection.sigma.fields import NUMBERS, TEXTS, ConditionError, field_of
 from detection.sigma.measure import MEASURES, MEDIAN, OPERATORS, Measure
 from detection.sigma.rule import Fault, Rule, RuleError
@@ -26,7 +26,7 @@ from detection.sigma.values import Binding
 from detection.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from sigma.correlations import SigmaCorrelationRule
@@ -147,19 +147,16 @@ class RuleDetector:
 
     def match(self, batches: Sequence[RecordBatch]) -> Findings:
         """The rows of batches that each rule which is no correlation matches."""
-        by_table: dict[str, list[RecordBatch]] = {}
-        for batch in batches:
-            if batch.header.table in self._tables and batch.rows.height:
-                by_table.setdefault(batch.header.table, []).append(batch)
-        return {name: rows for table, parts in by_table.items() for name, rows in self._match(table, parts)}
+        return {
+            name: rows
+            for batch in gathered(batches)
+            if batch.header.table in self._tables and batch.rows.height
+            for name, rows in self._match(batch.header.table, batch.rows)
+        }
 
-    def _match(self, name_of_table: str, batches: Sequence[RecordBatch]) -> list[tuple[str, pl.DataFrame]]:
-        """The rows of one table's batches that each rule matches."""
+    def _match(self, name_of_table: str, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+        """The rows of one table that each rule matches."""
         table = self._tables[name_of_table]
-        derived = name_of_table in DERIVED
-        columns = [*table.columns, *ORDER] if derived else table.columns
-        frames = [batch.rows.select(columns) for batch in batches]
-        frame = pl.concat(frames, rechunk=True) if len(frames) > 1 else frames[0]
         binding = Binding(frame, table.keys)
         bound = table.bound(binding)
         exprs = [expr.alias(name) for name, expr in bound.items() if not isinstance(expr, bool)]
@@ -173,7 +170,7 @@ class RuleDetector:
             return []
         wanted = sorted({name for hit in hits for name in self._columns[hit]})
         frame = frame.select(
-            *((pl.col(name) for name in ORDER) if derived else _places(batches)),
+            *ORDER,
             pl.col("ts").dt.epoch("ns").alias(SEEN),
             *(field_of(name_of_table, name).expr.alias(name) for name in wanted),
         )
@@ -289,16 +286,6 @@ class _Table:
             # Set as one: runs may be worked on side by side.
             known = self._bound = binding.signature, {name: rule.bind(binding) for name, rule in self.rules.items()}
         return known[1]
-
-
-def _places(batches: Sequence[RecordBatch]) -> Iterator[pl.Expr | pl.Series]:
-    """ORDER for the rows of one table's batches: when each could be known, and which record it is."""
-    heights = [batch.rows.height for batch in batches]
-    end = pl.col("ts") + pl.col("flow.duration") if batches[0].header.table == "flow" else pl.col("ts")
-    starts = np.repeat(np.array([batch.header.cut_start for batch in batches], np.int64), heights)
-    yield pl.max_horizontal(end.dt.epoch("ns"), pl.lit(pl.Series(starts))).alias("event")
-    yield pl.Series("sequence", np.repeat(np.array([batch.header.sequence for batch in batches], np.int64), heights))
-    yield pl.concat([batch.row.cast(pl.Int64) for batch in batches]).alias("row")
 
 
 def _any(masks: pl.DataFrame) -> dict[str, bool]:

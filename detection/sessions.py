@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from detection.gathering import ORDER
 from detection.rules import IDENTITY, SEEN
-from detection.sigma.correlate import AMOUNT, KNOWN, ORDER
+from detection.sigma.correlate import AMOUNT, KNOWN
 from detection.texts import plain
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ import numpy as np
 import polars as pl
 
 from detection.budget import Purse, Spent, digest_alert
+from detection.gathering import ORDER
 from detection.limits import parse
 from detection.rules import Findings
-from detection.sigma.correlate import KNOWN, ORDER
+from detection.sigma.correlate import KNOWN
 from detection.sigma.rule import LEVELS
 from detection.stories import Stories, Teller
 from detection.upsert import upsert

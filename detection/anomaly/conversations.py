@@ -9,6 +9,7 @@ import polars as pl
 from detection.anomaly import keyed
 from detection.anomaly.extremes import WINDOW_NS, Scale
 from detection.anomaly.rounding import divided
+from detection.gathering import ENGINE, ORDER, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,24 +57,26 @@ def rows_of(batches: Sequence[RecordBatch], last: int = 0, deaf: int = 0) -> pl.
         deaf: column `deaf` of that request.
     """
     frames = [
-        _read(batch, _READERS[batch.header.table]) for batch in batches if batch.header.table in _READERS and batch.rows.height
+        _read(_READERS[batch.header.table](batch.rows.lazy()))
+        for batch in gathered(batches)
+        if batch.header.table in _READERS and batch.rows.height
     ]
     if not frames:
         return pl.DataFrame(schema=REQUEST)
-    rows = pl.concat(frames).sort("event", "sequence", "row")
     pause = pl.col("event").diff().fill_null(pl.col("event") - last if last else 0)
-    return rows.with_columns(deaf=deaf + pl.when(pause > WINDOW_NS).then(pause).otherwise(0).cum_sum()).select(list(REQUEST))
-
-
-def _read(batch: RecordBatch, reader: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
-    at = pl.col("ts").dt.epoch("ns")
     return (
-        reader(batch.rows)
-        .with_columns(
-            event=pl.max_horizontal(at, pl.lit(batch.header.cut_start)),
-            sequence=pl.lit(batch.header.sequence, pl.Int64),
-            row=pl.lit(batch.row.cast(pl.Int64)),
-            ts=at,
+        pl.concat(frames)
+        .sort(ORDER)
+        .with_columns(deaf=deaf + pl.when(pause > WINDOW_NS).then(pause).otherwise(0).cum_sum())
+        .select(list(REQUEST))
+        .collect(engine=ENGINE)
+    )
+
+
+def _read(requests: pl.LazyFrame) -> pl.LazyFrame:
+    return (
+        requests.with_columns(
+            ts=pl.col("ts").dt.epoch("ns"),
             answered=pl.col("answered").dt.total_nanoseconds(),
             talk=talk_key(),
         )
@@ -94,8 +97,9 @@ def operation_key() -> pl.Expr:
     return talk_key() ^ pl.col("function").hash(5) ^ place.hash(6)
 
 
-def _modbus(rows: pl.DataFrame) -> pl.DataFrame:
+def _modbus(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.select(
+        *ORDER,
         "ts",
         client="client.ip",
         server="server.ip",
@@ -106,10 +110,11 @@ def _modbus(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _opcua(rows: pl.DataFrame) -> pl.DataFrame:
+def _opcua(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Calls; what encryption hides is one operation."""
     called = pl.col("opcua.message_type").cast(pl.String).is_in(["message", "open"])
     return rows.select(
+        *ORDER,
         "ts",
         client=pl.when(called).then("client.ip"),
         server="server.ip",
@@ -123,7 +128,7 @@ def _opcua(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-_READERS: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {"modbus": _modbus, "opcua": _opcua}
+_READERS: Final[Mapping[str, Callable[[pl.LazyFrame], pl.LazyFrame]]] = {"modbus": _modbus, "opcua": _opcua}
 """The tables that tell of requests."""
 
 LATEST: Final = pl.Schema({**{name: REQUEST[name] for name in ("key", *OPERATION, "ts", "deaf")}, "due": pl.Int64()})
@@ -135,8 +140,10 @@ def intervals(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, 
 
     `carried` are the latest of all kinds, with the columns of LATEST, in order of the key.
     """
-    before = keyed.rows_of(carried, rows.get_column("key").unique()).with_columns(fresh=pl.lit(value=False))
-    told = pl.concat([before, rows.with_columns(fresh=pl.lit(value=True))], how="diagonal").sort("key", maintain_order=True)
+    before = keyed.rows_of(carried, rows.get_column("key").unique()).lazy().with_columns(fresh=pl.lit(value=False))
+    told = pl.concat([before, rows.lazy().with_columns(fresh=pl.lit(value=True))], how="diagonal").sort(
+        "key", maintain_order=True
+    )
     heard = pl.col("ts") - pl.col("deaf")
     same = pl.col("key") == pl.col("key").shift()
     pause = pl.when(same).then(heard - heard.shift())
@@ -144,7 +151,8 @@ def intervals(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, 
     found = told.with_columns(value=divided(pause, 1e9).clip(0), begun=pl.col("ts").shift(), since=heard.shift()).filter(
         pl.col("fresh") & pl.col("value").is_not_null()
     )
-    return found, latest.select(list(LATEST))
+    found, latest = pl.collect_all([found, latest.select(list(LATEST))], engine=ENGINE)
+    return found, latest
 
 
 COUNTED: Final = pl.Schema(
@@ -165,18 +173,22 @@ def minutes(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.Dat
         rows: requests.
         until: event time up to which all requests are known.
     """
-    counted = rows.group_by("talk", window=pl.col("event") // WINDOW_NS).agg(
-        pl.col("client").first(),
-        pl.col("server").first(),
-        requests=pl.len().cast(pl.Int64),
-        answers=pl.col("answered").count().cast(pl.Int64),
-        waited=pl.col("answered").sum(),
-        sequence=pl.col("sequence").last(),
-        row=pl.col("row").last(),
-        ts=pl.col("ts").last(),
+    counted = (
+        rows.lazy()
+        .group_by("talk", window=pl.col("event") // WINDOW_NS)
+        .agg(
+            pl.col("client").first(),
+            pl.col("server").first(),
+            requests=pl.len().cast(pl.Int64),
+            answers=pl.col("answered").count().cast(pl.Int64),
+            waited=pl.col("answered").sum(),
+            sequence=pl.col("sequence").last(),
+            row=pl.col("row").last(),
+            ts=pl.col("ts").last(),
+        )
     )
     both = (
-        pl.concat([open_, counted.select(list(COUNTED))])
+        pl.concat([open_.lazy(), counted.select(list(COUNTED))])
         .group_by("talk", "window", maintain_order=True)
         .agg(
             pl.col("client", "server").first(),
@@ -184,13 +196,16 @@ def minutes(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.Dat
             pl.col("sequence", "row", "ts").last(),
         )
         .select(list(COUNTED))
+        .collect(engine=ENGINE)
     )
-    over = (pl.col("window") + 1) * WINDOW_NS <= until
-    return both.filter(over).sort("window", "talk"), both.filter(~over)
+    over = (both.get_column("window") + 1) * WINDOW_NS <= until
+    return (both.filter(over).sort("window", "talk"), both.filter(~over)) if over.any() else (both.clear(), both)
 
 
 def of_minutes(over: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """What each model of minutes is to look at."""
+    if over.is_empty():
+        return {}
     known = over.with_columns(key="talk", event=(pl.col("window") + 1) * WINDOW_NS)
     named = ["key", "event", "sequence", "row", "ts", "client", "server"]
     return {

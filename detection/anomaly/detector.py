@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 from detection.anomaly import (
@@ -33,7 +34,7 @@ from detection.anomaly.history import SCHEMA as HISTORY
 from detection.anomaly.state import ALWAYS, AT_END, DAY_NS, SCALES, AnomalyState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from collector.store import RecordBatch
 
@@ -94,23 +95,14 @@ def take_in(
     if course is not None and state.live:
         state, values = _on_course(state, course(), values)
         until = min(until, state.known_until) if state.until == ALWAYS else until
-    values = values.with_columns(part=state.part_of(pl.col("event")))
-    requests, heard = (each.with_columns(part=state.part_of(pl.col("event"))) for each in (records.requests, records.heard))
-    waiting = state.minutes.select(end=(pl.col("window") + 1) * WINDOW_NS)
-    waiting = pl.concat(
-        [
-            waiting,
-            state.open_windows.select(end=(pl.col("window") + 1) * windows.PERIOD_NS),
-            state.open_hours.select(end=(pl.col("hour") + 1) * hours.HOUR_NS),
-            state.unusual.select(end=(pl.col("window") + 1) * WINDOW_NS),
-        ]
-    )
-    waiting = waiting.filter(pl.col("end") <= until).select(part=state.part_of(pl.col("end") - 1))
-    parts = pl.concat([frame.get_column("part") for frame in (values, requests, heard, waiting)]).unique().sort()
+    frames = [values, records.requests, records.heard]
+    part_of = [state.part_of(rows.get_column("event").to_numpy()) for rows in frames]
+    ends = np.concatenate([(held.to_numpy() + 1) * length for held, length in _not_over(state)])
     found: list[pl.DataFrame] = []
-    for part in parts.to_list():
+    for part in np.unique(np.concatenate([*part_of, state.part_of(ends[ends <= until] - 1)])).tolist():
         end = state.scored_from if part == -2 else state.until if part == -1 else (part + 1) * DAY_NS
-        inside = [frame.filter(pl.col("part") == part).drop("part") for frame in (values, requests, heard)]
+        here = [parts == part for parts in part_of]
+        inside = [rows if own.all() else rows.filter(pl.Series(own)) for rows, own in zip(frames, here, strict=True)]
         if part >= 0:
             state = _with_history(state)
         state, rows = _part(state, int(part), inside, min(until, end), false_alarms_a_day)
@@ -118,6 +110,14 @@ def take_in(
     if course is not None:
         state = replace(state, phase=course().phase, assets=course().assets)
     return state, told.rows(found, state)
+
+
+def _not_over(state: AnomalyState) -> Iterator[tuple[pl.Series, int]]:
+    """Numbers of the windows that were not over, and how long each of these is, nanoseconds."""
+    yield state.minutes.get_column("window"), WINDOW_NS
+    yield state.open_windows.get_column("window"), windows.PERIOD_NS
+    yield state.open_hours.get_column("hour"), hours.HOUR_NS
+    yield state.unusual.get_column("window"), WINDOW_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ def _part(  # noqa: PLR0915 - each model has its turn
         forgotten=forgotten,
     )
     if learns:
-        names = naming.with_more(state.names, values, requests, looked_at["hours"])
+        names = naming.with_more(state.names, values, requests, looked_at.get("hours"))
         grown = replace(grown, learned=known, names=names)
         if part == -1:
             grown = replace(grown, history=grown.history.with_more(heard, scored))

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import polars as pl
 
 from detection.anomaly import keyed
 from detection.anomaly.rounding import divided
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 WINDOW_NS: Final = 60_000_000_000
 """A minute: models that count do so in windows of this length, and history is scored in blocks of it."""
@@ -63,89 +66,82 @@ def beyond(
         learns: whether things that are not known are taken in; otherwise they are passed over.
         scores: whether rows outside are asked for; otherwise none are given.
 
-    The rows outside have `low`, `high` and `last` of the thing before them, and `score`: how far outside, in units of the scale,
-    but no more than the thing has had rows, nor than it has been known for windows: what was seen ten times can be one in eleven.
+    The rows outside, if there are any, have `low`, `high` and `last` of the thing before them, and `score`: how far outside, in
+    units of the scale, but no more than the thing has had rows, nor than it has been known for windows: what was seen ten times
+    can be one in eleven.
     """
-    rows = rows.with_columns(judged=pl.col("judged" if "judged" in rows.columns else "value"))
+    if "judged" not in rows.columns:
+        rows = rows.hstack([rows.get_column("value").alias("judged")])
+    # A look at a frame costs more than the few things of a small step: these are arrays until something is strange. What is null
+    # is NaN here, and passed over.
     groups = keyed.groups(rows)
-    rows = groups.rows
-    both = keyed.beside(_extremes(groups), known, " known")
-    total = pl.col("n") + pl.col("n known").fill_null(0)
-    strange = (total >= scale.mature) & _GOES_BEYOND if scores else pl.lit(value=False)
-    told = pl.lit(value=True) if learns else pl.col("n known").is_not_null()
-    outside = _outside(groups, both.select(strange=strange & told, **_BEFORE), scale)
-    merged = both.filter(told).select(
-        "key",
-        pl.min_horizontal("low", "low known").alias("low"),
-        pl.max_horizontal("high", "high known").alias("high"),
-        total.alias("n"),
-        pl.coalesce("first known", "first").alias("first"),
-        "last",
-    )
-    grown, over = keyed.renewed(known, merged, ["first", "key"], THINGS)
+    first = groups.first
+    value, judged, event = (groups.rows.get_column(name).to_numpy() for name in ("value", "judged", "event"))
+    keys = groups.rows.get_column(keyed.KEY).gather(first)
+    at, there = keyed.places(known, keys)
+    low, high = _held(known, "low", at, there), _held(known, "high", at, there)
+    begun = _held(known, "first", at, there)
+    total = np.add.reduceat(~np.isnan(value), first, dtype=np.int64) + _held(known, "n", at, there)
+    told = np.ones(len(first), np.bool_) if learns else there
+    outside = _NOTHING_OUTSIDE
+    if scores:
+        goes_beyond = np.isnan(high) | (np.fmax.reduceat(judged, first) > high) | (np.fmin.reduceat(judged, first) < low)
+        strange = told & goes_beyond & (total >= scale.mature)
+        if strange.any():
+            before = {
+                "low": low,
+                "high": high,
+                "n": _held(known, "n", at, there),
+                "first": begun,
+                "last": _held(known, "last", at, there),
+            }
+            outside = _outside(groups, strange, _frame(before, there), scale)
+    merged = {
+        "key": keys.to_numpy(),
+        "low": np.fmin(np.fmin.reduceat(value, first), low),
+        "high": np.fmax(np.fmax.reduceat(value, first), high),
+        "n": total,
+        "first": np.where(there, begun, np.minimum.reduceat(event, first)),
+        "last": np.maximum.reduceat(event, first),
+    }
+    fresh = pl.DataFrame({name: values[told] for name, values in merged.items()}, nan_to_null=True)
+    grown, over = keyed.renewed(known, fresh, ["first", "key"], THINGS)
     return outside, grown, over
 
 
-_BEFORE: Final = {
-    "low": "low known",
-    "high": "high known",
-    "n": pl.col("n known").fill_null(0),
-    "first": "first known",
-    "last": "last known",
-}
-"""What is known of things before the rows that are looked at."""
+_NOTHING_OUTSIDE: Final = pl.DataFrame()
 
 
-def _extremes(groups: keyed.Groups) -> pl.DataFrame:
-    """Of each thing the extremes of its rows, of what is judged too, in order of the key."""
-    rows, first = groups.rows, groups.first
-    value, judged, event = (rows.get_column(name).to_numpy() for name in ("value", "judged", "event"))
-    return pl.DataFrame(
-        {
-            "key": rows.get_column(keyed.KEY).to_numpy()[first],
-            # What is null is NaN here, and passed over.
-            "low": np.fmin.reduceat(value, first),
-            "high": np.fmax.reduceat(value, first),
-            "least": np.fmin.reduceat(judged, first),
-            "most": np.fmax.reduceat(judged, first),
-            "n": np.add.reduceat(~np.isnan(value), first, dtype=np.int64),
-            "first": np.minimum.reduceat(event, first),
-            "last": np.maximum.reduceat(event, first),
-        },
-        nan_to_null=True,
-    )
+def _held(known: pl.DataFrame, name: str, at: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[Any]:
+    """A column of what is known at these places; NaN, or 0 of whole numbers, for what is not there."""
+    column = known.get_column(name).to_numpy()
+    found = np.full(len(at), np.nan) if column.dtype == np.float64 else np.zeros(len(at), np.int64)
+    found[there] = column[at[there]]
+    return found
 
 
-_GOES_BEYOND: Final = (
-    pl.col("high known").is_null() | (pl.col("most") > pl.col("high known")) | (pl.col("least") < pl.col("low known"))
-)
-"""Whether a thing went beyond its extremes, or had none."""
+def _frame(before: dict[str, NDArray[Any]], there: NDArray[np.bool_]) -> pl.DataFrame:
+    """What was known of things before; null, but for `n`, of those of which nothing was."""
+    frame = pl.DataFrame(before, nan_to_null=True)
+    return frame.with_columns(pl.when(pl.lit(pl.Series(there))).then(pl.col("first", "last")))
 
 
-_NOTHING_OUTSIDE: Final = [
-    pl.lit(None, kind).alias(name)
-    for kind, names in ((pl.Float64, ("low", "high", "score")), (pl.Int64, ("n", "first", "last")))
-    for name in names
-]
-
-
-def _outside(groups: keyed.Groups, before: pl.DataFrame, scale: Scale) -> pl.DataFrame:
+def _outside(groups: keyed.Groups, strange: NDArray[np.bool_], before: pl.DataFrame, scale: Scale) -> pl.DataFrame:
     """The rows of strange things which went beyond their extremes.
 
     Args:
         groups: all rows.
-        before: for each thing whether it is `strange`, and what was known of it before.
+        strange: which things are.
+        before: for each thing what was known of it before.
         scale: the unit of scores.
     """
-    if not before.get_column("strange").any():
-        return groups.in_order(groups.rows.clear()).with_columns(_NOTHING_OUTSIDE)
     of = np.repeat(np.arange(before.height), groups.sizes)
-    chosen = np.flatnonzero(before.get_column("strange").to_numpy()[of])
+    chosen = np.flatnonzero(strange[of])
     of, first = of[chosen], groups.first[of[chosen]]
     rows, event = groups.rows[chosen], groups.rows.get_column("event").to_numpy()
     there = groups.rows.get_column("value").is_not_null().to_numpy().astype(np.int64)
     sooner = there.cumsum() - there
-    known = before.drop("strange")[of]
+    known = before[of]
     value = pl.col("value")
     running = (
         rows.hstack(known)

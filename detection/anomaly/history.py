@@ -74,17 +74,23 @@ class History:
         minutes = heard.unique()
         minutes = minutes.filter(minutes > self.last)
         last = self.last if minutes.is_empty() else int(minutes.max())  # pyright: ignore[reportArgumentType] - integers
-        scored = scored.select(list(SCHEMA))
-        # What lies before the first of these minutes stays as it is.
-        earlier = self.highest if scored.is_empty() else self.highest.filter(pl.col("window") < scored.get_column("window").min())
-        again = pl.concat([self.highest.slice(earlier.height), scored])
-        again = again.group_by("model", "window").agg(pl.col("score").max()).sort("window", "model")
-        highest = pl.concat([earlier, again], rechunk=True)
+        if minutes.is_empty() and scored.is_empty():
+            return self
+        highest = self.highest if scored.is_empty() else self._higher(scored.select(list(SCHEMA)))
         over = max(0, highest.height - BLOCKS)
         first = self.first if self.blocks or minutes.is_empty() else int(minutes.min())  # pyright: ignore[reportArgumentType] - as above
-        fresh = pl.DataFrame({"hour": minutes // _HOUR}).group_by("hour").agg(minutes=pl.len().cast(pl.Int64))
-        hours = pl.concat([self.heard, fresh]).group_by("hour").agg(pl.col("minutes").sum()).sort("hour")
+        hours = self.heard
+        if not minutes.is_empty():
+            fresh = pl.DataFrame({"hour": minutes // _HOUR}).group_by("hour").agg(minutes=pl.len().cast(pl.Int64))
+            hours = pl.concat([self.heard, fresh]).group_by("hour").agg(pl.col("minutes").sum()).sort("hour")
         return History(highest.tail(BLOCKS), self.blocks + len(minutes), first, last, self.forgotten + over, hours.tail(HOURS))
+
+    def _higher(self, scored: pl.DataFrame) -> pl.DataFrame:
+        """The highest scores with more; what lies before the first of their minutes stays as it is."""
+        earlier = self.highest.filter(pl.col("window") < scored.get_column("window").min())
+        again = pl.concat([self.highest.slice(earlier.height), scored])
+        again = again.group_by("model", "window").agg(pl.col("score").max()).sort("window", "model")
+        return pl.concat([earlier, again], rechunk=True)
 
     def after(self, hour: int) -> History:
         """The minutes from an hour on, counted since 1970."""

@@ -42,6 +42,8 @@ def counted(open_: pl.DataFrame, minutes: pl.DataFrame, until: int) -> tuple[pl.
         minutes: minutes of conversations that are over, with the columns of `conversations.COUNTED`.
         until: event time up to which all requests are known.
     """
+    if minutes.is_empty() and not ((open_.get_column("hour") + 1) * HOUR_NS <= until).any():
+        return open_.clear(), open_
     fresh = minutes.select(
         "talk",
         pl.col("window").floordiv(HOUR_NS // WINDOW_NS).alias("hour"),
@@ -64,6 +66,8 @@ def counted(open_: pl.DataFrame, minutes: pl.DataFrame, until: int) -> tuple[pl.
 
 def features(over: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """What the model is to look at: each hour as one of the week and as one of the day."""
+    if over.is_empty():
+        return {}
     # 1970 began on a Thursday; weeks of ISO 8601 begin on Monday.
     week, day = (pl.col("hour") + 72) % WEEK, WEEK + pl.col("hour") % 24
     rows = pl.concat([over.with_columns(slot=slot.cast(pl.Int16)) for slot in (week, day)]).sort("hour", "talk", "slot")

@@ -107,15 +107,15 @@ def renewed(known: pl.DataFrame, fresh: pl.DataFrame, order: Sequence[str], most
         order: columns by which new rows take the room that there is, where it is not enough for all.
         most: rows that there is room for.
     """
-    fresh = fresh.select(known.columns)
+    if fresh.is_empty():
+        return known, 0
+    if fresh.columns != known.columns:
+        fresh = fresh.select(known.columns)
     at, there = places(known, fresh.get_column(KEY))
-    over = 0
-    if not there.all():
-        new = fresh.filter(~pl.Series(there))
-        over = max(0, new.height - max(0, most - known.height))
-        if over:
-            new = new.sort(order).head(new.height - over)
-        fresh = pl.concat([fresh.filter(pl.Series(there)), new])
+    over = max(0, int((~there).sum()) - max(0, most - known.height))
+    if over:
+        new = fresh.filter(~pl.Series(there)).sort(order)
+        fresh = pl.concat([fresh.filter(pl.Series(there)), new.head(new.height - over)])
         at, there = places(known, fresh.get_column(KEY))
     # For each row to be, its place in what is known followed by what is fresh.
     source = np.arange(known.height)

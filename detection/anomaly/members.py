@@ -14,6 +14,7 @@ import polars as pl
 from detection.anomaly import keyed
 from detection.anomaly.extremes import THINGS, WINDOW_NS
 from detection.anomaly.rounding import divided
+from detection.gathering import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +72,7 @@ def _has(numbers: NDArray[np.float64], places: int) -> NDArray[np.bool_]:
 def strange(
     known: pl.DataFrame, rows: pl.DataFrame, *, learns: bool, scores: bool = True, rising: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """Members that a point never showed before, with `score`; what is known afterwards; and what had no room.
+    """Members that a point never showed before, with `score`, if there are any; what is known afterwards; and what had no room.
 
     The score is how often the point changed before, but no more than the minutes that it has been known.
 
@@ -82,16 +83,17 @@ def strange(
         scores: whether strange members are asked for; otherwise none are given.
         rising: whether only members above all before are strange.
     """
-    groups = keyed.groups(rows.filter(pl.col("member").is_not_null()))
+    groups = keyed.groups(rows.drop_nulls("member") if rows.get_column("member").null_count() else rows)
     keys = groups.rows.get_column("key").to_numpy()[groups.first]
     wanted = ~np.isin(keys, known.filter(pl.col("member").is_null()).get_column("key").to_numpy())
     if not learns:
         wanted &= np.isin(keys, known.get_column("key").to_numpy())
     groups = groups.only(wanted)
     if groups.rows.is_empty():
-        return groups.rows.with_columns(score=pl.lit(None, pl.Float64), last=pl.lit(None, pl.Int64)), known, 0
+        return _NOTHING_STRANGE, known, 0
     fresh = (
-        groups.rows.with_row_index("at")
+        groups.rows.lazy()
+        .with_row_index("at")
         .with_columns(pair=pl.col("key") ^ pl.col("member").hash(11))
         .group_by("pair", maintain_order=True)
         .agg(
@@ -100,24 +102,30 @@ def strange(
             first=pl.col("event").min(),
             last=pl.col("event").max(),
         )
+        .collect(engine=ENGINE)
     )
     present = known.get_column("key").is_in(fresh.get_column("key").unique().implode())
     there = known.filter(present)
     new = fresh.join(there.select("key", "member"), on=["key", "member"], how="anti", maintain_order="left")
-    found = _scored(there, groups, new.get_column("at") if scores else new.get_column("at").clear(), rising=rising)
+    found = _scored(there, groups, new.get_column("at"), rising=rising) if scores and new.height else _NOTHING_STRANGE
     grown = (
-        pl.concat([there, fresh.select(list(SCHEMA))])
+        pl.concat([there.lazy(), fresh.lazy().select(list(SCHEMA))])
         .group_by("key", "member", maintain_order=True)
         .agg(pl.col("n").sum(), pl.col("first").min(), pl.col("last").max())
     )
-    whole = pl.concat([known.filter(~present), bounded(grown)])
+    whole = pl.concat([known.filter(~present), bounded(grown.collect(engine=ENGINE))])
     return found, whole.head(THINGS), max(0, whole.height - THINGS)
+
+
+_NOTHING_STRANGE: Final = pl.DataFrame()
 
 
 def bounded(members: pl.DataFrame) -> pl.DataFrame:
     """Members, but one row without a member for each point that has too many, or had."""
     full = (pl.len().over("key") > MOST) | pl.col("member").is_null().any().over("key")
     marked = members.with_columns(full=full)
+    if not marked.get_column("full").any():
+        return members
     closed = (
         marked.filter("full")
         .group_by("key", maintain_order=True)

@@ -8,6 +8,7 @@ import polars as pl
 
 from detection.anomaly import conversations, hours, keyed, members, order, points, repeats, windows
 from detection.anomaly.extremes import SCHEMA, THINGS
+from detection.gathering import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,19 +36,26 @@ _MEMBER: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(members.MODELS, ("
 
 
 def with_more(
-    names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests: pl.DataFrame, hourly: pl.DataFrame
+    names: Mapping[str, pl.DataFrame], values: pl.DataFrame, requests: pl.DataFrame, hourly: pl.DataFrame | None
 ) -> dict[str, pl.DataFrame]:
     """Names with those in rows of points, of requests and of conversations' hours."""
-    fresh = {
-        "point": values.select("key", *KINDS["point"]),
-        "operation": requests.select("key", *KINDS["operation"]),
-        "talk": requests.select(pl.col("talk").alias("key"), *KINDS["talk"]),
-        "hour": hourly.select("key", *KINDS["hour"]),
-    }
-    return {
-        kind: keyed.renewed(names.get(kind, rows.clear()), rows.unique("key"), ["key"], 2 * THINGS)[0]
-        for kind, rows in fresh.items()
-    }
+    fresh = {"point": (values, "key"), "operation": (requests, "key"), "talk": (requests, "talk"), "hour": (hourly, "key")}
+    return {kind: _with_new(names.get(kind), rows, key, kind) for kind, (rows, key) in fresh.items()}
+
+
+def _with_new(known: pl.DataFrame | None, rows: pl.DataFrame | None, key: str, kind: str) -> pl.DataFrame:
+    """Names of a kind, with those in rows that have their key in a column of this name; what is known keeps its name."""
+    if known is None:
+        known = pl.DataFrame(schema={"key": pl.UInt64(), **KINDS[kind]})
+    if rows is None or rows.is_empty():
+        return known
+    _, there = keyed.places(known, rows.get_column(key))
+    if there.all():
+        return known
+    new = (
+        rows.lazy().filter(~pl.Series(there)).select(pl.col(key).alias("key"), *KINDS[kind]).unique("key").collect(engine=ENGINE)
+    )
+    return keyed.renewed(known, new, ["key"], 2 * THINGS)[0]
 
 
 def named(known: Mapping[str, pl.DataFrame], names: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

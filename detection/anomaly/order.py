@@ -10,6 +10,7 @@ from detection.anomaly import keyed
 from detection.anomaly.conversations import OPERATION, REQUEST, operation_key
 from detection.anomaly.extremes import THINGS, WINDOW_NS
 from detection.anomaly.rounding import divided
+from detection.gathering import ENGINE
 
 MATURE: Final = 20
 """Times that an operation must have been left before anything is said of what follows it."""
@@ -52,9 +53,9 @@ def transitions(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame
 
     `carried` are the latest of all conversations, with the columns of LATEST, in order of the key, which is the conversation's.
     """
-    before = keyed.rows_of(carried, rows.get_column("talk").unique()).rename({"key": "talk", "operation": "key"})
+    before = keyed.rows_of(carried, rows.get_column("talk").unique()).lazy().rename({"key": "talk", "operation": "key"})
     told = pl.concat(
-        [before.with_columns(fresh=pl.lit(value=False)), rows.with_columns(fresh=pl.lit(value=True))], how="diagonal"
+        [before.with_columns(fresh=pl.lit(value=False)), rows.lazy().with_columns(fresh=pl.lit(value=True))], how="diagonal"
     ).sort("talk", maintain_order=True)
     same = pl.col("talk") == pl.col("talk").shift()
     latest = told.filter(pl.col("talk").ne_missing(pl.col("talk").shift(-1))).select(
@@ -65,6 +66,7 @@ def transitions(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame
         .filter(pl.col("fresh") & pl.col("key before").is_not_null())
         .with_columns(left="key before", key=pl.col("key before").hash(7) ^ pl.col("key"))
     )
+    found, latest = pl.collect_all([found, latest], engine=ENGINE)
     return found, latest
 
 
@@ -81,6 +83,8 @@ def unusual(
         learns: whether all transitions are taken in; otherwise only those from an operation that is known.
         scores: whether unusual ones are asked for; otherwise none are given.
     """
+    if found.is_empty():
+        return _NOTHING_UNUSUAL, known, 0
     fresh = found.group_by("key").agg(
         pl.col("client", "server", *_FROM, *_PLACE, "left").first(),
         n=pl.len().cast(pl.Int64),
@@ -89,7 +93,7 @@ def unusual(
     )
     both = keyed.beside(fresh, known.select("key", "n", "first"), " known")
     new = both.filter(pl.col("n known").is_null())
-    unusual_ = _scored(known, found, new if scores else new.clear())
+    unusual_ = _scored(known, found, new) if scores and new.height else _NOTHING_UNUSUAL
     merged = both.with_columns(n=pl.col("n") + pl.col("n known").fill_null(0), first=pl.coalesce("first known", "first"))
     if not learns and new.height:
         # Of what is new that only is kept which leaves a known operation: the rest is no conversation that was learned.
@@ -99,10 +103,11 @@ def unusual(
     return unusual_, grown, over
 
 
+_NOTHING_UNUSUAL: Final = pl.DataFrame()
+
+
 def _scored(known: pl.DataFrame, found: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """The first row of each new transition from an operation that was left in other ways often enough."""
-    if new.is_empty():
-        found = found.clear()
     lefts = new.get_column("left").unique().implode()
     total = (
         known.filter(pl.col("left").is_in(lefts))

@@ -12,6 +12,7 @@ import polars as pl
 from detection.anomaly import keyed
 from detection.anomaly.extremes import Scale
 from detection.anomaly.rounding import divided
+from detection.gathering import ENGINE, ORDER, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,23 +46,23 @@ LATEST: Final = pl.Schema(
 
 def rows_of(batches: Sequence[RecordBatch]) -> pl.DataFrame:
     """The rows of table `point` in batches of one run, in order, keyed by server and point."""
-    frames = [_read(batch) for batch in batches if batch.header.table == "point" and batch.rows.height]
-    return pl.concat(frames) if frames else ROWS
-
-
-def _read(batch: RecordBatch) -> pl.DataFrame:
-    at = pl.col("ts").dt.epoch("ns")
-    return batch.rows.select(
-        key=point_key(pl.col("server.ip"), pl.col("point.id")),
-        event=pl.max_horizontal(at, pl.lit(batch.header.cut_start)),
-        sequence=pl.lit(batch.header.sequence, pl.Int64),
-        row=pl.lit(batch.row.cast(pl.Int64)),
-        ts=at,
-        client="client.ip",
-        server="server.ip",
-        point="point.id",
-        number="point.number",
-    ).filter(pl.col("number").is_finite())
+    for batch in gathered(batches):
+        if batch.header.table == "point" and batch.rows.height:
+            return (
+                batch.rows.lazy()
+                .filter(pl.col("point.number").is_finite())
+                .select(
+                    point_key(pl.col("server.ip"), pl.col("point.id")).alias("key"),
+                    *ORDER,
+                    ts=pl.col("ts").dt.epoch("ns"),
+                    client="client.ip",
+                    server="server.ip",
+                    point="point.id",
+                    number="point.number",
+                )
+                .collect(engine=ENGINE)
+            )
+    return ROWS
 
 
 def point_key(server: pl.Expr, point: pl.Expr) -> pl.Expr:
@@ -90,14 +91,14 @@ def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.Da
     """
     if rows.is_empty():
         return {}, carried.clear(), rows.with_columns(before=pl.lit(None, pl.Float64), step=pl.lit(None, pl.Float64))
-    before = keyed.rows_of(carried, rows.get_column("key").unique()).with_columns(fresh=pl.lit(value=False))
+    before = keyed.rows_of(carried, rows.get_column("key").unique()).lazy().with_columns(fresh=pl.lit(value=False))
     same = pl.col("key") == pl.col("key").shift()
     pause = pl.col("ts") - pl.col("ts").shift()
     spoken = same.fill_null(value=False) & (pause <= SILENCE_NS)
     before_ = pl.col("number").shift()
     step = (pl.col("number") - before_).abs()
     told = (
-        pl.concat([before, rows.with_columns(fresh=pl.lit(value=True), since=pl.lit(None, pl.Int64))], how="diagonal")
+        pl.concat([before, rows.lazy().with_columns(fresh=pl.lit(value=True), since=pl.lit(None, pl.Int64))], how="diagonal")
         .sort("key", maintain_order=True)
         .with_columns(
             spoken=spoken,
@@ -115,11 +116,19 @@ def features(carried: pl.DataFrame, rows: pl.DataFrame) -> tuple[dict[str, pl.Da
     # A time is over when the value changes; until then it is judged each minute and counts for nothing.
     over = pl.when(pl.col("step") > 0).then(steady.shift())
     earlier = pl.when(pl.col("since") == pl.col("since").shift()).then(steady.shift())
-    known = told.with_columns(steady=steady, over=over, earlier=earlier).filter("fresh")
+    apart = pl.when("other").then(differs).otherwise(0.0).fill_nan(0.0)
+    known = told.with_columns(steady=steady, over=over, earlier=earlier, apart=apart).filter("fresh")
+    known, latest = pl.collect_all([known, latest], engine=ENGINE)
+    each = pl.DataFrame([known.get_column(name) for name in named])
+
+    def rows_with(**columns: str) -> pl.DataFrame:
+        return each.hstack([known.get_column(name).alias(column) for column, name in columns.items()])
+
+    steps = rows_with(value="step")
     found = {
-        "value": known.select(*named, value="number"),
-        "step": known.filter(pl.col("step") > 0).select(*named, value="step"),
-        "steady": known.select(*named, "earlier", value="over", judged="steady"),
-        "readers": known.select(*named, value=pl.when("other").then(differs).otherwise(0.0).fill_nan(0.0)),
+        "value": rows_with(value="number"),
+        "step": steps.filter(pl.col("value") > 0),
+        "steady": rows_with(earlier="earlier", value="over", judged="steady"),
+        "readers": rows_with(value="apart"),
     }
     return found, latest, known

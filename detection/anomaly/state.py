@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+import numpy as np
 import polars as pl
 
 from detection.anomaly import conversations, hours, members, order, points, repeats, together, windows
@@ -15,7 +16,6 @@ from detection.anomaly.history import FALSE_ALARMS_A_DAY, History
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from detection.baseline.decisions import Scope
@@ -139,6 +139,6 @@ class AnomalyState:
             return -(2**63)
         return (self.start + (self.until - self.start) // 2) // WINDOW_NS * WINDOW_NS
 
-    def part_of(self, event: pl.Expr) -> pl.Expr:
-        """In which part of the run an event lies: -2 and -1 the halves of learning, then days since 1970."""
-        return pl.when(event < self.scored_from).then(-2).when(event < self.until).then(-1).otherwise(event // DAY_NS)
+    def part_of(self, events: NDArray[np.int64]) -> NDArray[np.int64]:
+        """In which part of the run events lie: -2 and -1 the halves of learning, then days since 1970."""
+        return np.where(events < self.scored_from, -2, np.where(events < self.until, -1, events // DAY_NS))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from detection.anomaly.extremes import Scale
+from detection.gathering import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,33 +59,41 @@ def counted(open_: pl.DataFrame, rows: pl.DataFrame, until: int) -> tuple[pl.Dat
     changed = (pl.col("step") > 0).fill_null(value=False)
     # Sums must not depend on where records are cut: whole numbers add up exactly, others nearly so in half the digits.
     number = pl.when(changed).then(pl.col("number").cast(pl.Float32).cast(pl.Float64))
-    fresh = rows.group_by("key", window=pl.col("event") // PERIOD_NS, maintain_order=True).agg(
-        pl.col("client", "server", "point").first(),
-        changes=changed.sum().cast(pl.Int64),
-        total=number.sum(),
-        squares=(number * number).sum(),
-        zeros=(changed & whole & ~bit & ~last).sum().cast(pl.Int64),
-        ones=(changed & whole & bit & last).sum().cast(pl.Int64),
-        rises=(changed & whole & bit & ~last).sum().cast(pl.Int64),
-        falls=(changed & whole & ~bit & last).sum().cast(pl.Int64),
-        sequence=pl.col("sequence").last(),
-        row=pl.col("row").last(),
-        ts=pl.col("ts").last(),
+    fresh = (
+        rows.lazy()
+        .group_by("key", window=pl.col("event") // PERIOD_NS, maintain_order=True)
+        .agg(
+            pl.col("client", "server", "point").first(),
+            changes=changed.sum().cast(pl.Int64),
+            total=number.sum(),
+            squares=(number * number).sum(),
+            zeros=(changed & whole & ~bit & ~last).sum().cast(pl.Int64),
+            ones=(changed & whole & bit & last).sum().cast(pl.Int64),
+            rises=(changed & whole & bit & ~last).sum().cast(pl.Int64),
+            falls=(changed & whole & ~bit & last).sum().cast(pl.Int64),
+            sequence=pl.col("sequence").last(),
+            row=pl.col("row").last(),
+            ts=pl.col("ts").last(),
+        )
+        .collect(engine=ENGINE)
     )
     touched = open_.get_column("key").is_in(fresh.get_column("key").implode())
     both = (
-        pl.concat([open_.filter(touched), fresh.select(list(OPEN))])
+        pl.concat([open_.filter(touched).lazy(), fresh.lazy().select(list(OPEN))])
         .group_by("key", "window", maintain_order=True)
         .agg(pl.col("client", "server", "point").first(), pl.col(_SUMS).sum(), pl.col("sequence", "row", "ts").last())
         .select(list(OPEN))
+        .collect(engine=ENGINE)
     )
     held = pl.concat([open_.filter(~touched), both])
-    over = (pl.col("window") + 1) * PERIOD_NS <= until
-    return held.filter(over).sort("window", "server", "point"), held.filter(~over)
+    over = (held.get_column("window") + 1) * PERIOD_NS <= until
+    return (held.filter(over).sort("window", "server", "point"), held.filter(~over)) if over.any() else (held.clear(), held)
 
 
 def features(over: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """What each model of windows is to look at."""
+    if over.is_empty():
+        return {}
     named = ["key", "event", "sequence", "row", "ts", "client", "server", "point"]
     many = pl.col("changes") >= CHANGES
     mean = pl.col("total") / pl.col("changes")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from detection.baseline.readers import DONE, READERS
+from detection.gathering import ENGINE, ORDER, gathered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ KEY: Final = ("topic", "client", "server", "protocol", "unit", "operation", "acc
 """What makes two records the same act. Texts; null where a protocol has no such thing. topic: what the act tells of, as in
 `readers.DONE`."""
 
-FIRST: Final = ("event", "sequence", "row")
+FIRST: Final = ORDER
 """Which record showed an act first, in the order of all records of a run."""
 
 ADDRESSES: Final = ("client.ip", "server.ip")
@@ -54,10 +55,10 @@ def acts(batches: Sequence[RecordBatch], mark: int, parties: Mapping[str, str]) 
         parties: addresses that stand for another: address → the one under which its party is known.
     """
     found = [
-        _distinct(batch, topic, reader(_known(batch.rows).with_columns(row=batch.row)), mark)
-        for batch in batches
-        if batch.rows.height
+        _distinct(topic, reader.read(batch.rows), mark)
+        for batch in gathered(batches)
         for topic, reader in READERS.get(batch.header.table, {}).items()
+        if reader.has(batch.rows)
     ]
     if not found:
         return _NOTHING, _NOTHING
@@ -65,43 +66,41 @@ def acts(batches: Sequence[RecordBatch], mark: int, parties: Mapping[str, str]) 
     if parties:
         whole = whole.with_columns(pl.col("client", "server").replace(parties))
     # An hour that the mark divides is told twice; what is before the mark stays with what is before.
-    return _merged(whole.filter(pl.col("last") < mark)), _merged(whole.filter(pl.col("last") >= mark))
-
-
-def _known(rows: pl.DataFrame) -> pl.DataFrame:
-    """Records at the time of what they tell last: that of a conversation so far is its last packet, and not its first."""
-    return rows.with_columns(ts=pl.col("ts") + pl.col("flow.duration")) if "flow.duration" in rows.columns else rows
+    late = whole.get_column("last") >= mark
+    return _merged(whole.filter(~late)), _merged(whole.filter(late))
 
 
 def _merged(found: pl.DataFrame) -> pl.DataFrame:
-    """Acts of several batches made distinct."""
+    """Acts of several tables made distinct."""
+    if found.is_empty():
+        return _NOTHING
     return (
-        found.sort(FIRST)
+        found.lazy()
+        .sort(FIRST)
         .group_by([*KEY, "hour"], maintain_order=True)
         .agg(pl.col(*FIRST, *ADDRESSES).first(), pl.col("last").max(), pl.col("count").sum())
         .select(list(SCHEMA))
+        .collect(engine=ENGINE)
     )
 
 
-def _distinct(batch: RecordBatch, topic: str, told: pl.LazyFrame, mark: int) -> pl.DataFrame:
-    """The acts of one batch about one topic."""
-    event = pl.max_horizontal(pl.col("ts").dt.epoch("ns"), pl.lit(batch.header.cut_start))
+def _distinct(topic: str, told: pl.LazyFrame, mark: int) -> pl.DataFrame:
+    """The acts of one table about one topic."""
+    first = pl.col("event").arg_min()
     key = [name for name in KEY if name != "topic"]
     return (
         told.filter(
             pl.col("client").is_not_null(), pl.col("protocol").is_not_null(), (topic != DONE) | pl.col("server").is_not_null()
         )
-        .with_columns(event=event)
         .with_columns(hour=pl.col("event") // HOUR_NS, late=pl.col("event") >= mark)
         .group_by([*key, "hour", "late"])
         .agg(
-            pl.col("event").min(),
-            pl.col("row").get(pl.col("event").arg_min()).cast(pl.Int64),
+            pl.col(FIRST).get(first),
             last=pl.col("event").max(),
             count=pl.len().cast(pl.Int64),
         )
-        .with_columns(pl.col(key).cast(pl.String), topic=pl.lit(topic), sequence=pl.lit(batch.header.sequence, pl.Int64))
+        .with_columns(pl.col(key).cast(pl.String), topic=pl.lit(topic))
         .with_columns(pl.col("client").alias("client.ip"), pl.col("server").alias("server.ip"))
         .select(list(SCHEMA))
-        .collect()
+        .collect(engine=ENGINE)
     )

@@ -8,9 +8,10 @@ import polars as pl
 
 from detection.baseline.acts import ADDRESSES, FIRST, HOUR_NS, HOURS_A_DAY
 from detection.baseline.kinds import ANSWERS, HOUR, KINDS
+from detection.gathering import ENGINE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from detection.baseline.kinds import Kind
 
@@ -63,8 +64,12 @@ def facts_of(acts: pl.DataFrame, *, learned: bool) -> pl.DataFrame:
     Acts are in order of their first records.
     """
     topics = set(acts.get_column("topic").unique())
-    parts = [_of_kind(kind, acts.lazy()) for kind in KINDS.values() if kind.topic in topics]
-    told = pl.concat(parts).collect() if parts else pl.DataFrame(schema={name: SCHEMA.get(name, pl.String()) for name in _TOLD})
+    parts = [_OF_KIND[kind.name](acts.lazy()) for kind in KINDS.values() if kind.topic in topics]
+    told = (
+        pl.concat(parts).collect(engine=ENGINE)
+        if parts
+        else pl.DataFrame(schema={name: SCHEMA.get(name, pl.String()) for name in _TOLD})
+    )
     return told.with_columns(learned=pl.lit(learned), apart=pl.lit(value=False)).pipe(keyed, (*ADDRESSES,))
 
 
@@ -72,27 +77,30 @@ _TOLD: Final = (*(name for name in SCHEMA if name not in {"key", "learned", "apa
 """Columns of facts that acts tell of."""
 
 
-def _of_kind(kind: Kind, acts: pl.LazyFrame) -> pl.LazyFrame:
-    told = acts.filter(pl.col("topic") == kind.topic, kind.applies)
-    if kind is HOUR:
-        # Monday's first hour is 0; 1970 began on a Thursday.
-        week = (pl.col("hour") + 3 * HOURS_A_DAY) % (7 * HOURS_A_DAY)
-        told = told.with_columns(point=week.cast(pl.String))
-    elif kind is ANSWERS:
-        told = told.with_columns(client="server")
-    others = [pl.lit(None, pl.String).alias(name) for name in PARTS if name not in kind.key]
-    return (
-        told.group_by([*kind.key, "hour"], maintain_order=True)
-        .agg(pl.col("access", *FIRST, *ADDRESSES).first(), pl.col("last").max(), pl.col("count").sum())
-        .with_columns(
-            pl.lit(kind.name).alias("kind"),
-            pl.col("last").alias("seen"),
-            (pl.col("hour") // HOURS_A_DAY).alias("day"),
-            pl.lit(1, pl.Int64).alias("hours"),
-            *others,
-        )
-        .select(_TOLD)
-    )
+def _of_kind(kind: Kind) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
+    """How facts of a kind are read from acts."""
+    holds = (pl.col("topic") == kind.topic) & kind.applies
+    # Monday's first hour is 0; 1970 began on a Thursday.
+    week = (pl.col("hour") + 3 * HOURS_A_DAY) % (7 * HOURS_A_DAY)
+    named = {HOUR.name: week.cast(pl.String).alias("point"), ANSWERS.name: pl.col("server").alias("client")}.get(kind.name)
+    first = [pl.col("access", *FIRST, *ADDRESSES).first(), pl.col("last").max(), pl.col("count").sum()]
+    told = {
+        "kind": pl.lit(kind.name),
+        "seen": pl.col("last"),
+        "day": pl.col("hour") // HOURS_A_DAY,
+        "hours": pl.lit(1, pl.Int64),
+        **{name: pl.lit(None, pl.String) for name in PARTS if name not in kind.key},
+    }
+    columns = [told[name].alias(name) if name in told else pl.col(name) for name in _TOLD]
+
+    def read(acts: pl.LazyFrame) -> pl.LazyFrame:
+        there = acts.filter(holds) if named is None else acts.filter(holds).with_columns(named)
+        return there.group_by([*kind.key, "hour"], maintain_order=True).agg(first).select(columns)
+
+    return read
+
+
+_OF_KIND: Final = {kind.name: _of_kind(kind) for kind in KINDS.values()}
 
 
 def keyed(facts: pl.DataFrame, more: Sequence[str] = ()) -> pl.DataFrame:

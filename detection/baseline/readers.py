@@ -1,13 +1,15 @@
 """Records of each table as acts: who did what to what, and how each showed itself. Lazy: nothing is computed here.
 
-A reader gives columns `ts`, `row` and those of `acts.KEY`, but for `topic`; a row whose client is null is no act.
+A reader gives the columns of `gathering.ORDER` and those of `acts.KEY`, but for `topic`; a row whose client is null is no act.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
+
+from detection.gathering import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,8 +81,7 @@ def _modbus(rows: pl.DataFrame) -> pl.LazyFrame:
     named = pl.when(sub.is_null()).then(function).otherwise(pl.concat_str(function, pl.lit(" "), sub, ignore_nulls=True))
     done = pl.when(changes).then(pl.lit("program")).when(writes).then(pl.lit("write"))
     return rows.lazy().select(
-        "ts",
-        "row",
+        *ORDER,
         client="client.ip",
         server="server.ip",
         protocol=pl.lit("modbus"),
@@ -107,8 +108,7 @@ def _opcua_item(rows: pl.DataFrame) -> pl.LazyFrame:
 def _of_service(rows: pl.DataFrame, told: pl.Expr, service: pl.Expr, point: pl.Expr) -> pl.LazyFrame:
     """What a service of OPC UA does to a server; rows that are not told have no client."""
     return rows.lazy().select(
-        "ts",
-        "row",
+        *ORDER,
         client=pl.when(told).then("client.ip"),
         server="server.ip",
         protocol=pl.lit("opcua"),
@@ -130,8 +130,7 @@ def _flow(rows: pl.DataFrame) -> pl.LazyFrame:
     answered = (pl.col("flow.packets_in") > 0) & (pl.col("flow.packets_out") > 0)
     offers = (named == "dhcp") & (pl.col("client.port") == DHCP_SERVER_PORT)
     return rows.lazy().select(
-        "ts",
-        "row",
+        *ORDER,
         client=pl.when(answered | offers).then("client.ip"),
         server=pl.when(offers).then(pl.lit(EVERYBODY)).otherwise("server.ip"),
         protocol=pl.coalesce(named, port),
@@ -151,7 +150,7 @@ def _named(rows: pl.DataFrame, holds: pl.Expr, **columns: pl.Expr) -> pl.LazyFra
     """Rows for which something holds, with columns of an act; those that are not given are null."""
     given = {"client": pl.col("client.ip"), "server": pl.col("server.ip"), "protocol": pl.lit("opcua"), **columns}
     rest = {name: pl.lit(None, pl.String) for name in ("unit", "operation", "access", "point") if name not in columns}
-    return rows.lazy().filter(holds).select("ts", "row", **given, **rest)
+    return rows.lazy().filter(holds).select(*ORDER, **given, **rest)
 
 
 def _client_certificate(rows: pl.DataFrame) -> pl.LazyFrame:
@@ -207,19 +206,31 @@ def _device(rows: pl.DataFrame) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-READERS: Final[Mapping[str, Mapping[str, Callable[[pl.DataFrame], pl.LazyFrame]]]] = {
-    "modbus": {DONE: _modbus},
+class Reader(NamedTuple):
+    """How a table tells of a topic."""
+
+    read: Callable[[pl.DataFrame], pl.LazyFrame]
+    column: str = "event"
+    """A column of the table without which there is no such act: where it is null in all rows, there is nothing to read."""
+
+    def has(self, rows: pl.DataFrame) -> bool:
+        """Whether there may be acts in these rows."""
+        return rows.get_column(self.column).null_count() < rows.height
+
+
+READERS: Final[Mapping[str, Mapping[str, Reader]]] = {
+    "modbus": {DONE: Reader(_modbus)},
     "opcua": {
-        DONE: _opcua,
-        CLIENT_CERTIFICATE: _client_certificate,
-        SERVER_CERTIFICATE: _server_certificate,
-        SECURITY: _security,
-        USER: _user,
-        APPLICATION: _application,
+        DONE: Reader(_opcua),
+        CLIENT_CERTIFICATE: Reader(_client_certificate, "opcua.certificate"),
+        SERVER_CERTIFICATE: Reader(_server_certificate, "opcua.server_certificate"),
+        SECURITY: Reader(_security, "opcua.security_policy"),
+        USER: Reader(_user, "opcua.user_token"),
+        APPLICATION: Reader(_application, "opcua.application_uri"),
     },
-    "opcua_item": {DONE: _opcua_item},
-    "pubsub": {DONE: _pubsub},
-    "flow": {DONE: _flow},
-    "device": {HARDWARE: _hardware, DEVICE: _device},
+    "opcua_item": {DONE: Reader(_opcua_item)},
+    "pubsub": {DONE: Reader(_pubsub)},
+    "flow": {DONE: Reader(_flow)},
+    "device": {HARDWARE: Reader(_hardware, "device.mac"), DEVICE: Reader(_device)},
 }
 """The tables that tell of acts: table → topic → reader."""

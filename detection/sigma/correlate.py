@@ -15,18 +15,17 @@ until the value comes again or the row leaves the window, so that the count is a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
+
+from detection.gathering import ENGINE, ORDER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detection.sigma.measure import Measure
-
-ORDER: Final = ("event", "sequence", "row")
-"""Columns that put the rows of a run in order, and say which record a row is."""
 
 KNOWN: Final = ("known_event", "known_sequence", "known_row")
 """Columns of evidence that say at which row it became known: that row's event, sequence and row."""
@@ -81,28 +80,27 @@ def step(window: Window, state: pl.DataFrame | None, rows: pl.DataFrame) -> Outc
     joined = fresh if state is None or state.is_empty() else _joined(state, fresh)
     if joined.is_empty():
         return Outcome(None, None, joined, 0)
+    new = np.arange(joined.height) >= joined.height - fresh.height
     if not _ordered(joined):
         # A record that several rules match keeps the order in which the correlation names them.
-        order = np.zeros(joined.height, np.bool_)
-        order[joined.height - fresh.height :] = True
-        joined = joined.hstack([pl.Series("new", order)]).sort(ORDER, maintain_order=True)
-    last = int(joined.item(-1, "event"))
-    quiet = _quiet(window, joined)
+        joined = joined.hstack([pl.Series("new", new)]).sort(ORDER, maintain_order=True)
+        new = joined.drop_in_place("new").to_numpy()
+    after = int(joined.item(-1, "event")) - window.span_ns
+    quiet = _quiet(window, joined, new)
     if quiet is not None:
-        kept, forgotten = _bounded(_recent(quiet.drop("new") if "new" in quiet.columns else quiet, last - window.span_ns))
-        return Outcome(None, None, kept, forgotten)
-    if "new" not in joined.columns:
-        joined = joined.hstack([pl.Series("new", np.arange(joined.height) >= joined.height - fresh.height)])
-    marked = _fire(window, joined)
-    drop = ["new", "fired", "due"]
-    fired = marked.filter("fired", "new").drop(*drop, *KNOWN)
-    evidence = marked.filter("due").drop(drop)
+        return Outcome(None, None, *_bounded(_recent(quiet, after)))
+    marks = _fire(window, joined, new)
+    fired, due = marks.get_column("fired").to_numpy() & new, marks.get_column("due")
+    given = joined.get_column("given") | due
+    remembered = _bounded(_keep(window, _recent(joined.drop("given").hstack([given.alias("given")]), after)))
+    if not fired.any():
+        return Outcome(None, None, *remembered)
+    marked = joined.hstack(marks.drop("fired", "due"))
+    evidence = marked.filter(due)
     if len(window.rules) > 1:
         # A record that several rules match is one record.
         evidence = evidence.unique(["sequence", "row"], keep="first", maintain_order=True)
-    recent = marked.filter(pl.col("event") > last - window.span_ns).with_columns(given=pl.col("given") | pl.col("due"))
-    kept, forgotten = _bounded(_keep(window, recent.drop(*drop, "count", *KNOWN, AMOUNT, strict=False)))
-    return Outcome(fired, evidence, kept, forgotten) if fired.height else Outcome(None, None, kept, forgotten)
+    return Outcome(marked.filter(pl.Series(fired)).drop(KNOWN), evidence, *remembered)
 
 
 def _joined(state: pl.DataFrame, fresh: pl.DataFrame) -> pl.DataFrame:
@@ -132,14 +130,32 @@ def _groups(window: Window) -> list[pl.Expr]:
     return [pl.col(name) for name in window.group] or [pl.lit(0).alias("everything")]
 
 
-def _quiet(window: Window, rows: pl.DataFrame) -> pl.DataFrame | None:
+def _quiet(window: Window, rows: pl.DataFrame, new: NDArray[np.bool_]) -> pl.DataFrame | None:
     """The rows that later windows can need, where no group has enough to fire; else None. Most traffic ends here."""
     if window.measure is not None:
         return None
     kept = rows if window.kind == "event_count" else _keep(window, rows)
-    size = pl.len() if window.kind in {"event_count", "value_count", "temporal"} else pl.col("source").n_unique()
-    most = kept.lazy().group_by(_groups(window)).agg(size.alias("size")).select(pl.col("size").max()).collect().item()
-    return None if most >= window.threshold else kept
+    match window.kind:
+        case "event_count" | "temporal":
+            size = pl.len()
+        case "value_count":
+            size = pl.col(str(window.field)).count()
+        case _:
+            size = pl.col("source").n_unique()
+    most = (
+        kept.lazy().group_by(_groups(window)).agg(size.alias("size")).select(pl.col("size").max()).collect(engine=ENGINE).item()
+    )
+    if most < window.threshold or (window.newcomers and not _brings(window, rows, new)):
+        return kept
+    return None
+
+
+def _brings(window: Window, rows: pl.DataFrame, new: NDArray[np.bool_]) -> bool:
+    """Whether a new row has a value that its window did not have."""
+    pause = pl.col("event").diff().over([*window.group, str(window.field)])
+    return bool(
+        rows.select((pause.fill_null(window.span_ns) >= window.span_ns).alias("brings")).to_series().to_numpy()[new].any()
+    )
 
 
 def _hot(window: Window, rows: pl.DataFrame) -> pl.Series:
@@ -156,12 +172,17 @@ def _hot(window: Window, rows: pl.DataFrame) -> pl.Series:
     return rows.select((size.over(_groups(window)) >= window.threshold).alias("hot")).to_series()
 
 
-def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with marks: at which windows fire, with their count, and which are evidence, known since when."""
-    hot = _hot(window, rows)
-    indexed = rows.with_row_index("place")
-    part = indexed.filter(hot).with_columns(group=pl.struct(_groups(window)).rank("dense") if window.group else pl.lit(0))
-    part = part.sort("group", *ORDER, maintain_order=True)
+def _fire(window: Window, rows: pl.DataFrame, new: NDArray[np.bool_]) -> pl.DataFrame:
+    """Marks of the rows: at which windows fire, with their count, and which are evidence, known since when."""
+    part = (
+        rows.lazy()
+        .with_columns(new=pl.Series(new))
+        .with_row_index("place")
+        .filter(_hot(window, rows))
+        .with_columns(group=pl.struct(_groups(window)).rank("dense") if window.group else pl.lit(0))
+        .sort("group", *ORDER, maintain_order=True)
+        .collect(engine=ENGINE)
+    )
     group = part.get_column("group").to_numpy()
     event = part.get_column("event").to_numpy()
     leaves = _leaves(group, event, window.span_ns)
@@ -174,10 +195,9 @@ def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
         brings[again[stays]] = False
         leaves = np.minimum(leaves, again)
         leaves[~known] = np.arange(len(leaves))[~known]
-    measured: list[pl.Series] = []
+    found: NDArray[np.float64] | None = None
     if window.measure is not None:
         count, fired, found = _measured(window, window.measure, part, group, event)
-        measured = [pl.Series(AMOUNT, found).fill_nan(None)]
     elif window.kind in {"event_count", "value_count"}:
         count = _alive(leaves)
         fired = (count >= window.threshold) & (brings | (not window.newcomers))
@@ -192,21 +212,20 @@ def _fire(window: Window, rows: pl.DataFrame) -> pl.DataFrame:
     if window.newcomers:
         # What is remembered has been judged already, with rows before it that are forgotten now.
         due &= fired & part.get_column("new").to_numpy()
-    marks = part.select("place").with_columns(
-        pl.Series("count", count.astype(np.int64)),
-        pl.Series("fired", fired),
-        pl.Series("due", due),
-        *measured,
-        *(
-            part.get_column(name).gather(np.minimum(following, len(following) - 1)).alias(known)
-            for name, known in zip(ORDER, KNOWN, strict=True)
-        ),
-    )
-    return (
-        indexed.join(marks, on="place", how="left", maintain_order="left")
-        .drop("place")
-        .with_columns(pl.col("count", *KNOWN).fill_null(0), pl.col("fired", "due").fill_null(value=False))
-    )
+    places = part.get_column("place").to_numpy()
+    until = np.minimum(following, len(following) - 1)
+    marks: dict[str, NDArray[Any]] = {"count": count.astype(np.int64), "fired": fired, "due": due}
+    if found is not None:
+        marks[AMOUNT] = found
+    marks |= {known: part.get_column(name).to_numpy()[until] for name, known in zip(ORDER, KNOWN, strict=True)}
+    return pl.DataFrame({name: _spread(values, places, rows.height) for name, values in marks.items()}, nan_to_null=True)
+
+
+def _spread(values: NDArray[Any], places: NDArray[Any], height: int) -> NDArray[Any]:
+    """Values at their places among so many rows; elsewhere nothing: NaN, 0 or false."""
+    whole = np.full(height, np.nan if values.dtype == np.float64 else 0, values.dtype)
+    whole[places] = values
+    return whole
 
 
 def _leaves(group: NDArray[np.uint32], event: NDArray[np.int64], span_ns: int) -> NDArray[np.int64]:

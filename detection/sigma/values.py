@@ -8,6 +8,7 @@ it is false, but `null` and `exists: false`.
 from __future__ import annotations
 
 import ipaddress
+import operator as operators
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -186,25 +187,29 @@ def _bool(field: Field, *, wanted: bool) -> Callable[[Binding], Bound]:
 
 def _number(field: Field, operator: str, number: float) -> Callable[[Binding], Bound]:
     expr = field.expr.dt.total_nanoseconds() if field.kind == "duration" else field.expr
-    compare: dict[str, Callable[[pl.Expr], pl.Expr]] = {
-        "==": lambda expr: expr == number,
-        "<": lambda expr: expr < number,
-        "<=": lambda expr: expr <= number,
-        ">": lambda expr: expr > number,
-        ">=": lambda expr: expr >= number,
-        "!=": lambda expr: expr != number,
-    }
+    compare = _COMPARE[operator]
     if field.kind == "list<u16>":
         if operator == "==" and 0 <= number <= 65_535 and float(number).is_integer():
             return lambda _: expr.list.contains(int(number)).fill_null(value=False)
-        return lambda _: expr.list.eval(compare[operator](pl.element())).list.any().fill_null(value=False)
+        return lambda _: expr.list.eval(compare(pl.element(), number)).list.any().fill_null(value=False)
     if field.kind in TEXTS and operator == "==":
         return text_test(field, TextTest(lambda text: text == str(number)))
     if field.kind not in NUMBERS:
         raise ConditionError(f"{field.name} holds {field.kind}, which cannot be tested with {operator}")
     if field.kind == "u8":
-        return _by_small_values(field.name, expr, compare[operator])
-    return lambda _: compare[operator](expr).fill_null(value=False)
+        return _by_small_values(field.name, expr, compare, number)
+    return lambda _: compare(expr, number).fill_null(value=False)
+
+
+_COMPARE: Final[Mapping[str, Callable[[Any, float], Any]]] = {
+    "==": operators.eq,
+    "<": operators.lt,
+    "<=": operators.le,
+    ">": operators.gt,
+    ">=": operators.ge,
+    "!=": operators.ne,
+}
+"""Comparisons of numbers, and of expressions that stand for them."""
 
 
 def _same(field: Field, other: Field, reference: SigmaFieldReference) -> tuple[Callable[[Binding], Bound], frozenset[str]]:
@@ -301,13 +306,14 @@ def _by_values(column: str, expr: pl.Expr, test: TextTest) -> Callable[[Binding]
     return bind
 
 
-def _by_small_values(column: str, expr: pl.Expr, compare: Callable[[pl.Expr], pl.Expr]) -> Callable[[Binding], Bound]:
+def _by_small_values(
+    column: str, expr: pl.Expr, compare: Callable[[Any, float], Any], number: float
+) -> Callable[[Binding], Bound]:
     def bind(binding: Binding) -> Bound:
-        distinct = pl.Series(column, binding.distinct(column), pl.UInt8)
-        passed = distinct.to_frame().select(compare(pl.col(column))).to_series()
-        if not passed.any():
+        passed = [compare(value, number) for value in binding.distinct(column)]
+        if not any(passed):
             return False
-        return expr.is_not_null() if passed.all() else compare(expr).fill_null(value=False)
+        return expr.is_not_null() if all(passed) else compare(expr, number).fill_null(value=False)
 
     return bind
 

@@ -2,6 +2,7 @@
 
 rules: the shipped rules and generated variants of them, 200 that raise alerts, over records in memory, two sensors side by side.
 detectors: capture to alerts with all detectors (rules, what is new, models), the records written to the store meanwhile.
+live: the same records as a live sensor sends them, a few rows a batch, and as large batches; and a step with nothing in it.
 state: what detection remembers of a site with 1,000 devices and 50,000 points.
 """
 
@@ -17,11 +18,14 @@ import tempfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from collector.store import RecordBatch
 from collector.store.local import LocalRecordStore
 from detection.anomaly.state import AnomalyState
 from detection.baseline.detector import BaselineState
@@ -36,9 +40,8 @@ from tests.benchmarks.captures import generated
 from tests.detection.traffic import SECOND, START, cut, request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from collector.store import RecordBatch
     from detection.sigma.rule import Rule
 
 
@@ -55,6 +58,10 @@ RULE_RATE: Final = 3_000_000
 DETECTOR_RATE: Final = 500_000
 STATE_MIB: Final = 300
 """Limits: records a second, records a second, MiB."""
+
+LIVE_REQUESTS: Final = 25
+LIVE_CUTS: Final = 101
+"""Requests of a cut of a live sensor, and cuts: the first warms up."""
 
 DEVICES: Final = 1_000
 POINTS: Final = 50
@@ -138,6 +145,52 @@ def detectors() -> dict[str, float]:
     return {"records": rows, "seconds": seconds, "cpu_seconds": cpu, "rate": rows / seconds}
 
 
+def live() -> dict[str, float]:
+    """CPU seconds of live batches, of the same taken in at once, and of steps with no records; normality is learned meanwhile."""
+    cut_by_cut = list(_live_cuts())
+    pipeline = Pipeline(Site())
+    run = cut_by_cut[0][0].header.run
+
+    def cost(taken: Iterable[list[RecordBatch]]) -> float:
+        held = State({run: RunState(baseline=BaselineState.live(), anomaly=AnomalyState.learning_live())})
+        held, _ = pipeline.step(held, cut_by_cut[0])
+        before = time.process_time()
+        for batches_ in taken:
+            held, _ = pipeline.step(held, batches_)
+        return time.process_time() - before
+
+    rest = cut_by_cut[1:]
+    pairs = [first + second for first, second in zip(rest[::2], rest[1::2], strict=True)]
+    nothing = [[replace(batch, rows=batch.rows.clear()) for batch in cut_] for cut_ in rest[::2]]
+    return {
+        "batches": sum(map(len, rest)),
+        "records": sum(batch.rows.height for cut_ in rest for batch in cut_),
+        "steps": len(pairs),
+        "live": cost(pairs),
+        "large": cost([[batch for cut_ in rest for batch in cut_]]),
+        "nothing": cost(nothing),
+    }
+
+
+def _live_cuts() -> Iterator[list[RecordBatch]]:
+    """The begin of the generated capture as cuts of as many requests as a large plant has in half a second."""
+    whole = next(cuts(Reader(str(generated(PACKETS))), ""))
+    times = next(batch.rows for batch in whole if batch.header.table == "modbus").get_column("ts").to_physical().sort()
+    edges = times.gather_every(LIVE_REQUESTS).unique(maintain_order=True).head(LIVE_CUTS + 1).to_list()
+    sequence = 0
+    for number, (start, end) in enumerate(pairwise(edges)):
+        taken: list[RecordBatch] = []
+        for batch in whole:
+            at = batch.rows.get_column("ts").to_physical()
+            rows = batch.rows.filter((at >= start) & (at < end))
+            if rows.height:
+                header = replace(batch.header, rows=rows.height, sequence=sequence, cut=number, cut_start=start, cut_end=end)
+                taken.append(RecordBatch(header, rows))
+                sequence += 1
+        taken[-1] = replace(taken[-1], header=replace(taken[-1].header, cut_last=True))
+        yield taken
+
+
 def state() -> dict[str, float]:
     """What is remembered of a large site after it was learned and watched: memory, and bytes of a checkpoint."""
     pipeline = Pipeline(Site())
@@ -190,7 +243,7 @@ def _rates(of: dict[str, float]) -> str:
     return f"{of['rate']:,.0f} records/s, {of['records'] / of['cpu_seconds']:,.0f} a CPU second"
 
 
-PARTS: Final[dict[str, Callable[[], dict[str, float]]]] = {"rules": rules, "detectors": detectors, "state": state}
+PARTS: Final[dict[str, Callable[[], dict[str, float]]]] = {"rules": rules, "detectors": detectors, "live": live, "state": state}
 
 
 def measured(part: str) -> dict[str, float]:
@@ -203,10 +256,14 @@ def measured(part: str) -> dict[str, float]:
 
 def lines() -> list[str]:
     """All parts, each with its limit."""
-    by_rules, by_all, held = measured("rules"), measured("detectors"), measured("state")
+    by_rules, by_all, by_batch, held = measured("rules"), measured("detectors"), measured("live"), measured("state")
     return [
         f"{by_rules['rules']:.0f} rules on records: {_rates(by_rules)} (limit {RULE_RATE:,} records/s on two cores)",
         f"all detectors, store written: {_rates(by_all)} (limit {DETECTOR_RATE:,} records/s on two cores)",
+        f"live batches of {by_batch['records'] / by_batch['batches']:.0f} records, two cuts a step: "
+        f"{by_batch['live'] / by_batch['batches'] * 1_000:.2f} ms of CPU a batch, "
+        f"{by_batch['live'] / by_batch['large']:.0f} times what they take in one step; "
+        f"{by_batch['nothing'] / by_batch['steps'] * 1_000:.1f} ms a step with nothing in it",
         f"state of {DEVICES:,} devices and {DEVICES * POINTS:,} points: checkpoint {held['checkpoint_mib']:.0f} MiB, "
         f"process {held['grown_mib']:.0f} MiB more (limit {STATE_MIB})",
     ]

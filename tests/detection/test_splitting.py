@@ -12,8 +12,8 @@ from collector.records import decode
 from collector.store import RecordBatch
 from detection import splitting
 from detection.cli import rules as rules_command
+from detection.gathering import ORDER
 from detection.rules import RuleDetector, RuleState
-from detection.sigma.correlate import ORDER
 from detection.sigma.rule import load, rules_folder
 from detection.site import Site
 from detection.splitting import CONVERSATION, of_rules
