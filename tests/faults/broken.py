@@ -7,6 +7,7 @@ could make, in the place where it would be made; `make faults BROKEN=NAME` must 
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
@@ -20,6 +21,9 @@ from sensor.uplink import Uplink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SLOW_SECONDS: Final = 0.3
+"""What a store may well take where there is more to store: moments of faults are few."""
 
 # Breaks reach into what is no part of any interface.
 # pyright: reportPrivateUsage=false
@@ -37,12 +41,13 @@ def _ship_ahead() -> None:
 
 
 def _stand_ahead() -> None:
-    """A collector says where it stands before it has stored what lies there."""
+    """A collector says where it stands before it has stored what lies there, which takes it a while."""
     for store in (LocalRecordStore, ElasticsearchRecordStore):
         append: Any = store.append
 
         def ahead(self: Any, batches: Any, *, consumer: str = "", position: Any = None, append: Any = append) -> Any:
             append(self, [], consumer=consumer, position=position)
+            time.sleep(SLOW_SECONDS)
             return append(self, batches)
 
         patch.object(store, "append", ahead).start()

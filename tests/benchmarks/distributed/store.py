@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from collector.records import decode
 from collector.settings import ElasticsearchSettings
 from collector.store.elastic_server import Server
+from collector.store.elastic_lines import chunks_by_index
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.stream import Position
 from sensor.spool_format import BatchHeader
@@ -133,10 +134,8 @@ def _bare(system: System, settings: ElasticsearchSettings, given: list[RecordBat
 
 def _requests(settings: ElasticsearchSettings, given: list[RecordBatch]) -> list[tuple[str, bytes]]:
     """Index and bytes of the requests that the store makes of batches."""
-    store = ElasticsearchRecordStore(settings, writer=True)
-    made = [(part.index, "".join(part.rows["line"].to_list()).encode()) for part in store._chunks(given)]  # pyright: ignore[reportPrivateUsage] - the same documents
-    store.close()
-    return made
+    made = chunks_by_index(given, settings.prefix, settings.bulk_bytes)
+    return [(part.index, "".join(part.rows["line"].to_list()).encode()) for part in made]
 
 
 def _timed(system: System, work: Callable[[], None]) -> Turn:
