@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from collector.records import decode
 from collector.settings import ElasticsearchSettings
-from collector.store.elastic_server import Server
 from collector.store.elastic_lines import chunks_by_index
+from collector.store.elastic_server import Server
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.stream import Position
 from sensor.spool_format import BatchHeader
