@@ -11,6 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
+from quixstreams.kafka.consumer import BaseConsumer
+
 from api.cli import main
 from collector.store.catalog import Catalog
 from collector.store.elasticsearch import ElasticsearchRecordStore
@@ -67,14 +69,21 @@ def _store_repeats() -> None:
 
 
 def _commit_without_transactions() -> None:
-    """A worker's alerts, its state and its place are not one."""
+    """A worker's alerts, its state and its place are not one, and its place comes a while later."""
     application: Any = scaleout.Application
+    client: Any = BaseConsumer
+    commit: Any = client.commit
+
+    def late(*given: Any, **named: Any) -> Any:
+        time.sleep(SLOW_SECONDS)
+        return commit(*given, **named)
 
     def plain(*given: Any, producer_extra_config: dict[str, Any], **named: Any) -> Any:
         kept = {name: value for name, value in producer_extra_config.items() if not name.startswith("transaction")}
         return application(*given, **{**named, "processing_guarantee": "at-least-once"}, producer_extra_config=kept)
 
     patch.object(scaleout, "Application", plain).start()
+    patch.object(client, "commit", late).start()
 
 
 BREAKS: Final[dict[str, Callable[[], None]]] = {
