@@ -1,7 +1,8 @@
 """Writing documents in bulk: requests of bounded size, split where they are too large, held back where the cluster is busy.
 
 A document is created or it is there already; its identifier and its index follow from the record, so that any request can be
-sent again. One that the index cannot take (its mapping says otherwise) is handed back with the reason.
+sent again. One that the index cannot take (its mapping says otherwise, or there is no room for the index) is handed back with the
+reason.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import random
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from collector.store import StoreError
+from collector.store.elastic_room import Room, is_of_now
 from collector.store.elastic_server import Refused
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ FIRST_WAIT_SECONDS: Final = 0.1
 
 LONGEST_WAIT_SECONDS: Final = 10.0
 """Longest pause of the same."""
-
-NOW: Final = timedelta(days=3)
-"""Rows of a day that is no further away have to be stored: the cluster that takes no index for them is what is wrong."""
 
 BUSY: Final = frozenset({429, 502, 503, 504})
 """Statuses of a cluster that may take the same later."""
@@ -68,7 +66,7 @@ class Outcome:
     Attributes:
         created: documents that were new.
         present: documents that were there already.
-        refused: by batch, how many of its documents the index cannot take, and the reason for one of them.
+        refused: by batch, how many of its documents cannot be taken, and the reason for one of them.
         waits: times that the cluster was too busy.
         splits: times that a request was too large.
         indices: indices that were written to.
@@ -92,15 +90,6 @@ class Outcome:
             self.refused[batch] = (rows + self.refused.get(batch, (0, ""))[0], reason)
 
 
-def is_of_now(index: str) -> bool:
-    """Whether an index is of these days, by the day in its name."""
-    try:
-        day = datetime.strptime(index[-10:], "%Y.%m.%d").replace(tzinfo=UTC)
-    except ValueError:
-        return False
-    return abs(datetime.now(UTC) - day) < NOW
-
-
 def chunks(index: str, rows: pl.DataFrame, size_bytes: int) -> Iterator[Chunk]:
     """Documents in chunks of at most `size_bytes`, but one document at least."""
     ends = rows["line"].str.len_bytes().cum_sum()
@@ -119,6 +108,7 @@ class BulkWriter:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._settings = server.settings
+        self._room = Room(server)
         self._threads = ThreadPoolExecutor(self._settings.bulk_requests, thread_name_prefix="bulk")
 
     def write(self, parts: Iterable[Chunk]) -> Outcome:
@@ -132,6 +122,9 @@ class BulkWriter:
         under_way: set[Future[Outcome]] = set()
         try:
             for part in parts:
+                if (reason := self._room.refusal(part.index)) is not None:
+                    done.add(Outcome(refused=_all_of(part, reason)))
+                    continue
                 if len(under_way) > self._settings.bulk_requests:
                     finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                     for future in finished:
@@ -209,6 +202,11 @@ class BulkWriter:
             _check_is_the_documents(self._settings.hosts, index, str(kind), str(reason))
             outcome.add(Outcome(refused={int(batch): (int(count), f"{kind}: {' '.join(str(reason).split())[:300]}")}))
         return rows.filter(busy)
+
+
+def _all_of(part: Chunk, reason: str) -> dict[int, tuple[int, str]]:
+    """By batch all documents of a chunk, with why they are not taken."""
+    return {int(batch): (int(count), reason) for batch, count in part.rows.group_by("batch", maintain_order=True).len().rows()}
 
 
 def _halves(rows: pl.DataFrame, outcome: Outcome, reason: str) -> list[pl.DataFrame]:

@@ -120,10 +120,12 @@ class ElasticsearchRecordStore:
             outcome = self._bulk.write(self._storable(new))
             written = sorted(outcome.indices)
             for start in range(0, len(written), INDICES_PER_REFRESH):
-                self._server.ask("POST", f"/{','.join(written[start : start + INDICES_PER_REFRESH])}/_refresh")
+                # One that the cluster made no index for, or that retention has just removed, must not hold up the others.
+                names = ",".join(written[start : start + INDICES_PER_REFRESH])
+                self._server.ask("POST", f"/{names}/_refresh", ignore_unavailable=True)
             for number, (rows, reason) in outcome.refused.items():
                 header = new[number].header
-                refused.append((new[number], f"{rows} of {header.rows} rows are refused by Elasticsearch: {reason}"))
+                refused.append((new[number], f"{rows} of {header.rows} rows are not stored: {reason}"))
                 taken[header.run].discard(header.sequence)
             self._set_aside(refused)
             self._ledger.hold(taken)

@@ -37,7 +37,12 @@ def writer(kind: str, reason: str) -> BulkWriter:
         item = {"create": {"status": 400, "error": {"type": kind, "reason": reason}}}
         return json.dumps({"errors": True, "items": [item]}).encode()
 
-    return BulkWriter(cast("Server", SimpleNamespace(settings=ElasticsearchSettings(hosts="http://localhost:1"), bytes=answer)))
+    def ask(_: str, path: str, **__: object) -> object:
+        shards = {"active_shards": 0, "initializing_shards": 0, "unassigned_shards": 0}
+        return {"number_of_data_nodes": 1, **shards} if path == "/_cluster/health" else {}
+
+    settings = ElasticsearchSettings(hosts="http://localhost:1")
+    return BulkWriter(cast("Server", SimpleNamespace(settings=settings, bytes=answer, ask=ask)))
 
 
 def write(bulk: BulkWriter, index: str) -> Outcome:
@@ -68,7 +73,8 @@ class Cluster:
         self.asked: list[str] = []
         self.settings = ElasticsearchSettings(hosts="http://localhost:1")
 
-    def ask(self, method: str, path: str) -> None:
+    def ask(self, method: str, path: str, *, ignore_unavailable: bool) -> None:
+        assert ignore_unavailable
         self.asked.append(f"{method} {path}")
 
     def write(self, parts: Iterable[Chunk]) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,19 @@ def names(server: Server) -> list[str]:
 
 def count(store: ElasticsearchRecordStore) -> int:
     return sum(stored.rows for stored in store.tables())
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of all requests from now on."""
+    paths: list[str] = []
+    ask = Server.bytes
+
+    def noted(server: Server, method: str, path: str, *arguments: Any, **options: Any) -> bytes:
+        paths.append(path)
+        return ask(server, method, path, *arguments, **options)
+
+    monkeypatch.setattr(Server, "bytes", noted)
+    return paths
 
 
 KILLED = """
@@ -241,7 +255,7 @@ def test_rows_that_a_mapping_refuses_make_a_dead_letter_that_can_be_replayed(
     assert store.position("store") == Position({"0": 2}, {})
     assert count(store) == 12
     (letter,) = letters.letters()
-    assert letter.reason.startswith("2 of 4 rows are refused by Elasticsearch: document_parsing_exception")
+    assert letter.reason.startswith("2 of 4 rows are not stored: document_parsing_exception")
     # The index is made anew as it should be; what is in the letter comes back.
     server.ask("DELETE", name)
     assert letter.header is not None
@@ -264,6 +278,20 @@ def test_wild_clocks_do_not_make_an_index_a_row(store: ElasticsearchRecordStore,
     store.append([batch(0, {"ts": [START + day * 24 * HOUR for day in range(40)]})])
     assert names(server) == ["-modbus-2026.01.02"]
     assert store.query(Query("modbus")).rows.height == 40
+
+
+def test_only_new_indices_of_far_days_cost_questions_of_how_full_the_cluster_is(
+    elastic: ElasticsearchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    paths = counted(monkeypatch)
+    for sequence in range(3):
+        store.append([batch(sequence, start=time.time_ns())])
+    assert not [path for path in paths if path.startswith("/_cluster") or path.endswith("/_alias")]
+    for sequence in range(3, 6):
+        store.append([over_midnight(sequence)])
+    assert sum(path == "/_cluster/health" for path in paths) == 2
+    store.close()
 
 
 def test_names_longer_than_an_identifier_may_be_are_stored_and_found(store: ElasticsearchRecordStore) -> None:
@@ -383,14 +411,7 @@ def test_a_consumer_that_knows_an_older_sequence_of_anothers_run_does_not_set_it
 
 def test_few_rows_of_many_sensors_go_into_few_requests(elastic: ElasticsearchSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ElasticsearchRecordStore(elastic, writer=True)
-    paths: list[str] = []
-    ask = Server.bytes
-
-    def counted(server: Server, method: str, path: str, *arguments: Any, **options: Any) -> bytes:
-        paths.append(path)
-        return ask(server, method, path, *arguments, **options)
-
-    monkeypatch.setattr(Server, "bytes", counted)
+    paths = counted(monkeypatch)
     sensors = [f'sensor "{number}"' for number in range(100)]
     given = [batch(0, rows=3, sensor=sensor, table=table) for sensor in sensors for table in ("modbus", "point")]
     done = store.append(
