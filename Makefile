@@ -68,7 +68,8 @@ clippy: core
 	$(call say,clippy)
 	@cd $(CORE) && $(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 
-test: style core peers ## everything that must hold before a change lands
+test: $(VENV)/.locked ## everything that must hold before a change lands
+	@$(MAKE) --no-print-directory -j3 -Otarget style core peers
 	$(call say,rules)
 	@$(BIN)/icsight rules check
 	@rm -f $(BESIDE) $(BESIDE).failed

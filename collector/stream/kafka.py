@@ -540,11 +540,15 @@ class StreamConsumer:
         # One that it had before may still be halted, in the library alone.
         self._client.resume(*places)
         begins: dict[TopicPartition, int] = self._client.beginning_offsets(places)
+        # One that it had before and was given again goes on in the library behind what was taken away with it.
+        self._waiting = deque(record for record in self._waiting if str(record.partition) not in taken)
         for place in places:
             offset = committed.get(place.partition)
             if offset is None and not begins[place]:
                 self._whole.add(place.partition)
-            self._standing.move(str(place.partition), offset or 0)
+            begin = max(offset or 0, begins[place])
+            self._client.seek(place, begin)
+            self._standing.move(str(place.partition), begin)
         self._given = []
 
     def taken(self, places: Iterable[TopicPartition]) -> None:

@@ -33,6 +33,9 @@ class Client:
         self.known = set(range(partitions))
         self.assigned: list[TopicPartition] = []
         self.messages: list[Any] = []
+        """What comes with the next look; what came before lies there and is had again where it is sought."""
+        self.log: list[Any] = []
+        self.at: dict[int, int] = {}
         self.gives: list[TopicPartition] = []
         self.offset = offset
         self.committed_to: dict[TopicPartition, Any] = {}
@@ -67,7 +70,8 @@ class Client:
         del timeout_ms
         self.committed_to = offsets
 
-    def seek(self, place: TopicPartition, offset: int) -> None: ...
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self.at[place.partition] = offset
 
     def pause(self, *places: TopicPartition) -> None:
         self.paused |= set(places)
@@ -84,7 +88,11 @@ class Client:
         if self.gives:
             self.assigned, self.gives = self.gives, []
             self.listener.on_partitions_assigned(self.assigned)
-        found, self.messages = self.messages, []
+        self.log += self.messages
+        self.messages = []
+        there = [message for message in self.log if message.offset >= self.at.get(message.partition, 0)]
+        found = [message for message in there if TopicPartition(TOPIC, message.partition) not in self.paused]
+        self.at |= {message.partition: message.offset + 1 for message in found}
         return {TopicPartition(TOPIC, 0): found} if found else {}
 
 
@@ -148,6 +156,22 @@ def test_what_came_with_partitions_is_kept_where_the_group_cannot_be_asked_about
     assert consumer.position.offsets == {"0": 5}
 
 
+def test_what_waits_is_read_again_where_the_group_gives_the_same_partitions_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(1)
+    consumer = consumer_of(client, monkeypatch, "one")
+    client.gives = [TopicPartition(TOPIC, 0)]
+    client.messages = [message_of("north", sequence, offset=sequence) for sequence in range(4)]
+    assert [delivery.header.sequence for delivery in consumer.poll(0.01, max_batches=1)] == [0]
+    # The library keeps its place in a partition that stays with its member.
+    client.listener.on_partitions_revoked(client.assigned)
+    client.gives = client.assigned
+    client.messages = [message_of("north", 4, offset=4)]
+    found = [*consumer.poll(0.01), *consumer.poll(0.01)]
+    # Nothing was stored and committed before, so the first comes again.
+    assert [(delivery.header.sequence, delivery.gap) for delivery in found] == [(sequence, None) for sequence in range(5)]
+    assert consumer.position.offsets == {"0": 5}
+
+
 @pytest.mark.parametrize("member", [None, "one"])
 def test_what_waits_in_a_partition_is_no_repeat_because_its_site_has_gone_on_in_another(
     monkeypatch: pytest.MonkeyPatch, member: str | None
@@ -163,7 +187,8 @@ def test_what_waits_in_a_partition_is_no_repeat_because_its_site_has_gone_on_in_
     assert {place.partition: _unpacked(told.metadata) for place, told in client.committed_to.items()} == {0: {}, 1: {}}
     client.offset = 1
     # Again in this process, and in one that goes on where this one stood.
-    for again in (consumer, consumer_of(client, monkeypatch, member, kept)):
+    for number in range(2):
+        again = consumer if number == 0 else consumer_of(client, monkeypatch, member, kept)
         client.gives = [TopicPartition(TOPIC, number) for number in range(2)] if member and again is not consumer else []
         client.messages = [message_of("north", sequence, offset=sequence) for sequence in (52, 53, 52)]
         found = again.poll(0.01)
@@ -202,7 +227,9 @@ def test_a_member_that_is_given_a_halted_partition_anew_reads_it_again(monkeypat
     client.listener.on_partitions_revoked(client.assigned)
     assert consumer.halted == {}
     client.listener.on_partitions_assigned(client.assigned)
-    consumer.poll(0.01)
+    # As if this were the newer program.
+    client.log = [message_of("north", 0, offset=0)]
+    assert len(consumer.poll(0.01)) == 1
     assert client.paused == set()
 
 
