@@ -17,6 +17,7 @@ from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
 from detection.alerts import decode_alerts
+from sensor import kafka_message
 from tests.benchmarks.latency import WARM_SECONDS, Latency, plant, timed
 from tests.benchmarks.replay import AHEAD
 from tests.sensor.recording import Recording
@@ -48,7 +49,9 @@ class Alerts:
     def strangers(self) -> list[str]:
         """The strangers that are named in what has come."""
         found = self._client.poll(timeout_ms=LOOK_MILLISECONDS)
-        alerts = [alert for messages in found.values() for message in messages for alert in decode_alerts(message.value)]
+        # Workers also tell what people's decisions did there, which are no alerts.
+        told = [each for messages in found.values() for each in messages if kafka_message.decode(each.headers).table == "alert"]
+        alerts = [alert for message in told for alert in decode_alerts(message.value)]
         return [alert.client_ip for alert in alerts if alert.client_ip is not None and alert.client_ip.startswith(STRANGE)]
 
     def close(self) -> None:
