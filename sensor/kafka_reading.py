@@ -72,7 +72,19 @@ def consumer(settings: KafkaSettings, **options: Any) -> Any:
     client: Any = KafkaConsumer(**arguments(settings), enable_auto_commit=False, metrics_enabled=False, **options)
     # Of this client alone; the library has no setting for it.
     client._fetcher.PartitionRecords = _Fetched
+    _see_joins_through(client._coordinator)
     return client
+
+
+def _see_joins_through(coordinator: Any) -> None:
+    """Let a consumer that began to join its group anew go on until it has.
+
+    Where it leads the group and the topic's partitions became known since it joined last, the library takes its own answer to the
+    brokers for the end of it: a poll that had no time to wait began it, and no later one looks what came of it. Nothing would be
+    read, and no heartbeat sent, for ever.
+    """
+    is_needed = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: coordinator.rejoining or is_needed()
 
 
 class _Fetched(Fetcher.PartitionRecords):

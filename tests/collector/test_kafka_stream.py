@@ -158,6 +158,21 @@ def test_a_member_that_comes_back_finds_its_partitions_and_its_place(kafka: Kafk
     publisher.close()
 
 
+def test_a_member_that_begins_to_join_anew_with_no_time_to_wait_has_joined_in_the_end(kafka: Kafka, topic: str) -> None:
+    publisher = KafkaStream(settings_of(kafka), topic)
+    publisher.publish(batches("x", range(1)))
+    with KafkaStream(settings_of(kafka), topic, member="only").subscribe("store") as consumer:
+        assert names(until(consumer, 1)) == [("x", 0)]
+        client = consumer._client  # pyright: ignore[reportAttributeAccessIssue, reportPrivateUsage, reportUnknownVariableType]
+        # As where the topic's partitions have become more, of which the leader has heard.
+        client._coordinator._assignment_snapshot = {}
+        client.poll(timeout_ms=0)
+        time.sleep(2)
+        publisher.publish(batches("x", range(2)))
+        assert names(until(consumer, 1))[-1] == ("x", 1)
+    publisher.close()
+
+
 def test_a_member_whose_broker_goes_with_its_first_messages_loses_none_of_them(
     private_kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
