@@ -7,7 +7,8 @@ a worker.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from operator import methodcaller
+from typing import Any, Final
 
 from sensor.kafka_message import UNREADABLE
 
@@ -29,6 +30,11 @@ __all__ = [
 ]
 
 
+_headers: Final = methodcaller("headers")
+"""Asks a message for its headers. Once it has made a call in the code often, the interpreter no longer looks whether it failed
+(3.11): what must not be looked at would be, and the process end."""
+
+
 def topic_of(application: Application, name: str) -> Any:
     """A topic of an application whose messages come as they are, also those whose headers cannot be read.
 
@@ -40,7 +46,7 @@ def topic_of(application: Application, name: str) -> Any:
 
     def row(message: Any) -> Any:
         try:
-            message.headers()
+            _headers(message)
         except (SystemError, UnicodeDecodeError):
             return read(_Headless(message))
         return read(message)
