@@ -176,6 +176,7 @@ def guarded(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> System:
     made.work("one")
     letters = LetterTopic(made.kafka)
     letters.keep("strange", strange.header, bytes(strange.data))
+    letters.settle()
     letters.close()
     return made
 
