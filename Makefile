@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 60
 BESIDE := $(VENV)/beside.log
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo demo-distributed test test-python test-beside test-rust fuzz-targets test-full equivalence test-aarch64 fuzz lint style types clippy bench bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-python test-beside test-rust test-cargo fuzz-targets test-full equivalence test-aarch64 fuzz lint style types clippy bench bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -80,18 +80,22 @@ test: $(VENV)/.locked ## everything that must hold before a change lands
 # Three at a time, also on two processors: tests of services and processes wait for much of their time.
 test-python: core
 	$(call say,pytest)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not full"
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not full and not cargo"
 
 # pytest waits for services and processes a good part of its time: this takes the processors meanwhile, and only then. What it says is
 # shown in one piece when it has ended; where it fails, last of all.
 test-beside: core
-	@echo "beside it: clippy, pyright, cargo test"
-	@nice -n 19 $(MAKE) --no-print-directory clippy types test-rust fuzz-targets >$(BESIDE) 2>&1 || { mv $(BESIDE) $(BESIDE).failed; exit 1; }
+	@echo "beside it: clippy, pyright, cargo test, what builds the core"
+	@nice -n 19 $(MAKE) --no-print-directory clippy types test-rust test-cargo fuzz-targets >$(BESIDE) 2>&1 || { mv $(BESIDE) $(BESIDE).failed; exit 1; }
 	@cat $(BESIDE)
 
 test-rust: core
 	$(call say,cargo test)
 	@cd $(CORE) && $(CARGO) test --quiet --workspace --locked
+
+test-cargo: test-rust
+	$(call say,pytest of what builds the core)
+	@$(BIN)/python -m pytest -q -m cargo tests/packaging
 
 fuzz-targets: core
 	@cd $(CORE)/fuzz && $(CARGO) build --quiet --release --locked

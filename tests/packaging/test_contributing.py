@@ -87,6 +87,7 @@ def replaced(path: Path, pattern: str, replacement: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.cargo
 @pytest.mark.timeout(1_500)  # another build of the packet core may have its folder
 def test_a_protocol_that_is_added_as_the_guide_says_is_named(tmp_path: Path) -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
