@@ -27,6 +27,8 @@ owner, user, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 child = os.fork()
 if not child:
     os.setpgid(0, 0)
+    # What it prints goes where its errors go: nobody reads this pipe behind its first line, and once it is full a service stops.
+    os.dup2(2, 1)
     if user and os.geteuid() == 0:
         import pwd
         entry = pwd.getpwnam(user)

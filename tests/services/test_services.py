@@ -89,6 +89,15 @@ def test_a_killed_process_takes_along_what_it_has_begun(tmp_path: Path) -> None:
     assert not _runs(child)
 
 
+def test_a_service_may_print_as_much_as_it_likes(tmp_path: Path) -> None:
+    process = Process(["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"], tmp_path / "log")
+    until = time.monotonic() + 30
+    while process.runs() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not process.runs()
+    assert (tmp_path / "log").stat().st_size == 1_000_000
+
+
 def _runs(pid: int) -> bool:
     """Whether a process is there and not dead."""
     try:
