@@ -160,6 +160,10 @@ class _Group:
                     rest = bytes(batch._buffer[begin:])
                     yield _unreadable(batch, batch.last_offset, f"{_whole(batch, first)} cannot be read: {_told(error)}", rest)
                     return
+            if not first <= record.offset <= batch.last_offset:
+                # Its place is as its sender says, which brokers do not look at in a group that is not packed.
+                reason = f"the message says that it is number {record.offset:,}, which it cannot be"
+                record = _unreadable(batch, min(first, batch.last_offset), reason, record.value or b"")
             first = record.offset + 1
             yield record
 
@@ -172,8 +176,10 @@ def _unpack(batch: Any) -> None:
         if len(unpacked) > UNPACKED_BYTES:
             raise ValueError(f"it is more than {UNPACKED_BYTES:,} bytes")
         batch._buffer, batch._pos, batch._decompressed = bytearray(unpacked), 0, True
-    else:
+    elif batch.compression_type == batch.CODEC_NONE:
         iter(batch)
+    else:
+        raise ValueError("it is packed otherwise than by gzip")
 
 
 def _passed(batch: Any, begin: int, error: Exception) -> Any:

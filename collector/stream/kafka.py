@@ -261,8 +261,6 @@ class StreamConsumer:
                 group_id=group, group_instance_id=stream.member, client_id=stream.member,
                 session_timeout_ms=int(SESSION_SECONDS * 1000), max_poll_interval_ms=600_000, max_poll_records=POLL_RECORDS,
             )  # fmt: skip
-            # Whoever leads the group gives out the partitions that it knows of: none, where it has not asked for them before.
-            stream.partitions(self._client)
             self._client.subscribe([stream.topic], listener=_Assigned(self))
 
     @property
@@ -444,9 +442,17 @@ class StreamConsumer:
     def _pass_markers(self) -> None:
         """Stand behind what is no message: the marks of transactions."""
         for place in self._client.assignment():
+            stood = self._standing.offsets.get(str(place.partition))
+            if stood is None:
+                # Taken away by the group, or given and not settled: the library names it all the same.
+                continue
             offset = self._client.position(place, timeout_ms=1000)
-            if offset is not None and offset > self._offset(place.partition):
+            if offset is not None and offset > stood:
                 self._standing.move(str(place.partition), int(offset))
+                halt = self._halts.get(place.partition)
+                if halt is not None and halt.until is not None:
+                    # What was damaged is behind it.
+                    del self._halts[place.partition]
 
     def _is_at_end(self) -> bool:
         """Whether all that is there now has been read, by a reader of all partitions."""

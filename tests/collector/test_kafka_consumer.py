@@ -37,6 +37,8 @@ class Client:
         self.log: list[Any] = []
         self.at: dict[int, int] = {}
         self.gives: list[TopicPartition] = []
+        self.takes: list[TopicPartition] = []
+        """What the group takes away with the next look but one; it is among what is assigned until the group has given anew."""
         self.offset = offset
         self.committed_to: dict[TopicPartition, Any] = {}
         self.listener: Any = None
@@ -80,11 +82,15 @@ class Client:
         self.paused -= set(places)
 
     def position(self, place: TopicPartition, timeout_ms: int = 0) -> int:
-        del place, timeout_ms
-        return self.offset
+        del timeout_ms
+        return self.at.get(place.partition, self.offset)
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
-        del timeout_ms, max_records
+        del max_records
+        if self.takes and not timeout_ms:
+            self.listener.on_partitions_revoked(self.takes)
+            self.takes = []
+            return {}
         if self.gives:
             self.assigned, self.gives = self.gives, []
             self.listener.on_partitions_assigned(self.assigned)
@@ -170,6 +176,19 @@ def test_what_waits_is_read_again_where_the_group_gives_the_same_partitions_anew
     # Nothing was stored and committed before, so the first comes again.
     assert [(delivery.header.sequence, delivery.gap) for delivery in found] == [(sequence, None) for sequence in range(5)]
     assert consumer.position.offsets == {"0": 5}
+
+
+def test_a_member_stands_nowhere_in_a_partition_that_its_group_has_just_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(1)
+    consumer = consumer_of(client, monkeypatch, "one")
+    client.gives = [TopicPartition(TOPIC, 0)]
+    assert consumer.poll(0.01) == []
+    client.messages = [message_of("north", sequence, offset=sequence) for sequence in range(3)]
+    client.takes = client.assigned
+    assert consumer.poll(0.01) == []
+    # The library names the partition, and a place behind what was taken away, until it has joined.
+    assert client.position(client.assigned[0]) == 3
+    assert consumer.position.offsets == {}
 
 
 @pytest.mark.parametrize("member", [None, "one"])

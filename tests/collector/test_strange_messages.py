@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Producer
 from kafka import KafkaProducer
+from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from collector.dead_letters import LetterFolder
 from collector.metrics import failures, readings
@@ -124,8 +125,35 @@ def test_what_is_packed_as_nobody_unpacks_it_is_one_dead_letter_with_its_bytes(p
     plant.writer.drain()
     assert plant.stored() == [("north", 0)]
     (letter,) = plant.letters.letters()
-    assert "/0/0: what was sent together as messages 0 to 0 cannot be unpacked: " in letter.reason
+    assert letter.reason.endswith(
+        "/0/0: what was sent together as messages 0 to 0 cannot be unpacked: it is packed otherwise than by gzip"
+    )
     assert b"strange" in letter.data
+
+
+@pytest.mark.parametrize("delta", [-1_000_000, 500])
+def test_a_message_that_says_another_place_than_its_own_moves_nobody(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, delta: int
+) -> None:
+    # Brokers take the places of a group that is not packed as its sender says them, but for the last.
+    append: Any = DefaultRecordBatchBuilder.append
+
+    def elsewhere(self: Any, offset: int, *rest: Any, **named: Any) -> Any:
+        told = append(self, delta if offset == 1 else offset, *rest, **named)
+        self._last_offset = offset
+        return told
+
+    with monkeypatch.context() as strange:
+        strange.setattr(DefaultRecordBatchBuilder, "append", elsewhere)
+        plant.send([(0, batch(number), []) for number in range(2)])
+    plant.writer.drain()
+    assert plant.stored() == [("north", 0)]
+    (letter,) = plant.letters.letters()
+    assert "/0/1: the message says that it is number" in letter.reason
+    plant.send([(0, batch(2), [])])
+    # What is kept of the place is right for who starts anew, too.
+    assert plant.collector().drain().offsets["0"] == 3
+    assert plant.stored() == [("north", 0), ("north", 2)]
 
 
 def test_what_unfolds_to_too_much_is_a_dead_letter(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
