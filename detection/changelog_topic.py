@@ -13,14 +13,15 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer, errors
+from kafka import errors
 from kafka.structs import TopicPartition
 
 from detection.changelog import CHUNK_BYTES, SITE, ChangelogCheckpoints, changelog_of, shares_changelog_of
 from detection.checkpoint import CheckpointError
 from detection.parcels import SHARE
+from sensor import kafka_reading
 from sensor.configuration import ConfigurationError
-from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
+from sensor.kafka_client import KafkaUnusable, meaning, probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,10 +100,9 @@ class ChangelogTopic:
     def _open(self) -> None:
         """Raises KafkaUnusable: the first worker makes the topic."""
         probe(self._settings, [self._topic])
-        self._client = KafkaConsumer(
-            **arguments(self._settings), group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-            max_partition_fetch_bytes=2 * CHUNK_BYTES, metrics_enabled=False,
-        )  # fmt: skip
+        self._client = kafka_reading.consumer(
+            self._settings, group_id=None, isolation_level="read_committed", max_partition_fetch_bytes=2 * CHUNK_BYTES
+        )
         partitions = self._client.partitions_for_topic(self._topic)
         if not partitions:
             raise KafkaUnusable(f"topic {self._topic}: its partitions are not known: is Kafka well?", is_lasting=False)

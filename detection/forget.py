@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
@@ -19,6 +19,7 @@ from kafka.structs import TopicPartition
 from detection.changelog import CHUNK_BYTES, SITE, changelog_of, group_of, shares_changelog_of
 from detection.parcels import SHARE, TELLER
 from detection.quix import CHANGELOG_CF_MESSAGE_HEADER
+from sensor import kafka_reading
 from sensor.kafka_client import KafkaUnusable, NoSuchTopic, arguments, meaning, probe
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ def _refuse_workers(settings: KafkaSettings) -> None:
 
 def _parts(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> Iterator[tuple[int, bytes]]:
     """Partition and key of all that is remembered under these prefixes. Raises KafkaError, KafkaUnusable."""
-    consumer: Any = KafkaConsumer(
-        **arguments(settings), group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-        max_partition_fetch_bytes=2 * CHUNK_BYTES, metrics_enabled=False,
-    )  # fmt: skip
+    consumer = kafka_reading.consumer(
+        settings, group_id=None, isolation_level="read_committed", max_partition_fetch_bytes=2 * CHUNK_BYTES
+    )
     try:
         places = [TopicPartition(changelog, partition) for partition in sorted(consumer.partitions_for_topic(changelog) or ())]
         consumer.assign(places)

@@ -14,13 +14,13 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer
 from kafka.errors import CommitFailedError, KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from detection.changelog import CHUNK_BYTES, group_of
 from detection.quix import CHANGELOG_PROCESSED_OFFSETS_MESSAGE_HEADER
-from sensor.kafka_client import KafkaUnusable, NoSuchTopic, arguments, meaning, probe
+from sensor import kafka_reading
+from sensor.kafka_client import KafkaUnusable, NoSuchTopic, meaning, probe
 
 if TYPE_CHECKING:
     from sensor.kafka_settings import KafkaSettings
@@ -49,9 +49,9 @@ def restore(settings: KafkaSettings, topic: str, changelog: str) -> dict[int, in
         probe(settings, [changelog])
     except NoSuchTopic:
         return {}
-    consumer: Any = KafkaConsumer(
-        **arguments(settings), group_id=group_of(settings.prefix), enable_auto_commit=False, isolation_level="read_committed",
-        max_partition_fetch_bytes=2 * CHUNK_BYTES, metrics_enabled=False,
+    consumer = kafka_reading.consumer(
+        settings, group_id=group_of(settings.prefix), isolation_level="read_committed",
+        max_partition_fetch_bytes=2 * CHUNK_BYTES,
     )  # fmt: skip
     try:
         found: dict[int, int] = {}

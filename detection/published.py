@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
@@ -26,13 +25,16 @@ from detection.inbox import WAITING, parse
 from detection.ruleset import VERSION_BYTES, RuleFiles, Ruleset
 from detection.sigma.rule import RuleError
 from detection.site import Site, SiteError
+from sensor import kafka_reading
 from sensor.control_records import encode, rows_of
-from sensor.kafka_client import KafkaUnusable, arguments, meaning
-from sensor.kafka_message import Message
+from sensor.kafka_client import KafkaUnusable, meaning
+from sensor.kafka_message import UNREADABLE, Message
 from sensor.kafka_producer import MessageTooLarge, OrderedProducer
 from sensor.names import fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from detection.inbox import Entry
     from sensor.kafka_settings import KafkaSettings
     from sensor.topics import Topics
@@ -67,17 +69,18 @@ class Published:
         self._settings = settings
         self._failure: Exception | None = None
         self._stop = threading.Event()
-        self._consumer: Any = KafkaConsumer(
-            **arguments(settings), group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-            max_partition_fetch_bytes=settings.largest_message_bytes,
-        )  # fmt: skip
+        self._consumer: Any = None
         try:
+            self._consumer = kafka_reading.consumer(
+                settings, group_id=None, isolation_level="read_committed",
+                max_partition_fetch_bytes=settings.largest_message_bytes,
+            )  # fmt: skip
             self._read(topics)
-        except KafkaError as error:
-            self._consumer.close()
-            raise meaning(settings, [error]) from error
-        except KafkaUnusable:
-            self._consumer.close()
+        except BaseException as error:
+            if self._consumer is not None:
+                self._consumer.close()
+            if isinstance(error, KafkaError):
+                raise meaning(settings, [error]) from error
             raise
         self._thread = threading.Thread(target=self._follow, name="published", daemon=True)
         self._thread.start()
@@ -134,10 +137,14 @@ class Published:
         found = self._consumer.poll(timeout_ms=POLL_MILLISECONDS)
         for messages in found.values():
             for message in messages:
-                self._take(message.key, message.value)
+                self._take(message.key, message.value, message.headers)
         return bool(found)
 
-    def _take(self, key: bytes | None, value: bytes | None) -> None:
+    def _take(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = ()) -> None:
+        if any(name == UNREADABLE for name, _ in headers):
+            # What there is of it has no key, and would be of all sites.
+            self.refused += 1
+            return
         if value is None:
             site, _, kind = (key or b"").decode(errors="replace").rpartition("/")
             self._versions.pop((site, kind), None)
@@ -149,10 +156,13 @@ class Published:
             return
         named = (key or b"").decode(errors="replace")
         for row in rows:
-            if row["kind"] in {SITE, RULES}:
+            kind, content = row["kind"], row["content"]
+            if content is None:
+                self.refused += 1
+            elif kind in {SITE, RULES}:
                 self.number += 1
-                self._versions[named.removesuffix(f"/{row['kind']}"), row["kind"]] = self.number, row["content"]
-            elif row["kind"] in {NORMAL, EXCEPTION} and (decision := parse(row["content"])) is not None:
+                self._versions[named.removesuffix(f"/{kind}"), kind] = self.number, content
+            elif kind in {NORMAL, EXCEPTION} and (decision := parse(content)) is not None:
                 self._decisions.setdefault(named, []).append(decision)
             else:
                 self.refused += 1

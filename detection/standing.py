@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer, errors
+from kafka import errors
 from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from detection.changelog import group_of
+from sensor import kafka_reading
 from sensor.kafka_client import KafkaUnusable, arguments, meaning, probe
 from sensor.topics import Topics
 
@@ -41,7 +42,7 @@ def standing(settings: KafkaSettings) -> Standing:
         admin: Any = KafkaAdminClient(**arguments(settings))
         with admin:
             described = admin.describe_groups([group])[group]
-        consumer: Any = KafkaConsumer(**arguments(settings), group_id=group, enable_auto_commit=False, metrics_enabled=False)
+        consumer = kafka_reading.consumer(settings, group_id=group)
         try:
             told = {number: consumer.committed(TopicPartition(topic, number)) for number in range(count)}
         finally:

@@ -15,6 +15,7 @@ import pytest
 from detection import changelog_topic
 from detection.changelog_topic import READ_SECONDS, ChangelogTopic
 from detection.checkpoint import CheckpointError
+from sensor import kafka_reading
 from sensor.kafka_settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def silent(polled: threading.Event) -> Callable[..., Any]:
         time.sleep(timeout_ms / 1_000)
         return {}
 
-    def made(**settings: Any) -> Any:
-        del settings
+    def made(*settings: Any, **options: Any) -> Any:
+        del settings, options
         return SimpleNamespace(
             partitions_for_topic=lambda _: {0}, assign=lambda _: None, seek=lambda *_: None, poll=poll,
             end_offsets=lambda places: dict.fromkeys(places, 1), beginning_offsets=lambda places: dict.fromkeys(places, 0),
@@ -44,7 +45,7 @@ def silent(polled: threading.Event) -> Callable[..., Any]:
 
 def test_closing_does_not_wait_for_what_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     polled, told = threading.Event(), list[str]()
-    monkeypatch.setattr(changelog_topic, "KafkaConsumer", silent(polled))
+    monkeypatch.setattr(kafka_reading, "consumer", silent(polled))
     monkeypatch.setattr(changelog_topic, "probe", lambda *_: None)
     topic = ChangelogTopic(SETTINGS)
 

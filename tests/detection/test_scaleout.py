@@ -21,17 +21,19 @@ from click.testing import CliRunner
 from kafka import KafkaProducer
 
 from collector.stream.local import LocalStream
+from detection.baseline.decisions import Decision
 from detection.changelog_topic import ChangelogTopic
 from detection.cli import detect
 from detection.own_alerts import BATCHES_MISSING
 from detection.pipeline import Pipeline
-from detection.published import publish_rules, publish_site
+from detection.published import Published, publish_rules, publish_site
 from detection.ruleset import RuleFiles
 from detection.settings import DetectionSettings
 from detection.shares import Shares
 from detection.site import Site
 from detection.worker import Worker
 from sensor import kafka_message
+from sensor.control_records import encode as encode_control
 from sensor.kafka_message import encode
 from sensor.spool import Spool
 from tests.detection.on_kafka import System
@@ -291,6 +293,24 @@ def test_a_worker_passes_over_a_message_whose_headers_cannot_be_read_and_counts_
     system.send([after])
     assert system.work(idle_seconds=2.0).damaged == 1
     assert system.committed() == 8 * len(before) + 2
+
+
+def test_a_decision_that_cannot_be_read_ends_no_worker_and_those_behind_it_are_known(system: System) -> None:
+    decision = encode_control(1, "normal", Decision("accept", "ann").to_json())
+    producer = KafkaProducer(bootstrap_servers=system.kafka.bootstrap)
+    for headers in ([(Unreadable("strange"), b"x")], []):
+        producer.send(system.topics.decisions, decision, SITE.site.encode(), headers=headers).get(30)  # pyright: ignore[reportUnknownMemberType]  kafka-python has no types
+    producer.close()
+    for _ in range(2):
+        # It is there at each start, too.
+        published = Published(system.kafka, system.topics)
+        published.check()
+        published.close()
+        assert (published.refused, len(published.decisions(SITE.site))) == (1, 1)
+    sent = interleaving(1)
+    system.send(sent[:6])
+    system.work(idle_seconds=2.0)
+    assert system.committed() == 6
 
 
 def test_workers_that_were_away_longer_than_records_are_kept_go_on_and_tell_what_is_missing(system: System) -> None:
