@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
+GATHERED_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of records, unpacked, that gather until they are looked at, and of messages."""
+
 TOLD: Final = 2_000
 """What was told of the times of so many runs is remembered, so that it is told once an hour."""
 
@@ -93,7 +96,7 @@ class Counters:
     reloads: int = 0
     """Versions of the rules and of the site that were taken over while the loop ran."""
     refused: int = 0
-    """Files among the decisions that wait which are none, and were set aside."""
+    """Files among the decisions that wait which are none, and were set aside; on Kafka, messages among versions and decisions."""
 
     def since(self, began: Counters) -> Counters:
         """What has come since it was `began`, of what is counted since the state began; the rest as it is."""
@@ -136,11 +139,14 @@ class Loop:
         self._gaps = Gaps.from_json(order.get("gaps", {}))
         self.counters.limited = state.limited
         self.counters.late, self.counters.hurried = self._merge.counted.late, self._merge.counted.hurried
+        self._began = replace(self.counters)
         self._cuts: dict[Run, Pending] = {}
         self._most_bytes = waiting_bytes
         self.waiting_bytes = 0
         """Bytes, unpacked, of what waits for the end of its cut or for other sensors."""
         self._done: list[Cut] = []
+        self.gathered = 0
+        """Records that `detect` would look at."""
 
     @property
     def order(self) -> dict[str, Any]:
@@ -148,14 +154,20 @@ class Loop:
         return {**self._merge.to_json(), "told": self._told, "gaps": self._gaps.to_json()}
 
     @property
-    def waits_for_others(self) -> bool:
-        """Whether something waits for what other sensors of its site bring."""
-        return bool(self._merge.waiting)
+    def done(self) -> Counters:
+        """What was done here since this loop began, also of what is counted since the state began. Safe from any thread."""
+        return self.counters.since(self._began)
+
+    def begin(self, state: State) -> None:
+        """Go on with another state, as who had it before left it: what had been counted then was not done here."""
+        self._began.limited += state.limited - self.counters.limited
+        self.counters.limited = state.limited
+        self.state = state
 
     @property
-    def gathered(self) -> int:
-        """Records that `detect` would look at."""
-        return sum(cut.rows for cut in self._done)
+    def waits_for_others(self) -> bool:
+        """Whether something waits for what other sensors of its site bring."""
+        return self._merge.is_waiting
 
     def waiting(self) -> list[tuple[Run, tuple[str, int], int]]:
         """What waits: run, and place and sequence of its first batch. All of the run from there on waits too."""
@@ -169,24 +181,25 @@ class Loop:
 
     def hold_to(self, most_bytes: float) -> None:
         """Let what waits go on until it is no more than this: first whole cuts in their order, then the cut that began first."""
-        while self.waiting_bytes > most_bytes and (self._merge.waiting or self._cuts):
+        while self.waiting_bytes > most_bytes and (self._merge.is_waiting or self._cuts):
             self.counters.crowded += 1
-            if self._merge.waiting:
+            if self._merge.is_waiting:
                 self._release(self._merge.first())
             else:
                 self._finish(next(iter(self._cuts)))
 
     def _release(self, cuts: Sequence[Cut]) -> None:
         self.waiting_bytes -= sum(cut.size for cut in cuts)
-        self._done += cuts
+        self.hand(cuts)
 
-    def hand(self, cuts: Iterable[Cut]) -> None:
+    def hand(self, cuts: Sequence[Cut]) -> None:
         """Hand whole cuts over that need not wait any more, in the order of all."""
         self._done += cuts
+        self.gathered += sum(cut.rows for cut in cuts)
 
     def released(self) -> list[Cut]:
         """The cuts that `detect` would look at, in their order, where others do so; what is missing is told."""
-        done, self._done = self._done, []
+        done, self._done, self.gathered = self._done, [], 0
         self.publish(self._gaps.told())
         return done
 

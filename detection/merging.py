@@ -140,6 +140,11 @@ class Merge(Generic[Cut]):
         return cut
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether something waits."""
+        return any(self._waiting.values())
+
+    @property
     def waiting(self) -> list[Cut]:
         """What waits, in any order."""
         return [entry[-1] for waiting in self._waiting.values() for entry in waiting]

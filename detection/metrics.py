@@ -83,7 +83,7 @@ RELOADS: Final = Measure("icsight_detection_reloads", "counter", "Versions of ru
 REFUSED: Final = Measure(
     "icsight_detection_refused_decisions",
     "counter",
-    "Files among the decisions that wait which were none, and were set aside.",
+    "What is no decision, and was set aside or passed over: files among those that wait, messages among versions and decisions.",
 )
 ALERTS: Final = Measure("icsight_detection_alert_upserts", "counter", "Revisions of alerts published.")
 

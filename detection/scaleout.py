@@ -28,6 +28,7 @@ from detection.assigned import Assigned
 from detection.changelog import SITE, ChangelogCheckpoints, changelog_of, group_of, shares_changelog_of
 from detection.checkpoint import CheckpointError
 from detection.forgotten import restore
+from detection.loop import GATHERED_BYTES
 from detection.metrics import CONSUMER, failures
 from detection.partition_clock import PartitionClock
 from detection.pipeline import STEP_ROWS
@@ -51,8 +52,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-GATHERED_BYTES: Final = 64 * 1024 * 1024
-"""Most bytes of records, unpacked, that gather until they are looked at, and of messages."""
+BOUND_BYTES: Final = 1024 * 1024
+"""After so many bytes is looked again whether more waits than may: there may be many sites to look at."""
 
 SITES: Final = 1_000
 """Most sites of a partition; what comes of others is counted, and not looked at: each takes memory for ever."""
@@ -121,6 +122,8 @@ class Detection(Assigned[SiteLoop]):
         self._waiting_bytes = settings.waiting_bytes
         self._partitions: dict[int, _Partition] = {}
         self._gathered = 0
+        self._since_bound = 0
+        """Bytes that were taken since was looked whether more waits than may."""
         self._commit_seconds = settings.commit_seconds
         self._paused: set[int] = set()
 
@@ -150,10 +153,13 @@ class Detection(Assigned[SiteLoop]):
         if site is None:
             self.counters.turned_away += 1
             return
-        unpacked = site.take(header, cast("bytes", value or b""), offset, timestamp)
+        size = max(len(value or b""), site.take(header, cast("bytes", value or b""), offset, timestamp))
         self.progress.did(header.cut_end)
-        self._gathered += max(len(value or b""), unpacked)
-        self._hold_to_bound()
+        self._gathered += size
+        self._since_bound += size
+        if self._since_bound >= BOUND_BYTES:
+            self._since_bound = 0
+            self._hold_to_bound()
         if site.loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()
 
@@ -298,6 +304,7 @@ class Detection(Assigned[SiteLoop]):
         """As `Assigned.counted`, for what it has of sites that are split, too."""
         found = super().counted()
         found.add(self.shares.counted())
+        found.refused += self._published.refused
         return found
 
     def _is_room(self, partition: int) -> bool:

@@ -57,7 +57,6 @@ class ShareLoop:
         """What is remembered of its runs."""
         self._written: State | None = None
         """The state of the checkpoint that this loop wrote last."""
-        self._limited = kept.state.limited
         self._epoch = kept.epoch
         self._where = checkpoints.name
         self._partition = partition
@@ -74,6 +73,8 @@ class ShareLoop:
         self._waiting = [unpack(beside[name]) for name in sorted(beside) if name.startswith(_WAITING)]
         """Batches of a cut that is not whole."""
         self._done: list[Cut] = []
+        self.gathered = 0
+        """Records that `detect` would look at."""
         self._sent: list[Parcel] = []
 
     @property
@@ -81,13 +82,11 @@ class ShareLoop:
         """What was done here since this loop began."""
         return self.counters
 
-    @property
-    def gathered(self) -> int:
-        """Records that `detect` would look at."""
-        return sum(cut.rows for cut in self._done)
-
-    def take(self, parcel: Parcel) -> None:
+    def take(self, parcel: Parcel) -> int:
         """Take a message in; nothing is changed where that raises.
+
+        Returns:
+            Bytes of records, unpacked, that are whole with it.
 
         Raises:
             CheckpointError: what is handed over is of a version that is not read, or of rules that this version does not know.
@@ -99,20 +98,20 @@ class ShareLoop:
         if parcel.split != self._split or self.lost:
             self.counters.passed_over += 1
             self._passing = self._passing or time.monotonic()
-            return
+            return 0
         self._passing = 0.0
         content = self._pieces.joined(parcel)
-        if content is not None:
-            self._take_whole(parcel, content)
+        unpacked_bytes = 0 if content is None else self._take_whole(parcel, content)
         self._pieces.take(parcel)
         self.changed = True
+        return unpacked_bytes
 
-    def _take_whole(self, parcel: Parcel, content: bytes) -> None:
-        """Take in what is whole."""
+    def _take_whole(self, parcel: Parcel, content: bytes) -> int:
+        """Take in what is whole; bytes of records, unpacked, that are whole with it."""
         if parcel.kind == "state":
             teller = dict(parcel.said["teller"])
             self.state, self._teller = unpacked(content, self._where), teller
-            return
+            return 0
         batch = Outgoing(parcel.header, content)
         if parcel.kind == "control":
             partition, offset = parcel.said["since"]
@@ -121,21 +120,25 @@ class ShareLoop:
             partition, offset = parcel.said["place"]
             batches = [decode(each.header, bytes(each.data)) for each in (*self._waiting, batch)]
             first, place = batches[0].header, (str(partition), int(offset))
-            self._done.append(Cut(first.run, first.sequence, place, place, batches, *self._followed.at(*place)))
+            cut = Cut(first.run, first.sequence, place, place, batches, *self._followed.at(*place))
+            self._done.append(cut)
+            self.gathered += cut.rows
             self._waiting = []
+            return cut.size
         else:
             self._waiting.append(batch)
+        return 0
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
         self._split, self.lost, self.state = split, "", State()
         self._followed, self._pieces = Followed(()), Pieces({})
-        self._waiting, self._done, self._sent = [], [], []
+        self._waiting, self._done, self.gathered, self._sent = [], [], 0, []
 
     def end(self, reason: str) -> None:
         """Go on no more, and let the teller know: what this share finds would not be all."""
         self.lost, self.changed = reason, True
-        self._waiting, self._done, self._pieces = [], [], Pieces({})
+        self._waiting, self._done, self.gathered, self._pieces = [], [], 0, Pieces({})
         if self._teller:
             partition, key = self._place
             self._sent.append(Parcel(partition, key, "lost", reason.encode(), {}))
@@ -152,10 +155,10 @@ class ShareLoop:
 
     def detect(self) -> None:
         """Look at what has gathered."""
-        done, self._done = self._done, []
+        done, self._done, self.gathered = self._done, [], 0
         if not done:
             return
-        start = time.perf_counter()
+        start, limited = time.perf_counter(), self.state.limited
         found: list[tuple[Cut, int, Outcome | None]] = []
         while done:
             # As `Loop.detect`: between the same two cuts, however many have gathered, a run ends the one before it of its sensor.
@@ -163,7 +166,7 @@ class ShareLoop:
             found += self._look_at(done[:count])
             done = done[count:]
         self.counters.seconds += time.perf_counter() - start
-        self.counters.limited = max(0, self.state.limited - self._limited)
+        self.counters.limited += max(0, self.state.limited - limited)
         told = [[*cut.run, last, None if outcome is None else outcome.to_json()] for cut, last, outcome in found]
         content = zlib.compress(json.dumps(told, ensure_ascii=False).encode(), 1)
         self._sent += pieces("found", content, self._place, self._partition)
@@ -179,7 +182,6 @@ class ShareLoop:
             found += [(cut, turn.last, outcome) for turn, outcome in zip(cut.turns, outcomes, strict=True)]
             self.counters.batches += len(cut.batches)
             self.counters.records += cut.rows
-            self.counters.findings += max(0, after.alerts.findings - before.alerts.findings)
             self.counters.detectors = added(self.counters.detectors, seconds)
             tracing.record("detect", cut.headers, began_ns)
         return found

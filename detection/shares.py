@@ -21,6 +21,7 @@ from collector.records import Undecodable
 from detection.assigned import Assigned
 from detection.changelog import ChangelogCheckpoints, shares_changelog_of
 from detection.checkpoint import CheckpointError
+from detection.loop import GATHERED_BYTES
 from detection.metrics import UNTOLD_CUTS, UNTOLD_SECONDS
 from detection.parcels import SHARE, TELLER, LostError, Parcel
 from detection.pipeline import STEP_ROWS
@@ -39,9 +40,6 @@ _log: Final = logging.getLogger(__name__)
 
 CONSUMER: Final = "shares"
 """Name in metrics of who reads shares."""
-
-GATHERED_BYTES: Final = 64 * 1024 * 1024
-"""Most bytes of messages that gather until they are looked at."""
 
 AHEAD: Final = 50_000
 """Messages of shares that wait in the topic; while there are more, no records of sites that are split are taken."""
@@ -98,7 +96,7 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
             self.counters.damaged += 1
             return
         try:
-            loop = self._take(parcel)
+            loop, unpacked = self._take(parcel)
         except CheckpointError as error:
             self._taken.halt(partition, offset, str(error))
             return
@@ -108,23 +106,26 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
             return
         if parcel.kind == "batch":
             self.progress.did(parcel.header.cut_end)
-        self._gathered += len(parcel.value)
+        self._gathered += max(len(parcel.value), unpacked)
         if loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()
 
-    def _take(self, parcel: Parcel) -> ShareLoop | TellerLoop:
+    def _take(self, parcel: Parcel) -> tuple[ShareLoop | TellerLoop, int]:
         """Hand a message to its loop, which ends where what came before it is gone: no other site is to wait for it.
+
+        Returns:
+            The loop, and bytes of records, unpacked, that are whole with the message.
 
         Raises as `ShareLoop.take` and `TellerLoop.take`.
         """
-        loop = self._loop(parcel.partition, parcel.key)
+        loop, unpacked = self._loop(parcel.partition, parcel.key), 0
         try:
-            loop.take(parcel)
+            unpacked = loop.take(parcel)
         except LostError as error:
             reason = f"{self._topics.shares}/{parcel.partition}, {parcel.key.decode(errors='replace')}: {error}"
             _log.error("%s; nothing more is told of this site", reason)
             loop.end(reason)
-        return loop
+        return loop, unpacked
 
     @property
     def lost(self) -> Sequence[str]:

@@ -125,7 +125,6 @@ class SiteLoop:
         """Place behind the last message that was taken."""
         in_force, told, is_newer = self._holding(site, published, kept.position)
         self.loop = Loop(kept.state, kept.order, in_force, self._publish, allowance_ns)
-        self._began = replace(self.loop.counters)
         if before is None or is_newer:
             self.loop.publish(told)
         for each in sorted(beside):
@@ -142,8 +141,8 @@ class SiteLoop:
 
     @property
     def done(self) -> Counters:
-        """What was done here since this loop began, also of what is counted since the state began."""
-        return self.counters.since(self._began)
+        """As `Loop.done`."""
+        return self.loop.done
 
     @property
     def heard_ms(self) -> int:
@@ -205,7 +204,7 @@ class SiteLoop:
         """Hand what is remembered over to so many shares and to the teller; whatever comes goes there from now on."""
         self.loop.detect()
         state, self.shares = self.loop.state, shares
-        self.loop.state = State()
+        self.loop.begin(State())
         partition, key = self._teller
         teller = {"partition": partition, "key": key.decode()}
         told = {run: RunState(alerts=held.alerts, site=held.site) for run, held in state.runs.items()}

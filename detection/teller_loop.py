@@ -123,7 +123,6 @@ class TellerLoop:
         # What holds is looked up cut by cut: the loop has no records of its own.
         nothing = InForce(Pipeline.of([], Site()), (Position(), Position()), None, None, None)
         self._loop = Loop(replace(kept.state, shares=SHARES), {}, nothing, self._publish, 0)
-        self._began = replace(self._loop.counters)
 
     @property
     def counters(self) -> Counters:
@@ -132,8 +131,8 @@ class TellerLoop:
 
     @property
     def done(self) -> Counters:
-        """What was done here since this loop began, also of what is counted since the state began."""
-        return self.counters.since(self._began)
+        """As `Loop.done`."""
+        return self._loop.done
 
     @property
     def untold(self) -> int:
@@ -157,8 +156,11 @@ class TellerLoop:
         """Records that `detect` would look at: none are here."""
         return 0
 
-    def take(self, parcel: Parcel) -> None:
+    def take(self, parcel: Parcel) -> int:
         """Take a message in; nothing is changed where that raises.
+
+        Returns:
+            Bytes of records, unpacked, that are whole with it: none are here.
 
         Raises:
             CheckpointError: what is handed over is of a version that is not read, or of rules that this version does not know.
@@ -170,7 +172,7 @@ class TellerLoop:
         if parcel.split != self._split or self.lost:
             self._loop.counters.passed_over += 1
             self._passing = self._passing or time.monotonic()
-            return
+            return 0
         self._passing = 0.0
         if parcel.kind == "lost":
             raise LostError(f"share {parcel.value.decode(errors='replace')}")
@@ -179,11 +181,12 @@ class TellerLoop:
             self._take_whole(parcel, content)
         self._pieces.take(parcel)
         self.changed = True
+        return 0
 
     def _take_whole(self, parcel: Parcel, content: bytes) -> None:
         """Take in what is whole."""
         if parcel.kind == "state":
-            self._loop.state = replace(unpacked(content, self._where), shares=SHARES)
+            self._loop.begin(replace(unpacked(content, self._where), shares=SHARES))
         elif parcel.kind == "control":
             partition, offset = parcel.said["since"]
             since = min([int(offset), *(cut.place[1] for cut in self._order)])
@@ -195,8 +198,8 @@ class TellerLoop:
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
-        self._split, self.lost, self._loop.state = split, "", State(shares=SHARES)
-        self._followed = Followed(())
+        self._split, self.lost, self._followed = split, "", Followed(())
+        self._loop.begin(State(shares=SHARES))
         self._empty()
 
     def end(self, reason: str) -> None:

@@ -17,7 +17,7 @@ from collector.stream import DamagedBatch, Position
 from detection.alert_batches import SENSOR, encoded
 from detection.checkpoint import Checkpoint, FileCheckpoints
 from detection.in_force import InForce
-from detection.loop import Loop
+from detection.loop import GATHERED_BYTES, Loop
 from detection.pipeline import State
 from detection.publish import Publisher
 from detection.settings import DetectionSettings
@@ -184,6 +184,7 @@ class Worker:
             self._loop.detect()
             self._stand(damage.position)
             return True
+        gathered = 0
         for delivery in deliveries:
             partition, offset = delivery.offset
             self._reach(partition, offset + 1)
@@ -194,6 +195,10 @@ class Worker:
                 batch = None
             self._loop.take(delivery.header, batch, delivery.offset)
             self._let_through_again()
+            gathered += len(delivery.data) if batch is None else batch.size
+            if gathered >= GATHERED_BYTES:
+                gathered = 0
+                self._loop.detect()
         self._loop.detect()
         if deliveries:
             self._heard = time.monotonic()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from detection import gaps, merging
+from detection.cuts import Cut
 from detection.gaps import Gaps
 from detection.loop import Loop
 from detection.pipeline import State
@@ -90,3 +91,17 @@ def test_whole_cuts_that_wait_for_others_go_on_before_unfinished_ones_end() -> N
     assert (made.waiting_bytes, made.counters.crowded) == (900, 2)
     made.let_through()
     assert made.waiting_bytes == 600
+
+
+def test_how_much_has_gathered_is_known_without_a_look_at_each_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Cut] = []
+    rows = cast("property", Cut.rows).fget
+    assert rows is not None
+    monkeypatch.setattr(Cut, "rows", property(lambda cut: (looks.append(cut), rows(cut))[1]))
+    made = loop()
+    for number in range(40):
+        take(made, of_sensor("north", number, number))
+        assert made.gathered == number + 1
+    assert len(looks) == 40
+    made.released()
+    assert made.gathered == 0

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import zlib
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,7 +37,8 @@ from sensor.topics import Topics
 from tests.detection.test_partition_clock import Memory
 from tests.detection.test_site_loop import Told, message
 from tests.detection.test_sitewide import last
-from tests.detection.traffic import rule, write_rules
+from tests.detection.test_worker import outgoing
+from tests.detection.traffic import START, cut, request, rule, write_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +96,9 @@ class Quix:
         self.looked_at = dict.fromkeys(range(2), 0)
         self.published = told = Told()
         told.rules(write_rules(folder, rule("diagnostic", "high", {"selection": {"modbus.function_code": 8}})))
-        published = cast("Published", SimpleNamespace(newest=told.newest, decisions=told.decisions, check=lambda: None))
+        published = cast(
+            "Published", SimpleNamespace(newest=told.newest, decisions=told.decisions, check=lambda: None, refused=0)
+        )
         self.context = SimpleNamespace(
             checkpoint=self._begun(),
             commit_interval=1.0,
@@ -429,7 +433,7 @@ def split_site(quix: Quix, numbers: range, *, split: bool = True, sensors: Seque
 
     Its teller is in the second partition of shares.
     """
-    quix.published.put("north", "site", 1, json.dumps({"site": "north", "split": split}))
+    quix.published.put("north", "site", 1 + split, json.dumps({"site": "north", "split": split}))
     for number in numbers:
         for sensor in sensors:
             quix.give(*message("north", number, sensor=sensor), 1)
@@ -668,6 +672,77 @@ def test_a_teller_remembers_all_runs_that_shares_do(quix: Quix, monkeypatch: pyt
     of_shares = {run for loop in quix.shares.loops if isinstance(loop, ShareLoop) for run in loop.state.runs}
     assert len(of_shares) > 3
     assert of_shares <= {*held["tell/north"]._loop.state.runs}
+
+
+def test_what_is_found_at_a_site_that_is_split_is_counted_once(quix: Quix, tmp_path: Path) -> None:
+    one = Quix(tmp_path)
+    split_site(one, range(4), split=False)
+    # What was found before is counted then.
+    split_site(quix, range(1), split=False)
+    split_site(quix, range(1, 2))
+    split_site(quix, range(2, 3))
+    quix.work_off()
+    assert list(quix.shares.loops)
+    # Whoever takes over goes on from what is remembered.
+    quix.owners[1], quix.share_owners = object(), {0: object(), 1: object()}
+    split_site(quix, range(3, 4))
+    quix.work_off()
+    for name in ("batches", "records", "findings"):
+        assert getattr(quix.detection.counted(), name) == getattr(one.detection.counted(), name) > 0
+
+
+def test_bounds_that_have_bitten_before_a_site_is_split_are_counted_once(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remember(runs: int) -> None:
+        for module in (pipeline, share_loop):
+            monkeypatch.setattr(module, "RUNS", runs)
+
+    remember(3)
+    split_site(quix, range(3), split=False)
+    before = quix.detection.counted().limited
+    assert before > 0
+    remember(100)
+    split_site(quix, range(3, 4))
+    split_site(quix, range(4, 5))
+    quix.work_off()
+    assert list(quix.shares.loops)
+    assert quix.detection.counted().limited == before
+    # What bites in shares is counted, too.
+    remember(1)
+    split_site(quix, range(5, 7))
+    quix.work_off()
+    assert quix.detection.counted().limited > before
+
+
+def test_records_that_unfold_are_looked_at_by_what_they_unfold_to(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One alone waits for no other.
+    split_site(quix, range(1), sensors=["one"])
+    quix.work_off()
+    (batch,) = cut([request(1, function=8, data=bytes(300_000))], 1, START)
+    made = outgoing(replace(batch, header=replace(batch.header, site="north", sensor="one")))
+    assert len(made.data) < 100_000
+    quix.give(made.header, bytes(made.data), 1)
+    quix.commit()
+    looks: list[int] = []
+    looked = quix.shares._detect
+    monkeypatch.setattr(quix.shares, "_detect", lambda: (looks.append(1), looked())[1])
+    monkeypatch.setattr(shares, "GATHERED_BYTES", 300_000)
+    quix.give_shares()
+    assert looks == [1]
+
+
+def test_what_waits_is_held_to_its_bound_without_a_look_at_all_sites_for_each_message(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quix.detection, "_waiting_bytes", 1_000)
+    monkeypatch.setattr(scaleout, "BOUND_BYTES", 100_000)
+    looks: list[int] = []
+    hold = quix.detection._hold_to_bound
+    monkeypatch.setattr(quix.detection, "_hold_to_bound", lambda: (looks.append(1), hold())[1])
+    for number in range(60):
+        quix.give(*message(f"site-{number % 3}", 0, sensor=f"sensor-{number}", cut_last=False))
+    assert 0 < len(looks) < 30
+    assert sum(site.loop.waiting_bytes for site in quix.detection.loops) <= 120_000
+    assert quix.detection.counted().crowded > 0
 
 
 def test_a_message_of_shares_that_says_nothing_is_damaged(quix: Quix) -> None:

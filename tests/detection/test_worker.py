@@ -1,5 +1,8 @@
 """The loop: killed at any moment it makes the same alerts, and stands where nothing is lost or done twice."""
 
+# What is looked at when shows nowhere else.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import json
@@ -10,11 +13,13 @@ import sys
 import threading
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 from collector.stream import Outgoing
 from collector.stream.local import LocalStream
 from detection.alerts import decode_alerts
 from detection.checkpoint import read_checkpoint
+from detection.loop import GATHERED_BYTES
 from detection.pipeline import Pipeline
 from detection.sigma.rule import load
 from detection.site import Site
@@ -26,6 +31,8 @@ from tests.detection.traffic import busy_day, cuts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from collector.store import RecordBatch
 
@@ -209,3 +216,21 @@ def test_a_new_checkpoint_is_durable_before_the_first_alert(tmp_path: Path) -> N
     assert read_checkpoint(tmp_path / "detection.json").epoch == epoch
     assert loop.counters.records == 150
     assert loop.counters.findings > 0
+
+
+def test_records_of_one_poll_are_looked_at_whenever_so_many_bytes_have_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = prepared(tmp_path, 5)
+    wanted: dict[str, str] = {}
+    for bound in (GATHERED_BYTES, 1):
+        monkeypatch.setattr("detection.worker.GATHERED_BYTES", bound)
+        with Spool(tmp_path / f"alerts-{bound}" / "alerts", sensor="detection") as spool:
+            records, out = LocalStream(tmp_path / "spool"), LocalStream(tmp_path / f"alerts-{bound}" / "alerts", spool)
+            made = Worker(records, out, Pipeline(Site(), [tmp_path / "rules"]), tmp_path / f"{bound}.json")
+            looks = Mock(side_effect=made._loop.detect)
+            monkeypatch.setattr(made._loop, "detect", looks)
+            made.drain()
+        wanted = wanted or alerts_of(tmp_path / f"alerts-{bound}")
+        assert alerts_of(tmp_path / f"alerts-{bound}") == wanted != {}
+        assert (looks.call_count > count) == (bound == 1)
