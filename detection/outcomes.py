@@ -9,8 +9,9 @@ from detection.grouping import AlertState, Begun, Grouped, of_rules
 from detection.opened import OpenAlert, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from collector.stream import Run
     from detection.opened import Place
     from detection.sigma.rule import Rule
 
@@ -59,6 +60,36 @@ class Outcome:
         ]
         alerts = {alert.id: alert for alert in map(open_alert, content["alerts"])}
         return cls(Grouped(begun, dict.fromkeys(alerts)), alerts, int(content["findings"]), int(content["since"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of a cut, as its share tells it.
+
+    Attributes:
+        run: its run.
+        last: sequence of its last batch.
+        outcome: what it was; None where nothing was found.
+    """
+
+    run: Run
+    last: int
+    outcome: Outcome | None
+
+    def to_json(self) -> list[Any]:
+        """As values that JSON can hold."""
+        return [*self.run, self.last, None if self.outcome is None else self.outcome.to_json()]
+
+    @classmethod
+    def from_json(cls, content: Sequence[Any]) -> Self:
+        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        sensor, epoch, last, outcome = content
+        return cls((str(sensor), str(epoch)), int(last), None if outcome is None else Outcome.from_json(outcome))
+
+    @property
+    def rules(self) -> set[str]:
+        """The names of the rules of which alerts began."""
+        return set() if self.outcome is None else {begun.alert.rule for begun in self.outcome.grouped.begun}
 
 
 def alert_fields(alert: OpenAlert) -> dict[str, Any]:

@@ -64,9 +64,9 @@ class Parcel:
         kind: what it is.
         value: its content, or a piece of it.
         said: what else is said of it: whose piece it is, its number, and how many follow; with `control` and `batch` the batch's
-            header; of a `control` the place in the topic of records before which nothing comes any more, and with a version the
-            names of the rules that are in use then; of a `batch` the place of its cut in that topic and whether its cut ends
-            with it.
+            header; of a `control` the place in the topic of records before which nothing comes any more, and with the last
+            piece of a version the names of the rules that are in use then; of a `batch` the place of its cut in that topic and
+            whether its cut ends with it; of a `state` its teller, or to that, how many shares there are.
     """
 
     partition: int
@@ -138,19 +138,30 @@ def controls(
         piece
         for batch, rules in told
         for place in places
-        for piece in pieces("control", bytes(batch.data), place, sender, header=asdict(batch.header), since=since, rules=rules)
+        for piece in pieces(
+            "control", bytes(batch.data), place, sender, {"rules": rules}, header=asdict(batch.header), since=since
+        )
     ]
 
 
-def pieces(kind: Kind, content: bytes, to: tuple[int, bytes], sender: int, **said: Any) -> list[Parcel]:
-    """A content of any size, in pieces; the partition of who sends it tells those of several apart."""
+def pieces(
+    kind: Kind, content: bytes, to: tuple[int, bytes], sender: int, last: Mapping[str, Any] | None = None, **said: Any
+) -> list[Parcel]:
+    """A content of any size, in pieces; the partition of who sends it tells those of several apart.
+
+    What is said of the `last` alone may be long: where it is, that piece has nothing else.
+    """
     # What has no bytes (a batch that has lost all its rows) is a piece, too.
     parts = [content[begin : begin + PIECE_BYTES] for begin in range(0, max(1, len(content)), PIECE_BYTES)]
+    ends = dict(last or {})
+    if ends and len(json.dumps(ends, ensure_ascii=False).encode()) + len(parts[-1]) > PIECE_BYTES:
+        parts.append(b"")
     partition, key = to
-    return [
+    made = [
         Parcel(partition, key, kind, part, {**said, "from": sender, "number": number, "left": len(parts) - 1 - number})
         for number, part in enumerate(parts)
     ]
+    return [*made[:-1], replace(made[-1], said={**made[-1].said, **ends})]
 
 
 class Pieces:

@@ -73,6 +73,9 @@ name starts again."""
 
 POLL_SECONDS: Final = 0.1
 
+WAIT_SECONDS: Final = 1.0
+"""How often is looked whether records of sites that are split are to wait for their shares."""
+
 END_SECONDS: Final = 1.0
 """How long brokers may take to say where a partition ends; they are asked only where something has waited long enough."""
 
@@ -126,6 +129,7 @@ class Detection(Assigned[SiteLoop]):
         """Bytes that were taken since was looked whether more waits than may."""
         self._commit_seconds = settings.commit_seconds
         self._paused: set[int] = set()
+        self._waited = 0.0
 
     def attach(self, frame: object) -> None:
         """As `Assigned.attach`."""
@@ -223,17 +227,23 @@ class Detection(Assigned[SiteLoop]):
         self._wait_for_shares()
 
     def _wait_for_shares(self) -> None:
-        """Take no more records of sites that are split while more waits for their shares than may."""
+        """Take no more records of sites that are split while more waits for their shares than may; looks once in a while."""
+        if time.monotonic() - self._waited < WAIT_SECONDS:
+            return
+        self._waited = time.monotonic()
         split = [(partition, site) for (partition, _), site in self._live() if site.shares]
         if not split and not self._paused:
             return
         is_behind, untold = bool(split) and self.shares.is_behind, self.shares.untold
         wanted = {partition for partition, site in split if is_behind or untold.get(site.teller, 0) > CUTS}
         consumer = self._frame.processing_context.consumer
-        consumer.pause([TopicPartition(self._topics.records, partition) for partition in wanted])
-        assigned = {place.partition for place in consumer.assignment() if place.topic == self._topics.records}
-        over = {each for each in (self._paused - wanted) & assigned if not self._taken.is_halted(each)}
-        consumer.resume([TopicPartition(self._topics.records, partition) for partition in over])
+        if wanted:
+            # Those, too, that were: one that came anew is not paused.
+            consumer.pause([TopicPartition(self._topics.records, partition) for partition in wanted])
+        if self._paused - wanted:
+            assigned = {place.partition for place in consumer.assignment() if place.topic == self._topics.records}
+            over = {each for each in (self._paused - wanted) & assigned if not self._taken.is_halted(each)}
+            consumer.resume([TopicPartition(self._topics.records, partition) for partition in over])
         self._paused = wanted
 
     def _take_up_next(self) -> None:
@@ -379,7 +389,7 @@ def worker(
         QuixException: the changelog, which is made where it is missing, has not as many partitions as the records.
     """
     topics = Topics(kafka.prefix)
-    probe(kafka, [topics.records, topics.alerts, topics.versions, topics.decisions, topics.shares])
+    partitions = probe(kafka, [topics.records, topics.alerts, topics.versions, topics.decisions, topics.shares])
     for topic, changelog in ((topics.records, changelog_of(kafka.prefix)), (topics.shares, shares_changelog_of(kafka.prefix))):
         for partition, offset in restore(kafka, topic, changelog).items():
             _log.warning("%s/%s: brokers had forgotten how far it was read: goes on at %s", topic, partition, offset)
@@ -414,7 +424,7 @@ def worker(
             "partitioner": "murmur2_random",
         },
     )
-    shares = Shares(topics)
+    shares = Shares(topics, partitions[topics.shares])
     detection = Detection(settings, topics, published, shares)
     for sink, topic in ((detection, topics.records), (shares, topics.shares)):
         sink.attach(application.dataframe(topic_of(application, topic)))

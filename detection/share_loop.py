@@ -20,6 +20,7 @@ from detection.cuts import Cut, together
 from detection.followed import Followed
 from detection.kept import pack, unpack
 from detection.loop import Counters
+from detection.outcomes import Found
 from detection.parcels import Parcel, Pieces, no_beginning, pieces, unpacked
 from detection.pipeline import RUNS, RunState, State
 from detection.sitewide import growing
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from detection.changelog import ChangelogCheckpoints
-    from detection.outcomes import Outcome
 
 _CONTROL: Final = "control/"
 _WAITING: Final = "waiting/"
@@ -159,7 +159,7 @@ class ShareLoop:
         if not done:
             return
         start, limited = time.perf_counter(), self.state.limited
-        found: list[tuple[Cut, int, Outcome | None]] = []
+        found: list[Found] = []
         while done:
             # As `Loop.detect`: between the same two cuts, however many have gathered, a run ends the one before it of its sensor.
             count = self.state.together([cut.batches[-1].header for cut in done])
@@ -167,19 +167,18 @@ class ShareLoop:
             done = done[count:]
         self.counters.seconds += time.perf_counter() - start
         self.counters.limited += max(0, self.state.limited - limited)
-        told = [[*cut.run, last, None if outcome is None else outcome.to_json()] for cut, last, outcome in found]
-        content = zlib.compress(json.dumps(told, ensure_ascii=False).encode(), 1)
+        content = zlib.compress(json.dumps([each.to_json() for each in found], ensure_ascii=False).encode(), 1)
         self._sent += pieces("found", content, self._place, self._partition)
 
-    def _look_at(self, cuts: Sequence[Cut]) -> list[tuple[Cut, int, Outcome | None]]:
+    def _look_at(self, cuts: Sequence[Cut]) -> list[Found]:
         """What becomes of each of some cuts that may be looked at together."""
-        found: list[tuple[Cut, int, Outcome | None]] = []
+        found: list[Found] = []
         for cut in together([cut.placed(place) for place, cut in enumerate(cuts)]):
             began_ns = time.time_ns()
             before = self.state.runs.get(cut.run) or RunState()
             after, outcomes, seconds = cut.pipeline.step_cuts(before, cut.batches, cut.turns, cut.decisions)
             self.state = _renewed(self.state, cut, after, changed=any(outcomes))
-            found += [(cut, turn.last, outcome) for turn, outcome in zip(cut.turns, outcomes, strict=True)]
+            found += [Found(cut.run, turn.last, outcome) for turn, outcome in zip(cut.turns, outcomes, strict=True)]
             self.counters.batches += len(cut.batches)
             self.counters.records += cut.rows
             self.counters.detectors = added(self.counters.detectors, seconds)

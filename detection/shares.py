@@ -65,17 +65,21 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
 
     Args:
         topics: names of the topics.
+        number: how many shares a site has that is split from now on: the topic's partitions.
     """
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, number: int) -> None:
         super().__init__(topics.shares, CONSUMER, marks=1)
         self.seconds = 0.0
         """Time that it took to make what was committed last."""
+        self.number: Final = number
+        """How many shares a site has that is split from now on."""
         self._topics: Final = topics
         self._gathered = 0
-        self._number = 0
         self._asked = 0.0
         self._is_behind = False
+        self._waiting_before = 0
+        """Messages that waited when brokers said so last."""
         self._places: dict[int, tuple[int, float]] = {}
         """Of each partition how far it is worked off, and when that moved last."""
 
@@ -190,14 +194,6 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
             )
 
     @property
-    def number(self) -> int:
-        """How many shares a site has: the topic's partitions."""
-        if not self._number:
-            found = self._frame.processing_context.consumer.list_topics(self._topics.shares, timeout=10.0)
-            self._number = len(found.topics[self._topics.shares].partitions)
-        return self._number
-
-    @property
     def is_behind(self) -> bool:
         """Whether more waits than may, as of at most `ASKED_SECONDS` ago."""
         if time.monotonic() - self._asked >= ASKED_SECONDS:
@@ -212,7 +208,11 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
         try:
             places = [TopicPartition(self._topics.shares, partition) for partition in range(self.number)]
             for place in consumer.committed(places, timeout=ANSWER_SECONDS):
-                first, end = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+                ends = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+                if place.error is not None or ends is None:
+                    # Brokers do not say of this one.
+                    return self._waiting_before
+                first, end = ends
                 at = max(first, place.offset)
                 before, moved = self._places.get(place.partition, (at, now))
                 left = max(0, end - at - self._marks)
@@ -221,7 +221,8 @@ class Shares(Assigned[ShareLoop | TellerLoop]):
                 self._places[place.partition] = at, moved
                 waiting += left if now - moved <= STILL_SECONDS else 0
         except KafkaException:
-            return AHEAD + 1 if self._is_behind else 0
+            return self._waiting_before
+        self._waiting_before = waiting
         return waiting
 
     def _detect(self) -> None:

@@ -209,7 +209,7 @@ class SiteLoop:
         teller = {"partition": partition, "key": key.decode()}
         told = {run: RunState(alerts=held.alerts, site=held.site) for run, held in state.runs.items()}
         whole = packed(State(told, state.sites, state.forgotten))
-        self._sent += pieces("state", whole, self._teller, self._sender)
+        self._sent += pieces("state", whole, self._teller, self._sender, shares=shares)
         for share in range(shares):
             runs = {run: held for run, held in state.runs.items() if share_of(run[0], shares) == share}
             place = share, self._share

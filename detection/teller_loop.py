@@ -11,8 +11,8 @@ import secrets
 import time
 import zlib
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -26,7 +26,7 @@ from detection.followed import Followed
 from detection.in_force import InForce
 from detection.kept import pack, unpack
 from detection.loop import Loop
-from detection.outcomes import Outcome
+from detection.outcomes import Found
 from detection.parcels import STUCK_SECONDS, LostError, Ordered, Pieces, no_beginning, unpacked
 from detection.pipeline import Pipeline, State
 from detection.site import Site
@@ -44,41 +44,11 @@ CUTS: Final = 50_000
 """Cuts that wait to be told; while there are more no records are taken of the partition that the site is in."""
 
 SHARES: Final = 100
-"""A teller remembers the runs of so many shares, which is more than there are."""
+"""A teller remembers the runs of so many shares where its site was split by a version that did not say how many there are."""
 
 _CONTROL: Final = "control/"
 _ORDER: Final = "order.json"
 _FOUND: Final = "found.json"
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What became of a cut.
-
-    Attributes:
-        run: its run.
-        last: sequence of its last batch.
-        outcome: what it was; None where nothing was found.
-    """
-
-    run: Run
-    last: int
-    outcome: Outcome | None
-
-    def to_json(self) -> list[Any]:
-        """As values that JSON can hold: what a share sends."""
-        return [*self.run, self.last, None if self.outcome is None else self.outcome.to_json()]
-
-    @classmethod
-    def from_json(cls, content: Sequence[Any]) -> Self:
-        """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
-        sensor, epoch, last, outcome = content
-        return cls((str(sensor), str(epoch)), int(last), None if outcome is None else Outcome.from_json(outcome))
-
-    @property
-    def rules(self) -> set[str]:
-        """The names of the rules of which alerts began."""
-        return set() if self.outcome is None else {begun.alert.rule for begun in self.outcome.grouped.begun}
 
 
 class TellerLoop:
@@ -115,14 +85,15 @@ class TellerLoop:
         """Cuts that are not told."""
         self._ordered: dict[Run, deque[int]] = {}
         """The same run by run: sequence of the last batch."""
-        self._found: dict[Run, deque[_Found]] = {}
+        self._found: dict[Run, deque[Found]] = {}
         """What became of cuts that are not told."""
         self._take_order([Ordered.from_json(each) for each in json.loads(beside.get(_ORDER, b"[]"))])
-        self._take_found([_Found.from_json(each) for each in json.loads(beside.get(_FOUND, b"[]"))])
+        self._take_found([Found.from_json(each) for each in json.loads(beside.get(_FOUND, b"[]"))])
         self._alerts = AlertBatches(kept.epoch, int(kept.order.get("published", 0)))
         # What holds is looked up cut by cut: the loop has no records of its own.
         nothing = InForce(Pipeline.of([], Site()), (Position(), Position()), None, None, None)
-        self._loop = Loop(replace(kept.state, shares=SHARES), {}, nothing, self._publish, 0)
+        state = replace(kept.state, shares=int(kept.order.get("shares", SHARES)))
+        self._loop = Loop(state, {}, nothing, self._publish, 0)
 
     @property
     def counters(self) -> Counters:
@@ -186,7 +157,7 @@ class TellerLoop:
     def _take_whole(self, parcel: Parcel, content: bytes) -> None:
         """Take in what is whole."""
         if parcel.kind == "state":
-            self._loop.begin(replace(unpacked(content, self._where), shares=SHARES))
+            self._loop.begin(replace(unpacked(content, self._where), shares=int(parcel.said.get("shares", SHARES))))
         elif parcel.kind == "control":
             partition, offset = parcel.said["since"]
             since = min([int(offset), *(cut.place[1] for cut in self._order)])
@@ -194,12 +165,12 @@ class TellerLoop:
         elif parcel.kind == "order":
             self._take_order([Ordered.from_json(each) for each in json.loads(zlib.decompress(content))])
         else:
-            self._take_found([_Found.from_json(each) for each in json.loads(zlib.decompress(content))])
+            self._take_found([Found.from_json(each) for each in json.loads(zlib.decompress(content))])
 
     def _begin(self, split: str) -> None:
         """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
         self._split, self.lost, self._followed = split, "", Followed(())
-        self._loop.begin(State(shares=SHARES))
+        self._loop.begin(State())
         self._empty()
 
     def end(self, reason: str) -> None:
@@ -241,10 +212,11 @@ class TellerLoop:
         beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
         found = [each.to_json() for waiting in self._found.values() for each in waiting]
         beside |= {_ORDER: _json([cut.to_json() for cut in self._order]), _FOUND: _json(found), **self._pieces.beside()}
-        order = {"published": self._alerts.told, "split": self._split, "lost": self.lost}
-        checkpoint = Checkpoint(Position(), self._loop.state, self._alerts.epoch, order, ended=True)
+        state = self._loop.state
+        order = {"published": self._alerts.told, "split": self._split, "lost": self.lost, "shares": state.shares}
+        checkpoint = Checkpoint(Position(), state, self._alerts.epoch, order, ended=True)
         checkpoints.write(checkpoint, beside, self._written)
-        self._written = self._loop.state
+        self._written = state
         self.changed = False
 
     def _take_order(self, cuts: Sequence[Ordered]) -> None:
@@ -256,7 +228,7 @@ class TellerLoop:
         for cut in cuts:
             self._ordered.setdefault(cut.run, deque()).append(cut.header.sequence)
 
-    def _take_found(self, found: Sequence[_Found]) -> None:
+    def _take_found(self, found: Sequence[Found]) -> None:
         if unknown := sorted({name for each in found for name in each.rules} - self._followed.names):
             raise CheckpointError(f"alerts of rules that this version cannot use: {', '.join(unknown)}: update icsight here")
         self._check([(each.run, each.last) for each in found], self._found, self._ordered)

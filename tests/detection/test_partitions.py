@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint
 
 from collector.stream import Position
@@ -111,11 +111,10 @@ class Quix:
                 get_watermark_offsets=lambda *_, **__: (0, 0),
                 position=lambda places: places,
                 committed=lambda places, **_: [TopicPartition(each.topic, each.partition, 0) for each in places],
-                list_topics=lambda *_, **__: SimpleNamespace(topics={TOPICS.shares: SimpleNamespace(partitions=[0, 1])}),
             ),
             dataframe_registry=SimpleNamespace(register_periodic_task=lambda _: None),
         )
-        self.shares = Shares(TOPICS)
+        self.shares = Shares(TOPICS, 2)
         self.detection = Detection(DetectionSettings(lateness_seconds=5.0, commit_seconds=1.0), TOPICS, published, self.shares)
         for sink, stream in ((self.detection, "records"), (self.shares, "shares")):
             frame = SimpleNamespace(register_store=lambda: None, sink=lambda _: None, stream_id=stream)
@@ -175,6 +174,12 @@ class Quix:
         while any(len(sent) > self.looked_at[partition] for partition, sent in enumerate(self.shared)):
             self.give_shares()
             self.commit()
+
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is looked at once in a while is looked at always."""
+    monkeypatch.setattr(scaleout, "WAIT_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -642,6 +647,52 @@ def test_records_of_a_partition_wait_while_more_than_it_may_hold_waits_at_its_te
     assert quix.resumed == [1]
 
 
+def test_records_of_a_partition_wait_while_shares_are_behind_and_go_on_when_they_are_not(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = [True]
+    monkeypatch.setattr(Shares, "is_behind", property(lambda _: behind[0]))
+    split_site(quix, range(2))
+    quix.commit()
+    assert set(quix.paused) == {1}
+    assert quix.resumed == []
+    behind[0] = False
+    quix.commit()
+    quix.commit()
+    assert quix.resumed == [1]
+
+
+def test_whether_records_are_to_wait_is_not_looked_at_with_each_message(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(Shares, "is_behind", property(lambda _: bool(looks.append(1))))
+    monkeypatch.setattr(scaleout, "WAIT_SECONDS", 3_600.0)
+    monkeypatch.setattr(quix.detection, "_waited", -3_600.0)
+    split_site(quix, range(2))
+    quix.detection._waited = -3_600.0
+    for _ in range(20):
+        quix.detection.tick()
+    assert looks == [1]
+    assert quix.paused == []
+
+
+@pytest.mark.parametrize("was_behind", [False, True])
+def test_brokers_that_do_not_say_how_many_shares_wait_change_nothing(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch, *, was_behind: bool
+) -> None:
+    monkeypatch.setattr(shares, "ASKED_SECONDS", 0.0)
+    ends: list[tuple[int, int] | None] = [(0, shares.AHEAD + 9 if was_behind else 1)]
+    quix.context.consumer.get_watermark_offsets = lambda *_, **__: ends[0]
+    assert quix.shares.is_behind == was_behind
+    ends[0] = None
+    assert quix.shares.is_behind == was_behind
+    ends[0] = 0, 1 if was_behind else shares.AHEAD + 9
+    place = SimpleNamespace(topic=TOPICS.shares, partition=0, offset=-1001, error=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    quix.context.consumer.committed = lambda *_, **__: [place]
+    assert quix.shares.is_behind == was_behind
+    place.error = None
+    assert quix.shares.is_behind != was_behind
+
+
 def test_a_partition_of_shares_that_stands_still_keeps_no_records_waiting_and_one_that_moves_does(
     quix: Quix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -672,6 +723,12 @@ def test_a_teller_remembers_all_runs_that_shares_do(quix: Quix, monkeypatch: pyt
     of_shares = {run for loop in quix.shares.loops if isinstance(loop, ShareLoop) for run in loop.state.runs}
     assert len(of_shares) > 3
     assert of_shares <= {*held["tell/north"]._loop.state.runs}
+    # Whoever takes over knows how many shares there are.
+    quix.share_owners[1] = object()
+    split_site(quix, range(3, 4))
+    quix.work_off()
+    held = {name: loop for (_, name), loop in quix.shares._mine() if isinstance(loop, TellerLoop)}
+    assert held["tell/north"]._loop.state.shares == 2
 
 
 def test_what_is_found_at_a_site_that_is_split_is_counted_once(quix: Quix, tmp_path: Path) -> None:
@@ -705,7 +762,7 @@ def test_bounds_that_have_bitten_before_a_site_is_split_are_counted_once(quix: Q
     split_site(quix, range(4, 5))
     quix.work_off()
     assert list(quix.shares.loops)
-    assert quix.detection.counted().limited == before
+    assert (quix.detection.counted().limited, quix.shares.counted().limited) == (before, 0)
     # What bites in shares is counted, too.
     remember(1)
     split_site(quix, range(5, 7))

@@ -10,7 +10,7 @@ import json
 import random
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from unittest.mock import patch
 
 import pytest
@@ -25,13 +25,13 @@ from detection.control import RULES, Control, Effective, EffectiveRules
 from detection.control import SITE as FACTS
 from detection.followed import Followed
 from detection.kept import KeptStream, pack, unpack
-from detection.parcels import SHARE, TELLER, LostError, Ordered, Parcel, controls, packed, pieces
+from detection.parcels import PIECE_BYTES, SHARE, TELLER, LostError, Ordered, Parcel, controls, packed, pieces
 from detection.pipeline import State
 from detection.ruleset import RuleFiles, Ruleset
 from detection.share_loop import ShareLoop
 from detection.site import Site
 from detection.site_loop import SiteLoop
-from detection.teller_loop import TellerLoop
+from detection.teller_loop import SHARES, TellerLoop
 from sensor.control_records import rows_of
 from tests.detection.test_grouping import WITHOUT_SHRINKING, mixed_rules, rule, write_rules
 from tests.detection.test_merging import of_sensor, shuffled
@@ -393,3 +393,30 @@ def test_an_order_and_findings_that_do_not_agree_are_refused_and_nothing_is_told
     teller.detect()
     assert not teller._order
     assert not teller._found
+
+
+def test_a_teller_of_a_version_that_did_not_say_how_many_shares_there_are_goes_on() -> None:
+    place, memory = (0, TELLER + NAME.encode()), Memory()
+    of_versions: tuple[tuple[dict[str, Any], int], ...] = (({}, SHARES), ({"shares": 7}, 7))
+    for said, wanted in of_versions:
+        teller = TellerLoop(NAME, ChangelogCheckpoints(memory, "a teller"))
+        for each in pieces("state", packed(State()), place, 9, **said):
+            teller.take(each.of_split(str(wanted)))
+        assert teller._loop.state.shares == wanted
+        teller.write(ChangelogCheckpoints(memory, "a teller"))
+        assert TellerLoop(NAME, ChangelogCheckpoints(memory, "a teller"))._loop.state.shares == wanted
+
+
+def test_names_of_rules_beside_a_version_are_said_once_and_fit_into_a_message(rules: str) -> None:
+    stream = KeptStream()
+    control = Control(stream)
+    control.publish(Effective(SITE, Position()))
+    control.publish_rules(EffectiveRules(Ruleset.from_text(rules), Position()), NAME)
+    names, place = [f"{number:050}" for number in range(12_000)], (0, SHARE + NAME.encode())
+    for batch in stream.batches:
+        for size in (200, PIECE_BYTES):
+            with patch("detection.parcels.PIECE_BYTES", size):
+                sent = controls([(batch, names)], [place], ("1", 0), 9)
+            assert [each.said.get("rules") for each in sent] == [*[None] * (len(sent) - 1), names]
+            assert max(len(each.value) + len(each.headers[0][1]) for each in sent) < 1_000_000
+            assert b"".join(each.value for each in sent) == bytes(batch.data)
