@@ -1,4 +1,4 @@
-"""How a worker on Kafka ends when its place is taken: soon, and with one line."""
+"""How a worker on Kafka ends when its place is taken, or it is told to while brokers do not answer: soon, and with one line."""
 
 from __future__ import annotations
 
@@ -105,3 +105,17 @@ def test_a_worker_whose_name_another_takes_ends_and_says_so_in_one_line(kafka: K
             done.set()
             if is_busy:
                 sender.join()
+
+
+def test_a_worker_that_is_told_to_stop_while_brokers_say_nothing_ends_soon(private_kafka: Kafka, tmp_path: Path) -> None:
+    system = System(private_kafka, tmp_path, 1)
+    sent = interleaving(1)
+    with begun(system, "one", tmp_path) as worker:
+        system.send(sent[:6])
+        wait_for(system, 6)
+        assert private_kafka.process is not None
+        private_kafka.process.send(signal.SIGSTOP)
+        time.sleep(1)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(ENDS_SECONDS) == 0
+        assert lines(worker) == []

@@ -1,4 +1,4 @@
-"""`pip install icsight` alone, in an environment of its own: what a gateway gets."""
+"""`pip install icsight` alone, and with the extra `kafka`, in environments of their own: what a gateway gets."""
 
 from __future__ import annotations
 
@@ -36,25 +36,42 @@ SHIPPING = {
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the built wheel and its base dependencies; the folder with its commands. One for all workers."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "gateway"
-    python = folder / "venv" / "bin" / "python"
+    return _environment(tmp_path_factory, "gateway", "")
+
+
+@pytest.fixture(scope="session")
+def shipping_gateway(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the extra `kafka`."""
+    return _environment(tmp_path_factory, "shipping-gateway", "[kafka]")
+
+
+def _environment(factory: pytest.TempPathFactory, name: str, extra: str) -> Path:
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / name
     with (base.parent / "gateway.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "made").exists():
-            _make(folder, python)
+            _install(folder, _wheel(shared / "dist"), extra)
             (folder / "made").touch()
-    return python.parent
+    return folder / "venv" / "bin"
 
 
-def _make(folder: Path, python: Path) -> None:
-    tools = Path(sys.executable).parent
-    environment = {**os.environ, "VIRTUAL_ENV": str(tools.parent)}
-    build = [tools / "maturin", "build", "--quiet", "--release", "--locked", "--out", folder / "dist"]
-    subprocess.run(build, cwd=ROOT, check=True, env=environment)
-    (wheel,) = (folder / "dist").glob("icsight-*.whl")
-    subprocess.run([tools / "uv", "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
-    install = [tools / "uv", "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "requirements.lock", wheel]
+def _wheel(folder: Path) -> Path:
+    """The wheel, built by the first who asks."""
+    if not folder.exists():
+        tools = Path(sys.executable).parent
+        environment = {**os.environ, "VIRTUAL_ENV": str(tools.parent)}
+        build = [tools / "maturin", "build", "--quiet", "--release", "--locked", "--out", folder]
+        subprocess.run(build, cwd=ROOT, check=True, env=environment)
+    (wheel,) = folder.glob("icsight-*.whl")
+    return wheel
+
+
+def _install(folder: Path, wheel: Path, extra: str) -> None:
+    uv, python = Path(sys.executable).with_name("uv"), folder / "venv" / "bin" / "python"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "requirements.lock", f"{wheel}{extra}"]
     subprocess.run(install, check=True)
 
 
@@ -71,7 +88,8 @@ def test_a_gateway_reads_a_capture_without_a_servers_libraries(gateway: Path) ->
         assert run(gateway / "python", "-c", f"import {module}").returncode != 0, f"{module} is installed on a gateway"
 
 
-def test_every_module_of_the_sensor_is_importable_on_a_gateway_but_those_that_ship_its_records(gateway: Path) -> None:
+def missing_of(gateway: Path) -> dict[str, str]:
+    """The modules of the sensor that cannot be imported, each with the package that it wants."""
     script = (
         "import importlib, json, pkgutil, sensor\n"
         "missing = {}\n"
@@ -85,8 +103,44 @@ def test_every_module_of_the_sensor_is_importable_on_a_gateway_but_those_that_sh
     done = run(gateway / "python", "-c", script)
     assert done.returncode == 0, done.stderr
     missing: dict[str, str] = json.loads(done.stdout)
+    return missing
+
+
+def test_every_module_of_the_sensor_is_importable_on_a_gateway_but_those_that_ship_its_records(gateway: Path) -> None:
+    missing = missing_of(gateway)
     assert set(missing.values()) <= OF_EXTRA_KAFKA, missing
     assert set(missing) == SHIPPING
+
+
+def test_every_module_of_the_sensor_is_importable_where_the_extra_for_kafka_is_and_no_servers_library_comes_with_it(
+    shipping_gateway: Path,
+) -> None:
+    assert missing_of(shipping_gateway) == {}
+    for module in set(UNWANTED) - OF_EXTRA_KAFKA:
+        assert run(shipping_gateway / "python", "-c", f"import {module}").returncode != 0, f"{module} is installed on a gateway"
+
+
+@pytest.mark.parametrize("command", ["run", "uplink", "enrol"])
+def test_a_gateways_commands_start_with_the_extra_for_kafka_alone(shipping_gateway: Path, command: str) -> None:
+    done = run(shipping_gateway / "icsight", "sensor", command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"icsight sensor {command}" in done.stdout
+
+
+def test_a_gateway_with_the_extra_for_kafka_records_and_says_in_a_line_why_it_cannot_ship_or_enrol(
+    shipping_gateway: Path, tmp_path: Path
+) -> None:
+    capture = ROOT / "rules" / "modbus" / "restart_communications.fires.pcap"
+    recorded = run(shipping_gateway / "icsight", "sensor", "run", "--capture", capture, "--data", tmp_path)
+    assert recorded.returncode == 0, recorded.stderr
+    for told, given in (
+        ("kafka.bootstrap: no broker is named", ["uplink"]),
+        ("token", ["enrol", "icsight-nonsense", "--url", "https://localhost:1"]),
+    ):
+        done = run(shipping_gateway / "icsight", "sensor", *given, "--data", tmp_path)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert told in done.stderr
+        assert "pip install" not in done.stderr
 
 
 def test_shipping_says_what_to_install(gateway: Path, tmp_path: Path) -> None:
