@@ -29,6 +29,12 @@ STORE: Final = "default"
 SITE: Final = b"site/"
 """What the keys of a site begin with; its name follows."""
 
+PARTITION: Final = b"partition"
+"""What the keys of what is kept of a partition begin with."""
+
+SITES_MET: Final = "sites"
+"""Key, there, of how many sites a partition has: forgetting one makes room."""
+
 CHUNK_BYTES: Final = 512 * 1024
 """Most bytes of a chunk: well below what a message may have."""
 
@@ -41,7 +47,9 @@ FORGET: Final = "stop all workers and throw it away with `icsight detect --forge
 ANEW: Final = f"start the version that wrote it, or {FORGET}"
 """What to do about a checkpoint that cannot be used."""
 
-_INDEX: Final = "index"
+INDEX: Final = "index"
+"""Key of the table of contents; a site is kept where it is there."""
+
 OWN: Final = "checkpoint/"
 """What the names of a checkpoint's members begin with in the table of contents."""
 
@@ -94,7 +102,7 @@ class ChangelogCheckpoints:
     @property
     def exists(self) -> bool:
         """Whether anything is kept."""
-        return self._store.get_bytes(_INDEX) is not None
+        return self._store.get_bytes(INDEX) is not None
 
     def read(self) -> Checkpoint | None:
         """As `CheckpointStore.read`."""
@@ -135,14 +143,14 @@ class ChangelogCheckpoints:
             self._store.set_bytes(f"chunk/{key}", chunks[key])
         for key in sorted(before - after):
             self._store.delete(f"chunk/{key}")
-        self._store.set_bytes(_INDEX, json.dumps(table).encode())
+        self._store.set_bytes(INDEX, json.dumps(table).encode())
 
     def _members(self, folder: str) -> dict[str, bytes]:
         found = {name: keys for name, keys in self._table().items() if name.startswith(folder)}
         return {name.removeprefix(folder): self._joined(keys) for name, keys in found.items()}
 
     def _index(self) -> list[str]:
-        index = self._store.get_bytes(_INDEX)
+        index = self._store.get_bytes(INDEX)
         return [] if index is None else cast("list[str]", json.loads(index))
 
     def _table(self) -> dict[str, list[str]]:

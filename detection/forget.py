@@ -9,6 +9,7 @@ Whoever takes the site up then begins with what lies in the topic from there on,
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaProducer
@@ -16,14 +17,14 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from detection.changelog import CHUNK_BYTES, SITE, changelog_of, group_of, shares_changelog_of
+from detection.changelog import CHUNK_BYTES, INDEX, PARTITION, SITE, SITES_MET, changelog_of, group_of, shares_changelog_of
 from detection.parcels import SHARE, TELLER
 from detection.quix import CHANGELOG_CF_MESSAGE_HEADER
 from sensor import kafka_reading
 from sensor.kafka_client import KafkaUnusable, NoSuchTopic, arguments, meaning, probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
     from sensor.kafka_settings import KafkaSettings
@@ -72,17 +73,32 @@ def _is_there(settings: KafkaSettings, topic: str) -> bool:
 
 def _remove(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> int:
     """Remove all that is remembered under these prefixes; how many parts there were. Raises KafkaError, KafkaUnusable."""
-    parts = list(_parts(settings, changelog, owners))
+    held = _held(settings, changelog, owners)
+    parts = [each for each, _ in held if each.owner in owners]
+    last = [(each, None) for each in parts if each.is_index]
+    begun = {each.partition for each, _ in last}
+    room = [(each, _less(value)) for each, value in held if each.owner == PARTITION and each.partition in begun]
     producer: Any = KafkaProducer(**arguments(settings), acks="all")
     try:
-        # Without the place of a record each worker applies it, wherever it is.
-        headers = [(CHANGELOG_CF_MESSAGE_HEADER, b"default")]
-        sent = [producer.send(changelog, key=key, partition=partition, headers=headers) for partition, key in parts]
-        for each in sent:
-            each.get(settings.delivery_timeout_seconds)
+        _send(settings, producer, changelog, [(each, None) for each in parts if not each.is_index])
+        # A site is there as long as its index is: who is ended before this does all of it again, and counts the room once.
+        _send(settings, producer, changelog, [*room, *last])
     finally:
         producer.close()
     return len(parts)
+
+
+def _less(sites: bytes) -> bytes:
+    """How many sites a partition has, after one less."""
+    return str(max(0, int(sites) - 1)).encode()
+
+
+def _send(settings: KafkaSettings, producer: Any, changelog: str, changes: Iterable[tuple[_Part, bytes | None]]) -> None:
+    # Without the place of a record each worker applies it, wherever it is.
+    headers = [(CHANGELOG_CF_MESSAGE_HEADER, b"default")]
+    sent = [producer.send(changelog, value, each.key, partition=each.partition, headers=headers) for each, value in changes]
+    for each in sent:
+        each.get(settings.delivery_timeout_seconds)
 
 
 def _refuse_workers(settings: KafkaSettings) -> None:
@@ -97,8 +113,8 @@ def _refuse_workers(settings: KafkaSettings) -> None:
         raise KafkaUnusable(f"group {group}: workers run: stop them all, and try again after a quarter of a minute")
 
 
-def _parts(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Partition and key of all that is remembered under these prefixes. Raises KafkaError, KafkaUnusable."""
+def _held(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> list[tuple[_Part, bytes]]:
+    """What is remembered under these prefixes, and how many sites each partition has. Raises KafkaError, KafkaUnusable."""
     consumer = kafka_reading.consumer(
         settings, group_id=None, isolation_level="read_committed", max_partition_fetch_bytes=2 * CHUNK_BYTES
     )
@@ -107,7 +123,8 @@ def _parts(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) 
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
         ends = consumer.end_offsets(places)
-        held: dict[tuple[int, bytes], bool] = {}
+        # Of a site's parts no more than that they are there: they are as large as what is learned.
+        held: dict[_Part, bytes] = {}
         until = time.monotonic() + READ_SECONDS
         while any(consumer.position(place) < ends[place] for place in places):
             found = consumer.poll(timeout_ms=POLL_MILLISECONDS)
@@ -117,8 +134,35 @@ def _parts(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) 
                 raise KafkaUnusable(f"topic {changelog}: cannot be read to its end: is Kafka well?", is_lasting=False)
             for messages in found.values():
                 for message in messages:
-                    if message.key and message.key.rpartition(b"|")[0] in owners:
-                        held[message.partition, message.key] = message.value is not None
-        yield from (each for each, is_held in held.items() if is_held)
+                    part = _Part(message.partition, message.key or b"")
+                    is_room = part.owner == PARTITION and part.name == SITES_MET
+                    if message.value is None:
+                        held.pop(part, None)
+                    elif is_room or part.owner in owners:
+                        held[part] = message.value if is_room else b""
+        return list(held.items())
     finally:
         consumer.close(autocommit=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Where a value of the store of a partition lies."""
+
+    partition: int
+    key: bytes
+
+    @property
+    def owner(self) -> bytes:
+        """Whose it is."""
+        return self.key.rpartition(b"|")[0]
+
+    @property
+    def name(self) -> str:
+        """What it is called there; Quix writes texts as JSON."""
+        return self.key.rpartition(b"|")[2].decode(errors="replace").strip('"')
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is what says that there is anything."""
+        return self.name == INDEX

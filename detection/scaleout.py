@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 from confluent_kafka import KafkaException, TopicPartition
 
 from detection.assigned import Assigned
-from detection.changelog import SITE, ChangelogCheckpoints, changelog_of, group_of, shares_changelog_of
+from detection.changelog import PARTITION, SITE, SITES_MET, ChangelogCheckpoints, changelog_of, group_of, shares_changelog_of
 from detection.checkpoint import CheckpointError
 from detection.forgotten import restore
 from detection.loop import GATHERED_BYTES
@@ -79,10 +79,8 @@ WAIT_SECONDS: Final = 1.0
 END_SECONDS: Final = 1.0
 """How long brokers may take to say where a partition ends; they are asked only where something has waited long enough."""
 
-_PARTITION: Final = b"partition"
 _CLOCK: Final = "clock"
-_SITES: Final = "sites"
-"""Keys in the store: of the partition, beside those of sites; there of what waits in it (`_Waiting`), and how many it has."""
+"""Key in the store, of the partition, of what waits in it (`_Waiting`)."""
 
 
 class _Waiting(TypedDict):
@@ -281,17 +279,17 @@ class Detection(Assigned[SiteLoop]):
         waiting = _Waiting(next=clock.next, sites=sites) if sites else None
         if waiting != held.kept:
             held.kept = waiting
-            self._state(partition, _PARTITION).set_bytes(_CLOCK, json.dumps(waiting).encode())
+            self._state(partition, PARTITION).set_bytes(_CLOCK, json.dumps(waiting).encode())
 
     def _clock(self, partition: int) -> PartitionClock:
         """How far a partition is taken in time. One that is new here: what waits in it is taken up soon (`_take_up_next`)."""
         owner = self._owners()[partition]
         held = self._partitions.get(partition)
         if held is None or held.owner is not owner:
-            said = self._state(partition, _PARTITION).get_bytes(_CLOCK)
+            said = self._state(partition, PARTITION).get_bytes(_CLOCK)
             kept = cast("_Waiting | None", None if said is None else json.loads(said))
             clock = PartitionClock(0 if kept is None else kept["next"], 0, time.monotonic())
-            sites = int(self._state(partition, _PARTITION).get_bytes(_SITES) or 0)
+            sites = int(self._state(partition, PARTITION).get_bytes(SITES_MET) or 0)
             left = {} if kept is None else dict(kept["sites"])
             held = self._partitions[partition] = _Partition(owner, clock, kept, left, sites)
         return held.clock
@@ -324,7 +322,7 @@ class Detection(Assigned[SiteLoop]):
         if held.sites >= SITES:
             return False
         held.sites += 1
-        self._state(partition, _PARTITION).set_bytes(_SITES, str(held.sites).encode())
+        self._state(partition, PARTITION).set_bytes(SITES_MET, str(held.sites).encode())
         return True
 
     def _site(self, partition: int, name: str, site: str) -> SiteLoop | None:

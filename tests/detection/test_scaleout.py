@@ -21,9 +21,11 @@ from click.testing import CliRunner
 from kafka import KafkaProducer
 
 from collector.stream.local import LocalStream
+from detection import scaleout
 from detection.baseline.decisions import Decision
 from detection.changelog_topic import ChangelogTopic
 from detection.cli import detect
+from detection.forget import forget
 from detection.own_alerts import BATCHES_MISSING
 from detection.pipeline import Pipeline
 from detection.published import Published, publish_rules, publish_site
@@ -383,6 +385,30 @@ def test_a_site_that_is_forgotten_begins_anew_and_others_go_on(
     after = system.epochs() - before
     assert {site for site, _ in after} == {"works"}
     assert len(after) == 1 + split
+
+
+def test_a_site_that_is_forgotten_gives_its_room_to_another(
+    kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaleout, "SITES", 2)
+    (tmp_path / "rules").mkdir()
+    mixed_rules(tmp_path / "rules")
+    system = System(kafka, tmp_path, 1, lateness_seconds=LATENESS_SECONDS)
+    publish_rules(system.kafka, system.topics, RuleFiles([tmp_path / "rules"]).read())
+    for name in ("works", "others", "more"):
+        system.send(interleaving(1, name)[:3])
+    system.work(idle_seconds=2.0)
+    # One is turned away.
+    assert len(system.epochs()) == 2
+    system.wait_until_missed()
+    kept, _ = next(iter(system.epochs()))
+    assert forget(system.kafka, kept) > 0
+    assert forget(system.kafka, kept) == 0
+    for name in ("new", "newer"):
+        system.send(interleaving(1, name)[:3])
+    system.work(idle_seconds=2.0)
+    assert {site for site, _ in system.epochs()} >= {"new"}
+    assert len(system.epochs()) == 3
 
 
 SPLIT: Final = "modbus/resilmesh2+MONT-Dataset-OT-ICS-attacks/Scenario-2/6-Impact/impact_traffic.pcap"
