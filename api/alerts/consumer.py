@@ -101,6 +101,8 @@ class AlertConsumer:
             with self._services.database.write() as session:
                 upserts.stand(session, damage.position)
             return True
+        for reason in sorted(set(consumer.halted.values()) - set(self._halted.values())):
+            _log.error("%s: alerts of this partition wait", reason)
         self._halted = consumer.halted
         if not deliveries:
             self.progress.stand(consumer.ends, consumer.position.offsets)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import re
 import threading
 import time
@@ -64,8 +63,6 @@ PACKED_RUNS: Final = 1_024
 
 SESSION_SECONDS: Final = 45.0
 """After so long without a sign of life a member's partitions go to others; one that comes back before keeps them."""
-
-_log: Final = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -405,9 +402,6 @@ class StreamConsumer:
         self._halt(error.place, _Halt(str(error), time.monotonic() + BROKEN_SECONDS))
 
     def _halt(self, place: TopicPartition, halt: _Halt) -> None:
-        before = self._halts.get(place.partition)
-        if before is None or before.reason != halt.reason:
-            _log.error("%s; nothing more of this partition is read here", halt.reason)
         self._halts[place.partition] = halt
         self._client.pause(place)
 

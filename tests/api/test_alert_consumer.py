@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from api.alerts import upserts
 from api.alerts.consumer import AlertConsumer
-from collector.stream import NewerBatch
+from collector.stream import NewerBatch, Position
 from detection.alerts import encode_alerts
 from detection.control import NORMAL, SITE
 from detection.kept import KeptStream
@@ -19,6 +21,7 @@ from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
 
 if TYPE_CHECKING:
+    from collector.stream import Consumer
     from detection.alerts import Alert
     from tests.api.conftest import Running
 
@@ -107,6 +110,23 @@ def test_what_a_newer_worker_tells_is_waited_with_and_lost_by_none(system_runnin
         assert list(listed(system_running)) == [f"{1:032x}"]
     with system_running.services.database.read() as session:
         assert upserts.position(session).offsets == {"0": 1}
+
+
+@SQLITE_ONLY
+def test_a_partition_that_is_halted_is_told_in_one_line(system_running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    consumer = AlertConsumer(KeptStream(), system_running.services)
+    reason = "icsight.alerts/0/7: the message is of version 2"
+
+    def nothing(*_: object, **__: object) -> list[object]:
+        return []
+
+    for halted in ({}, {"0": reason}, {"0": reason}):
+        # The last one is as another that is subscribed behind the first.
+        read = SimpleNamespace(poll=nothing, halted=halted, ends={}, position=Position())
+        for _ in range(2):
+            assert not consumer.apply_next(cast("Consumer", read), 0)
+    lines = [record for record in caplog.records if reason in record.message]
+    assert [(line.levelno, line.message) for line in lines] == [(logging.ERROR, f"{reason}: alerts of this partition wait")]
 
 
 @SQLITE_ONLY
