@@ -43,8 +43,10 @@ class KafkaSettings(TlsSettings, table="kafka"):
     """Most bytes of a message: more than the largest batch has (8 MiB, and what frames it)."""
 
     waiting_bytes: int = Field(default=64 * 1024**2, ge=1024**2, le=1024**3)
-    """Most bytes of messages that a reader of batches holds unpacked before they are asked for, and that its client fetches of a
-    broker at once. The last look, of 16 messages, may go beyond: a message that is larger than all of it is read all the same."""
+    """Most bytes of messages that a reader of batches holds unpacked before they are asked for, and, besides, that its client
+    fetches of a broker at once (50 MiB there at most) and holds until they are looked at. The last look, of 16 messages, may go
+    beyond: a message that is larger than all of it is read all the same. The group of messages that is just being unpacked, of
+    128 MiB at most, comes on top."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

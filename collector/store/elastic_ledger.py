@@ -1,9 +1,13 @@
 """Which batches a cluster holds and where consumers stand, in an index beside the records.
 
-A document for each run has its batches as closed intervals. Where a consumer stands is in a document for each partition, with
-the runs that were met there, so that what an append writes grows with what it brought and not with the fleet, and consumers that
-share the partitions do not wait for one another; one more names the partitions. It may also hold a position, of runs whose
-partition is not known, and of all in a ledger from before there were others: what the partitions tell goes before it.
+A document for each `BATCHES_PER_DOCUMENT` of a run has those that are stored as closed intervals. One by one they may be
+missing, where a sensor leaves numbers out or they have become dead letters: what an append writes is bounded all the same, and
+each is stored whenever it comes. A ledger from before had a document for each run: what that tells is read besides.
+
+Where a consumer stands is in a document for each partition, with the runs that were met there, so that what an append writes
+grows with what it brought and not with the fleet, and consumers that share the partitions do not wait for one another; one more
+names the partitions. It may also hold a position, of runs whose partition is not known, and of all in a ledger from before there
+were others: what the partitions tell goes before it.
 
 Each document is written on condition that nobody else has written it since it was read, so that of two processes that store the
 same run one finds out.
@@ -19,8 +23,8 @@ from urllib.parse import quote
 
 from collector.store import StoreError
 from collector.store.elastic_documents import run_identifier
-from collector.store.intervals import contains, joined
-from collector.stream import Position
+from collector.store.intervals import contains, intervals, joined, within
+from collector.stream import NOWHERE, Position
 from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 
 if TYPE_CHECKING:
@@ -31,11 +35,15 @@ if TYPE_CHECKING:
     from collector.store.intervals import Intervals
     from sensor.spool_format import Run
 
-REMEMBERED_RUNS: Final = 65_536
-"""Runs whose batches are kept in mind; when there are more, all are read anew."""
+REMEMBERED_PARTS: Final = 65_536
+"""Documents of batches that are kept in mind; when there are more, all are read anew."""
 
-INTERVALS_PER_RUN: Final = 8_192
-"""Most intervals of a run's batches. All are written with each append; a sensor may leave out every second number."""
+BATCHES_PER_DOCUMENT: Final = 16_384
+"""Numbers of a run's batches that have a document together, which an append writes anew that stores one of them: 8,192 intervals
+where every second is missing."""
+
+_Part = tuple["Run", int]
+"""A run, and which of its documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,45 +92,50 @@ class Ledger:
     def __init__(self, server: Server, index: str) -> None:
         self._server = server
         self._index = index
-        self._held: dict[Run, tuple[Intervals, _Version]] = {}
+        self._held: dict[_Part, tuple[Intervals, _Version]] = {}
         self._stands: dict[str, _Stand] = {}
         self._turn = threading.Lock()
 
-    def read(self, runs: Iterable[Run]) -> None:
-        """Have the batches of these runs in mind. Raises StoreError."""
+    def read(self, batches: Iterable[tuple[Run, int]]) -> None:
+        """Have in mind whether these batches, by run and sequence, are stored. Raises StoreError."""
         with self._turn:
-            if len(self._held) > REMEMBERED_RUNS:
+            if len(self._held) > REMEMBERED_PARTS:
                 self._held.clear()
-            wanted = [run for run in dict.fromkeys(runs) if run not in self._held]
+            parts = dict.fromkeys(_part(run, sequence) for run, sequence in batches)
+            wanted = [part for part in parts if part not in self._held]
             if not wanted:
                 return
-            answer = self._server.ask("POST", f"/{self._index}/_mget", {"ids": [_of_run(run) for run in wanted]})
-            for run, document in zip(wanted, cast("list[dict[str, Any]]", answer["docs"]), strict=True):
-                held = cast("Intervals", document["_source"]["held"]) if document.get("found") else []
-                self._held[run] = ([(int(first), int(last)) for first, last in held], _version(document))
+            runs = list(dict.fromkeys(run for run, _ in wanted))
+            names = [*map(_of_part, wanted), *map(_of_run, runs)]
+            answer = self._server.ask("POST", f"/{self._index}/_mget", {"ids": names})
+            documents = cast("list[dict[str, Any]]", answer["docs"])
+            before = {run: _intervals(document) for run, document in zip(runs, documents[len(wanted) :], strict=True)}
+            for part, document in zip(wanted, documents[: len(wanted)], strict=True):
+                run, number = part
+                here = within(before[run], number * BATCHES_PER_DOCUMENT, (number + 1) * BATCHES_PER_DOCUMENT - 1)
+                self._held[part] = joined(_intervals(document), here), _version(document)
 
     def holds(self, run: Run, sequence: int) -> bool:
-        """Whether a batch of a run in mind is stored, or was until retention removed it."""
-        return contains(self._held[run][0], sequence)
-
-    def is_scattered(self, run: Run, sequence: int) -> bool:
-        """Whether a run in mind has as many intervals as it may, and this batch would make another."""
-        held = self._held[run][0]
-        return len(held) >= INTERVALS_PER_RUN and not contains(held, sequence - 1) and not contains(held, sequence + 1)
+        """Whether a batch that has been read is stored, or was until retention removed it."""
+        return contains(self._held[_part(run, sequence)][0], sequence)
 
     def hold(self, taken: Mapping[Run, AbstractSet[int]]) -> None:
-        """Remember batches as stored; durable on return.
+        """Remember batches that have been read as stored; durable on return.
 
         Raises:
             StoreError: another process has stored batches of the same run; those in mind are forgotten.
         """
-        taken = {run: sequences for run, sequences in taken.items() if sequences}
-        if not taken:
+        more: dict[_Part, list[int]] = {}
+        for run, sequences in taken.items():
+            for sequence in sequences:
+                more.setdefault(_part(run, sequence), []).append(sequence)
+        if not more:
             return
-        new = {run: joined(self._held[run][0], sequences) for run, sequences in taken.items()}
-        versions = self._write({_of_run(run): {"run": run, "held": held} for run, held in new.items()}, self._versions(new))
-        for run, held in new.items():
-            self._held[run] = (held, versions[_of_run(run)])
+        new = {part: joined(self._held[part][0], intervals(sequences)) for part, sequences in more.items()}
+        documents = {_of_part(part): {"run": part[0], "held": held} for part, held in new.items()}
+        versions = self._write(documents, {_of_part(part): self._held[part][1] for part in new})
+        for part, held in new.items():
+            self._held[part] = held, versions[_of_part(part)]
 
     def position(self, consumer: str) -> Position | None:
         """Where a consumer stands. Raises StoreError."""
@@ -170,11 +183,15 @@ class Ledger:
         new: dict[str, tuple[int, dict[Run, int]]] = {partition: (at, {}) for partition, at in position.offsets.items()}
         homeless: dict[Run, int] = {}
         for run, sequence in further.items():
-            _, home = new.get(position.homes.get(run, ""), (0, homeless))
-            home[run] = sequence
+            home = position.homes.get(run, NOWHERE)
+            if home == NOWHERE:
+                homeless[run] = sequence
+            elif home in new:
+                new[home][1][run] = sequence
+            # Else whoever reads that partition tells of it.
         if homeless or not stand.partitions.keys() >= new.keys():
             # Before the documents that it names: one that is named and not there tells nothing.
-            stand.rest = Position(stand.rest.offsets, {**stand.rest.seen, **homeless})
+            stand.rest = Position(stand.rest.offsets, _latest({**stand.rest.seen, **homeless}, position))
             partitions = {**dict.fromkeys(new, (Position(), _Version())), **stand.partitions}
             told = {"consumer": consumer, "position": stand.rest.to_json(), "partitions": sorted(partitions)}
             name = _of_consumer(consumer)
@@ -196,7 +213,8 @@ class Ledger:
         written = self._write(documents, versions)
         for partition, part in parts.items():
             stand.partitions[partition] = part, written[_of_partition(consumer, partition)]
-        stand.seen |= further
+        for _, seen in new.values():
+            stand.seen |= seen
         if len(stand.seen) > sum(len(part.seen) for part, _ in stand.partitions.values()) + len(stand.rest.seen):
             # What there is no room for is not kept here either.
             stand.whole()
@@ -213,9 +231,6 @@ class Ledger:
         with self._turn:
             self._held.clear()
             self._stands.clear()
-
-    def _versions(self, runs: Iterable[Run]) -> dict[str, _Version]:
-        return {_of_run(run): self._held[run][1] for run in runs}
 
     def _write(self, documents: Mapping[str, object], versions: Mapping[str, _Version]) -> dict[str, _Version]:
         """Write documents if they still are what was read; returns what they are now. Raises _Conflict, StoreError."""
@@ -243,7 +258,7 @@ class Ledger:
 
 
 def _latest(seen: dict[Run, int], position: Position) -> dict[Run, int]:
-    """What is kept of the runs of a partition: where they are too many, those that were met last."""
+    """What is kept of the runs of a document: where they are too many, those that were met last."""
     if len(seen) <= RUNS_BEFORE_FORGETTING:
         return seen
     order = {run: number for number, run in enumerate(position.homes)}
@@ -258,7 +273,24 @@ def _version(document: Mapping[str, Any]) -> _Version:
     return _Version(document.get("_seq_no"), document.get("_primary_term"))
 
 
+def _intervals(document: Mapping[str, Any]) -> Intervals:
+    """The batches that a document tells of; none where there is no such document."""
+    held = cast("Intervals", document["_source"]["held"]) if document.get("found") else []
+    return [(int(first), int(last)) for first, last in held]
+
+
+def _part(run: Run, sequence: int) -> _Part:
+    return run, sequence // BATCHES_PER_DOCUMENT
+
+
+def _of_part(part: _Part) -> str:
+    run, number = part
+    # The number comes first: a run may be called what another is and a number besides.
+    return f"batches/{number}/{run_identifier(*run)}"
+
+
 def _of_run(run: Run) -> str:
+    """Where a ledger from before has the batches of a run."""
     return f"run/{run_identifier(*run)}"
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collector.store.elastic_bulk import Chunk
 
 LINE_BYTES: Final = 8 * 1024**2
-"""Rows of so many bytes are written to documents at once, and one row at least. Their text is twice that where each character is
-written as two, and there are several copies of it while it is put together."""
+"""Rows of so many bytes are written to documents at once, besides the first of them. Their text is twice that where each
+character is written as two, and there are several copies of it while it is put together."""
 
 ROW_BYTES: Final = 512
 """What a document takes besides its texts: the names of its fields, numbers and times."""
@@ -86,7 +86,7 @@ def _of_part(name: str, numbers: Sequence[int], batches: Sequence[RecordBatch], 
 
 
 def _slices(rows: pl.DataFrame) -> list[tuple[int, int]]:
-    """First row and number of rows of each part that has `LINE_BYTES` at most, or one row."""
+    """First row and number of rows of each part: what follows its first row has `LINE_BYTES` at most."""
     lengths = rows.select(pl.sum_horizontal([_length(pl.col(name), kind) for name, kind in rows.schema.items()]) + ROW_BYTES)
     part = (lengths.to_series().cum_sum() - 1) // LINE_BYTES
     counts = part.rle().struct.field("len")

@@ -32,7 +32,7 @@ from collector.store import elastic_sql as sql
 from collector.store.elastic_bulk import BulkWriter
 from collector.store.elastic_documents import identifier, read, source
 from collector.store.elastic_indices import Index, indices, last_moment, moments
-from collector.store.elastic_ledger import INTERVALS_PER_RUN, Ledger
+from collector.store.elastic_ledger import Ledger
 from collector.store.elastic_lines import chunks_by_index
 from collector.store.elastic_query import search
 from collector.store.elastic_server import Refused, Server, TooSlow
@@ -103,26 +103,21 @@ class ElasticsearchRecordStore:
             raise StoreError(f"{self._server.settings.hosts}: opened for reading only")
         try:
             given = list(batches)
-            self._ledger.read(batch.header.run for batch in given)
+            self._ledger.read((batch.header.run, batch.header.sequence) for batch in given)
             new: list[RecordBatch] = []
-            refused: list[tuple[RecordBatch, str]] = []
             taken: dict[Run, set[int]] = {}
             for batch in given:
                 run, sequence = batch.header.run, batch.header.sequence
-                if sequence in taken.setdefault(run, set()) or self._ledger.holds(run, sequence):
-                    continue
-                if self._ledger.is_scattered(run, sequence):
-                    refused.append((batch, f"of its run {INTERVALS_PER_RUN:,} pieces are stored, with gaps between them"))
-                    continue
-                taken[run].add(sequence)
-                new.append(batch)
-            repeated = len(given) - len(new) - len(refused)
+                if sequence not in taken.setdefault(run, set()) and not self._ledger.holds(run, sequence):
+                    taken[run].add(sequence)
+                    new.append(batch)
             outcome = self._bulk.write(self._storable(new))
             written = sorted(outcome.indices)
             for start in range(0, len(written), INDICES_PER_REFRESH):
                 # One that the cluster made no index for, or that retention has just removed, must not hold up the others.
                 names = ",".join(written[start : start + INDICES_PER_REFRESH])
                 self._server.ask("POST", f"/{names}/_refresh", ignore_unavailable=True)
+            refused: list[tuple[RecordBatch, str]] = []
             for number, (rows, reason) in outcome.refused.items():
                 header = new[number].header
                 refused.append((new[number], f"{rows} of {header.rows} rows are not stored: {reason}"))
@@ -134,7 +129,7 @@ class ElasticsearchRecordStore:
         except BaseException:
             self._ledger.forget()
             raise
-        return Appended(sum(map(len, taken.values())), outcome.created, repeated)
+        return Appended(sum(map(len, taken.values())), outcome.created, len(given) - len(new))
 
     def position(self, consumer: str) -> Position | None:
         """As `RecordStore.position`."""
@@ -146,7 +141,7 @@ class ElasticsearchRecordStore:
 
     def holds(self, run: Run, sequence: int) -> bool:
         """As `RecordStore.holds`."""
-        self._ledger.read([run])
+        self._ledger.read([(run, sequence)])
         return self._ledger.holds(run, sequence)
 
     def query(self, query: Query) -> Page:

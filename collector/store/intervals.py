@@ -29,10 +29,15 @@ def contains(held: Sequence[tuple[int, int]], number: int) -> bool:
     return at >= 0 and held[at][1] >= number
 
 
-def joined(held: Sequence[tuple[int, int]], numbers: Iterable[int]) -> Intervals:
-    """The intervals with more numbers."""
+def within(held: Sequence[tuple[int, int]], begin: int, end: int) -> Intervals:
+    """What of the intervals lies from `begin` to `end`, both included."""
+    return [(max(first, begin), min(last, end)) for first, last in held if first <= end and last >= begin]
+
+
+def joined(held: Sequence[tuple[int, int]], more: Sequence[tuple[int, int]]) -> Intervals:
+    """The intervals with others, which may overlap them."""
     result: Intervals = []
-    for first, last in sorted([*held, *intervals(numbers)]):
+    for first, last in sorted([*held, *more]):
         if result and first <= result[-1][1] + 1:
             result[-1] = (result[-1][0], max(last, result[-1][1]))
         else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self, cast, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, Self, cast, runtime_checkable
 
 from sensor.spool_format import BatchHeader, Run
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["BatchHeader", "Consumer", "DamagedBatch", "Delivery", "Gap", "Outgoing", "Position", "Run", "Stream", "StreamError"]
+__all__ = [
+    "NOWHERE", "BatchHeader", "Consumer", "DamagedBatch", "Delivery", "Gap", "Outgoing", "Position", "Run", "Stream",
+    "StreamError",
+]  # fmt: skip
+
+
+NOWHERE: Final = ""
+"""What `Position.homes` has for a run whose partition is not known."""
 
 
 class StreamError(Exception):
@@ -55,8 +62,8 @@ class Position:
     Attributes:
         offsets: next offset by partition. A local stream has the one partition "0"; no entry means the beginning.
         seen: highest sequence delivered by run.
-        homes: partition by run, as far as the consumer has met them, for who keeps partitions apart. It says nothing of where the
-            consumer stands: positions are equal without it, and it is not written.
+        homes: partition by run, as far as the consumer has met them or was told, for who keeps partitions apart; `NOWHERE` of
+            other runs. It says nothing of where the consumer stands: positions are equal without it, and it is not written.
     """
 
     offsets: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -135,7 +142,7 @@ class Consumer(Protocol):
         """Why nothing more of a partition is read, in one line, by partition; the others go on.
 
         What comes next there was written by a newer version, for a program that can read it; or what a broker has of it is
-        damaged, and is tried again from time to time. The position stays before it.
+        damaged, and is tried again from time to time. The position stays before it. Whoever reads tells of it, once.
         """
         ...
 

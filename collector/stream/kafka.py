@@ -24,7 +24,7 @@ from kafka import errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from collector.stream import Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Outgoing, Position, StreamError
+from collector.stream import NOWHERE, Consumer, DamagedBatch, Delivery, Gap, NewerBatch, Outgoing, Position, StreamError
 from collector.stream.standing import Standing
 from sensor import kafka_reading
 from sensor.configuration import ConfigurationError
@@ -236,7 +236,7 @@ class StreamConsumer:
 
     def __init__(self, stream: KafkaStream, name: str, start: Position | None) -> None:
         self._stream = stream
-        self._standing = Standing(Position({}, {} if start is None else start.seen))
+        self._standing = Standing(Position() if start is None else Position({}, start.seen, start.homes))
         self._waiting: deque[Any] = deque()
         self._halts: dict[int, _Halt] = {}
         self._given: list[TopicPartition] = []
@@ -319,6 +319,8 @@ class StreamConsumer:
         """As `Consumer.commit`."""
         here: dict[str, dict[Run, int]] = {}
         for run, home in self._standing.homes.items():
+            if home == NOWHERE:
+                continue
             # Of a run that lies in several, what is kept must be true of this partition.
             is_highest = self._had.get(int(home), {}).get(run, -1) == self._standing.seen.get(run, -1)
             if is_highest and (sequence := position.seen.get(run)) is not None:
@@ -431,7 +433,7 @@ class StreamConsumer:
             for had in self._had.values():
                 had.pop(run, None)
             # What came before the first batch of a run is known no longer.
-            self._whole.discard(int(home))
+            self._whole -= self._whole if home == NOWHERE else {int(home)}
 
     def _pass_markers(self) -> None:
         """Stand behind what is no message: the marks of transactions."""

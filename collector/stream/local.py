@@ -107,7 +107,7 @@ class LocalConsumer:
         self._name = name
         self._reader = SpoolReader(stream.folder)
         self._number = position.offsets.get(PARTITION, 0)
-        self._standing = Standing(Position({PARTITION: self._number}, position.seen))
+        self._standing = Standing(Position({PARTITION: self._number}, position.seen, position.homes))
 
     @property
     def position(self) -> Position:

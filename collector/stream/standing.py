@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from collector.stream import Position
+from collector.stream import NOWHERE, Position
 
 if TYPE_CHECKING:
     from sensor.spool_format import Run
@@ -25,7 +25,8 @@ V = TypeVar("V")
 
 RUNS_PER_PARTITION: Final = 8_192
 """Runs of a partition that are kept in mind, those that were met last: a sensor may call each of its messages another run. Of one
-that is forgotten no gap is told, and what has been stored of it is passed over by the store."""
+that is forgotten no gap is told, and what has been stored of it is passed over by the store. Runs whose partition is not known,
+as those of a position that was written down, are as many as those of one partition more."""
 
 RUNS_BEFORE_FORGETTING: Final = RUNS_PER_PARTITION * 5 // 4
 """Only when there are more are some forgotten, many at once: that looks at all of them."""
@@ -43,8 +44,8 @@ class Standing:
         """Next offset by partition."""
         self.seen: Final = dict(position.seen)
         """Highest sequence by run."""
-        self.homes: Final = dict(position.homes)
-        """Partition by run, the run that was met last behind the others."""
+        self.homes: Final = {run: NOWHERE for run in position.seen if run not in position.homes} | dict(position.homes)
+        """Partition by run, the run that was met last behind the others; `NOWHERE` of those that nobody has told it of."""
         self._counts = Counter(self.homes.values())
         self._write_down()
 
@@ -55,6 +56,8 @@ class Standing:
 
     def see(self, run: Run, sequence: int) -> None:
         """Batch `sequence` of a run is done."""
+        if run not in self.homes:
+            self.meet(run, NOWHERE)
         self.seen[run] = sequence
         self._met.append((run, sequence))
 

@@ -80,13 +80,9 @@ class Cluster:
     def write(self, parts: Iterable[Chunk]) -> Outcome:
         return Outcome(indices={part.index for part in parts})
 
-    def read(self, runs: Iterable[object]) -> None: ...
+    def read(self, batches: Iterable[object]) -> None: ...
 
     def holds(self, run: object, sequence: int) -> bool:
-        del run, sequence
-        return False
-
-    def is_scattered(self, run: object, sequence: int) -> bool:
         del run, sequence
         return False
 

@@ -12,7 +12,6 @@ import pytest
 from collector.dead_letters import LetterFolder
 from collector.records import decode
 from collector.store import StoreError
-from collector.store.elastic_server import Server
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.stream import Position
 from tests.collector.cluster import cluster
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from collector.settings import ElasticsearchSettings
+    from collector.store.elastic_server import Server
 
 YEARS_AGO = 1_234_567_890 * 10**9
 """2009-02-13T23:31:30Z."""
@@ -44,17 +44,10 @@ def node() -> Iterator[Elasticsearch]:
         node.kill()
 
 
-@pytest.fixture
-def elastic(node: Elasticsearch) -> Iterator[ElasticsearchSettings]:
+@pytest.fixture(scope="module")
+def shared(node: Elasticsearch) -> Iterator[ElasticsearchSettings]:
     with cluster(node.url) as chosen:
         yield chosen
-
-
-@pytest.fixture
-def server(elastic: ElasticsearchSettings) -> Iterator[Server]:
-    server = Server(elastic)
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -21,11 +21,12 @@ from collector.store.elastic_setup import apply, plan, probe, snapshot
 from collector.store.elastic_templates import ledger_index, pattern
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.stream import Position
-from collector.stream.standing import RUNS_PER_PARTITION
+from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 from sensor.spool_format import BatchHeader
 from tests.batches import EPOCH, START, encode, sample
-from tests.collector.cluster import cluster, emptied, empty, settings
+from tests.collector.cluster import empty, settings
 from tests.collector.faulty_proxy import proxy
+from tests.collector.test_kafka_consumer import Client, consumer_of, invented
 from tests.services.process import free_port
 
 if TYPE_CHECKING:
@@ -37,25 +38,6 @@ ROOT = Path(__file__).parents[2]
 HOUR = 3600 * 10**9
 MIDNIGHT = START + 8 * HOUR
 """2025-11-25T00:00:00Z."""
-
-
-@pytest.fixture(scope="module")
-def shared(elasticsearch_server: Elasticsearch) -> Iterator[ElasticsearchSettings]:
-    with cluster(elasticsearch_server.url) as chosen:
-        yield chosen
-
-
-@pytest.fixture
-def elastic(shared: ElasticsearchSettings) -> Iterator[ElasticsearchSettings]:
-    with emptied(shared) as chosen:
-        yield chosen
-
-
-@pytest.fixture
-def server(elastic: ElasticsearchSettings) -> Iterator[Server]:
-    server = Server(elastic)
-    yield server
-    server.close()
 
 
 @pytest.fixture
@@ -93,6 +75,19 @@ def count(store: ElasticsearchRecordStore) -> int:
     return sum(stored.rows for stored in store.tables())
 
 
+def written(server: Server, name: str) -> Position:
+    """The position in a document of the ledger."""
+    document = server.ask("GET", f"/{ledger_index(server.settings.prefix)}/_doc/{name.replace('/', '%2F')}")
+    return Position.from_json(document["_source"]["position"])
+
+
+def held(server: Server) -> dict[str, list[tuple[int, int]]]:
+    """The batches that documents of the ledger tell of."""
+    server.ask("POST", f"/{ledger_index(server.settings.prefix)}/_refresh")
+    hits = server.ask("GET", f"/{ledger_index(server.settings.prefix)}/_search", {"size": 100})["hits"]["hits"]
+    return {hit["_id"]: [(first, last) for first, last in hit["_source"]["held"]] for hit in hits}
+
+
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of all requests from now on."""
     paths: list[str] = []
@@ -112,7 +107,6 @@ from collector.store import elasticsearch
 from collector.store.elastic_bulk import BulkWriter
 from collector.store.elastic_ledger import Ledger
 from collector.stream import Position
-from collector.stream.standing import RUNS_PER_PARTITION
 from tests.collector.cluster import settings
 from tests.collector.test_elasticsearch_store import over_midnight
 
@@ -365,20 +359,89 @@ def test_a_partition_of_runs_without_end_has_a_document_of_some(elastic: Elastic
     store.close()
 
 
-def test_a_run_of_gaps_without_end_has_a_document_of_so_many_intervals(
-    elastic: ElasticsearchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_short_lives_of_a_consumer_without_end_make_no_document_longer(
+    elastic: ElasticsearchSettings, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.store.elastic_ledger.INTERVALS_PER_RUN", 4)
+    client = Client(1)
+    for life in range(4):
+        store = ElasticsearchRecordStore(elastic, writer=True)
+        consumer = consumer_of(client, monkeypatch, start=store.position("store"))
+        client.messages = invented(life, 6_000)
+        for most in (5_999, 1):
+            assert len(consumer.poll(0.01, max_batches=most)) == most
+            store.append([], consumer="store", position=consumer.position)
+        assert consumer.poll(0.01) == []
+        client.offset = consumer.position.offsets["0"]
+        store.close()
+        assert len(consumer.position.seen) <= RUNS_BEFORE_FORGETTING
+    assert written(server, "consumer/store") == Position()
+    part = written(server, "consumer/store/0")
+    assert part.offsets == {"0": 4 * 6_000}
+    assert len(part.seen) <= RUNS_BEFORE_FORGETTING
+    assert {("invented-3-0", "e"), ("invented-3-5999", "e")} <= part.seen.keys()
+
+
+def test_runs_that_lie_nowhere_take_as_much_room_as_those_of_a_partition_and_those_elsewhere_none(
+    elastic: ElasticsearchSettings, server: Server
+) -> None:
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    runs = [("hostile", str(number)) for number in range(3 * RUNS_PER_PARTITION)]
+    for some in range(RUNS_PER_PARTITION, 4 * RUNS_PER_PARTITION, RUNS_PER_PARTITION):
+        position = Position({"0": some}, dict.fromkeys(runs[:some], 0) | {("north", "e"): some}, {("north", "e"): "1"})
+        store.append([], consumer="store", position=position)
+    rest = written(server, "consumer/store")
+    assert rest.seen == dict.fromkeys(runs[-RUNS_PER_PARTITION:], 0)
+    # Whoever reads the other partition tells of it.
+    assert written(server, "consumer/store/0") == Position({"0": 3 * RUNS_PER_PARTITION})
+    assert store.position("store") == Position({"0": 3 * RUNS_PER_PARTITION}, rest.seen)
+    store.close()
+
+
+def test_numbers_that_are_missing_without_end_keep_no_batch_out_and_a_ledger_from_before_is_read(
+    elastic: ElasticsearchSettings, server: Server
+) -> None:
+    before = [(number, number) for number in range(0, 2 * 8_192, 2)]
+    name = f"/{ledger_index(elastic.prefix)}/_doc/run%2Fnorth%2F{EPOCH}"
+    server.ask("PUT", name, {"run": ("north", EPOCH), "held": before})
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    done = store.append([batch(number) for number in (2, 16_382, 16_386, 16_388, 40_000)])
+    assert (done.batches, done.repeated) == (3, 2)
+    # What comes late is stored as well, and is part of the document that has its numbers.
+    done = store.append([batch(number) for number in (1, 0, 16_388)])
+    assert (done.batches, done.repeated) == (1, 2)
+    assert count(store) == 4 * 10
+    again = ElasticsearchRecordStore(elastic, writer=True)
+    numbers = [*range(6), *range(16_380, 16_390), 40_000]
+    stored = [number for number in numbers if again.holds(("north", EPOCH), number)]
+    assert stored == [0, 1, 2, 4, 16_380, 16_382, 16_386, 16_388, 40_000]
+    assert again.append([batch(number) for number in stored]).repeated == len(stored)
+    assert held(server) == {
+        f"run/north/{EPOCH}": before,
+        f"batches/0/north/{EPOCH}": [(0, 2), *before[2:]],
+        f"batches/1/north/{EPOCH}": [(16_386, 16_386), (16_388, 16_388)],
+        f"batches/2/north/{EPOCH}": [(40_000, 40_000)],
+    }
+    store.close()
+    again.close()
+
+
+def test_dead_letters_between_good_batches_are_stored_when_they_are_replayed(
+    elastic: ElasticsearchSettings, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.elastic_ledger.BATCHES_PER_DOCUMENT", 4)
+    name = f"/{elastic.prefix}-modbus-2025.11.24"
+    server.ask("PUT", name, {"mappings": {"properties": {"modbus.address": {"type": "ip"}}}})
     letters = LetterFolder(tmp_path)
     store = ElasticsearchRecordStore(elastic, writer=True, letters=letters)
-    for number in range(0, 12, 2):
-        done = store.append([batch(number)])
-        assert (done.batches, done.repeated) == (int(number < 8), 0)
-    assert [letter.header for letter in letters.letters()] != []
-    assert {letter.header.sequence for letter in letters.letters() if letter.header is not None} == {8, 10}
-    # What fills a gap, or comes behind the last, is taken; then there is room for others.
-    assert store.append([batch(3), batch(7)]).batches == 2
-    assert store.append([batch(8), batch(10)]).batches == 2
+    good = [batch(number, start=MIDNIGHT) for number in range(0, 8, 2)]
+    assert store.append([*good, *(batch(number) for number in range(1, 8, 2))]).batches == 4
+    kept = [decode(letter.header, letter.data) for letter in letters.letters() if letter.header is not None]
+    assert {each.header.sequence for each in kept} == {1, 3, 5, 7}
+    assert held(server)[f"batches/1/north/{EPOCH}"] == [(4, 4), (6, 6)]
+    server.ask("DELETE", name)
+    assert sum(store.append([each]).batches for each in kept) == 4
+    assert store.append([*good, *kept]).repeated == 8
+    assert held(server) == {f"batches/{number}/north/{EPOCH}": [(4 * number, 4 * number + 3)] for number in range(2)}
     assert count(store) == 8 * 10
     store.close()
 

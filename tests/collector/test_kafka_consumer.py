@@ -11,15 +11,17 @@ from kafka.errors import KafkaTimeoutError
 from kafka.structs import TopicPartition
 
 from collector.store.elastic_ledger import Ledger
+from collector.store.local import LocalRecordStore
 from collector.stream import Gap, Position, StreamError
 from collector.stream.kafka import KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
-from collector.stream.standing import RUNS_BEFORE_FORGETTING
+from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 from sensor.kafka_message import encode
 from sensor.kafka_settings import KafkaSettings
 from sensor.spool_format import BatchHeader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from collector.store.elastic_server import Server
 
@@ -99,12 +101,20 @@ class Client:
         there = [message for message in self.log if message.offset >= self.at.get(message.partition, 0)]
         found = [message for message in there if TopicPartition(TOPIC, message.partition) not in self.paused]
         self.at |= {message.partition: message.offset + 1 for message in found}
-        return {TopicPartition(TOPIC, 0): found} if found else {}
+        of: dict[TopicPartition, list[Any]] = {}
+        for message in found:
+            of.setdefault(TopicPartition(TOPIC, message.partition), []).append(message)
+        return of
 
 
 def message_of(sensor: str, sequence: int, offset: int, partition: int = 0) -> Any:
     message = encode(BatchHeader(sensor, "e", sequence, "modbus", 1, "plant"), b"batch")
     return SimpleNamespace(topic=TOPIC, partition=partition, offset=offset, value=message.value, headers=message.headers)
+
+
+def invented(life: int, count: int) -> list[Any]:
+    """Messages of a sensor that calls each of them another run."""
+    return [message_of(f"invented-{life}-{number}", 0, offset=life * count + number) for number in range(count)]
 
 
 def raised(error: Exception) -> Callable[..., Any]:
@@ -198,8 +208,9 @@ def test_what_waits_in_a_partition_is_no_repeat_because_its_site_has_gone_on_in_
     client = Client(2)
     consumer = consumer_of(client, monkeypatch, member)
     client.gives = [TopicPartition(TOPIC, number) for number in range(2)] if member else []
-    client.messages = [message_of("north", 101, offset=0, partition=1), message_of("north", 51, offset=0)]
-    assert [delivery.header.sequence for delivery in consumer.poll(0.01)] == [101, 51]
+    for message in (message_of("north", 101, offset=0, partition=1), message_of("north", 51, offset=0)):
+        client.messages = [message]
+        assert [delivery.header.sequence for delivery in consumer.poll(0.01)] == [{0: 51, 1: 101}[message.partition]]
     kept = Position.from_json(consumer.position.to_json())
     assert kept.seen == {("north", "e"): 101}
     consumer.commit(consumer.position)
@@ -229,6 +240,52 @@ def test_a_sensor_that_calls_each_message_another_run_takes_no_room_without_end(
     # Of what was forgotten nobody knows what came before.
     client.messages = [message_of("north", 5, offset=50_000), message_of("north", 7, offset=50_001)]
     assert [delivery.gap for delivery in consumer.poll(0.01)] == [None, Gap(("north", "e"), 6, 7)]
+
+
+def test_lives_without_end_of_a_consumer_into_files_keep_no_more_runs_than_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their position does not tell where a run lies.
+    store = LocalRecordStore(tmp_path, writer=True)
+    client = Client(1)
+    kept: list[int] = []
+    for life in range(8):
+        consumer = consumer_of(client, monkeypatch, start=store.position("store"))
+        client.messages = invented(life, 6_000)
+        while consumer.poll(0.01, max_batches=10_000):
+            pass
+        client.offset = consumer.position.offsets["0"]
+        store.append([], consumer="store", position=consumer.position)
+        kept.append(len(consumer.position.seen))
+        # What was met in this life is not forgotten for what was told of others.
+        assert all((f"invented-{life}-{number}", "e") in consumer.position.seen for number in range(6_000))
+    assert client.offset == 8 * 6_000
+    assert kept[0] == 6_000, "they are known to the next"
+    assert max(kept) <= 2 * RUNS_BEFORE_FORGETTING
+    store.close()
+
+
+def test_of_what_is_forgotten_without_a_place_nobody_knows_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {("north", "e"): 4} | {("old", str(number)): 0 for number in range(RUNS_BEFORE_FORGETTING + 1)}
+    client = Client(1)
+    consumer = consumer_of(client, monkeypatch, start=Position({"0": 0}, before))
+    client.messages = [message_of("north", 9, offset=0)]
+    (delivery,) = consumer.poll(0.01)
+    assert delivery.gap is None
+
+
+def test_a_consumer_takes_over_where_runs_lie_and_forgets_of_each_partition_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(2)
+    old = [("old", str(number)) for number in range(RUNS_BEFORE_FORGETTING)]
+    homes = dict.fromkeys(old, "0") | {("south", "e"): "1"}
+    consumer = consumer_of(client, monkeypatch, start=Position({"0": 0, "1": 0}, dict.fromkeys(homes, 3), homes))
+    client.messages = [message_of("north", 0, offset=0)]
+    assert len(consumer.poll(0.01)) == 1
+    assert consumer.poll(0.01) == []
+    assert set(consumer.position.seen) == {("south", "e"), ("north", "e"), *old[-(RUNS_PER_PARTITION - 1) :]}
+    consumer.commit(consumer.position)
+    told = {place.partition: _unpacked(kept.metadata) for place, kept in client.committed_to.items()}
+    assert told == {0: {("north", "e"): 0}, 1: {}}
 
 
 def test_a_member_that_is_given_a_halted_partition_anew_reads_it_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from collector.stream import Position
+from collector.stream import NOWHERE, Position
 from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION, STEPS, Standing
 
 RUNS = [(f"s{number}", "e") for number in range(50)]
@@ -61,6 +61,21 @@ def test_runs_without_end_in_one_partition_are_forgotten_from_the_first_and_thos
     assert set(forgotten.values()) == {"0"}
     assert list(forgotten) == runs[: len(forgotten)]
     assert set(moment.seen) == {RUNS[0], *runs[: RUNS_PER_PARTITION + 1]}, "what was told before is a value"
+
+
+def test_runs_that_nobody_has_told_where_they_lie_are_forgotten_as_those_of_one_partition_more() -> None:
+    runs = [("hostile", str(number)) for number in range(RUNS_BEFORE_FORGETTING)]
+    standing = Standing(Position({"0": 5}, dict.fromkeys([RUNS[0], RUNS[1], *runs], 7), {RUNS[0]: "0"}))
+    assert standing.position.homes[RUNS[0]] == "0"
+    standing.see(RUNS[2], 1)
+    # Of those told at the start one is met: it is no longer among the others.
+    standing.meet(runs[0], "1")
+    forgotten = standing.forget()
+    assert set(forgotten.values()) == {NOWHERE}
+    assert list(forgotten) == [RUNS[1], *runs[1 : len(forgotten)]]
+    assert set(standing.seen) == {RUNS[0], runs[0], RUNS[2], *runs[len(forgotten) :]}
+    assert sum(home == NOWHERE for home in standing.homes.values()) == RUNS_PER_PARTITION
+    assert standing.forget() == {}
 
 
 def test_a_moment_does_not_cost_more_where_there_are_many_runs() -> None:
