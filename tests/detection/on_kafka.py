@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -23,13 +25,16 @@ from sensor.kafka_settings import KafkaSettings
 from sensor.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
     from collector.stream import Outgoing
     from detection.alerts import Alert
     from detection.loop import Counters
     from tests.services.kafka import Kafka
+
+UNTIL_SECONDS: Final = 240.0
+"""How long a worker works at most until something holds."""
 
 FOREVER: Final = {"retention.ms": "-1", "max.message.bytes": str(9 * 1024**2)}
 COMPACTED: Final = {**FOREVER, "cleanup.policy": "compact"}
@@ -88,8 +93,11 @@ class System:
         self.came_ms += 3_600_000
         self.send([last])
 
-    def work(self, name: str = "one", idle_seconds: float = 3.0) -> Counters:
-        """Run a worker in this process until no message has come for a time; what it did at the sites that it had."""
+    def work(self, name: str = "one", idle_seconds: float = 3.0, until: Callable[[], bool] | None = None) -> Counters:
+        """Run a worker in this process until no message has come for a time; what it did at the sites that it had.
+
+        With `until` the same worker works until that holds, or for `UNTIL_SECONDS`: who looks then sees that it does not.
+        """
         published = Published(self.kafka, self.topics)
         try:
             application, detection = worker(self.kafka, self.settings, name, published, self.folder)
@@ -101,7 +109,11 @@ class System:
                 told[:] = [loop.counters for loop in (*detection.loops, *detection.shares.loops)]
 
             detection.flush = flushing
-            application.run(timeout=idle_seconds)
+            if until is None:
+                application.run(timeout=idle_seconds)
+            else:
+                with stopped(application, until):
+                    application.run()
         finally:
             published.close()
         whole = detection.counters
@@ -202,3 +214,25 @@ class System:
                 found += [(list(message.headers), message.value) for message in messages]
         consumer.close()
         return found
+
+
+@contextmanager
+def stopped(application: Any, until: Callable[[], bool]) -> Generator[None]:
+    """Stop an application of Quix once something holds, or after `UNTIL_SECONDS`."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        end = time.monotonic() + UNTIL_SECONDS
+        try:
+            while not ended.wait(1.0) and not until() and time.monotonic() < end:
+                pass
+        finally:
+            application.stop()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()

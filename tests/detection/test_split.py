@@ -420,3 +420,4 @@ def test_names_of_rules_beside_a_version_are_said_once_and_fit_into_a_message(ru
             assert [each.said.get("rules") for each in sent] == [*[None] * (len(sent) - 1), names]
             assert max(len(each.value) + len(each.headers[0][1]) for each in sent) < 1_000_000
             assert b"".join(each.value for each in sent) == bytes(batch.data)
+            assert not sent[-1].value

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,9 +32,23 @@ BEGINS_SECONDS: Final = 240.0
 """Within which a worker must have begun, and have done with a few batches, on a busy machine."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A worker as a process of its own, and the file of what it says."""
+
+    process: subprocess.Popen[str]
+    said: Path
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has said since it began to look at records, but for what a busy machine makes Kafka's client say."""
+        said = self.said.read_text().split("worker:", 1)[1].splitlines()[1:]
+        return [line for line in said if "kafka.net.selector.Task" not in line]
+
+
 @contextmanager
-def begun(system: System, name: str, folder: Path) -> Generator[subprocess.Popen[str]]:
-    """A worker as a process of its own, from when it looks at records; what it says is in a file."""
+def begun(system: System, name: str, folder: Path) -> Generator[Begun]:
+    """A worker, from when it looks at records."""
     command = [sys.executable, "-c", "from api.cli import main; main()", "detect", "--worker", name]
     said = folder / f"{len(list(folder.glob('*.said')))}.said"
     environment = {**os.environ, **system.environment(), "ICSIGHT_DETECTION_STATE_FOLDER": str(said.with_suffix(".state"))}
@@ -44,18 +59,11 @@ def begun(system: System, name: str, folder: Path) -> Generator[subprocess.Popen
         assert made.poll() is None, said.read_text()
         assert time.monotonic() < until, said.read_text()
         time.sleep(0.2)
-    made.args = said
     try:
-        yield made
+        yield Begun(made, said)
     finally:
         made.kill()
         made.wait()
-
-
-def lines(process: subprocess.Popen[str]) -> list[str]:
-    """What a worker has said since it began to look at records, but for what a busy machine makes Kafka's client say."""
-    said = Path(str(process.args)).read_text().split("worker:", 1)[1].splitlines()[1:]
-    return [line for line in said if "kafka.net.selector.Task" not in line]
 
 
 def wait_for(system: System, batches: int) -> None:
@@ -86,8 +94,8 @@ def test_a_worker_whose_name_another_takes_ends_and_says_so_in_one_line(kafka: K
             sender.start()
         try:
             with begun(system, "one", tmp_path) as second:
-                assert first.wait(ENDS_SECONDS) == 2
-                *others, line = lines(first)
+                assert first.process.wait(ENDS_SECONDS) == 2
+                *others, line = first.lines
                 # Shut out in the middle of a transaction, Kafka's client says before what it could not do.
                 assert is_busy or not others
                 assert all(any(word in each for word in ("rdkafka#", "transaction", "is stopping")) for each in others), others
@@ -97,10 +105,10 @@ def test_a_worker_whose_name_another_takes_ends_and_says_so_in_one_line(kafka: K
                 before = system.committed()
                 system.send(sent[half:])
                 wait_for(system, before + len(sent) - half)
-                assert second.poll() is None, lines(second)
-                second.send_signal(signal.SIGTERM)
-                assert second.wait(ENDS_SECONDS) == 0
-                assert lines(second) == []
+                assert second.process.poll() is None, second.lines
+                second.process.send_signal(signal.SIGTERM)
+                assert second.process.wait(ENDS_SECONDS) == 0
+                assert second.lines == []
         finally:
             done.set()
             if is_busy:
@@ -116,7 +124,7 @@ def test_a_worker_that_is_told_to_stop_while_brokers_say_nothing_ends_soon(priva
         assert private_kafka.process is not None
         private_kafka.process.send(signal.SIGSTOP)
         time.sleep(1)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(ENDS_SECONDS) == 0
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(ENDS_SECONDS) == 0
         # Kafka's client says that its brokers are away.
-        assert [line for line in lines(worker) if "rdkafka#" not in line] == []
+        assert [line for line in worker.lines if "rdkafka#" not in line] == []
