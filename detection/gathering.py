@@ -30,11 +30,11 @@ over a live batch that costs four times as much."""
 
 
 def gathered(batches: Sequence[RecordBatch]) -> list[RecordBatch]:
-    """Batches of one run, in order, as one batch for each table, whose rows have ORDER too. Gathered ones stay as they are."""
+    """Batches of one run, in order, as one batch for each table, whose rows have ORDER too; a gathered one stays as it is."""
     tables: dict[str, list[RecordBatch]] = {}
     for batch in batches:
         tables.setdefault(batch.header.table, []).append(batch)
-    return [parts[0] if ORDER[0] in parts[0].rows.columns else _joined(parts) for parts in tables.values()]
+    return [parts[0] if len(parts) == 1 and ORDER[0] in parts[0].rows.columns else _joined(parts) for parts in tables.values()]
 
 
 def _joined(parts: Sequence[RecordBatch]) -> RecordBatch:

@@ -7,21 +7,18 @@ on all of the site, and is the teller's (`teller_loop`), which gets what became 
 from __future__ import annotations
 
 import json
-import secrets
 import time
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.records import decode
-from collector.stream import Outgoing, Position
-from detection.checkpoint import Checkpoint
+from collector.stream import Outgoing
 from detection.cuts import Cut, together
-from detection.followed import Followed
 from detection.kept import pack, unpack
-from detection.loop import Counters
 from detection.outcomes import Found
-from detection.parcels import Parcel, Pieces, no_beginning, pieces, unpacked
+from detection.parcels import Parcel, pieces, unpacked
+from detection.part_loop import PartLoop, kept_of
 from detection.pipeline import RUNS, RunState, State
 from detection.sitewide import growing
 from detection.timing import added
@@ -31,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from detection.changelog import ChangelogCheckpoints
+    from detection.loop import Counters
 
-_CONTROL: Final = "control/"
 _WAITING: Final = "waiting/"
 
 
-class ShareLoop:
+class ShareLoop(PartLoop):
     """Detection in the records of some sensors of a site.
 
     Args:
@@ -48,28 +45,13 @@ class ShareLoop:
     """
 
     def __init__(self, partition: int, checkpoints: ChangelogCheckpoints) -> None:
-        kept = checkpoints.read() or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
-        beside = checkpoints.beside()
-        self.counters: Final = Counters()
-        self.changed = False
-        """Whether there is something that is not in the checkpoint."""
+        kept, beside = kept_of(checkpoints)
+        super().__init__(kept, beside, checkpoints.name)
         self.state = kept.state
         """What is remembered of its runs."""
-        self._written: State | None = None
-        """The state of the checkpoint that this loop wrote last."""
-        self._epoch = kept.epoch
-        self._where = checkpoints.name
         self._partition = partition
-        self._split = str(kept.order.get("split", ""))
-        """Of which split of the site it is; what comes of another is none of its own."""
-        self._passing = 0.0
-        """Since when all that comes is passed over; 0 where it is not."""
-        self.lost = str(kept.order.get("lost", ""))
-        """Why it does not go on until the site is forgotten; empty where it does."""
         self._teller: dict[str, Any] = dict(kept.order.get("teller", {}))
         """Partition and key of the teller."""
-        self._followed = Followed(unpack(beside[name]) for name in sorted(beside) if name.startswith(_CONTROL))
-        self._pieces = Pieces(beside)
         self._waiting = [unpack(beside[name]) for name in sorted(beside) if name.startswith(_WAITING)]
         """Batches of a cut that is not whole."""
         self._done: list[Cut] = []
@@ -82,32 +64,8 @@ class ShareLoop:
         """What was done here since this loop began."""
         return self.counters
 
-    def take(self, parcel: Parcel) -> int:
-        """Take a message in; nothing is changed where that raises.
-
-        Returns:
-            Bytes of records, unpacked, that are whole with it.
-
-        Raises:
-            CheckpointError: what is handed over is of a version that is not read, or of rules that this version does not know.
-            LostError: what came before it is missing.
-            Undecodable, KeyError, ValueError, TypeError, BadZipFile: it is none of its worker's.
-        """
-        if parcel.begins and parcel.split != self._split:
-            self._begin(parcel.split)
-        if parcel.split != self._split or self.lost:
-            self.counters.passed_over += 1
-            self._passing = self._passing or time.monotonic()
-            return 0
-        self._passing = 0.0
-        content = self._pieces.joined(parcel)
-        unpacked_bytes = 0 if content is None else self._take_whole(parcel, content)
-        self._pieces.take(parcel)
-        self.changed = True
-        return unpacked_bytes
-
     def _take_whole(self, parcel: Parcel, content: bytes) -> int:
-        """Take in what is whole; bytes of records, unpacked, that are whole with it."""
+        """As `PartLoop`."""
         if parcel.kind == "state":
             teller = dict(parcel.said["teller"])
             self.state, self._teller = unpacked(content, self._where), teller
@@ -130,23 +88,20 @@ class ShareLoop:
         return 0
 
     def _begin(self, split: str) -> None:
-        """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
-        self._split, self.lost, self.state = split, "", State()
-        self._followed, self._pieces = Followed(()), Pieces({})
-        self._waiting, self._done, self.gathered, self._sent = [], [], 0, []
+        """As `PartLoop`."""
+        super()._begin(split)
+        self.state, self._sent = State(), []
+
+    def _empty(self) -> None:
+        """As `PartLoop`."""
+        self._waiting, self._done, self.gathered = [], [], 0
 
     def end(self, reason: str) -> None:
-        """Go on no more, and let the teller know: what this share finds would not be all."""
-        self.lost, self.changed = reason, True
-        self._waiting, self._done, self.gathered, self._pieces = [], [], 0, Pieces({})
+        """As `PartLoop.end`; the teller is let know: what this share finds would not be all."""
+        super().end(reason)
         if self._teller:
             partition, key = self._place
             self._sent.append(Parcel(partition, key, "lost", reason.encode(), {}))
-
-    @property
-    def stuck(self) -> str:
-        """Why it stands still; empty where it does not. Safe from any thread."""
-        return no_beginning(time.monotonic() - self._passing if self._passing else 0.0)
 
     @property
     def _place(self) -> tuple[int, bytes]:
@@ -192,13 +147,8 @@ class ShareLoop:
 
     def write(self, checkpoints: ChangelogCheckpoints) -> None:
         """Keep all that is remembered."""
-        beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
-        beside |= {f"{_WAITING}{number:08d}": pack(batch) for number, batch in enumerate(self._waiting)}
-        order = {"teller": self._teller, "split": self._split, "lost": self.lost}
-        checkpoint = Checkpoint(Position(), self.state, self._epoch, order, ended=True)
-        checkpoints.write(checkpoint, beside | self._pieces.beside(), self._written)
-        self._written = self.state
-        self.changed = False
+        beside = {f"{_WAITING}{number:08d}": pack(batch) for number, batch in enumerate(self._waiting)}
+        self._write(checkpoints, self.state, {"teller": self._teller}, beside)
 
 
 def _renewed(state: State, cut: Cut, after: RunState, *, changed: bool) -> State:

@@ -7,7 +7,6 @@ whatever order. A cut is told when all before it are. So the alerts are those of
 from __future__ import annotations
 
 import json
-import secrets
 import time
 import zlib
 from collections import deque
@@ -20,14 +19,13 @@ from collector.store import RecordBatch
 from collector.stream import Outgoing, Position
 from detection.alert_batches import AlertBatches
 from detection.changelog import FORGET
-from detection.checkpoint import Checkpoint, CheckpointError
+from detection.checkpoint import CheckpointError
 from detection.cuts import FoundCut
-from detection.followed import Followed
 from detection.in_force import InForce
-from detection.kept import pack, unpack
 from detection.loop import Loop
 from detection.outcomes import Found
-from detection.parcels import STUCK_SECONDS, LostError, Ordered, Pieces, no_beginning, unpacked
+from detection.parcels import STUCK_SECONDS, LostError, Ordered, unpacked
+from detection.part_loop import PartLoop, kept_of
 from detection.pipeline import Pipeline, State
 from detection.site import Site
 
@@ -46,12 +44,11 @@ CUTS: Final = 50_000
 SHARES: Final = 100
 """A teller remembers the runs of so many shares where its site was split by a version that did not say how many there are."""
 
-_CONTROL: Final = "control/"
 _ORDER: Final = "order.json"
 _FOUND: Final = "found.json"
 
 
-class TellerLoop:
+class TellerLoop(PartLoop):
     """Telling the alerts of a site whose records are looked at elsewhere.
 
     Args:
@@ -62,23 +59,13 @@ class TellerLoop:
         CheckpointError: what is remembered cannot be used.
     """
 
+    gathered: Final = 0
+    """Records that `detect` would look at: none are here."""
+
     def __init__(self, name: str, checkpoints: ChangelogCheckpoints) -> None:
-        kept = checkpoints.read() or Checkpoint(Position(), State(), secrets.token_hex(16), {}, ended=True)
-        beside = checkpoints.beside()
-        self.changed = False
-        """Whether there is something that is not in the checkpoint."""
+        kept, beside = kept_of(checkpoints)
+        super().__init__(kept, beside, checkpoints.name)
         self._name = name
-        self._where = checkpoints.name
-        self._written: State | None = None
-        """The state of the checkpoint that this loop wrote last."""
-        self._split = str(kept.order.get("split", ""))
-        """Of which split of the site it is; what comes of another is none of its own."""
-        self._passing = 0.0
-        """Since when all that comes is passed over; 0 where it is not."""
-        self.lost = str(kept.order.get("lost", ""))
-        """Why nothing more is told until the site is forgotten; empty where it goes on."""
-        self._followed = Followed(unpack(beside[each]) for each in sorted(beside) if each.startswith(_CONTROL))
-        self._pieces = Pieces(beside)
         self._moved = time.monotonic()
         """When a cut was told last, or came where none waited."""
         self._order = deque[Ordered]()
@@ -94,11 +81,7 @@ class TellerLoop:
         nothing = InForce(Pipeline.of([], Site()), (Position(), Position()), None, None, None)
         state = replace(kept.state, shares=int(kept.order.get("shares", SHARES)))
         self._loop = Loop(state, {}, nothing, self._publish, 0)
-
-    @property
-    def counters(self) -> Counters:
-        """What was done here."""
-        return self._loop.counters
+        self.counters = self._loop.counters
 
     @property
     def done(self) -> Counters:
@@ -120,42 +103,10 @@ class TellerLoop:
         """Why it stands still; empty where it does not. Safe from any thread."""
         if (seconds := self.untold_seconds) > STUCK_SECONDS:
             return f"{self.untold:,} cuts wait for what shares find, and for {seconds:.0f} s nothing was told"
-        return no_beginning(time.monotonic() - self._passing if self._passing else 0.0)
+        return super().stuck
 
-    @property
-    def gathered(self) -> int:
-        """Records that `detect` would look at: none are here."""
-        return 0
-
-    def take(self, parcel: Parcel) -> int:
-        """Take a message in; nothing is changed where that raises.
-
-        Returns:
-            Bytes of records, unpacked, that are whole with it: none are here.
-
-        Raises:
-            CheckpointError: what is handed over is of a version that is not read, or of rules that this version does not know.
-            LostError: what came before it is missing, here or in a share, or order and findings do not agree.
-            KeyError, ValueError, TypeError, BadZipFile, zlib.error: it is none of a worker's.
-        """
-        if parcel.begins and parcel.split != self._split:
-            self._begin(parcel.split)
-        if parcel.split != self._split or self.lost:
-            self._loop.counters.passed_over += 1
-            self._passing = self._passing or time.monotonic()
-            return 0
-        self._passing = 0.0
-        if parcel.kind == "lost":
-            raise LostError(f"share {parcel.value.decode(errors='replace')}")
-        content = self._pieces.joined(parcel)
-        if content is not None:
-            self._take_whole(parcel, content)
-        self._pieces.take(parcel)
-        self.changed = True
-        return 0
-
-    def _take_whole(self, parcel: Parcel, content: bytes) -> None:
-        """Take in what is whole."""
+    def _take_whole(self, parcel: Parcel, content: bytes) -> int:
+        """As `PartLoop`; no records are here."""
         if parcel.kind == "state":
             self._loop.begin(replace(unpacked(content, self._where), shares=int(parcel.said.get("shares", SHARES))))
         elif parcel.kind == "control":
@@ -166,21 +117,15 @@ class TellerLoop:
             self._take_order([Ordered.from_json(each) for each in json.loads(zlib.decompress(content))])
         else:
             self._take_found([Found.from_json(each) for each in json.loads(zlib.decompress(content))])
+        return 0
 
     def _begin(self, split: str) -> None:
-        """Begin with what is handed over, and nothing else: the site is split, for the first time or after it was forgotten."""
-        self._split, self.lost, self._followed = split, "", Followed(())
+        """As `PartLoop`."""
+        super()._begin(split)
         self._loop.begin(State())
-        self._empty()
-
-    def end(self, reason: str) -> None:
-        """Tell nothing more: it would not be what one worker tells."""
-        self.lost, self.changed = reason, True
-        self._empty()
 
     def _empty(self) -> None:
-        """Keep nothing of what came and is not told."""
-        self._pieces = Pieces({})
+        """As `PartLoop`."""
         self._order.clear()
         self._ordered, self._found = {}, {}
 
@@ -209,15 +154,10 @@ class TellerLoop:
 
     def write(self, checkpoints: ChangelogCheckpoints) -> None:
         """Keep all that is remembered."""
-        beside = {f"{_CONTROL}{number:08d}": pack(batch) for number, batch in enumerate(self._followed.batches)}
         found = [each.to_json() for waiting in self._found.values() for each in waiting]
-        beside |= {_ORDER: _json([cut.to_json() for cut in self._order]), _FOUND: _json(found), **self._pieces.beside()}
+        beside = {_ORDER: _json([cut.to_json() for cut in self._order]), _FOUND: _json(found)}
         state = self._loop.state
-        order = {"published": self._alerts.told, "split": self._split, "lost": self.lost, "shares": state.shares}
-        checkpoint = Checkpoint(Position(), state, self._alerts.epoch, order, ended=True)
-        checkpoints.write(checkpoint, beside, self._written)
-        self._written = state
-        self.changed = False
+        self._write(checkpoints, state, {"published": self._alerts.told, "shares": state.shares}, beside)
 
     def _take_order(self, cuts: Sequence[Ordered]) -> None:
         lasts = {run: [each.last for each in self._found.get(run, ())] for run in {cut.run for cut in cuts}}

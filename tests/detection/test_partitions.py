@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint
 
 from collector.stream import Position
-from detection import parcels, pipeline, scaleout, share_loop, shares, taken, teller_loop
+from detection import parcels, part_loop, pipeline, scaleout, share_loop, shares, taken, teller_loop
 from detection.alerts import decode_alerts
 from detection.baseline.decisions import Decision
 from detection.control import Control, Decided, Effective
@@ -603,7 +603,7 @@ def test_a_teller_that_waits_and_a_share_without_a_beginning_are_said_to_stand_s
     quix: Quix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1_000.0]
-    for module in (share_loop, teller_loop):
+    for module in (part_loop, teller_loop):
         monkeypatch.setattr(
             module, "time", SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns, perf_counter=time.time)
         )
