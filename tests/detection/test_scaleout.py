@@ -30,6 +30,7 @@ from detection.own_alerts import BATCHES_MISSING
 from detection.pipeline import Pipeline
 from detection.published import Published, publish_rules, publish_site
 from detection.ruleset import RuleFiles
+from detection.scaleout import Detection
 from detection.settings import DetectionSettings
 from detection.shares import Shares
 from detection.site import Site
@@ -481,23 +482,39 @@ def test_records_of_a_site_that_is_split_wait_while_much_waits_for_its_shares(
     monkeypatch.setattr("detection.shares.ASKED_SECONDS", 0.2)
     monkeypatch.setattr("detection.shares.ANSWER_SECONDS", 10.0)
     monkeypatch.setattr("detection.shares.STILL_SECONDS", 1.0)
-    said: list[bool] = []
-    is_behind = cast("property", Shares.is_behind).fget
+    monkeypatch.setattr("detection.scaleout.WAIT_SECONDS", 0.2)
+    said, paused, taken, is_held = list[bool](), list[bool](), list[int](), [True]
+    is_behind, wait = cast("property", Shares.is_behind).fget, Detection._wait_for_shares  # pyright: ignore[reportPrivateUsage]  what a worker lets wait shows nowhere else
     assert is_behind is not None
 
     def asked(shares: Shares) -> bool:
         said.append(is_behind(shares))
-        return said[-1]
+        return said[-1] or is_held[0]
+
+    def waits(detection: Detection) -> None:
+        wait(detection)
+        paused.append(bool(detection._paused))  # pyright: ignore[reportPrivateUsage]  the same
 
     monkeypatch.setattr(Shares, "is_behind", property(asked))
+    monkeypatch.setattr(Detection, "_wait_for_shares", waits)
     sent = interleaving(1)
-    system.send(sent[:10])
-    system.work(idle_seconds=3.0)
-    system.send(sent[10:])
-    system.send_long_after(sent[-1])
     expected = wanted(tmp_path / "one", sent)
+    system.send(sent[:10])
+
+    def is_done() -> bool:
+        if taken:
+            return last(system.alerts()) == expected
+        if any(paused):
+            system.send(sent[10:])
+            system.send_long_after(sent[-1])
+            time.sleep(3.0)
+            taken.append(system.committed())
+            is_held[0] = False
+        return False
+
     # One and the same worker goes on with what it let wait: another would begin with it anyhow.
-    done = system.work(until=lambda: last(system.alerts()) == expected)
+    done = system.work(until=is_done)
     assert last(system.alerts()) == expected
+    assert taken[0] <= 10
     assert done.damaged == 0
     assert {*said} == {True, False}
