@@ -9,6 +9,7 @@ Whoever takes the site up then begins with what lies in the topic from there on,
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,7 @@ def forget(settings: KafkaSettings, site: str) -> int:
     probe(settings, [changelog])
     name = site.encode()
     # Versions before kept a site under its bare name.
-    owners = {SITE + name, *([] if name.startswith(SITE) else [name])}
+    owners = {SITE + name, *([] if name.startswith(SITE) or name == PARTITION else [name])}
     try:
         _refuse_workers(settings)
         removed = _remove(settings, changelog, owners)
@@ -74,23 +75,19 @@ def _is_there(settings: KafkaSettings, topic: str) -> bool:
 def _remove(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> int:
     """Remove all that is remembered under these prefixes; how many parts there were. Raises KafkaError, KafkaUnusable."""
     held = _held(settings, changelog, owners)
-    parts = [each for each, _ in held if each.owner in owners]
-    last = [(each, None) for each in parts if each.is_index]
-    begun = {each.partition for each, _ in last}
-    room = [(each, _less(value)) for each, value in held if each.owner == PARTITION and each.partition in begun]
+    parts = [each for each in held if each.owner in owners]
+    indexes = [each for each in held if each.is_index]
+    last = [each for each in parts if each.is_index]
+    left = {each.partition: 0 for each in last} | Counter(each.partition for each in indexes if each.owner not in owners)
+    room = [(each, str(left[each.partition]).encode()) for each in held if each.is_room and each.partition in left]
     producer: Any = KafkaProducer(**arguments(settings), acks="all")
     try:
         _send(settings, producer, changelog, [(each, None) for each in parts if not each.is_index])
-        # A site is there as long as its index is: who is ended before this does all of it again, and counts the room once.
-        _send(settings, producer, changelog, [*room, *last])
+        # A site is there as long as its index is: who is ended before this does all of it again.
+        _send(settings, producer, changelog, [*room, *((each, None) for each in last)])
     finally:
         producer.close()
     return len(parts)
-
-
-def _less(sites: bytes) -> bytes:
-    """How many sites a partition has, after one less."""
-    return str(max(0, int(sites) - 1)).encode()
 
 
 def _send(settings: KafkaSettings, producer: Any, changelog: str, changes: Iterable[tuple[_Part, bytes | None]]) -> None:
@@ -113,8 +110,8 @@ def _refuse_workers(settings: KafkaSettings) -> None:
         raise KafkaUnusable(f"group {group}: workers run: stop them all, and try again after a quarter of a minute")
 
 
-def _held(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> list[tuple[_Part, bytes]]:
-    """What is remembered under these prefixes, and how many sites each partition has. Raises KafkaError, KafkaUnusable."""
+def _held(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -> list[_Part]:
+    """What is remembered under these prefixes, all indexes, and the counts of sites. Raises KafkaError, KafkaUnusable."""
     consumer = kafka_reading.consumer(
         settings, group_id=None, isolation_level="read_committed", max_partition_fetch_bytes=2 * CHUNK_BYTES
     )
@@ -123,8 +120,7 @@ def _held(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
         ends = consumer.end_offsets(places)
-        # Of a site's parts no more than that they are there: they are as large as what is learned.
-        held: dict[_Part, bytes] = {}
+        held: set[_Part] = set()
         until = time.monotonic() + READ_SECONDS
         while any(consumer.position(place) < ends[place] for place in places):
             found = consumer.poll(timeout_ms=POLL_MILLISECONDS)
@@ -135,12 +131,11 @@ def _held(settings: KafkaSettings, changelog: str, owners: AbstractSet[bytes]) -
             for messages in found.values():
                 for message in messages:
                     part = _Part(message.partition, message.key or b"")
-                    is_room = part.owner == PARTITION and part.name == SITES_MET
                     if message.value is None:
-                        held.pop(part, None)
-                    elif is_room or part.owner in owners:
-                        held[part] = message.value if is_room else b""
-        return list(held.items())
+                        held.discard(part)
+                    elif part.owner in owners or part.is_index or part.is_room:
+                        held.add(part)
+        return sorted(held, key=lambda part: (part.partition, part.key))
     finally:
         consumer.close(autocommit=False)
 
@@ -161,6 +156,11 @@ class _Part:
     def name(self) -> str:
         """What it is called there; Quix writes texts as JSON."""
         return self.key.rpartition(b"|")[2].decode(errors="replace").strip('"')
+
+    @property
+    def is_room(self) -> bool:
+        """Whether it is how many sites a partition has."""
+        return self.owner == PARTITION and self.name == SITES_MET
 
     @property
     def is_index(self) -> bool:

@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-BOUND_BYTES: Final = 1024 * 1024
-"""After so many bytes is looked again whether more waits than may: there may be many sites to look at."""
-
 SITES: Final = 1_000
 """Most sites of a partition; what comes of others is counted, and not looked at: each takes memory for ever."""
 
@@ -123,8 +120,8 @@ class Detection(Assigned[SiteLoop]):
         self._waiting_bytes = settings.waiting_bytes
         self._partitions: dict[int, _Partition] = {}
         self._gathered = 0
-        self._since_bound = 0
-        """Bytes that were taken since was looked whether more waits than may."""
+        self._waits = 0
+        """Bytes that wait, unpacked, or more: what has gone on since all sites were looked at last is not taken off."""
         self._commit_seconds = settings.commit_seconds
         self._paused: set[int] = set()
         self._waited = 0.0
@@ -155,12 +152,12 @@ class Detection(Assigned[SiteLoop]):
         if site is None:
             self.counters.turned_away += 1
             return
-        size = max(len(value or b""), site.take(header, cast("bytes", value or b""), offset, timestamp))
+        waited = site.loop.waiting_bytes
+        self._gathered += max(len(value or b""), site.take(header, cast("bytes", value or b""), offset, timestamp))
         self.progress.did(header.cut_end)
-        self._gathered += size
-        self._since_bound += size
-        if self._since_bound >= BOUND_BYTES:
-            self._since_bound = 0
+        self._waits += site.loop.waiting_bytes - waited
+        # At each message, as on one machine: what goes on where must not hang on when a worker began.
+        if self._waits > self._waiting_bytes:
             self._hold_to_bound()
         if site.loop.gathered >= STEP_ROWS or self._gathered >= GATHERED_BYTES:
             self._detect()
@@ -168,10 +165,11 @@ class Detection(Assigned[SiteLoop]):
     def _hold_to_bound(self) -> None:
         """Let what waits go on where it is more than may, at the site that has most: who floods one changes nothing at others."""
         sites = list(self.loops)
-        while (over := sum(site.loop.waiting_bytes for site in sites) - self._waiting_bytes) > 0:
+        while (waits := sum(site.loop.waiting_bytes for site in sites)) > self._waiting_bytes:
             largest = max(sites, key=lambda site: site.loop.waiting_bytes)
-            largest.loop.hold_to(max(0, largest.loop.waiting_bytes - over))
+            largest.loop.hold_to(max(0, largest.loop.waiting_bytes - (waits - self._waiting_bytes)))
             largest.changed = True
+        self._waits = waits
 
     def flush(self) -> None:
         """Look at what has gathered, and put alerts and what is remembered into the transaction that is about to be committed.
@@ -338,6 +336,7 @@ class Detection(Assigned[SiteLoop]):
         if not checkpoints.exists and not self._is_room(partition):
             return None
         loop = SiteLoop(name, site, partition, checkpoints, self._published, self._allowance_ns)
+        self._waits += loop.loop.waiting_bytes
         self._clock(partition)
         self._partitions[partition].left.pop(name, None)
         return self._hold(partition, name, loop)

@@ -446,8 +446,8 @@ class StreamConsumer:
             if offset is not None and offset > stood:
                 self._standing.move(str(place.partition), int(offset))
                 halt = self._halts.get(place.partition)
-                if halt is not None and halt.until is not None:
-                    # What was damaged is behind it.
+                if halt is not None and not halt.paused:
+                    # It was read again, and what was damaged is behind it.
                     del self._halts[place.partition]
 
     def _is_at_end(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,9 +14,10 @@ from kafka.structs import TopicPartition
 from collector.store.elastic_ledger import Ledger
 from collector.store.local import LocalRecordStore
 from collector.stream import Gap, Position, StreamError
-from collector.stream.kafka import KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
+from collector.stream.kafka import BROKEN_SECONDS, KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
 from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 from sensor.kafka_message import encode
+from sensor.kafka_reading import BrokenLog
 from sensor.kafka_settings import KafkaSettings
 from sensor.spool_format import BatchHeader
 
@@ -41,6 +43,8 @@ class Client:
         self.gives: list[TopicPartition] = []
         self.takes: list[TopicPartition] = []
         """What the group takes away with the next look but one; it is among what is assigned until the group has given anew."""
+        self.damage: BrokenLog | None = None
+        """What is met behind the messages that are there, and the mark of a transaction that follows on them; once."""
         self.offset = offset
         self.committed_to: dict[TopicPartition, Any] = {}
         self.listener: Any = None
@@ -96,6 +100,10 @@ class Client:
         if self.gives:
             self.assigned, self.gives = self.gives, []
             self.listener.on_partitions_assigned(self.assigned)
+        if self.damage is not None and not self.messages:
+            damage, self.damage = self.damage, None
+            self.at[0] = damage.offset
+            raise damage
         self.log += self.messages
         self.messages = []
         there = [message for message in self.log if message.offset >= self.at.get(message.partition, 0)]
@@ -199,6 +207,25 @@ def test_a_member_stands_nowhere_in_a_partition_that_its_group_has_just_taken_aw
     # The library names the partition, and a place behind what was taken away, until it has joined.
     assert client.position(client.assigned[0]) == 3
     assert consumer.position.offsets == {}
+
+
+def test_a_damaged_partition_is_read_again_where_a_mark_of_a_transaction_lies_before_the_damage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(1)
+    consumer = consumer_of(client, monkeypatch, start=Position({"0": 0}))
+    client.messages = [message_of("north", sequence, offset=sequence) for sequence in range(2)]
+    client.damage = BrokenLog(TopicPartition(TOPIC, 0), 3, "its checksum is wrong")
+    assert [delivery.header.sequence for delivery in consumer.poll(0.01)] == [0, 1]
+    # It stands behind the mark, which takes nothing off the damage.
+    assert consumer.poll(0.01) == []
+    assert consumer.position.offsets == {"0": 3}
+    assert [*consumer.halted] == ["0"]
+    client.messages = [message_of("north", 2, offset=3)]
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2 * BROKEN_SECONDS)
+    assert [delivery.header.sequence for delivery in consumer.poll(0.0)] == [2]
+    assert consumer.halted == {}
 
 
 @pytest.mark.parametrize("member", [None, "one"])

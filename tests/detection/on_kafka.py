@@ -37,6 +37,7 @@ UNTIL_SECONDS: Final = 240.0
 """How long a worker works at most until something holds."""
 
 FOREVER: Final = {"retention.ms": "-1", "max.message.bytes": str(9 * 1024**2)}
+PACKED: Final = {**FOREVER, "compression.type": "gzip", "compression.gzip.level": "1"}
 COMPACTED: Final = {**FOREVER, "cleanup.policy": "compact"}
 
 
@@ -54,7 +55,7 @@ class System:
         self.came_ms = 1_700_000_000_000
         """When the last message came to the topic: the tests say so, not the clock."""
         bounds = {
-            self.topics.records: FOREVER,
+            self.topics.records: PACKED,
             self.topics.alerts: FOREVER,
             self.topics.shares: FOREVER,
             self.topics.decisions: FOREVER,

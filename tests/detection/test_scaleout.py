@@ -46,7 +46,7 @@ from tests.detection.test_merging import of_sensor, shuffled, three_days
 from tests.detection.test_sitewide import last
 from tests.detection.test_worker import outgoing
 from tests.detection.traffic import SECOND, START, cut, request
-from tests.services.topics import Unreadable
+from tests.services.topics import Unreadable, elsewhere
 from tests.system import both_ways
 
 if TYPE_CHECKING:
@@ -330,6 +330,26 @@ def test_workers_that_were_away_longer_than_records_are_kept_go_on_and_tell_what
     assert (told.body["missing"]["first"], told.body["missing"]["last"]) == (2, 3)
 
 
+def works_to(system: System, expected: list[str], name: str = "one") -> None:
+    """One worker works until the alerts are there; what comes of the rest changes none of them."""
+    system.work(name, until=lambda: last(system.alerts()) == expected)
+    assert last(system.alerts()) == expected
+    system.work(name, idle_seconds=2.0)
+    assert last(system.alerts()) == expected
+
+
+def test_a_message_that_says_another_place_than_its_own_moves_no_worker(system: System, tmp_path: Path) -> None:
+    sent = interleaving(1)
+    system.send(sent[:3])
+    for number, delta in ((3, 500), (4, -1_000)):
+        with elsewhere(0, delta):
+            system.send(sent[number : number + 1])
+    system.send(sent[5:])
+    system.send_long_after(sent[-1])
+    works_to(system, wanted(tmp_path / "one", sent))
+    assert system.committed() == len(sent) + 1
+
+
 @pytest.mark.parametrize("split", [False, True])
 def test_workers_go_on_where_they_were_when_brokers_have_forgotten_it(system: System, tmp_path: Path, *, split: bool) -> None:
     if split:
@@ -341,9 +361,7 @@ def test_workers_go_on_where_they_were_when_brokers_have_forgotten_it(system: Sy
     shutil.rmtree(system.folder)
     system.send(sent[12:])
     system.send_long_after(sent[-1])
-    expected = wanted(tmp_path / "one", sent)
-    system.work(until=lambda: last(system.alerts()) == expected)
-    assert last(system.alerts()) == expected
+    works_to(system, wanted(tmp_path / "one", sent))
     # Nothing was begun anew, and nothing looked at twice: of a site that is split its teller tells, too.
     assert len(system.epochs()) == 1 + split
 
@@ -454,9 +472,7 @@ def test_a_worker_that_is_killed_before_it_commits_what_shares_found_loses_and_d
     for commit in (1, 2):
         with killed_before_commit(system, "a", commit) as worker:
             assert worker.wait(240) == -signal.SIGKILL
-    expected = wanted(tmp_path / "one", sent)
-    system.work("a", until=lambda: last(system.alerts()) == expected)
-    assert last(system.alerts()) == expected
+    works_to(system, wanted(tmp_path / "one", sent), "a")
 
 
 def test_messages_of_a_site_that_is_split_fit_where_its_records_were_larger(system: System, tmp_path: Path) -> None:
@@ -468,9 +484,7 @@ def test_messages_of_a_site_that_is_split_fit_where_its_records_were_larger(syst
     sent = [outgoing(replace(batch, header=replace(batch.header, site=SITE.site))) for batch in made]
     assert all(len(batch.data) > system.kafka.largest_message_bytes for batch in sent)
     system.send(sent)
-    expected = wanted(tmp_path / "one", sent)
-    system.work(until=lambda: last(system.alerts()) == expected)
-    assert last(system.alerts()) == expected
+    works_to(system, expected := wanted(tmp_path / "one", sent))
     assert expected
 
 
@@ -515,6 +529,7 @@ def test_records_of_a_site_that_is_split_wait_while_much_waits_for_its_shares(
     # One and the same worker goes on with what it let wait: another would begin with it anyhow.
     done = system.work(until=is_done)
     assert last(system.alerts()) == expected
+    works_to(system, expected)
     assert taken[0] <= 10
     assert done.damaged == 0
     assert {*said} == {True, False}
