@@ -283,9 +283,10 @@ def test_lives_without_end_of_a_consumer_into_files_keep_no_more_runs_than_one_o
             pass
         client.offset = consumer.position.offsets["0"]
         store.append([], consumer="store", position=consumer.position)
-        kept.append(len(consumer.position.seen))
+        seen = consumer.position.seen
+        kept.append(len(seen))
         # What was met in this life is not forgotten for what was told of others.
-        assert all((f"invented-{life}-{number}", "e") in consumer.position.seen for number in range(6_000))
+        assert all((f"invented-{life}-{number}", "e") in seen for number in range(6_000))
     assert client.offset == 8 * 6_000
     assert kept[0] == 6_000, "they are known to the next"
     assert max(kept) <= 2 * RUNS_BEFORE_FORGETTING
