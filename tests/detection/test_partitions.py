@@ -790,14 +790,14 @@ def test_records_that_unfold_are_looked_at_by_what_they_unfold_to(quix: Quix, mo
 def test_what_waits_is_held_to_its_bound_without_a_look_at_all_sites_for_each_message(
     quix: Quix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quix.detection, "_waiting_bytes", 100_000)
+    monkeypatch.setattr(quix.detection, "_waiting_bytes", 20_000)
     looks: list[int] = []
     hold = quix.detection._hold_to_bound
     monkeypatch.setattr(quix.detection, "_hold_to_bound", lambda: (looks.append(1), hold())[1])
     for number in range(60):
         quix.give(*message(f"site-{number % 3}", 0, sensor=f"sensor-{number}", cut_last=False))
         # Whenever a worker ends, what has gone on follows from the messages alone.
-        assert sum(site.loop.waiting_bytes for site in quix.detection.loops) <= 100_000
+        assert sum(site.loop.waiting_bytes for site in quix.detection.loops) <= 20_000
     assert 0 < len(looks) < 60
     assert quix.detection.counted().crowded > 0
 
