@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 READY_SECONDS: Final = 300.0
 """How long a service may take until it answers: twenty times what the slowest takes on an idle machine."""
@@ -64,10 +65,17 @@ class ServiceError(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A TCP port of the loopback interface that nobody listens on now.
+
+    It is none of those that the kernel gives to whoever connects: one of these can be another's by the time that a service which
+    was killed begins again.
+    """
+    given_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    while True:
+        port = random.SystemRandom().randrange(min(10_000, given_from - 1_000), given_from)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def own(user: str, *folders: Path) -> None:
