@@ -18,8 +18,11 @@ KIND: Final = "gzip"
 LEVEL: Final = 1
 """How hard deflate tries. 9, which the library has fixed, makes a fifth fewer bytes in ten times the time."""
 
-SAMPLE_BYTES: Final = 32 * 1024
-"""So many bytes from the middle tell whether the rest is worth it."""
+SAMPLES: Final = 4
+"""Pieces from all over it that tell whether the rest is worth it: a batch's columns lie behind one another, and differ."""
+
+SAMPLE_BYTES: Final = 8 * 1024
+"""Bytes of such a piece."""
 
 WORTH: Final = 0.5
 """It is where so much is left of them, or less."""
@@ -29,9 +32,11 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 def packed(data: bytes) -> bytes:
     """The messages of a request as a gzip stream; as they are where deflate would not help."""
-    if len(data) > 2 * SAMPLE_BYTES:
-        sample = data[(len(data) - SAMPLE_BYTES) // 2 :][:SAMPLE_BYTES]
-        if len(zlib.compress(sample, LEVEL)) > WORTH * SAMPLE_BYTES:
+    part = len(data) // SAMPLES
+    if part > 2 * SAMPLE_BYTES:
+        begins = range((part - SAMPLE_BYTES) // 2, len(data) - SAMPLE_BYTES, part)
+        left = sum(len(zlib.compress(data[begin : begin + SAMPLE_BYTES], LEVEL)) for begin in begins)
+        if left > WORTH * SAMPLES * SAMPLE_BYTES:
             return data
     return zlib.compress(data, LEVEL, _GZIP)
 
