@@ -181,15 +181,6 @@ class System:
         """Messages of shares that workers have done with."""
         return sum(self._done(self.topics.shares).values())
 
-    def shares_waiting(self) -> int:
-        """Messages of shares that workers have not done with, in the partition that has most."""
-        consumer: Any = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap, group_id=None)
-        ends = consumer.end_offsets([TopicPartition(self.topics.shares, number) for number in range(self.partitions)])
-        consumer.close()
-        done = self._done(self.topics.shares)
-        # A transaction ends with a mark of its own.
-        return max(end - 1 - done[place.partition] for place, end in ends.items())
-
     def share_partitions(self) -> set[int]:
         """The partitions of shares whose messages workers have done with."""
         return {number for number, done in self._done(self.topics.shares).items() if done}
