@@ -28,7 +28,7 @@ from collector.stream import NOWHERE, Position
 from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from collector.store.elastic_server import Server
@@ -234,18 +234,30 @@ class Ledger:
 
     def _write(self, documents: Mapping[str, object], versions: Mapping[str, _Version]) -> dict[str, _Version]:
         """Write documents if they still are what was read; returns what they are now. Raises _Conflict, StoreError."""
-        lines: list[str] = []
+        written: dict[str, _Version] = {}
+        names: list[str] = []
+        lines: list[bytes] = []
+        size = 0
         for name, document in documents.items():
             version = versions[name]
             if version.number is None:
                 action: dict[str, Any] = {"create": {"_id": name}}
             else:
                 action = {"index": {"_id": name, "if_seq_no": version.number, "if_primary_term": version.term}}
-            lines += [json.dumps(action), json.dumps(document)]
-        body = ("\n".join(lines) + "\n").encode()
+            line = f"{json.dumps(action)}\n{json.dumps(document)}\n".encode()
+            if names and size + len(line) > self._server.settings.bulk_bytes:
+                written |= self._request(names, b"".join(lines))
+                names, lines, size = [], [], 0
+            names.append(name)
+            lines.append(line)
+            size += len(line)
+        return written | self._request(names, b"".join(lines)) if names else written
+
+    def _request(self, names: Sequence[str], body: bytes) -> dict[str, _Version]:
+        """One request of `_write`; what these documents are now. Raises as that."""
         answer = json.loads(self._server.bytes("POST", f"/{self._index}/_bulk", body, lines=True, once=True))
         written: dict[str, _Version] = {}
-        for name, item in zip(documents, cast("list[dict[str, Any]]", answer["items"]), strict=True):
+        for name, item in zip(names, cast("list[dict[str, Any]]", answer["items"]), strict=True):
             (result,) = item.values()
             if result["status"] == 409:
                 raise _Conflict(f"{self._index}: another process stores the same records: one process has to read a partition")

@@ -425,6 +425,36 @@ def test_numbers_that_are_missing_without_end_keep_no_batch_out_and_a_ledger_fro
     again.close()
 
 
+def test_documents_of_a_ledger_that_are_too_much_for_one_request_are_written_in_several(
+    elastic: ElasticsearchSettings, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensors = ["north", "south", "west"]
+    before = [(number, number) for number in range(0, 2 * 8_192, 2)]
+    for sensor in sensors:
+        server.ask(
+            "PUT", f"/{ledger_index(elastic.prefix)}/_doc/run%2F{sensor}%2F{EPOCH}", {"run": (sensor, EPOCH), "held": before}
+        )
+    store = ElasticsearchRecordStore(elastic.model_copy(update={"bulk_bytes": 64 * 1024}), writer=True)
+    bodies: list[int] = []
+    ask = Server.bytes
+
+    def asked(self: Server, method: str, path: str, body: Any = None, **named: Any) -> bytes:
+        if path == f"/{ledger_index(elastic.prefix)}/_bulk":
+            bodies.append(len(body))
+        return ask(self, method, path, body, **named)
+
+    monkeypatch.setattr(Server, "bytes", asked)
+    numbers = (1, 16_385)
+    assert store.append([batch(number, sensor=sensor) for sensor in sensors for number in numbers]).batches == 6
+    # One document is larger than a request may be; the small ones go together.
+    assert [size > 64 * 1024 for size in sorted(bodies)] == [False] * (len(bodies) - 3) + [True] * 3
+    assert len(bodies) < 7
+    again = ElasticsearchRecordStore(elastic, writer=True)
+    assert all(again.holds((sensor, EPOCH), number) for sensor in sensors for number in (0, *numbers, 2))
+    store.close()
+    again.close()
+
+
 def test_dead_letters_between_good_batches_are_stored_when_they_are_replayed(
     elastic: ElasticsearchSettings, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
