@@ -647,14 +647,20 @@ def test_records_of_a_partition_wait_while_more_than_it_may_hold_waits_at_its_te
     assert quix.resumed == [1]
 
 
-def test_records_of_a_partition_wait_while_shares_are_behind_and_go_on_when_they_are_not(
-    quix: Quix, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def let_wait(quix: Quix, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Records of a site that is split wait, as long as what is returned holds."""
     behind = [True]
     monkeypatch.setattr(Shares, "is_behind", property(lambda _: behind[0]))
     split_site(quix, range(2))
     quix.commit()
     assert set(quix.paused) == {1}
+    return behind
+
+
+def test_records_of_a_partition_wait_while_shares_are_behind_and_go_on_when_they_are_not(
+    quix: Quix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = let_wait(quix, monkeypatch)
     assert quix.resumed == []
     behind[0] = False
     quix.commit()
@@ -840,11 +846,7 @@ def test_a_flush_of_shares_that_quix_waits_for_no_more_puts_nothing_into_the_nex
 def test_a_partition_that_is_halted_is_not_read_on_when_shares_have_worked_off_what_waited(
     quix: Quix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    behind = [True]
-    monkeypatch.setattr(Shares, "is_behind", property(lambda _: behind[0]))
-    split_site(quix, range(2))
-    quix.commit()
-    assert set(quix.paused) == {1}
+    behind = let_wait(quix, monkeypatch)
     quix.give(*message("north", 2), 1, version=2)
     behind[0] = False
     quix.commit()
