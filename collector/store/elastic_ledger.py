@@ -108,7 +108,7 @@ class Ledger:
             runs = list(dict.fromkeys(run for run, _ in wanted))
             names = [*map(_of_part, wanted), *map(_of_run, runs)]
             answer = self._server.ask("POST", f"/{self._index}/_mget", {"ids": names})
-            documents = cast("list[dict[str, Any]]", answer["docs"])
+            documents = self._documents(answer)
             before = {run: _intervals(document) for run, document in zip(runs, documents[len(wanted) :], strict=True)}
             for part, document in zip(wanted, documents[: len(wanted)], strict=True):
                 run, number = part
@@ -151,7 +151,7 @@ class Ledger:
         if partitions:
             ids = [_of_partition(consumer, partition) for partition in partitions]
             answer = self._server.ask("POST", f"/{self._index}/_mget", {"ids": ids})
-            for partition, part in zip(partitions, cast("list[dict[str, Any]]", answer["docs"]), strict=True):
+            for partition, part in zip(partitions, self._documents(answer), strict=True):
                 if part.get("found"):
                     stand.partitions[partition] = self._told(part, consumer), _version(part)
         return stand.whole()
@@ -218,6 +218,15 @@ class Ledger:
         if len(stand.seen) > sum(len(part.seen) for part, _ in stand.partitions.values()) + len(stand.rest.seen):
             # What there is no room for is not kept here either.
             stand.whole()
+
+    def _documents(self, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The documents of an answer that has many. Raises StoreError where one could not be looked for: nobody knows what it says."""
+        documents = cast("list[dict[str, Any]]", answer["docs"])
+        for document in documents:
+            if "error" in document:
+                reason = " ".join(str(document["error"].get("reason", "")).split())[:300]
+                raise StoreError(f"{self._index}: cannot be read ({reason}): look at the cluster")
+        return documents
 
     def _told(self, document: Mapping[str, Any], consumer: str) -> Position:
         """The position in a document. Raises StoreError."""

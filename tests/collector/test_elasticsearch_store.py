@@ -425,6 +425,21 @@ def test_numbers_that_are_missing_without_end_keep_no_batch_out_and_a_ledger_fro
     again.close()
 
 
+def test_a_ledger_that_cannot_be_read_now_does_not_say_that_nothing_is_stored(
+    elastic: ElasticsearchSettings, server: Server
+) -> None:
+    store = ElasticsearchRecordStore(elastic, writer=True)
+    store.append([batch(0)])
+    reader = ElasticsearchRecordStore(elastic)
+    server.ask("POST", f"/{ledger_index(elastic.prefix)}/_close")
+    with pytest.raises(StoreError, match="cannot be read"):
+        reader.holds(("north", EPOCH), 0)
+    server.ask("POST", f"/{ledger_index(elastic.prefix)}/_open", wait_for_active_shards="1")
+    assert reader.holds(("north", EPOCH), 0)
+    reader.close()
+    store.close()
+
+
 def test_documents_of_a_ledger_that_are_too_much_for_one_request_are_written_in_several(
     elastic: ElasticsearchSettings, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

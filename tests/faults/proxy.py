@@ -89,7 +89,7 @@ class Proxy:
                 each.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := await source.read(CHUNK_BYTES):
                 await self._passes.wait()
                 if self._delay_seconds:
@@ -98,3 +98,6 @@ class Proxy:
                 await sink.drain()
             if sink.can_write_eof():
                 sink.write_eof()
+        except OSError:
+            # One side was reset: the other learns of it, as without a proxy.
+            sink.transport.abort()
