@@ -220,7 +220,7 @@ class Ledger:
             stand.whole()
 
     def _documents(self, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The documents of an answer that has many. Raises StoreError where one could not be looked for: nobody knows what it says."""
+        """The documents of an answer that has many. Raises StoreError where one could not be looked for."""
         documents = cast("list[dict[str, Any]]", answer["docs"])
         for document in documents:
             if "error" in document:
