@@ -179,20 +179,30 @@ class Run:
 
     def wait_stored(self) -> None:
         """Wait until both stores have all that is on the topic. Raises NotReached."""
-        self._wait(self._has_stored, "all is stored")
+        try:
+            self._wait(self._has_stored, "all is stored")
+        except NotReached as error:
+            raise NotReached(f"{error}; {self._how_far()}") from error
 
     def _wait(self, what: Callable[[], bool], name: str) -> None:
         """Wait for something; processes that end meanwhile are started again. Raises NotReached."""
 
+        refused: list[Exception] = []
+
         def there() -> bool:
             self._supervise()
+            refused.clear()
             try:
                 return what()
-            except (StoreError, KafkaError, psycopg.Error):
+            except (StoreError, KafkaError, psycopg.Error) as error:
                 # The services come back; what does not is told when patience ends.
+                refused.append(error)
                 return False
 
-        until(there, PATIENCE_SECONDS, name, LOOK_SECONDS)
+        try:
+            until(there, PATIENCE_SECONDS, name, LOOK_SECONDS)
+        except NotReached as error:
+            raise NotReached(f"{error}{''.join(f' ({each})' for each in refused)}") from error
 
     def _supervise(self) -> None:
         own = (self.sensor, self.uplink) if self.ships else (self.sensor,)
@@ -220,6 +230,16 @@ class Run:
     def _has_stored(self) -> bool:
         end = self.system.alerts.end(self.system.topics.records)
         return all(self.system.stored_to(store) >= end for store in self.system.stores)
+
+    def _how_far(self) -> str:
+        """How far each collector has come, and what it said last."""
+        said = [f"{command.log.stem} said last: {command.said().strip()[-300:]}" for command in self.system.shared]
+        try:
+            stored = [f"{type(store).__name__} has {self.system.stored_to(store)}" for store in self.system.stores]
+            stored.append(f"on the topic are {self.system.alerts.end(self.system.topics.records)}")
+        except (StoreError, KafkaError) as error:
+            stored = [f"who looks is told: {error}"]
+        return "; ".join((*stored, *said))
 
     def has_database(self) -> bool:
         """Whether the API's database has all alerts. Raises psycopg.Error."""
