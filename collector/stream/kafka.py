@@ -55,6 +55,9 @@ FETCH_BYTES: Final = 50 * 1024**2
 BROKEN_SECONDS: Final = 10.0
 """After so long what a broker could not give undamaged is asked for again."""
 
+SILENCE_SECONDS: Final = 60.0
+"""How often is looked whether partitions are read of which there is more. One that has not moved between two is read anew."""
+
 METADATA_BYTES: Final = 4_000
 """Most bytes of an offset's metadata: brokers take 4,096 (offset.metadata.max.bytes)."""
 
@@ -148,10 +151,10 @@ class KafkaStream:
             raise StreamError(f"topic {self.topic}: its partitions are not known: is Kafka well?")
         return [TopicPartition(self.topic, partition) for partition in sorted(found)]
 
-    def ends(self, client: Any) -> dict[int, int]:
-        """Offset behind the last committed message by partition. Raises StreamError."""
+    def ends(self, client: Any, seconds: float | None = None) -> dict[int, int]:
+        """Offset behind the last committed message by partition, asked for no longer than that. Raises StreamError."""
         try:
-            ends = client.end_offsets(self.partitions(client))
+            ends = client.end_offsets(self.partitions(client), timeout_ms=None if seconds is None else int(seconds * 1000))
         except errors.KafkaError as error:
             raise StreamError(f"topic {self.topic}: {error}") from error
         return {place.partition: int(offset) for place, offset in ends.items()}
@@ -243,6 +246,9 @@ class StreamConsumer:
         self._had: dict[int, dict[Run, int]] = {}
         """Highest sequence of each run by partition. A run whose site changed its partition, when these became more, lies in two:
         what waits in the one is not had because what comes later was read in the other."""
+        self._look_at = time.monotonic() + SILENCE_SECONDS
+        self._unread: dict[int, int] = {}
+        """Partitions of which there was more at the last look, each with its next offset then."""
         self._start: Final = start or Position()
         self._whole: set[int] = set()
         """Partitions that are read from their beginning: what is missing there before the first batch of a run is a gap."""
@@ -356,6 +362,7 @@ class StreamConsumer:
         patience = time.monotonic() + self._stream.settings.connect_seconds
         try:
             self._look_for_partitions()
+            self._look_for_silence()
             self._forget()
             self._settle()
             while not self._waiting:
@@ -425,6 +432,29 @@ class StreamConsumer:
         more = known - {place.partition for place in self._client.assignment()}
         if more:
             raise StreamError(f"topic {self._stream.topic}: has {len(more)} partitions more than before: reading all anew")
+
+    def _look_for_silence(self) -> None:
+        """Raise StreamError where nothing comes any more of what is there: who subscribes anew has another client.
+
+        A client of the library that has lost its way says nothing of it, and nobody would hear of the records that wait.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        try:
+            ends = self._stream.ends(self._client, self._stream.settings.connect_seconds)
+        except StreamError:
+            # Brokers that are away are no fault of the client's.
+            ends = {}
+        read = {place.partition for place in self._client.assignment()} - self._halts.keys()
+        stood = {int(partition): offset for partition, offset in self._standing.offsets.items()}
+        unread = {each: stood[each] for each in read & stood.keys() if ends.get(each, 0) > stood[each]}
+        silent = sorted(each for each, offset in unread.items() if self._unread.get(each) == offset)
+        self._unread, self._look_at = unread, time.monotonic() + SILENCE_SECONDS
+        if silent:
+            raise StreamError(
+                f"topic {self._stream.topic}: nothing came of partitions {', '.join(map(str, silent))} for "
+                f"{SILENCE_SECONDS:.0f} s, and there is more: reading anew"
+            )
 
     def _forget(self) -> None:
         """Keep in mind no more runs than may be, whatever sensors call theirs."""

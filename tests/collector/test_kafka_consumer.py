@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from kafka.structs import TopicPartition
 from collector.store.elastic_ledger import Ledger
 from collector.store.local import LocalRecordStore
 from collector.stream import Gap, Position, StreamError
-from collector.stream.kafka import BROKEN_SECONDS, KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
+from collector.stream.kafka import BROKEN_SECONDS, SILENCE_SECONDS, KafkaStream, StreamConsumer, _unpacked  # pyright: ignore[reportPrivateUsage] - what is kept with the offsets
 from collector.stream.standing import RUNS_BEFORE_FORGETTING, RUNS_PER_PARTITION
 from sensor.kafka_message import encode
 from sensor.kafka_reading import BrokenLog
@@ -46,6 +47,9 @@ class Client:
         self.damage: BrokenLog | None = None
         """What is met behind the messages that are there, and the mark of a transaction that follows on them; once."""
         self.offset = offset
+        self.ends: dict[int, int] = {}
+        """Where partitions end that do not end where they begin."""
+        self.is_away = False
         self.committed_to: dict[TopicPartition, Any] = {}
         self.listener: Any = None
         self.paused: set[TopicPartition] = set()
@@ -64,8 +68,10 @@ class Client:
     def assignment(self) -> set[TopicPartition]:
         return set(self.assigned)
 
-    def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(places, self.offset)
+    def end_offsets(self, places: list[TopicPartition], timeout_ms: int | None = None) -> dict[TopicPartition, int]:
+        if self.is_away and timeout_ms is not None:
+            raise KafkaTimeoutError("away")
+        return {place: max(self.offset, self.ends.get(place.partition, 0)) for place in places}
 
     def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(places, 0)
@@ -149,6 +155,36 @@ def test_a_reader_of_all_partitions_hears_of_those_that_are_added(monkeypatch: p
         consumer.poll(0.01)
     assert consumer_of(client, monkeypatch).poll(0.01) == []
     assert client.assignment() == {TopicPartition(TOPIC, number) for number in range(3)}
+
+
+@pytest.mark.parametrize("member", [None, "one"])
+def test_a_client_that_reads_no_further_though_there_is_more_gives_way_to_another(
+    monkeypatch: pytest.MonkeyPatch, member: str | None
+) -> None:
+    clock = itertools.count(time.monotonic(), 0.001)
+    ahead = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock) + ahead[0])
+    client = Client(2)
+    consumer = consumer_of(client, monkeypatch, member, Position({"0": 0, "1": 0}))
+    client.gives = [TopicPartition(TOPIC, number) for number in range(2)] if member else []
+
+    def look() -> list[int]:
+        ahead[0] += SILENCE_SECONDS
+        return [delivery.header.sequence for delivery in consumer.poll(0.001)]
+
+    assert look() == []
+    # What is read at one look is not unread at the next; nor is what has ended, or what brokers that are away may have.
+    client.messages, client.ends = [message_of("north", 0, offset=0)], {0: 1}
+    assert look() == [0]
+    client.messages, client.ends = [message_of("north", 1, offset=1)], {0: 2}
+    assert look() == [1]
+    assert look() == []
+    client.is_away, client.ends = True, {0: 5}
+    assert [look() for _ in range(3)] == [[], [], []]
+    client.is_away = False
+    assert look() == []
+    with pytest.raises(StreamError, match="nothing came of partitions 0 for 60 s, and there is more: reading anew"):
+        look()
 
 
 def test_a_member_takes_no_run_for_gapped_that_another_has_read_since_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
