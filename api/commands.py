@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from api.audit_settings import AuditSettings
 from api.settings import DatabaseSettings, Settings
 from sensor.configuration import ConfigurationError, configured
 from sensor.edge import become, listening, live_options, packets_of, user_option
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from api.embedded import Embedded
     from api.server import Server
     from api.services import Services
+
+CHECKPOINTS: Final = "checkpoints"
+"""Name of the part that signs how far the audit trail is."""
+
+CHECKPOINT_SECONDS: Final = 2.0
+"""How long the last checkpoint may take."""
 
 WATCH_SECONDS: Final = 0.25
 """How often the command looks at the parts that it runs."""
@@ -204,7 +211,7 @@ def _leave(left: list[str], failure: str | None) -> NoReturn:
 def settings_of(data: Path, given: dict[str, Any]) -> Settings:
     """Settings from the options that were given, the environment and the file of settings for the rest. Raises CommandError."""
     return configured(
-        Settings, data=data, database=configured(DatabaseSettings),
+        Settings, data=data, database=configured(DatabaseSettings), audit=configured(AuditSettings),
         **{name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
 
@@ -213,7 +220,9 @@ def settings_of(data: Path, given: dict[str, Any]) -> Settings:
 def _served(services: Services) -> Generator[Server]:
     """The API and the console, answering. Raises CommandError."""
     from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
+    from api.audit.keeping import Schedule  # noqa: PLC0415
     from api.main import create_app  # noqa: PLC0415
+    from api.parts import Parts  # noqa: PLC0415
     from api.server import Server, ServerError  # noqa: PLC0415
 
     try:
@@ -221,6 +230,8 @@ def _served(services: Services) -> Generator[Server]:
         server.start()
     except ServerError as error:
         raise CommandError(str(error)) from error
+    parts = Parts(services.status)
+    parts.start(CHECKPOINTS, Schedule(services.database, services.settings, _told(services)).run)
     try:
         link = system.setup_link(services, server.url)
         click.echo(f"icsight is at {server.url}")
@@ -231,3 +242,9 @@ def _served(services: Services) -> Generator[Server]:
         yield server
     finally:
         server.stop()
+        parts.stop(CHECKPOINT_SECONDS)
+
+
+def _told(services: Services) -> Callable[[str], None]:
+    """Tells why there is no checkpoint: all else goes on meanwhile, so that it is no failure."""
+    return lambda trouble: services.status.tell(CHECKPOINTS, detail=trouble) and None

@@ -27,6 +27,8 @@ CODES: Final[Mapping[str, int]] = {
     "baseline_unknown": 404,
     "body_invalid": 400,
     "body_too_large": 413,
+    "checkpoint_none": 409,
+    "checkpoint_unwritten": 503,
     "cross_site": 403,
     "cursor_invalid": 422,
     "decision_unfit": 422,

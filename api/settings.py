@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from api.audit_settings import AuditSettings
 from sensor.configuration import Section, secret
 from sensor.loopback import is_loopback
 from sensor.tls_settings import TlsSettings
@@ -162,6 +163,9 @@ class Settings(ServeSettings):
 
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     """Where alerts, decisions, accounts and the audit trail are kept."""
+
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    """How the audit trail is held against those who could alter it."""
 
     @property
     def database_path(self) -> Path:

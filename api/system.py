@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from api.alerts.consumer import AlertConsumer
+from api.audit import keeping
+from api.audit.keys import AuditKeyError
 from api.database import Database, UnusableDatabaseError
 from api.security.attempts import Attempts
 from api.services import Services
@@ -93,6 +95,7 @@ def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
             database = Database.of(settings)
             stack.callback(database.close)
             database.migrate()
+            keeping.set_up(database, settings)
             with database.read() as session:
                 site = sites.newest(session)
             attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
@@ -105,7 +108,7 @@ def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
             raise FolderError(f"{settings.data}: cannot be used ({error.strerror}): give a folder that this user owns") from error
         except StoreError as error:
             raise FolderError(str(error)) from error
-        except ConfigurationError as error:
+        except (AuditKeyError, ConfigurationError) as error:
             raise FolderError(str(error)) from error
         except UnusableDatabaseError as error:
             raise FolderError(f"the database {error}") from error

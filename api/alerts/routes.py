@@ -22,6 +22,7 @@ from api.alerts.schemas import (
     HistoryEntry,
     ProposedException,
 )
+from api.audit import service as audit
 from api.baseline import service as baseline
 from api.decisions import service as decisions
 from api.exceptions import service as exceptions_service
@@ -101,11 +102,15 @@ def alert(
 
 @router.get("/{alert_id}/records", responses=problems("signed_out", "alert_unknown", "records_missing"))
 def alert_records(alert_id: AlertId, caller: Viewer, provided: Provided, related: RelatedRule = None) -> AlertRecords:
-    """The exact records behind an alert, or behind what is related to it, by table, in the order in which they came."""
-    del caller
+    """The exact records behind an alert, or behind what is related to it, by table, in the order in which they came.
+
+    The audit trail says who looked.
+    """
     with provided.database.read() as session:
         identities = service.records(service.get(session, alert_id), related)
-    return records.of_identities(provided.records, identities)
+    found = records.of_identities(provided.records, identities)
+    audit.record_read(provided.database, caller.actor, "alert.records", alert_id, {"related": related} if related else None)
+    return found
 
 
 @router.get("/{alert_id}/history", responses=problems("signed_out", "alert_unknown"))

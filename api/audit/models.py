@@ -1,4 +1,4 @@
-"""The audit trail: one entry per change of state, chained by hash."""
+"""The audit trail: one entry per change of state and per read of what is sensitive, chained by hash."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ class AuditEntry(KeyedByOrganisation, Base):
 
     number: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=False)
     """From 1 in each organisation, without gaps."""
+    form: Mapped[int] = mapped_column(sa.SmallInteger(), server_default="1")
+    """How it is hashed: `OLD_FORM` or `FORM` of `api.audit.chain`."""
     at: Mapped[int]
     actor: Mapped[str] = mapped_column(sa.String(64))
     """Name of the account, or `system`."""
@@ -31,4 +33,4 @@ class AuditEntry(KeyedByOrganisation, Base):
     previous_hash: Mapped[str] = mapped_column(sa.String(64))
     """`hash` of the entry before; 64 zeros for the first."""
     hash: Mapped[str] = mapped_column(sa.String(64))
-    """SHA-256 over all other columns, as `api.audit.service.digest` writes them."""
+    """SHA-256 over all other columns, as `api.audit.chain.digest` writes them."""

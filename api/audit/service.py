@@ -1,16 +1,16 @@
-"""Adding to the audit trail, reading it, and checking that nobody has altered it."""
+"""Adding to the audit trail, and reading it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from api.audit.chain import FIRST_PREVIOUS, FORM, digest, plain
 from api.audit.models import AuditEntry
 from api.database import Counter, advance
+from api.database.scope import scope_of
 from api.times import now
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from api.database import Database
+
 SYSTEM: Final = "system"
 """Actor of what no person did."""
 
-FIRST_PREVIOUS: Final = "0" * 64
-"""`previous_hash` of entry 1."""
-
-_CHUNK: Final = 1000
+CHUNK: Final = 1000
+"""Entries that are held at a time where all are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,15 @@ def record(session: Session, actor: Actor, action: str, subject: str, detail: Ma
     number = advance(session, "audit")
     previous = session.scalar(sa.select(AuditEntry.hash).where(AuditEntry.number == number - 1))
     entry = AuditEntry(
+        organisation=scope_of(session).organisation,
         number=number,
+        form=FORM,
         at=now(),
         actor=actor.name,
         address=actor.address,
         action=action,
         subject=subject,
-        detail=dict(detail or {}),
+        detail=plain(detail or {}),
         previous_hash=previous or FIRST_PREVIOUS,
     )
     entry.hash = digest(entry)
@@ -55,12 +57,10 @@ def record(session: Session, actor: Actor, action: str, subject: str, detail: Ma
     return entry
 
 
-def digest(entry: AuditEntry) -> str:
-    """SHA-256 of an entry: its columns but `hash`, as a JSON array without spaces, keys sorted, in UTF-8."""
-    content = [
-        entry.number, entry.at, entry.actor, entry.address, entry.action, entry.subject, entry.detail, entry.previous_hash,
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+def record_read(database: Database, actor: Actor, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> None:
+    """Add an entry about a read of what is sensitive, before the answer is given: nobody is shown what is not on record."""
+    with database.write() as session:
+        record(session, actor, action, subject, detail)
 
 
 def page(session: Session, before: int | None, limit: int) -> Sequence[AuditEntry]:
@@ -71,25 +71,19 @@ def page(session: Session, before: int | None, limit: int) -> Sequence[AuditEntr
     return session.scalars(statement).all()
 
 
-def verify(session: Session) -> tuple[int, int | None]:
-    """How many entries there are, and the number of the first that does not hold (None where all do).
-
-    An entry holds where its hash is that of its content and its `previous_hash` that of the entry before, without a gap. The
-    counter says how many there must be, so that a cut end shows too.
-    """
-    expected, previous = 1, FIRST_PREVIOUS
-    while True:
-        statement = sa.select(AuditEntry).where(AuditEntry.number >= expected).order_by(AuditEntry.number).limit(_CHUNK)
-        entries = session.scalars(statement).all()
-        for entry in entries:
-            if entry.number != expected or entry.previous_hash != previous or entry.hash != digest(entry):
-                return expected - 1, expected
-            expected, previous = expected + 1, entry.hash
-        session.expunge_all()
-        if len(entries) < _CHUNK:
-            break
-    return expected - 1, None if _count(session) == expected - 1 else expected
+def newest(session: Session) -> tuple[int, str]:
+    """Number and hash of the newest entry; 0 and the hash before the first where there is none."""
+    statement = sa.select(AuditEntry.number, AuditEntry.hash).order_by(AuditEntry.number.desc()).limit(1)
+    found = session.execute(statement).one_or_none()
+    return (0, FIRST_PREVIOUS) if found is None else (found.number, found.hash)
 
 
-def _count(session: Session) -> int:
+def written(session: Session) -> int:
+    """How many entries were ever added, as the counter says."""
     return session.scalar(sa.select(Counter.value).where(Counter.name == "audit")) or 0
+
+
+def following(session: Session, number: int) -> Sequence[AuditEntry]:
+    """The entries after a number, oldest first, at most `CHUNK`."""
+    statement = sa.select(AuditEntry).where(AuditEntry.number > number).order_by(AuditEntry.number).limit(CHUNK)
+    return session.scalars(statement).all()

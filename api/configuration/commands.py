@@ -12,7 +12,7 @@ from api.configuration import files, services
 from api.configuration.checks import Check, Finding, findings, warning, wrong
 from api.configuration.shown import shown
 from api.settings import DatabaseSettings, ServeSettings
-from api.texts import LANGUAGES, text
+from api.texts import LANGUAGES, preferred, text
 from collector.settings import ElasticsearchSettings
 from sensor.configuration import ConfigurationError, configuration_file, configured, tables
 from sensor.kafka_settings import KafkaSettings
@@ -30,14 +30,8 @@ EXIT_WRONG: Final = 1
 """Exit status where a check found that something is wrong."""
 
 
-def _preferred() -> str:
-    """The language of the terminal's user (POSIX, environment variables of locales)."""
-    told = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
-    return next((language for language in LANGUAGES if told[:2] == language[:2]), LANGUAGES[0])
-
-
 _LANGUAGE: Final = click.option(
-    "--language", type=click.Choice(LANGUAGES), default=_preferred, help="Language of what is said; that of the terminal else."
+    "--language", type=click.Choice(LANGUAGES), default=preferred, help="Language of what is said; that of the terminal else."
 )
 
 

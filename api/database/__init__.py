@@ -120,6 +120,19 @@ class Database:
         except SQLAlchemyError as error:
             raise UnusableDatabaseError(f"{self.place}: cannot be used ({first_line(error)}): {self.back_end.remedy}") from error
 
+    def check(self) -> None:
+        """See that the schema is this version's; nothing is changed. Raises UnusableDatabaseError where it is not."""
+        try:
+            with self.back_end.reader.begin() as connection:
+                found = migration.check(connection, self.place)
+        except SQLAlchemyError as error:
+            raise UnusableDatabaseError(f"{self.place}: cannot be used ({first_line(error)}): {self.back_end.remedy}") from error
+        if found != migration.revisions()[-1]:
+            raise UnusableDatabaseError(
+                f"{self.place}: its schema is {found or 'none'}, and this version's is {migration.revisions()[-1]}: "
+                "start this version of icsight on it once, or use the version that it belongs to"
+            )
+
     @contextmanager
     def read(self, *, unlimited: bool = False, scope: Scope | None = None) -> Generator[Session]:
         """A session that sees one consistent state of what its scope holds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,12 @@ def text(language: str, key: str, **values: object) -> str:
     for name, value in values.items():
         template = template.replace("{" + name + "}", str(value))
     return template
+
+
+def preferred() -> str:
+    """The language of the terminal's user (POSIX, environment variables of locales)."""
+    told = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+    return next((language for language in LANGUAGES if told[:2] == language[:2]), LANGUAGES[0])
 
 
 def language_of(request: HTTPConnection) -> str:

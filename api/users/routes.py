@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
+from api.audit import service as audit
 from api.openapi import problems
 from api.problems import Problem
 from api.security import passwords
@@ -87,8 +88,10 @@ def sign_out(caller: Viewer, response: Response, provided: Provided) -> None:
 def sessions(caller: Viewer, provided: Provided) -> list[SessionOutput]:
     """The caller's sessions; for an administrator, everybody's."""
     with provided.database.read() as session:
-        found = service.sessions(session, provided.settings, _own(caller))
-        return [_session(item, caller) for item in found]
+        found = [_session(item, caller) for item in service.sessions(session, provided.settings, _own(caller))]
+    if _own(caller) is None:
+        audit.record_read(provided.database, caller.actor, "session.list", "sessions", {"sessions": len(found)})
+    return found
 
 
 @router.delete("/sessions/{session_id}", status_code=204, responses=problems("signed_out", "cross_site", "session_unknown"))
@@ -101,14 +104,15 @@ def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Viewer, prov
 @router.get("/users", responses=problems("signed_out", "forbidden"))
 def users(caller: Administrator, provided: Provided) -> list[UserOutput]:
     """All accounts."""
-    del caller
     with provided.database.read() as session:
-        return [
+        found = [
             UserOutput(
                 id=user.id, name=user.name, role=user.role, created_at=iso(user.created_at), disabled=user.disabled_at is not None
             )
             for user in service.users(session)
         ]
+    audit.record_read(provided.database, caller.actor, "user.list", "users", {"users": len(found)})
+    return found
 
 
 @router.post(

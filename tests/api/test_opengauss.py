@@ -15,6 +15,7 @@ from sqlalchemy import event
 from api.alerts import service as alerts
 from api.alerts import upserts
 from api.audit import service as audit
+from api.audit.verification import verify
 from api.database import Database
 from api.database.schema import METADATA
 from api.settings import Settings
@@ -42,7 +43,7 @@ def said(server: Postgres) -> list[str]:
         alerts.acknowledge(session, alerts.get(session, f"{1:032x}"), audit.Actor("lin"), "x")
     with database.read() as session:
         alerts.counts(session)
-        audit.verify(session)
+        verify(session)
         alerts.history(session, f"{1:032x}")
     database.close()
     return statements

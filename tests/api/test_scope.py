@@ -12,6 +12,7 @@ from api.alerts import upserts
 from api.alerts.models import Alert, AlertEvent, AlertTechnique
 from api.alerts.schemas import CloseInput
 from api.audit import service as audit
+from api.audit.verification import Verdict, verify
 from api.database import Database
 from api.database.schema import METADATA
 from api.database.scope import OfOrganisation, Scope, ScopeError
@@ -52,9 +53,9 @@ def test_two_organisations_keep_the_same_alert_each_for_itself(database: Databas
         assert [event.kind for event in alerts.history(session, f"{1:032x}")] == ["raised"]
         assert upserts.position(session) == Position({"0": 2})
         assert alerts.newest_change(session) == 2
-        assert audit.verify(session) == (0, None)
+        assert verify(session) == Verdict(0, 0, 0, None)
     with database.read(scope=NORTH) as session:
-        assert audit.verify(session) == (2, None)
+        assert verify(session) == Verdict(2, 0, 0, None)
 
 
 @pytest.mark.parametrize("question", ["column", "count", "maximum", "subquery", "exists", "key"])
