@@ -224,6 +224,7 @@ def _served(services: Services) -> Generator[Server]:
     from api.main import create_app  # noqa: PLC0415
     from api.parts import Parts  # noqa: PLC0415
     from api.server import Server, ServerError  # noqa: PLC0415
+    from api.ticking import ticking  # noqa: PLC0415
 
     try:
         server = Server(create_app(services), services)
@@ -239,7 +240,8 @@ def _served(services: Services) -> Generator[Server]:
             minutes = services.settings.setup_link_seconds // 60
             click.echo(f"First start: create the first account within {minutes} minutes at\n  {link}")
         sys.stdout.flush()
-        yield server
+        with ticking(services):
+            yield server
     finally:
         server.stop()
         parts.stop(CHECKPOINT_SECONDS)

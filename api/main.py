@@ -19,6 +19,7 @@ from api.baseline.routes import router as baseline
 from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
+from api.incidents.routes import router as incidents
 from api.live.routes import router as live
 from api.records.routes import router as records
 from api.security.guard import Guard
@@ -50,7 +51,21 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (probes.router, users, alerts, evidence, exceptions, baseline, records, sensors, enrolment, live, audit, texts):
+    for router in (
+        probes.router,
+        users,
+        alerts,
+        evidence,
+        exceptions,
+        incidents,
+        baseline,
+        records,
+        sensors,
+        enrolment,
+        live,
+        audit,
+        texts,
+    ):
         app.include_router(router)
     _console(app)
     problems.install(app)

@@ -85,18 +85,25 @@ def _time(given: object) -> int | None:
     return parse(given)
 
 
+def _moment(given: object) -> int:
+    if not isinstance(given, str):
+        raise ValueError("a time is a text")  # noqa: TRY004  pydantic reports ValueError
+    return parse(given)
+
+
 _DATE: Final = r"(19[7-9]\d|20\d\d|21\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])"
 _CLOCK: Final = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
 
-Time = Annotated[
-    int | None,
-    BeforeValidator(_time),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": rf"^(-\d{{1,6}}[smhd]|{_DATE}T{_CLOCK}Z)$",
-            "examples": ["-24h", "2026-11-23T08:00:00Z"],
-        }
-    ),
-]
+_WRITTEN: Final = WithJsonSchema(
+    {
+        "type": "string",
+        "pattern": rf"^(-\d{{1,6}}[smhd]|{_DATE}T{_CLOCK}Z)$",
+        "examples": ["-24h", "2026-11-23T08:00:00Z"],
+    }
+)
+
+Time = Annotated[int | None, BeforeValidator(_time), _WRITTEN]
 """The type of a filter on time: RFC 3339, or so long before now."""
+
+Moment = Annotated[int, BeforeValidator(_moment), _WRITTEN]
+"""The type of a time in a body: RFC 3339, or so long before now."""

@@ -78,6 +78,8 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     triage_permit: Mapped[str | None] = mapped_column(sa.String(64))
     triage_count: Mapped[int | None]
     """`count` when it was closed: more than that is a recurrence."""
+    triage_incident: Mapped[int | None]
+    """Number of the incident that it belongs to, or that it was closed with."""
 
     __table_args__ = (
         sa.UniqueConstraint("organisation", "change"),

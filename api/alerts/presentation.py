@@ -111,6 +111,7 @@ def _item(alert: Alert, language: str) -> dict[str, Any]:
         "note": alert.triage_note,
         "disposition": alert.triage_disposition,
         "permit": alert.triage_permit,
+        "incident": alert.triage_incident,
     }
     return {
         "id": alert.id,

@@ -157,14 +157,14 @@ def acknowledge(
     return _decided(found, request, response, provided)
 
 
-@router.post("/{alert_id}/close", responses=problems(*_DECISION))
+@router.post("/{alert_id}/close", responses=problems(*_DECISION, "alert_escalated"))
 def close(
     alert_id: AlertId, body: CloseInput, caller: Operator, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> AlertItem:  # fmt: skip
     """Close an alert with what it turned out to be. It opens again when it recurs.
 
-    A new alert is acknowledged in the caller's name first.
+    A new alert is acknowledged in the caller's name first. One that belongs to an incident is closed with that.
     """
     with provided.database.write() as session:
         found = service.get(session, alert_id)

@@ -79,6 +79,8 @@ class Triage(BaseModel):
     note: str | None = Field(default=None, examples=["Asking the shift whether maintenance is at line 4"])
     disposition: Disposition | None = None
     permit: str | None = None
+    incident: int | None = Field(default=None, examples=[None])
+    """Number of the incident that it belongs to, or that it was closed with."""
 
 
 class AlertItem(BaseModel):
@@ -284,7 +286,7 @@ class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
     at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
-    kind: Literal["raised", "acknowledged", "accepted", "closed", "recurred"]
+    kind: Literal["raised", "acknowledged", "accepted", "escalated", "released", "closed", "recurred"]
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
     disposition: Disposition | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from api.alerts.schemas import AlertQuery, CloseInput, Sort
     from api.audit.service import Actor
+    from api.incidents.schemas import CloseIncidentInput
 
 _TAG: Final = re.compile(r'"\d+\.\d+\.[A-Za-z-]+"')
 
@@ -161,17 +162,50 @@ def acknowledge(session: Session, alert: Alert, actor: Actor, note: str) -> None
 
 
 def close(session: Session, alert: Alert, actor: Actor, outcome: CloseInput) -> None:
-    """Close an alert: triaging or escalated → closed. A new one is acknowledged by the same person first.
+    """Close an alert: triaging → closed. A new one is acknowledged by the same person first.
 
-    Raises Problem `alert_state`.
+    Raises Problem `alert_state`, `alert_escalated` for one that belongs to an incident: it is closed with that.
     """
     if alert.triage_state == "closed":
         raise Problem("alert_state", state=alert.triage_state, action="close")
+    if alert.triage_state == "escalated":
+        raise Problem("alert_escalated", id=alert.id, number=alert.triage_incident)
     if alert.triage_state == "new":
         acknowledge(session, alert, actor, outcome.note)
     alert.triage_disposition, alert.triage_permit, alert.triage_count = outcome.disposition, outcome.permit, alert.count
     _move(session, alert, actor, "closed", outcome.note)
     audit.record(session, actor, "alert.close", alert.id, outcome.model_dump())
+
+
+def escalate(session: Session, alert: Alert, actor: Actor, number: int, note: str) -> None:
+    """Hand an alert over to an incident: triaging → escalated. A new one is acknowledged by the same person first.
+
+    Raises Problem `alert_state`.
+    """
+    if alert.triage_state == "closed":
+        raise Problem("alert_state", state=alert.triage_state, action="escalate")
+    if alert.triage_state == "new":
+        acknowledge(session, alert, actor, note)
+    alert.triage_incident = number
+    _move(session, alert, actor, "escalated", note)
+    audit.record(session, actor, "alert.escalate", alert.id, {"incident": number, "note": note})
+
+
+def release(session: Session, alert: Alert, actor: Actor, note: str) -> None:
+    """Take an alert back from its incident: escalated → triaging."""
+    number, alert.triage_incident = alert.triage_incident, None
+    _move(session, alert, actor, "triaging", note)
+    audit.record(session, actor, "alert.release", alert.id, {"incident": number, "note": note})
+
+
+def close_with_incident(session: Session, alert: Alert, actor: Actor, outcome: CloseIncidentInput) -> None:
+    """Close an alert with its incident, as what that turned out to be; one that is closed already stays as it is."""
+    if alert.triage_state == "closed":
+        return
+    alert.triage_disposition, alert.triage_permit, alert.triage_count = outcome.disposition, outcome.permit, alert.count
+    _move(session, alert, actor, "closed", outcome.reason)
+    told = {"disposition": outcome.disposition, "permit": outcome.permit, "incident": alert.triage_incident}
+    audit.record(session, actor, "alert.close", alert.id, told)
 
 
 def accept(session: Session, alert: Alert, actor: Actor, note: str) -> None:
@@ -201,8 +235,10 @@ def add_event(session: Session, alert: Alert, kind: str, actor: str, note: str |
 
 
 def _move(session: Session, alert: Alert, actor: Actor, state: State, note: str) -> None:
+    taken_back = alert.triage_state == "escalated" and state == "triaging"
+    kind = "released" if taken_back else {"triaging": "acknowledged"}.get(state, state)
     alert.triage_state, alert.triage_by, alert.triage_at, alert.triage_note = state, actor.name, now(), note
     alert.triage_version += 1
     alert.change = advance(session, "change")
-    add_event(session, alert, {"triaging": "acknowledged"}.get(state, state), actor.name, note)
+    add_event(session, alert, kind, actor.name, note)
     session.flush()

@@ -15,6 +15,7 @@ from api.alerts import service
 from api.alerts.models import ADDRESS_CHARACTERS, DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
 from api.audit import service as audit
 from api.database import advance, row_of
+from api.incidents import following
 from collector.stream import Position
 from detection.alerts import RULE_CHARACTERS, TECHNIQUE_CHARACTERS, has_room
 
@@ -76,6 +77,7 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     """Write the revisions of a site that are newer than what is stored; returns how many were.
 
     Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
+    Incidents hear of what they follow.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
     stored = {
@@ -86,6 +88,8 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
         return 0
     change = advance(session, "change", len(changed)) - len(changed)
     raised: list[Alert] = []
+    seen: list[Alert] = []
+    recurred: list[Alert] = []
     for upsert in sorted(changed, key=lambda upsert: (upsert.first_seen, upsert.id)):
         change += 1
         alert = stored.get(upsert.id)
@@ -98,11 +102,14 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
             _write(alert, upsert, change)
             if alert.triage_state == "closed" and alert.triage_count is not None and upsert.count > alert.triage_count:
                 service.recur(session, alert)
+                recurred.append(alert)
+        seen.append(alert)
     session.add_all(raised)
     session.flush()
     for alert in raised:
         service.add_event(session, alert, "raised", audit.SYSTEM)
         session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in alert.body["techniques"])
+    following.follow(session, seen, recurred)
     return len(changed)
 
 

@@ -118,6 +118,7 @@ def test_acknowledging_takes_the_alert_on_with_name_and_note(system_running: Run
     assert answer.status_code == 200
     assert answer.json()["triage"] | {"at": ""} == {
         "state": "triaging", "version": 1, "by": "lin", "at": "", "note": "asking the shift", "disposition": None, "permit": None,
+        "incident": None,
     }  # fmt: skip
     again = decide(client, 1, "acknowledge", {"note": "me too"})
     assert (again.status_code, again.json()["code"]) == (409, "alert_state")

@@ -1,0 +1,1 @@
+"""Incidents: what happens from the alert to the closed case."""

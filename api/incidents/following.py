@@ -1,0 +1,87 @@
+"""What alerts that come in mean for incidents: an open one takes what joins its story, a closed one never takes anything.
+
+Where what a closed incident was about goes on, a new incident opens that says so. One that was closed as no attack opens none:
+its alerts are triaged again, like any.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from api.incidents import service, timeline
+from api.incidents.models import Incident
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from api.alerts.models import Alert
+
+GOES_ON: Final = ("true_positive_impact", "true_positive_no_impact", "insufficient_information")
+"""What a closed incident must have been for a new one to open where it goes on."""
+
+
+def follow(session: Session, changed: Sequence[Alert], recurred: Sequence[Alert]) -> None:
+    """Look at alerts that are new or have changed (`changed`) and those that were closed and go on (`recurred`)."""
+    for alert in recurred:
+        _go_on(session, alert, alert.triage_incident)
+    stories = {
+        str(told["id"]): alert
+        for alert in changed
+        if alert.triage_incident is None and alert.triage_state != "closed" and (told := alert.body.get("story")) is not None
+    }
+    if not stories:
+        return
+    known = sa.select(Incident).where(Incident.story.in_(list(stories)), Incident.merged_into.is_(None))
+    newest: dict[str, Incident] = {}
+    for incident in session.scalars(known.order_by(Incident.number)):
+        newest[str(incident.story)] = incident
+    for alert in changed:
+        told = alert.body.get("story")
+        incident = None if told is None else newest.get(str(told["id"]))
+        if incident is None or alert.triage_incident is not None or alert.triage_state == "closed":
+            continue
+        if incident.state != "closed":
+            service.add_alerts(session, incident, [alert], service.SYSTEM, "story")
+        else:
+            opened = _go_on(session, alert, incident.number)
+            if opened is not None:
+                newest[str(incident.story)] = opened
+
+
+def _go_on(session: Session, alert: Alert, number: int | None) -> Incident | None:
+    """Put an alert of a closed incident into the one that goes on from it; one is opened where there is none."""
+    alert.triage_incident = None
+    if number is None:
+        return None
+    closed = _last(session, service.get(session, number))
+    if closed.state != "closed":
+        service.add_alerts(session, closed, [alert], service.SYSTEM, "recurred")
+        return closed
+    if closed.disposition not in GOES_ON:
+        return None
+    start = service.Start(closed.title, closed.site, alert.last_seen, drill=closed.drill)
+    opened = service.made(session, service.SYSTEM, start)
+    opened.continues, opened.story, opened.category = closed.number, closed.story, closed.category
+    detail = {"other": closed.number, "title": closed.title}
+    timeline.write(session, opened.number, service.SYSTEM, "continues", detail=detail)
+    timeline.write(session, closed.number, service.SYSTEM, "continued", detail={"other": opened.number, "title": opened.title})
+    service.add_alerts(session, opened, [alert], service.SYSTEM, "recurred")
+    return opened
+
+
+def _last(session: Session, incident: Incident) -> Incident:
+    """The incident that tells an incident now: what it was merged into, then the newest that goes on from it."""
+    seen: set[int] = set()
+    while incident.number not in seen:
+        seen.add(incident.number)
+        after = incident.merged_into or session.scalar(
+            sa.select(Incident.number).where(Incident.continues == incident.number).order_by(Incident.number.desc()).limit(1)
+        )
+        if after is None or (incident.state != "closed" and incident.merged_into is None):
+            break
+        incident = service.get(session, after)
+    return incident

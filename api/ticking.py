@@ -1,0 +1,63 @@
+"""What happens by itself as time passes: incidents on hold wake. Looked at every few seconds, by the clock of this machine.
+
+Nothing is remembered between looks: what is due is in the database, and is written down in the transaction that does it. So it
+happens once, whichever of several servers looks first, and a restart or a clock that is set loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.incidents import service as incidents
+from api.times import now
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from api.services import Services
+
+TICK_SECONDS: Final = 5.0
+"""How often is looked."""
+
+STOP_SECONDS: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+def tick(services: Services, moment: int | None = None) -> int:
+    """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were."""
+    moment = now() if moment is None else moment
+    with services.database.read() as session:
+        if not incidents.is_due(session, moment):
+            return 0
+    with services.database.write() as session:
+        done = incidents.wake(session, moment)
+    services.hub.notify()
+    return done
+
+
+@contextmanager
+def ticking(services: Services, seconds: float = TICK_SECONDS) -> Generator[None]:
+    """Look every few seconds until the block ends."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(seconds):
+            try:
+                tick(services)
+            except SQLAlchemyError as error:
+                # The database is away or busy: the next look does what this one could not.
+                _log.warning("what is due could not be done: %s", type(error).__name__)
+
+    thread = threading.Thread(target=look, name="ticking", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(STOP_SECONDS)

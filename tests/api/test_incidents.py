@@ -1,0 +1,326 @@
+"""Incidents through the API: declared, moved, held, merged, split, closed, gone on with."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.ticking import tick, ticking
+from api.times import NANOSECONDS, iso, now
+from tests.api.alerts import upsert
+from tests.api.test_alerts import decide
+
+if TYPE_CHECKING:
+    import httpx
+
+    from detection.alerts import Alert
+    from tests.api.conftest import Running
+
+PHONE: dict[str, Any] = {"title": "Dosing jumps", "reported_by": "Shift leader Wu, by phone", "summary": "Twice.", "site": None}
+CLOSE = {"disposition": "true_positive_impact", "reason": "The station is off the network."}
+
+
+def alert_id(number: int) -> str:
+    return f"{number:032x}"
+
+
+def in_story(number: int, story: int, members: tuple[int, ...], revision: int = 2, **changes: Any) -> Alert:
+    """Alert `number` as part of a story, as detection tells it."""
+    told = {
+        "id": alert_id(story), "sentence": {"en": "x", "zh-CN": "x"}, "stages": [],
+        "alerts": [alert_id(each) for each in members],
+        "actors": [], "targets": [],
+    }  # fmt: skip
+    return upsert(number, revision, body={**upsert(number).body, "story": told}, **changes)
+
+
+def declare(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    body = {"title": "Writes", **fields}
+    answer = client.post("/api/incidents", json=body)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["Location"] == f"/api/incidents/{answer.json()['number']}"
+    return answer.json()
+
+
+def act(client: httpx.Client, number: int, what: str, body: dict[str, Any], method: str = "POST") -> httpx.Response:
+    """Do something to an incident as it is now."""
+    path = f"/api/incidents/{number}"
+    tag = client.get(path).headers["ETag"]
+    return client.request(method, f"{path}/{what}" if what else path, json=body, headers={"If-Match": tag})
+
+
+def done(answer: httpx.Response, status: int = 200) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def refused(answer: httpx.Response) -> str:
+    assert answer.status_code >= 400, answer.text
+    return answer.json()["code"]
+
+
+def lines(client: httpx.Client, number: int, language: str = "en") -> list[dict[str, Any]]:
+    return client.get(f"/api/incidents/{number}/timeline", params={"limit": 500, "language": language}).json()["items"]
+
+
+def kinds(client: httpx.Client, number: int) -> list[str]:
+    return [line["kind"] for line in lines(client, number)]
+
+
+def state(client: httpx.Client, number: int) -> tuple[str, int | None]:
+    triage = client.get(f"/api/alerts/{alert_id(number)}").json()["triage"]
+    return triage["state"], triage["incident"]
+
+
+def test_an_incident_takes_its_alerts_along_from_the_first_to_the_last(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2), upsert(3))
+    client = system_running.signed_in(name="lin")
+    made = declare(client, alerts=[alert_id(1), alert_id(2)], category="improper_operation.unauthorised_use")
+    assert (made["state"], made["origin"], made["alerts"]) == ("declared", "alerts", [alert_id(1), alert_id(2)])
+    assert made["category_name"] == "Operation against the rules: Use of resources without permission"
+    assert made["occurred_at"] == iso(upsert(1).first_seen)
+    number = made["number"]
+    assert [state(client, each) for each in (1, 2, 3)] == [("escalated", number)] * 2 + [("new", None)]
+    assert refused(decide(client, 1, "close", {"disposition": "duplicate", "note": "x"})) == "alert_escalated"
+    assert done(act(client, number, "alerts", {"alerts": [alert_id(3)], "note": "same"}))["alert_count"] == 3
+    done(act(client, number, "alerts/remove", {"alerts": [alert_id(2)], "note": "another cause"}))
+    assert state(client, 2) == ("triaging", None)
+    for to in ("analysing", "containing", "eradicating", "recovering", "monitoring"):
+        moved = done(act(client, number, "move", {"to": to, "reason": f"now {to}"}))
+        assert (moved["state"], moved["acknowledged_at"] is not None) == (to, True)
+    closed = done(act(client, number, "close", CLOSE))
+    assert (closed["state"], closed["disposition"], closed["moves"]) == ("closed", "true_positive_impact", [])
+    assert [state(client, each) for each in (1, 2, 3)] == [("closed", number), ("triaging", None), ("closed", number)]
+    history = client.get(f"/api/alerts/{alert_id(1)}/history").json()
+    assert [entry["kind"] for entry in history] == ["raised", "acknowledged", "escalated", "closed"]
+    assert history[-1]["disposition"] == "true_positive_impact"
+    assert kinds(client, number) == ["declared", "alerts_added", "alerts_added", "alerts_removed", *["moved"] * 6]
+    told = lines(client, number, "zh-CN")[4]
+    assert (told["text"], told["note"], told["actor"]) == ("从已宣布转为研判", "now analysing", "lin")
+    audited = system_running.signed_in("administrator").get("/api/audit", params={"limit": 500}).json()["items"]
+    assert {"incident.declared", "incident.moved", "alert.escalate", "alert.close"} <= {entry["action"] for entry in audited}
+
+
+def test_what_somebody_reports_by_phone_is_an_incident_with_a_line_by_hand(system_running: Running) -> None:
+    client = system_running.signed_in(name="lin")
+    made = declare(client, **PHONE | {"discovered_at": "-30m", "occurred_at": "-2h"})
+    assert (made["origin"], made["reported_by"], made["alerts"]) == ("report", "Shift leader Wu, by phone", [])
+    number = made["number"]
+    line = {"at": "-1h", "text": "Line 4 went to manual.", "source": "Phone, Wu"}
+    written = done(client.post(f"/api/incidents/{number}/timeline", json=line), 201)
+    assert (written["text"], written["source"], written["by_hand"]) == ("Line 4 went to manual.", "Phone, Wu", True)
+    assert kinds(client, number) == ["note", "declared"], "in the order in which things happened"
+    for wrong in ({**line, "at": "2200-01-01T00:00:00Z"}, {**line, "source": ""}, {**line, "at": 5}):
+        assert client.post(f"/api/incidents/{number}/timeline", json=wrong).status_code == 422
+    assert refused(client.post("/api/incidents", json={"title": "x"})) == "input_invalid"
+    times = PHONE | {"discovered_at": "-2h", "occurred_at": "-1h"}
+    assert refused(client.post("/api/incidents", json=times)) == "incident_times"
+    assert refused(client.post("/api/incidents", json=PHONE | {"category": "network_attack.nothing"})) == "category_unknown"
+
+
+@pytest.fixture(autouse=True)
+def _one_site(request: pytest.FixtureRequest) -> None:
+    """Every system here has one site, which has no name: an alert makes it known."""
+    if "system_running" in request.fixturenames:
+        system: Running = request.getfixturevalue("system_running")
+        system.alerts(upsert(900, rule="posture"))
+
+
+def test_no_move_is_made_that_the_states_do_not_allow(system_running: Running) -> None:
+    client = system_running.signed_in()
+    number = declare(client, **PHONE)["number"]
+    for to in ("monitoring", "recovering", "eradicating"):
+        assert refused(act(client, number, "move", {"to": to, "reason": "x"})) == "incident_state"
+    assert refused(act(client, number, "move", {"to": "closed", "reason": "x"})) == "input_invalid"
+    assert refused(act(client, number, "move", {"to": "analysing", "reason": " "})) == "input_invalid"
+    assert refused(act(client, number, "move", {"to": "analysing", "reason": "x", "at": "-2h"})) == "incident_times"
+    done(act(client, number, "move", {"to": "containing", "reason": "x"}))
+    assert refused(act(client, number, "close", CLOSE)) == "incident_state"
+    body = {"to": "analysing", "reason": "x"}
+    for headers, code in (({}, "precondition_required"), ({"If-Match": '"1"'}, "precondition_failed")):
+        assert refused(client.post(f"/api/incidents/{number}/move", json=body, headers=headers)) == code
+    viewer = system_running.signed_in("viewer")
+    assert viewer.get(f"/api/incidents/{number}").status_code == 200
+    assert refused(act(viewer, number, "move", body)) == "forbidden"
+    assert refused(client.get("/api/incidents/999")) == "incident_unknown"
+
+
+def test_an_incident_on_hold_wakes_by_itself_once_and_keeps_its_state(system_running: Running) -> None:
+    client = system_running.signed_in(name="lin")
+    number = declare(client, **PHONE)["number"]
+    done(act(client, number, "move", {"to": "analysing", "reason": "x"}))
+    assert refused(act(client, number, "hold", {"until": "-1h", "reason": "x"})) == "incident_times"
+    until = now() + 3600 * NANOSECONDS
+    held = done(act(client, number, "hold", {"until": iso(until), "reason": "The vendor answers."}))
+    assert (held["state"], held["hold"]["by"], held["moves"]) == ("analysing", "lin", [])
+    assert refused(act(client, number, "move", {"to": "containing", "reason": "x"})) == "incident_held"
+    assert [item["number"] for item in client.get("/api/incidents", params={"held": True}).json()["items"]] == [number]
+    services = system_running.services
+    assert [tick(services, until - 1), tick(services, until), tick(services, until), tick(services, until - 10)] == [0, 1, 0, 0]
+    woken = client.get(f"/api/incidents/{number}").json()
+    assert (woken["state"], woken["hold"]) == ("analysing", None)
+    done(act(client, number, "hold", {"until": iso(until), "reason": "x"}))
+    done(act(client, number, "resume", {"reason": "They called."}))
+    assert refused(act(client, number, "resume", {"reason": "x"})) == "incident_not_held"
+    assert kinds(client, number)[2:] == ["held", "woken", "held", "resumed"]
+    assert lines(client, number)[3]["actor"] == "system"
+    done(act(client, number, "hold", {"until": iso(now() + NANOSECONDS // 2), "reason": "x"}))
+    with ticking(services, 0.05):
+        deadline = time.monotonic() + 30
+        while client.get(f"/api/incidents/{number}").json()["hold"] is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_merge_keeps_every_line_and_the_earlier_discovery(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client = system_running.signed_in()
+    kept = declare(client, alerts=[alert_id(1)], discovered_at="-1h")["number"]
+    gone = declare(client, alerts=[alert_id(2)], discovered_at="-3h", title="The same")["number"]
+    older = declare(client, **PHONE)["number"]
+    drill = declare(client, **PHONE, drill=True)["number"]
+    early = client.get(f"/api/incidents/{gone}").json()["discovered_at"]
+    done(act(client, gone, "merge", {"other": older, "reason": "same call"}))
+    before = {each["id"] for number in (kept, gone) for each in lines(client, number)}
+    for other in (kept, drill):
+        assert refused(act(client, kept, "merge", {"other": other, "reason": "x"})) == "merge_unfit"
+    merged = done(act(client, kept, "merge", {"other": gone, "reason": "same station"}))
+    assert (merged["discovered_at"], merged["merged"], merged["alert_count"]) == (early, [gone, older], 2)
+    assert state(client, 2) == ("escalated", kept)
+    assert before <= {each["id"] for each in lines(client, kept)}
+    assert {each["incident"] for each in lines(client, kept)} == {kept, gone, older}
+    left = client.get(f"/api/incidents/{gone}").json()
+    assert (left["state"], left["merged_into"], left["disposition"]) == ("closed", kept, "duplicate")
+    for what, body in (("reopen", {"reason": "x"}), ("move", {"to": "analysing", "reason": "x"})):
+        assert refused(act(system_running.signed_in("administrator"), gone, what, body)) == "incident_merged"
+
+
+def test_a_split_moves_alerts_and_tells_chosen_lines_in_both(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client = system_running.signed_in()
+    number = declare(client, alerts=[alert_id(1), alert_id(2)])["number"]
+    line = {"at": "-1m", "text": "A scan.", "source": "Firewall"}
+    entry = done(client.post(f"/api/incidents/{number}/timeline", json=line), 201)["id"]
+    body = {"title": "Scan", "alerts": [alert_id(2)], "entries": [entry], "reason": "another cause"}
+    assert refused(act(client, number, "split", {**body, "entries": [entry, 10**9]})) == "split_unfit"
+    assert refused(act(client, number, "split", {**body, "alerts": [alert_id(900)]})) == "alert_not_in_incident"
+    new = done(act(client, number, "split", body), 201)
+    assert (new["split_from"], new["alerts"], new["title"]) == (number, [alert_id(2)], "Scan")
+    assert (state(client, 1), state(client, 2)) == (("escalated", number), ("escalated", new["number"]))
+    assert sorted(kinds(client, number)) == ["alerts_added", "declared", "note", "split"]
+    assert kinds(client, new["number"]) == ["note", "split_off"]
+    copied = lines(client, new["number"])[0]
+    assert (copied["text"], copied["detail"]) == ("A scan.", {"copied_from": number})
+
+
+def closed_with(client: httpx.Client, number: int, disposition: str) -> int:
+    made = declare(client, alerts=[alert_id(number)])["number"]
+    done(act(client, made, "close", {"disposition": disposition, "reason": "x"}))
+    return made
+
+
+def test_a_closed_incident_never_takes_an_alert_and_another_opens_that_names_it(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2), upsert(3))
+    client = system_running.signed_in()
+    closed = closed_with(client, 1, "true_positive_impact")
+    false = closed_with(client, 2, "false_positive")
+    assert refused(act(client, closed, "alerts", {"alerts": [alert_id(3)], "note": "x"})) == "incident_closed"
+    system_running.alerts(upsert(1, 2), upsert(2, 2))
+    (opened,) = client.get("/api/incidents", params={"state": "declared"}).json()["items"]
+    shown = client.get(f"/api/incidents/{opened['number']}").json()
+    assert (shown["continues"], shown["alerts"], shown["declared_by"]) == (closed, [alert_id(1)], "system")
+    assert state(client, 1) == ("escalated", opened["number"])
+    assert state(client, 2) == ("triaging", None), "what was no attack opens none"
+    assert kinds(client, closed)[-1] == "continued"
+    assert client.get(f"/api/incidents/{closed}").json()["state"] == "closed"
+    assert client.get(f"/api/incidents/{false}").json()["state"] == "closed"
+    system_running.alerts(upsert(1, 3))
+    assert len(client.get("/api/incidents", params={"state": "declared"}).json()["items"]) == 1
+    done(act(client, opened["number"], "close", CLOSE))
+    system_running.alerts(upsert(1, 4))
+    (again,) = client.get("/api/incidents", params={"state": "declared"}).json()["items"]
+    assert client.get(f"/api/incidents/{again['number']}").json()["continues"] == opened["number"]
+
+
+def test_alerts_that_join_the_story_join_the_open_incident(system_running: Running) -> None:
+    system_running.alerts(in_story(1, 1, (1, 2)), in_story(2, 1, (1, 2)))
+    client = system_running.signed_in()
+    made = declare(client, story=alert_id(1))
+    assert made["alerts"] == [alert_id(1), alert_id(2)]
+    system_running.alerts(in_story(3, 1, (1, 2, 3)), in_story(4, 4, (4,)))
+    assert client.get(f"/api/incidents/{made['number']}").json()["alerts"][-1] == alert_id(3)
+    assert state(client, 4) == ("new", None)
+    done(act(client, made["number"], "close", CLOSE))
+    system_running.alerts(in_story(5, 1, (1, 2, 3, 5)), in_story(6, 1, (1, 2, 3, 5, 6)))
+    (opened,) = client.get("/api/incidents", params={"state": "declared"}).json()["items"]
+    shown = client.get(f"/api/incidents/{opened['number']}").json()
+    assert (shown["continues"], shown["alerts"]) == (made["number"], [alert_id(5), alert_id(6)])
+    assert refused(client.post("/api/incidents", json={"title": "x", "story": alert_id(900)})) == "story_unknown"
+
+
+def test_only_who_may_opens_a_closed_incident_again(system_running: Running) -> None:
+    client = system_running.signed_in()
+    number = declare(client, **PHONE)["number"]
+    done(act(client, number, "close", {"disposition": "authorised_work", "permit": "WP-1", "reason": "planned"}))
+    assert refused(act(client, number, "reopen", {"reason": "x"})) == "forbidden"
+    opened = done(act(system_running.signed_in("administrator"), number, "reopen", {"reason": "It was not."}))
+    assert (opened["state"], opened["closed_at"], opened["disposition"]) == ("analysing", None, None)
+    assert kinds(client, number)[-1] == "reopened"
+
+
+def test_a_grade_is_proposed_from_facts_and_decided_by_a_person_again_and_again(system_running: Running) -> None:
+    client = system_running.signed_in(name="lin")
+    number = declare(client, **PHONE)["number"]
+    cac, miit = client.get(f"/api/incidents/{number}/grading").json()
+    assert (cac["level"], miit["level"], cac["certainty"]) == (4, None, "seen")
+    facts = {"cii_total_outage_minutes": 12, "direct_loss_cny": 60_000_000, "production_stop": "minor"}
+    for wrong in ({"cii_total_outage_minutes": -1}, {"nothing": 1}, {"data_threat": "huge"}, {"direct_loss_cny": "much"}):
+        assert refused(act(client, number, "facts", {"facts": wrong, "reason": "x"}, "PUT")) in {"facts_invalid", "input_invalid"}
+    done(act(client, number, "facts", {"facts": facts, "reason": "shift log"}, "PUT"))
+    cac, miit = client.get(f"/api/incidents/{number}/grading", params={"language": "zh-CN"}).json()
+    assert (cac["level"], cac["level_name"], [each["metric"] for each in cac["met"]]) == (2, "重大", ["direct_loss_cny"])
+    assert (miit["level"], miit["level_name"]) == (3, "较大")
+    assert "people_without_supply" in cac["unknown"]
+    assert client.get(f"/api/incidents/{number}").json()["grade"] is None
+    for scheme, level in (("cac-2025", 3), ("cac-2025", 2), ("miit-data-2024", 3)):
+        graded = done(act(client, number, "grade", {"scheme": scheme, "level": level, "reason": "as proposed"}))
+    assert (graded["grades"], graded["grade"]) == ({"cac-2025": 2, "miit-data-2024": 3}, 2)
+    history = client.get(f"/api/incidents/{number}/grades").json()
+    assert [(each["scheme"], each["proposed"], each["decided"]) for each in history] == [
+        ("cac-2025", 2, 3), ("cac-2025", 2, 2), ("miit-data-2024", 3, 3),
+    ]  # fmt: skip
+    assert history[0]["facts"] == facts
+    assert lines(client, number)[-2]["text"] == "Grade by cac-2025: 3 → 2 (proposed 2)"
+    assert refused(act(client, number, "grade", {"scheme": "none", "level": 1, "reason": "x"})) == "scheme_unknown"
+    for params, found in (({"grade": "1,2"}, [number]), ({"grade": "!2"}, []), ({"drill": "true"}, []), ({"lead": "wu"}, [])):
+        assert [each["number"] for each in client.get("/api/incidents", params=params).json()["items"]] == found
+
+
+def test_what_is_said_otherwise_is_told_old_and_new(system_running: Running) -> None:
+    client = system_running.signed_in(name="lin")
+    made = declare(client, **PHONE)
+    body = {
+        "title": "Dosing", "summary": made["summary"], "category": "network_attack.scan", "lead": "wu",
+        "discovered_at": made["discovered_at"], "occurred_at": None, "reason": "as the log says",
+    }  # fmt: skip
+    changed = done(act(client, made["number"], "", body, "PUT"))
+    assert (changed["title"], changed["lead"], changed["category"]) == ("Dosing", "wu", "network_attack.scan")
+    line = lines(client, made["number"])[-1]
+    assert line["text"] == "Changed: title, category, lead"
+    assert line["detail"]["changes"]["title"] == ["Dosing jumps", "Dosing"]
+
+
+def test_incidents_come_in_pages_that_hold_their_place(system_running: Running) -> None:
+    client = system_running.signed_in()
+    numbers = [declare(client, **PHONE)["number"] for _ in range(5)]
+    first = client.get("/api/incidents", params={"limit": 2}).json()
+    numbers.append(declare(client, **PHONE)["number"])
+    second = client.get("/api/incidents", params={"limit": 2, "cursor": first["next"]}).json()
+    third = client.get("/api/incidents", params={"limit": 2, "cursor": second["next"]}).json()
+    shown = [item["number"] for page in (first, second, third) for item in page["items"]]
+    assert (shown, third["next"]) == (numbers[4::-1], None)
+    page = client.get(f"/api/incidents/{numbers[0]}/timeline", params={"limit": 1}).json()
+    assert page["next"] is None
+    assert refused(client.get(f"/api/incidents/{numbers[0]}/timeline", params={"cursor": "x"})) == "cursor_invalid"
