@@ -22,6 +22,7 @@ from api.exceptions.routes import router as exceptions
 from api.incidents.routes import router as incidents
 from api.live.routes import router as live
 from api.records.routes import router as records
+from api.security.access import permissions_of_routes
 from api.security.guard import Guard
 from api.sensors.routes import router as sensors
 from api.texts.routes import router as texts
@@ -29,6 +30,8 @@ from api.users.routes import router as users
 from sensor import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.services import Services
@@ -68,8 +71,9 @@ def create_app(services: Services) -> FastAPI:
     ):
         app.include_router(router)
     _console(app)
+    permissions = permissions_of_routes(app.routes)
     problems.install(app)
-    app.openapi = lambda: _document(app)
+    app.openapi = lambda: _document(app, permissions)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=services.settings.body_bytes)
     app.add_middleware(Guard, settings=services.settings)
     app.add_middleware(Measure, services=services)
@@ -114,9 +118,9 @@ def _console(app: FastAPI) -> None:
     app.mount("/console", StaticFiles(directory=str(console)))
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, permissions: Mapping[tuple[str, str], str]) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.openapi_schema = openapi.complete(
-            get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes), permissions
         )
     return app.openapi_schema

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.problems import CODES, MEDIA_TYPE
 from api.texts import text
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 DESCRIPTION: Final = """
 Alerts, the records behind them, and the sensors' health.
 
 Sign in with `POST /api/session`; the answer sets a cookie and holds a `csrf_token`, which every change brings in the header
-`X-CSRF-Token`. Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Texts come in English and Chinese,
-by `Accept-Language` or `?language=zh-CN`. Times are RFC 3339 in UTC with nanoseconds. Lists come in pages: pass `next` of one
+`X-CSRF-Token`. What an account may do follows from its role and its sites; `x-permission` says what an operation needs.
+Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Texts come in English and Chinese, by
+`Accept-Language` or `?language=zh-CN`. Times are RFC 3339 in UTC with nanoseconds. Lists come in pages: pass `next` of one
 page as `cursor` of the next.
 """
 
@@ -46,10 +50,10 @@ class ProblemOutput(BaseModel):
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Answers of a route that can fail with these codes. Those that every route can have are added.
 
-    Whoever must be signed in is looked up in the database, which may take too long.
+    Whoever must be signed in is looked up in the database, which may take too long, and may lack the permission.
     """
     answers: dict[int | str, dict[str, Any]] = {}
-    added = ("input_invalid", "host_unknown", *(("query_too_long",) if "signed_out" in codes else ()))
+    added = ("input_invalid", "host_unknown", *(("forbidden", "query_too_long") if "signed_out" in codes else ()))
     for code in dict.fromkeys((*added, *codes)):
         status = CODES[code]
         answer = answers.setdefault(
@@ -71,16 +75,18 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Put in the problem's schema and take out what the framework says of its own error format."""
+def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Put in the problem's schema and the permission that each operation needs; take out the framework's own error format."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schema = ProblemOutput.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
     schemas["Problem"] = schema
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for path in document.get("paths", {}).values():
-        for operation in path.values():
+    for path, operations in document.get("paths", {}).items():
+        for method, operation in operations.items():
+            if (method.upper(), path) in permissions:
+                operation["x-permission"] = permissions[method.upper(), path]
             answers = operation.setdefault("responses", {})
             for status, answer in problems().items():
                 said = answers.get(str(status), {}).get("content", {})

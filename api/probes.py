@@ -66,13 +66,13 @@ def readyz(response: Response, provided: Provided) -> Ready:
     response_class=Response,
     responses={
         200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}, "description": "OpenMetrics"},
-        **problems("forbidden"),
+        **problems("metrics_elsewhere"),
     },
 )
 def metrics(request: Request, provided: Provided) -> Response:
     """Rates, lags, times, and alerts by severity and state, in OpenMetrics."""
     if not is_loopback(address_of(request)):
-        raise Problem("forbidden", role="localhost")
+        raise Problem("metrics_elsewhere")
     with provided.database.read() as session:
         counts = alerts.counts(session)
     told = provided.metrics

@@ -77,6 +77,6 @@ class Services:
     watched: list[Callable[[], Mapping[str, str]]] = field(default_factory=list["Callable[[], Mapping[str, str]]"])
 
 
-def services(request: Request) -> Services:
-    """The services of the application that answers a request."""
+async def services(request: Request) -> Services:
+    """The services of the application that answers a request, for what no caller's sites limit."""
     return request.app.state.services

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.alerts import acceptance as accepting
 from api.alerts import presentation, service, tuning
@@ -30,14 +30,18 @@ from api.openapi import problems
 from api.problems import Problem
 from api.records import service as records
 from api.records.schemas import AlertRecords
-from api.security.access import Operator, Viewer
-from api.services import Services, services
+from api.security.access import Caller, Provided, needs
+from api.services import Services
 from api.texts import language_of
 from detection.tuning import Exemption
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
-Provided = Annotated[Services, Depends(services)]
+Reader = Annotated[Caller, needs("alert.read")]
+RecordReader = Annotated[Caller, needs("records.read")]
+Decider = Annotated[Caller, needs("alert.decide")]
+Tuner = Annotated[Caller, needs("exception.write")]
+Teacher = Annotated[Caller, needs("baseline.decide")]
 AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
 RelatedRule = Annotated[
     str | None,
@@ -59,7 +63,7 @@ IfNoneMatch = Annotated[str | None, Header(max_length=1024, description="ETag th
 
 
 @router.get("", responses=problems("signed_out", "cursor_invalid", "query_too_long"))
-def alerts(query: Annotated[AlertQuery, Query()], caller: Viewer, request: Request, provided: Provided) -> AlertPage:
+def alerts(query: Annotated[AlertQuery, Query()], caller: Reader, request: Request, provided: Provided) -> AlertPage:
     """Alerts that match all filters, the highest ranked first unless another order is asked for.
 
     A page holds its place while alerts come in: none is shown twice because another was put before it.
@@ -72,7 +76,7 @@ def alerts(query: Annotated[AlertQuery, Query()], caller: Viewer, request: Reque
 
 
 @router.get("/counts", responses=problems("signed_out", "query_too_long"))
-def counts(caller: Viewer, provided: Provided) -> list[AlertCount]:
+def counts(caller: Reader, provided: Provided) -> list[AlertCount]:
     """How many alerts there are, by severity and state."""
     del caller
     with provided.database.read() as session:
@@ -86,7 +90,7 @@ def counts(caller: Viewer, provided: Provided) -> list[AlertCount]:
     response_model=AlertOutput,
 )
 def alert(
-    alert_id: AlertId, caller: Viewer, request: Request, response: Response, provided: Provided, if_none_match: IfNoneMatch = None
+    alert_id: AlertId, caller: Reader, request: Request, response: Response, provided: Provided, if_none_match: IfNoneMatch = None
 ) -> AlertOutput | Response:
     """One alert. The header ETag is what `If-Match` of a decision must bring."""
     del caller
@@ -101,7 +105,7 @@ def alert(
 
 
 @router.get("/{alert_id}/records", responses=problems("signed_out", "alert_unknown", "records_missing"))
-def alert_records(alert_id: AlertId, caller: Viewer, provided: Provided, related: RelatedRule = None) -> AlertRecords:
+def alert_records(alert_id: AlertId, caller: RecordReader, provided: Provided, related: RelatedRule = None) -> AlertRecords:
     """The exact records behind an alert, or behind what is related to it, by table, in the order in which they came.
 
     The audit trail says who looked.
@@ -114,15 +118,15 @@ def alert_records(alert_id: AlertId, caller: Viewer, provided: Provided, related
 
 
 @router.get("/{alert_id}/history", responses=problems("signed_out", "alert_unknown"))
-def history(alert_id: AlertId, caller: Viewer, provided: Provided) -> list[HistoryEntry]:
+def history(alert_id: AlertId, caller: Reader, provided: Provided) -> list[HistoryEntry]:
     """What has happened to an alert, oldest first."""
     del caller
     with provided.database.read() as session:
         return [presentation.history_entry(event) for event in service.history(session, alert_id)]
 
 
-@router.get("/{alert_id}/exceptions", responses=problems("signed_out", "forbidden", "alert_unknown", "query_too_long"))
-def exceptions(alert_id: AlertId, caller: Operator, provided: Provided) -> list[ProposedException]:
+@router.get("/{alert_id}/exceptions", responses=problems("signed_out", "alert_unknown", "query_too_long"))
+def exceptions(alert_id: AlertId, caller: Tuner, provided: Provided) -> list[ProposedException]:
     """Exceptions of the site that could be made for an alert that was false, narrowest first, and what each would have hidden.
 
     Each further one names fewer conditions, and is there only if it covers more alerts that were closed as false; none covers one
@@ -135,7 +139,6 @@ def exceptions(alert_id: AlertId, caller: Operator, provided: Provided) -> list[
 
 _DECISION = (
     "signed_out",
-    "forbidden",
     "cross_site",
     "alert_unknown",
     "alert_state",
@@ -146,7 +149,7 @@ _DECISION = (
 
 @router.post("/{alert_id}/acknowledge", responses=problems(*_DECISION))
 def acknowledge(
-    alert_id: AlertId, body: AcknowledgeInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    alert_id: AlertId, body: AcknowledgeInput, caller: Decider, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> AlertItem:  # fmt: skip
     """Take a new alert on: it is then `triaging`, with the caller's name and note."""
@@ -159,7 +162,7 @@ def acknowledge(
 
 @router.post("/{alert_id}/close", responses=problems(*_DECISION, "alert_escalated"))
 def close(
-    alert_id: AlertId, body: CloseInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    alert_id: AlertId, body: CloseInput, caller: Decider, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> AlertItem:  # fmt: skip
     """Close an alert with what it turned out to be. It opens again when it recurs.
@@ -173,10 +176,8 @@ def close(
     return _decided(found, request, response, provided)
 
 
-@router.get(
-    "/{alert_id}/acceptance", responses=problems("signed_out", "forbidden", "alert_unknown", "acceptance_none", "query_too_long")
-)
-def acceptance(alert_id: AlertId, caller: Operator, provided: Provided) -> AcceptanceOutput:
+@router.get("/{alert_id}/acceptance", responses=problems("signed_out", "alert_unknown", "acceptance_none", "query_too_long"))
+def acceptance(alert_id: AlertId, caller: Teacher, provided: Provided) -> AcceptanceOutput:
     """What accepting as normal what an alert tells would mean, and what would not have been told. Nothing is changed."""
     with provided.database.read() as session:
         return presentation.accepted(accepting.acceptance(session, service.get(session, alert_id), caller.name, "–"))
@@ -195,7 +196,7 @@ def acceptance(alert_id: AlertId, caller: Operator, provided: Provided) -> Accep
     ),
 )
 def accept(
-    alert_id: AlertId, body: AcceptInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    alert_id: AlertId, body: AcceptInput, caller: Teacher, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> AlertItem:  # fmt: skip
     """Accept as normal what an alert tells: a fact of the baseline where it is a deviation, else an exception without an end.

@@ -1,4 +1,4 @@
-"""`/api/audit`: the audit trail, its verification, export and signed checkpoints, for administrators.
+"""`/api/audit`: the audit trail, its verification, export and signed checkpoints.
 
 Whoever looks at it is in it: an entry is added about each read, after what is read.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.audit import checkpoints, keeping, keys, service
@@ -18,8 +18,7 @@ from api.audit.verification import verify
 from api.openapi import problems
 from api.pages import PAGE_ROWS, PAGE_ROWS_MOST
 from api.problems import Problem
-from api.security.access import Administrator
-from api.services import Services, services
+from api.security.access import Caller, Provided, needs
 from api.texts import language_of
 from api.times import iso
 
@@ -34,16 +33,17 @@ KEY_TYPE = "application/x-pem-file"
 TRAIL = "trail"
 """What the entries about reads of the trail are about."""
 
-Provided = Annotated[Services, Depends(services)]
+Auditor = Annotated[Caller, needs("audit.read")]
+Signer = Annotated[Caller, needs("audit.checkpoint")]
 
 
 def _of_type(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
-@router.get("", responses=problems("signed_out", "forbidden"))
+@router.get("", responses=problems("signed_out"))
 def entries(
-    caller: Administrator,
+    caller: Auditor,
     provided: Provided,
     before: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Entries before this number.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MOST, description="Most entries on the page.")] = PAGE_ROWS,
@@ -63,8 +63,8 @@ def entries(
     return AuditPage(items=items, next=items[-1].number if len(items) == limit and items[-1].number > 1 else None)
 
 
-@router.get("/verification", responses=problems("signed_out", "forbidden", "checkpoint_unwritten"))
-def verification(caller: Administrator, provided: Provided, request: Request) -> Verification:
+@router.get("/verification", responses=problems("signed_out", "checkpoint_unwritten"))
+def verification(caller: Auditor, provided: Provided, request: Request) -> Verification:
     """Recompute the chain of hashes and compare it with the checkpoints in this server's folder, however long it takes.
 
     Checkpoints that are kept elsewhere are compared by `icsight audit verify --checkpoints FOLDER --key FILE`.
@@ -86,10 +86,10 @@ def verification(caller: Administrator, provided: Provided, request: Request) ->
 
 @router.get(
     "/export", response_class=StreamingResponse,
-    responses={**problems("signed_out", "forbidden", "checkpoint_unwritten"), **_of_type(LINES_TYPE, "JSON lines")},
+    responses={**problems("signed_out", "checkpoint_unwritten"), **_of_type(LINES_TYPE, "JSON lines")},
 )  # fmt: skip
 def export(
-    caller: Administrator,
+    caller: Auditor,
     provided: Provided,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Entries after this number only.")] = 0,
 ) -> StreamingResponse:
@@ -105,9 +105,9 @@ def export(
 
 @router.post(
     "/checkpoints", status_code=201,
-    responses=problems("signed_out", "forbidden", "cross_site", "checkpoint_none", "checkpoint_unwritten"),
+    responses=problems("signed_out", "cross_site", "checkpoint_none", "checkpoint_unwritten"),
 )  # fmt: skip
-def checkpoint(caller: Administrator, provided: Provided) -> CheckpointOutput:
+def checkpoint(caller: Signer, provided: Provided) -> CheckpointOutput:
     """Sign how far the trail is now. It is written into the folder of checkpoints too; keep it where nobody here can reach it."""
     with provided.database.write() as session:
         service.record(session, caller.actor, "audit.checkpoint", TRAIL)
@@ -122,9 +122,9 @@ def checkpoint(caller: Administrator, provided: Provided) -> CheckpointOutput:
 
 @router.get(
     "/key", response_class=Response,
-    responses={**problems("signed_out", "forbidden", "checkpoint_unwritten"), **_of_type(KEY_TYPE, "PEM")},
+    responses={**problems("signed_out", "checkpoint_unwritten"), **_of_type(KEY_TYPE, "PEM")},
 )  # fmt: skip
-def key(caller: Administrator, provided: Provided) -> Response:
+def key(caller: Auditor, provided: Provided) -> Response:
     """The public key that checkpoints are verified with. Keep it elsewhere."""
     del caller
     settings = provided.settings

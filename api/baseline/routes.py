@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from api.baseline import presentation, service
 from api.baseline.schemas import BaselineOutput, DecisionInput, DecisionOutput
 from api.decisions import service as decisions
 from api.openapi import problems
-from api.security.access import Operator, Viewer
-from api.services import Services, services
+from api.security.access import Caller, Provided, needs
 
 router = APIRouter(prefix="/api/baseline", tags=["baseline"])
 
-Provided = Annotated[Services, Depends(services)]
+Reader = Annotated[Caller, needs("baseline.read")]
+Decider = Annotated[Caller, needs("baseline.decide")]
 Days = Annotated[int, Query(ge=1, le=366, description="Days after which what is normal and was not seen is told as gone.")]
 
 
 @router.get("", responses=problems("signed_out", "baseline_unknown"))
-def baseline(caller: Viewer, provided: Provided, days: Days = 14) -> list[BaselineOutput]:
+def baseline(caller: Reader, provided: Provided, days: Days = 14) -> list[BaselineOutput]:
     """What is normal in the records of each sensor, of those heard latest first: few lines that a person reads."""
     del caller
     return [presentation.output(site, each, days) for site, each in service.learned(provided)]
 
 
 @router.get("/decisions", responses=problems("signed_out"))
-def made(caller: Viewer, provided: Provided) -> list[DecisionOutput]:
+def made(caller: Reader, provided: Provided) -> list[DecisionOutput]:
     """The latest 50 decisions that were taken here, newest first."""
     del caller
     with provided.database.read() as session:
@@ -40,7 +40,6 @@ def made(caller: Viewer, provided: Provided) -> list[DecisionOutput]:
     status_code=202,
     responses=problems(
         "signed_out",
-        "forbidden",
         "cross_site",
         "baseline_unknown",
         "baseline_changed",
@@ -49,7 +48,7 @@ def made(caller: Viewer, provided: Provided) -> list[DecisionOutput]:
         "site_unknown",
     ),
 )
-def decide(body: DecisionInput, caller: Operator, provided: Provided) -> DecisionOutput:
+def decide(body: DecisionInput, caller: Decider, provided: Provided) -> DecisionOutput:
     """Decide about what is normal, as `icsight baseline` does. It holds for what detection looks at from then on."""
     # Looked at before anything is locked: what was learned may have to be read from Kafka, for as long as that takes.
     run_site = service.looked_at(provided, body)

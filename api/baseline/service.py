@@ -32,12 +32,16 @@ LATEST: Final = 50
 def learned(services: Services) -> list[tuple[str, Learned]]:
     """What was learned of each sensor's records, and what the models promise, with its site, of those heard latest first.
 
+    Of the sites that the caller may see.
+
     Raises Problem `baseline_unknown` where that cannot be read.
     """
     try:
-        found = [(site_name, each) for site_name, known in services.learned().items() for each in known]
+        of_sites = services.learned()
     except CheckpointError as error:
         raise Problem("baseline_unknown") from error
+    holds = services.database.scope.holds
+    found = [(site_name, each) for site_name, known in of_sites.items() if holds(site_name) for each in known]
     return sorted(found, key=lambda each: (-each[1][1].mark, each[0], each[1][0]))
 
 

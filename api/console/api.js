@@ -16,7 +16,7 @@ export class Problem extends Error {
 let token = "";
 
 /**
- * @typedef {{name: string, role: "viewer" | "operator" | "administrator", csrf_token: string}} Session
+ * @typedef {{name: string, role: string, sites: string[] | null, permissions: string[], csrf_token: string}} Session
  * @typedef {{state: string, version: number, by: string | null, at: string | null, note: string | null, disposition: string | null, permit: string | null}} Triage
  * @typedef {{id: string, revision: number, change: number, site: string, rule: string, part_of: string | null, severity: string, confidence: number, rank: number, title: string,
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
@@ -37,6 +37,13 @@ export function keep(session) {
   token = session.csrf_token;
   return session;
 }
+
+/**
+ * Whether the account may do something; the API refuses it otherwise.
+ * @param {{permissions: string[]}} session
+ * @param {string} permission
+ */
+export const may = (session, permission) => session.permissions.includes(permission);
 
 /**
  * Call the API. Throws Problem.

@@ -1,6 +1,6 @@
 // What is normal: how far learning is, what is proposed, what drifts; and decisions about it.
 
-import { call } from "./api.js";
+import { call, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { h } from "./dom.js";
 import { number, t, time } from "./texts.js";
@@ -17,7 +17,7 @@ import { number, t, time } from "./texts.js";
 /**
  * What is normal in the records of one sensor.
  * @param {Baseline} each
- * @param {{role: string}} session
+ * @param {{permissions: string[]}} session
  * @param {() => void} changed called when something was decided
  */
 export function baselineOf(each, session, changed) {
@@ -34,17 +34,16 @@ export function baselineOf(each, session, changed) {
     h("p", { class: "hint" }, time(each.learned_from), " – ", time(each.learned_until)),
     each.promise ? promised(each.promise) : null,
     each.relearning.map((scope) => h("p", { class: "hint" }, `${t("tuning.relearning", { server: scope.server, client: scope.client }).trim()} `, time(scope.until))),
-    session.role === "viewer"
-      ? null
-      : h(
-          "div",
-          { class: "actions" },
-          each.learning ? button("propose", of) : null,
-          !each.learning && each.phase === "proposed" ? button("approve", { ...of, learned_until: each.learned_until }) : null,
-          button("accept"),
-          button("relearn"),
-          button("merge"),
-        ),
+    may(session, "baseline.decide") &&
+      h(
+        "div",
+        { class: "actions" },
+        each.learning ? button("propose", of) : null,
+        !each.learning && each.phase === "proposed" ? button("approve", { ...of, learned_until: each.learned_until }) : null,
+        button("accept"),
+        button("relearn"),
+        button("merge"),
+      ),
     /** @type {const} */ (["normal", "rare", "gone", "come"]).map((name) => h("div", {}, h("h4", {}, t(`tuning.${name}`)), lines(each[name]))),
   );
 }

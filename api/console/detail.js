@@ -1,6 +1,6 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
-import { Problem, call, get } from "./api.js";
+import { Problem, call, get, may } from "./api.js";
 import { accept, decide } from "./decision.js";
 import { fill, h, icon } from "./dom.js";
 import { except } from "./exceptions.js";
@@ -46,7 +46,7 @@ export class AlertDetail {
       if (this.id !== id) return;
       this.draw(data, etag);
       this.drawHistory(history);
-      if (data.triage.disposition === "false_positive" && this.session.role !== "viewer") {
+      if (data.triage.disposition === "false_positive" && may(this.session, "exception.write")) {
         const found = await get(`${path}/exceptions`);
         if (this.id !== id) return;
         fill(this.proposals, proposals(found, id));
@@ -57,7 +57,7 @@ export class AlertDetail {
         this.shown = "";
       }
       const identities = data.records.join();
-      if (this.shown !== identities) {
+      if (this.shown !== identities && may(this.session, "records.read")) {
         const records = await get(`${path}/records`);
         if (this.id !== id) return;
         this.shown = identities;
@@ -142,14 +142,14 @@ export class AlertDetail {
         h("section", {}, h("h3", {}, t("detail.expected")), h("p", {}, alert.expected)),
         h("section", { class: `sev-${alert.severity}` }, h("h3", {}, t("detail.observed")), h("p", {}, alert.observed)),
       ),
-      triage.disposition === "false_positive" && this.session.role !== "viewer" ? section("proposals", this.proposals) : null,
+      triage.disposition === "false_positive" && may(this.session, "exception.write") ? section("proposals", this.proposals) : null,
       alert.holds.length ? section("holds", links(alert.holds)) : null,
       alert.story ? section("story", ...story(alert.story, alert.id)) : null,
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
       alert.related.length ? section("related", this.findings(alert)) : null,
-      this.session.role === "viewer" ? null : section("evidence", evidence(alert)),
-      section("records", this.records),
+      may(this.session, "packets.read") && section("evidence", evidence(alert)),
+      may(this.session, "records.read") && section("records", this.records),
       section("history", this.history),
     );
     if (this.shown !== alert.records.join()) fill(this.records, h("p", { class: "loading" }, t("page.loading")));
@@ -161,7 +161,7 @@ export class AlertDetail {
    */
   actions(alert, etag) {
     if (alert.triage.state === "closed") return null;
-    if (this.session.role === "viewer") return h("p", { class: "hint" }, t("action.viewer"));
+    if (!may(this.session, "alert.decide")) return h("p", { class: "hint" }, t("action.viewer"));
     const act = async (/** @type {Promise<import("./api.js").AlertItem | null>} */ decided) => {
       try {
         const item = await decided;

@@ -1,6 +1,6 @@
 // Exceptions of the site: who made them, why, until when; looked at, made, changed, withdrawn.
 
-import { call } from "./api.js";
+import { call, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { number, t, time } from "./texts.js";
@@ -116,7 +116,7 @@ function shown(data) {
 /**
  * The exceptions of the site.
  * @param {Exception[]} found
- * @param {{role: string}} session
+ * @param {{permissions: string[]}} session
  * @param {() => void} changed called when one was changed
  */
 export function exceptionList(found, session, changed) {
@@ -124,7 +124,7 @@ export function exceptionList(found, session, changed) {
   return h("ul", { class: "exceptions" }, found.map((each) => item(each, session, changed)));
 }
 
-/** @param {Exception} each @param {{role: string}} session @param {() => void} changed */
+/** @param {Exception} each @param {{permissions: string[]}} session @param {() => void} changed */
 function item(each, session, changed) {
   const scope = [...each.rules, ...each.clients, each.servers.length ? `→ ${each.servers.join(", ")}` : "", ...Object.entries(each.target).map(([name, value]) => `${name}=${value}`)];
   const holds = ["waiting", "planned", "in_force"].includes(each.state);
@@ -142,7 +142,7 @@ function item(each, session, changed) {
     h("p", {}, h("code", {}, scope.filter(Boolean).join(" · "))),
     h("p", {}, t("tuning.by", { name: each.by, reason: each.reason })),
     h("p", { class: "hint" }, each.end ? [`${t("except.end")} `, time(each.end)] : t("tuning.endless"), ` · ${t("tuning.hidden", { count: number(each.hidden) })}`),
-    holds && each.origin === "people" && session.role !== "viewer"
+    holds && each.origin === "people" && may(session, "exception.write")
       ? h(
           "div",
           { class: "actions" },

@@ -1,7 +1,7 @@
 // The console: who is there, what to show, and what keeps it up to date.
 
 import { setUp, signIn, brand, languageSwitch } from "./account.js";
-import { Problem, call, get, keep } from "./api.js";
+import { Problem, call, get, keep, may } from "./api.js";
 import { AlertDetail } from "./detail.js";
 import { fill, h, icon } from "./dom.js";
 import { AlertList } from "./list.js";
@@ -79,12 +79,16 @@ function show(session) {
     h(
       "div",
       { class: "account" },
-      h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
+      may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
       h("span", { class: "who", title: t(`role.${session.role}`) }, session.name),
       h("button", { type: "button", class: "quiet square", "aria-label": t("page.sign_out"), title: t("page.sign_out"), onclick: signOut }, icon("out")),
     ),
   );
+  if (!may(session, "alert.read")) {
+    fill(root, header, h("main", { class: "entry" }, h("p", {}, t("page.nothing"))));
+    return;
+  }
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
   const main = h("main", { class: "split" }, list.element, detail.element, tuning.element);
   fill(root, skip, header, main);

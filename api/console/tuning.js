@@ -1,6 +1,6 @@
 // The page of what the site takes as normal: exceptions in force, the baseline and its proposals, decisions.
 
-import { get } from "./api.js";
+import { get, may } from "./api.js";
 import { baselineOf, decisionList } from "./baseline.js";
 import { fill, h, icon } from "./dom.js";
 import { except, exceptionList } from "./exceptions.js";
@@ -53,7 +53,7 @@ export class Tuning {
       this.element,
       this.bar(),
       h("h2", {}, t("tuning.exceptions")),
-      this.session.role === "viewer" ? null : h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await except({})) && changed() }, t("tuning.new"))),
+      may(this.session, "exception.write") && h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await except({})) && changed() }, t("tuning.new"))),
       exceptionList(exceptions, this.session, changed),
       h("h2", {}, t("tuning.baseline")),
       baseline.length ? baseline.map((each) => baselineOf(each, this.session, changed)) : h("p", { class: "hint" }, t("tuning.baseline.none")),

@@ -105,6 +105,10 @@ class Database:
                 "Install it with: pip install 'icsight[postgres]'"
             ) from error
 
+    def limited(self, scope: Scope) -> Database:
+        """The same database, for whoever sees and writes no more than this."""
+        return Database(self.back_end, scope, self.query_seconds)
+
     def migrate(self) -> None:
         """Bring the schema to this version, whole or not at all; of several processes that do so one after the other.
 

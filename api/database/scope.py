@@ -41,6 +41,15 @@ class Scope:
     organisation: str
     sites: frozenset[str] | None = None
 
+    @property
+    def whole(self) -> Scope:
+        """All sites of the organisation."""
+        return Scope(self.organisation)
+
+    def holds(self, site: str) -> bool:
+        """Whether rows of a site are in it."""
+        return self.sites is None or site in self.sites
+
 
 class ScopeError(Exception):
     """Code asked for what its session's scope does not hold. A defect, never an answer to a caller."""

@@ -8,15 +8,15 @@ import time
 import zipfile
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from api.alerts import service as alerts
 from api.audit import service as audit
 from api.evidence.statement import sensors_of, statement_of, statement_of_time
 from api.openapi import problems
 from api.problems import Problem
-from api.security.access import Operator
-from api.services import Services, services
+from api.security.access import Caller, Provided, needs
+from api.services import Services
 from sensor.packets import Asked, Evidence, EvidenceError, NoPackets
 from sensor.tables import LOCAL_SENSOR
 
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 MEDIA_TYPE = "application/vnd.tcpdump.pcap"
 ARCHIVE_TYPE = "application/zip"
 
-Provided = Annotated[Services, Depends(services)]
+Taker = Annotated[Caller, needs("packets.read")]
 AlertId = Annotated[str, Path(min_length=1, max_length=64, examples=["9c1f0e6a52d14f0b"])]
 MaskValues = Annotated[bool, Query(description="Zeros in place of all that carries values, to show the packets to others.")]
 Sensor = Annotated[
@@ -51,14 +51,14 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
     }
 }
 _CODES = (
-    "signed_out", "forbidden", "alert_unknown", "evidence_busy", "evidence_gone", "evidence_none", "evidence_unreadable",
+    "signed_out", "alert_unknown", "evidence_busy", "evidence_gone", "evidence_none", "evidence_unreadable",
     "evidence_waits",
 )  # fmt: skip
 
 
 @router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
 def evidence(
-    alert_id: AlertId, caller: Operator, provided: Provided, mask_values: MaskValues = False, form: Form = "pcapng",
+    alert_id: AlertId, caller: Taker, provided: Provided, mask_values: MaskValues = False, form: Form = "pcapng",
     sensor: Sensor = None,
 ) -> Response:  # fmt: skip
     """The packets between the alert's addresses, from shortly before it was first seen to shortly after it was last seen.

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Response
 
 from api.alerts.tuning import hidden_by
 from api.decisions import service as decisions
 from api.exceptions import presentation, service
 from api.exceptions.schemas import Decided, ExceptionInput, ExceptionOutput, Preview, PreviewInput, WithdrawInput
 from api.openapi import problems
-from api.security.access import Operator, Viewer
-from api.services import Services, services
+from api.security.access import Caller, Provided, needs
+from api.services import Services
 
 router = APIRouter(prefix="/api/exceptions", tags=["exceptions"])
 
-Provided = Annotated[Services, Depends(services)]
+Reader = Annotated[Caller, needs("exception.read")]
+Decider = Annotated[Caller, needs("exception.write")]
 ExceptionName = Annotated[str, Path(min_length=1, max_length=64, examples=["night-copy"])]
 IfMatch = Annotated[
     str | None,
@@ -25,12 +26,12 @@ IfMatch = Annotated[
     ),
 ]
 
-_DECISION = ("signed_out", "forbidden", "cross_site", "query_too_long")
+_DECISION = ("signed_out", "cross_site", "query_too_long")
 _CHANGE = (*_DECISION, "exception_unknown", "exception_withdrawn", "precondition_failed", "precondition_required")
 
 
 @router.get("", responses=problems("signed_out", "query_too_long"))
-def exceptions(caller: Viewer, provided: Provided) -> list[ExceptionOutput]:
+def exceptions(caller: Reader, provided: Provided) -> list[ExceptionOutput]:
     """All exceptions, of the site's file and made by people, those that hold first."""
     del caller
     with provided.database.read() as session:
@@ -38,7 +39,7 @@ def exceptions(caller: Viewer, provided: Provided) -> list[ExceptionOutput]:
 
 
 @router.get("/{name}", responses=problems("signed_out", "exception_unknown", "query_too_long"))
-def exception(name: ExceptionName, caller: Viewer, response: Response, provided: Provided) -> ExceptionOutput:
+def exception(name: ExceptionName, caller: Reader, response: Response, provided: Provided) -> ExceptionOutput:
     """One exception that people made. The header ETag is what `If-Match` of a change must bring."""
     del caller
     with provided.database.read() as session:
@@ -48,7 +49,7 @@ def exception(name: ExceptionName, caller: Viewer, response: Response, provided:
 
 
 @router.post("/preview", responses=problems(*_DECISION, "alert_unknown", "site_missing", "site_unknown"))
-def preview(body: PreviewInput, caller: Operator, provided: Provided) -> Preview:
+def preview(body: PreviewInput, caller: Decider, provided: Provided) -> Preview:
     """What an exception would have hidden in the last 30 days, had it held. Nothing is changed."""
     del caller
     with provided.database.read() as session:
@@ -61,7 +62,7 @@ def preview(body: PreviewInput, caller: Operator, provided: Provided) -> Preview
         *_DECISION, "alert_unknown", "exception_hides_more", "exception_taken", "exceptions_full", "site_missing", "site_unknown"
     ),
 )  # fmt: skip
-def make(body: ExceptionInput, caller: Operator, response: Response, provided: Provided) -> ExceptionOutput:
+def make(body: ExceptionInput, caller: Decider, response: Response, provided: Provided) -> ExceptionOutput:
     """Make an exception, after a look at what it would have hidden. It holds for what detection looks at from then on.
 
     What it hides is kept, and says by which exception, why, by whom and until when.
@@ -76,7 +77,7 @@ def make(body: ExceptionInput, caller: Operator, response: Response, provided: P
 
 @router.put("/{name}", responses=problems(*_CHANGE, "exception_hides_more", "exceptions_full"))
 def change(
-    name: ExceptionName, body: Decided, caller: Operator, response: Response, provided: Provided, if_match: IfMatch = None
+    name: ExceptionName, body: Decided, caller: Decider, response: Response, provided: Provided, if_match: IfMatch = None
 ) -> ExceptionOutput:
     """Give an exception another scope, reason or end, after a look at what it would have hidden."""
     with provided.database.read() as session:
@@ -93,7 +94,7 @@ def change(
 
 @router.post("/{name}/withdraw", responses=problems(*_CHANGE))
 def withdraw(
-    name: ExceptionName, body: WithdrawInput, caller: Operator, response: Response, provided: Provided, if_match: IfMatch = None
+    name: ExceptionName, body: WithdrawInput, caller: Decider, response: Response, provided: Provided, if_match: IfMatch = None
 ) -> ExceptionOutput:
     """Take an exception back: what comes from then on is told again. What it has hidden keeps its name."""
     with provided.database.write() as session:

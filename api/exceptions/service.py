@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 
 from api.alerts.models import Alert
 from api.alerts.tuning import Hidden, hidden_by
@@ -90,7 +91,11 @@ def make(session: Session, made: Exemption, actor: Actor, site_name: str, alert_
         stored = SiteException(name=made.name, version=0)
         session.add(stored)
     stored.site, stored.alert_id = site_name, alert_id
-    return _change(session, stored, made, actor, ("exception.make", {"alert": alert_id}))
+    try:
+        return _change(session, stored, made, actor, ("exception.make", {"alert": alert_id}))
+    except IntegrityError as error:
+        # Another site has an exception of that name, which the session does not see.
+        raise Problem("exception_taken", name=made.name) from error
 
 
 def change(session: Session, stored: SiteException, changed: Exemption, actor: Actor) -> SiteException:

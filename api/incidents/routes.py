@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.incidents import grades, merging, presentation, service, timeline
 from api.incidents.schemas import (
@@ -31,8 +31,8 @@ from api.incidents.schemas import (
 )
 from api.openapi import problems
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST, read_cursor, write_cursor
-from api.security.access import Administrator, Operator, Viewer
-from api.services import Services, services
+from api.security.access import Caller, Provided, needs
+from api.services import Services
 from api.site import service as site
 from api.texts import language_of
 
@@ -45,7 +45,12 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/incidents", tags=["incidents"])
 
-Provided = Annotated[Services, Depends(services)]
+Reader = Annotated[Caller, needs("incident.read")]
+Declarer = Annotated[Caller, needs("incident.declare")]
+Worker = Annotated[Caller, needs("incident.work")]
+Lead = Annotated[Caller, needs("incident.move")]
+Grader = Annotated[Caller, needs("incident.grade")]
+Reopener = Annotated[Caller, needs("incident.reopen")]
 Number = Annotated[int, Path(ge=1, le=2**53, examples=[17])]
 IfMatch = Annotated[
     str | None,
@@ -53,14 +58,14 @@ IfMatch = Annotated[
 ]
 
 _LOOK = ("signed_out", "incident_unknown")
-_DECISION = ("signed_out", "forbidden", "cross_site", "query_too_long")
+_DECISION = ("signed_out", "cross_site", "query_too_long")
 _CHANGE = (
     *_DECISION, "incident_unknown", "incident_closed", "incident_merged", "precondition_failed", "precondition_required",
 )  # fmt: skip
 
 
 @router.get("", responses=problems("signed_out", "cursor_invalid", "query_too_long"))
-def incidents(query: Annotated[IncidentQuery, Query()], caller: Viewer, request: Request, provided: Provided) -> IncidentPage:
+def incidents(query: Annotated[IncidentQuery, Query()], caller: Reader, request: Request, provided: Provided) -> IncidentPage:
     """Incidents that match all filters, the latest declared first."""
     del caller
     with provided.database.read() as session:
@@ -70,7 +75,7 @@ def incidents(query: Annotated[IncidentQuery, Query()], caller: Viewer, request:
 
 
 @router.get("/vocabulary", responses=problems("signed_out"))
-def vocabulary(caller: Viewer, request: Request) -> Vocabulary:
+def vocabulary(caller: Reader, request: Request) -> Vocabulary:
     """The facts that grading asks for, and the classes of incidents by GB/T 20986-2023."""
     del caller
     return presentation.vocabulary(language_of(request))
@@ -83,7 +88,7 @@ def vocabulary(caller: Viewer, request: Request) -> Vocabulary:
         "incident_times", "site_missing", "site_unknown", "story_unknown",
     ),
 )  # fmt: skip
-def declare(body: DeclareInput, caller: Operator, request: Request, response: Response, provided: Provided) -> IncidentOutput:
+def declare(body: DeclareInput, caller: Declarer, request: Request, response: Response, provided: Provided) -> IncidentOutput:
     """Declare an incident from alerts, from a story, or from what somebody reported (by phone, say).
 
     Its alerts are escalated. Alerts that join the story later join the incident while it is open.
@@ -98,7 +103,7 @@ def declare(body: DeclareInput, caller: Operator, request: Request, response: Re
 
 
 @router.get("/{number}", responses=problems(*_LOOK))
-def incident(number: Number, caller: Viewer, request: Request, response: Response, provided: Provided) -> IncidentOutput:
+def incident(number: Number, caller: Reader, request: Request, response: Response, provided: Provided) -> IncidentOutput:
     """One incident. The header ETag is what `If-Match` of a change must bring."""
     del caller
     with provided.database.read() as session:
@@ -109,7 +114,7 @@ def incident(number: Number, caller: Viewer, request: Request, response: Respons
 
 @router.put("/{number}", responses=problems(*_CHANGE, "category_unknown", "incident_times"))
 def update(
-    number: Number, body: IncidentUpdate, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: IncidentUpdate, caller: Worker, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Say otherwise what an incident is called, what it is, who leads, and when it was found or began."""
@@ -122,7 +127,7 @@ def update(
 
 @router.post("/{number}/move", responses=problems(*_CHANGE, "incident_held", "incident_state", "incident_times"))
 def move(
-    number: Number, body: MoveInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: MoveInput, caller: Lead, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Move an incident to another state, with a reason. Back is possible while it is open."""
@@ -135,7 +140,7 @@ def move(
 
 @router.post("/{number}/hold", responses=problems(*_CHANGE, "incident_times"))
 def hold(
-    number: Number, body: HoldInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: HoldInput, caller: Lead, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Lay an incident aside until a time, at which it wakes by itself. Legal clocks go on."""
@@ -148,7 +153,7 @@ def hold(
 
 @router.post("/{number}/resume", responses=problems(*_CHANGE, "incident_not_held"))
 def resume(
-    number: Number, body: ReasonInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: ReasonInput, caller: Lead, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Take up an incident that is on hold."""
@@ -161,7 +166,7 @@ def resume(
 
 @router.post("/{number}/close", responses=problems(*_CHANGE, "incident_gate", "incident_held", "incident_state"))
 def close(
-    number: Number, body: CloseIncidentInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: CloseIncidentInput, caller: Lead, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Close an incident with what it turned out to be, and its alerts with it.
@@ -177,7 +182,7 @@ def close(
 
 @router.post("/{number}/reopen", responses=problems(*_CHANGE, "incident_state"))
 def reopen(
-    number: Number, body: ReasonInput, caller: Administrator, request: Request, response: Response, provided: Provided,
+    number: Number, body: ReasonInput, caller: Reopener, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Open a closed incident again. Its alerts stay as they are."""
@@ -193,7 +198,7 @@ def reopen(
     responses=problems(*_CHANGE, "alert_unknown", "alert_state", "alert_elsewhere", "alert_other_site", "incident_full"),
 )
 def add_alerts(
-    number: Number, body: AlertsInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: AlertsInput, caller: Worker, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Put alerts into an incident: they are escalated. Those that it has already are passed over."""
@@ -207,7 +212,7 @@ def add_alerts(
 
 @router.post("/{number}/alerts/remove", responses=problems(*_CHANGE, "alert_unknown", "alert_not_in_incident"))
 def remove_alerts(
-    number: Number, body: AlertsInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: AlertsInput, caller: Worker, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Take alerts out of an incident: they are triaged again."""
@@ -221,7 +226,7 @@ def remove_alerts(
 @router.get("/{number}/timeline", responses=problems(*_LOOK, "cursor_invalid"))
 def lines(
     number: Number,
-    caller: Viewer,
+    caller: Reader,
     request: Request,
     provided: Provided,
     cursor: Annotated[str | None, Query(max_length=CURSOR_CHARACTERS, description="`next` of the page before.")] = None,
@@ -241,7 +246,7 @@ def lines(
 
 
 @router.post("/{number}/timeline", status_code=201, responses=problems(*_DECISION, "incident_unknown", "incident_times"))
-def write_line(number: Number, body: EntryInput, caller: Operator, request: Request, provided: Provided) -> TimelineEntry:
+def write_line(number: Number, body: EntryInput, caller: Worker, request: Request, provided: Provided) -> TimelineEntry:
     """Write a line by hand: what happened when, and where it is known from. A line is never changed."""
     with provided.database.write() as session:
         service.get(session, number)
@@ -254,7 +259,7 @@ def write_line(number: Number, body: EntryInput, caller: Operator, request: Requ
 
 @router.post("/{number}/merge", responses=problems(*_CHANGE, "merge_unfit"))
 def merge(
-    number: Number, body: MergeInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: MergeInput, caller: Lead, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Let this incident tell another one too: its alerts move here, its lines are read with these, and it is closed.
@@ -270,7 +275,7 @@ def merge(
 
 @router.post("/{number}/split", status_code=201, responses=problems(*_CHANGE, "alert_not_in_incident", "split_unfit"))
 def split(
-    number: Number, body: SplitInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: SplitInput, caller: Lead, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Make a new incident of some alerts and lines of this one. Answers with the new one; lines are told in both."""
@@ -287,7 +292,7 @@ def split(
 
 @router.put("/{number}/facts", responses=problems(*_CHANGE, "facts_invalid"))
 def state_facts(
-    number: Number, body: FactsInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: FactsInput, caller: Worker, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Say what is known for grading. `GET …/grading` then says what grade each scheme proposes."""
@@ -299,7 +304,7 @@ def state_facts(
 
 
 @router.get("/{number}/grading", responses=problems(*_LOOK))
-def proposals(number: Number, caller: Viewer, request: Request, provided: Provided) -> list[ProposalOutput]:
+def proposals(number: Number, caller: Reader, request: Request, provided: Provided) -> list[ProposalOutput]:
     """The grade that each scheme proposes for the facts, the conditions that are met, and what is not known."""
     del caller
     with provided.database.read() as session:
@@ -308,7 +313,7 @@ def proposals(number: Number, caller: Viewer, request: Request, provided: Provid
 
 @router.post("/{number}/grade", responses=problems(*_CHANGE, "scheme_unknown"))
 def decide_grade(
-    number: Number, body: GradeInput, caller: Operator, request: Request, response: Response, provided: Provided,
+    number: Number, body: GradeInput, caller: Grader, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
 ) -> IncidentOutput:  # fmt: skip
     """Decide the grade by a scheme, or decide it anew. Each decision is kept with the facts that it was made on."""
@@ -320,7 +325,7 @@ def decide_grade(
 
 
 @router.get("/{number}/grades", responses=problems(*_LOOK))
-def grade_history(number: Number, caller: Viewer, provided: Provided) -> list[GradeEntry]:
+def grade_history(number: Number, caller: Reader, provided: Provided) -> list[GradeEntry]:
     """Every decision about the grade, oldest first."""
     del caller
     with provided.database.read() as session:

@@ -14,19 +14,20 @@ from api.alerts import presentation
 from api.alerts import service as alerts
 from api.openapi import problems
 from api.problems import Problem
-from api.security.access import Caller, Viewer
+from api.security.access import Caller, Provided, needs
 from api.sensors import service as sensors
-from api.services import Services, services
+from api.services import Services
 from api.texts import language_of
 from api.users import service as users
 
 router = APIRouter(prefix="/api", tags=["live"])
 
+Reader = Annotated[Caller, needs("alert.read")]
 RETRY_MILLISECONDS = 2000
 """How long a browser waits before it connects again."""
 
 
-async def _waiter(provided: Annotated[Services, Depends(services)]) -> AsyncIterator[asyncio.Event]:
+async def _waiter(provided: Provided) -> AsyncIterator[asyncio.Event]:
     waiter = provided.hub.join(provided.settings.live_connections)
     if waiter is None:
         raise Problem("live_full", headers={"Retry-After": "10"})
@@ -39,8 +40,8 @@ async def _waiter(provided: Annotated[Services, Depends(services)]) -> AsyncIter
 @router.get("/live", response_class=EventSourceResponse, responses=problems("signed_out", "live_full"))
 async def live(
     request: Request,
-    caller: Viewer,
-    provided: Annotated[Services, Depends(services)],
+    caller: Reader,
+    provided: Provided,
     waiter: Annotated[asyncio.Event, Depends(_waiter)],
     last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
@@ -70,7 +71,7 @@ async def live(
             yield ServerSentEvent(event="alert", data=presentation.item(row, language), id=str(position))
         if changed:
             continue
-        current = await run_in_threadpool(sensors.health, provided)
+        current = await run_in_threadpool(sensors.health, provided) if caller.may("sensor.read") else None
         if current != health:
             health = current
             yield ServerSentEvent(event="sensors", data=current)

@@ -85,12 +85,12 @@ class AlertRecords(BaseModel):
 
 
 class StoredTable(BaseModel):
-    """What is stored of a table."""
+    """What is stored of a table. How much is null for whoever is limited to some of the sites."""
 
     table: str = Field(examples=["modbus"])
     meaning: str = Field(examples=["one request with its response"])
-    rows: int = Field(examples=[120_000])
-    bytes: int = Field(examples=[4_100_000])
+    rows: int | None = Field(examples=[120_000])
+    bytes: int | None = Field(examples=[4_100_000])
     first: str | None = Field(examples=["2026-11-23T00:00:00.000000000Z"])
     last: str | None = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     columns: list[str] = Field(examples=[["ts", "client.ip"]])

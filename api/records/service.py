@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from api.problems import Problem
 from api.records.schemas import AlertRecords, RecordPage, StoredTable, TableRecords
+from api.sensors import sites as sensors
 from api.times import NANOSECONDS, iso, parse
 from collector.records import plain
 from collector.store import IDENTITY, Filter, Identity, Operator, Order, Query, QueryError, QueryTimeoutError, StoreError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from api.records.schemas import RecordQuery
+    from api.services import Services
     from collector.store import RecordStore
     from sensor.tables import Column, Table
 
@@ -55,8 +57,11 @@ _INTEGERS: Final = frozenset({"u8", "u16", "u32", "u64", "duration"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def find(store: RecordStore, table: str, asked: RecordQuery, seconds: float) -> RecordPage:
-    """One page of records. Raises Problem `table_unknown`, `query_invalid`, `query_too_long`, `records_missing`."""
+def find(services: Services, table: str, asked: RecordQuery) -> RecordPage:
+    """One page of records, of the sensors that the caller may see.
+
+    Raises Problem `table_unknown`, `query_invalid`, `query_too_long`, `records_missing`.
+    """
     declared = TABLES.get(table)
     if declared is None:
         raise Problem("table_unknown", table=table[:50], tables=", ".join(TABLES))
@@ -64,16 +69,16 @@ def find(store: RecordStore, table: str, asked: RecordQuery, seconds: float) -> 
     _column(declared, column)
     query = Query(
         table,
-        filters=[_filter(declared, condition) for condition in asked.where],
+        filters=[*(_filter(declared, condition) for condition in asked.where), *_limits(services)],
         since=None if asked.since is None else _moment(asked.since),
         until=None if asked.until is None else _moment(asked.until),
         order=Order(column, descending=asked.sort.startswith("-")),
         limit=asked.limit,
         cursor=asked.cursor,
-        seconds=seconds,
+        seconds=services.settings.query_seconds,
     )
     try:
-        page = store.query(query)
+        page = services.records.query(query)
     except QueryTimeoutError as error:
         raise Problem("query_too_long", headers={"Retry-After": "5"}) from error
     except QueryError as error:
@@ -97,9 +102,9 @@ def of_identities(store: RecordStore, identities: Sequence[str]) -> AlertRecords
     return AlertRecords(tables=tables, missing=[str(identity) for identity in asked if identity not in found])
 
 
-def stored(store: RecordStore) -> list[StoredTable]:
-    """What is stored, by table."""
-    return [
+def stored(services: Services) -> list[StoredTable]:
+    """What is stored, by table; how much only where the caller may see all of it."""
+    known = [
         StoredTable(
             table=held.table,
             meaning=TABLES[held.table].meaning,
@@ -109,8 +114,17 @@ def stored(store: RecordStore) -> list[StoredTable]:
             last=None if held.last is None else iso(held.last),
             columns=[column.name for column in TABLES[held.table].columns],
         )
-        for held in store.tables()
+        for held in services.records.tables()
     ]
+    if sensors.seen(services) is None:
+        return known
+    return [each.model_copy(update=dict.fromkeys(("rows", "bytes", "first", "last"))) for each in known]
+
+
+def _limits(services: Services) -> list[Filter]:
+    """What limits a question to the sensors that the caller may see."""
+    seen = sensors.seen(services)
+    return [] if seen is None else [Filter("sensor", "in", sorted(seen) or [""])]
 
 
 def _shown(row: Mapping[str, object]) -> dict[str, Any]:

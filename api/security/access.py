@@ -1,24 +1,28 @@
-"""Who is calling: the session behind the cookie, the role it needs, and the token that a change must bring."""
+"""Who is calling: the session behind the cookie, the permission that is needed, and the token that a change must bring."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import APIKeyCookie, APIKeyHeader
 
 from api.audit.service import Actor
+from api.database.scope import Scope
 from api.problems import Problem
 from api.security.guard import SAFE_METHODS
+from api.security.permissions import OPEN, Permission, Role, permissions_of
 from api.services import Services, services
 from api.users import service as users
-from api.users.models import ROLES, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+
+    from starlette.routing import BaseRoute
 
 COOKIE: Final = "icsight_session"
 """Name of the session cookie over plain HTTP on this machine; over TLS it is `__Host-icsight_session`."""
@@ -32,11 +36,17 @@ _csrf = APIKeyHeader(name=CSRF_HEADER, auto_error=False, description="The sessio
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls."""
+    """Who calls.
+
+    Attributes:
+        sites: the sites that the account is limited to; None for all.
+    """
 
     user_id: int
     name: str
     role: Role
+    sites: frozenset[str] | None
+    permissions: frozenset[Permission]
     session_id: str
     token: str
     address: str
@@ -45,6 +55,10 @@ class Caller:
     def actor(self) -> Actor:
         """The caller as the audit trail names it."""
         return Actor(self.name, self.address)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the caller has a permission."""
+        return permission in self.permissions
 
 
 def address_of(request: Request) -> str:
@@ -79,23 +93,63 @@ def current(
     if users.needs_touch(found):
         with provided.database.write() as session:
             users.touch(session, found.id)
-    return Caller(found.user_id, found.user.name, found.user.role, found.id, session_token, address_of(request))
+    user = found.user
+    permissions = permissions_of(user.role, user.limits)
+    return Caller(user.id, user.name, user.role, user.limits, permissions, found.id, session_token, address_of(request))
 
 
-def _needs(least: Role) -> Callable[[Caller], Caller]:
-    def check(caller: Annotated[Caller, Depends(current)]) -> Caller:
-        if ROLES.index(caller.role) < ROLES.index(least):
-            raise Problem("forbidden", role=least)
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Lets only callers pass who have a permission. Raises Problem `forbidden`."""
+
+    permission: Permission
+
+    async def __call__(self, caller: Annotated[Caller, Depends(current)]) -> Caller:
+        """The caller, who has the permission."""
+        if not caller.may(self.permission):
+            raise Problem("forbidden", permission=self.permission)
         return caller
 
-    return check
+
+def needs(permission: Permission) -> Any:
+    """Marks the caller of a route as one who has this permission, in `Annotated[Caller, …]`."""
+    return Depends(Needs(permission))
 
 
-Viewer = Annotated[Caller, Depends(current)]
-"""A caller who is signed in."""
+async def limited(caller: Annotated[Caller, Depends(current)], provided: Annotated[Services, Depends(services)]) -> Services:
+    """The services as the caller may use them: sessions of the database see and write what belongs to his sites."""
+    if caller.sites is None:
+        return provided
+    database = provided.database.limited(Scope(provided.database.scope.organisation, caller.sites))
+    return replace(provided, database=database, site=provided.site if provided.site in caller.sites else None)
 
-Operator = Annotated[Caller, Depends(_needs("operator"))]
-"""A caller who may decide about alerts."""
 
-Administrator = Annotated[Caller, Depends(_needs("administrator"))]
-"""A caller who may manage accounts."""
+Provided = Annotated[Services, Depends(limited)]
+"""The services, for a route that needs a permission."""
+
+
+class UnguardedError(Exception):
+    """A route of the application does not say who may call it, or uses more than its caller may. A defect."""
+
+
+def permissions_of_routes(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], Permission]:
+    """The permission that each operation needs, by method and path; those open to all are left out.
+
+    Raises UnguardedError for a route that neither names a permission nor is in `OPEN`, and for one that names a permission and
+    takes the services as they are, past the caller's sites.
+    """
+    found: dict[tuple[str, str], Permission] = {}
+    for route in iter_route_contexts(routes):
+        if not isinstance(route.original_route, APIRoute):
+            continue  # the document itself, and the parts of the page
+        direct = [each.call for each in route.original_route.dependant.dependencies]
+        named: list[Permission] = [call.permission for call in direct if isinstance(call, Needs)]
+        for method in sorted(route.methods or ()):
+            operation = (method, route.path or "")
+            if (operation in OPEN) == bool(named) or len(named) > 1:
+                raise UnguardedError(f"{method} {route.path} names {len(named)} permissions: one, or an entry in OPEN")
+            if named and services in direct:
+                raise UnguardedError(f"{method} {route.path} takes services past its caller's sites: take Provided")
+            if named:
+                found[operation] = named[0]
+    return found

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 
 from api.enrolment.centre import settings_of
 from api.enrolment.models import SENSOR_CHARACTERS
 from api.openapi import problems
 from api.problems import Problem
-from api.security.access import Administrator, Viewer
+from api.security.access import Caller, Provided, needs
 from api.sensors import service, settings
 from api.sensors.schemas import Health, SettingsInput, SettingsOutput
-from api.services import Services, services
 from sensor.configuration import ConfigurationError
 from sensor.remote_settings import SettingsRefused
 
 router = APIRouter(prefix="/api/sensors", tags=["sensors"])
 
+Reader = Annotated[Caller, needs("sensor.read")]
+Manager = Annotated[Caller, needs("sensor.manage")]
+
 
 @router.get("", responses=problems("signed_out", "records_missing"))
-def sensors(caller: Viewer, provided: Annotated[Services, Depends(services)]) -> Health:
+def sensors(caller: Reader, provided: Provided) -> Health:
     """What the sensors last told, what the parts of this process do, and which records never came."""
     del caller
     return service.health(provided)
@@ -30,13 +32,13 @@ def sensors(caller: Viewer, provided: Annotated[Services, Depends(services)]) ->
 @router.put(
     "/{sensor}/settings",
     status_code=202,
-    responses=problems("signed_out", "forbidden", "cross_site", "sensor_unset", "sensor_unreachable", "kafka_none"),
+    responses=problems("signed_out", "cross_site", "sensor_unset", "sensor_unreachable", "kafka_none"),
 )
 def change_settings(
     sensor: Annotated[str, Path(min_length=1, max_length=SENSOR_CHARACTERS, examples=["pump-house-2"])],
     body: SettingsInput,
-    caller: Administrator,
-    provided: Annotated[Services, Depends(services)],
+    caller: Manager,
+    provided: Provided,
 ) -> SettingsOutput:
     """Send a sensor its next version of settings; `GET /api/sensors` shows when it follows them, or why not."""
     try:

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from api.enrolment.models import EnrolledSensor, SensorCertificate
 from api.problems import Problem
 from api.sensors.schemas import GapOutput, Health, PartHealth, SensorHealth, UplinkHealth
+from api.sensors.sites import seen
 from api.times import NANOSECONDS, iso
-from collector.store import Order, Query, QueryTimeoutError, StoreError
+from collector.store import Filter, Order, Query, QueryTimeoutError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +25,13 @@ REPORTS: Final = 500
 
 
 def health(provided: Services) -> Health:
-    """How sensors and parts are doing. Raises Problem `records_missing`, `query_too_long`."""
+    """How the sensors that the caller may see and the parts are doing. Raises Problem `records_missing`, `query_too_long`."""
+    known = seen(provided)
+    limits = [] if known is None else [Filter("sensor", "in", sorted(known) or [""])]
     try:
-        query = Query("sensor", order=Order("ts", descending=True), limit=REPORTS, seconds=provided.settings.query_seconds)
+        query = Query(
+            "sensor", limits, order=Order("ts", descending=True), limit=REPORTS, seconds=provided.settings.query_seconds
+        )
         reports = provided.records.query(query).rows
     except QueryTimeoutError as error:
         raise Problem("query_too_long", headers={"Retry-After": "5"}) from error
@@ -37,6 +42,7 @@ def health(provided: Services) -> Health:
         kept = latest.setdefault(report["sensor"], [])
         if len(kept) < 2 and (not kept or kept[0]["epoch"] == report["epoch"]):
             kept.append(report)
+    gaps = [gap for gap in provided.status.gaps() if known is None or gap.sensor in known]
     return Health(
         sensors=[_sensor(*kept) for _, kept in sorted(latest.items())],
         uplinks=_uplinks(provided, {name: kept[0] for name, kept in latest.items()}),
@@ -47,9 +53,9 @@ def health(provided: Services) -> Health:
         packets=provided.status.packets if any(part.name == "capture" for part in provided.status.parts()) else None,
         gaps=[
             GapOutput(consumer=gap.consumer, sensor=gap.sensor, epoch=gap.epoch, expected=gap.expected, found=gap.found)
-            for gap in provided.status.gaps()
+            for gap in gaps
         ],
-        gap_count=provided.status.gap_count,
+        gap_count=provided.status.gap_count if known is None else len(gaps),
     )
 
 
@@ -85,7 +91,8 @@ def _uplinks(provided: Services, latest: Mapping[str, Mapping[str, Any]]) -> lis
         certificates = {each.sensor: each for each in session.execute(issued.order_by(SensorCertificate.issued_at))}
     heard = {each.report.sensor: each for each in provided.reports.all()}
     gaps = Counter(gap.sensor for gap in provided.status.gaps())
-    names = sorted({*rows, *heard})
+    known = seen(provided)
+    names = sorted(name for name in {*rows, *heard} if known is None or name in known)
     return [
         _uplink(name, rows.get(name), certificates.get(name), heard.get(name), latest.get(name), gaps[name]) for name in names
     ]

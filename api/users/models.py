@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.database import Base, Number
 from api.database.scope import OfOrganisation
-
-Role = Literal["viewer", "operator", "administrator"]
-"""What an account may do, each including the one before: look; decide about alerts; manage accounts and read the audit trail."""
-
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
-"""All roles, from the least to the most."""
+from api.security.permissions import Role  # noqa: TC001  SQLAlchemy reads the annotation at run time
 
 
 class User(OfOrganisation, Base):
@@ -27,9 +22,19 @@ class User(OfOrganisation, Base):
     """Sign-in name, as shown and recorded, normalised (NFKC, case folded)."""
     password_hash: Mapped[str] = mapped_column(sa.String(255))
     """Argon2id in PHC string format."""
-    role: Mapped[Role] = mapped_column(sa.String(16))
+    # SQLite heeds no length: there the column is left as it was made.
+    role: Mapped[Role] = mapped_column(sa.String(32).with_variant(sa.String(16), "sqlite"))
+    sites: Mapped[list[Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    """Names of the sites that it is limited to; None for all of the organisation."""
+    version: Mapped[int]
+    """How often role and sites were decided on."""
     created_at: Mapped[int]
     disabled_at: Mapped[int | None]
+
+    @property
+    def limits(self) -> frozenset[str] | None:
+        """The sites that it is limited to; None for all."""
+        return None if self.sites is None else frozenset(self.sites)
 
     __table_args__ = (sa.UniqueConstraint("organisation", "name"),)
 

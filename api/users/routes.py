@@ -5,33 +5,53 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from api.audit import service as audit
 from api.openapi import problems
 from api.problems import Problem
 from api.security import passwords
-from api.security.access import Administrator, Caller, Viewer, address_of, cookie_name, csrf_token
+from api.security.access import Caller, Provided, address_of, cookie_name, csrf_token, needs
+from api.security.permissions import permissions_of
 from api.services import Services, services
 from api.times import iso
 from api.users import service
 from api.users.models import User, UserSession
-from api.users.schemas import SessionOutput, SessionState, SetupInput, SetupState, SignInInput, UserInput, UserOutput
+from api.users.schemas import (
+    RightsInput,
+    SessionOutput,
+    SessionState,
+    SetupInput,
+    SetupState,
+    SignInInput,
+    UserInput,
+    UserOutput,
+)
 
 router = APIRouter(prefix="/api", tags=["accounts"])
 
-Provided = Annotated[Services, Depends(services)]
+Entrance = Annotated[Services, Depends(services)]
+"""The services, where there is no caller yet."""
+
+Owner = Annotated[Caller, needs("account.own")]
+Reader = Annotated[Caller, needs("user.read")]
+Manager = Annotated[Caller, needs("user.manage")]
+UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=1024, examples=['"1"'], description="ETag of the account as the caller saw it; without it 428, else 412."),
+]
 
 
 @router.get("/setup")
-def setup_state(provided: Provided) -> SetupState:
+def setup_state(provided: Entrance) -> SetupState:
     """Whether the first account is still to be made, with the link that the server printed."""
     with provided.database.read() as session:
         return SetupState(needed=not service.has_accounts(session))
 
 
 @router.post("/setup", status_code=201, responses=problems("setup_done", "setup_link_invalid", "password_weak", "sign_in_wait"))
-def set_up(body: SetupInput, request: Request, response: Response, provided: Provided) -> SessionState:
+def set_up(body: SetupInput, request: Request, response: Response, provided: Entrance) -> SessionState:
     """Make the first account, an administrator, and sign in with it."""
     address = address_of(request)
     _wait(provided, f"setup:{address}")
@@ -49,7 +69,7 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Pro
 
 
 @router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait"))
-def sign_in(body: SignInInput, request: Request, response: Response, provided: Provided) -> SessionState:
+def sign_in(body: SignInInput, request: Request, response: Response, provided: Entrance) -> SessionState:
     """Sign in: sets the session cookie."""
     address = address_of(request)
     keys = (f"name:{service.normalise(body.name)}", f"address:{address}")
@@ -69,13 +89,13 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: P
 
 
 @router.get("/session", responses=problems("signed_out"))
-def session_state(caller: Viewer) -> SessionState:
+def session_state(caller: Owner) -> SessionState:
     """Who is signed in, and the token that changes must bring."""
-    return SessionState(name=caller.name, role=caller.role, csrf_token=csrf_token(caller.token))
+    return _state(caller.name, service.Rights(caller.role, caller.sites), caller.token)
 
 
 @router.delete("/session", status_code=204, responses=problems("signed_out", "cross_site"))
-def sign_out(caller: Viewer, response: Response, provided: Provided) -> None:
+def sign_out(caller: Owner, response: Response, provided: Provided) -> None:
     """Sign out: ends the session."""
     with provided.database.write() as session:
         service.revoke(session, caller.actor, caller.session_id, caller.user_id)
@@ -85,8 +105,8 @@ def sign_out(caller: Viewer, response: Response, provided: Provided) -> None:
 
 
 @router.get("/sessions", responses=problems("signed_out"))
-def sessions(caller: Viewer, provided: Provided) -> list[SessionOutput]:
-    """The caller's sessions; for an administrator, everybody's."""
+def sessions(caller: Owner, provided: Provided) -> list[SessionOutput]:
+    """The caller's sessions; with `session.manage` everybody's."""
     with provided.database.read() as session:
         found = [_session(item, caller) for item in service.sessions(session, provided.settings, _own(caller))]
     if _own(caller) is None:
@@ -95,46 +115,75 @@ def sessions(caller: Viewer, provided: Provided) -> list[SessionOutput]:
 
 
 @router.delete("/sessions/{session_id}", status_code=204, responses=problems("signed_out", "cross_site", "session_unknown"))
-def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Viewer, provided: Provided) -> None:
-    """End a session of the caller's; for an administrator, anybody's."""
+def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Owner, provided: Provided) -> None:
+    """End a session of the caller's; with `session.manage` anybody's."""
     with provided.database.write() as session:
         service.revoke(session, caller.actor, session_id, _own(caller))
 
 
-@router.get("/users", responses=problems("signed_out", "forbidden"))
-def users(caller: Administrator, provided: Provided) -> list[UserOutput]:
+@router.get("/users", responses=problems("signed_out"))
+def users(caller: Reader, provided: Provided) -> list[UserOutput]:
     """All accounts."""
     with provided.database.read() as session:
-        found = [
-            UserOutput(
-                id=user.id, name=user.name, role=user.role, created_at=iso(user.created_at), disabled=user.disabled_at is not None
-            )
-            for user in service.users(session)
-        ]
+        found = [_user(user) for user in service.users(session)]
     audit.record_read(provided.database, caller.actor, "user.list", "users", {"users": len(found)})
     return found
 
 
-@router.post(
-    "/users", status_code=201, responses=problems("signed_out", "forbidden", "cross_site", "name_taken", "password_weak")
-)
-def create(body: UserInput, caller: Administrator, provided: Provided) -> UserOutput:
+@router.post("/users", status_code=201, responses=problems("signed_out", "cross_site", "name_taken", "password_weak"))
+def create(body: UserInput, caller: Manager, provided: Provided) -> UserOutput:
     """Make an account."""
     password_hash = service.hash_checked(provided.settings, body.name, body.password)
     with provided.database.write() as session:
-        user = service.create(session, caller.actor, body.name, password_hash, body.role)
-        return UserOutput(id=user.id, name=user.name, role=body.role, created_at=iso(user.created_at), disabled=False)
+        return _user(service.create(session, caller.actor, body.name, password_hash, _rights(body)))
 
 
-@router.delete("/users/{user_id}", status_code=204, responses=problems("signed_out", "forbidden", "cross_site", "user_unknown"))
-def disable(user_id: Annotated[int, Path(ge=1, le=2**63 - 1)], caller: Administrator, provided: Provided) -> None:
+@router.put(
+    "/users/{user_id}",
+    responses=problems(
+        "signed_out",
+        "cross_site",
+        "user_unknown",
+        "own_account",
+        "last_administrator",
+        "precondition_failed",
+        "precondition_required",
+    ),
+)
+def change(
+    user_id: UserId, body: RightsInput, caller: Manager, response: Response, provided: Provided, if_match: IfMatch = None
+) -> UserOutput:
+    """Give an account another role or other sites. Its sessions end: whoever has it signs in anew."""
+    with provided.database.write() as session:
+        user = service.change(session, caller.actor, user_id, _rights(body), if_match)
+    response.headers["ETag"] = service.etag(user)
+    return _user(user)
+
+
+@router.delete(
+    "/users/{user_id}",
+    status_code=204,
+    responses=problems("signed_out", "cross_site", "user_unknown", "own_account", "last_administrator"),
+)
+def disable(user_id: UserId, caller: Manager, provided: Provided) -> None:
     """Disable an account and end its sessions. What it did stays on record."""
     with provided.database.write() as session:
         service.disable(session, caller.actor, user_id)
 
 
 def _own(caller: Caller) -> int | None:
-    return None if caller.role == "administrator" else caller.user_id
+    return None if caller.may("session.manage") else caller.user_id
+
+
+def _rights(body: RightsInput) -> service.Rights:
+    return service.Rights(body.role, None if body.sites is None else frozenset(body.sites))
+
+
+def _user(user: User) -> UserOutput:
+    return UserOutput(
+        id=user.id, name=user.name, role=user.role, sites=user.sites, version=user.version, created_at=iso(user.created_at),
+        disabled=user.disabled_at is not None,
+    )  # fmt: skip
 
 
 def _session(item: UserSession, caller: Caller) -> SessionOutput:
@@ -162,4 +211,11 @@ def _signed_in(provided: Services, response: Response, user: User, token: str) -
         httponly=True, samesite="strict",
     )  # fmt: skip
     response.headers["Cache-Control"] = "no-store"
-    return SessionState(name=user.name, role=user.role, csrf_token=csrf_token(token))
+    return _state(user.name, service.Rights(user.role, user.limits), token)
+
+
+def _state(name: str, rights: service.Rights, token: str) -> SessionState:
+    permissions = sorted(permissions_of(rights.role, rights.sites))
+    return SessionState(
+        name=name, role=rights.role, sites=rights.listed, permissions=permissions, csrf_token=csrf_token(token)
+    )  # fmt: skip

@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.users.models import Role
+from api.database.scope import SITE_CHARACTERS
+from api.security.permissions import Permission, Role
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Sites = Annotated[list[Annotated[str, StringConstraints(max_length=SITE_CHARACTERS)]], Field(min_length=1, max_length=200)]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -34,12 +36,19 @@ class SignInInput(Input):
     password: Password = Field(examples=["seven pumps, two tanks"])
 
 
-class UserInput(Input):
+class RightsInput(Input):
+    """What an account is for."""
+
+    role: Role = Field(examples=["operator"])
+    sites: Sites | None = Field(default=None, examples=[["waterworks"]])
+    """Names of the sites that it is limited to; null for all of the organisation."""
+
+
+class UserInput(RightsInput):
     """Creates a further account."""
 
     name: Name = Field(examples=["chen.jie"])
     password: Password = Field(examples=["morning shift, line 4"])
-    role: Role = Field(examples=["operator"])
 
 
 class SetupState(BaseModel):
@@ -55,6 +64,10 @@ class SessionState(BaseModel):
 
     name: str = Field(examples=["lin.wei"])
     role: Role = Field(examples=["operator"])
+    sites: list[str] | None = Field(examples=[["waterworks"]])
+    """The sites that the account is limited to; null for all."""
+    permissions: list[Permission] = Field(examples=[["account.own", "alert.read"]])
+    """What the caller may do."""
     csrf_token: str = Field(examples=["0f5c6b1a9f3a4f6fb1e07f8e8c3f5a1dd8f0f1a6d9f6c3b6a1f0e9d8c7b6a5f4"])
     """To be sent as the header `X-CSRF-Token` with every change."""
 
@@ -72,10 +85,16 @@ class SessionOutput(BaseModel):
 
 
 class UserOutput(BaseModel):
-    """An account in a list."""
+    """An account."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: int = Field(examples=[1])
     name: str = Field(examples=["lin.wei"])
     role: Role = Field(examples=["administrator"])
+    sites: list[str] | None = Field(examples=[None])
+    """The sites that it is limited to; null for all."""
+    version: int = Field(examples=[1])
+    """How often role and sites were decided on: `"1"` is the entity tag that a change must bring."""
     created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     disabled: bool = Field(examples=[False])

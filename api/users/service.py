@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -21,14 +22,37 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
+    from api.security.permissions import Role
     from api.settings import Settings
-    from api.users.models import Role
 
 TOKEN_BYTES: Final = 32
 """Random bytes in a session or setup token."""
 
 _TOUCH_NANOSECONDS: Final = 60 * NANOSECONDS
 """A session's last use is written at most once a minute, so that reading does not mean writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What an account is for.
+
+    Attributes:
+        role: its role.
+        sites: the sites that it is limited to; None for all of the organisation.
+    """
+
+    role: Role
+    sites: frozenset[str] | None = None
+
+    @property
+    def listed(self) -> list[str] | None:
+        """The sites by name; None for all."""
+        return None if self.sites is None else sorted(self.sites)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the audit trail tells of it."""
+        return {"role": self.role, "sites": self.listed}
 
 
 def normalise(name: str) -> str:
@@ -76,19 +100,45 @@ def set_up(session: Session, token: str, name: str, password_hash: str, address:
     """Make the first account, an administrator, and use up the link. Raises Problem as `check_setup`."""
     link = check_setup(session, token)
     link.used_at = now()
-    return create(session, audit.Actor(normalise(name), address), name, password_hash, "administrator")
+    return create(session, audit.Actor(normalise(name), address), name, password_hash, Rights("administrator"))
 
 
-def create(session: Session, actor: Actor, name: str, password_hash: str, role: Role) -> User:
+def create(session: Session, actor: Actor, name: str, password_hash: str, rights: Rights) -> User:
     """Make an account. Raises Problem `name_taken`."""
     stored = normalise(name)
     if session.scalar(sa.select(User.id).where(User.name == stored)) is not None:
         raise Problem("name_taken", name=stored)
-    user = User(name=stored, password_hash=password_hash, role=role, created_at=now(), disabled_at=None)
+    user = User(
+        name=stored, password_hash=password_hash, role=rights.role, sites=rights.listed, version=1, created_at=now(),
+        disabled_at=None,
+    )  # fmt: skip
     session.add(user)
     session.flush()
-    audit.record(session, actor, "user.create", stored, {"role": role})
+    audit.record(session, actor, "user.create", stored, rights.told)
     return user
+
+
+def change(session: Session, actor: Actor, user_id: int, rights: Rights, if_match: str | None) -> User:
+    """Give an account another role or other sites, and end its sessions: whoever has them signs in anew.
+
+    Raises Problem `user_unknown`, `own_account`, `last_administrator`, `precondition_required`, `precondition_failed`.
+    """
+    user = _others(session, actor, user_id)
+    if if_match is None:
+        raise Problem("precondition_required")
+    if etag(user) not in [tag.strip() for tag in if_match.split(",")] and if_match.strip() != "*":
+        raise Problem("precondition_failed", by="another administrator")
+    before = Rights(user.role, user.limits)
+    user.role, user.sites, user.version = rights.role, rights.listed, user.version + 1
+    _check_administered(session, user)
+    _end_sessions(session, user)
+    audit.record(session, actor, "user.change", user.name, {**rights.told, "before": before.told})
+    return user
+
+
+def etag(user: User) -> str:
+    """The entity tag of an account: its version."""
+    return f'"{user.version}"'
 
 
 def hash_checked(settings: Settings, name: str, password: str) -> str:
@@ -188,17 +238,35 @@ def revoke(session: Session, actor: Actor, session_id: str, user_id: int | None)
 
 
 def disable(session: Session, actor: Actor, user_id: int) -> None:
-    """Disable an account and end its sessions. Raises Problem `user_unknown`, and `forbidden` for the caller's own."""
+    """Disable an account and end its sessions. Raises Problem `user_unknown`, `own_account`, `last_administrator`."""
+    user = _others(session, actor, user_id)
+    user.disabled_at = now()
+    _check_administered(session, user)
+    _end_sessions(session, user)
+    audit.record(session, actor, "user.disable", user.name)
+
+
+def _others(session: Session, actor: Actor, user_id: int) -> User:
     user = session.get(User, user_id)
     if user is None or user.disabled_at is not None:
         raise Problem("user_unknown", id=user_id)
     if user.name == actor.name:
-        raise Problem("forbidden", role="another administrator")
-    user.disabled_at = now()
+        raise Problem("own_account")
+    return user
+
+
+def _check_administered(session: Session, changed: User) -> None:
+    """Whether somebody is left who manages accounts: two administrators may take each other's rights at the same time."""
+    session.flush()
+    left = sa.select(User.id).where(User.role == "administrator", User.sites.is_(None), User.disabled_at.is_(None))
+    if session.scalar(left.limit(1)) is None:
+        raise Problem("last_administrator", name=changed.name)
+
+
+def _end_sessions(session: Session, user: User) -> None:
     session.execute(
-        sa.update(UserSession).where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None)).values(revoked_at=now())
+        sa.update(UserSession).where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None)).values(revoked_at=now())
     )
-    audit.record(session, actor, "user.disable", user.name)
 
 
 def users(session: Session) -> Sequence[User]:

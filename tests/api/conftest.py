@@ -25,8 +25,8 @@ from detection.inbox import Inbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from api.security.permissions import Role
     from api.services import Services
-    from api.users.models import Role
     from detection.alerts import Alert
     from tests.services.postgres import Postgres
 
@@ -51,12 +51,12 @@ class Running:
         """A caller without a session."""
         return httpx.Client(base_url=self.url, timeout=30)
 
-    def signed_in(self, role: Role = "operator", name: str = "") -> httpx.Client:
-        """A caller with a new account of a role."""
+    def signed_in(self, role: Role = "operator", name: str = "", sites: frozenset[str] | None = None) -> httpx.Client:
+        """A caller with a new account of a role, limited to these sites."""
         name = name or f"{role}-{len(self.names())}"
         password_hash = users.hash_checked(self.services.settings, name, PASSWORD)
         with self.services.database.write() as session:
-            users.create(session, users.audit.Actor("test"), name, password_hash, role)
+            users.create(session, users.audit.Actor("test"), name, password_hash, users.Rights(role, sites))
         return self.sign_in(name)
 
     def sign_in(self, name: str, password: str = PASSWORD) -> httpx.Client:

@@ -53,7 +53,7 @@ def fill(database: Database, settings: Settings) -> None:
         with database.write(scope=scope) as session:
             upserts.apply(session, [upsert(number) for number in range(30)], "pumps")
             upserts.stand(session, Position({"0": 30}))
-            users.create(session, LIN, "lin", users.hash_checked(settings, "lin", PASSWORD), "administrator")
+            users.create(session, LIN, "lin", users.hash_checked(settings, "lin", PASSWORD), users.Rights("administrator"))
             found = alerts.get(session, f"{1:032x}")
             alerts.close(session, found, LIN, CloseInput(disposition="authorised_work", note="许可 42 ü \u2028", permit="42"))
 

@@ -76,7 +76,7 @@ def state(client: httpx.Client, number: int) -> tuple[str, int | None]:
 
 def test_an_incident_takes_its_alerts_along_from_the_first_to_the_last(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2), upsert(3))
-    client = system_running.signed_in(name="lin")
+    client = system_running.signed_in("responder", name="lin")
     made = declare(client, alerts=[alert_id(1), alert_id(2)], category="improper_operation.unauthorised_use")
     assert (made["state"], made["origin"], made["alerts"]) == ("declared", "alerts", [alert_id(1), alert_id(2)])
     assert made["category_name"] == "Operation against the rules: Use of resources without permission"
@@ -104,7 +104,7 @@ def test_an_incident_takes_its_alerts_along_from_the_first_to_the_last(system_ru
 
 
 def test_what_somebody_reports_by_phone_is_an_incident_with_a_line_by_hand(system_running: Running) -> None:
-    client = system_running.signed_in(name="lin")
+    client = system_running.signed_in("responder", name="lin")
     made = declare(client, **PHONE | {"discovered_at": "-30m", "occurred_at": "-2h"})
     assert (made["origin"], made["reported_by"], made["alerts"]) == ("report", "Shift leader Wu, by phone", [])
     number = made["number"]
@@ -129,7 +129,7 @@ def _one_site(request: pytest.FixtureRequest) -> None:
 
 
 def test_no_move_is_made_that_the_states_do_not_allow(system_running: Running) -> None:
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     number = declare(client, **PHONE)["number"]
     for to in ("monitoring", "recovering", "eradicating"):
         assert refused(act(client, number, "move", {"to": to, "reason": "x"})) == "incident_state"
@@ -148,7 +148,7 @@ def test_no_move_is_made_that_the_states_do_not_allow(system_running: Running) -
 
 
 def test_an_incident_on_hold_wakes_by_itself_once_and_keeps_its_state(system_running: Running) -> None:
-    client = system_running.signed_in(name="lin")
+    client = system_running.signed_in("responder", name="lin")
     number = declare(client, **PHONE)["number"]
     done(act(client, number, "move", {"to": "analysing", "reason": "x"}))
     assert refused(act(client, number, "hold", {"until": "-1h", "reason": "x"})) == "incident_times"
@@ -176,7 +176,7 @@ def test_an_incident_on_hold_wakes_by_itself_once_and_keeps_its_state(system_run
 
 def test_a_merge_keeps_every_line_and_the_earlier_discovery(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2))
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     kept = declare(client, alerts=[alert_id(1)], discovered_at="-1h")["number"]
     gone = declare(client, alerts=[alert_id(2)], discovered_at="-3h", title="The same")["number"]
     older = declare(client, **PHONE)["number"]
@@ -199,7 +199,7 @@ def test_a_merge_keeps_every_line_and_the_earlier_discovery(system_running: Runn
 
 def test_a_split_moves_alerts_and_tells_chosen_lines_in_both(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2))
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     number = declare(client, alerts=[alert_id(1), alert_id(2)])["number"]
     line = {"at": "-1m", "text": "A scan.", "source": "Firewall"}
     entry = done(client.post(f"/api/incidents/{number}/timeline", json=line), 201)["id"]
@@ -223,7 +223,7 @@ def closed_with(client: httpx.Client, number: int, disposition: str) -> int:
 
 def test_a_closed_incident_never_takes_an_alert_and_another_opens_that_names_it(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2), upsert(3))
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     closed = closed_with(client, 1, "true_positive_impact")
     false = closed_with(client, 2, "false_positive")
     assert refused(act(client, closed, "alerts", {"alerts": [alert_id(3)], "note": "x"})) == "incident_closed"
@@ -246,7 +246,7 @@ def test_a_closed_incident_never_takes_an_alert_and_another_opens_that_names_it(
 
 def test_alerts_that_join_the_story_join_the_open_incident(system_running: Running) -> None:
     system_running.alerts(in_story(1, 1, (1, 2)), in_story(2, 1, (1, 2)))
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     made = declare(client, story=alert_id(1))
     assert made["alerts"] == [alert_id(1), alert_id(2)]
     system_running.alerts(in_story(3, 1, (1, 2, 3)), in_story(4, 4, (4,)))
@@ -261,7 +261,7 @@ def test_alerts_that_join_the_story_join_the_open_incident(system_running: Runni
 
 
 def test_only_who_may_opens_a_closed_incident_again(system_running: Running) -> None:
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     number = declare(client, **PHONE)["number"]
     done(act(client, number, "close", {"disposition": "authorised_work", "permit": "WP-1", "reason": "planned"}))
     assert refused(act(client, number, "reopen", {"reason": "x"})) == "forbidden"
@@ -271,7 +271,7 @@ def test_only_who_may_opens_a_closed_incident_again(system_running: Running) -> 
 
 
 def test_a_grade_is_proposed_from_facts_and_decided_by_a_person_again_and_again(system_running: Running) -> None:
-    client = system_running.signed_in(name="lin")
+    client = system_running.signed_in("responder", name="lin")
     number = declare(client, **PHONE)["number"]
     cac, miit = client.get(f"/api/incidents/{number}/grading").json()
     assert (cac["level"], miit["level"], cac["certainty"]) == (4, None, "seen")
@@ -299,7 +299,7 @@ def test_a_grade_is_proposed_from_facts_and_decided_by_a_person_again_and_again(
 
 
 def test_what_is_said_otherwise_is_told_old_and_new(system_running: Running) -> None:
-    client = system_running.signed_in(name="lin")
+    client = system_running.signed_in("responder", name="lin")
     made = declare(client, **PHONE)
     body = {
         "title": "Dosing", "summary": made["summary"], "category": "network_attack.scan", "lead": "wu",
@@ -313,7 +313,7 @@ def test_what_is_said_otherwise_is_told_old_and_new(system_running: Running) -> 
 
 
 def test_incidents_come_in_pages_that_hold_their_place(system_running: Running) -> None:
-    client = system_running.signed_in()
+    client = system_running.signed_in("responder")
     numbers = [declare(client, **PHONE)["number"] for _ in range(5)]
     first = client.get("/api/incidents", params={"limit": 2}).json()
     numbers.append(declare(client, **PHONE)["number"])

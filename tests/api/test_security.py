@@ -19,33 +19,10 @@ if TYPE_CHECKING:
 
     from tests.api.conftest import Running
 
-PRIVATE = (
-    "/api/alerts", "/api/alerts/counts", "/api/alerts/x", "/api/alerts/x/records", "/api/alerts/x/history", "/api/records",
-    "/api/records/modbus", "/api/sensors", "/api/live", "/api/session", "/api/sessions", "/api/users", "/api/audit",
-    "/api/audit/verification",
-)  # fmt: skip
-
 
 def code(answer: httpx.Response) -> tuple[int, str]:
     assert answer.headers["Content-Type"] == "application/problem+json"
     return answer.status_code, answer.json()["code"]
-
-
-@pytest.mark.parametrize("path", PRIVATE)
-def test_nothing_is_told_to_who_is_not_signed_in(system_running: Running, path: str) -> None:
-    assert code(system_running.client().get(path)) == (401, "signed_out")
-
-
-def test_every_path_of_the_document_needs_a_session_but_the_entrance(system_running: Running) -> None:
-    document = system_running.client().get("/api/openapi.json").json()
-    open_paths = {"/healthz", "/readyz", "/metrics", "/api/setup", "/api/texts/{language}", "/api/session"}
-    # A sensor shows a token, or signs with the key of its certificate (tests/system/test_enrolment.py).
-    of_sensors = {"/api/enrolments", "/api/enrolments/renew"}
-    for path in document["paths"].keys() - open_paths - of_sensors:
-        for method in document["paths"][path]:
-            target = path.format(alert_id="x", table="modbus", session_id="x", user_id="1", name="x", sensor="x")
-            answer = system_running.client().request(method, target, json={})
-            assert answer.status_code == 401, (method, path, answer.text)
 
 
 def setup_token(served: Running) -> str:
