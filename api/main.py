@@ -19,6 +19,7 @@ from api.baseline.routes import router as baseline
 from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
+from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.live.routes import router as live
 from api.records.routes import router as records
@@ -74,6 +75,7 @@ def create_app(services: Services) -> FastAPI:
     permissions = permissions_of_routes(app.routes)
     problems.install(app)
     app.openapi = lambda: _document(app, permissions)
+    idempotency.install(app, services)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=services.settings.body_bytes)
     app.add_middleware(Guard, settings=services.settings)
     app.add_middleware(Measure, services=services)

@@ -10,7 +10,7 @@ from api.problems import CODES, MEDIA_TYPE
 from api.texts import text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 DESCRIPTION: Final = """
 Alerts, the records behind them, and the sensors' health.
@@ -19,8 +19,24 @@ Sign in with `POST /api/session`; the answer sets a cookie and holds a `csrf_tok
 `X-CSRF-Token`. What an account may do follows from its role and its sites; `x-permission` says what an operation needs.
 Errors are RFC 9457 problems (`application/problem+json`) with a stable `code`. Texts come in English and Chinese, by
 `Accept-Language` or `?language=zh-CN`. Times are RFC 3339 in UTC with nanoseconds. Lists come in pages: pass `next` of one
-page as `cursor` of the next.
+page as `cursor` of the next. A change that is sent with an `Idempotency-Key` can be sent again: it is carried out once.
 """
+
+
+_CHANGES: Final = frozenset({"post", "put", "patch", "delete"})
+
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Drawn anew for each change, and sent again with it where no answer came: it is carried out once, and "
+    "answered as the first time, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["6f1d6f0e-3f55-4a53-8f0a-0c1a4c6a9c57"]},
+}
+
+_IDEMPOTENCY_CODES: Final = (
+    "idempotency_busy", "idempotency_done", "idempotency_full", "idempotency_invalid", "idempotency_other",
+)  # fmt: skip
 
 
 class PlaceError(BaseModel):
@@ -54,10 +70,16 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """
     answers: dict[int | str, dict[str, Any]] = {}
     added = ("input_invalid", "host_unknown", *(("forbidden", "query_too_long") if "signed_out" in codes else ()))
-    for code in dict.fromkeys((*added, *codes)):
+    _add(answers, dict.fromkeys((*added, *codes)))
+    return answers
+
+
+def _add(answers: dict[Any, dict[str, Any]], codes: Iterable[str], name: Callable[[int], int | str] = int) -> None:
+    """Add these codes to the answers of a route, which are under `name` of their statuses."""
+    for code in codes:
         status = CODES[code]
         answer = answers.setdefault(
-            status,
+            name(status),
             {"description": "", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}},
         )
         title = text("en", f"problem.{code}.title")
@@ -72,7 +94,6 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
                 "code": code,
             }
         }
-    return answers
 
 
 def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], str]) -> dict[str, Any]:
@@ -88,6 +109,9 @@ def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], str
             if (method.upper(), path) in permissions:
                 operation["x-permission"] = permissions[method.upper(), path]
             answers = operation.setdefault("responses", {})
+            if method in _CHANGES and "security" in operation:
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+                _add(answers, _IDEMPOTENCY_CODES, str)
             for status, answer in problems().items():
                 said = answers.get(str(status), {}).get("content", {})
                 said.pop("application/json", None)

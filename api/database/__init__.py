@@ -20,7 +20,7 @@ from api.database.scope import KeyedByOrganisation, Scope, ScopedSession, row_of
 from api.database.sqlite import SQLite
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from sqlalchemy.orm import Session
 
@@ -90,6 +90,8 @@ class Database:
         self.engine: Final = back_end.engine
         self.place: Final = back_end.place
         """Where it is, for people: a path, or an address without a password."""
+        self.before_commit: Callable[[Session], None] | None = None
+        """Called in each transaction that writes, at its end; what it raises undoes the transaction."""
 
     @classmethod
     def of(cls, settings: Settings) -> Database:
@@ -107,7 +109,9 @@ class Database:
 
     def limited(self, scope: Scope) -> Database:
         """The same database, for whoever sees and writes no more than this."""
-        return Database(self.back_end, scope, self.query_seconds)
+        limited = Database(self.back_end, scope, self.query_seconds)
+        limited.before_commit = self.before_commit
+        return limited
 
     def migrate(self) -> None:
         """Bring the schema to this version, whole or not at all; of several processes that do so one after the other.
@@ -157,6 +161,8 @@ class Database:
         with ScopedSession(self.back_end.writer, scope, expire_on_commit=False) as session, session.begin():
             self.back_end.lock(session.connection(), f"{WRITES} {scope.organisation}")
             yield session
+            if self.before_commit is not None:
+                self.before_commit(session)
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -10,6 +10,7 @@ from api.database import Base
 from api.decisions import models as _decisions
 from api.enrolment import models as _enrolment
 from api.exceptions import models as _exceptions
+from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.site import models as _site
 from api.users import models as _users
@@ -17,5 +18,5 @@ from api.users import models as _users
 METADATA: Final = Base.metadata
 """The tables of every resource."""
 
-RESOURCES: Final = (_alerts, _audit, _decisions, _enrolment, _exceptions, _incidents, _site, _users)
+RESOURCES: Final = (_alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _site, _users)
 """The modules that declare tables."""

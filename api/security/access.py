@@ -13,6 +13,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader
 
 from api.audit.service import Actor
 from api.database.scope import Scope
+from api.idempotency import service as idempotency
 from api.problems import Problem
 from api.security.guard import SAFE_METHODS
 from api.security.permissions import OPEN, Permission, Role, permissions_of
@@ -82,7 +83,11 @@ def current(
     _documented_cookie: Annotated[str | None, Depends(_cookie)],
     token: Annotated[str | None, Depends(_csrf)],
 ) -> Caller:
-    """The caller. Raises Problem `signed_out` without a session, `cross_site` for a change without the session's token."""
+    """The caller; a change with an `Idempotency-Key` is taken up in his name.
+
+    Raises Problem `signed_out` without a session, `cross_site` for a change without the session's token, and as
+    `api.idempotency.service.take_up`.
+    """
     session_token = request.cookies.get(cookie_name(provided.settings.encrypted), "")
     with provided.database.read() as session:
         found = users.session_of(session, provided.settings, session_token)
@@ -93,6 +98,8 @@ def current(
     if users.needs_touch(found):
         with provided.database.write() as session:
             users.touch(session, found.id)
+    if request.method not in SAFE_METHODS:
+        idempotency.take_up(provided.database, found.user.name)
     user = found.user
     permissions = permissions_of(user.role, user.limits)
     return Caller(user.id, user.name, user.role, user.limits, permissions, found.id, session_token, address_of(request))

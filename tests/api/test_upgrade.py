@@ -78,7 +78,7 @@ def test_no_revision_can_be_taken_back(database: Database) -> None:
     configuration = Config()
     configuration.set_main_option("script_location", str(files("api.database") / "migrations"))
     ways = {script.revision: script.module.downgrade for script in ScriptDirectory.from_config(configuration).walk_revisions()}
-    assert sorted(ways) == migration.revisions()
+    assert sorted(ways) == sorted(migration.revisions())
     assert set(ways.values()) == {one_way}
     with database.back_end.migrating() as connection:
         configuration.attributes.update(connection=connection)
