@@ -27,6 +27,7 @@ from api.security.access import permissions_of_routes
 from api.security.guard import Guard
 from api.sensors.routes import router as sensors
 from api.texts.routes import router as texts
+from api.tokens.routes import router as tokens
 from api.users.routes import router as users
 from sensor import __version__
 
@@ -69,6 +70,7 @@ def create_app(services: Services) -> FastAPI:
         live,
         audit,
         texts,
+        tokens,
     ):
         app.include_router(router)
     _console(app)

@@ -83,6 +83,7 @@ CODES: Final[Mapping[str, int]] = {
     "not_found": 404,
     "own_account": 409,
     "password_weak": 422,
+    "permission_unheld": 422,
     "precondition_failed": 412,
     "precondition_required": 428,
     "query_invalid": 422,
@@ -105,6 +106,8 @@ CODES: Final[Mapping[str, int]] = {
     "split_unfit": 409,
     "story_unknown": 404,
     "table_unknown": 404,
+    "token_unknown": 404,
+    "tokens_full": 409,
     "user_unknown": 404,
 }
 """Every code that the API can answer with, and its status. Titles and details are in the catalogue, under `problem.<code>`."""

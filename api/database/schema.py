@@ -13,10 +13,13 @@ from api.exceptions import models as _exceptions
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.site import models as _site
+from api.tokens import models as _tokens
 from api.users import models as _users
 
 METADATA: Final = Base.metadata
 """The tables of every resource."""
 
-RESOURCES: Final = (_alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _site, _users)
+RESOURCES: Final = (
+    _alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _site, _tokens, _users,
+)  # fmt: skip
 """The modules that declare tables."""

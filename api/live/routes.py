@@ -14,11 +14,10 @@ from api.alerts import presentation
 from api.alerts import service as alerts
 from api.openapi import problems
 from api.problems import Problem
-from api.security.access import Caller, Provided, needs
+from api.security.access import Caller, Provided, is_still_in, needs
 from api.sensors import service as sensors
 from api.services import Services
 from api.texts import language_of
-from api.users import service as users
 
 router = APIRouter(prefix="/api", tags=["live"])
 
@@ -89,7 +88,7 @@ def _newest(provided: Services) -> int:
 def _changes(provided: Services, caller: Caller, position: int) -> tuple[bool, list[alerts.Alert], int | None]:
     """Whether the caller is still signed in, the alerts changed since, and where to go on if these are too many to send."""
     with provided.database.read() as session:
-        if not users.is_alive(session, provided.settings, caller.session_id):
+        if not is_still_in(session, provided.settings, caller):
             return False, [], None
         limit = provided.settings.live_replay_rows
         changed = alerts.changed_since(session, position, limit + 1)

@@ -1,4 +1,8 @@
-"""Who is calling: the session behind the cookie, the permission that is needed, and the token that a change must bring."""
+"""Who is calling: the session behind the cookie or the account behind an API token, and the permission that is needed.
+
+A change made with a cookie must bring the session's token too, which no other site knows. One made with an API token need not:
+browsers add no such header by themselves.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute, iter_route_contexts
-from fastapi.security import APIKeyCookie, APIKeyHeader
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from api.audit.service import Actor
 from api.database.scope import Scope
@@ -18,12 +22,16 @@ from api.problems import Problem
 from api.security.guard import SAFE_METHODS
 from api.security.permissions import OPEN, Permission, Role, permissions_of
 from api.services import Services, services
+from api.tokens import service as tokens
 from api.users import service as users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy.orm import Session
     from starlette.routing import BaseRoute
+
+    from api.settings import Settings
 
 COOKIE: Final = "icsight_session"
 """Name of the session cookie over plain HTTP on this machine; over TLS it is `__Host-icsight_session`."""
@@ -32,6 +40,7 @@ CSRF_HEADER: Final = "X-CSRF-Token"
 """A change made with a session cookie brings the session's token in this header (`csrf_token` of `GET /api/session`)."""
 
 _cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="Session cookie, set by `POST /api/session`.")
+_bearer = HTTPBearer(auto_error=False, description="An API token of `POST /api/tokens`, in place of the cookie.")
 _csrf = APIKeyHeader(name=CSRF_HEADER, auto_error=False, description="The session's `csrf_token`; needed for every change.")
 
 
@@ -41,6 +50,9 @@ class Caller:
 
     Attributes:
         sites: the sites that the account is limited to; None for all.
+        session_id: the session; empty where a token calls.
+        token: the token of the session, or the API token.
+        token_id: the API token; None where a person calls.
     """
 
     user_id: int
@@ -51,11 +63,12 @@ class Caller:
     session_id: str
     token: str
     address: str
+    token_id: str | None = None
 
     @property
     def actor(self) -> Actor:
         """The caller as the audit trail names it."""
-        return Actor(self.name, self.address)
+        return Actor(self.name, self.address if self.token_id is None else f"{self.address} token {self.token_id}")
 
     def may(self, permission: Permission) -> bool:
         """Whether the caller has a permission."""
@@ -81,13 +94,16 @@ def current(
     request: Request,
     provided: Annotated[Services, Depends(services)],
     _documented_cookie: Annotated[str | None, Depends(_cookie)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     token: Annotated[str | None, Depends(_csrf)],
 ) -> Caller:
     """The caller; a change with an `Idempotency-Key` is taken up in his name.
 
-    Raises Problem `signed_out` without a session, `cross_site` for a change without the session's token, and as
-    `api.idempotency.service.take_up`.
+    Raises Problem `signed_out` without a session or a token that is good, `cross_site` for a change without the session's token,
+    and as `api.idempotency.service.take_up`.
     """
+    if bearer is not None:
+        return _of_token(request, provided, bearer.credentials)
     session_token = request.cookies.get(cookie_name(provided.settings.encrypted), "")
     with provided.database.read() as session:
         found = users.session_of(session, provided.settings, session_token)
@@ -103,6 +119,29 @@ def current(
     user = found.user
     permissions = permissions_of(user.role, user.limits)
     return Caller(user.id, user.name, user.role, user.limits, permissions, found.id, session_token, address_of(request))
+
+
+def _of_token(request: Request, provided: Services, text: str) -> Caller:
+    with provided.database.read() as session:
+        found = tokens.token_of(session, text)
+    if found is None:
+        raise Problem("signed_out", headers={"WWW-Authenticate": "Bearer"})
+    if tokens.needs_touch(found):
+        with provided.database.write() as session:
+            tokens.touch(session, found.id)
+    if request.method not in SAFE_METHODS:
+        idempotency.take_up(provided.database, f"token {found.id}")
+    user = found.user
+    permissions = tokens.permissions(found)
+    return Caller(user.id, user.name, user.role, user.limits, permissions, "", text, address_of(request), found.id)
+
+
+def is_still_in(session: Session, settings: Settings, caller: Caller) -> bool:
+    """Whether a caller who was let in would be let in now, for what goes on for long."""
+    if caller.token_id is None:
+        return users.is_alive(session, settings, caller.session_id)
+    found = tokens.by_id(session, caller.token_id)
+    return found is not None and (tokens.permissions(found), found.user.limits) == (caller.permissions, caller.sites)
 
 
 @dataclass(frozen=True, slots=True)

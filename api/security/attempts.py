@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MOST_KEYS: Final = 10_000
-"""Accounts and addresses remembered at a time; the one that failed longest ago is forgotten first."""
+"""Addresses remembered at a time; the one that failed longest ago is forgotten first."""
 
 
 @dataclass(slots=True)
@@ -18,8 +18,15 @@ class _Failures:
     last: float = 0.0
 
 
+def wait_after(failures: int, free: int, first_seconds: float, most_seconds: float) -> float:
+    """Seconds to wait after so many failures: none for the first `free`, then twice as long with each further one."""
+    if failures < free:
+        return 0.0
+    return min(first_seconds * 2.0 ** min(failures - free, 64), most_seconds)
+
+
 class Attempts:
-    """Failed sign-ins by key (an account, an address).
+    """Failed sign-ins by key (an address), in this process.
 
     Args:
         free: failures before the first wait.
@@ -65,7 +72,5 @@ class Attempts:
         if now - failures.last > 2 * self._wait_most_seconds:
             del self._failures[key]
             return 0.0
-        if failures.count < self._free:
-            return 0.0
-        wait = min(self._wait_seconds * 2.0 ** min(failures.count - self._free, 64), self._wait_most_seconds)
+        wait = wait_after(failures.count, self._free, self._wait_seconds, self._wait_most_seconds)
         return max(0.0, failures.last + wait - now)

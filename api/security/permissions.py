@@ -86,15 +86,17 @@ class Grant:
         meaning: what it lets do.
         roles: the roles that have it.
         whole: only accounts of all sites have it: what it is about belongs to the organisation, not to a site.
+        person: no token has it: only a person who is signed in.
     """
 
     meaning: str
     roles: frozenset[Role]
     whole: bool = False
+    person: bool = False
 
 
-def _to(meaning: str, *roles: Role, whole: bool = False) -> Grant:
-    return Grant(meaning, frozenset(roles), whole)
+def _to(meaning: str, *roles: Role, whole: bool = False, person: bool = False) -> Grant:
+    return Grant(meaning, frozenset(roles), whole, person)
 
 
 _EVERYBODY: Final[tuple[Role, ...]] = get_args(Role)
@@ -103,7 +105,9 @@ _PLANT: Final[tuple[Role, ...]] = ("viewer", *_SHIFT)
 _LEADS: Final[tuple[Role, ...]] = ("responder", "administrator")
 
 TABLE: Final[Mapping[Permission, Grant]] = {
-    "account.own": _to("see and end one's own sessions, keep one's own means to sign in", *_EVERYBODY),
+    "account.own": _to(
+        "see and end one's own sessions, keep one's own means to sign in and one's tokens", *_EVERYBODY, person=True
+    ),
     "alert.read": _to("see alerts, their history, and the live stream", *_PLANT, "auditor"),
     "alert.decide": _to("acknowledge, assign, comment on, snooze and close alerts", *_SHIFT),
     "packets.read": _to("take the packets behind alerts", *_SHIFT),
@@ -123,11 +127,11 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "incident.work": _to("do tasks of an incident, write into its timeline", *_SHIFT),
     "incident.move": _to("move an incident on, put it on hold, merge, split and close it", *_LEADS),
     "incident.grade": _to("decide the grade and the category of an incident", *_LEADS),
-    "incident.override": _to("close an incident over mandatory tasks that are open", "administrator"),
+    "incident.override": _to("close an incident over mandatory tasks that are open", "administrator", person=True),
     "incident.reopen": _to("open a closed incident again", "administrator"),
     "action.propose": _to("propose an action in the plant, and take it back", *_SHIFT),
-    "action.approve_security": _to("approve or reject an action for security", "responder"),
-    "action.approve_operations": _to("approve or reject an action for operations", "engineer", "administrator"),
+    "action.approve_security": _to("approve or reject an action for security", "responder", person=True),
+    "action.approve_operations": _to("approve or reject an action for operations", "engineer", "administrator", person=True),
     "action.execute": _to("tell that an action is carried out, verified, failed or rolled back", *_SHIFT),
     "evidence.read": _to("see and export the evidence of an incident", *_LEADS, "engineer", "auditor"),
     "evidence.write": _to("add evidence to an incident and hand it on", *_LEADS),
@@ -135,7 +139,7 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "handover.write": _to("write and sign handover notes of shifts", *_SHIFT),
     "report.read": _to("see statutory reports and their deadlines", *_EVERYBODY),
     "report.draft": _to("draft reports", *_LEADS),
-    "report.approve": _to("approve reports", "administrator"),
+    "report.approve": _to("approve reports", "administrator", person=True),
     "report.submit": _to("tell that a report was submitted or acknowledged", *_LEADS),
     "report.template": _to("change the templates of reports", "administrator"),
     "drill.run": _to("run drills", *_LEADS),
@@ -145,10 +149,13 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "audit.read": _to("read, verify and export the audit trail", "administrator", "auditor", whole=True),
     "audit.checkpoint": _to("sign how far the audit trail is", "administrator", "auditor", whole=True),
     "user.read": _to("see accounts", "administrator", "auditor", whole=True),
-    "user.manage": _to("make, change and disable accounts", "administrator", whole=True),
-    "session.manage": _to("see and end the sessions of others", "administrator", whole=True),
+    "user.manage": _to("make, change and disable accounts", "administrator", whole=True, person=True),
+    "session.manage": _to("see and end the sessions and tokens of others", "administrator", whole=True, person=True),
 }
 """Each permission, what it lets do, and the roles that have it."""
+
+FOR_TOKENS: Final = frozenset(permission for permission, grant in TABLE.items() if not grant.person)
+"""Permissions that a token can have."""
 
 OPEN: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/"): "the page: nothing of it is secret, all that it shows comes from the API",
@@ -181,10 +188,11 @@ def permissions_of(role: Role, sites: frozenset[str] | None) -> frozenset[Permis
 
 def table() -> str:
     """The table of roles and permissions in Markdown, as the docs show it."""
-    head = ["permission", "lets", *(role.replace("_", " ") for role in ROLES)]
+    head = ["permission", "lets", *(role.replace("_", " ") for role in ROLES), "tokens"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for permission, grant in TABLE.items():
         marks = [("●" if not grant.whole else "◐") if role in grant.roles else "" for role in ROLES]
+        marks.append("" if grant.person else "●")
         lines.append(f"| `{permission}` | {grant.meaning} | {' | '.join(marks)} |")
     return "\n".join(lines)
 

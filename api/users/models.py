@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.database import Base, Number
-from api.database.scope import OfOrganisation
+from api.database.scope import KeyedByOrganisation, OfOrganisation
 from api.security.permissions import Role  # noqa: TC001  SQLAlchemy reads the annotation at run time
 
 
@@ -54,6 +54,19 @@ class UserSession(OfOrganisation, Base):
     address: Mapped[str] = mapped_column(sa.String(64))
     agent: Mapped[str] = mapped_column(sa.String(200))
     user: Mapped[User] = relationship(lazy="joined")
+
+
+class SignInFailure(KeyedByOrganisation, Base):
+    """Attempts to sign in with a name that came to nothing, since it last signed in."""
+
+    __tablename__ = "sign_in_failure"
+
+    key: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    """SHA-256 of the name: what people type into the field of the name is sometimes a password."""
+    count: Mapped[int]
+    last_at: Mapped[int]
+
+    __table_args__ = (sa.Index("ix_sign_in_failure_organisation_last_at", "organisation", "last_at"),)
 
 
 class SetupLink(OfOrganisation, Base):

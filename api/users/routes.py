@@ -15,7 +15,7 @@ from api.security.access import Caller, Provided, address_of, cookie_name, csrf_
 from api.security.permissions import permissions_of
 from api.services import Services, services
 from api.times import iso
-from api.users import service
+from api.users import lockout, service
 from api.users.models import User, UserSession
 from api.users.schemas import (
     RightsInput,
@@ -72,15 +72,19 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Ent
 def sign_in(body: SignInInput, request: Request, response: Response, provided: Entrance) -> SessionState:
     """Sign in: sets the session cookie."""
     address = address_of(request)
-    keys = (f"name:{service.normalise(body.name)}", f"address:{address}")
-    _wait(provided, *keys)
-    with provided.database.read() as session:
+    _wait(provided, f"address:{address}")
+    with provided.database.write() as session:
+        lockout.attempt(session, provided.settings, body.name)
         user = service.account(session, body.name)
     if not passwords.verify_password(user.password_hash if user else None, body.password) or user is None:
-        provided.attempts.failed(*keys)
+        provided.attempts.failed(f"address:{address}")
+        if user is not None:
+            with provided.database.write() as session:
+                audit.record(session, audit.Actor(user.name, address), "session.refuse", user.name)
         raise Problem("sign_in_failed")
-    provided.attempts.succeeded(*keys)
+    provided.attempts.succeeded(f"address:{address}")
     with provided.database.write() as session:
+        lockout.forget(session, body.name)
         user = session.merge(user)
         if passwords.outdated(user.password_hash):
             user.password_hash = passwords.hash_password(body.password)
@@ -125,7 +129,7 @@ def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Owner, provi
 def users(caller: Reader, provided: Provided) -> list[UserOutput]:
     """All accounts."""
     with provided.database.read() as session:
-        found = [_user(user) for user in service.users(session)]
+        found = [_user(user, lockout.locked_until(session, provided.settings, user.name)) for user in service.users(session)]
     audit.record_read(provided.database, caller.actor, "user.list", "users", {"users": len(found)})
     return found
 
@@ -171,6 +175,15 @@ def disable(user_id: UserId, caller: Manager, provided: Provided) -> None:
         service.disable(session, caller.actor, user_id)
 
 
+@router.delete("/users/{user_id}/lock", status_code=204, responses=problems("signed_out", "cross_site", "user_unknown"))
+def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
+    """Let an account sign in at once that has to wait after failed sign-ins."""
+    with provided.database.write() as session:
+        user = service.by_id(session, user_id)
+        if lockout.forget(session, user.name):
+            audit.record(session, caller.actor, "user.unlock", user.name)
+
+
 def _own(caller: Caller) -> int | None:
     return None if caller.may("session.manage") else caller.user_id
 
@@ -179,10 +192,10 @@ def _rights(body: RightsInput) -> service.Rights:
     return service.Rights(body.role, None if body.sites is None else frozenset(body.sites))
 
 
-def _user(user: User) -> UserOutput:
+def _user(user: User, locked_until: int | None = None) -> UserOutput:
     return UserOutput(
         id=user.id, name=user.name, role=user.role, sites=user.sites, version=user.version, created_at=iso(user.created_at),
-        disabled=user.disabled_at is not None,
+        disabled=user.disabled_at is not None, locked_until=None if locked_until is None else iso(locked_until),
     )  # fmt: skip
 
 

@@ -98,3 +98,5 @@ class UserOutput(BaseModel):
     """How often role and sites were decided on: `"1"` is the entity tag that a change must bring."""
     created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     disabled: bool = Field(examples=[False])
+    locked_until: str | None = Field(default=None, examples=[None])
+    """Until when it has to wait after failed sign-ins; null where it may sign in."""

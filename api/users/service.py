@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 TOKEN_BYTES: Final = 32
 """Random bytes in a session or setup token."""
 
-_TOUCH_NANOSECONDS: Final = 60 * NANOSECONDS
-"""A session's last use is written at most once a minute, so that reading does not mean writing."""
+TOUCH_NANOSECONDS: Final = 60 * NANOSECONDS
+"""The last use of a session or a token is written at most once a minute, so that reading does not mean writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def _alive(found: UserSession, settings: Settings) -> bool:
 
 def needs_touch(found: UserSession) -> bool:
     """Whether the last use written down is more than a minute old."""
-    return now() - found.seen_at > _TOUCH_NANOSECONDS
+    return now() - found.seen_at > TOUCH_NANOSECONDS
 
 
 def touch(session: Session, session_id: str) -> None:
@@ -246,10 +246,16 @@ def disable(session: Session, actor: Actor, user_id: int) -> None:
     audit.record(session, actor, "user.disable", user.name)
 
 
-def _others(session: Session, actor: Actor, user_id: int) -> User:
+def by_id(session: Session, user_id: int) -> User:
+    """An enabled account. Raises Problem `user_unknown`."""
     user = session.get(User, user_id)
     if user is None or user.disabled_at is not None:
         raise Problem("user_unknown", id=user_id)
+    return user
+
+
+def _others(session: Session, actor: Actor, user_id: int) -> User:
+    user = by_id(session, user_id)
     if user.name == actor.name:
         raise Problem("own_account")
     return user

@@ -51,6 +51,7 @@ UNKNOWN: Final = {
     "name": "x",
     "sensor": "x",
     "number": "9",
+    "token_id": "x",
 }
 """For each parameter of a path, what is nobody's. An operation with another parameter has to say it here."""
 
@@ -139,7 +140,7 @@ def test_who_is_limited_to_sites_has_nothing_to_say_about_the_organisation() -> 
     assert "user.manage" not in permissions_of("administrator", frozenset({"pumps"}))
 
 
-OBJECTS: Final = frozenset({"alert_id", "name", "number", "session_id", "user_id", "sensor"})
+OBJECTS: Final = frozenset({"alert_id", "name", "number", "sensor", "session_id", "token_id", "user_id"})
 """Parameters of paths that name something of a site or of an organisation."""
 
 
@@ -162,10 +163,11 @@ def fill(served: Running) -> dict[str, str]:
         declared = administrator.post("/api/incidents", json={"title": f"{site} overflow", "site": site, "reported_by": "phone"})
         assert declared.status_code == 201, declared.text
         numbers.append(str(declared.json()["number"]))
+    token = administrator.post("/api/tokens", json={"name": "tanks", "permissions": ["alert.read"]}).json()
     users = {user["name"]: str(user["id"]) for user in administrator.get("/api/users").json()}
     return {
         "alert_id": f"{2:032x}", "name": "tanks-copy", "session_id": administrator.get("/api/sessions").json()[0]["id"],
-        "user_id": users["chen"], "number": numbers[-1], "sensor": "gateway-tanks", "table": "modbus",
+        "user_id": users["chen"], "token_id": token["id"], "number": numbers[-1], "sensor": "gateway-tanks", "table": "modbus",
     }  # fmt: skip
 
 

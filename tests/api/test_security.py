@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,11 +13,13 @@ from api import system
 from api.security import passwords
 from api.settings import Settings
 from tests.api.alerts import upsert
-from tests.api.conftest import PASSWORD
+from tests.api.conftest import PASSWORD, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from api.settings import DatabaseSettings
     from tests.api.conftest import Running
 
 
@@ -88,9 +91,49 @@ def test_guessing_has_to_wait_longer_and_longer(start: Callable[..., Running]) -
     answer = guess(PASSWORD)
     assert code(answer) == (429, "sign_in_wait")
     assert int(answer.headers["Retry-After"]) >= 1
-    first = served.services.attempts.wait_seconds("name:lin")
-    served.services.attempts.failed("name:lin")
-    assert served.services.attempts.wait_seconds("name:lin") > first
+    first = served.services.attempts.wait_seconds("address:127.0.0.1")
+    served.services.attempts.failed("address:127.0.0.1")
+    assert served.services.attempts.wait_seconds("address:127.0.0.1") > first
+
+
+def elsewhere(served: Running) -> None:
+    """The next caller comes from another address."""
+    served.services.attempts.succeeded("address:127.0.0.1")
+
+
+@pytest.mark.parametrize("name", ["lin", "nobody"])
+def test_a_name_has_to_wait_wherever_the_guesses_come_from_and_after_a_restart(
+    tmp_path: Path, database_settings: DatabaseSettings, name: str
+) -> None:
+    how = {"database": database_settings, "sign_in_attempts": 2, "sign_in_wait_seconds": 30}
+    with running(tmp_path / "started", **how) as served:
+        served.signed_in(name="lin").close()
+        for password in ("wrong", "wrong"):
+            assert served.client().post("/api/session", json={"name": name, "password": password}).status_code == 401
+            elsewhere(served)
+    with running(tmp_path / "started", **how) as served:
+        answer = served.client().post("/api/session", json={"name": name, "password": PASSWORD})
+        assert (*code(answer), answer.headers["Retry-After"]) in {(429, "sign_in_wait", str(left)) for left in range(20, 31)}
+        administrator = served.signed_in("administrator", name="chen")
+        users = {user["name"]: user for user in administrator.get("/api/users").json()}
+        assert users["chen"]["locked_until"] is None
+        assert users["lin"]["locked_until"] is not None if name == "lin" else users["lin"]["locked_until"] is None
+        assert administrator.delete(f"/api/users/{users['lin']['id']}/lock").status_code == 204
+        assert served.client().post("/api/session", json={"name": "lin", "password": PASSWORD}).status_code == 201
+        told = [entry["action"] for entry in administrator.get("/api/audit").json()["items"]]
+        assert told.count("session.refuse") == told.count("user.unlock") * 2 == (2 if name == "lin" else 0)
+
+
+def test_many_guesses_at_once_are_no_way_around_the_wait(start: Callable[..., Running]) -> None:
+    served = start(sign_in_attempts=3, sign_in_wait_seconds=30)
+    served.signed_in(name="lin").close()
+
+    def guess(_number: int) -> int:
+        return served.client().post("/api/session", json={"name": "lin", "password": "wrong"}).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(guess, range(12)))
+    assert sorted(answers) == [401] * 3 + [429] * 9
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(system_running: Running) -> None:

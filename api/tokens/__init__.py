@@ -1,0 +1,1 @@
+"""API tokens: what programs call with, in place of a session."""
