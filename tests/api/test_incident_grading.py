@@ -106,7 +106,7 @@ def test_the_data_is_whole_and_cites_where_it_is_from() -> None:
 def test_every_open_state_leads_to_closing_and_none_leads_out_of_it() -> None:
     assert lifecycle.MOVES["closed"] == ()
     for phase in lifecycle.OPEN:
-        reached = {phase}
+        reached: set[lifecycle.Phase] = {phase}
         for _ in lifecycle.PHASES:
             reached |= {after for before in reached for after in lifecycle.MOVES[before]}
         assert reached & set(lifecycle.CLOSABLE)
