@@ -22,6 +22,7 @@ from api.exceptions.routes import router as exceptions
 from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.live.routes import router as live
+from api.obligations.routes import router as obligations
 from api.records.routes import router as records
 from api.security.access import permissions_of_routes
 from api.security.guard import Guard
@@ -63,6 +64,7 @@ def create_app(services: Services) -> FastAPI:
         evidence,
         exceptions,
         incidents,
+        obligations,
         baseline,
         records,
         sensors,

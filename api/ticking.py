@@ -1,4 +1,6 @@
-"""What happens by itself as time passes: incidents on hold wake. Looked at every few seconds, by the clock of this machine.
+"""What happens by itself as time passes: incidents on hold wake, reports are warned of.
+
+Looked at every few seconds, by the clock of this machine.
 
 Nothing is remembered between looks: what is due is in the database, and is written down in the transaction that does it. So it
 happens once, whichever of several servers looks first, and a restart or a clock that is set loses and doubles nothing.
@@ -8,13 +10,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.incidents import service as incidents
-from api.times import now
+from api.obligations import service as obligations
+from api.times import NANOSECONDS, now
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 
 TICK_SECONDS: Final = 5.0
 """How often is looked."""
+
+JUMP_NANOSECONDS: Final = 60 * NANOSECONDS
+"""By how much the clock must be set for it to be told: less is what time services do."""
 
 STOP_SECONDS: Final = 10.0
 
@@ -33,12 +40,32 @@ def tick(services: Services, moment: int | None = None) -> int:
     """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were."""
     moment = now() if moment is None else moment
     with services.database.read() as session:
-        if not incidents.is_due(session, moment):
+        if not incidents.is_due(session, moment) and not obligations.is_due(session, moment):
             return 0
     with services.database.write() as session:
-        done = incidents.wake(session, moment)
+        done = incidents.wake(session, moment) + obligations.warn(session, moment)
     services.hub.notify()
     return done
+
+
+class Jumps:
+    """Notices where the clock of this machine was set: it went on otherwise than time since the start did."""
+
+    def __init__(self, wall: int, elapsed: int) -> None:
+        self._offset = wall - elapsed
+
+    def look(self, wall: int, elapsed: int) -> int:
+        """By how many seconds the clock was set since the last look; 0 where it was by less than a minute."""
+        moved = wall - elapsed - self._offset
+        if abs(moved) < JUMP_NANOSECONDS:
+            return 0
+        self._offset += moved
+        return round(moved / NANOSECONDS)
+
+
+def _elapsed() -> int:
+    """Nanoseconds since the machine started, sleep included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 @contextmanager
@@ -47,8 +74,14 @@ def ticking(services: Services, seconds: float = TICK_SECONDS) -> Generator[None
     stop = threading.Event()
 
     def look() -> None:
+        jumps = Jumps(now(), _elapsed())
         while not stop.wait(seconds):
             try:
+                jumped = jumps.look(now(), _elapsed())
+                if jumped:
+                    _log.warning("the clock of this machine was set by %d s", jumped)
+                    with services.database.write() as session:
+                        obligations.tell_clock_set(session, jumped)
                 tick(services)
             except SQLAlchemyError as error:
                 # The database is away or busy: the next look does what this one could not.

@@ -12,6 +12,7 @@ from api.enrolment import models as _enrolment
 from api.exceptions import models as _exceptions
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
+from api.obligations import models as _obligations
 from api.site import models as _site
 from api.tokens import models as _tokens
 from api.users import models as _users
@@ -20,6 +21,6 @@ METADATA: Final = Base.metadata
 """The tables of every resource."""
 
 RESOURCES: Final = (
-    _alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _site, _tokens, _users,
+    _alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _obligations, _site, _tokens, _users,
 )  # fmt: skip
 """The modules that declare tables."""

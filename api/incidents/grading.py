@@ -23,7 +23,7 @@ Certainty = Literal["seen", "partly_seen", "from_memory"]
 """How sure the text is that data follows: its words were seen, some of them, or none."""
 
 Fact = bool | int | float | str
-"""A fact's value: a number in the metric's unit, or one of its choices."""
+"""A fact's value: a number in the metric's unit, one of its choices, or whether it is so."""
 
 MOST: Final = 10**15
 """Largest number that a fact may be."""
@@ -46,7 +46,7 @@ class Named(BaseModel):
 class Metric(Named):
     """Something that grading asks for."""
 
-    kind: Literal["number", "choice"]
+    kind: Literal["number", "choice", "yes_no"]
     unit: str
     choices: tuple[Named, ...] = ()
 
@@ -146,6 +146,8 @@ def check(facts: Mapping[str, Fact]) -> str | None:
         if metric is None:
             return key
         if metric.kind == "choice" and value not in {choice.key for choice in metric.choices}:
+            return key
+        if metric.kind == "yes_no" and not isinstance(value, bool):
             return key
         if metric.kind == "number" and (isinstance(value, (str, bool)) or not 0 <= value <= MOST):
             return key

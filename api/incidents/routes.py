@@ -29,8 +29,10 @@ from api.incidents.schemas import (
     TimelinePage,
     Vocabulary,
 )
+from api.obligations import service as obligations
 from api.openapi import problems
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST, read_cursor, write_cursor
+from api.problems import Problem
 from api.security.access import Caller, Provided, needs
 from api.services import Services
 from api.site import service as site
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from api.audit.service import Actor
     from api.incidents.models import Incident
 
 router = APIRouter(prefix="/api/incidents", tags=["incidents"])
@@ -122,7 +125,7 @@ def update(
     def change(session: Session, found: Incident) -> None:
         service.update(session, found, body, caller.actor)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/move", responses=problems(*_CHANGE, "incident_held", "incident_state", "incident_times"))
@@ -135,7 +138,7 @@ def move(
     def change(session: Session, found: Incident) -> None:
         service.move(session, found, body.to, service.Step(caller.actor, body.reason, body.at))
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/hold", responses=problems(*_CHANGE, "incident_times"))
@@ -148,7 +151,7 @@ def hold(
     def change(session: Session, found: Incident) -> None:
         service.hold(session, found, body.until, caller.actor, body.reason)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/resume", responses=problems(*_CHANGE, "incident_not_held"))
@@ -161,7 +164,7 @@ def resume(
     def change(session: Session, found: Incident) -> None:
         service.resume(session, found, caller.actor, body.reason)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/close", responses=problems(*_CHANGE, "incident_gate", "incident_held", "incident_state"))
@@ -175,9 +178,12 @@ def close(
     """
 
     def change(session: Session, found: Incident) -> None:
-        service.close(session, found, caller.actor, body)
+        blockers = obligations.blockers(session, found)
+        if blockers and body.override is not None and not caller.may("incident.override"):
+            raise Problem("forbidden", permission="incident.override")
+        service.close(session, found, caller.actor, body, blockers)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/reopen", responses=problems(*_CHANGE, "incident_state"))
@@ -190,7 +196,7 @@ def reopen(
     def change(session: Session, found: Incident) -> None:
         service.reopen(session, found, caller.actor, body.reason)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post(
@@ -207,7 +213,7 @@ def add_alerts(
         chosen = [service.alerts.get(session, alert_id) for alert_id in dict.fromkeys(body.alerts)]
         service.add_alerts(session, found, chosen, caller.actor, body.note)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/alerts/remove", responses=problems(*_CHANGE, "alert_unknown", "alert_not_in_incident"))
@@ -220,7 +226,7 @@ def remove_alerts(
     def change(session: Session, found: Incident) -> None:
         service.remove_alerts(session, found, body.alerts, caller.actor, body.note)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.get("/{number}/timeline", responses=problems(*_LOOK, "cursor_invalid"))
@@ -270,7 +276,7 @@ def merge(
     def change(session: Session, found: Incident) -> None:
         merging.merge(session, found, service.get(session, body.other), caller.actor, body.reason)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.post("/{number}/split", status_code=201, responses=problems(*_CHANGE, "alert_not_in_incident", "split_unfit"))
@@ -300,7 +306,7 @@ def state_facts(
     def change(session: Session, found: Incident) -> None:
         grades.state_facts(session, found, body.facts, caller.actor, body.reason)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.get("/{number}/grading", responses=problems(*_LOOK))
@@ -321,7 +327,7 @@ def decide_grade(
     def change(session: Session, found: Incident) -> None:
         grades.decide(session, found, body, caller.actor)
 
-    return _changed(number, if_match, change, request, response, provided)
+    return _changed(number, if_match, change, caller.actor, request, response, provided)
 
 
 @router.get("/{number}/grades", responses=problems(*_LOOK))
@@ -342,14 +348,16 @@ def _site(session: Session, provided: Services, body: DeclareInput) -> str:
 
 
 def _changed(
-    number: int, if_match: str | None, change: Callable[[Session, Incident], None], request: Request, response: Response,
-    provided: Services,
+    number: int, if_match: str | None, change: Callable[[Session, Incident], None], actor: Actor, request: Request,
+    response: Response, provided: Services,
 ) -> IncidentOutput:  # fmt: skip
     """The incident after a change that was made on what the caller saw."""
     with provided.database.write() as session:
         found = service.get(session, number)
         service.check_precondition(found, if_match)
         change(session, found)
+        session.flush()
+        obligations.sync(session, found, actor)
         session.flush()
         shown = presentation.output(session, found, language_of(request))
     provided.hub.notify()

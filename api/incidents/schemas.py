@@ -28,7 +28,7 @@ SiteName = Annotated[str, StringConstraints(max_length=SITE_CHARACTERS, pattern=
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")]
 
-Facts = Annotated[dict[Key, int | float | Key], Field(max_length=100)]
+Facts = Annotated[dict[Key, bool | int | float | Key], Field(max_length=100)]
 
 Number = Annotated[int, Field(ge=1, le=2**53, examples=[17])]
 
@@ -366,7 +366,7 @@ class ChoiceOutput(_Output):
 class MetricOutput(ChoiceOutput):
     """Something that grading asks for."""
 
-    kind: Literal["number", "choice"]
+    kind: Literal["number", "choice", "yes_no"]
     unit: str = Field(examples=["min"])
     choices: list[ChoiceOutput] = []
 

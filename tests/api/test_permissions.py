@@ -52,6 +52,7 @@ UNKNOWN: Final = {
     "sensor": "x",
     "number": "9",
     "token_id": "x",
+    "identity": "9",
 }
 """For each parameter of a path, what is nobody's. An operation with another parameter has to say it here."""
 
@@ -140,7 +141,7 @@ def test_who_is_limited_to_sites_has_nothing_to_say_about_the_organisation() -> 
     assert "user.manage" not in permissions_of("administrator", frozenset({"pumps"}))
 
 
-OBJECTS: Final = frozenset({"alert_id", "name", "number", "sensor", "session_id", "token_id", "user_id"})
+OBJECTS: Final = frozenset({"alert_id", "identity", "name", "number", "sensor", "session_id", "token_id", "user_id"})
 """Parameters of paths that name something of a site or of an organisation."""
 
 
@@ -163,11 +164,16 @@ def fill(served: Running) -> dict[str, str]:
         declared = administrator.post("/api/incidents", json={"title": f"{site} overflow", "site": site, "reported_by": "phone"})
         assert declared.status_code == 201, declared.text
         numbers.append(str(declared.json()["number"]))
+        grade = {"scheme": "cac-2025", "level": 3, "reason": "x"}
+        graded = administrator.post(f"/api/incidents/{numbers[-1]}/grade", json=grade, headers={"If-Match": "*"})
+        assert graded.status_code == 200, graded.text
+    reports = administrator.get(f"/api/incidents/{numbers[-1]}/obligations").json()
     token = administrator.post("/api/tokens", json={"name": "tanks", "permissions": ["alert.read"]}).json()
     users = {user["name"]: str(user["id"]) for user in administrator.get("/api/users").json()}
     return {
         "alert_id": f"{2:032x}", "name": "tanks-copy", "session_id": administrator.get("/api/sessions").json()[0]["id"],
         "user_id": users["chen"], "token_id": token["id"], "number": numbers[-1], "sensor": "gateway-tanks", "table": "modbus",
+        "identity": str(reports[0]["id"]),
     }  # fmt: skip
 
 

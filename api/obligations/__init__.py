@@ -1,0 +1,1 @@
+"""Reports that the law asks for: which, to whom, by when, and what became of them."""

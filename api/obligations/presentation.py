@@ -1,0 +1,92 @@
+"""Reports as the API shows them, in the caller's language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from api.incidents.models import Incident
+from api.obligations.models import UNDONE
+from api.obligations.rules import rule_set
+from api.obligations.schemas import ContentOutput, ObligationItem, ObligationOutput, OperatorOutput
+from api.times import NANOSECONDS, iso, now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from api.obligations.models import Obligation
+    from api.obligations.schemas import OperatorInput
+
+
+def items(session: Session, found: Sequence[Obligation], language: str) -> list[ObligationItem]:
+    """Reports as they stand in a list."""
+    numbers = sorted({each.incident for each in found})
+    drills = set(session.scalars(sa.select(Incident.number).where(Incident.number.in_(numbers), Incident.drill.is_(True))))
+    moment = now()
+    return [ObligationItem.model_validate(_item(each, each.incident in drills, language, moment)) for each in found]
+
+
+def output(found: Obligation, incident: Incident, language: str) -> ObligationOutput:
+    """A report with what it says."""
+    rule = rule_set().rule(found.rule)
+    names = ("drafters", "approved_by", "submitted_by", "receipt", "rules_version")
+    return ObligationOutput.model_validate(
+        {
+            **_item(found, incident.drill, language, now()),
+            **{name: getattr(found, name) for name in names},
+            "submitted_by_way_of": found.channel,
+            "approved_at": _text(found.approved_at),
+            "acknowledged_at": _text(found.acknowledged_at),
+            "contents": [
+                ContentOutput(
+                    key=key, name=rule_set().content(key).name(language), needed=key in rule.minimum,
+                    text=found.contents.get(key, ""),
+                )
+                for key in rule.contents
+            ],
+        }
+    )  # fmt: skip
+
+
+def operator(site: str, said: OperatorInput, version: int) -> OperatorOutput:
+    """What the operator of a site is."""
+    return OperatorOutput.model_validate({**said.model_dump(), "site": site, "version": version})
+
+
+def _item(found: Obligation, drill: bool, language: str, moment: int) -> dict[str, Any]:
+    rule = rule_set().rule(found.rule)
+    runs = found.state in UNDONE and found.started_at is not None and found.due_at is not None
+    left = share = None
+    if runs and found.due_at is not None and found.started_at is not None:
+        left = (found.due_at - moment) // NANOSECONDS
+        span = found.due_at - found.started_at
+        share = round(max(0.0, (moment - found.started_at) * 100 / span), 1) if span else 100.0
+    stop = moment if runs else found.submitted_at
+    names = ("id", "incident", "version", "rule", "kind", "state", "due_certain")
+    return {
+        **{name: getattr(found, name) for name in names},
+        "regime": rule.regime,
+        "title": rule.name(language),
+        "to": rule.to.text(language),
+        "channel": rule.channel.text(language),
+        "clause": rule.clause,
+        "certainty": rule.certainty,
+        "note": rule.note.text(language),
+        "drill": drill,
+        "started_at": _text(found.started_at),
+        "due_at": _text(found.due_at),
+        "at_once": rule.term.kind == "at_once",
+        "seconds_left": left,
+        "share": share,
+        "warned": found.told,
+        "submitted_at": _text(found.submitted_at),
+        # What is to be done at once has no bound that could be told to be passed.
+        "late": found.due_at is not None and rule.term.kind != "at_once" and stop is not None and stop > found.due_at,
+    }
+
+
+def _text(moment: int | None) -> str | None:
+    return None if moment is None else iso(moment)

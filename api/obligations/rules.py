@@ -1,0 +1,131 @@
+"""What the law asks for, as data of a version, and which of it applies to an incident. Pure.
+
+Each rule is one report of a series: to whom, by which channel, what it must contain, from what its clock starts and how long it
+runs, the clause that says so, and how sure the text is that the data follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.incidents.grading import Certainty, Named
+from api.obligations.clocks import Term  # noqa: TC001  pydantic reads the annotation at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["warning", "first", "supplement", "final", "police"]
+"""Which report of a series it is."""
+
+Operator = Literal["cii", "other", "data_processor", "nis2_essential", "nis2_important"]
+"""What an operator is: of critical information infrastructure, or any other; a processor of data in industry and information
+technology; an essential or important entity of NIS2."""
+
+
+class Both(BaseModel):
+    """A text in both languages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    en: str
+    zh: str = Field(alias="zh-CN")
+
+    def text(self, language: str) -> str:
+        """The text in a language."""
+        return self.zh if language == "zh-CN" else self.en
+
+
+class Applies(BaseModel):
+    """When a rule applies; all that it names must hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    operator: tuple[Operator, ...]
+    """What the operator is: one of these."""
+    scheme: str | None = None
+    level: Annotated[int, Field(ge=1, le=4)] | None = None
+    """The grade by the scheme is this or worse."""
+    facts: tuple[str, ...] = ()
+    """Facts that must be so."""
+
+
+class Rule(Named):
+    """One report that must be made."""
+
+    regime: str
+    kind: Kind
+    to: Both
+    channel: Both
+    start: Annotated[str, Field(pattern=r"^(discovered|resolved|added|submitted:[a-z0-9-]+)$")]
+    """What its clock starts from."""
+    term: Term
+    contents: tuple[str, ...]
+    """What it contains, by key."""
+    minimum: tuple[str, ...]
+    """What it must contain before it can be approved."""
+    clause: str
+    certainty: Certainty
+    applies: Applies
+    note: Both
+
+
+class Regime(Named):
+    """A text of law with rules."""
+
+    citation: str
+
+
+class RuleSet(BaseModel):
+    """All rules of a version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str
+    regimes: tuple[Regime, ...]
+    contents: tuple[Named, ...]
+    rules: tuple[Rule, ...]
+
+    def rule(self, key: str) -> Rule:
+        """One rule. Raises KeyError."""
+        return {rule.key: rule for rule in self.rules}[key]
+
+    def content(self, key: str) -> Named:
+        """What a report contains, by key. Raises KeyError."""
+        return {content.key: content for content in self.contents}[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What of an incident decides which rules apply."""
+
+    operator: frozenset[Operator]
+    grades: Mapping[str, int]
+    facts: Mapping[str, object]
+
+
+@cache
+def rule_set() -> RuleSet:
+    """The rules that this version of the product knows."""
+    return RuleSet.model_validate_json((files("api.obligations") / "data" / "rules.json").read_bytes())
+
+
+def applies(rule: Rule, case: Case) -> bool:
+    """Whether a rule applies."""
+    named = rule.applies
+    if not case.operator & set(named.operator):
+        return False
+    if named.scheme is not None and named.level is not None:
+        grade = case.grades.get(named.scheme)
+        if grade is None or grade > named.level:
+            return False
+    return all(case.facts.get(fact) is True for fact in named.facts)
+
+
+def required(case: Case) -> list[Rule]:
+    """The reports that must be made without anybody asking: all that apply but supplements."""
+    return [rule for rule in rule_set().rules if rule.kind != "supplement" and applies(rule, case)]

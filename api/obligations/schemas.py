@@ -1,0 +1,190 @@
+"""What reports look like in JSON, and how they are drafted, approved and submitted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.alerts.filters import AnyOf, Moment, OneOf, Time
+from api.alerts.schemas import Note
+from api.incidents.schemas import Key, Number, Short
+from api.obligations.models import STATES, State
+from api.obligations.rules import Kind
+from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+
+Content = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000, pattern=r"^[^\x00]*$")]
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name[:50]!r} is no time zone: write its IANA name, such as Asia/Shanghai")
+    return name
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class _Output(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ObligationQuery(_Input):
+    """Which reports; all filters must hold."""
+
+    state: Annotated[AnyOf | None, OneOf(STATES, "pending,drafted,approved")] = None
+    """State."""
+    due_before: Time = None
+    """Due before this time."""
+    cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
+    """`next` of the page before; everything else must be asked as it was then."""
+    limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
+    """Most reports on the page."""
+    language: Literal["en", "zh-CN"] | None = None
+    """Language of the texts; without it, that of `Accept-Language`."""
+
+    def question(self) -> str:
+        """What is asked, without where the page starts and how long it is."""
+        return self.model_dump_json(exclude={"cursor", "limit", "language"})
+
+
+class SupplementInput(_Input):
+    """A further report of a series."""
+
+    rule: Key = Field(examples=["cac-supplement"])
+    """A rule whose kind is `supplement`."""
+    reason: Note = Field(examples=["The path of the attack is known now."])
+
+
+class DraftInput(_Input):
+    """What a report says; all of it."""
+
+    contents: Annotated[dict[Key, Content], Field(max_length=50)] = Field(
+        examples=[{"entity": "Waterworks East, dosing of line 4", "event": "Found on 23 November at 16:14 …"}]
+    )
+    """By key of what it contains; what is left out is empty."""
+
+
+class ApproveInput(_Input):
+    """Approves a report."""
+
+    note: Note = Field(examples=["Read and compared with the timeline."])
+
+
+class SubmitInput(_Input):
+    """Says that a report was submitted."""
+
+    channel: Short = Field(examples=["12387, by phone"])
+    at: Moment | None = Field(default=None, examples=["-5m"])
+    """When; without it, now."""
+    note: Note = Field(examples=["Officer Chen took it down."])
+
+
+class AcknowledgeReportInput(_Input):
+    """Says that the authority has acknowledged a report."""
+
+    receipt: Short = Field(examples=["GD-2026-1123-07"])
+    """What it gave for it: a number, a name."""
+    note: Note = Field(examples=["By phone."])
+
+
+class OperatorInput(_Input):
+    """What the operator of a site is in the eyes of the law."""
+
+    name: Short = Field(examples=["Waterworks East Ltd."])
+    """Name, as reports bear it."""
+    cii: bool = Field(examples=[False])
+    """Whether it operates critical information infrastructure."""
+    data_processor: bool = Field(examples=[True])
+    """Whether it processes data in industry and information technology (工业和信息化领域数据处理者)."""
+    nis2: Literal["none", "essential", "important"] = Field(examples=["none"])
+    """Whether it is an entity of NIS2, and which."""
+    china: bool = Field(default=True, examples=[True])
+    """Whether it is subject to the Chinese rule on reporting incidents."""
+    time_zone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)] = Field(
+        default="Asia/Shanghai", examples=["Asia/Shanghai"]
+    )
+    """Time zone in which days and months count."""
+
+
+class OperatorOutput(OperatorInput):
+    """What the operator of a site is."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+    site: str = Field(examples=["waterworks"])
+    version: int = Field(examples=[1])
+    """Rises with each change; the ETag that a change must bring. 0 where nobody has said it yet: what is shown is assumed."""
+
+
+class ContentOutput(_Output):
+    """One thing that a report contains."""
+
+    key: str = Field(examples=["entity"])
+    name: str = Field(examples=["Name of the operator, and the systems or facilities concerned"])
+    needed: bool = Field(examples=[True])
+    """Whether it must be there before the report can be approved."""
+    text: str = Field(default="", examples=["Waterworks East, dosing of line 4"])
+
+
+class ObligationItem(_Output):
+    """A report in a list."""
+
+    id: Number
+    incident: Number
+    version: int = Field(examples=[2])
+    """Rises with each change; the ETag that a change must bring."""
+    rule: str = Field(examples=["cac-first"])
+    regime: str = Field(examples=["cac-2025"])
+    kind: Kind = Field(examples=["first"])
+    title: str = Field(examples=["First report"])
+    to: str = Field(examples=["Provincial cyberspace administration of the place"])
+    channel: str = Field(examples=["12387 hotline, its web site, e-mail or fax"])
+    clause: str = Field(examples=["《国家网络安全事件报告管理办法》第四条"])
+    certainty: Literal["seen", "partly_seen", "from_memory"] = Field(examples=["seen"])
+    """How sure the text is that the rule follows."""
+    note: str = Field(default="", examples=["In time, within four hours at the latest."])
+    state: State = Field(examples=["drafted"])
+    drill: bool = False
+    """Whether it is exercise only: it is not to be sent."""
+    started_at: str | None = Field(default=None, examples=["2026-11-23T08:14:00.000000000Z"])
+    """When its clock started; null where it has not yet."""
+    due_at: str | None = Field(default=None, examples=["2026-11-23T12:14:00.000000000Z"])
+    due_certain: bool = True
+    """Whether all days off until then are known; else it is due then or later."""
+    at_once: bool = False
+    """Whether the law says at once, and no number of hours."""
+    seconds_left: int | None = Field(default=None, examples=[7200])
+    """How long until it is due; less than zero where it is overdue, null where no clock runs."""
+    share: float | None = Field(default=None, examples=[50.0])
+    """How much of the time is over, in percent."""
+    warned: list[int] = Field(default=[], examples=[[50]])
+    """Warnings that were given, in percent of the time."""
+    submitted_at: str | None = None
+    late: bool = False
+    """Whether it was submitted too late, or is overdue."""
+
+
+class ObligationOutput(ObligationItem):
+    """A report with what it says."""
+
+    contents: list[ContentOutput] = []
+    drafters: list[str] = Field(default=[], examples=[["lin.wei"]])
+    """Everybody who wrote in it: none of them may approve it."""
+    approved_by: str | None = None
+    approved_at: str | None = None
+    submitted_by: str | None = None
+    submitted_by_way_of: str | None = None
+    receipt: str | None = None
+    acknowledged_at: str | None = None
+    rules_version: str = Field(examples=["2026.11.1"])
+
+
+class ObligationPage(_Output):
+    """A page of reports."""
+
+    items: list[ObligationItem]
+    next: str | None = None
+    """`cursor` of the next page; null on the last."""

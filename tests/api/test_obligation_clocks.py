@@ -1,0 +1,208 @@
+"""Clocks of reports: due times, working days, daylight saving, warnings over jumps of the clock and restarts. Pure."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import jsonschema
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from api.incidents.grading import grading
+from api.obligations.clocks import NANOSECONDS, SHARES, Due, Term, due, is_working_day, next_look, warnings
+from api.obligations.rules import Case, Operator, RuleSet, applies, required, rule_set
+from api.ticking import Jumps
+
+HOUR = 3600 * NANOSECONDS
+SHANGHAI = "Asia/Shanghai"
+BERLIN = "Europe/Berlin"
+
+
+def at(text: str, zone: str = SHANGHAI) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()) * NANOSECONDS
+
+
+def term(kind: str, amount: int = 0) -> Term:
+    return Term.model_validate({"kind": kind, "amount": amount})
+
+
+@pytest.mark.parametrize(
+    ("start", "given_term", "zone", "end"),
+    [
+        ("2026-11-23T16:14:00", term("minutes", 60), SHANGHAI, "2026-11-23T17:14:00"),
+        ("2026-11-23T23:30:00", term("minutes", 240), SHANGHAI, "2026-11-24T03:30:00"),
+        ("2026-11-23T16:14:00", term("at_once"), SHANGHAI, "2026-11-23T16:14:00"),
+        ("2026-02-10T08:00:00", term("days", 30), SHANGHAI, "2026-03-12T08:00:00"),
+        ("2026-01-31T08:00:00", term("months", 1), BERLIN, "2026-02-28T08:00:00"),
+        ("2026-12-31T08:00:00", term("months", 1), BERLIN, "2027-01-31T08:00:00"),
+        # Elapsed hours over a night with daylight saving: the local clock shows another hour.
+        ("2026-03-28T12:00:00", term("minutes", 24 * 60), BERLIN, "2026-03-29T13:00:00"),
+        ("2026-10-24T12:00:00", term("minutes", 72 * 60), BERLIN, "2026-10-27T11:00:00"),
+        # Months and days keep the local time of day.
+        ("2026-03-10T12:00:00", term("months", 1), BERLIN, "2026-04-10T12:00:00"),
+        ("2026-10-01T12:00:00", term("days", 30), BERLIN, "2026-10-31T12:00:00"),
+        # National Day 2026: 1 to 7 October off, Saturday 10 October worked.
+        ("2026-09-30T10:00:00", term("working_days", 5), SHANGHAI, "2026-10-13T10:00:00"),
+        # Friday to Friday over a plain week-end.
+        ("2026-11-20T10:00:00", term("working_days", 5), SHANGHAI, "2026-11-27T10:00:00"),
+    ],
+    ids=str,
+)
+def test_a_report_is_due_when_the_law_says(start: str, given_term: Term, zone: str, end: str) -> None:
+    assert due(at(start, zone), given_term, zone) == Due(at(end, zone))
+
+
+def test_what_the_law_gives_no_time_is_not_due() -> None:
+    assert due(at("2026-11-23T16:14:00"), term("none"), SHANGHAI) is None
+
+
+def test_an_hour_that_does_not_exist_or_is_there_twice_is_never_too_late() -> None:
+    found = due(at("2026-02-28T02:30:00", BERLIN), term("days", 29), BERLIN)
+    assert found is not None
+    assert datetime.fromtimestamp(found.at / NANOSECONDS, UTC) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    twice = due(at("2026-09-25T02:30:00", BERLIN), term("months", 1), BERLIN)
+    assert twice is not None
+    assert datetime.fromtimestamp(twice.at / NANOSECONDS, UTC) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "the earlier"
+
+
+def test_of_a_year_whose_days_off_are_not_known_every_day_counts_and_that_is_said() -> None:
+    assert is_working_day(datetime(2099, 1, 3, tzinfo=UTC).date()) == (True, False)
+    assert due(at("2099-01-01T08:00:00"), term("working_days", 5), SHANGHAI) == Due(at("2099-01-06T08:00:00"), certain=False)
+
+
+STARTS = st.integers(at("2020-01-01T00:00:00"), at("2060-01-01T00:00:00"))
+ZONES = st.sampled_from([SHANGHAI, BERLIN, "America/New_York", "Australia/Lord_Howe", "UTC"])
+CALENDAR = st.builds(term, st.sampled_from(["days", "months"]), st.integers(1, 60))
+
+
+@given(STARTS, CALENDAR, ZONES)
+def test_a_calendar_period_ends_at_its_time_of_day_and_never_before_it_began(start: int, given_term: Term, zone: str) -> None:
+    found = due(start, given_term, zone)
+    assert found is not None
+    assert found.at > start
+    before, after = (datetime.fromtimestamp(value // NANOSECONDS, ZoneInfo(zone)) for value in (start, found.at))
+    shift = abs((after.replace(tzinfo=None) - before.replace(tzinfo=None)) % timedelta(days=1))
+    assert min(shift, timedelta(days=1) - shift) <= timedelta(hours=1), "an hour at most, where there is no such time of day"
+    later = due(start + HOUR, given_term, zone)
+    assert later is not None
+    assert later.at >= found.at - HOUR
+
+
+LOOKS = st.lists(st.tuples(st.integers(-400, 400), st.booleans()), max_size=40)
+"""By how many per cent of the time the clock moves on, or is set back, and whether the process is started anew then."""
+
+
+@given(STARTS, st.integers(100, 10**7), LOOKS)
+def test_each_warning_is_given_once_and_in_order_whatever_the_clock_does(
+    start: int, seconds: int, looks: list[tuple[int, bool]]
+) -> None:
+    end = start + seconds * NANOSECONDS
+    told: list[int] = []
+    said: list[int] = []
+    moment, farthest = start, start
+    for percent, restarted in looks:
+        moment += (end - start) * percent // 100
+        farthest = max(farthest, moment)
+        if restarted:
+            told = json.loads(json.dumps(told))
+        new = warnings(start, end, told, moment)
+        told = [*told, *new]
+        said += new
+        following = next_look(start, end, told)
+        assert (following is None) == (len(told) == len(SHARES))
+        assert following is None or following > moment or new == [], "looked again only when there is something to say"
+    reached = [share for share in SHARES if farthest >= start + (end - start) * share // 100]
+    assert said == reached
+
+
+@given(STARTS, st.integers(1, 10**7), st.lists(st.integers(0, 3), max_size=30))
+def test_looking_exactly_when_asked_gives_every_warning(start: int, seconds: int, stumbles: list[int]) -> None:
+    end, told = start + seconds * NANOSECONDS, list[int]()
+    for stumble in [*stumbles, 0, 0, 0]:
+        when = next_look(start, end, told)
+        if when is None:
+            break
+        assert warnings(start, end, told, when - 1) == []
+        new = warnings(start, end, told, when + stumble)
+        assert new
+        told += new
+    assert told == list(SHARES)
+
+
+def test_what_is_due_at_once_is_warned_of_once() -> None:
+    assert warnings(5, 5, [], 4) == []
+    assert warnings(5, 5, [], 5) == [100]
+    assert next_look(5, 5, [100]) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.sampled_from([0, 0, 0, -7200, 3600, 90, -30, 40])), max_size=30))
+def test_a_clock_that_is_set_is_noticed_once_and_by_how_much(looks: list[tuple[int, int]]) -> None:
+    wall = elapsed = 0
+    jumps = Jumps(wall, elapsed)
+    pending = 0
+    for passed, jump in looks:
+        elapsed += passed * NANOSECONDS
+        wall += (passed + jump) * NANOSECONDS
+        pending += jump
+        told = jumps.look(wall, elapsed)
+        assert told == (pending if abs(pending) >= 60 else 0)
+        pending -= told
+
+
+def case(*operator: Operator, cac: int | None = None, miit: int | None = None, **facts: bool) -> Case:
+    grades = {"cac-2025": cac, "miit-data-2024": miit}
+    return Case(frozenset(operator), {key: value for key, value in grades.items() if value is not None}, facts)
+
+
+@pytest.mark.parametrize(
+    ("given_case", "rules"),
+    [
+        (case("cii", "data_processor"), []),
+        (case("other", cac=4), []),
+        (case("other", cac=3), ["cac-first", "cac-final"]),
+        (case("cii", cac=3), ["cac-first-cii", "cac-final"]),
+        (case("cii", "data_processor", cac=1, miit=3), ["cac-first-cii", "cac-final", "miit-first"]),
+        (case("other", "data_processor", cac=4, miit=2), ["miit-first", "miit-final"]),
+        (case("other", cac=4, crime_suspected=True), ["cac-police"]),
+        (case("data_processor", may_become_serious=True), ["miit-warning"]),
+        (case("nis2_important"), []),
+        (case("nis2_essential", nis2_significant=True), ["nis2-early-warning", "nis2-notification", "nis2-final"]),
+        (case("other", cac=4, nis2_significant=True), []),
+    ],
+    ids=str,
+)
+def test_grade_operator_and_facts_say_which_reports_must_be_made(given_case: Case, rules: list[str]) -> None:
+    assert [rule.key for rule in required(given_case)] == rules
+
+
+def test_the_rules_are_whole_and_cite_their_clause() -> None:
+    known = rule_set()
+    regimes, contents = {each.key for each in known.regimes}, {each.key for each in known.contents}
+    metrics = {metric.key for metric in grading().metrics}
+    schemes = {scheme.key for scheme in grading().schemes}
+    jsonschema.validate(known.model_dump(mode="json", by_alias=True), RuleSet.model_json_schema())
+    assert len({rule.key for rule in known.rules}) == len(known.rules)
+    for rule in known.rules:
+        assert rule.regime in regimes
+        assert set(rule.minimum) <= set(rule.contents) <= contents
+        assert rule.clause
+        assert rule.applies.scheme is None or rule.applies.scheme in schemes
+        assert set(rule.applies.facts) <= metrics
+        after = rule.start.removeprefix("submitted:")
+        assert after == rule.start or after in {each.key for each in known.rules}
+        assert rule.kind == "supplement" or rule.term.kind != "none"
+    assert {rule.key: rule.term.amount for rule in known.rules if rule.term.kind == "minutes"} == {
+        "cac-first-cii": 60, "cac-first": 240, "nis2-early-warning": 1440, "nis2-notification": 4320,
+    }  # fmt: skip
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+def test_a_worse_grade_never_asks_for_fewer_reports(one: int, other: int) -> None:
+    assume(one < other)
+    for kinds in (("cii", "data_processor"), ("other", "data_processor")):
+        worse, better = (case(*kinds, cac=level, miit=level) for level in (one, other))  # pyright: ignore[reportArgumentType]  kinds of operators
+        assert {rule.key for rule in required(better)} <= {rule.key for rule in required(worse)}
+        assert all(applies(rule, worse) for rule in required(worse))

@@ -1,0 +1,242 @@
+"""Reports that the law asks for, through the API: from a grade to what the authority gave for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api import system
+from api.database import Database
+from api.incidents.service import Start, made
+from api.obligations import service
+from api.settings import Settings
+from api.ticking import tick
+from api.times import NANOSECONDS, now, parse
+from tests.api.alerts import upsert
+from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, lines, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+
+    from tests.api.conftest import Running
+
+OPERATOR: dict[str, Any] = {"name": "Waterworks East", "cii": False, "data_processor": True, "nis2": "none"}
+SAID = {"entity": "Waterworks East, dosing", "event": "Found at 16:14; set point jumped"}
+HOUR = 3600 * NANOSECONDS
+
+
+@pytest.fixture(autouse=True)
+def _one_site(request: pytest.FixtureRequest) -> None:
+    if "system_running" in request.fixturenames:
+        system_running: Running = request.getfixturevalue("system_running")
+        system_running.alerts(upsert(900, rule="posture"))
+
+
+def grade(client: httpx.Client, number: int, level: int, scheme: str = "cac-2025") -> dict[str, Any]:
+    return done(act(client, number, "grade", {"scheme": scheme, "level": level, "reason": "x"}))
+
+
+def reports(client: httpx.Client, number: int) -> dict[str, dict[str, Any]]:
+    return {each["rule"]: each for each in client.get(f"/api/incidents/{number}/obligations").json()}
+
+
+def step(client: httpx.Client, identity: int, what: str, body: dict[str, Any], method: str = "POST") -> httpx.Response:
+    path = f"/api/obligations/{identity}"
+    return client.request(method, f"{path}/{what}", json=body, headers={"If-Match": client.get(path).headers["ETag"]})
+
+
+def test_a_report_goes_from_the_grade_to_its_receipt_with_two_people(system_running: Running) -> None:
+    lin, wu = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator", name="wu")
+    shown = declare(lin, **PHONE | {"discovered_at": "-1h"})
+    number = shown["number"]
+    assert reports(lin, number) == {}
+    grade(lin, number, 3)
+    found = reports(lin, number)
+    assert {rule: each["state"] for rule, each in found.items()} == {"cac-first": "pending", "cac-final": "pending"}
+    first = found["cac-first"]
+    assert parse(first["due_at"]) - parse(shown["discovered_at"]) == 4 * HOUR, "from discovery, not from the grade"
+    assert (first["certainty"], "第四条" in first["clause"], first["late"]) == ("seen", True, False)
+    assert (found["cac-final"]["due_at"], found["cac-final"]["started_at"]) == (None, None)
+    identity = first["id"]
+    assert refused(step(lin, identity, "submit", {"channel": "12387", "note": "x"})) == "obligation_state"
+    assert refused(step(lin, identity, "draft", {"contents": {"lessons": "x"}}, "PUT")) == "contents_unfit"
+    done(step(lin, identity, "draft", {"contents": {"entity": SAID["entity"]}}, "PUT"))
+    assert refused(step(lin, identity, "approve", {"note": "x"})) == "forbidden"
+    assert refused(step(wu, identity, "approve", {"note": "x"})) == "contents_missing"
+    done(step(lin, identity, "draft", {"contents": SAID}, "PUT"))
+    approved = done(step(wu, identity, "approve", {"note": "read"}))
+    assert (approved["state"], approved["approved_by"]) == ("approved", "wu")
+    again = done(step(wu, identity, "draft", {"contents": SAID | {"cause": "unknown"}}, "PUT"))
+    assert (again["state"], again["approved_by"], again["drafters"]) == ("drafted", None, ["lin", "wu"])
+    assert refused(step(wu, identity, "approve", {"note": "x"})) == "approver_wrote", "whoever wrote in it, too"
+    done(step(system_running.signed_in("administrator", name="chen"), identity, "approve", {"note": "read"}))
+    assert refused(step(lin, identity, "submit", {"channel": "x", "at": "-3h", "note": "x"})) == "incident_times"
+    sent = done(step(lin, identity, "submit", {"channel": "12387", "at": "-1m", "note": "by phone"}))
+    assert (sent["state"], sent["late"], sent["seconds_left"]) == ("submitted", False, None)
+    got = done(step(lin, identity, "acknowledge", {"receipt": "GD-7", "note": "x"}))
+    assert (got["state"], got["receipt"]) == ("acknowledged", "GD-7")
+    assert refused(step(lin, identity, "draft", {"contents": SAID}, "PUT")) == "obligation_state"
+    assert refused(lin.put(f"/api/obligations/{identity}/draft", json={"contents": {}})) == "precondition_required"
+    stale = lin.put(f"/api/obligations/{identity}/draft", json={"contents": {}}, headers={"If-Match": '"1"'})
+    assert refused(stale) == "precondition_failed"
+    told = [line["text"] for line in lines(lin, number) if line["kind"] == "obligation_submitted"]
+    assert told == ["Report cac-first submitted (12387)"]
+    assert refused(step(system_running.signed_in("viewer"), identity, "approve", {"note": "x"})) == "forbidden"
+    assert refused(lin.get("/api/obligations/9999")) == "obligation_unknown"
+
+
+def test_the_kind_of_operator_says_how_long_there_is(system_running: Running) -> None:
+    client, chief = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator")
+    assumed = client.get("/api/operator")
+    assert (assumed.json()["version"], assumed.json()["cii"], assumed.headers["ETag"]) == (0, False, '"0"')
+    number = declare(client, **PHONE)["number"]
+    grade(client, number, 3)
+    assert refused(client.put("/api/operator", json=OPERATOR, headers={"If-Match": '"0"'})) == "forbidden"
+    for wrong in ({"time_zone": "Mars/Base"}, {"nis2": "yes"}):
+        assert refused(chief.put("/api/operator", json=OPERATOR | wrong, headers={"If-Match": '"0"'})) == "input_invalid"
+    done(chief.put("/api/operator", json=OPERATOR | {"cii": True}, headers={"If-Match": '"0"'}))
+    assert refused(chief.put("/api/operator", json=OPERATOR, headers={"If-Match": '"0"'})) == "precondition_failed"
+    found = reports(client, number)
+    assert (found["cac-first"]["state"], found["cac-first-cii"]["state"]) == ("lapsed", "pending")
+    assert parse(found["cac-first-cii"]["due_at"]) - parse(found["cac-first-cii"]["started_at"]) == HOUR
+    european = OPERATOR | {"china": False, "data_processor": False, "nis2": "essential", "time_zone": "Europe/Berlin"}
+    done(chief.put("/api/operator", json=european, headers={"If-Match": '"1"'}))
+    done(act(client, number, "facts", {"facts": {"nis2_significant": True}, "reason": "x"}, "PUT"))
+    running = {rule: each["due_at"] is not None for rule, each in reports(client, number).items() if each["state"] == "pending"}
+    assert running == {"nis2-early-warning": True, "nis2-notification": True, "nis2-final": False}
+    identity = reports(client, number)["nis2-notification"]["id"]
+    done(step(client, identity, "draft", {"contents": {"severity": "high"}}, "PUT"))
+    done(step(chief, identity, "approve", {"note": "x"}))
+    done(step(client, identity, "submit", {"channel": "portal", "note": "x"}))
+    final = reports(client, number)["nis2-final"]
+    assert final["started_at"] == client.get(f"/api/obligations/{identity}").json()["submitted_at"]
+    assert 27 * 24 * HOUR < parse(final["due_at"]) - parse(final["started_at"]) <= 31 * 24 * HOUR + HOUR
+
+
+def test_a_grade_decided_otherwise_lets_reports_lapse_and_brings_them_back(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE)["number"]
+    grade(client, number, 2)
+    identity = reports(client, number)["cac-first"]["id"]
+    done(step(client, identity, "draft", {"contents": SAID}, "PUT"))
+    grade(client, number, 4)
+    assert {each["state"] for each in reports(client, number).values()} == {"lapsed"}
+    assert tick(system_running.services, now() + 100 * HOUR) == 0
+    grade(client, number, 3)
+    found = reports(client, number)
+    assert (found["cac-first"]["id"], found["cac-first"]["state"], found["cac-final"]["state"]) == (
+        identity,
+        "drafted",
+        "pending",
+    )
+    assert client.get(f"/api/obligations/{identity}").json()["contents"][0]["text"] == SAID["entity"]
+
+
+def warned(client: httpx.Client, number: int) -> list[tuple[str, int]]:
+    told = [line["detail"] for line in lines(client, number) if line["kind"] == "obligation_warned"]
+    return [(each["rule"], each["share"]) for each in told]
+
+
+def test_warnings_are_given_once_over_clock_jumps_and_restarts(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    shown = declare(client, **PHONE)
+    number = shown["number"]
+    grade(client, number, 3)
+    start, services = parse(shown["discovered_at"]), system_running.services
+    looks: list[tuple[int, list[int]]] = [
+        (0, []),
+        (2 * HOUR - 1, []),
+        (2 * HOUR, [50]),
+        (HOUR, []),
+        (3 * HOUR, []),
+        (5 * HOUR, [80, 100]),
+        (0, []),
+        (9 * HOUR, []),
+    ]
+    said: list[int] = []
+    for passed, new in looks:
+        assert tick(services, start + passed) == len(new)
+        said += new
+        assert [share for _, share in warned(client, number)] == said
+    first = reports(client, number)["cac-first"]
+    assert first["warned"] == [50, 80, 100]
+    # Another process on the same database says nothing again.
+    settings = services.settings
+    other = Database.of(Settings(data=settings.data, database=settings.database))
+    with other.write() as session:
+        assert service.warn(session, start + 50 * HOUR) == 0
+    other.close()
+    # The clock of the closing report starts when the incident is resolved, and stops when it is opened again.
+    for to in ("analysing", "monitoring"):
+        done(act(client, number, "move", {"to": to, "reason": "x"}))
+    final = reports(client, number)["cac-final"]
+    assert parse(final["due_at"]) - parse(final["started_at"]) == 30 * 24 * HOUR
+    assert tick(services, parse(final["started_at"]) + 15 * 24 * HOUR) == 1
+    done(act(client, number, "move", {"to": "containing", "reason": "it goes on"}))
+    assert reports(client, number)["cac-final"]["due_at"] is None
+    assert tick(services, start + 100 * 24 * HOUR) == 0
+    for to in ("recovering", "monitoring"):
+        done(act(client, number, "move", {"to": to, "reason": "x"}))
+    again = reports(client, number)["cac-final"]
+    assert (again["warned"], parse(again["started_at"]) > parse(final["started_at"])) == ([], True)
+    with services.database.write() as session:
+        service.tell_clock_set(session, -3600)
+    assert lines(client, number)[-1]["text"] == "The clock of the server was set by -3600 s"
+
+
+def test_reports_that_are_not_made_stand_against_closing(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE)["number"]
+    grade(client, number, 3)
+    answer = act(client, number, "close", CLOSE)
+    assert refused(answer) == "incident_gate"
+    assert "cac-first (pending)" in answer.json()["detail"]
+    override = CLOSE | {"override": "The authority took it by phone."}
+    assert refused(act(client, number, "close", override)) == "forbidden"
+    done(act(system_running.signed_in("administrator"), number, "close", override))
+    (line,) = [line for line in lines(client, number) if line["kind"] == "gate_overridden"]
+    assert (line["note"], line["detail"]["open"]) == (
+        "The authority took it by phone.",
+        ["cac-first (pending)", "cac-final (pending)"],
+    )
+
+
+def test_supplements_are_a_series_and_a_merge_keeps_all_reports(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    kept, gone = (declare(client, **PHONE | {"discovered_at": when})["number"] for when in ("-1h", "-2h"))
+    body = {"rule": "cac-supplement", "reason": "path known"}
+    assert refused(client.post(f"/api/incidents/{kept}/obligations", json=body)) == "rule_unfit"
+    for number in (kept, gone):
+        grade(client, number, 3)
+    assert refused(client.post(f"/api/incidents/{kept}/obligations", json={**body, "rule": "cac-first"})) == "rule_unfit"
+    added = [done(client.post(f"/api/incidents/{kept}/obligations", json=body), 201) for _ in range(2)]
+    assert [(each["kind"], each["due_at"]) for each in added] == [("supplement", None)] * 2
+    before = {each["id"] for number in (kept, gone) for each in client.get(f"/api/incidents/{number}/obligations").json()}
+    early = client.get(f"/api/incidents/{gone}").json()["discovered_at"]
+    done(act(client, kept, "merge", {"other": gone, "reason": "same"}))
+    after = client.get(f"/api/incidents/{kept}/obligations").json()
+    assert {each["id"] for each in after} == before
+    assert {each["started_at"] for each in after if each["rule"] == "cac-first"} == {early}
+    assert "obligation_made" in kinds(client, kept)
+    page = client.get("/api/obligations", params={"state": "pending", "limit": 3}).json()
+    rest = client.get("/api/obligations", params={"state": "pending", "limit": 3, "cursor": page["next"]}).json()
+    assert [len(page["items"]), len(rest["items"])] == [3, 3]
+    assert [each["due_at"] is None for each in (*page["items"], *rest["items"])] == [False] * 2 + [True] * 4
+    due = client.get("/api/obligations", params={"due_before": "2100-01-01T00:00:00Z"}).json()["items"]
+    assert {each["rule"] for each in due} == {"cac-first"}
+
+
+def test_clocks_go_on_where_they_stood_when_the_system_is_started_again(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", port=0)
+    start = now() - 3 * HOUR
+    with system.opened(settings) as services, services.database.write() as session:
+        actor = service.audit.Actor("lin")
+        incident = made(session, actor, Start("Dosing", "", start))
+        incident.grades = {"cac-2025": 3}
+        service.sync(session, incident, actor)
+    for expected in (1, 0):
+        with system.opened(settings) as services:
+            assert tick(services) == expected, "half of four hours is over"
