@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 
 from api import openapi, probes, problems
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
     from api.services import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID")
+"""Headers that pages of other origins may send, where any are let in."""
+
+CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
+"""Headers of answers that they may read."""
 
 PAGES = ("/", "/setup", "/sign-in")
 """Paths at which the console answers; the page itself shows what is needed."""
@@ -81,6 +88,12 @@ def create_app(services: Services) -> FastAPI:
     app.openapi = lambda: _document(app, permissions)
     idempotency.install(app, services)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=services.settings.body_bytes)
+    if services.settings.cors_origins:
+        # Without cookies: what another origin's page may do follows from the token that it was given.
+        app.add_middleware(
+            CORSMiddleware, allow_origins=services.settings.cors_origins, allow_methods=sorted(_METHODS - {"HEAD", "OPTIONS"}),
+            allow_headers=CORS_HEADERS, expose_headers=CORS_EXPOSED,
+        )  # fmt: skip
     app.add_middleware(Guard, settings=services.settings)
     app.add_middleware(Measure, services=services)
     return app

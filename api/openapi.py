@@ -69,7 +69,7 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     Whoever must be signed in is looked up in the database, which may take too long, and may lack the permission.
     """
     answers: dict[int | str, dict[str, Any]] = {}
-    added = ("input_invalid", "host_unknown", *(("forbidden", "query_too_long") if "signed_out" in codes else ()))
+    added = ("input_invalid", "host_unknown", *(("forbidden", "query_too_long", "rate_limited") if "signed_out" in codes else ()))
     _add(answers, dict.fromkeys((*added, *codes)))
     return answers
 

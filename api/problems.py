@@ -94,6 +94,7 @@ CODES: Final[Mapping[str, int]] = {
     "precondition_required": 428,
     "query_invalid": 422,
     "query_too_long": 503,
+    "rate_limited": 429,
     "records_missing": 503,
     "renewal_early": 409,
     "renewal_refused": 403,

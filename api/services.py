@@ -14,6 +14,7 @@ from fastapi import Request  # noqa: TC002  FastAPI reads the annotation at run 
 from api.live.hub import Hub
 from api.metrics import Metrics
 from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the annotations of a dependency's result
+from api.security.rate import Rate  # noqa: TC001  as above
 from api.sensors.reports import Reports
 from api.status import Status
 
@@ -55,6 +56,7 @@ class Services:
         learned: what was learned of each sensor's records, by site. Raises CheckpointError where it cannot be read.
         leave: leaves a decision about a site for detection; durable on return. Raises InboxError.
         decided: is set where there is a decision to be left, by somebody else then; None: whoever decides leaves it himself.
+        rate: how often a caller may ask.
         site: the one site of this system; None where it serves several.
         status: how the parts of the system are doing that run in this process.
         reports: what sensors say of themselves over Kafka.
@@ -65,6 +67,7 @@ class Services:
     database: Database
     records: RecordStore
     attempts: Attempts
+    rate: Rate
     packets: Packets
     learned: Callable[[], Mapping[str, Sequence[Learned]]]
     leave: Callable[[Entry, str], None]

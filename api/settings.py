@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path  # noqa: TC003  pydantic reads the annotation at run time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from api.audit_settings import AuditSettings
 from sensor.configuration import Section, secret
@@ -14,6 +15,9 @@ from sensor.tls_settings import TlsSettings
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
+
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 
 
 class DatabaseSettings(TlsSettings, table="database"):
@@ -129,6 +133,13 @@ class ServeSettings(Section, table="serve"):
     query_seconds: float = Field(default=10.0, ge=0.1, le=600)
     """A query of the database or of the records that takes longer is given up."""
 
+    requests_per_minute: int = Field(default=6000, ge=1, le=10_000_000)
+    """Most requests of one account, or from one address without one, in any minute, to each server."""
+
+    cors_origins: tuple[str, ...] = ()
+    """Other origins (`https://portal.example`) whose pages may call this API, with a token and without cookies. None
+    by default."""
+
     live_connections: int = Field(default=64, ge=1, le=10_000)
     """Most live streams at a time."""
 
@@ -148,6 +159,14 @@ class ServeSettings(Section, table="serve"):
                 "give --tls-certificate and --tls-key, or listen on 127.0.0.1"
             )
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin[:100]!r} is no origin: write https://NAME or https://NAME:PORT, and each by itself")
+        return origins
 
     @property
     def encrypted(self) -> bool:

@@ -12,6 +12,7 @@ from api.audit import keeping
 from api.audit.keys import AuditKeyError
 from api.database import Database, UnusableDatabaseError
 from api.security.attempts import Attempts
+from api.security.rate import Rate
 from api.services import Services
 from api.site import service as sites
 from api.users import service as users
@@ -101,7 +102,8 @@ def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
             attempts = Attempts(settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds)
             folder = Folder(settings.data)
             services = Services(
-                settings, database, store, attempts, packets=folder, learned=lambda: folder.learned(services.site or ""),
+                settings, database, store, attempts, Rate(settings.requests_per_minute), packets=folder,
+                learned=lambda: folder.learned(services.site or ""),
                 leave=folder.leave, site=site,
             )  # fmt: skip
         except OSError as error:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any, Final, Literal, get_args
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import KeyedByOrganisation, OfOrganisation, OfSite
+from api.times import now
 from detection.alerts import RULE_CHARACTERS, TECHNIQUE_CHARACTERS
 
 Severity = Literal["informational", "low", "medium", "high", "critical"]
@@ -67,6 +69,9 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     change: Mapped[int] = mapped_column(sa.BigInteger())
     """Rises over all alerts of the organisation with every upsert and every decision: the identity of a live event."""
 
+    updated_at: Mapped[int] = mapped_column(server_default="0")
+    """When `change` was written last."""
+
     triage_state: Mapped[str] = mapped_column(sa.String(16), default="new")
     triage_version: Mapped[int] = mapped_column(default=0)
     """Rises with each decision and each recurrence."""
@@ -87,6 +92,7 @@ class Alert(KeyedByOrganisation, OfSite, Base):
         sa.Index("ix_alert_organisation_last_seen_id", "organisation", "last_seen", "id"),
         sa.Index("ix_alert_organisation_first_seen_id", "organisation", "first_seen", "id"),
         sa.Index("ix_alert_organisation_count_id", "organisation", "count", "id"),
+        sa.Index("ix_alert_organisation_updated_at_id", "organisation", "updated_at", "id"),
         sa.Index("ix_alert_organisation_triage_state_rank_id", "organisation", "triage_state", "rank", "id"),
         sa.Index("ix_alert_organisation_triage_state_last_seen_id", "organisation", "triage_state", "last_seen", "id"),
         sa.Index("ix_alert_organisation_severity_rank_id", "organisation", "severity", "rank", "id"),
@@ -107,6 +113,16 @@ DETECTED: Final = (
     "exception", "body", "change",
 )  # fmt: skip
 """The columns that an upsert from the stream writes."""
+
+
+_latest = 0
+
+
+@event.listens_for(Alert.change, "set")
+def _updated(alert: Alert, *_given: object) -> None:
+    """Whatever changes an alert says when; a clock that is set back does not bring later changes before earlier ones."""
+    global _latest  # noqa: PLW0603  one clock of the process
+    _latest = alert.updated_at = max(_latest, now())
 
 
 class AlertTechnique(KeyedByOrganisation, Base):

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from api.alerts.filters import AnyOf, OneOf, Time
 from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
+from api.filters import AnyOf, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from detection.tuning import Kind
 
-Sort = Literal["rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count"]
+Sort = Literal[
+    "rank", "-rank", "first_seen", "-first_seen", "last_seen", "-last_seen", "count", "-count", "updated_at", "-updated_at"
+]
 
 Permit = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 
@@ -52,6 +54,9 @@ class AlertQuery(BaseModel):
     """Alerts last seen at this time or later."""
     until: Time = None
     """Alerts first seen before this time."""
+    updated_since: Time = None
+    """Alerts that changed at this time or later, whatever changed; with it also those that a stronger one tells or an exception
+    hides by now, so that a copy can be kept. Ask with `sort=updated_at`, and go on from the last `updated_at`."""
     sort: Sort = "-rank"
     """Order; with `-` the most first. The identifier breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
@@ -84,14 +89,16 @@ class Triage(BaseModel):
 
 
 class AlertItem(BaseModel):
-    """An alert in a list."""
+    """An alert in a list, and in a live event."""
 
-    model_config = ConfigDict(populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, use_attribute_docstrings=True)
 
     id: str = Field(examples=["9c1f0e6a52d14f0b"])
     revision: int = Field(examples=[3])
     change: int = Field(examples=[1041])
     """Rises over all alerts with every change; the id of the alert's live event."""
+    updated_at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
+    """When it changed last, as this server's clock has it."""
     site: str = Field(examples=["waterworks"])
     """The site that it is of; empty where the site has no name."""
     rule: str = Field(examples=["modbus_write_by_unauthorised_client"])
@@ -108,6 +115,8 @@ class AlertItem(BaseModel):
     techniques: list[str] = Field(examples=[["T0836"]])
     part_of: str | None = Field(default=None, examples=[None])
     """The stronger alert that tells this one too; lists leave it out then, unless a person has taken it on."""
+    hidden_by: str | None = Field(default=None, examples=[None])
+    """The exception that hides it; lists leave it out then as well."""
     triage: Triage
 
 

@@ -30,6 +30,7 @@ SORTS: Final[dict[str, InstrumentedAttribute[int] | InstrumentedAttribute[float]
     "first_seen": Alert.first_seen,
     "last_seen": Alert.last_seen,
     "count": Alert.count,
+    "updated_at": Alert.updated_at,
 }
 """What a list can be sorted by; the alert's id breaks ties."""
 
@@ -64,7 +65,12 @@ def told_by_itself(*, hidden: bool = False) -> sa.ColumnElement[bool]:
 
 def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
     """The conditions of a query; all must hold."""
-    found: list[sa.ColumnElement[bool]] = [told_by_itself(hidden=query.exception is not None)]
+    found: list[sa.ColumnElement[bool]] = []
+    if query.updated_since is None:
+        found.append(told_by_itself(hidden=query.exception is not None))
+    else:
+        # Whoever keeps a copy must hear that an alert is told by another, or hidden, by now.
+        found.append(Alert.updated_at >= query.updated_since)
     if query.severity is not None:
         found.append(query.severity.on(Alert.severity, SEVERITIES.index))
     for asked, column in (

@@ -13,10 +13,9 @@ from fastapi.responses import StreamingResponse
 from api.audit import checkpoints, keeping, keys, service
 from api.audit.checkpoints import CheckpointFileError
 from api.audit.keys import AuditKeyError
-from api.audit.schemas import AuditOutput, AuditPage, CheckpointOutput, Verification
+from api.audit.schemas import AuditOutput, AuditPage, AuditQuery, CheckpointOutput, Verification
 from api.audit.verification import verify
 from api.openapi import problems
-from api.pages import PAGE_ROWS, PAGE_ROWS_MOST
 from api.problems import Problem
 from api.security.access import Caller, Provided, needs
 from api.texts import language_of
@@ -41,16 +40,15 @@ def _of_type(media_type: str, description: str) -> dict[int | str, dict[str, Any
     return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
-@router.get("", responses=problems("signed_out"))
+@router.get("", responses=problems("signed_out", "cursor_invalid"))
 def entries(
     caller: Auditor,
     provided: Provided,
-    before: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Entries before this number.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MOST, description="Most entries on the page.")] = PAGE_ROWS,
+    query: Annotated[AuditQuery, Query()],
 ) -> AuditPage:
-    """Entries, newest first."""
+    """Entries that match all filters, newest first unless the other order is asked for."""
     with provided.database.read() as session:
-        found = service.page(session, before, limit)
+        found, cursor = service.find(session, query)
         items = [
             AuditOutput(
                 number=entry.number, at=iso(entry.at), actor=entry.actor, address=entry.address, action=entry.action,
@@ -60,7 +58,7 @@ def entries(
         ]  # fmt: skip
     shown = {"from": items[0].number, "to": items[-1].number} if items else {}
     service.record_read(provided.database, caller.actor, "audit.read", TRAIL, shown)
-    return AuditPage(items=items, next=items[-1].number if len(items) == limit and items[-1].number > 1 else None)
+    return AuditPage(items=items, next=cursor)
 
 
 @router.get("/verification", responses=problems("signed_out", "checkpoint_unwritten"))

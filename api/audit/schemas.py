@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.audit.chain import Kind
+from api.filters import AnyOf, OneOf, Time
+from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+
+
+class AuditQuery(BaseModel):
+    """Which entries, in which order.
+
+    `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold.
+    """
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    actor: Annotated[AnyOf | None, OneOf((), "lin.wei")] = None
+    """Who did it."""
+    action: Annotated[AnyOf | None, OneOf((), "alert.close,alert.accept")] = None
+    """What was done."""
+    subject: Annotated[AnyOf | None, OneOf((), "9c1f0e6a52d14f0b")] = None
+    """Identifier of what it was done to."""
+    since: Time = None
+    """Entries of this time or later."""
+    until: Time = None
+    """Entries before this time."""
+    sort: Literal["number", "-number"] = "-number"
+    """Order; with `-` the newest first."""
+    cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
+    """`next` of the page before; everything else must be asked as it was then."""
+    limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
+    """Most entries on the page."""
+    language: Literal["en", "zh-CN"] | None = None
+    """Language of problems; without it, that of `Accept-Language`."""
+
+    def question(self) -> str:
+        """What is asked, without where the page starts and how long it is."""
+        return self.model_dump_json(exclude={"cursor", "limit", "language"})
 
 
 class AuditOutput(BaseModel):
@@ -28,13 +62,13 @@ class AuditOutput(BaseModel):
 
 
 class AuditPage(BaseModel):
-    """Entries, newest first."""
+    """A page of entries."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     items: list[AuditOutput]
-    next: int | None = None
-    """`before` of the next page; null on the last."""
+    next: str | None = None
+    """`cursor` of the next page; null on the last."""
 
 
 class Verification(BaseModel):

@@ -11,6 +11,7 @@ from api.audit.chain import FIRST_PREVIOUS, FORM, digest, plain
 from api.audit.models import AuditEntry
 from api.database import Counter, advance
 from api.database.scope import scope_of
+from api.pages import read_cursor, write_cursor
 from api.times import now
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from api.audit.schemas import AuditQuery
     from api.database import Database
 
 SYSTEM: Final = "system"
@@ -63,12 +65,29 @@ def record_read(database: Database, actor: Actor, action: str, subject: str, det
         record(session, actor, action, subject, detail)
 
 
-def page(session: Session, before: int | None, limit: int) -> Sequence[AuditEntry]:
-    """Entries before a number, newest first."""
-    statement = sa.select(AuditEntry).order_by(AuditEntry.number.desc()).limit(limit)
-    if before is not None:
-        statement = statement.where(AuditEntry.number < before)
-    return session.scalars(statement).all()
+def find(session: Session, query: AuditQuery) -> tuple[Sequence[AuditEntry], str | None]:
+    """One page of entries, and the cursor of the next one. Raises Problem `cursor_invalid`."""
+    statement = sa.select(AuditEntry)
+    for asked, column in (
+        (query.actor, AuditEntry.actor),
+        (query.action, AuditEntry.action),
+        (query.subject, AuditEntry.subject),
+    ):
+        if asked is not None:
+            statement = statement.where(asked.on(column))
+    if query.since is not None:
+        statement = statement.where(AuditEntry.at >= query.since)
+    if query.until is not None:
+        statement = statement.where(AuditEntry.at < query.until)
+    newest_first, question = query.sort.startswith("-"), query.question()
+    if query.cursor is not None:
+        (place,) = read_cursor(question, query.cursor, (int,))
+        statement = statement.where(AuditEntry.number < place if newest_first else AuditEntry.number > place)
+    order = AuditEntry.number.desc() if newest_first else AuditEntry.number
+    found = session.scalars(statement.order_by(order).limit(query.limit + 1)).all()
+    if len(found) <= query.limit:
+        return found, None
+    return found[: query.limit], write_cursor(question, found[query.limit - 1].number)
 
 
 def newest(session: Session) -> tuple[int, str]:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from api.alerts.filters import Time
 from api.database.scope import SITE_CHARACTERS
+from api.filters import Time
 from detection.baseline.decisions import RELEARN_HOURS, TEXT, Choice
 from detection.baseline.kinds import KINDS
 

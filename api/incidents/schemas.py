@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from api.alerts.filters import AnyOf, Moment, OneOf, Time
 from api.alerts.models import Disposition
 from api.alerts.schemas import Note, Permit
 from api.database.scope import SITE_CHARACTERS
+from api.filters import AnyOf, Moment, OneOf, Time
 from api.incidents.lifecycle import PHASES, Phase
 from api.incidents.models import Origin
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST

@@ -52,10 +52,13 @@ async def live(
     changes from now on.
     """
     language = language_of(request)
-    position = last_event_id
-    if position is None:
-        position = await run_in_threadpool(_newest, provided)
+    newest = await run_in_threadpool(_newest, provided)
+    position = newest if last_event_id is None else last_event_id
     yield ServerSentEvent(event="hello", data={"change": position}, id=str(position), retry=RETRY_MILLISECONDS)
+    if position > newest:
+        # A backup was restored: the numbers of changes begin anew, and what is known there may be no more.
+        position = newest
+        yield ServerSentEvent(event="reload", data={"change": position}, id=str(position))
     health = None
     while not provided.hub.closed:
         waiter.clear()

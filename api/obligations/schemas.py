@@ -7,8 +7,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.alerts.filters import AnyOf, Moment, OneOf, Time
 from api.alerts.schemas import Note
+from api.filters import AnyOf, Moment, OneOf, Time
 from api.incidents.schemas import Key, Number, Short
 from api.obligations.models import STATES, State
 from api.obligations.rules import Kind

@@ -99,8 +99,8 @@ def current(
 ) -> Caller:
     """The caller; a change with an `Idempotency-Key` is taken up in his name.
 
-    Raises Problem `signed_out` without a session or a token that is good, `cross_site` for a change without the session's token,
-    and as `api.idempotency.service.take_up`.
+    Raises Problem `rate_limited` after too many requests, `signed_out` without a session or a token that is good, `cross_site`
+    for a change without the session's token, and as `api.idempotency.service.take_up`.
     """
     if bearer is not None:
         return _of_token(request, provided, bearer.credentials)
@@ -108,7 +108,9 @@ def current(
     with provided.database.read() as session:
         found = users.session_of(session, provided.settings, session_token)
     if found is None:
+        provided.rate.count("address", address_of(request))
         raise Problem("signed_out")
+    provided.rate.count("account", found.user.name)
     if request.method not in SAFE_METHODS and not hmac.compare_digest((token or "").encode(), csrf_token(session_token).encode()):
         raise Problem("cross_site")
     if users.needs_touch(found):
@@ -125,7 +127,9 @@ def _of_token(request: Request, provided: Services, text: str) -> Caller:
     with provided.database.read() as session:
         found = tokens.token_of(session, text)
     if found is None:
+        provided.rate.count("address", address_of(request))
         raise Problem("signed_out", headers={"WWW-Authenticate": "Bearer"})
+    provided.rate.count("account", found.user.name)
     if tokens.needs_touch(found):
         with provided.database.write() as session:
             tokens.touch(session, found.id)

@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
+from anyio import BrokenResourceError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 
@@ -54,6 +55,7 @@ class Guard:
         if settings.encrypted:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
         names = {"localhost", "127.0.0.1", "[::1]", settings.host, f"[{settings.host}]", *settings.host_names}
+        self._origins = frozenset(settings.cors_origins)
         self._names = {name.lower() for name in names if name}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +80,9 @@ class Guard:
         if problem is None:
             try:
                 await self._app(scope, receive, send_with_headers)
-            except Exception:  # what no handler foresaw: the caller gets a problem, the log says what it was
+            except Exception as error:  # what no handler foresaw: the caller gets a problem, the log says what it was
+                if started and _has_left(error):
+                    return
                 _log.exception("%s %s failed", scope["method"], scope["path"])
                 if started:
                     raise
@@ -95,9 +99,16 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._body_bytes:
             return Problem("body_too_large", limit=self._body_bytes, headers={"Connection": "close"})
-        if method not in SAFE_METHODS and not _same_site(headers, host):
+        if method not in SAFE_METHODS and headers.get("origin") not in self._origins and not _same_site(headers, host):
             return Problem("cross_site")
         return None
+
+
+def _has_left(error: BaseException) -> bool:
+    """Whether all that went wrong is that nobody listens any more: a live stream ends so, as a rule."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_has_left, cast("BaseExceptionGroup[BaseException]", error).exceptions))
+    return isinstance(error, BrokenResourceError)
 
 
 def _name(host: str) -> str:

@@ -77,12 +77,28 @@ class OneOf:
         return AnyOf(values, negated=given.startswith("!"))
 
 
-def _time(given: object) -> int | None:
-    if given is None or isinstance(given, int):
-        return given
-    if not isinstance(given, str):
-        raise ValueError("a time is a text")  # noqa: TRY004  pydantic reports ValueError
-    return parse(given)
+class Instant(int):
+    """Nanoseconds since 1970 that remember how they were written: a cursor belongs to `-24h`, whenever that is."""
+
+    written: str
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read the time from text, and write what was read."""
+        del source, handler
+        written = core_schema.plain_serializer_function_ser_schema(lambda instant: instant.written)
+        return core_schema.no_info_plain_validator_function(cls.read, serialization=written)
+
+    @classmethod
+    def read(cls, given: object) -> Instant:
+        """The time that a text says. Raises ValueError."""
+        if isinstance(given, Instant):
+            return given
+        if not isinstance(given, str):
+            raise ValueError("a time is a text")  # noqa: TRY004  pydantic reports ValueError
+        instant = cls(parse(given))
+        instant.written = given
+        return instant
 
 
 def _moment(given: object) -> int:
@@ -102,7 +118,7 @@ _WRITTEN: Final = WithJsonSchema(
     }
 )
 
-Time = Annotated[int | None, BeforeValidator(_time), _WRITTEN]
+Time = Annotated[Instant | None, _WRITTEN]
 """The type of a filter on time: RFC 3339, or so long before now."""
 
 Moment = Annotated[int, BeforeValidator(_moment), _WRITTEN]

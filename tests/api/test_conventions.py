@@ -1,0 +1,226 @@
+"""What holds for all lists and all callers: what changed since, filters and order, limits per rate, no other origin."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.alerts.service import newest_change
+from tests.api.alerts import part_of, upsert
+from tests.api.test_live import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from tests.api.conftest import Running
+
+ORIGIN = {"Origin": "https://portal.example"}
+PREFLIGHT = {**ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+
+
+def listed(client: httpx.Client, **asked: Any) -> list[dict[str, Any]]:
+    """All pages of a list of alerts."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = client.get("/api/alerts", params=asked)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["items"]
+        if answer.json()["next"] is None:
+            return found
+        asked["cursor"] = answer.json()["next"]
+
+
+def numbers(items: list[dict[str, Any]]) -> list[int]:
+    return [int(item["id"], 16) for item in items]
+
+
+def test_what_changed_since_a_time_is_listed_whatever_changed_it(system_running: Running) -> None:
+    system_running.alerts(*(upsert(number) for number in range(1, 6)))
+    client = system_running.signed_in()
+    all_of_them = listed(client, sort="updated_at", limit=2)
+    assert len(all_of_them) == 5
+    times = [item["updated_at"] for item in all_of_them]
+    assert times == sorted(times)
+    client.post(f"/api/alerts/{2:032x}/acknowledge", json={"note": "x"}, headers={"If-Match": "*"})
+    system_running.alerts(upsert(4, revision=2))
+    system_running.alerts(part_of(1, stronger=2))
+    since = times[-1]
+    changed = [item for item in listed(client, updated_since=since, sort="updated_at") if item["updated_at"] > since]
+    # What a stronger one tells by now too: a copy must hear of it.
+    assert numbers(changed) == [2, 4, 1]
+    assert changed[-1]["part_of"] == f"{2:032x}"
+    assert listed(client, updated_since="2100-01-01T00:00:00Z") == []
+
+
+def test_a_follower_by_time_has_a_whole_copy_while_others_write(system_running: Running) -> None:
+    client, operator = system_running.signed_in(), system_running.signed_in()
+    copy: dict[str, dict[str, Any]] = {}
+    ended = threading.Event()
+
+    def follow() -> None:
+        since = "1970-01-01T00:00:00Z"
+        while True:
+            last = ended.is_set()
+            for item in listed(client, updated_since=since, sort="updated_at", limit=7):
+                copy[item["id"]] = item
+                since = item["updated_at"]
+            if last:
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(follow)
+        for revision in range(1, 6):
+            system_running.alerts(*(upsert(number, revision) for number in range(20)))
+            path = f"/api/alerts/{revision:032x}/acknowledge"
+            assert operator.post(path, json={"note": "x"}, headers={"If-Match": "*"}).status_code == 200
+        ended.set()
+        following.result(60)
+    assert sorted(copy.values(), key=str) == sorted(listed(client), key=str)
+
+
+def test_the_audit_trail_is_filtered_and_sorted_as_other_lists_are(system_running: Running) -> None:
+    client = system_running.signed_in("administrator", "lin")
+    for name in ("a", "b", "c"):
+        system_running.signed_in(name=name)
+
+    def found(**asked: Any) -> list[tuple[str, str]]:
+        shown: list[tuple[str, str]] = []
+        while True:
+            answer = client.get("/api/audit", params={"actor": "!lin", "limit": 2, **asked})
+            assert answer.status_code == 200, answer.text
+            shown += [(entry["action"], entry["subject"]) for entry in answer.json()["items"]]
+            if answer.json()["next"] is None:
+                return shown
+            asked["cursor"] = answer.json()["next"]
+
+    made = [("user.create", name) for name in ("a", "b", "c")]
+    assert found(action="user.create,user.disable", subject="!lin", sort="number") == made
+    assert found(action="user.create", subject="!lin") == made[::-1]
+    assert found(action="user.create", subject="b") == [made[1]]
+    assert found(action="user.create", until="-1h") == []
+    assert len(found(action="user.create", since="-1h")) == 4
+    for wrong in ({"sort": "actor"}, {"actor": ""}, {"before": 3}, {"since": "x"}):
+        assert client.get("/api/audit", params=wrong).json()["code"] == "input_invalid", wrong
+    cursor = client.get("/api/audit", params={"limit": 1}).json()["next"]
+    assert client.get("/api/audit", params={"limit": 1, "cursor": cursor, "actor": "lin"}).json()["code"] == "cursor_invalid"
+
+
+def test_a_caller_who_asks_too_often_waits_and_nobody_else_does(start: Callable[..., Running]) -> None:
+    served = start(requests_per_minute=60)
+    client, other = served.signed_in(name="lin"), served.signed_in(name="wei")
+    answers = [client.get("/api/alerts/counts") for _ in range(61)]
+    assert [answer.status_code for answer in answers[:60]] == [200] * 60
+    assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, "rate_limited")
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    # In whichever session, and changes too.
+    again = served.sign_in("lin")
+    assert again.delete("/api/session").json()["code"] == "rate_limited"
+    assert other.get("/api/alerts/counts").status_code == 200
+    assert served.client().get("/healthz").status_code == 200
+
+
+def test_who_is_nobody_waits_too(start: Callable[..., Running]) -> None:
+    served = start(requests_per_minute=60)
+    client = served.client()
+    codes = [client.get("/api/alerts").json()["code"] for _ in range(61)]
+    assert codes == ["signed_out"] * 60 + ["rate_limited"]
+
+
+def test_no_other_origin_is_let_in_unless_it_is_named(system_running: Running) -> None:
+    client = system_running.client()
+    for answer in (
+        client.options("/api/alerts", headers=PREFLIGHT), client.get("/healthz", headers=ORIGIN),
+        client.post("/api/session", json={}, headers=ORIGIN),
+    ):  # fmt: skip
+        assert not any(name.startswith("access-control") for name in answer.headers)
+    assert answer.json()["code"] == "cross_site"
+
+
+def test_a_named_origin_is_let_in_without_cookies_and_no_other_is(start: Callable[..., Running]) -> None:
+    client = start(cors_origins=("https://portal.example",)).client()
+    answer = client.options("/api/alerts", headers=PREFLIGHT)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "https://portal.example")
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert "authorization" in answer.headers["Access-Control-Allow-Headers"].lower()
+    browser = {**ORIGIN, "Sec-Fetch-Site": "cross-site"}
+    assert client.post("/api/session", json={}, headers=browser).json()["code"] == "input_invalid"
+    for other in ("https://portal.example.evil", "http://portal.example", "null"):
+        answer = client.options("/api/alerts", headers={**PREFLIGHT, "Origin": other})
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert client.post("/api/session", json={}, headers={"Origin": other}).json()["code"] == "cross_site"
+
+
+@pytest.mark.parametrize("origin", ["*", "portal.example", "https://portal.example/", "https://portal.example/x", "null"])
+def test_what_is_no_origin_is_refused(start: Callable[..., Running], origin: str) -> None:
+    with pytest.raises(ValueError, match="origin"):
+        start(cors_origins=(origin,))
+
+
+def test_a_listener_who_comes_and_goes_misses_nothing_under_load(system_running: Running) -> None:
+    """Alerts are raised and decided on by several at once while a listener hangs up after some events, again and again."""
+    rounds, alerts = 12, 40
+    listener = system_running.signed_in()
+    operators = [system_running.signed_in() for _ in range(3)]
+    known: dict[str, dict[str, Any]] = {}
+    order: list[int] = []
+
+    def listen() -> None:
+        last: int | None = 0
+        for hang_up in range(1, 10_000):
+            with listening(listener, last=last) as stream:
+                for count, (name, identity, data) in enumerate(stream):
+                    if name == "alert":
+                        known[data["id"]] = data
+                        order.append(int(identity))
+                    last = int(identity)
+                    if f"{alerts:032x}" in known and last == newest():
+                        return
+                    if count >= hang_up % 17:
+                        break
+
+    def newest() -> int:
+        with system_running.services.database.read() as session:
+            return newest_change(session)
+
+    def raise_them() -> None:
+        for revision in range(1, rounds + 1):
+            for begin in range(0, alerts, 10):
+                system_running.alerts(*(upsert(number, revision) for number in range(begin, begin + 10)))
+
+    def decide(operator: httpx.Client, remainder: int) -> None:
+        for number in range(remainder, alerts, len(operators)):
+            for _ in range(100):
+                path = f"/api/alerts/{number:032x}/acknowledge"
+                answer = operator.post(path, json={"note": "x"}, headers={"If-Match": "*"})
+                if answer.status_code == 200:
+                    break
+                system_running.services.hub.notify()
+
+    with ThreadPoolExecutor(5) as pool:
+        listening_to = pool.submit(listen)
+        work = [pool.submit(raise_them), *(pool.submit(decide, each, at) for at, each in enumerate(operators))]
+        for each in work:
+            each.result(120)
+        # The last of all: whoever has it has come to the end.
+        system_running.alerts(upsert(alerts, 1))
+        listening_to.result(120)
+    assert order == sorted(order)
+    stored = {item["id"]: item for item in listed(system_running.signed_in(), limit=500)}
+    assert known.keys() == stored.keys()
+    for identity, item in stored.items():
+        assert known[identity] == item
+
+
+def test_a_listener_who_knows_more_than_there_is_loads_anew(system_running: Running) -> None:
+    """As after a backup was restored: the numbers of changes begin again."""
+    system_running.alerts(upsert(1), upsert(2))
+    with listening(system_running.signed_in(), last=1000) as stream:
+        assert next(stream)[0] == "hello"
+        assert next(stream)[:2] == ("reload", "2")
+        system_running.alerts(upsert(3))
+        assert next(stream)[:2] == ("alert", "3")
