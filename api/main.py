@@ -24,6 +24,7 @@ from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.live.routes import router as live
 from api.obligations.routes import router as obligations
+from api.playbooks.routes import router as playbooks
 from api.records.routes import router as records
 from api.security.access import permissions_of_routes
 from api.security.guard import Guard
@@ -72,6 +73,7 @@ def create_app(services: Services) -> FastAPI:
         exceptions,
         incidents,
         obligations,
+        playbooks,
         baseline,
         records,
         sensors,

@@ -1,4 +1,4 @@
-"""What happens by itself as time passes: incidents on hold wake, reports are warned of.
+"""What happens by itself as time passes: incidents on hold wake, reports are warned of, overdue tasks are told.
 
 Looked at every few seconds, by the clock of this machine.
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.incidents import service as incidents
 from api.obligations import service as obligations
+from api.playbooks import service as playbooks
 from api.times import NANOSECONDS, now
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ def tick(services: Services, moment: int | None = None) -> int:
     """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were."""
     moment = now() if moment is None else moment
     with services.database.read() as session:
-        if not incidents.is_due(session, moment) and not obligations.is_due(session, moment):
+        if not any(part.is_due(session, moment) for part in (incidents, obligations, playbooks)):
             return 0
     with services.database.write() as session:
-        done = incidents.wake(session, moment) + obligations.warn(session, moment)
+        done = incidents.wake(session, moment) + obligations.warn(session, moment) + playbooks.tell_overdue(session, moment)
     services.hub.notify()
     return done
 

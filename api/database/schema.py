@@ -13,6 +13,7 @@ from api.exceptions import models as _exceptions
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.obligations import models as _obligations
+from api.playbooks import models as _playbooks
 from api.site import models as _site
 from api.tokens import models as _tokens
 from api.users import models as _users
@@ -21,6 +22,7 @@ METADATA: Final = Base.metadata
 """The tables of every resource."""
 
 RESOURCES: Final = (
-    _alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _obligations, _site, _tokens, _users,
+    _alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _obligations, _playbooks, _site, _tokens,
+    _users,
 )  # fmt: skip
 """The modules that declare tables."""

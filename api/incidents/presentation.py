@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from api.incidents import grades, grading, lifecycle, service, timeline
 from api.incidents.categories import categories
@@ -90,7 +90,7 @@ def category_name(category: str, language: str) -> str:
 def line(entry: IncidentEntry, language: str) -> TimelineEntry:
     """A line of the timeline."""
     shown: dict[str, Any] = {key: iso(value) if key in _TIMES and value else value for key, value in entry.detail.items()}
-    worded = {key: _state(value, language) if key in {"before", "after"} else value for key, value in shown.items()}
+    worded = {key: _worded(key, value, language) for key, value in shown.items()}
     told = entry.note if entry.by_hand and entry.note else text(language, f"timeline.{entry.kind}", **worded)
     return TimelineEntry(
         id=entry.id, incident=entry.incident, at=iso(entry.at), written_at=iso(entry.written_at), kind=entry.kind,
@@ -99,9 +99,14 @@ def line(entry: IncidentEntry, language: str) -> TimelineEntry:
     )  # fmt: skip
 
 
-def _state(value: object, language: str) -> object:
-    """A state by its name, anything else as it is."""
-    return text(language, f"incident.state.{value}") if value in lifecycle.PHASES else value
+def _worded(key: str, value: object, language: str) -> object:
+    """A detail as the text shows it: a state by its name, a text of both languages in one, anything else as it is."""
+    if key in {"before", "after"} and value in lifecycle.PHASES:
+        return text(language, f"incident.state.{value}")
+    if isinstance(value, dict):
+        texts = cast("dict[str, object]", value)
+        return texts.get(language, texts)
+    return value
 
 
 def proposal(found: Proposal, incident: Incident, language: str) -> ProposalOutput:

@@ -32,6 +32,7 @@ from api.incidents.schemas import (
 from api.obligations import service as obligations
 from api.openapi import problems
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST, read_cursor, write_cursor
+from api.playbooks import service as playbooks
 from api.problems import Problem
 from api.security.access import Caller, Provided, needs
 from api.services import Services
@@ -178,7 +179,7 @@ def close(
     """
 
     def change(session: Session, found: Incident) -> None:
-        blockers = obligations.blockers(session, found)
+        blockers = [*playbooks.blockers(session, found), *obligations.blockers(session, found)]
         if blockers and body.override is not None and not caller.may("incident.override"):
             raise Problem("forbidden", permission="incident.override")
         service.close(session, found, caller.actor, body, blockers)

@@ -320,7 +320,7 @@ def close(session: Session, incident: Incident, actor: Actor, given: CloseIncide
         raise Problem("incident_gate", number=incident.number, open="; ".join(blockers))
     if blockers:
         timeline.write(session, incident.number, actor, "gate_overridden", note=given.override, detail={"open": list(blockers)})
-    for some in _parts(alert_ids(session, incident.number)):
+    for some in in_parts(alert_ids(session, incident.number)):
         for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(some))):
             alerts.close_with_incident(session, alert, actor, given)
     incident.disposition, incident.closed_at = given.disposition, now()
@@ -406,6 +406,6 @@ def _check_category(category: str | None) -> None:
         raise Problem("category_unknown", category=category)
 
 
-def _parts(ids: Sequence[str]) -> list[Sequence[str]]:
+def in_parts(ids: Sequence[str]) -> list[Sequence[str]]:
     """The ids, as many at a time as a statement can ask for."""
     return [ids[start : start + 1_000] for start in range(0, len(ids), 1_000)]

@@ -51,7 +51,7 @@ def act(client: httpx.Client, number: int, what: str, body: dict[str, Any], meth
     return client.request(method, f"{path}/{what}" if what else path, json=body, headers={"If-Match": tag})
 
 
-def done(answer: httpx.Response, status: int = 200) -> dict[str, Any]:
+def done(answer: httpx.Response, status: int = 200) -> Any:
     assert answer.status_code == status, answer.text
     return answer.json()
 

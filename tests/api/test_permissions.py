@@ -53,6 +53,7 @@ UNKNOWN: Final = {
     "number": "9",
     "token_id": "x",
     "identity": "9",
+    "key": "x",
 }
 """For each parameter of a path, what is nobody's. An operation with another parameter has to say it here."""
 
@@ -173,7 +174,7 @@ def fill(served: Running) -> dict[str, str]:
     return {
         "alert_id": f"{2:032x}", "name": "tanks-copy", "session_id": administrator.get("/api/sessions").json()[0]["id"],
         "user_id": users["chen"], "token_id": token["id"], "number": numbers[-1], "sensor": "gateway-tanks", "table": "modbus",
-        "identity": str(reports[0]["id"]),
+        "identity": str(reports[0]["id"]), "key": "sensor_blind",
     }  # fmt: skip
 
 

@@ -1,0 +1,227 @@
+"""Playbooks that can be begun, and the tasks of incidents."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from api.alerts.models import Alert
+from api.audit import service as audit
+from api.database import row_of
+from api.incidents import service as incidents
+from api.incidents import timeline
+from api.incidents.models import Incident
+from api.playbooks import cacao, library
+from api.playbooks.models import IncidentTask, StoredPlaybook
+from api.problems import Problem
+from api.times import NANOSECONDS, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from api.audit.service import Actor
+    from api.playbooks.library import Playbook
+    from api.playbooks.schemas import AssignInput, TaskInput, TaskMove
+
+MOST_STORED: Final = 500
+"""Most playbooks that an organisation brings in."""
+
+MOST_TASKS: Final = 1_000
+"""Most tasks of an incident."""
+
+MOST_CHARACTERS: Final = 1_000_000
+"""Longest CACAO playbook, as JSON."""
+
+LOOKED_AT: Final = 500
+"""Most tasks that one look tells to be overdue; the next goes on."""
+
+UNDONE: Final = ("open", "doing")
+
+
+def known(session: Session) -> dict[str, tuple[Playbook, bool]]:
+    """All playbooks by key, and whether each was brought in."""
+    stored = {each.key: library.Playbook.model_validate(each.content) for each in session.scalars(sa.select(StoredPlaybook))}
+    every = {**library.built_in(), **stored}
+    return {key: (every[key], key in stored) for key in sorted(every)}
+
+
+def get(session: Session, key: str) -> tuple[Playbook, bool]:
+    """One playbook, and whether it was brought in. Raises Problem `playbook_unknown`."""
+    found = known(session).get(key)
+    if found is None:
+        raise Problem("playbook_unknown", playbook=key)
+    return found
+
+
+def bring_in(session: Session, given: Mapping[str, Any], actor: Actor) -> Playbook:
+    """Take a CACAO playbook in; one of the same key is replaced by it. Raises Problem `playbook_unfit`, `playbooks_full`."""
+    if len(json.dumps(given)) > MOST_CHARACTERS:
+        raise Problem("playbook_unfit", reason=f"it is longer than {MOST_CHARACTERS} characters")
+    try:
+        playbook = cacao.read(given)
+    except cacao.CacaoError as error:
+        raise Problem("playbook_unfit", reason=str(error)) from error
+    stored = row_of(session, StoredPlaybook, playbook.key)
+    if stored is None:
+        if (session.scalar(sa.select(sa.func.count(StoredPlaybook.key))) or 0) >= MOST_STORED:
+            raise Problem("playbooks_full", most=MOST_STORED)
+        before = library.built_in().get(playbook.key)
+        stored = StoredPlaybook(key=playbook.key, version=0 if before is None else before.version)
+        session.add(stored)
+    stored.version += 1
+    playbook = playbook.model_copy(update={"version": stored.version})
+    stored.content = playbook.model_dump(mode="json", by_alias=True)
+    stored.changed_by, stored.changed_at = actor.name, now()
+    told = {"version": stored.version, "title": playbook.title.en, "tasks": len(playbook.tasks)}
+    audit.record(session, actor, "playbook.bring_in", playbook.key, told)
+    session.flush()
+    return playbook
+
+
+def proposed(session: Session, incident: Incident) -> list[tuple[Playbook, bool, int]]:
+    """The playbooks that fit an incident: each, whether it was brought in, and how well it fits; best first."""
+    rules: Counter[str] = Counter()
+    for some in incidents.in_parts(incidents.alert_ids(session, incident.number)):
+        counted = sa.select(Alert.rule, sa.func.count(Alert.id)).where(Alert.id.in_(some)).group_by(Alert.rule)
+        for name, count in session.execute(counted):
+            rules[name] += count
+    every = known(session)
+    found = library.fit((playbook for playbook, _ in every.values()), rules, incident.category)
+    return [(playbook, every[playbook.key][1], score) for playbook, score in found]
+
+
+def begun(session: Session, number: int) -> set[str]:
+    """Keys of the playbooks whose tasks an incident has."""
+    return {str(each.playbook) for each in tasks(session, number) if each.playbook is not None}
+
+
+def begin(session: Session, incident: Incident, key: str, actor: Actor, reason: str) -> list[IncidentTask]:
+    """Give an incident the tasks of a playbook, each with its time from now.
+
+    Raises Problem `playbook_unknown`, `playbook_begun`, `tasks_full`, `incident_closed`, `incident_merged`.
+    """
+    incidents.check_open(incident)
+    playbook, _ = get(session, key)
+    if key in begun(session, incident.number):
+        raise Problem("playbook_begun", playbook=key, number=incident.number)
+    _check_room(session, incident, len(playbook.tasks))
+    moment = now()
+    made = [
+        IncidentTask(
+            incident=incident.number, version=1, playbook=key, playbook_version=playbook.version, key=task.key,
+            title=task.title.model_dump(by_alias=True), text=task.text.model_dump(by_alias=True), phase=task.phase,
+            role=task.role, mandatory=task.mandatory, state="open", made_at=moment, late_told=False,
+            due_at=moment + task.within_minutes * 60 * NANOSECONDS,
+        )
+        for task in playbook.tasks
+    ]  # fmt: skip
+    session.add_all(made)
+    detail = {"playbook": key, "version": playbook.version, "count": len(made)}
+    timeline.write(session, incident.number, actor, "playbook_begun", note=reason, detail=detail)
+    session.flush()
+    return made
+
+
+def add(session: Session, incident: Incident, given: TaskInput, actor: Actor) -> IncidentTask:
+    """Add a task by hand. Raises Problem `incident_closed`, `incident_merged`, `tasks_full`."""
+    incidents.check_open(incident)
+    _check_room(session, incident, 1)
+    both = {"en": given.title, "zh-CN": given.title}, {"en": given.text, "zh-CN": given.text}
+    made = IncidentTask(
+        incident=incident.number, version=1, title=both[0], text=both[1], phase=given.phase, role=given.role,
+        mandatory=given.mandatory, state="open", owner=given.owner, made_at=now(), due_at=given.due_at, late_told=False,
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    _tell(session, made, actor, "task_added")
+    return made
+
+
+def tasks(session: Session, number: int) -> Sequence[IncidentTask]:
+    """The tasks of an incident and of those merged into it, in the order in which they were given."""
+    mine = sa.select(IncidentTask).where(IncidentTask.incident.in_(timeline.told_by(session, number)))
+    return session.scalars(mine.order_by(IncidentTask.id)).all()
+
+
+def task(session: Session, identity: int) -> tuple[IncidentTask, Incident]:
+    """One task, and the incident that it is of now. Raises Problem `task_unknown`."""
+    found = session.scalar(sa.select(IncidentTask).where(IncidentTask.id == identity))
+    incident = None if found is None else session.scalar(sa.select(Incident).where(Incident.number == found.incident))
+    if found is None or incident is None:
+        raise Problem("task_unknown", id=identity)
+    while incident.merged_into is not None:
+        incident = incidents.get(session, incident.merged_into)
+    return found, incident
+
+
+def etag(found: IncidentTask) -> str:
+    """The entity tag of a task."""
+    return f'"{found.version}"'
+
+
+def assign(session: Session, found: IncidentTask, incident: Incident, given: AssignInput, actor: Actor) -> None:
+    """Say who does a task, and by when. Raises Problem `incident_closed`, `task_state` for one that is done."""
+    incidents.check_open(incident)
+    if found.state not in UNDONE:
+        raise Problem("task_state", id=found.id, state=found.state, action="assign")
+    if found.due_at != given.due_at:
+        found.late_told = False
+    found.owner, found.due_at = given.owner, given.due_at
+    found.version += 1
+    _tell(session, found, actor, "task_assigned", owner=given.owner or "–")
+
+
+def move(session: Session, found: IncidentTask, incident: Incident, given: TaskMove, actor: Actor) -> None:
+    """Say how a task stands. Raises Problem `incident_closed`, `task_state` where it stands so already."""
+    incidents.check_open(incident)
+    if found.state == given.to:
+        raise Problem("task_state", id=found.id, state=found.state, action=given.to)
+    before, found.state, found.note = found.state, given.to, given.note
+    ended = given.to not in UNDONE
+    found.done_by, found.done_at = (actor.name, now()) if ended else (None, None)
+    if given.to == "doing" and found.owner is None:
+        found.owner = actor.name
+    found.version += 1
+    _tell(session, found, actor, f"task_{given.to}", note=given.note, before=before)
+
+
+def blockers(session: Session, incident: Incident) -> list[str]:
+    """Mandatory tasks of an incident that are not done: they stand against closing it."""
+    return [each.title["en"] for each in tasks(session, incident.number) if each.mandatory and each.state != "done"]
+
+
+def is_due(session: Session, moment: int) -> bool:
+    """Whether a task is overdue and it was not told yet."""
+    return session.scalar(_overdue(moment).with_only_columns(IncidentTask.id).limit(1)) is not None
+
+
+def tell_overdue(session: Session, moment: int) -> int:
+    """Tell which tasks are overdue, each once; returns how many there were."""
+    found = session.scalars(_overdue(moment).order_by(IncidentTask.due_at, IncidentTask.id).limit(LOOKED_AT)).all()
+    for each in found:
+        each.late_told = True
+        _tell(session, each, audit.Actor(audit.SYSTEM), "task_overdue", owner=each.owner or "–")
+    return len(found)
+
+
+def _overdue(moment: int) -> sa.Select[IncidentTask]:
+    return sa.select(IncidentTask).where(
+        IncidentTask.state.in_(UNDONE), IncidentTask.due_at <= moment, IncidentTask.late_told.is_(False)
+    )
+
+
+def _check_room(session: Session, incident: Incident, more: int) -> None:
+    if len(tasks(session, incident.number)) + more > MOST_TASKS:
+        raise Problem("tasks_full", most=MOST_TASKS)
+
+
+def _tell(session: Session, found: IncidentTask, actor: Actor, kind: str, **more: str) -> None:
+    note = more.pop("note", None)
+    detail = {"task": found.id, "title": found.title, **more}
+    timeline.write(session, found.incident, actor, kind, note=note, detail=detail)
+    session.flush()
