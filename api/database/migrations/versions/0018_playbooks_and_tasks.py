@@ -8,7 +8,7 @@ from alembic import op
 from api.database.migrations import one_way
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0020"
 
 
 def upgrade() -> None:
