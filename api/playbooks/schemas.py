@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.alerts.filters import Moment
 from api.alerts.schemas import Note
+from api.filters import Moment
 from api.incidents.lifecycle import Phase
 from api.incidents.schemas import Number, Person, Text, Title
 from api.playbooks.library import Doer
