@@ -20,6 +20,7 @@ from api.baseline.routes import router as baseline
 from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
+from api.factors.routes import router as factors
 from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.live.routes import router as live
@@ -82,6 +83,7 @@ def create_app(services: Services) -> FastAPI:
         audit,
         texts,
         tokens,
+        factors,
     ):
         app.include_router(router)
     _console(app)

@@ -1,6 +1,6 @@
 // The pages before the console: setting up, signing in.
 
-import { call, keep } from "./api.js";
+import { Problem, call, keep } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { language, speak, t } from "./texts.js";
 
@@ -131,11 +131,21 @@ export function signIn(root, done) {
     field("name", t("account.name"), { autocomplete: "username", maxlength: 64 }),
     field("password", t("account.password"), { type: "password", autocomplete: "current-password", maxlength: 256 }),
   ];
+  const code = field("code", t("account.code"), { autocomplete: "one-time-code", maxlength: 32, required: false });
+  code.hidden = true;
   const send = async (/** @type {Record<string, string>} */ values) => {
-    const { data } = await call("POST", "/api/session", { body: { name: values.name, password: values.password } });
-    keep(data);
+    try {
+      const { data } = await call("POST", "/api/session", { body: { name: values.name, password: values.password, code: values.code || null } });
+      keep(data);
+    } catch (error) {
+      if (error instanceof Problem && error.code === "code_needed") {
+        code.hidden = false;
+        code.querySelector("input")?.focus();
+      }
+      throw error;
+    }
     done();
   };
-  card(root, () => signIn(root, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), fields, send));
+  card(root, () => signIn(root, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), [...fields, code], send));
 }
 

@@ -76,3 +76,21 @@ export function icon(name) {
   svg.append(path);
   return svg;
 }
+
+/**
+ * A QR code from its rows of light (0) and dark (1) modules; dark on light whatever the colours of the page.
+ * @param {string[]} rows
+ * @param {string} label
+ * @returns {SVGSVGElement}
+ */
+export function qr(rows, label) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${rows.length} ${rows.length}`);
+  svg.setAttribute("class", "qr");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", label);
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", rows.flatMap((row, y) => [...row].flatMap((module, x) => (module === "1" ? [`M${x} ${y}h1v1h-1z`] : []))).join(""));
+  svg.append(path);
+  return svg;
+}

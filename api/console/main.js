@@ -6,6 +6,7 @@ import { AlertDetail } from "./detail.js";
 import { fill, h, icon } from "./dom.js";
 import { AlertList } from "./list.js";
 import { listen } from "./live.js";
+import { PROFILE, Profile } from "./profile.js";
 import { drawSensors } from "./sensors.js";
 import { language, speak, t } from "./texts.js";
 import { TUNING, Tuning } from "./tuning.js";
@@ -64,6 +65,7 @@ function show(session) {
     },
   });
   const tuning = new Tuning(session);
+  const profile = new Profile(session);
   const signOut = async () => {
     leave();
     await call("DELETE", "/api/session").catch(() => {});
@@ -81,24 +83,28 @@ function show(session) {
       { class: "account" },
       may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
-      h("span", { class: "who", title: t(`role.${session.role}`) }, session.name),
+      h("a", { class: "who", href: `#${PROFILE}`, title: t(`role.${session.role}`) }, session.name),
       h("button", { type: "button", class: "quiet square", "aria-label": t("page.sign_out"), title: t("page.sign_out"), onclick: signOut }, icon("out")),
     ),
   );
   if (!may(session, "alert.read")) {
-    fill(root, header, h("main", { class: "entry" }, h("p", {}, t("page.nothing"))));
+    fill(root, header, h("main", { class: "split tuned" }, h("section", { class: "tuning" }, h("p", { class: "hint" }, t("page.nothing"))), profile.element));
+    profile.open();
     return;
   }
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element);
+  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element, profile.element);
   fill(root, skip, header, main);
 
   function route() {
     const place = decodeURIComponent(location.hash.slice(1));
-    const id = place === TUNING ? "" : place;
+    const page = place === TUNING || place === PROFILE;
+    const id = page ? "" : place;
     if (place === TUNING) tuning.open();
     else tuning.close();
-    main.classList.toggle("tuned", place === TUNING);
+    if (place === PROFILE) profile.open();
+    else profile.close();
+    main.classList.toggle("tuned", page);
     main.classList.toggle("opened", Boolean(id));
     list.choose(id);
     if (id) detail.open(id);

@@ -10,6 +10,7 @@ from api.database import Base
 from api.decisions import models as _decisions
 from api.enrolment import models as _enrolment
 from api.exceptions import models as _exceptions
+from api.factors import models as _factors
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.obligations import models as _obligations
@@ -22,7 +23,7 @@ METADATA: Final = Base.metadata
 """The tables of every resource."""
 
 RESOURCES: Final = (
-    _alerts, _audit, _decisions, _enrolment, _exceptions, _idempotency, _incidents, _obligations, _playbooks, _site, _tokens,
-    _users,
+    _alerts, _audit, _decisions, _enrolment, _exceptions, _factors, _idempotency, _incidents,
+    _obligations, _playbooks, _site, _tokens, _users,
 )  # fmt: skip
 """The modules that declare tables."""

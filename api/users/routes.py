@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from api.audit import service as audit
+from api.factors import service as factors
 from api.openapi import problems
 from api.problems import Problem
 from api.security import passwords
 from api.security.access import Caller, Provided, address_of, cookie_name, csrf_token, needs
-from api.security.permissions import permissions_of
+from api.security.permissions import FOR_TOKENS, permissions_of
 from api.services import Services, services
 from api.times import iso
 from api.users import lockout, service
@@ -27,6 +28,9 @@ from api.users.schemas import (
     UserInput,
     UserOutput,
 )
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 router = APIRouter(prefix="/api", tags=["accounts"])
 
@@ -68,28 +72,34 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Ent
         return _signed_in(provided, response, user, token)
 
 
-@router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait"))
+@router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait", "code_needed", "code_wrong"))
 def sign_in(body: SignInInput, request: Request, response: Response, provided: Entrance) -> SessionState:
-    """Sign in: sets the session cookie."""
+    """Sign in: sets the session cookie.
+
+    An account with an authenticator is asked for a code (`code_needed`) once its password was right: send all of it again.
+    """
     address = address_of(request)
     _wait(provided, f"address:{address}")
     with provided.database.write() as session:
         lockout.attempt(session, provided.settings, body.name)
         user = service.account(session, body.name)
     if not passwords.verify_password(user.password_hash if user else None, body.password) or user is None:
-        provided.attempts.failed(f"address:{address}")
-        if user is not None:
-            with provided.database.write() as session:
-                audit.record(session, audit.Actor(user.name, address), "session.refuse", user.name)
+        _refuse(provided, user, address)
         raise Problem("sign_in_failed")
-    provided.attempts.succeeded(f"address:{address}")
     with provided.database.write() as session:
-        lockout.forget(session, body.name)
         user = session.merge(user)
-        if passwords.outdated(user.password_hash):
-            user.password_hash = passwords.hash_password(body.password)
-        token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
-        return _signed_in(provided, response, user, token)
+        proof = factors.prove(session, user, body.code, address)
+        if proof == "right":
+            lockout.forget(session, body.name)
+            provided.attempts.succeeded(f"address:{address}")
+            if passwords.outdated(user.password_hash):
+                user.password_hash = passwords.hash_password(body.password)
+            token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
+            return _signed_in(provided, response, user, token)
+    if proof == "needed":
+        raise Problem("code_needed")
+    _refuse(provided, user, address)
+    raise Problem("code_wrong")
 
 
 @router.get("/session", responses=problems("signed_out"))
@@ -129,7 +139,8 @@ def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Owner, provi
 def users(caller: Reader, provided: Provided) -> list[UserOutput]:
     """All accounts."""
     with provided.database.read() as session:
-        found = [_user(user, lockout.locked_until(session, provided.settings, user.name)) for user in service.users(session)]
+        strong = factors.holders(session)
+        found = [_user(session, provided, user, strong) for user in service.users(session)]
     audit.record_read(provided.database, caller.actor, "user.list", "users", {"users": len(found)})
     return found
 
@@ -139,7 +150,8 @@ def create(body: UserInput, caller: Manager, provided: Provided) -> UserOutput:
     """Make an account."""
     password_hash = service.hash_checked(provided.settings, body.name, body.password)
     with provided.database.write() as session:
-        return _user(service.create(session, caller.actor, body.name, password_hash, _rights(body)))
+        user = service.create(session, caller.actor, body.name, password_hash, _rights(body))
+        return _user(session, provided, user)
 
 
 @router.put(
@@ -160,8 +172,8 @@ def change(
     """Give an account another role or other sites. Its sessions end: whoever has it signs in anew."""
     with provided.database.write() as session:
         user = service.change(session, caller.actor, user_id, _rights(body), if_match)
-    response.headers["ETag"] = service.etag(user)
-    return _user(user)
+        response.headers["ETag"] = service.etag(user)
+        return _user(session, provided, user)
 
 
 @router.delete(
@@ -184,6 +196,27 @@ def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
             audit.record(session, caller.actor, "user.unlock", user.name)
 
 
+@router.delete(
+    "/users/{user_id}/authenticator",
+    status_code=204,
+    responses=problems("signed_out", "cross_site", "user_unknown", "own_account", "authenticator_none"),
+)
+def reset(user_id: UserId, caller: Manager, provided: Provided) -> None:
+    """Take the authenticator away from an account whose owner has lost it and the recovery codes. Its sessions end."""
+    with provided.database.write() as session:
+        user = service.others(session, caller.actor, user_id)
+        factors.remove(session, caller.actor, user.id)
+        service.end_sessions(session, user.id)
+
+
+def _refuse(provided: Services, user: User | None, address: str) -> None:
+    """Count a failed sign-in; that of an account is on record."""
+    provided.attempts.failed(f"address:{address}")
+    if user is not None:
+        with provided.database.write() as session:
+            audit.record(session, audit.Actor(user.name, address), "session.refuse", user.name)
+
+
 def _own(caller: Caller) -> int | None:
     return None if caller.may("session.manage") else caller.user_id
 
@@ -192,11 +225,20 @@ def _rights(body: RightsInput) -> service.Rights:
     return service.Rights(body.role, None if body.sites is None else frozenset(body.sites))
 
 
-def _user(user: User, locked_until: int | None = None) -> UserOutput:
+def _user(session: Session, provided: Services, user: User, strong: set[int] | None = None) -> UserOutput:
+    strong = factors.holders(session) if strong is None else strong
+    locked_until = lockout.locked_until(session, provided.settings, user.name)
     return UserOutput(
-        id=user.id, name=user.name, role=user.role, sites=user.sites, version=user.version, created_at=iso(user.created_at),
-        disabled=user.disabled_at is not None, locked_until=None if locked_until is None else iso(locked_until),
-    )  # fmt: skip
+        id=user.id,
+        name=user.name,
+        role=user.role,
+        sites=user.sites,
+        version=user.version,
+        created_at=iso(user.created_at),
+        disabled=user.disabled_at is not None,
+        second_factor=user.id in strong,
+        locked_until=None if locked_until is None else iso(locked_until),
+    )
 
 
 def _session(item: UserSession, caller: Caller) -> SessionOutput:
@@ -228,7 +270,8 @@ def _signed_in(provided: Services, response: Response, user: User, token: str) -
 
 
 def _state(name: str, rights: service.Rights, token: str) -> SessionState:
-    permissions = sorted(permissions_of(rights.role, rights.sites))
+    held = permissions_of(rights.role, rights.sites)
     return SessionState(
-        name=name, role=rights.role, sites=rights.listed, permissions=permissions, csrf_token=csrf_token(token)
+        name=name, role=rights.role, sites=rights.listed, permissions=sorted(held), for_tokens=sorted(held & FOR_TOKENS),
+        csrf_token=csrf_token(token),
     )  # fmt: skip

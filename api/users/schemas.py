@@ -34,6 +34,8 @@ class SignInInput(Input):
 
     name: Name = Field(examples=["lin.wei"])
     password: Password = Field(examples=["seven pumps, two tanks"])
+    code: Annotated[str, StringConstraints(max_length=32)] | None = Field(default=None, examples=["492039"])
+    """A code of the account's authenticator, or a recovery code, where the account has one."""
 
 
 class RightsInput(Input):
@@ -68,6 +70,8 @@ class SessionState(BaseModel):
     """The sites that the account is limited to; null for all."""
     permissions: list[Permission] = Field(examples=[["account.own", "alert.read"]])
     """What the caller may do."""
+    for_tokens: list[Permission] = Field(examples=[["alert.read"]])
+    """What of it a token can be given."""
     csrf_token: str = Field(examples=["0f5c6b1a9f3a4f6fb1e07f8e8c3f5a1dd8f0f1a6d9f6c3b6a1f0e9d8c7b6a5f4"])
     """To be sent as the header `X-CSRF-Token` with every change."""
 
@@ -98,5 +102,7 @@ class UserOutput(BaseModel):
     """How often role and sites were decided on: `"1"` is the entity tag that a change must bring."""
     created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     disabled: bool = Field(examples=[False])
+    second_factor: bool = Field(examples=[True])
+    """Whether signing in asks for a code besides the password."""
     locked_until: str | None = Field(default=None, examples=[None])
     """Until when it has to wait after failed sign-ins; null where it may sign in."""

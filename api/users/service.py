@@ -123,7 +123,7 @@ def change(session: Session, actor: Actor, user_id: int, rights: Rights, if_matc
 
     Raises Problem `user_unknown`, `own_account`, `last_administrator`, `precondition_required`, `precondition_failed`.
     """
-    user = _others(session, actor, user_id)
+    user = others(session, actor, user_id)
     if if_match is None:
         raise Problem("precondition_required")
     if etag(user) not in [tag.strip() for tag in if_match.split(",")] and if_match.strip() != "*":
@@ -131,7 +131,7 @@ def change(session: Session, actor: Actor, user_id: int, rights: Rights, if_matc
     before = Rights(user.role, user.limits)
     user.role, user.sites, user.version = rights.role, rights.listed, user.version + 1
     _check_administered(session, user)
-    _end_sessions(session, user)
+    end_sessions(session, user.id)
     audit.record(session, actor, "user.change", user.name, {**rights.told, "before": before.told})
     return user
 
@@ -239,10 +239,10 @@ def revoke(session: Session, actor: Actor, session_id: str, user_id: int | None)
 
 def disable(session: Session, actor: Actor, user_id: int) -> None:
     """Disable an account and end its sessions. Raises Problem `user_unknown`, `own_account`, `last_administrator`."""
-    user = _others(session, actor, user_id)
+    user = others(session, actor, user_id)
     user.disabled_at = now()
     _check_administered(session, user)
-    _end_sessions(session, user)
+    end_sessions(session, user.id)
     audit.record(session, actor, "user.disable", user.name)
 
 
@@ -254,7 +254,8 @@ def by_id(session: Session, user_id: int) -> User:
     return user
 
 
-def _others(session: Session, actor: Actor, user_id: int) -> User:
+def others(session: Session, actor: Actor, user_id: int) -> User:
+    """An enabled account that is not the caller's own. Raises Problem `user_unknown`, `own_account`."""
     user = by_id(session, user_id)
     if user.name == actor.name:
         raise Problem("own_account")
@@ -269,10 +270,10 @@ def _check_administered(session: Session, changed: User) -> None:
         raise Problem("last_administrator", name=changed.name)
 
 
-def _end_sessions(session: Session, user: User) -> None:
-    session.execute(
-        sa.update(UserSession).where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None)).values(revoked_at=now())
-    )
+def end_sessions(session: Session, user_id: int, kept: str = "") -> None:
+    """End the sessions of an account, all but the one that is kept."""
+    own = sa.update(UserSession).where(UserSession.user_id == user_id, UserSession.revoked_at.is_(None))
+    session.execute(own.where(UserSession.id != kept).values(revoked_at=now()))
 
 
 def users(session: Session) -> Sequence[User]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from pyotp.totp import TOTP
 
 from api import system
 from api.times import now
@@ -289,6 +290,71 @@ def test_a_viewer_is_offered_no_packets(page: Page, served: Running) -> None:
     page.get_by_role("link", name=re.compile("Alert 1")).click()
     expect(page.get_by_role("heading", name="Alert 1")).to_be_visible()
     expect(page.get_by_role("link", name=re.compile("packets"))).to_have_count(0)
+
+
+def test_an_account_gets_a_second_factor_a_token_and_company_on_its_page(page: Page, served: Running) -> None:
+    set_up(page, served)
+    page.get_by_role("link", name="lin.wei").click()
+    expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
+
+    # An authenticator, confirmed with its code; the recovery codes are shown once.
+    page.get_by_role("button", name="Add an authenticator").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_role("img", name="QR code for the authenticator")).to_be_visible()
+    device = TOTP(page.get_by_role("dialog").locator("code").inner_text())
+    page.get_by_role("textbox", name="Code").fill(device.now())
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_count(10)
+    recovery = page.get_by_role("dialog").get_by_role("listitem").first.inner_text()
+    page.get_by_role("button", name="I have noted it").click()
+    expect(page.get_by_text("Recovery codes left: 10.")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+
+    # A token that may look at alerts, and nothing else.
+    page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("What it is for").fill("history server")
+    page.get_by_label("alert.read").check()
+    page.get_by_role("dialog").get_by_role("button", name="Make a token").click()
+    token = page.get_by_role("dialog").locator("code").inner_text()
+    page.get_by_role("button", name="I have noted it").click()
+    expect(page.get_by_text("history server")).to_be_visible()
+    program = served.client()
+    program.headers["Authorization"] = f"Bearer {token}"
+    assert [program.get(path).status_code for path in ("/api/alerts", "/api/users")] == [200, 403]
+
+    # Another account, limited to a site.
+    page.get_by_role("button", name="New account").click()
+    page.get_by_label("Name").fill("chen.jie")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Role").select_option("responder")
+    page.get_by_label("Sites").fill("pumps, tanks")
+    page.get_by_role("dialog").get_by_role("button", name="New account").click()
+    expect(page.locator("section.exception", has_text="chen.jie").get_by_text("Responder")).to_be_visible()
+    told = served.sign_in("chen.jie").get("/api/session").json()
+    assert (told["role"], told["sites"]) == ("responder", ["pumps", "tanks"])
+
+    # Signing in asks for a code now; a recovery code does.
+    page.get_by_role("button", name="Sign out").click()
+    sign_in(page)
+    expect(page.get_by_text("Give the code that your authenticator shows")).to_be_visible()
+    page.get_by_label("Code").fill(recovery)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="lin.wei").click()
+    expect(page.get_by_text("Recovery codes left: 9.")).to_be_visible()
+    page.get_by_role("button", name="切换到中文").click()
+    expect(page.get_by_role("heading", name="第二因素")).to_be_visible()
+    expect(page.get_by_text("剩余恢复码：9。")).to_be_visible()
+
+
+def test_a_role_without_a_page_of_alerts_finds_its_account(page: Page, served: Running) -> None:
+    served.signed_in("province_regulator", name="lin.wei")
+    page.goto(served.url)
+    sign_in(page)
+    expect(page.get_by_text("Your role has no page here.")).to_be_visible()
+    expect(page.get_by_role("button", name="Add an authenticator")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
 
 def test_the_page_speaks_chinese_and_remembers_it(page: Page, served: Running) -> None:

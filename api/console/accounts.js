@@ -1,0 +1,93 @@
+// All accounts, for who sees and manages them.
+
+import { call, may } from "./api.js";
+import { ask, labelled } from "./dialog.js";
+import { h } from "./dom.js";
+import { t, time } from "./texts.js";
+
+const ROLES = ["viewer", "operator", "responder", "engineer", "administrator", "city_regulator", "province_regulator", "auditor"];
+
+/** @typedef {{id: number, name: string, role: string, sites: string[] | null, version: number, disabled: boolean, second_factor: boolean, locked_until: string | null}} User */
+
+/**
+ * @param {User[]} users
+ * @param {import("./api.js").Session} session
+ * @param {() => void} changed
+ */
+export function accounts(users, session, changed) {
+  const manages = may(session, "user.manage");
+  return h(
+    "div",
+    {},
+    h("h2", {}, t("accounts.title")),
+    manages && h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await make()) && changed() }, t("accounts.make"))),
+    users.map((each) => account(each, manages && !each.disabled && each.name !== session.name, changed)),
+  );
+}
+
+/** @param {User} each @param {boolean} manageable @param {() => void} changed */
+function account(each, manageable, changed) {
+  const act = (/** @type {string} */ key, /** @type {() => Promise<unknown>} */ what) => h("button", { type: "button", onclick: async () => (await what()) && changed() }, t(key));
+  return h(
+    "section",
+    { class: "exception" },
+    h(
+      "p",
+      { class: "badges" },
+      h("strong", {}, each.name),
+      h("span", {}, t(`role.${each.role}`)),
+      h("span", {}, each.sites === null ? t("account.sites.all") : each.sites.join(", ")),
+      each.second_factor ? h("span", {}, t("accounts.strong")) : null,
+      each.disabled ? h("span", {}, t("accounts.disabled")) : null,
+    ),
+    each.locked_until ? h("p", { class: "hint" }, `${t("accounts.locked")} `, time(each.locked_until)) : null,
+    manageable &&
+      h(
+        "div",
+        { class: "actions" },
+        act("action.change", () => change(each)),
+        each.locked_until ? act("accounts.unlock", () => sure("accounts.unlock", each, `/api/users/${each.id}/lock`)) : null,
+        each.second_factor ? act("accounts.reset", () => sure("accounts.reset", each, `/api/users/${each.id}/authenticator`)) : null,
+        act("accounts.disable", () => sure("accounts.disable", each, `/api/users/${each.id}`)),
+      ),
+  );
+}
+
+/** @param {string} key @param {User} each @param {string} path */
+const sure = (key, each, path) => ask({ title: `${t(key)}: ${each.name}`, fields: [], confirm: t(key), send: async () => (await call("DELETE", path), true) });
+
+/** The controls of role and sites. @param {string} role @param {string[] | null} sites */
+const rights = (role, sites) => [
+  labelled(t("accounts.role"), h("select", { id: "account-role", name: "role" }, ROLES.map((each) => h("option", { value: each, selected: each === role }, t(`role.${each}`))))),
+  labelled(t("accounts.sites"), h("input", { id: "account-sites", name: "sites", value: (sites ?? []).join(", ") }), t("accounts.sites.hint")),
+];
+
+/** @param {FormData} values */
+function given(values) {
+  const sites = String(values.get("sites")).split(",").map((each) => each.trim()).filter(Boolean);
+  return { role: values.get("role"), sites: sites.length ? sites : null };
+}
+
+function make() {
+  return ask({
+    title: t("accounts.make"),
+    fields: [
+      labelled(t("account.name"), h("input", { id: "account-name", name: "name", required: true, maxlength: 64 })),
+      labelled(t("account.password"), h("input", { id: "account-password", name: "password", type: "password", required: true, autocomplete: "new-password", minlength: 12, maxlength: 256 }), t("account.password.hint")),
+      ...rights("operator", null),
+    ],
+    confirm: t("accounts.make"),
+    send: async (values) => (await call("POST", "/api/users", { body: { name: values.get("name"), password: values.get("password"), ...given(values) } })).data,
+  });
+}
+
+/** @param {User} each */
+function change(each) {
+  return ask({
+    title: each.name,
+    hint: t("accounts.change.hint"),
+    fields: rights(each.role, each.sites),
+    confirm: t("action.change"),
+    send: async (values) => (await call("PUT", `/api/users/${each.id}`, { body: given(values), etag: `"${each.version}"` })).data,
+  });
+}

@@ -1,0 +1,1 @@
+"""Second factors of accounts: codes of an authenticator, and recovery codes for who has lost it."""
