@@ -131,6 +131,32 @@ def test_without_a_session_nothing_but_what_is_open_answers(system_running: Runn
         assert signed_out != ((operation.method.upper(), operation.path) in OPEN), (operation[:2], status, said)
 
 
+OWN: Final = ("/api/session", "/api/tokens", "/api/account/")
+"""Beginnings of what everybody does with his own account."""
+
+RAW: Final = {"records": {"records.read"}, "evidence": {"packets.read", "evidence.read", "evidence.write"}}
+"""Last parts of paths behind which plain records and packets are, and what may open them."""
+
+
+@SQLITE_ONLY
+def test_permissions_are_named_where_they_belong(system_running: Running) -> None:
+    """What the document says is compared with the paths, not with itself."""
+    for operation in documented(system_running):
+        if "x-permission" not in operation.said:
+            continue
+        named, parts = operation.said["x-permission"], operation.path.removeprefix("/api/").split("/")
+        for part in {"records", "evidence"} & {parts[0], parts[-1]}:
+            assert named in RAW[part], operation[:2]
+        if operation.path.startswith(("/api/audit", "/api/users")):
+            assert TABLE[named].whole, operation[:2]
+        if operation.path.startswith(OWN):
+            assert named == "account.own", operation[:2]
+            continue
+        for role in READING:
+            if role in TABLE[named].roles:
+                assert operation.method == "get" or named == "audit.checkpoint", (operation[:2], role)
+
+
 def test_no_role_approves_an_action_for_both_sides_and_those_that_read_change_nothing() -> None:
     security, operations_side = TABLE["action.approve_security"].roles, TABLE["action.approve_operations"].roles
     assert (security, operations_side) == ({"responder"}, {"engineer", "administrator"})
