@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 
 from api import openapi, probes, problems
 from api.alerts.routes import router as alerts
+from api.assets.routes import router as assets
 from api.audit.routes import router as audit
 from api.baseline.routes import router as baseline
 from api.enrolment.routes import router as enrolment
@@ -26,13 +26,18 @@ from api.incidents.routes import router as incidents
 from api.live.routes import router as live
 from api.obligations.routes import router as obligations
 from api.playbooks.routes import router as playbooks
+from api.points.routes import router as points
 from api.records.routes import router as records
 from api.security.access import permissions_of_routes
-from api.security.guard import Guard
+from api.security.guard import BodyLimit, Guard
 from api.sensors.routes import router as sensors
+from api.situation.routes import router as situation
 from api.texts.routes import router as texts
+from api.timeline.routes import router as timeline
 from api.tokens.routes import router as tokens
+from api.topology.routes import router as topology
 from api.users.routes import router as users
+from api.zones.routes import router as zones
 from sensor import __version__
 
 if TYPE_CHECKING:
@@ -50,6 +55,11 @@ CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", 
 CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
+_ROUTERS = (
+    probes.router, users, alerts, evidence, exceptions, incidents, obligations, playbooks, baseline, assets, zones, topology,
+    points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
+)  # fmt: skip
+
 PAGES = ("/", "/setup", "/sign-in")
 """Paths at which the console answers; the page itself shows what is needed."""
 
@@ -66,32 +76,14 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
-    for router in (
-        probes.router,
-        users,
-        alerts,
-        evidence,
-        exceptions,
-        incidents,
-        obligations,
-        playbooks,
-        baseline,
-        records,
-        sensors,
-        enrolment,
-        live,
-        audit,
-        texts,
-        tokens,
-        factors,
-    ):
+    for router in _ROUTERS:
         app.include_router(router)
     _console(app)
     permissions = permissions_of_routes(app.routes)
     problems.install(app)
     app.openapi = lambda: _document(app, permissions)
     idempotency.install(app, services)
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=services.settings.body_bytes)
+    app.add_middleware(BodyLimit, settings=services.settings)
     if services.settings.cors_origins:
         # Without cookies: what another origin's page may do follows from the token that it was given.
         app.add_middleware(

@@ -130,6 +130,9 @@ class ServeSettings(Section, table="serve"):
     body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     """Largest request body, in bytes."""
 
+    import_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Largest request body with a file of assets, in bytes."""
+
     query_seconds: float = Field(default=10.0, ge=0.1, le=600)
     """A query of the database or of the records that takes longer is given up."""
 

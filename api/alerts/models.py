@@ -96,6 +96,20 @@ class Alert(KeyedByOrganisation, OfSite, Base):
         sa.Index("ix_alert_organisation_triage_state_rank_id", "organisation", "triage_state", "rank", "id"),
         sa.Index("ix_alert_organisation_triage_state_last_seen_id", "organisation", "triage_state", "last_seen", "id"),
         sa.Index("ix_alert_organisation_severity_rank_id", "organisation", "severity", "rank", "id"),
+        sa.Index("ix_alert_organisation_site", "organisation", "site"),
+        # What the situation looks at: alerts that stand for themselves, without those that nobody will ever look at.
+        sa.Index(
+            "ix_alert_shown",
+            "organisation",
+            "site",
+            "triage_state",
+            "rank",
+            "id",
+            "severity",
+            sqlite_where=sa.text("part_of IS NULL AND exception IS NULL"),
+            postgresql_where=sa.text("part_of IS NULL AND exception IS NULL"),
+        ),
+        sa.Index("ix_alert_organisation_triage_at", "organisation", "triage_at"),
         # All that counting looks at, so that it reads no row.
         sa.Index(
             "ix_alert_organisation_severity_triage_state_part_of_exception",
@@ -152,7 +166,10 @@ class AlertEvent(OfOrganisation, Base):
     count: Mapped[int]
     """`count` of the alert at this step."""
 
-    __table_args__ = (sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),)
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),
+        sa.Index("ix_alert_event_organisation_at_id", "organisation", "at", "id"),
+    )
 
 
 class StreamPosition(KeyedByOrganisation, Base):

@@ -8,6 +8,7 @@ import { AlertList } from "./list.js";
 import { listen } from "./live.js";
 import { PROFILE, Profile } from "./profile.js";
 import { drawSensors } from "./sensors.js";
+import { SITUATION, SituationPage } from "./situation.js";
 import { language, speak, t } from "./texts.js";
 import { TUNING, Tuning } from "./tuning.js";
 
@@ -66,6 +67,7 @@ function show(session) {
   });
   const tuning = new Tuning(session);
   const profile = new Profile(session);
+  const situation = new SituationPage();
   const signOut = async () => {
     leave();
     await call("DELETE", "/api/session").catch(() => {});
@@ -81,6 +83,7 @@ function show(session) {
     h(
       "div",
       { class: "account" },
+      may(session, "situation.read") && h("a", { class: "button quiet", href: `#${SITUATION}` }, t("page.situation")),
       may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
       h("a", { class: "who", href: `#${PROFILE}`, title: t(`role.${session.role}`) }, session.name),
@@ -93,17 +96,19 @@ function show(session) {
     return;
   }
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element, profile.element);
+  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element, profile.element, situation.element);
   fill(root, skip, header, main);
 
   function route() {
     const place = decodeURIComponent(location.hash.slice(1));
-    const page = place === TUNING || place === PROFILE;
+    const page = place === TUNING || place === PROFILE || place === SITUATION;
     const id = page ? "" : place;
     if (place === TUNING) tuning.open();
     else tuning.close();
     if (place === PROFILE) profile.open();
     else profile.close();
+    if (place === SITUATION) situation.open();
+    else situation.close();
     main.classList.toggle("tuned", page);
     main.classList.toggle("opened", Boolean(id));
     list.choose(id);
@@ -121,9 +126,13 @@ function show(session) {
   const stop = listen(language(), {
     alert: (item) => {
       list.take(item);
+      situation.changed();
       if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
     },
-    reload: () => list.load(),
+    reload: () => {
+      list.load();
+      situation.changed();
+    },
     sensors: (health) => drawSensors(strip, health),
     state: connected,
     ended: () => setTimeout(start, 2000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from api.alerts import models as _alerts
+from api.assets import models as _assets
 from api.audit import models as _audit
 from api.database import Base
 from api.decisions import models as _decisions
@@ -18,12 +19,26 @@ from api.playbooks import models as _playbooks
 from api.site import models as _site
 from api.tokens import models as _tokens
 from api.users import models as _users
+from api.zones import models as _zones
 
 METADATA: Final = Base.metadata
 """The tables of every resource."""
 
 RESOURCES: Final = (
-    _alerts, _audit, _decisions, _enrolment, _exceptions, _factors, _idempotency, _incidents,
-    _obligations, _playbooks, _site, _tokens, _users,
-)  # fmt: skip
+    _alerts,
+    _assets,
+    _audit,
+    _decisions,
+    _enrolment,
+    _exceptions,
+    _factors,
+    _idempotency,
+    _incidents,
+    _obligations,
+    _playbooks,
+    _site,
+    _tokens,
+    _users,
+    _zones,
+)
 """The modules that declare tables."""

@@ -85,7 +85,7 @@ def find(services: Services, table: str, asked: RecordQuery) -> RecordPage:
         raise Problem("query_invalid", reason=str(error)) from error
     except StoreError as error:
         raise Problem("records_missing", reason=str(error)) from error
-    return RecordPage(items=[_shown(row) for row in plain(page.rows)], limited=page.cursor is not None, next=page.cursor)
+    return RecordPage(items=[shown(row) for row in plain(page.rows)], limited=page.cursor is not None, next=page.cursor)
 
 
 def of_identities(store: RecordStore, identities: Sequence[str]) -> AlertRecords:
@@ -97,7 +97,7 @@ def of_identities(store: RecordStore, identities: Sequence[str]) -> AlertRecords
         raise Problem("records_missing", reason=str(error)) from error
     by_table: dict[str, list[dict[str, Any]]] = {}
     for row in found.values():
-        by_table.setdefault(str(row["table"]), []).append(_shown(row))
+        by_table.setdefault(str(row["table"]), []).append(shown(row))
     tables = [TableRecords(table=table, columns=_columns(TABLES[table], rows), items=rows) for table, rows in by_table.items()]
     return AlertRecords(tables=tables, missing=[str(identity) for identity in asked if identity not in found])
 
@@ -127,7 +127,7 @@ def _limits(services: Services) -> list[Filter]:
     return [] if seen is None else [Filter("sensor", "in", sorted(seen) or [""])]
 
 
-def _shown(row: Mapping[str, object]) -> dict[str, Any]:
+def shown(row: Mapping[str, object]) -> dict[str, Any]:
     """A record as an object: its identity, and the columns that hold something."""
     identity = "/".join(str(row[name]) for name in IDENTITY)
     hidden = {*IDENTITY, "table"}

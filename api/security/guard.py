@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from anyio import BrokenResourceError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 
 from api import problems
@@ -45,12 +46,34 @@ _HEADERS: Final = {
 }
 
 
+FILES: Final = frozenset({"/api/assets/import"})
+"""Paths that take files, which may be larger than what people write."""
+
+
+def body_limit(settings: Settings, path: str) -> int:
+    """Most bytes of a request's body."""
+    return settings.import_bytes if path in FILES else settings.body_bytes
+
+
+class BodyLimit:
+    """ASGI middleware that ends a body which turns out to be too large."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, with the limit of the path."""
+        limit = body_limit(self._settings, scope.get("path", ""))
+        await RequestBodyLimitMiddleware(self._app, max_body_size=limit)(scope, receive, send)
+
+
 class Guard:
     """ASGI middleware that stands before everything else."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._body_bytes = settings.body_bytes
+        self._settings = settings
         self._headers = dict(_HEADERS)
         if settings.encrypted:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -76,7 +99,7 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        problem = self._refusal(Headers(scope=scope), scope["method"])
+        problem = self._refusal(Headers(scope=scope), scope)
         if problem is None:
             try:
                 await self._app(scope, receive, send_with_headers)
@@ -92,14 +115,16 @@ class Guard:
         answer = problems.response(problem, language_of(Request(scope)), scope["path"])
         await answer(scope, receive, send_with_headers)
 
-    def _refusal(self, headers: Headers, method: str) -> Problem | None:
+    def _refusal(self, headers: Headers, scope: Scope) -> Problem | None:
         host = headers.get("host", "")
         if _name(host) not in self._names:
             return Problem("host_unknown", host=host[:100])
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._body_bytes:
-            return Problem("body_too_large", limit=self._body_bytes, headers={"Connection": "close"})
-        if method not in SAFE_METHODS and headers.get("origin") not in self._origins and not _same_site(headers, host):
+        limit = body_limit(self._settings, scope["path"])
+        if length.isdecimal() and int(length) > limit:
+            return Problem("body_too_large", limit=limit, headers={"Connection": "close"})
+        origin = headers.get("origin")
+        if scope["method"] not in SAFE_METHODS and origin not in self._origins and not _same_site(headers, host):
             return Problem("cross_site")
         return None
 

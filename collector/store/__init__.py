@@ -23,6 +23,8 @@ __all__ = [
     "IDENTITY",
     "Appended",
     "Filter",
+    "Grouping",
+    "Groups",
     "Identity",
     "Operator",
     "Order",
@@ -42,6 +44,9 @@ IDENTITY = ("sensor", "epoch", "sequence", "row")
 
 PAGE_ROWS = 10_000
 """Most rows of one page of `RecordStore.query`."""
+
+GROUPS = 100_000
+"""Most groups of one answer of `RecordStore.groups`."""
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "starts_with", "is_null", "is_not_null"]
 """What a filter asks. "contains" and "starts_with" are for text and heed case; no operator but "is_null" is true for a null."""
@@ -174,6 +179,47 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Grouping:
+    """How rows of a table are counted together: those that have the same values in some columns. All filters must hold.
+
+    Attributes:
+        table: name of the table.
+        by: columns of text and whole numbers; rows that have none there are a group, too.
+        filters: conditions on columns.
+        since: rows from this time on.
+        until: rows before this time.
+        sums: columns of whole numbers to add up.
+        ranges: columns of numbers (`f64`) of which the least, the greatest and the latest are wanted; those that are not finite
+            do not count.
+        limit: groups wanted, 1 to `GROUPS`.
+        seconds: most time that the caller waits; the store's own bound holds too.
+    """
+
+    table: str
+    by: Sequence[str]
+    filters: Sequence[Filter] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    sums: Sequence[str] = ()
+    ranges: Sequence[str] = ()
+    limit: int = GROUPS
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Groups of rows, in no order.
+
+    rows: the columns of `Grouping.by` as text and 64-bit integers, `rows` (how many), `first` and `last` (nanoseconds since 1970,
+    cut to the millisecond), and for each column of sums and ranges `sum`, `least`, `greatest` and `latest` of it (float64), as in
+    `sum flow.bytes_out`. more: whether there are more groups than were wanted; which are left out then, nobody says.
+    """
+
+    rows: pl.DataFrame
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """What a store holds of a table. Times are nanoseconds since 1970, None where there are no rows."""
 
@@ -213,6 +259,10 @@ class RecordStore(Protocol):
 
     def query(self, query: Query) -> Page:
         """The rows that answer a question. Raises QueryError."""
+        ...
+
+    def groups(self, grouping: Grouping) -> Groups:
+        """Rows counted together by what they have in common. Raises QueryError."""
         ...
 
     def records(self, identities: Iterable[Identity]) -> Mapping[Identity, Mapping[str, object]]:

@@ -56,7 +56,7 @@ def search(query: Query) -> dict[str, Any]:
         {IDENTITY_FIELDS[name]: {"order": order, "unmapped_type": "keyword" if name in {"sensor", "epoch"} else "long"}}
         for name in IDENTITY_TYPES
     ]
-    body: dict[str, Any] = {"size": query.limit + 1, "track_total_hits": False, "sort": [{_compared(column): by}, *identity]}
+    body: dict[str, Any] = {"size": query.limit + 1, "track_total_hits": False, "sort": [{compared(column): by}, *identity]}
     if query.cursor is not None:
         value, behind = place(query)
         if value is None:
@@ -80,9 +80,9 @@ def condition(known: Mapping[str, Kind], item: Filter, table: str) -> dict[str, 
         case "is_not_null":
             return _not(_null(known, column))
         case "contains":
-            return _containing(_compared(column), str(values[0]))
+            return _containing(compared(column), str(values[0]))
         case "starts_with":
-            return _starting(_compared(column), str(values[0]))
+            return _starting(compared(column), str(values[0]))
         case "=" | "in":
             return _any(column, kind, values)
         case "!=":
@@ -103,7 +103,7 @@ def _any(column: str, kind: Kind, values: Sequence[object]) -> dict[str, Any]:
     special = [f"{column}={value}" for value in values if kind == "f64" and not _is_finite(value)]
     if column == "ts":
         fit = [iso(int(str(value))) for value in fit]
-    some = [{"terms": {_compared(column): fit}}] if fit else []
+    some = [{"terms": {compared(column): fit}}] if fit else []
     if special:
         some.append({"terms": {NOT_FINITE: special}})
     return {"bool": {"should": some, "minimum_should_match": 1}} if some else dict(_NOTHING)
@@ -139,7 +139,7 @@ def _beyond(known: Mapping[str, Kind], column: str, sign: str, value: object) ->
     number = iso(int(str(value))) if column == "ts" else value
     some: list[dict[str, Any]] = []
     if not outside:
-        some.append({"range": {_compared(column): {_SIGNS[sign]: number}}})
+        some.append({"range": {compared(column): {_SIGNS[sign]: number}}})
     if kind == "f64":
         some += _beyond_special(column, sign, float(cast("float", value)))
     return some[0] if len(some) == 1 else {"bool": {"should": some, "minimum_should_match": 1}} if some else dict(_NOTHING)
@@ -181,7 +181,7 @@ def _null(known: Mapping[str, Kind], column: str) -> dict[str, Any]:
     kind = known[column]
     if kind.startswith("list") or kind == "binary":
         return _not({"term": {PRESENT: column}})
-    present: list[dict[str, Any]] = [{"exists": {"field": _compared(column)}}]
+    present: list[dict[str, Any]] = [{"exists": {"field": compared(column)}}]
     if kind == "f64":
         present.append({"terms": {NOT_FINITE: [f"{column}={name}" for name in ("nan", "inf", "-inf")]}})
     return {"bool": {"must_not": present}}
@@ -191,7 +191,7 @@ def _not(query: Mapping[str, Any]) -> dict[str, Any]:
     return {"bool": {"must_not": [dict(query)]}}
 
 
-def _compared(column: str) -> str:
+def compared(column: str) -> str:
     """The field that a column is compared and sorted by."""
     if column == "ts":
         return TIME

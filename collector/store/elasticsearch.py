@@ -27,6 +27,7 @@ from collector.store import (
     Stored,
     StoreError,
     Unstorable,
+    elastic_groups,
 )
 from collector.store import elastic_sql as sql
 from collector.store.elastic_bulk import BulkWriter
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from collector.dead_letters import DeadLetters
     from collector.settings import ElasticsearchSettings
+    from collector.store import Grouping, Groups
     from collector.store.elastic_bulk import Chunk
     from collector.stream import Position
     from sensor.spool_format import Run
@@ -161,6 +163,11 @@ class ElasticsearchRecordStore:
             cursor = cursor_behind(query, last.to_dicts()[0])
         asked = [*(query.columns or known), *(name for name in IDENTITY_TYPES if name not in (query.columns or known))]
         return Page(rows.select(asked), cursor)
+
+    def groups(self, grouping: Grouping) -> Groups:
+        """As `RecordStore.groups`."""
+        seconds = min(grouping.seconds or self.settings.query_seconds, self.settings.query_seconds)
+        return elastic_groups.ask(self._server, grouping, seconds)
 
     def records(self, identities: Iterable[Identity]) -> Mapping[Identity, Mapping[str, object]]:
         """As `RecordStore.records`."""

@@ -21,9 +21,10 @@ import polars as pl
 
 from collector.records import IDENTITY_TYPES, identified, plain, reason_of
 from collector.settings import StoreSettings
-from collector.store import Appended, Identity, Page, Query, RecordBatch, Stored, StoreError, Unstorable
+from collector.store import Appended, Groups, Identity, Page, Query, RecordBatch, Stored, StoreError, Unstorable
 from collector.store.catalog import Catalog, StoredFile
 from collector.store.files import by_day, remove_orphans, sweep, write_file
+from collector.store.groups import compile_groups, schema
 from collector.store.merge import merge_small
 from collector.store.query import compile_query, cursor_behind, kinds, nanoseconds
 from collector.store.sql import SqlSession
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from collector.store import Grouping
     from sensor.spool_format import Run
 
 
@@ -156,6 +158,17 @@ class LocalRecordStore:
             cursor = cursor_behind(query, last.to_dicts()[0])
         asked = [*(query.columns or known), *(name for name in IDENTITY_TYPES if name not in (query.columns or known))]
         return Page(rows.select(_typed(query.table, column) for column in asked), cursor)
+
+    def groups(self, grouping: Grouping) -> Groups:
+        """As `RecordStore.groups`."""
+        columns = schema(grouping)
+        since = None if grouping.since is None else nanoseconds(grouping.since)
+        until = None if grouping.until is None else nanoseconds(grouping.until) - 1
+        files = self._catalog.files(grouping.table, since, until)
+        statement, values = compile_groups(grouping, f"({relation(self.folder, grouping.table, files)})")
+        found = self._sql.run(statement, values, grouping.limit + 1, seconds=grouping.seconds)
+        rows = found.head(grouping.limit).select(pl.col(name).cast(kind) for name, kind in columns.items())
+        return Groups(rows, more=found.height > grouping.limit)
 
     def records(self, identities: Iterable[Identity]) -> Mapping[Identity, Mapping[str, object]]:
         """As `RecordStore.records`."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from collector.store import Grouping
+
 _COMPARED: Final = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _TEXT: Final[frozenset[str]] = frozenset({"choice", "name", "text"})
 
@@ -59,15 +61,7 @@ def compile_query(query: Query, source: str) -> tuple[str, list[object]]:
     """
     known = asked(query)
     order = query.order
-    conditions: list[str] = []
-    values: list[object] = []
-    for condition, given in (_filter(known, item, query.table) for item in query.filters):
-        conditions.append(condition)
-        values += given
-    for operator, moment in ((">=", query.since), ("<", query.until)):
-        if moment is not None:
-            conditions.append(f"ts {operator} {_bound('timestamp')}")
-            values.append(nanoseconds(moment))
+    conditions, values = conditions_of(known, query)
     if query.cursor is not None:
         condition, given = _after(query, known[order.column])
         conditions.append(condition)
@@ -78,6 +72,20 @@ def compile_query(query: Query, source: str) -> tuple[str, list[object]]:
     by = f"{_name(order.column)} {direction} NULLS LAST, {identity}"
     wanted = ", ".join(_name(column) for column in selected(query))
     return f"SELECT {wanted} FROM {source}{where} ORDER BY {by} LIMIT {query.limit + 1}", values  # noqa: S608 - checked names
+
+
+def conditions_of(known: Mapping[str, Kind], asked: Query | Grouping) -> tuple[list[str], list[object]]:
+    """Filters and times of a question as conditions with their values. Raises QueryError."""
+    conditions: list[str] = []
+    values: list[object] = []
+    for condition, given in (_filter(known, item, asked.table) for item in asked.filters):
+        conditions.append(condition)
+        values += given
+    for operator, moment in ((">=", asked.since), ("<", asked.until)):
+        if moment is not None:
+            conditions.append(f"ts {operator} {_bound('timestamp')}")
+            values.append(nanoseconds(moment))
+    return conditions, values
 
 
 def selected(query: Query) -> list[str]:

@@ -54,6 +54,7 @@ UNKNOWN: Final = {
     "token_id": "x",
     "identity": "9",
     "key": "x",
+    "asset_id": "x",
 }
 """For each parameter of a path, what is nobody's. An operation with another parameter has to say it here."""
 
@@ -174,7 +175,7 @@ def test_who_is_limited_to_sites_has_nothing_to_say_about_the_organisation() -> 
     assert "user.manage" not in permissions_of("administrator", frozenset({"pumps"}))
 
 
-OBJECTS: Final = frozenset({"alert_id", "identity", "name", "number", "sensor", "session_id", "token_id", "user_id"})
+OBJECTS: Final = frozenset({"alert_id", "asset_id", "identity", "name", "number", "sensor", "session_id", "token_id", "user_id"})
 """Parameters of paths that name something of a site or of an organisation."""
 
 
@@ -189,6 +190,7 @@ def fill(served: Running) -> dict[str, str]:
             baseline.leave(session, Decision("relearn", "lin", f"the {site} are new", server="10.0.0.1", hours=1), site, LIN)
     administrator = served.signed_in("administrator", name="chen")
     numbers: list[str] = []
+    assets: list[str] = []
     for sequence, site in enumerate(("pumps", "tanks")):
         store(served, "modbus", dict(sample("modbus", 5)), sequence, f"gateway-{site}")
         store(served, "sensor", dict(sample("sensor", 1)), sequence, f"gateway-{site}")
@@ -200,13 +202,16 @@ def fill(served: Running) -> dict[str, str]:
         grade = {"scheme": "cac-2025", "level": 3, "reason": "x"}
         graded = administrator.post(f"/api/incidents/{numbers[-1]}/grade", json=grade, headers={"If-Match": "*"})
         assert graded.status_code == 200, graded.text
+        registered = administrator.post("/api/assets", json={"name": f"PLC of {site}", "addresses": ["10.0.1.1"], "site": site})
+        assert registered.status_code == 201, registered.text
+        assets.append(registered.json()["id"])
     reports = administrator.get(f"/api/incidents/{numbers[-1]}/obligations").json()
     token = administrator.post("/api/tokens", json={"name": "tanks", "permissions": ["alert.read"]}).json()
     users = {user["name"]: str(user["id"]) for user in administrator.get("/api/users").json()}
     return {
         "alert_id": f"{2:032x}", "name": "tanks-copy", "session_id": administrator.get("/api/sessions").json()[0]["id"],
         "user_id": users["chen"], "token_id": token["id"], "number": numbers[-1], "sensor": "gateway-tanks", "table": "modbus",
-        "identity": str(reports[0]["id"]), "key": "sensor_blind",
+        "identity": str(reports[0]["id"]), "key": "sensor_blind", "asset_id": assets[-1],
     }  # fmt: skip
 
 
@@ -228,7 +233,7 @@ def test_who_is_limited_to_a_site_meets_nothing_of_another(system_running: Runni
         else:
             assert status < 500, (operation[:2], status, said)
     if role in {"viewer", "operator", "responder", "engineer", "administrator"}:
-        for own in ("pumps-copy", "gateway-pumps", "the pumps are new", f"{1:032x}"):
+        for own in ("pumps-copy", "gateway-pumps", "the pumps are new", f"{1:032x}", "PLC of pumps"):
             assert own in found
     assert system_running.sign_in("chen").get(f"/api/alerts/{2:032x}").json()["triage"]["state"] == "new"
 

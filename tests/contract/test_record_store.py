@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 from collector.records import decode
-from collector.store import Filter, Identity, Order, Query, QueryError, RecordBatch, RecordStore, StoreError
+from collector.store import Filter, Grouping, Identity, Order, Query, QueryError, RecordBatch, RecordStore, StoreError
 from collector.store.elasticsearch import ElasticsearchRecordStore
 from collector.store.local import LocalRecordStore
 from collector.stream import Position
@@ -388,3 +389,71 @@ def test_upkeep_changes_no_answer(store: RecordStore) -> None:
     assert store.query(Query("modbus", limit=1000)).rows.equals(before)
     assert store.records([Identity("north", EPOCH, 17, 2)])
     assert store.append([batch(17, rows=3)]).repeated == 1
+
+
+def grouped(store: RecordStore, grouping: Grouping) -> list[tuple[Any, ...]]:
+    return sorted(store.groups(grouping).rows.rows(), key=repr)
+
+
+def test_rows_are_counted_together_by_what_they_have_in_common(store: RecordStore) -> None:
+    columns = sample("flow", 6)
+    columns["ts"] = [START + second * 10**9 + 1_500_000 for second in range(6)]
+    columns["client.ip"] = ["10.0.0.1", "10.0.0.1", "10.0.0.2", None, "10.0.0.1", "10.0.0.2"]
+    columns["server.port"] = [502, 502, 502, 502, 102, 502]
+    columns["flow.bytes_in"] = [1, 2, 4, 8, 16, 32]
+    store.append([batch(0, {name: values[:4] for name, values in columns.items()}, table="flow")])
+    store.append([batch(1, {name: values[4:] for name, values in columns.items()}, table="flow")])
+    by = Grouping("flow", ["client.ip", "server.port"], sums=["flow.bytes_in"])
+    at_ms = [START + second * 10**9 + 1_000_000 for second in range(6)]
+    assert grouped(store, by) == [
+        ("10.0.0.1", 102, 1, at_ms[4], at_ms[4], 16.0),
+        ("10.0.0.1", 502, 2, at_ms[0], at_ms[1], 3.0),
+        ("10.0.0.2", 502, 2, at_ms[2], at_ms[5], 36.0),
+        (None, 502, 1, at_ms[3], at_ms[3], 8.0),
+    ]
+    some = replace(by, filters=[Filter("server.port", "=", 502)], since=at(START + 10**9), until=at(START + 3 * 10**9))
+    assert [row[:3] for row in grouped(store, some)] == [("10.0.0.1", 502, 1), ("10.0.0.2", 502, 1)]
+    assert store.groups(by).more is False
+    fewer = store.groups(replace(by, limit=3))
+    assert (fewer.rows.height, fewer.more) == (3, True)
+
+
+def test_of_numbers_the_least_the_greatest_and_the_latest_are_told(store: RecordStore) -> None:
+    columns = sample("point", 7)
+    columns["ts"] = [START + place for place in (0, 1, 2, 2, 4, 5, 6)]
+    columns["point.id"] = ["a", "a", "a", "a", "b", "b", "c"]
+    columns["point.number"] = [5.0, -1.5, 2.0, 3.0, float("nan"), 7.0, float("inf")]
+    store.append([batch(0, columns, table="point")])
+    found = grouped(store, Grouping("point", ["point.id"], ranges=["point.number"]))
+    assert [(row[0], row[1], *row[4:]) for row in found] == [
+        ("a", 4, -1.5, 5.0, 3.0),
+        ("b", 2, 7.0, 7.0, 7.0),
+        ("c", 1, None, None, None),
+    ]
+
+
+def test_groups_come_whole_however_many_they_are(store: RecordStore) -> None:
+    columns = sample("point", 1_200)
+    columns["point.id"] = [f"holding:{number}@1" for number in range(1_200)]
+    store.append([batch(0, columns, table="point")])
+    found = store.groups(Grouping("point", ["point.id", "point.access"], ranges=["point.number"])).rows
+    assert found["point.id"].n_unique() == found.height == 1_200
+    assert store.groups(Grouping("modbus", ["client.ip"])).rows.height == 0
+
+
+@pytest.mark.parametrize(
+    ("grouping", "says"),
+    [
+        (Grouping("nothing", ["client.ip"]), "no table 'nothing'"),
+        (Grouping("flow", ["x"]), "no column 'x'"),
+        (Grouping("flow", ["ts"]), "cannot be grouped by 'ts'"),
+        (Grouping("flow", []), "columns are wanted"),
+        (Grouping("flow", ["client.ip"], sums=["server.ip"]), "nothing to add up in 'server.ip'"),
+        (Grouping("flow", ["client.ip"], ranges=["vlan"]), "no range in 'vlan'"),
+        (Grouping("flow", ["client.ip"], limit=0), "limit is 0"),
+        (Grouping("flow", ["client.ip"], [Filter("client.ip", "=", 5)]), "cannot be compared"),
+    ],
+)
+def test_a_grouping_that_makes_no_sense_is_refused(store: RecordStore, grouping: Grouping, says: str) -> None:
+    with pytest.raises(QueryError, match=says):
+        store.groups(grouping)

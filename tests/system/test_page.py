@@ -460,3 +460,50 @@ CONTRAST = """() => {
   }
   return bad;
 }"""
+
+
+def test_the_situation_is_one_look_and_follows_what_happens(page: Page, served: Running) -> None:
+    set_up(page, served)
+    page.get_by_role("link", name="Situation").click()
+    shown = page.get_by_role("region", name="Situation")
+    expect(shown.get_by_role("status")).to_contain_text("Quiet")
+    expect(shown.get_by_text("0 in a day; one person can deal with 144")).to_be_visible()
+    plan = {
+        "zones": [{"name": "Cell 1", "networks": ["10.0.1.0/24"], "level": "1"}, {"name": "Office", "networks": ["10.0.0.0/24"]}],
+        "conduits": [],
+    }
+    # The browser's own session changes the plan.
+    page.evaluate(
+        """async (plan) => {
+          const session = await (await fetch("/api/session")).json();
+          const headers = { "Content-Type": "application/json", "X-CSRF-Token": session.csrf_token, "If-Match": '"0"' };
+          const answer = await fetch("/api/zones", { method: "PUT", headers, body: JSON.stringify(plan) });
+          if (!answer.ok) throw new Error(await answer.text());
+        }""",
+        plan,
+    )
+    # Alerts appear by themselves.
+    served.alerts(upsert(7, severity="critical", rank=95.0, first_seen=now() - 5, last_seen=now()))
+    expect(shown.get_by_role("status")).to_contain_text("Attacked")
+    expect(shown.get_by_text("1 in a day; one person can deal with 144")).to_be_visible()
+    zones = shown.get_by_role("region", name="Zones")
+    expect(zones.get_by_role("row", name=re.compile("Cell 1"))).to_contain_text("Attacked")
+    expect(shown.get_by_role("region", name="Conduits")).to_contain_text("not in the plan")
+    assets = shown.get_by_role("region", name="Assets that alerts are about")
+    expect(assets.get_by_role("row", name=re.compile("10.0.1.1"))).to_contain_text("Not registered")
+    expect(shown.get_by_role("region", name="Stages reached (ATT&CK for ICS)")).to_contain_text("Impair Process Control")
+
+    # As it was before.
+    shown.get_by_label("As of").fill("2025-01-01T00:00:00")
+    expect(shown.get_by_role("status")).to_contain_text("as it was")
+    expect(shown.get_by_role("status")).to_contain_text("Quiet")
+    shown.get_by_role("button", name="Now").click()
+    expect(shown.get_by_role("status")).to_contain_text("Attacked")
+
+    # In Chinese, and from there to the alert.
+    page.get_by_role("button", name="切换到中文").click()
+    chinese = page.get_by_role("region", name="态势")
+    expect(chinese.get_by_role("status")).to_contain_text("受攻击")
+    chinese.get_by_role("link", name="告警 7").click()
+    expect(page.get_by_role("article").get_by_role("heading", name="告警 7")).to_be_visible()
+    expect(chinese).to_be_hidden()

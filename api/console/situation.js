@@ -1,0 +1,298 @@
+// The page of the situation: how the plant is now, or was at a time before, in one look.
+
+import { get } from "./api.js";
+import { fill, h, icon } from "./dom.js";
+import { number, t, time } from "./texts.js";
+
+/** Place of the page, behind the address's #. */
+export const SITUATION = "/situation";
+
+/** How long after a live event is asked again, so that many at once are one question. */
+const SETTLE_MILLISECONDS = 400;
+
+/**
+ * @typedef {{alerts: number, severity: string | null}} Worst
+ * @typedef {{as_of: string, past: boolean, standing: string, limited: boolean, furthest: string | null,
+ *   counts: {severity: string, new: number, triaging: number, escalated: number}[],
+ *   stories: {id: string, sentence: string, severity: string, alerts: number, stages: string[], last_seen: string}[],
+ *   alerts: {id: string, severity: string, state: string, title: string, summary: string, last_seen: string}[],
+ *   assets: (Worst & {address: string, asset: string | null, name: string, criticality: string | null, zone: string | null, level: string | null, acts: number, suffers: number})[],
+ *   zones: (Worst & {name: string | null, level: string | null, assets: number, standing: string})[],
+ *   conduits: (Worst & {zones: string[], declared: boolean, protocols: string[], standing: string})[],
+ *   levels: (Worst & {level: string | null, standing: string})[],
+ *   points: (Worst & {server: string | null, point: string})[],
+ *   load: {day: number, day_limit: number, worst_ten_minutes: number, worst_at: string | null, ten_minutes_limit: number, floods: number, hours: number[], verdict: string},
+ *   blindness: {sensors: {sensor: string, at: string | null, dropped: number, causes: string[]}[], silent: string[], gaps: number, unseen: {reason: string, records: number, share: number}[], readable: boolean},
+ *   baseline: {site: string, sensor: string, phase: string, learning: boolean, immaturity: number, heard_hours: number}[] | null,
+ *   stages: {tactic: string, name: string, alerts: number}[],
+ *   incidents: {number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean}[],
+ *   changes: Record<string, number | string> & {since: string}}} Plant
+ */
+
+const CHANGES = ["raised", "acknowledged", "escalated", "closed", "recurred", "incidents_declared", "incidents_closed", "assets", "zones", "decisions"];
+
+export class SituationPage {
+  constructor() {
+    this.round = 0;
+    this.asOf = "";
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    this.moment = h("input", { type: "datetime-local", id: "situation-as-of", step: 1, onchange: () => this.choose() });
+    this.body = h("div", { class: "situation-body" });
+    this.element = h(
+      "section",
+      { class: "situation", tabindex: -1, hidden: true, "aria-label": t("page.situation") },
+      h(
+        "div",
+        { class: "bar" },
+        h("a", { class: "button quiet", href: "#" }, icon("previous"), t("situation.back")),
+        h("label", { for: "situation-as-of" }, t("situation.as_of")),
+        this.moment,
+        h("button", { type: "button", class: "quiet", onclick: () => { this.moment.value = ""; this.choose(); } }, t("situation.now")),
+      ),
+      this.body,
+    );
+  }
+
+  /** Show the page as the plant is. */
+  async open() {
+    const round = ++this.round;
+    clearTimeout(this.timer);
+    this.element.hidden = false;
+    if (!this.body.childElementCount) fill(this.body, h("p", { class: "loading" }, t("page.loading")));
+    try {
+      const plant = await get("/api/situation", { as_of: this.asOf });
+      if (round === this.round) this.draw(plant);
+    } catch (error) {
+      if (round !== this.round) return;
+      fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
+    }
+  }
+
+  close() {
+    this.round += 1;
+    clearTimeout(this.timer);
+    this.element.hidden = true;
+    fill(this.body);
+  }
+
+  /** Something has changed: look again, soon. A past time stays as it is. */
+  changed() {
+    if (this.element.hidden || this.asOf) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.open(), SETTLE_MILLISECONDS);
+  }
+
+  /** Another time was chosen, in the viewer's zone. */
+  choose() {
+    this.asOf = this.moment.value ? new Date(this.moment.value).toISOString() : "";
+    this.open();
+  }
+
+  /** @param {Plant} plant */
+  draw(plant) {
+    fill(
+      this.body,
+      h(
+        "p",
+        { class: `standing standing-${plant.standing}`, role: "status" },
+        h("strong", {}, t(`standing.${plant.standing}`)),
+        " ",
+        plant.past ? [t("situation.as_it_was"), " ", time(plant.as_of)] : t("situation.as_it_is"),
+      ),
+      plant.limited && h("p", { class: "hint" }, t("situation.limited")),
+      h("div", { class: "tiles" }, countsOf(plant), loadOf(plant), stagesOf(plant), blindnessOf(plant), maturityOf(plant), changesOf(plant)),
+      part("situation.incidents", incidentsOf(plant)),
+      part("situation.stories", storiesOf(plant)),
+      part("situation.alerts", alertsOf(plant)),
+      part("situation.zones", zonesOf(plant)),
+      part("situation.conduits", conduitsOf(plant)),
+      part("situation.levels", levelsOf(plant)),
+      part("situation.assets", assetsOf(plant)),
+      part("situation.points", pointsOf(plant)),
+    );
+  }
+}
+
+/**
+ * A part of the page; one that has nothing says so.
+ * @param {string} key
+ * @param {Node | null} content
+ */
+function part(key, content) {
+  return h("section", { "aria-label": t(key) }, h("h2", {}, t(key)), content ?? h("p", { class: "hint" }, t("situation.none")));
+}
+
+/**
+ * @param {string} key
+ * @param {...(import("./dom.js").Child | import("./dom.js").Child[])} content
+ */
+function tile(key, ...content) {
+  return h("section", { class: "tile", "aria-label": t(key) }, h("h3", {}, t(key)), ...content);
+}
+
+/** @param {string | null} severity */
+function pill(severity) {
+  return severity ? h("span", { class: `pill sev-${severity}` }, t(`severity.${severity}`)) : h("span", { class: "quiet-text" }, "–");
+}
+
+/** @param {string} standing */
+const stands = (standing) => h("span", { class: `standing-${standing}` }, t(`standing.${standing}`));
+
+/**
+ * A table; null where it has no rows.
+ * @param {string[]} heads keys of the catalogue
+ * @param {(import("./dom.js").Child | import("./dom.js").Child[])[][]} rows
+ */
+function table(heads, rows) {
+  if (!rows.length) return null;
+  return h(
+    "div",
+    { class: "scroll", tabindex: 0 },
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, t(head))))),
+      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell) => h("td", {}, ...(Array.isArray(cell) ? cell : [cell])))))),
+    ),
+  );
+}
+
+/** @param {Plant} plant */
+function countsOf(plant) {
+  const open = plant.counts.filter((each) => each.new + each.triaging + each.escalated);
+  if (!open.length) return tile("situation.open", h("p", { class: "quiet-text" }, t("situation.none")));
+  const states = ["new", "triaging", "escalated"];
+  const rows = open.map((each) => [pill(each.severity), number(each.new), number(each.triaging), number(each.escalated)]);
+  return tile("situation.open", table(["field.severity", ...states.map((state) => `state.${state}`)], rows));
+}
+
+/** @param {Plant} plant */
+function loadOf({ load }) {
+  const most = Math.max(load.ten_minutes_limit, ...load.hours);
+  const bars = load.hours.map((count, place) =>
+    h("span", { class: "bar-of-hour", title: t("situation.load.hour", { hours: 24 - place, count: number(count) }) }, h("span", { class: `height-${Math.ceil((count / most) * 10)}` })),
+  );
+  return tile(
+    "situation.load",
+    h("p", {}, h("strong", { class: `verdict-${load.verdict}` }, t(`load.${load.verdict}`))),
+    h("p", {}, t("situation.load.day", { count: number(load.day), limit: number(load.day_limit) })),
+    h("p", {}, t("situation.load.worst", { count: number(load.worst_ten_minutes), limit: number(load.ten_minutes_limit) })),
+    load.floods > 0 && h("p", { class: "quiet-text" }, t("situation.load.floods", { count: number(load.floods) })),
+    h("div", { class: "hours", role: "img", "aria-label": t("situation.load.hours", { count: number(load.day) }) }, bars),
+  );
+}
+
+/** @param {Plant} plant */
+function stagesOf({ stages, furthest }) {
+  if (!stages.length) return tile("situation.stages", h("p", { class: "quiet-text" }, t("situation.none")));
+  const items = stages.map((stage) => h("li", {}, stage.name === furthest ? h("strong", {}, stage.name) : stage.name, " ", h("span", { class: "quiet-text" }, number(stage.alerts))));
+  return tile("situation.stages", h("ol", {}, items));
+}
+
+/** @param {Plant} plant */
+function blindnessOf({ blindness }) {
+  const said = [
+    ...blindness.unseen.map((each) => t(`unseen.${each.reason}`, { percent: number(Math.round(each.share * 1000) / 10), records: number(each.records) })),
+    ...blindness.silent.map((sensor) => t("situation.silent", { sensor })),
+    ...blindness.sensors.filter((each) => each.dropped).map((each) => t("situation.dropped", { sensor: each.sensor, count: number(each.dropped), causes: each.causes.join(", ") })),
+  ];
+  if (!blindness.readable) said.unshift(t("situation.unreadable"));
+  if (blindness.gaps) said.push(t("situation.gaps", { count: number(blindness.gaps) }));
+  return tile("situation.blindness", said.length ? h("ul", {}, said.map((each) => h("li", {}, each))) : h("p", { class: "quiet-text" }, t("situation.sees_all")));
+}
+
+/** @param {Plant} plant */
+function maturityOf({ baseline }) {
+  if (!baseline?.length) return tile("situation.baseline", h("p", { class: "quiet-text" }, t(baseline ? "tuning.baseline.none" : "situation.unknown")));
+  const items = baseline.map((each) =>
+    h("li", {}, h("strong", {}, each.sensor), " ", t(each.learning ? "situation.learning" : `phase.${each.phase}`), " ", h("span", { class: "quiet-text" }, t("situation.immaturity", { percent: number(Math.round(each.immaturity * 1000) / 10), hours: number(each.heard_hours) }))),
+  );
+  return tile("situation.baseline", h("ul", {}, items));
+}
+
+/** @param {Plant} plant */
+function changesOf({ changes }) {
+  const some = CHANGES.filter((name) => changes[name]);
+  const items = some.map((name) => h("li", {}, t(`changes.${name}`, { count: number(Number(changes[name])) })));
+  return tile("situation.changes", h("p", { class: "quiet-text" }, t("situation.since"), " ", time(changes.since)), items.length ? h("ul", {}, items) : h("p", { class: "quiet-text" }, t("situation.nothing_changed")));
+}
+
+/** @param {number} seconds */
+function lasting(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return t("situation.duration", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
+}
+
+/** @param {Plant} plant */
+function incidentsOf({ incidents }) {
+  const rows = incidents.map((each) => [
+    `#${each.number}`,
+    [each.title, each.drill && h("span", { class: "pill" }, t("situation.drill"))],
+    each.state ? t(`incident.state.${each.state}`) : "–",
+    each.grade === null ? "–" : ["", "I", "II", "III", "IV"][each.grade] ?? String(each.grade),
+    time(each.discovered_at),
+    lasting(each.seconds),
+  ]);
+  return table(["field.incident", "field.title", "field.state", "field.grade", "field.discovered", "field.clock"], rows);
+}
+
+/** @param {Plant} plant */
+function storiesOf({ stories }) {
+  if (!stories.length) return null;
+  const items = stories.map((story) =>
+    h("li", {}, pill(story.severity), " ", h("a", { href: `#${encodeURIComponent(story.id)}` }, story.sentence), " ", h("span", { class: "quiet-text" }, story.stages.join(" → "))),
+  );
+  return h("ol", { class: "lines" }, items);
+}
+
+/** @param {Plant} plant */
+function alertsOf({ alerts }) {
+  const rows = alerts.map((alert) => [pill(alert.severity), h("a", { href: `#${encodeURIComponent(alert.id)}` }, alert.title), alert.summary, t(`state.${alert.state}`), time(alert.last_seen)]);
+  return table(["field.severity", "field.title", "field.summary", "field.state", "field.last_seen"], rows);
+}
+
+/** @param {Plant} plant */
+function zonesOf({ zones }) {
+  const rows = zones.map((zone) => [zone.name ?? t("situation.no_zone"), zone.level ?? "–", stands(zone.standing), pill(zone.severity), number(zone.alerts), number(zone.assets)]);
+  return table(["field.zone", "field.level", "field.standing", "field.severity", "field.alerts", "field.assets"], rows);
+}
+
+/** @param {Plant} plant */
+function conduitsOf({ conduits }) {
+  const rows = conduits.map((each) => [
+    each.zones.join(" – "),
+    each.declared ? each.protocols.join(", ") || t("situation.any_protocol") : h("strong", {}, t("situation.undeclared")),
+    stands(each.standing),
+    pill(each.severity),
+    number(each.alerts),
+  ]);
+  return table(["field.conduit", "field.protocols", "field.standing", "field.severity", "field.alerts"], rows);
+}
+
+/** @param {Plant} plant */
+function levelsOf({ levels }) {
+  const rows = levels.filter((each) => each.level !== null || each.alerts).map((each) => [each.level ?? t("situation.no_level"), stands(each.standing), pill(each.severity), number(each.alerts)]);
+  return table(["field.level", "field.standing", "field.severity", "field.alerts"], rows);
+}
+
+/** @param {Plant} plant */
+function assetsOf({ assets }) {
+  const rows = assets.map((asset) => [
+    asset.name,
+    asset.address,
+    asset.criticality ? t(`criticality.${asset.criticality}`) : t("situation.unregistered"),
+    asset.zone ?? "–",
+    asset.level ?? "–",
+    pill(asset.severity),
+    number(asset.acts),
+    number(asset.suffers),
+  ]);
+  return table(["field.asset", "field.address", "field.criticality", "field.zone", "field.level", "field.severity", "field.acts", "field.suffers"], rows);
+}
+
+/** @param {Plant} plant */
+function pointsOf({ points }) {
+  const rows = points.map((each) => [each.point, each.server ?? "–", pill(each.severity), number(each.alerts)]);
+  return table(["field.point", "field.server", "field.severity", "field.alerts"], rows);
+}

@@ -1,0 +1,1 @@
+"""How the plant is now, or was at a past time, in one answer."""

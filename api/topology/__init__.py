@@ -1,0 +1,1 @@
+"""Who talks to whom: devices, or the zones, levels and networks that they lie in."""
