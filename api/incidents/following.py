@@ -6,6 +6,7 @@ its alerts are triaged again, like any.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
 
     from api.alerts.models import Alert
 
+_log: Final = logging.getLogger(__name__)
+
 GOES_ON: Final = ("true_positive_impact", "true_positive_no_impact", "insufficient_information")
 """What a closed incident must have been for a new one to open where it goes on."""
 
 
 def follow(session: Session, changed: Sequence[Alert], recurred: Sequence[Alert]) -> None:
-    """Look at alerts that are new or have changed (`changed`) and those that were closed and go on (`recurred`)."""
+    """Look at alerts that are new or have changed (`changed`) and those that were closed and go on (`recurred`).
+
+    Whatever people have declared, no alert is kept out: one that fits nowhere stays by itself.
+    """
     for alert in recurred:
         _go_on(session, alert, alert.triage_incident)
     stories = {
@@ -36,20 +42,29 @@ def follow(session: Session, changed: Sequence[Alert], recurred: Sequence[Alert]
     if not stories:
         return
     known = sa.select(Incident).where(Incident.story.in_(list(stories)), Incident.merged_into.is_(None))
-    newest: dict[str, Incident] = {}
-    for incident in session.scalars(known.order_by(Incident.number)):
-        newest[str(incident.story)] = incident
+    newest: dict[tuple[str, str], Incident] = {}
+    # An open one goes before one that was closed, whichever was declared first.
+    for incident in session.scalars(known.order_by((Incident.state != "closed"), Incident.number)):
+        newest[incident.site, str(incident.story)] = incident
     for alert in changed:
         told = alert.body.get("story")
-        incident = None if told is None else newest.get(str(told["id"]))
+        incident = None if told is None else newest.get((alert.site, str(told["id"])))
         if incident is None or alert.triage_incident is not None or alert.triage_state == "closed":
             continue
         if incident.state != "closed":
-            service.add_alerts(session, incident, [alert], service.SYSTEM, "story")
+            _join(session, incident, alert, "story")
         else:
             opened = _go_on(session, alert, incident.number)
             if opened is not None:
-                newest[str(incident.story)] = opened
+                newest[incident.site, str(incident.story)] = opened
+
+
+def _join(session: Session, incident: Incident, alert: Alert, why: str) -> None:
+    """Put an alert into an open incident of its site, if that has room."""
+    if service.is_full(session, incident.number):
+        _log.warning("incident %d takes no more alerts: %s stays by itself", incident.number, alert.id)
+    else:
+        service.add_alerts(session, incident, [alert], service.SYSTEM, why)
 
 
 def _go_on(session: Session, alert: Alert, number: int | None) -> Incident | None:
@@ -59,7 +74,7 @@ def _go_on(session: Session, alert: Alert, number: int | None) -> Incident | Non
         return None
     closed = _last(session, service.get(session, number))
     if closed.state != "closed":
-        service.add_alerts(session, closed, [alert], service.SYSTEM, "recurred")
+        _join(session, closed, alert, "recurred")
         return closed
     if closed.disposition not in GOES_ON:
         return None

@@ -68,6 +68,33 @@ def decide(session: Session, incident: Incident, given: GradeInput, actor: Actor
     incident.version += 1
 
 
+def take_over(session: Session, incident: Incident, other: Incident, actor: Actor, reason: str) -> None:
+    """Let an incident that another is merged into have the more serious of both in each scheme, and of what is known.
+
+    What the law asks for on the other's account goes on to be asked.
+    """
+    # Of two that differ the one that weighs more: yes, or the larger number. Texts stay.
+    known: dict[str, Fact] = {**other.facts, **incident.facts}
+    for key in other.facts.keys() & incident.facts.keys():
+        one, two = other.facts[key], incident.facts[key]
+        if not isinstance(one, str) and not isinstance(two, str):
+            known[key] = max(one, two)
+    incident.facts = known
+    scheme_version = grading.grading().version
+    for scheme, level in other.grades.items():
+        if level >= incident.grades.get(scheme, level + 1):
+            continue
+        session.add(
+            IncidentGrade(
+                incident=incident.number, at=now(), by=actor.name, scheme=scheme,
+                proposed=grading.propose(grading.grading().scheme(scheme), known).level, decided=level, reason=reason,
+                facts=dict(known), schemes_version=scheme_version,
+            )
+        )  # fmt: skip
+        incident.grades = {**incident.grades, scheme: level}
+    incident.grade = min(incident.grades.values(), default=None)
+
+
 def history(session: Session, number: int) -> Sequence[IncidentGrade]:
     """The decisions about the grade of an incident, oldest first."""
     return session.scalars(sa.select(IncidentGrade).where(IncidentGrade.incident == number).order_by(IncidentGrade.id)).all()

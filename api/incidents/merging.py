@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from api.alerts.models import Alert
-from api.incidents import service, timeline
+from api.incidents import grades, service, timeline
 from api.problems import Problem
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 def merge(session: Session, incident: Incident, other: Incident, actor: Actor, reason: str) -> None:
     """Let `incident` tell `other` too: its alerts move, its lines are read with it, and it is closed as a duplicate.
 
-    The earlier discovery and the earlier occurrence hold: a legal clock never starts later by a merge. Facts that only the other
-    has are taken over. Raises Problem `incident_closed`, `incident_merged`, `merge_unfit`.
+    The earlier discovery and the earlier occurrence hold: a legal clock never starts later by a merge. The more serious grade
+    holds, and of facts that differ the one that weighs more.
+
+    Raises Problem `incident_closed`, `incident_merged`, `merge_unfit`.
     """
     service.check_open(incident)
     service.check_open(other)
@@ -32,11 +34,14 @@ def merge(session: Session, incident: Incident, other: Incident, actor: Actor, r
         alert = session.scalar(sa.select(Alert).where(Alert.id == alert_id))
         if alert is not None:
             service.relink(session, other.number, incident.number, alert, actor)
-    before = {"discovered_at": incident.discovered_at, "occurred_at": incident.occurred_at, "facts": incident.facts}
+    before = {
+        "discovered_at": incident.discovered_at, "occurred_at": incident.occurred_at, "facts": incident.facts,
+        "grades": incident.grades, "other_facts": other.facts,
+    }  # fmt: skip
     incident.discovered_at = min(incident.discovered_at, other.discovered_at)
     occurred = [time for time in (incident.occurred_at, other.occurred_at) if time is not None]
     incident.occurred_at = min(occurred) if occurred else None
-    incident.facts = {**other.facts, **incident.facts}
+    grades.take_over(session, incident, other, actor, reason)
     incident.story = incident.story or other.story
     detail = {"other": other.number, "title": other.title, "before": before}
     timeline.write(session, incident.number, actor, "merged", note=reason, detail=detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -21,7 +21,7 @@ from api.problems import Problem
 from api.times import NANOSECONDS, now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -138,7 +138,8 @@ def declare(session: Session, actor: Actor, given: DeclareInput, site: str) -> I
     """
     moment = now()
     chosen = [alerts.get(session, alert_id) for alert_id in dict.fromkeys(given.alerts)]
-    chosen += [each for each in of_story(session, given.story) if each not in chosen] if given.story else []
+    story = None if given.story is None else story_of(session, given.story, site)
+    chosen += [] if story is None else [each for each in free_of(session, story) if each not in chosen]
     first = min((each.first_seen for each in chosen), default=None)
     discovered = given.discovered_at if given.discovered_at is not None else moment
     occurred = given.occurred_at if given.occurred_at is not None else (None if first is None else min(first, discovered))
@@ -146,7 +147,7 @@ def declare(session: Session, actor: Actor, given: DeclareInput, site: str) -> I
     _check_category(given.category)
     incident = made(session, actor, Start(given.title, site, discovered, occurred, given.drill))
     incident.summary, incident.category, incident.lead = given.summary, given.category, given.lead
-    incident.reported_by, incident.story = given.reported_by, given.story
+    incident.reported_by, incident.story = given.reported_by, None if story is None else str(story["id"])
     incident.origin = "alerts" if chosen else "report"
     told = {"title": given.title, "drill": given.drill, "reported_by": given.reported_by or "–", "discovered_at": discovered}
     timeline.write(session, incident.number, actor, "declared", note=given.summary or None, detail=told)
@@ -169,13 +170,18 @@ def made(session: Session, actor: Actor, start: Start) -> Incident:
     return incident
 
 
-def of_story(session: Session, story: str) -> list[Alert]:
-    """The alerts of a story that are neither closed nor in an incident. Raises Problem `story_unknown`."""
-    teller = session.scalar(sa.select(Alert).where(Alert.id == story))
+def story_of(session: Session, alert_id: str, site: str) -> Mapping[str, Any]:
+    """The story of a site that an alert is part of. Raises Problem `story_unknown`."""
+    teller = session.scalar(sa.select(Alert).where(Alert.id == alert_id, Alert.site == site))
     told = None if teller is None else teller.body.get("story")
-    ids: list[str] = [] if told is None else list(told["alerts"])
-    if not ids:
-        raise Problem("story_unknown", id=story)
+    if not told or not told["alerts"]:
+        raise Problem("story_unknown", id=alert_id)
+    return told
+
+
+def free_of(session: Session, story: Mapping[str, Any]) -> list[Alert]:
+    """The alerts of a story that are neither closed nor in an incident."""
+    ids = list(story["alerts"])
     found = session.scalars(
         sa.select(Alert).where(Alert.id.in_(ids[:MOST_ALERTS]), Alert.triage_state != "closed", Alert.triage_incident.is_(None))
     )
@@ -190,7 +196,8 @@ def add_alerts(session: Session, incident: Incident, chosen: Sequence[Alert], ac
     """
     _check_open(incident)
     mine = set(alert_ids(session, incident.number))
-    new = [alert for alert in chosen if alert.id not in mine]
+    # One that it had when it was closed, and that has gone on since, comes back as new.
+    new = [alert for alert in chosen if alert.id not in mine or alert.triage_incident != incident.number]
     if len(mine) + len(new) > MOST_ALERTS:
         raise Problem("incident_full", number=incident.number, most=MOST_ALERTS)
     for alert in new:
@@ -204,6 +211,12 @@ def add_alerts(session: Session, incident: Incident, chosen: Sequence[Alert], ac
         shown = {"count": len(new), "alerts": [alert.id for alert in new[:100]]}
         timeline.write(session, incident.number, actor, "alerts_added", note=note, detail=shown)
         incident.version += 1
+
+
+def is_full(session: Session, number: int) -> bool:
+    """Whether an incident takes no more alerts."""
+    mine = sa.select(sa.func.count()).where(IncidentAlert.incident == number, IncidentAlert.removed_at.is_(None))
+    return (session.scalar(mine) or 0) >= MOST_ALERTS
 
 
 def remove_alerts(session: Session, incident: Incident, ids: Sequence[str], actor: Actor, note: str) -> None:
@@ -321,7 +334,7 @@ def close(session: Session, incident: Incident, actor: Actor, given: CloseIncide
     if blockers:
         timeline.write(session, incident.number, actor, "gate_overridden", note=given.override, detail={"open": list(blockers)})
     for some in in_parts(alert_ids(session, incident.number)):
-        for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(some))):
+        for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(some), Alert.triage_incident == incident.number)):
             alerts.close_with_incident(session, alert, actor, given)
     incident.disposition, incident.closed_at = given.disposition, now()
     _enter(session, incident, "closed", Step(actor, given.reason))

@@ -82,12 +82,15 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
     _wait(provided, f"address:{address}")
     with provided.database.write() as session:
         lockout.attempt(session, provided.settings, body.name)
-        user = service.account(session, body.name)
-    if not passwords.verify_password(user.password_hash if user else None, body.password) or user is None:
-        _refuse(provided, user, address)
+        found = service.account(session, body.name)
+    if not passwords.verify_password(found.password_hash if found else None, body.password) or found is None:
+        _refuse(provided, found, address)
         raise Problem("sign_in_failed")
     with provided.database.write() as session:
-        user = session.merge(user)
+        # As it is by now: it may have been disabled, or got other rights or another password, while the password was looked at.
+        user = service.account(session, body.name)
+        if user is None or user.password_hash != found.password_hash:
+            raise Problem("sign_in_failed")
         proof = factors.prove(session, user, body.code, address)
         if proof == "right":
             lockout.forget(session, body.name)
@@ -98,7 +101,7 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
             return _signed_in(provided, response, user, token)
     if proof == "needed":
         raise Problem("code_needed")
-    _refuse(provided, user, address)
+    _refuse(provided, found, address)
     raise Problem("code_wrong")
 
 

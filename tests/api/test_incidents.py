@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.incidents import service
 from api.ticking import tick, ticking
 from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import upsert
@@ -197,6 +198,26 @@ def test_a_merge_keeps_every_line_and_the_earlier_discovery(system_running: Runn
         assert refused(act(system_running.signed_in("administrator"), gone, what, body)) == "incident_merged"
 
 
+def test_a_merge_keeps_the_more_serious_grade_and_with_it_what_the_law_asks_for(system_running: Running) -> None:
+    client = system_running.signed_in("responder")
+    kept = declare(client, **PHONE)["number"]
+    gone = declare(client, **PHONE)["number"]
+    facts = {"direct_loss_cny": 60_000_000, "people_without_supply": 10}
+    done(act(client, kept, "facts", {"facts": {"direct_loss_cny": 5, "people_without_supply": 20}, "reason": "x"}, "PUT"))
+    done(act(client, gone, "facts", {"facts": facts, "reason": "x"}, "PUT"))
+    done(act(client, kept, "grade", {"scheme": "cac-2025", "level": 4, "reason": "x"}))
+    done(act(client, gone, "grade", {"scheme": "cac-2025", "level": 2, "reason": "x"}))
+    asked = client.get(f"/api/incidents/{gone}/obligations").json()
+    merged = done(act(client, kept, "merge", {"other": gone, "reason": "one and the same"}))
+    assert (merged["grades"], merged["grade"]) == ({"cac-2025": 2}, 2)
+    assert merged["facts"] == {"direct_loss_cny": 60_000_000, "people_without_supply": 20}
+    history = client.get(f"/api/incidents/{kept}/grades").json()
+    assert [(each["decided"], each["reason"]) for each in history] == [(4, "x"), (2, "one and the same")]
+    running = [each["state"] for each in client.get(f"/api/incidents/{kept}/obligations").json()]
+    assert [each["state"] for each in asked].count("pending") > 0
+    assert running.count("pending") >= [each["state"] for each in asked].count("pending")
+
+
 def test_a_split_moves_alerts_and_tells_chosen_lines_in_both(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2))
     client = system_running.signed_in("responder")
@@ -258,6 +279,32 @@ def test_alerts_that_join_the_story_join_the_open_incident(system_running: Runni
     shown = client.get(f"/api/incidents/{opened['number']}").json()
     assert (shown["continues"], shown["alerts"]) == (made["number"], [alert_id(5), alert_id(6)])
     assert refused(client.post("/api/incidents", json={"title": "x", "story": alert_id(900)})) == "story_unknown"
+
+
+def test_a_declaration_that_fits_no_alert_keeps_none_out(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    system_running.alerts(in_story(1, 1, (1, 2)), in_story(2, 1, (1, 2)))
+    client = system_running.signed_in("responder")
+    assert refused(client.post("/api/incidents", json={"title": "x", "story": alert_id(1), "site": "other"})) in {
+        "story_unknown", "site_unknown",
+    }  # fmt: skip
+    # By any of its alerts: the story is the same.
+    made = declare(client, story=alert_id(2))
+    again = declare(client, story=alert_id(1))
+    done(act(client, again["number"], "close", {**CLOSE, "disposition": "false_positive"}))
+    system_running.alerts(in_story(3, 1, (1, 2, 3)))
+    assert state(client, 3) == ("escalated", made["number"]), "the one that is open takes it, though another is newer"
+    monkeypatch.setattr(service, "MOST_ALERTS", 3)
+    system_running.alerts(in_story(4, 1, (1, 2, 3, 4)))
+    assert state(client, 4) == ("new", None)
+
+
+def test_an_alert_of_an_incident_that_was_opened_again_comes_back_into_it(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    number = closed_with(system_running.signed_in("responder"), 1, "true_positive_impact")
+    client = system_running.signed_in("administrator")
+    done(act(client, number, "reopen", {"reason": "It goes on."}))
+    system_running.alerts(upsert(1, 2))
+    assert state(client, 1) == ("escalated", number)
 
 
 def test_only_who_may_opens_a_closed_incident_again(system_running: Running) -> None:

@@ -172,7 +172,6 @@ def case(*operator: Operator, cac: int | None = None, miit: int | None = None, *
         (case("nis2_essential", nis2_significant=True), ["nis2-early-warning", "nis2-notification", "nis2-final"]),
         (case("other", cac=4, nis2_significant=True), []),
     ],
-    ids=str,
 )
 def test_grade_operator_and_facts_say_which_reports_must_be_made(given_case: Case, rules: list[str]) -> None:
     assert [rule.key for rule in required(given_case)] == rules
