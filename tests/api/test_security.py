@@ -266,3 +266,23 @@ def test_a_body_that_is_too_large_is_refused(system_running: Running) -> None:
 def test_plain_http_is_for_this_machine_only(tmp_path: object, host: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Settings(data=str(tmp_path), host=host)  # pyright: ignore[reportArgumentType]  pydantic reads a path from text
+
+
+def test_an_account_that_loses_its_rights_while_its_password_is_looked_at_is_not_given_them_back(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    administrator = system_running.signed_in("administrator", name="wu")
+    system_running.signed_in("operator", name="lin")
+    (lin,) = [each for each in administrator.get("/api/users").json() if each["name"] == "lin"]
+    verify = passwords.verify_password
+
+    def slowly(password_hash: str | None, password: str) -> bool:
+        assert administrator.delete(f"/api/users/{lin['id']}").status_code == 204
+        return verify(password_hash, password)
+
+    monkeypatch.setattr(passwords, "verify_password", slowly)
+    answer = system_running.client().post("/api/session", json={"name": "lin", "password": PASSWORD})
+    assert (answer.status_code, answer.json()["code"]) == (401, "sign_in_failed")
+    monkeypatch.undo()
+    (lin,) = [each for each in administrator.get("/api/users").json() if each["name"] == "lin"]
+    assert lin["disabled"]
