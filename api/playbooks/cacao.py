@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from api.incidents.lifecycle import Phase  # noqa: TC001  pydantic reads the annotations of this module
 from api.obligations.rules import Both
-from api.playbooks.library import MOST_TASKS, Doer, Playbook, Task
+from api.playbooks.content import MOST_TASKS, Doer, Playbook, Task
 
 Identifier = Annotated[
     str,

@@ -25,7 +25,7 @@ class StoredPlaybook(KeyedByOrganisation, Base):
     version: Mapped[int]
     """Rises each time that it is brought in anew."""
     content: Mapped[dict[str, Any]]
-    """As `api.playbooks.library.Playbook` reads it."""
+    """As `api.playbooks.content.Playbook` reads it."""
     changed_by: Mapped[str] = mapped_column(sa.String(64))
     changed_at: Mapped[int]
 

@@ -9,7 +9,7 @@ from api.playbooks.service import UNDONE
 from api.times import iso, now
 
 if TYPE_CHECKING:
-    from api.playbooks.library import Playbook
+    from api.playbooks.content import Playbook
     from api.playbooks.models import IncidentTask
 
 

@@ -10,8 +10,8 @@ from api.alerts.schemas import Note
 from api.filters import Moment
 from api.incidents.lifecycle import Phase
 from api.incidents.schemas import Number, Person, Text, Title
-from api.playbooks.library import Doer
-from api.playbooks.library import Key as PlaybookKey
+from api.playbooks.content import Doer
+from api.playbooks.content import Key as PlaybookKey
 from api.playbooks.models import TaskState
 
 OpenPhase = Literal["declared", "analysing", "containing", "eradicating", "recovering", "monitoring"]

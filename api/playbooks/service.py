@@ -14,7 +14,7 @@ from api.database import row_of
 from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
-from api.playbooks import cacao, library
+from api.playbooks import cacao, content
 from api.playbooks.models import IncidentTask, StoredPlaybook
 from api.problems import Problem
 from api.times import NANOSECONDS, now
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
-    from api.playbooks.library import Playbook
+    from api.playbooks.content import Playbook
     from api.playbooks.schemas import AssignInput, TaskInput, TaskMove
 
 MOST_STORED: Final = 500
@@ -45,8 +45,8 @@ UNDONE: Final = ("open", "doing")
 
 def known(session: Session) -> dict[str, tuple[Playbook, bool]]:
     """All playbooks by key, and whether each was brought in."""
-    stored = {each.key: library.Playbook.model_validate(each.content) for each in session.scalars(sa.select(StoredPlaybook))}
-    every = {**library.built_in(), **stored}
+    stored = {each.key: content.Playbook.model_validate(each.content) for each in session.scalars(sa.select(StoredPlaybook))}
+    every = {**content.built_in(), **stored}
     return {key: (every[key], key in stored) for key in sorted(every)}
 
 
@@ -70,7 +70,7 @@ def bring_in(session: Session, given: Mapping[str, Any], actor: Actor) -> Playbo
     if stored is None:
         if (session.scalar(sa.select(sa.func.count(StoredPlaybook.key))) or 0) >= MOST_STORED:
             raise Problem("playbooks_full", most=MOST_STORED)
-        before = library.built_in().get(playbook.key)
+        before = content.built_in().get(playbook.key)
         stored = StoredPlaybook(key=playbook.key, version=0 if before is None else before.version)
         session.add(stored)
     stored.version += 1
@@ -91,7 +91,7 @@ def proposed(session: Session, incident: Incident) -> list[tuple[Playbook, bool,
         for name, count in session.execute(counted):
             rules[name] += count
     every = known(session)
-    found = library.fit((playbook for playbook, _ in every.values()), rules, incident.category)
+    found = content.fit((playbook for playbook, _ in every.values()), rules, incident.category)
     return [(playbook, every[playbook.key][1], score) for playbook, score in found]
 
 

@@ -1,4 +1,4 @@
-"""Playbooks: the library, CACAO out and in, tasks of incidents and what stands against closing."""
+"""Playbooks: those of the product, CACAO out and in, tasks of incidents and what stands against closing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 
 from api.incidents import categories
 from api.playbooks import cacao
-from api.playbooks.library import built_in, fit
+from api.playbooks.content import built_in, fit
 from api.texts import LANGUAGES
 from api.ticking import tick
 from api.times import NANOSECONDS, parse
@@ -42,11 +42,11 @@ def names_of_rules() -> set[str]:
     return {path.stem for path in RULES.glob("*/*.yml")}
 
 
-def test_the_library_is_whole_in_both_languages_and_names_rules_that_there_are() -> None:
-    library = built_in()
-    assert len(library) >= 12
+def test_what_comes_with_the_product_is_whole_in_both_languages_and_names_rules_that_there_are() -> None:
+    known = built_in()
+    assert len(known) >= 12
     rules = names_of_rules()
-    for key, playbook in library.items():
+    for key, playbook in known.items():
         assert key == playbook.key
         for text in (playbook.title, playbook.summary, *(text for task in playbook.tasks for text in (task.title, task.text))):
             assert text.en.strip()
@@ -61,7 +61,7 @@ def test_the_library_is_whole_in_both_languages_and_names_rules_that_there_are()
         "denial_of_service", "loss_of_view", "opcua_trust_broken", "malware_spreads", "data_theft", "mistake_or_insider",
         "sensor_blind",
     }  # fmt: skip
-    assert wanted <= set(library)
+    assert wanted <= set(known)
 
 
 def test_the_playbook_whose_rules_the_alerts_are_of_comes_first() -> None:
@@ -286,6 +286,6 @@ def test_a_playbook_goes_out_and_in_through_the_api_and_replaces_the_one_of_its_
     assert [task["title"] for task in begun] == ["Look", "if-condition", "Block", "Tell"]
 
 
-def test_a_file_of_the_library_is_named_for_its_key() -> None:
-    for path in (Path(__file__).parents[2] / "api" / "playbooks" / "library").glob("*.yml"):
+def test_a_file_of_a_playbook_is_named_for_its_key() -> None:
+    for path in (Path(__file__).parents[2] / "api" / "playbooks" / "built_in").glob("*.yml"):
         assert yaml.safe_load(path.read_text("utf-8"))["key"] == path.stem

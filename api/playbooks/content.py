@@ -73,7 +73,7 @@ class Playbook(BaseModel):
 @cache
 def built_in() -> Mapping[str, Playbook]:
     """The playbooks that come with the product, by key."""
-    folder = files("api.playbooks") / "library"
+    folder = files("api.playbooks") / "built_in"
     read = (
         Playbook.model_validate(yaml.safe_load(each.read_text("utf-8")))
         for each in folder.iterdir()
