@@ -11,6 +11,7 @@ from sensor import __version__
 from sensor.terminal import CommandError, run
 
 COMMANDS: Final = {
+    "accounts": ("api.users.commands", "Let people in again who are locked out, on the machine itself."),
     "audit": ("api.audit.commands", "Check, export and sign the audit trail."),
     "backup": ("api.database.commands", "Write alerts, decisions, accounts and the audit trail into a file."),
     "baseline": ("detection.baseline.cli", "Learn, show, compare and approve what is normal."),

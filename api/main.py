@@ -74,10 +74,10 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
         redirect_slashes=False,
+        # The routes themselves, not `include_router`: that works each out anew for every application, a second of its start.
+        routes=[route for router in _ROUTERS for route in router.routes],
     )
     app.state.services = services
-    for router in _ROUTERS:
-        app.include_router(router)
     _console(app)
     permissions = permissions_of_routes(app.routes)
     problems.install(app)

@@ -38,9 +38,19 @@ def read_cursor(question: str, cursor: str, kinds: tuple[type, ...]) -> list[str
     if not isinstance(content, list) or len(content) != len(kinds) + 1 or content[0] != _fingerprint(question):  # pyright: ignore[reportUnknownArgumentType]
         raise Problem("cursor_invalid")
     place: list[str | float] = content[1:]  # pyright: ignore[reportUnknownVariableType]
-    if any(type(value) is not kind for value, kind in zip(place, kinds, strict=True)):
+    if not all(_fits(value, kind) for value, kind in zip(place, kinds, strict=True)):
         raise Problem("cursor_invalid")
     return place
+
+
+def _fits(value: str | float, kind: type) -> bool:
+    """Whether a value is of this kind, and one that databases take."""
+    if type(value) is not kind:
+        return False
+    if isinstance(value, str):
+        # Half of a pair of UTF-16, which JSON can name and no text holds.
+        return not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value)
+    return abs(value) < 2**63  # what is not a number is not
 
 
 def _fingerprint(question: str) -> str:

@@ -295,7 +295,7 @@ class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
     at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
-    kind: Literal["raised", "acknowledged", "accepted", "escalated", "released", "closed", "recurred"]
+    kind: Literal["raised", "acknowledged", "accepted", "escalated", "moved", "released", "closed", "recurred"]
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
     disposition: Disposition | None = None

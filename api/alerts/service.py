@@ -198,10 +198,20 @@ def escalate(session: Session, alert: Alert, actor: Actor, number: int, note: st
 
 
 def release(session: Session, alert: Alert, actor: Actor, note: str) -> None:
-    """Take an alert back from its incident: escalated → triaging."""
+    """Take an alert back from its incident: escalated or closed with it → triaging."""
     number, alert.triage_incident = alert.triage_incident, None
+    alert.triage_disposition = alert.triage_permit = alert.triage_count = None
     _move(session, alert, actor, "triaging", note)
     audit.record(session, actor, "alert.release", alert.id, {"incident": number, "note": note})
+
+
+def hand_over(session: Session, alert: Alert, actor: Actor, number: int, note: str) -> None:
+    """Let an alert belong to another incident; its state stays."""
+    before, alert.triage_incident = alert.triage_incident, number
+    alert.triage_version += 1
+    alert.change = advance(session, "change")
+    add_event(session, alert, "moved", actor.name, note)
+    audit.record(session, actor, "alert.move", alert.id, {"before": before, "incident": number, "note": note})
 
 
 def close_with_incident(session: Session, alert: Alert, actor: Actor, outcome: CloseIncidentInput) -> None:
@@ -241,7 +251,7 @@ def add_event(session: Session, alert: Alert, kind: str, actor: str, note: str |
 
 
 def _move(session: Session, alert: Alert, actor: Actor, state: State, note: str) -> None:
-    taken_back = alert.triage_state == "escalated" and state == "triaging"
+    taken_back = alert.triage_state != "new" and state == "triaging"
     kind = "released" if taken_back else {"triaging": "acknowledged"}.get(state, state)
     alert.triage_state, alert.triage_by, alert.triage_at, alert.triage_note = state, actor.name, now(), note
     alert.triage_version += 1

@@ -86,8 +86,9 @@ class Schedule:
         try:
             with self._database.read() as session:
                 number, _ = service.newest(session)
-            if number != self._last and checkpoint(self._database, self._settings) is not None:
-                self._last = number
+            if number != self._last and (made := checkpoint(self._database, self._settings)) is not None:
+                # More entries may have come since it was asked.
+                self._last = made.number
         except (AuditKeyError, CheckpointFileError) as error:
             _log.warning("no checkpoint of the audit trail: %s", error)
             self._tell(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ class UnusableDatabaseError(Exception):
     """The database cannot be used. The text is one line that says what to do, without any secret."""
 
 
-def revisions() -> list[str]:
+@cache
+def revisions() -> tuple[str, ...]:
     """The revisions that this version knows, oldest first."""
-    return [script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()][::-1]
+    return tuple(script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions())[::-1]
 
 
 def revision_of(connection: sa.Connection) -> str | None:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import ssl
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from api.commands import settings_of
+from api.at_the_machine import acting, opened
 from sensor.configuration import ConfigurationError
 from sensor.names import fault_to_people
 from sensor.terminal import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from api.audit.service import Actor
-    from api.database import Database
     from api.enrolment.rights import Rights
-    from api.settings import Settings
 
 _DATA: Final = click.option(
     "--data", required=True, metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Data folder of the centre."
@@ -72,7 +65,7 @@ def make_token(sensor: str, data: Path, site: str, hours: float, tls_certificate
         wrong = fault_to_people(name) or ("" if name == name.strip() else "begins or ends with a space")
         if wrong and (name or what == "SENSOR"):
             raise CommandError(f"{what} {name[:40]!r} {wrong}: give another name")
-    with _opened(data) as (settings, database):
+    with opened(data) as (settings, database):
         from api.enrolment.rights import RightsError  # noqa: PLC0415  as above
         from api.enrolment.service import Intended, new_token  # noqa: PLC0415
         from sensor.enrolment_token import EnrolmentToken  # noqa: PLC0415
@@ -80,7 +73,7 @@ def make_token(sensor: str, data: Path, site: str, hours: float, tls_certificate
         path = tls_certificate or settings.tls_certificate
         token = EnrolmentToken.new(_pin(path) if path else b"")
         try:
-            new_token(database, _rights(), _actor(), token, Intended(sensor, site, hours))
+            new_token(database, _rights(), acting(), token, Intended(sensor, site, hours))
         except RightsError as error:
             raise CommandError(f"no token is made: {error}") from error
     click.echo(str(token))
@@ -94,7 +87,7 @@ def make_token(sensor: str, data: Path, site: str, hours: float, tls_certificate
 @_DATA
 def revoke_sensor(sensor: str, data: Path) -> None:
     """Shut SENSOR out: brokers refuse it at once, whatever certificate it shows, and none is issued to it any more."""
-    with _opened(data) as (_, database):
+    with opened(data) as (_, database):
         from api.enrolment.rights import RightsError  # noqa: PLC0415  as above
         from api.enrolment.service import revoke  # noqa: PLC0415
 
@@ -104,7 +97,7 @@ def revoke_sensor(sensor: str, data: Path) -> None:
         except RightsError as error:
             raise CommandError(str(error)) from error
         try:
-            count = revoke(database, rights, _actor(), sensor)
+            count = revoke(database, rights, acting(), sensor)
         except RightsError as error:
             raise CommandError(
                 f"{sensor}: is revoked here, but the brokers may still let it in: {error}. Do it again."
@@ -120,12 +113,12 @@ def set_sensor(sensor: str, values: tuple[str, ...], data: Path) -> None:
     """Send SENSOR settings, which it follows without a restart; NAME= is as it was started. /api/sensors shows the outcome."""
     from sensor.remote_settings import SettingsRefused, given  # noqa: PLC0415  as above
 
-    with _opened(data) as (_, database):
+    with opened(data) as (_, database):
         from api.enrolment.centre import settings_of as enrolment_settings  # noqa: PLC0415  as above
         from api.sensors.settings import KafkaPost, Unreachable, change  # noqa: PLC0415
 
         try:
-            version = change(database, KafkaPost(enrolment_settings()[1]), _actor(), sensor, given(values))
+            version = change(database, KafkaPost(enrolment_settings()[1]), acting(), sensor, given(values))
         except (SettingsRefused, Unreachable) as error:
             raise CommandError(f"{sensor}: {error}") from error
     told = ", ".join(f"{name}={value:g}" for name, value in version.values.items()) or "all as it was started"
@@ -152,35 +145,3 @@ def _pin(path: Path) -> bytes:
         raise CommandError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise CommandError(f"{path}: not a certificate as PEM file") from error
-
-
-def _actor() -> Actor:
-    """Who gives the command, as the audit trail names him."""
-    from api.audit.service import Actor  # noqa: PLC0415  as above
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = "unknown"
-    return Actor(f"{name} at the command line"[:64])
-
-
-@contextmanager
-def _opened(data: Path) -> Generator[tuple[Settings, Database]]:
-    """The centre's settings and its database, brought to this version; the system may be at work. Raises CommandError."""
-    from api.database import Database, UnusableDatabaseError  # noqa: PLC0415  as above
-
-    settings = settings_of(data, {})
-    if not settings.database.url and not data.is_dir():
-        raise CommandError(f"{data}: there is no such folder. Give the data folder of `icsight serve` or `icsight run`.")
-    try:
-        database = Database.of(settings)
-        try:
-            database.migrate()
-            yield settings, database
-        finally:
-            database.close()
-    except (ConfigurationError, UnusableDatabaseError) as error:
-        raise CommandError(str(error)) from error
-    except OSError as error:
-        raise CommandError(f"{data}: cannot be used ({error.strerror})") from error

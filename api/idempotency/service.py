@@ -161,7 +161,8 @@ def settle(database: Database, claim: Claim, answer: Answer | None) -> None:
             session.delete(stored)
             return
         stored.held_until = 0
-        if answer is not None:
+        if answer is not None and answer.status < 500:
+            # What failed for a reason that passes is not answered again; that it changed something is known.
             stored.status, stored.headers = answer.status, dict(answer.headers)
             stored.answer = _sealed(claim.key, answer.body)
 
@@ -185,8 +186,8 @@ def _check_free(stored: KeyedRequest, claim: Claim, moment: int) -> None:
 
 
 def _check_room(session: Session, caller: str) -> None:
-    some = sa.select(KeyedRequest.key_hash).where(KeyedRequest.caller == caller).limit(MOST_KEYS)
-    if len(session.scalars(some).all()) >= MOST_KEYS:
+    kept = sa.select(sa.func.count()).select_from(KeyedRequest).where(KeyedRequest.caller == caller)
+    if (session.scalar(kept) or 0) >= MOST_KEYS:
         raise Problem("idempotency_full", headers={"Retry-After": "600"}, most=MOST_KEYS)
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from api.incidents import service, timeline
 from api.incidents.models import Incident
+from api.times import now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,8 @@ def follow(session: Session, changed: Sequence[Alert], recurred: Sequence[Alert]
     }
     if not stories:
         return
-    known = sa.select(Incident).where(Incident.story.in_(list(stories)), Incident.merged_into.is_(None))
+    # What was merged away tells where it went. A drill takes nothing of what really happens.
+    known = sa.select(Incident).where(Incident.story.in_(list(stories)), Incident.drill.is_(False))
     newest: dict[tuple[str, str], Incident] = {}
     # An open one goes before one that was closed, whichever was declared first.
     for incident in session.scalars(known.order_by((Incident.state != "closed"), Incident.number)):
@@ -78,7 +80,9 @@ def _go_on(session: Session, alert: Alert, number: int | None) -> Incident | Non
         return closed
     if closed.disposition not in GOES_ON:
         return None
-    start = service.Start(closed.title, closed.site, alert.last_seen, drill=closed.drill)
+    # Discovered is what is known: a sensor's clock may be wrong, and what it saw may be old.
+    moment = now()
+    start = service.Start(closed.title, closed.site, moment, min(alert.last_seen, moment), closed.drill)
     opened = service.made(session, service.SYSTEM, start)
     opened.continues, opened.story, opened.category = closed.number, closed.story, closed.category
     detail = {"other": closed.number, "title": closed.title}

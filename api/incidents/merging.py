@@ -33,7 +33,7 @@ def merge(session: Session, incident: Incident, other: Incident, actor: Actor, r
     for alert_id in service.alert_ids(session, other.number):
         alert = session.scalar(sa.select(Alert).where(Alert.id == alert_id))
         if alert is not None:
-            service.relink(session, other.number, incident.number, alert, actor)
+            service.relink(session, other.number, incident.number, alert, service.Step(actor, reason))
     before = {
         "discovered_at": incident.discovered_at, "occurred_at": incident.occurred_at, "facts": incident.facts,
         "grades": incident.grades, "other_facts": other.facts,
@@ -70,7 +70,7 @@ def split(session: Session, incident: Incident, given: SplitInput, actor: Actor)
         alert = session.scalar(sa.select(Alert).where(Alert.id == alert_id))
         if alert is None:
             raise Problem("alert_not_in_incident", id=alert_id, number=incident.number)
-        service.relink(session, incident.number, new.number, alert, actor)
+        service.relink(session, incident.number, new.number, alert, service.Step(actor, given.reason))
     told = {"other": new.number, "title": new.title, "count": len(set(given.alerts)), "alerts": given.alerts[:100]}
     timeline.write(session, incident.number, actor, "split", note=given.reason, detail=told)
     timeline.write(

@@ -240,11 +240,12 @@ def _link(session: Session, number: int, alert_id: str, actor: Actor) -> None:
     session.flush()
 
 
-def relink(session: Session, before: int, after: int, alert: Alert, actor: Actor) -> None:
-    """Move an alert from one incident to another; its state stays."""
+def relink(session: Session, before: int, after: int, alert: Alert, step: Step) -> None:
+    """Move an alert from one incident to another; its state stays. One that has gone elsewhere since stays there."""
     unlink(session, before, alert.id)
-    _link(session, after, alert.id, actor)
-    alert.triage_incident = after
+    if alert.triage_incident == before:
+        _link(session, after, alert.id, step.actor)
+        alerts.hand_over(session, alert, step.actor, after, step.reason)
 
 
 def unlink(session: Session, number: int, alert_id: str) -> None:
@@ -346,6 +347,11 @@ def reopen(session: Session, incident: Incident, actor: Actor, reason: str) -> N
         raise Problem("incident_merged", number=incident.number, into=incident.merged_into)
     if incident.state != "closed":
         raise Problem("incident_state", number=incident.number, state=incident.state, action="reopen")
+    for some in in_parts(alert_ids(session, incident.number)):
+        elsewhere = sa.or_(Alert.triage_incident.is_(None), Alert.triage_incident != incident.number)
+        for alert_id in session.scalars(sa.select(Alert.id).where(Alert.id.in_(some), elsewhere)):
+            # It has gone on since, by itself or in another incident, which is about it now.
+            unlink(session, incident.number, alert_id)
     incident.closed_at = incident.resolved_at = incident.disposition = None
     incident.state, incident.moved_at = lifecycle.REOPENED, now()
     timeline.write(session, incident.number, actor, "reopened", note=reason, detail={"after": lifecycle.REOPENED})

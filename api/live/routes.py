@@ -62,17 +62,19 @@ async def live(
     health = None
     while not provided.hub.closed:
         waiter.clear()
-        signed_in, changed, missed = await run_in_threadpool(_changes, provided, caller, position)
+        signed_in, changed, reached, missed = await run_in_threadpool(_changes, provided, caller, position)
         if not signed_in:
             break
-        if missed is not None:
-            position = missed
+        if missed:
+            position = reached
             yield ServerSentEvent(event="reload", data={"change": position}, id=str(position))
         for row in changed:
             position = row.change
             yield ServerSentEvent(event="alert", data=presentation.item(row, language), id=str(position))
         if changed:
             continue
+        # All that others have changed meanwhile need not be looked through again.
+        position = reached
         current = await run_in_threadpool(sensors.health, provided) if caller.may("sensor.read") else None
         if current != health:
             health = current
@@ -88,13 +90,17 @@ def _newest(provided: Services) -> int:
         return alerts.newest_change(session)
 
 
-def _changes(provided: Services, caller: Caller, position: int) -> tuple[bool, list[alerts.Alert], int | None]:
-    """Whether the caller is still signed in, the alerts changed since, and where to go on if these are too many to send."""
+def _changes(provided: Services, caller: Caller, position: int) -> tuple[bool, list[alerts.Alert], int, bool]:
+    """Whether the caller is still signed in, the alerts changed since, how far they reach, and whether they are too many to send.
+
+    That far all is told where there are none, or too many.
+    """
     with provided.database.read() as session:
         if not is_still_in(session, provided.settings, caller):
-            return False, [], None
+            return False, [], position, False
         limit = provided.settings.live_replay_rows
+        # Asked before: whatever is committed up to there is seen by what is asked next.
+        reached = max(position, alerts.newest_change(session))
         changed = alerts.changed_since(session, position, limit + 1)
-        if len(changed) > limit:
-            return True, [], alerts.newest_change(session)
-        return True, changed, None
+        missed = len(changed) > limit
+        return True, [] if missed else changed, reached, missed

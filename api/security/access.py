@@ -117,7 +117,7 @@ def current(
         with provided.database.write() as session:
             users.touch(session, found.id)
     if request.method not in SAFE_METHODS:
-        idempotency.take_up(provided.database, found.user.name)
+        idempotency.take_up(provided.database, f"account {found.user.id}")
     user = found.user
     permissions = permissions_of(user.role, user.limits)
     return Caller(user.id, user.name, user.role, user.limits, permissions, found.id, session_token, address_of(request))

@@ -1,6 +1,7 @@
 """What every request is checked for before it is answered, and the headers that every answer carries.
 
 - Host: only names of this server, so that a hostile page cannot rebind its own name to this address (DNS rebinding).
+- NUL: refused in paths and queries.
 - Size: a body that says it is too large is refused before it is read.
 - Origin: a change that a browser sends from another site is refused (OWASP CSRF cheat sheet, Fetch Metadata).
 - Headers: a content security policy without inline script and without any other origin, and the rest of the OWASP list.
@@ -119,6 +120,9 @@ class Guard:
         host = headers.get("host", "")
         if _name(host) not in self._names:
             return Problem("host_unknown", host=host[:100])
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # No text of a database may hold it, and nothing is named so.
+            return Problem("input_invalid", places="NUL")
         length = headers.get("content-length", "0")
         limit = body_limit(self._settings, scope["path"])
         if length.isdecimal() and int(length) > limit:

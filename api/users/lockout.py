@@ -37,6 +37,8 @@ def attempt(session: Session, settings: Settings, name: str) -> None:
         _make_room(session, settings)
         row = SignInFailure(key=_key(name), count=0, last_at=0)
         session.add(row)
+    if now() - row.last_at > _forgotten_after(settings):
+        row.count = 0
     seconds = math.ceil(_left(row, settings) / NANOSECONDS)
     if seconds:
         raise Problem("sign_in_wait", headers={"Retry-After": str(seconds)}, seconds=seconds)
@@ -65,17 +67,23 @@ def _key(name: str) -> str:
 
 
 def _left(row: SignInFailure, settings: Settings) -> int:
-    """Nanoseconds until the next attempt; never longer than the wait itself, whatever the clock did meanwhile."""
+    """Nanoseconds until the next attempt; never longer than the wait itself, and over where the clock was set back by more."""
     wait = wait_after(
         row.count, settings.sign_in_attempts, settings.sign_in_wait_seconds, settings.sign_in_wait_most_seconds
     )  # fmt: skip
     whole = int(wait * NANOSECONDS)
-    return max(0, min(row.last_at + whole - now(), whole))
+    ahead = row.last_at - now()
+    return 0 if ahead > whole else max(0, min(ahead + whole, whole))
+
+
+def _forgotten_after(settings: Settings) -> int:
+    """Nanoseconds without a failure after which earlier ones no longer count."""
+    return int(2 * settings.sign_in_wait_most_seconds * NANOSECONDS)
 
 
 def _make_room(session: Session, settings: Settings) -> None:
     """Forget the names that have not failed for twice the longest wait, and the oldest of too many."""
-    old = now() - int(2 * settings.sign_in_wait_most_seconds * NANOSECONDS)
+    old = now() - _forgotten_after(settings)
     session.execute(sa.delete(SignInFailure).where(SignInFailure.last_at < old))
     count = session.scalar(sa.select(sa.func.count()).select_from(SignInFailure)) or 0
     if count >= NAMES_MOST:

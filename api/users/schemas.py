@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from api.audit.service import SYSTEM
 from api.database.scope import SITE_CHARACTERS
 from api.security.permissions import Permission, Role
+from api.users.service import normalise
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Sites = Annotated[list[Annotated[str, StringConstraints(max_length=SITE_CHARACTERS)]], Field(min_length=1, max_length=200)]
+NAME_CHARACTERS: Final = 64
+"""Longest name of an account, as it is stored."""
+
+
+def _new_name(name: str) -> str:
+    """A name that an account may be given. Raises ValueError."""
+    stored = normalise(name)
+    if not 0 < len(stored) <= NAME_CHARACTERS:
+        raise ValueError(f"as it is compared the name has more than {NAME_CHARACTERS} characters")
+    if stored == SYSTEM or stored.startswith("token "):
+        raise ValueError("what the system or a token does is told by this name")
+    return name
+
+
+NewName = Annotated[Name, AfterValidator(_new_name)]
+Site = Annotated[str, StringConstraints(max_length=SITE_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Sites = Annotated[list[Site], Field(min_length=1, max_length=200)]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -25,7 +43,7 @@ class SetupInput(Input):
 
     token: str = Field(min_length=1, max_length=100, examples=["nq2m3PpG0r9zq0o0T0mVb1V0cJc5u3fU6kq1mJx0a4E"])
     """Token of the setup link."""
-    name: Name = Field(examples=["lin.wei"])
+    name: NewName = Field(examples=["lin.wei"])
     password: Password = Field(examples=["seven pumps, two tanks"])
 
 
@@ -49,7 +67,7 @@ class RightsInput(Input):
 class UserInput(RightsInput):
     """Creates a further account."""
 
-    name: Name = Field(examples=["chen.jie"])
+    name: NewName = Field(examples=["chen.jie"])
     password: Password = Field(examples=["morning shift, line 4"])
 
 

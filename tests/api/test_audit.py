@@ -290,14 +290,15 @@ def test_checkpoints_are_made_on_a_schedule_where_entries_have_come(
         thread.start()
         for expected in (1, 2):
             for _ in range(500):
-                if folder.is_dir() and len(list(folder.glob("*.json"))) == expected:
+                if folder.is_dir() and len(list(folder.glob("*.json"))) >= expected:
                     break
                 stop.wait(0.02)
             system_running.signed_in()
         stop.set()
         thread.join(10)
     found = checkpoints.read(folder, "default")
-    assert 2 <= len(found) <= 6
+    # None where nothing has come: never more than there are entries.
+    assert 2 <= len(found) <= found[-1].number
     logged = [record.getMessage().removeprefix("audit checkpoint ") for record in caplog.records]
     assert [checkpoints.parse(line).number for line in logged] == [each.number for each in found]
     assert set(told) == {""}

@@ -307,6 +307,50 @@ def test_an_alert_of_an_incident_that_was_opened_again_comes_back_into_it(system
     assert state(client, 1) == ("escalated", number)
 
 
+def test_an_alert_that_went_on_in_another_incident_is_not_closed_with_the_old_one(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client, administrator = system_running.signed_in("responder"), system_running.signed_in("administrator")
+    old = declare(client, alerts=[alert_id(1), alert_id(2)])["number"]
+    done(act(client, old, "close", CLOSE))
+    system_running.alerts(upsert(1, 2))
+    _, new = state(client, 1)
+    assert new not in {None, old}
+    done(act(administrator, old, "reopen", {"reason": "x"}))
+    assert client.get(f"/api/incidents/{old}").json()["alerts"] == [alert_id(2)]
+    done(act(client, old, "close", CLOSE))
+    assert state(client, 1) == ("escalated", new)
+    # What is taken out of an incident that was opened again has not turned out to be anything.
+    done(act(administrator, old, "reopen", {"reason": "x"}))
+    done(act(client, old, "alerts/remove", {"alerts": [alert_id(2)], "note": "not ours"}))
+    triage = client.get(f"/api/alerts/{alert_id(2)}").json()["triage"]
+    assert (triage["state"], triage["disposition"], triage["incident"]) == ("triaging", None, None)
+    assert client.get(f"/api/alerts/{alert_id(2)}/history").json()[-1]["kind"] == "released"
+
+
+def test_whoever_follows_alerts_hears_that_one_went_to_another_incident(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client = system_running.signed_in("responder")
+    number = declare(client, alerts=[alert_id(1), alert_id(2)])["number"]
+    before = client.get(f"/api/alerts/{alert_id(2)}")
+    split = {"title": "x", "alerts": [alert_id(2)], "entries": [], "reason": "another cause"}
+    new = done(act(client, number, "split", split), 201)["number"]
+    after = client.get(f"/api/alerts/{alert_id(2)}", headers={"If-None-Match": before.headers["ETag"]})
+    assert (after.status_code, after.json()["triage"]["incident"]) == (200, new)
+    assert after.json()["updated_at"] > before.json()["updated_at"]
+    assert client.get(f"/api/alerts/{alert_id(2)}/history").json()[-1]["kind"] == "moved"
+
+
+def test_a_story_that_was_merged_into_another_goes_on_there_and_no_drill_takes_what_happens(system_running: Running) -> None:
+    system_running.alerts(in_story(1, 1, (1,)), in_story(2, 2, (2,)), in_story(5, 5, (5,)))
+    client = system_running.signed_in("responder")
+    kept, gone = (declare(client, story=alert_id(each))["number"] for each in (1, 2))
+    declare(client, story=alert_id(5), drill=True)
+    done(act(client, kept, "merge", {"other": gone, "reason": "one"}))
+    system_running.alerts(in_story(3, 2, (2, 3)), in_story(6, 5, (5, 6)))
+    assert state(client, 3) == ("escalated", kept)
+    assert state(client, 6) == ("new", None)
+
+
 def test_only_who_may_opens_a_closed_incident_again(system_running: Running) -> None:
     client = system_running.signed_in("responder")
     number = declare(client, **PHONE)["number"]

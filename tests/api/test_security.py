@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from api import system
+from api.cli import icsight
+from api.pages import write_cursor
+from api.problems import Problem
 from api.security import passwords
 from api.settings import Settings
+from api.times import NANOSECONDS, now
+from api.users import lockout
 from tests.api.alerts import upsert
 from tests.api.conftest import PASSWORD, running
 
@@ -286,3 +292,77 @@ def test_an_account_that_loses_its_rights_while_its_password_is_looked_at_is_not
     monkeypatch.undo()
     (lin,) = [each for each in administrator.get("/api/users").json() if each["name"] == "lin"]
     assert lin["disabled"]
+
+
+@pytest.mark.parametrize("name", ["system", " SYSTEM ", "token 0123456789ab", "\ufdfa" * 10])
+def test_no_account_is_named_like_what_is_no_person_or_longer_than_is_kept(system_running: Running, name: str) -> None:
+    administrator = system_running.signed_in("administrator")
+    answer = administrator.post("/api/users", json={"name": name, "password": PASSWORD, "role": "viewer"})
+    assert code(answer) == (422, "input_invalid")
+
+
+@pytest.mark.parametrize("path", ["/api/alerts/%00", "/api/alerts?site=%00", "/api/incidents/1%00"])
+def test_what_no_database_takes_is_refused(system_running: Running, path: str) -> None:
+    assert code(system_running.signed_in("administrator").get(path)) == (422, "input_invalid")
+
+
+@pytest.mark.parametrize("place", [[10**30, 1], [1, -(10**30)]])
+def test_a_cursor_with_numbers_that_no_database_takes_is_refused(system_running: Running, place: list[int]) -> None:
+    client = system_running.signed_in("administrator")
+    forged = write_cursor("timeline 1", *place)
+    client.post("/api/incidents", json={"title": "x", "reported_by": "y"})
+    answer = client.get("/api/incidents/1/timeline", params={"cursor": forged})
+    assert code(answer) == (422, "cursor_invalid")
+
+
+def test_waits_end_where_the_clock_was_set_back_and_old_failures_are_forgotten(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [now()]
+    monkeypatch.setattr(lockout, "now", lambda: clock[0])
+    services = system_running.services
+
+    def attempt() -> str | None:
+        try:
+            with services.database.write() as session:
+                lockout.attempt(session, services.settings, "lin")
+        except Problem as problem:
+            return problem.code
+        return None
+
+    for _ in range(services.settings.sign_in_attempts + 12):
+        clock[0] += int(2 * services.settings.sign_in_wait_most_seconds * NANOSECONDS)
+        assert attempt() is None
+    assert attempt() == "sign_in_wait"
+    clock[0] -= 86_400 * NANOSECONDS
+    assert attempt() is None
+    assert attempt() == "sign_in_wait"
+    clock[0] += int(3 * services.settings.sign_in_wait_most_seconds * NANOSECONDS)
+    assert [attempt() for _ in range(services.settings.sign_in_attempts)] == [None] * services.settings.sign_in_attempts
+
+
+def test_who_has_the_machine_lets_a_name_in_that_has_to_wait(
+    system_running: Running, database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database_settings.url:
+        assert database_settings.password is not None
+        monkeypatch.setenv("ICSIGHT_DATABASE_URL", database_settings.url)
+        monkeypatch.setenv("ICSIGHT_DATABASE_PASSWORD", database_settings.password.get_secret_value())
+    system_running.signed_in("administrator", name="wu")
+    client = system_running.client()
+    for _ in range(8):
+        client.post("/api/session", json={"name": "wu", "password": "wrong"})
+    services = system_running.services
+    with services.database.read() as session:
+        assert lockout.locked_until(session, services.settings, "wu") is not None
+    command = ["accounts", "unlock", "wu", "--data", str(services.settings.data)]
+    done = CliRunner().invoke(icsight, command, standalone_mode=False)
+    assert done.output == "wu: may sign in\n", done.exception
+    with services.database.read() as session:
+        assert lockout.locked_until(session, services.settings, "wu") is None
+    command[1] = "reset"
+    done = CliRunner().invoke(icsight, command, standalone_mode=False)
+    assert str(done.exception) == "wu: has no authenticator"
+    command[2] = "nobody"
+    done = CliRunner().invoke(icsight, command, standalone_mode=False)
+    assert str(done.exception) == "nobody: there is no such account, or it is disabled"
