@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 OPEN: Final = ("new", "triaging", "escalated")
 """States of alerts that are open."""
 
-LOOKED: Final = 1_000
-"""Open alerts of each state that are looked at, those that rank highest."""
+LOOKED: Final = 300
+"""Open alerts of each site and state that are looked at, those that rank highest."""
+
+AT_ONCE: Final = 1_000
+"""Alerts that one statement asks for."""
 
 BODIES: Final = 200
 """Of these, how many whole."""
@@ -140,8 +143,8 @@ def _moved_since(session: Session, moment: Moment) -> list[Looked]:
     rows = {row.id: row for row in session.execute(moved.order_by(Alert.triage_at).limit(MOVED))}
     latest: dict[str, str] = {}
     names = list(rows)
-    for start in range(0, len(names), LOOKED):
-        some = names[start : start + LOOKED]
+    for start in range(0, len(names), AT_ONCE):
+        some = names[start : start + AT_ONCE]
         steps = sa.select(AlertEvent.alert_id, AlertEvent.kind).where(
             AlertEvent.alert_id.in_(some), AlertEvent.at <= moment.at, AlertEvent.kind.in_(list(AFTER))
         )
@@ -164,9 +167,9 @@ def bodies(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
 def techniques(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
     """The techniques of alerts, by alert."""
     found: dict[str, list[str]] = {}
-    for start in range(0, len(ids), LOOKED):
+    for start in range(0, len(ids), AT_ONCE):
         asked = sa.select(AlertTechnique.alert_id, AlertTechnique.technique)
-        for row in session.execute(asked.where(AlertTechnique.alert_id.in_(list(ids[start : start + LOOKED])))):
+        for row in session.execute(asked.where(AlertTechnique.alert_id.in_(list(ids[start : start + AT_ONCE])))):
             found.setdefault(row.alert_id, []).append(row.technique)
     return found
 
@@ -177,9 +180,10 @@ def told(session: Session, moment: Moment) -> tuple[dict[int, int], bool]:
     found = sa.select(Alert.first_seen).where(SHOWN, Alert.first_seen > since, Alert.first_seen <= moment.at)
     if not moment.whole:
         found = found.where(Alert.site.in_(moment.sites))
-    times = [int(at) for at in session.scalars(found.order_by(Alert.first_seen.desc()).limit(LOAD_COUNTED + 1))]
-    buckets = Counter(at // (BUCKET_SECONDS * NANOSECONDS) for at in times[:LOAD_COUNTED])
-    return dict(buckets), len(times) > LOAD_COUNTED
+    some = found.order_by(Alert.first_seen.desc()).limit(LOAD_COUNTED + 1).subquery()
+    bucket = some.c.first_seen // (BUCKET_SECONDS * NANOSECONDS)
+    buckets = {int(place): int(count) for place, count in session.execute(sa.select(bucket, sa.func.count()).group_by(bucket))}
+    return buckets, sum(buckets.values()) > LOAD_COUNTED
 
 
 def steps(session: Session, moment: Moment, since: int) -> dict[str, int]:

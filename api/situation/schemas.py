@@ -342,4 +342,4 @@ class Situation(BaseModel):
     """Those that are not closed, the worst first, at most 50."""
     changes: Changes
     limited: bool = Field(examples=[False])
-    """Whether there are more open alerts than the rest is told from: the 1,000 that rank highest of each state."""
+    """Whether there are more open alerts than the rest is told from: the 300 of each site and state that rank highest."""
