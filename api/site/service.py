@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from api.alerts.models import Alert
+from api.assets.models import Asset
 from api.audit import service as audit
 from api.database.scope import scope_of
 from api.problems import Problem
 from api.site.models import SiteVersion
 from api.times import now
+from api.zones.models import ZonePlan
 from detection.site import Site
 
 if TYPE_CHECKING:
@@ -21,7 +23,13 @@ if TYPE_CHECKING:
 
 
 def names(session: Session) -> list[str]:
-    """The sites that anything is known of, in order of their names."""
+    """The sites that anything is known of, heard or written down by people, in order of their names."""
+    written_down = (session.scalars(sa.select(table.site).distinct()) for table in (Asset, ZonePlan))
+    return sorted({*heard(session), *(name for found in written_down for name in found)})
+
+
+def heard(session: Session) -> list[str]:
+    """The sites that anything was heard of, in order of their names."""
     found: set[str] = set(session.scalars(sa.select(SiteVersion.site).distinct()))
     # From one to the next by the index: to look at every alert takes too long where there are many.
     name = session.scalar(sa.select(sa.func.min(Alert.site)))
@@ -65,7 +73,7 @@ def written(session: Session, services: Services, asked: str | None) -> str:
         if asked is not None and asked not in own:
             raise Problem("site_unknown", site=asked)
         return next(iter(own)) if asked is None else asked
-    return asked or "" if services.site is None and not names(session) else meant(session, services, asked)
+    return asked or "" if services.site is None and not heard(session) else meant(session, services, asked)
 
 
 def in_force(session: Session, name: str) -> Site:

@@ -20,7 +20,7 @@ from api.zones.models import ZonePlan
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
 OPEN: Final = ("new", "triaging", "escalated")
 """States of alerts that are open."""
@@ -96,6 +96,10 @@ class Moment:
     past: bool
     sites: Sequence[str]
     whole: bool
+
+    def until(self, column: InstrumentedAttribute[Any]) -> sa.ColumnElement[bool]:
+        """Whether something was there already. Now everything is, whatever the clock says: it may have been set back since."""
+        return column <= self.at if self.past else sa.true()
 
 
 def open_alerts(session: Session, moment: Moment) -> tuple[list[Looked], dict[tuple[int, str], int], bool]:
@@ -188,7 +192,7 @@ def told(session: Session, moment: Moment) -> tuple[dict[int, int], bool]:
 
 def steps(session: Session, moment: Moment, since: int) -> dict[str, int]:
     """How many steps alerts took from a time on, by kind."""
-    taken = sa.select(AlertEvent.kind, sa.func.count(AlertEvent.id)).where(AlertEvent.at > since, AlertEvent.at <= moment.at)
+    taken = sa.select(AlertEvent.kind, sa.func.count(AlertEvent.id)).where(AlertEvent.at > since, moment.until(AlertEvent.at))
     if not moment.whole:
         taken = taken.join(Alert, sa.and_(Alert.id == AlertEvent.alert_id, Alert.organisation == AlertEvent.organisation)).where(
             Alert.site.in_(moment.sites)
@@ -207,7 +211,7 @@ def changed(session: Session, moment: Moment, since: int) -> dict[str, int]:
     }
     found: dict[str, int] = {}
     for name, (table, at) in questions.items():
-        counted = sa.select(sa.func.count(at)).where(at > since, at <= moment.at)
+        counted = sa.select(sa.func.count(at)).where(at > since, moment.until(at))
         if not moment.whole:
             counted = counted.where(table.site.in_(moment.sites))
         found[name] = session.scalar(counted) or 0
@@ -216,7 +220,7 @@ def changed(session: Session, moment: Moment, since: int) -> dict[str, int]:
 
 def incidents(session: Session, moment: Moment) -> Sequence[Incident]:
     """Incidents that are, or were, not closed: the worst first, of these the longest."""
-    conditions: list[sa.ColumnElement[bool]] = [Incident.declared_at <= moment.at]
+    conditions: list[sa.ColumnElement[bool]] = [moment.until(Incident.declared_at)]
     if moment.past:
         conditions.append(sa.or_(Incident.closed_at.is_(None), Incident.closed_at > moment.at))
     else:
@@ -238,5 +242,5 @@ def clocks(session: Session, numbers: Sequence[int]) -> dict[int, list[Obligatio
 
 def assets(session: Session, moment: Moment) -> Sequence[Asset]:
     """Registered assets that were there."""
-    found = sa.select(Asset).where(Asset.made_at <= moment.at)
+    found = sa.select(Asset).where(moment.until(Asset.made_at))
     return session.scalars(found if moment.whole else found.where(Asset.site.in_(moment.sites))).all()

@@ -19,7 +19,7 @@ from api.situation.schemas import (
     ZoneState,
 )
 from api.times import iso
-from api.zones.plan import LEVELS
+from api.zones.plan import LEVELS, Places, Plan
 from detection import attack
 from detection.phrases import phrase
 from detection.stories import TACTICS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from api.assets.models import Asset
     from api.situation.collected import Looked
     from api.situation.schemas import Standing
-    from api.zones.plan import Level, Places, Zone
+    from api.zones.plan import Level, Zone
 
 HIGH: Final = SEVERITIES.index("high")
 
@@ -83,12 +83,17 @@ class Map:
 
     places: Mapping[str, Places]
     assets: Mapping[tuple[str, str], Asset] = field(default_factory=dict[tuple[str, str], "Asset"])
+    nowhere: Places = field(default_factory=lambda: Places(Plan()))
+
+    def at(self, site: str) -> Places:
+        """The places of a site; one without a plan has none."""
+        return self.places.get(site, self.nowhere)
 
     def zone(self, site: str, address: str) -> Zone | None:
         """The zone of an address at a site."""
         asset = self.assets.get((site, address))
-        zone = None if asset is None else zone_of(asset, self.places[site])
-        return self.places[site].zone(address) if zone is None else zone
+        zone = None if asset is None else zone_of(asset, self.at(site))
+        return self.at(site).zone(address) if zone is None else zone
 
     def level(self, site: str, address: str) -> Level | None:
         """The Purdue level of an address at a site."""
@@ -150,7 +155,7 @@ def zones(alerts: Sequence[Looked], where: Map) -> list[ZoneState]:
             **tally.worst,
             site=site,
             name=name,
-            level=None if name is None or name not in where.places[site].by_name else where.places[site].by_name[name].level,
+            level=None if name is None or name not in where.at(site).by_name else where.at(site).by_name[name].level,
             assets=len(members.get((site, name), ())),
             standing=tally.standing,
         )
@@ -170,7 +175,7 @@ def conduits(alerts: Sequence[Looked], where: Map) -> list[ConduitState]:
             found.setdefault((alert.site, (names[0], names[1])), Tally()).add(alert)
     told: list[ConduitState] = []
     for (site, pair), tally in sorted(found.items(), key=lambda each: (-each[1].severity, each[0])):
-        conduit = where.places[site].conduits.get(pair)
+        conduit = where.at(site).conduits.get(pair)
         told.append(
             ConduitState(
                 **tally.worst,

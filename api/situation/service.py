@@ -39,7 +39,7 @@ def situation(provided: Services, query: SituationQuery, language: str) -> Situa
         found, counts, limited = collected.open_alerts(session, moment)
         bodies = collected.bodies(session, [each.id for each in found[: collected.BODIES]])
         techniques = collected.techniques(session, [each.id for each in found])
-        places = {site: Places(zones.plan(zones.in_force(session, site, at))) for site in moment.sites}
+        places = {site: Places(zones.plan(zones.in_force(session, site, at if past else None))) for site in moment.sites}
         where = drawn.mapped(places, collected.assets(session, moment))
         load = _load(session, moment)
         changes = _changes(session, moment, query.since)
@@ -93,7 +93,6 @@ def _moment(session: Session, provided: Services, query: SituationQuery, at: int
     if own is not None:
         return collected.Moment(at, past, sorted(own), whole=False)
     known = {*sites.names(session), *([] if provided.site is None else [provided.site])}
-    # Assets may be registered before anything was heard of a site.
     return collected.Moment(at, past, sorted(known) or [""], whole=True)
 
 

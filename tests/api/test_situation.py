@@ -221,6 +221,32 @@ def test_incidents_stand_with_the_time_that_their_clocks_have_run(system_running
     assert situation(client, as_of=iso(now() - 30 * MINUTE))["incidents"] == []
 
 
+def test_what_is_open_stays_in_sight_when_the_clock_is_set_back(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = system_running.signed_in("administrator")
+    client.put("/api/zones", json=PLAN, headers={"If-Match": '"0"'})
+    client.post("/api/assets", json={"name": "Pump", "addresses": [PLC]})
+    client.post("/api/incidents", json={"title": "Writes", "reported_by": "Shift B", "discovered_at": iso(now() - 90 * MINUTE)})
+    system_running.alerts(told(1, 90))
+    monkeypatch.setattr("api.situation.service.now", lambda: now() - 60 * MINUTE)
+    found = situation(client)
+    assert [each["title"] for each in found["incidents"]] == ["Writes"]
+    assert found["changes"]["incidents_declared"] == found["changes"]["assets"] == 1
+    assert ("Pump", "Cell") in [(asset["name"], asset["zone"]) for asset in found["assets"]]
+
+
+def test_an_asset_of_a_site_that_was_never_heard_is_in_the_situation(system_running: Running) -> None:
+    system_running.services.site = None
+    client = system_running.signed_in("engineer")
+    for site in ("waterworks", "steelworks"):
+        assert client.post("/api/assets", json={"name": "Pump", "addresses": [PLC], "site": site}).status_code == 201
+    assert client.put("/api/zones", params={"site": "steelworks"}, json=PLAN, headers={"If-Match": '"0"'}).status_code == 200
+    found = situation(client)
+    assert [(zone["site"], zone["name"], zone["assets"]) for zone in found["zones"]] == [
+        ("steelworks", "Cell", 1), ("steelworks", "Supervision", 0),
+    ]  # fmt: skip
+    assert situation(client, site="waterworks")["standing"] == "quiet"
+
+
 def test_what_is_not_seen_is_told(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     store = system_running.services.records
     recorded = plant(store)
