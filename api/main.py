@@ -29,7 +29,7 @@ from api.playbooks.routes import router as playbooks
 from api.points.routes import router as points
 from api.records.routes import router as records
 from api.security.access import permissions_of_routes
-from api.security.guard import BodyLimit, Guard
+from api.security.guard import BodyLimit, Guard, Texts
 from api.sensors.routes import router as sensors
 from api.situation.routes import router as situation
 from api.texts.routes import router as texts
@@ -82,6 +82,7 @@ def create_app(services: Services) -> FastAPI:
     permissions = permissions_of_routes(app.routes)
     problems.install(app)
     app.openapi = lambda: _document(app, permissions)
+    app.add_middleware(Texts)
     idempotency.install(app, services)
     app.add_middleware(BodyLimit, settings=services.settings)
     if services.settings.cors_origins:

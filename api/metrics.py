@@ -42,6 +42,11 @@ class Metrics:
         self.failures = Gauge(
             "icsight_part_failed", "1 for a part of the system that does not work.", ["part"], registry=self.registry
         )
+        self.passed_over = Gauge(
+            "icsight_clocks_passed_over",
+            "Incidents, reports and tasks of which what is due cannot be done.",
+            registry=self.registry,
+        )
 
     def exposition(self) -> bytes:
         """All metrics in the OpenMetrics text format."""

@@ -142,6 +142,7 @@ _BY_STATUS: Final = {
     405: "method_not_allowed",
     406: "not_acceptable",
     413: "body_too_large",
+    422: "input_invalid",
 }
 
 _log = logging.getLogger(__name__)
@@ -195,7 +196,7 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     failure = cast("HTTPException", error)
     code = _BY_STATUS.get(failure.status_code, "request_invalid" if failure.status_code < 500 else "internal")
-    problem = Problem(code, headers=failure.headers, path=request.url.path, method=request.method)
+    problem = Problem(code, headers=failure.headers, path=request.url.path, method=request.method, places="body")
     return response(problem, language_of(request), request.url.path)
 
 

@@ -3,7 +3,10 @@
 Looked at every few seconds, by the clock of this machine.
 
 Nothing is remembered between looks: what is due is in the database, and is written down in the transaction that does it. So it
-happens once, whichever of several servers looks first, and a restart or a clock that is set loses and doubles nothing.
+happens once, whichever of several servers looks first, and a restart loses and doubles nothing. What was told by a clock that was
+wrong is taken back once it is set, and told again when its time comes.
+
+Each thing has a transaction of its own: one that cannot be done is passed over, and holds up no other clock.
 """
 
 from __future__ import annotations
@@ -12,41 +15,121 @@ import logging
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.incidents import service as incidents
 from api.obligations import service as obligations
+from api.obligations.clocks import SLACK
 from api.playbooks import service as playbooks
 from api.times import NANOSECONDS, now
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Sequence
+
+    from sqlalchemy.orm import Session
 
     from api.services import Services
 
 TICK_SECONDS: Final = 5.0
 """How often is looked."""
 
-JUMP_NANOSECONDS: Final = 60 * NANOSECONDS
-"""By how much the clock must be set for it to be told: less is what time services do."""
-
 STOP_SECONDS: Final = 10.0
+
+SILENT_SECONDS: Final = 300.0
+"""After how long without a look the clocks are told to stand still."""
+
+PART: Final = "clocks"
+"""Name of this part of the system."""
+
+LOOKED_AT: Final = 500
+"""Most things of a kind that one look does; the next goes on."""
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something that happens by itself.
+
+    Attributes:
+        name: what it is done to.
+        due: to which of them it is to be done at a time, by number.
+        do: does it to one of them, in a transaction; returns how many things were done.
+    """
+
+    name: str
+    due: Callable[[Session, int], Sequence[int]]
+    do: Callable[[Session, int, int], int]
+
+
+WORK: Final = (
+    Work("incident", incidents.due, incidents.wake),
+    Work("report", obligations.due, obligations.warn),
+    Work("task", playbooks.overdue, playbooks.tell_overdue),
+)
+
+TAKEN_BACK: Final = (
+    Work("report", obligations.too_early, obligations.take_back),
+    Work("task", playbooks.too_early, playbooks.take_back),
+)
+"""What a clock that was wrong has done."""
+
+
+class Looks:
+    """Does what is due, look by look, and remembers only what it has said of what cannot be done."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._passed_over: dict[str, str] = {}
+
+    def look(self, moment: int | None = None, works: Sequence[Work] = WORK) -> int:
+        """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were.
+
+        Raises SQLAlchemyError where the database cannot say what is due.
+        """
+        moment = now() if moment is None else moment
+        done, passed_over = 0, dict[str, str]()
+        for work in works:
+            some, failed = self._carry_out(work, moment)
+            done += some
+            passed_over |= failed
+        if done:
+            self._services.hub.notify()
+        if works is WORK:
+            self._passed_over = passed_over
+            self._services.metrics.passed_over.set(len(passed_over))
+            told = "; ".join(f"{thing} cannot be done ({why})" for thing, why in list(passed_over.items())[:10])
+            self._services.status.tell(PART, state="working", detail=told)
+        return done
+
+    def _carry_out(self, work: Work, moment: int) -> tuple[int, dict[str, str]]:
+        with self._services.database.read() as session:
+            due = work.due(session, moment)
+        done, tried, failed = 0, 0, dict[str, str]()
+        for identity in due:
+            try:
+                with self._services.database.write() as session:
+                    done += work.do(session, identity, moment)
+            except Exception as error:  # noqa: BLE001  whatever one thing is like, the other clocks go on
+                thing = f"{work.name} {identity}"
+                failed[thing] = type(error).__name__
+                if thing not in self._passed_over:
+                    _log.exception("what is due of %s cannot be done: it is passed over", thing)
+            else:
+                tried += 1
+            if tried >= LOOKED_AT:
+                break
+        return done, failed
+
+    def take_back(self, moment: int | None = None) -> int:
+        """Take back what was told too early, by a clock that was wrong; returns how many things were."""
+        return self.look(moment, TAKEN_BACK)
+
+
 def tick(services: Services, moment: int | None = None) -> int:
-    """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were."""
-    moment = now() if moment is None else moment
-    with services.database.read() as session:
-        if not any(part.is_due(session, moment) for part in (incidents, obligations, playbooks)):
-            return 0
-    with services.database.write() as session:
-        done = incidents.wake(session, moment) + obligations.warn(session, moment) + playbooks.tell_overdue(session, moment)
-    services.hub.notify()
-    return done
+    """Look once; as `Looks.look`."""
+    return Looks(services).look(moment)
 
 
 class Jumps:
@@ -58,7 +141,7 @@ class Jumps:
     def look(self, wall: int, elapsed: int) -> int:
         """By how many seconds the clock was set since the last look; 0 where it was by less than a minute."""
         moved = wall - elapsed - self._offset
-        if abs(moved) < JUMP_NANOSECONDS:
+        if abs(moved) < SLACK:
             return 0
         self._offset += moved
         return round(moved / NANOSECONDS)
@@ -69,29 +152,67 @@ def _elapsed() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+class Ticking:
+    """A thread that looks every few seconds, whatever happens.
+
+    Args:
+        services: the system.
+        seconds: how often.
+    """
+
+    def __init__(self, services: Services, seconds: float = TICK_SECONDS) -> None:
+        self._services = services
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._looked = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="ticking", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._services.watched.append(self.failures)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a look that is under way is waited for a while."""
+        self._stop.set()
+        self._services.watched.remove(self.failures)
+        self._thread.join(STOP_SECONDS)
+
+    def failures(self) -> dict[str, str]:
+        """That the clocks stand still, where they do."""
+        silent = time.monotonic() - self._looked
+        if self._thread.is_alive() and silent < SILENT_SECONDS + self._seconds:
+            return {}
+        return {PART: f"nothing was looked at for {silent:.0f} s: no clock of a report or task runs"}
+
+    def _run(self) -> None:
+        jumps, looks = Jumps(now(), _elapsed()), Looks(self._services)
+        # A clock may have been set while nobody looked.
+        jumped, is_set = 0, True
+        while not self._stop.wait(self._seconds):
+            try:
+                jumped += jumps.look(now(), _elapsed())
+                if jumped:
+                    _log.warning("the clock of this machine was set by %d s", jumped)
+                    with self._services.database.write() as session:
+                        obligations.tell_clock_set(session, jumped)
+                    jumped, is_set = 0, True
+                if is_set:
+                    looks.take_back()
+                    is_set = False
+                looks.look()
+                self._looked = time.monotonic()
+            except Exception as error:  # noqa: BLE001  the next look does what this one could not
+                _log.exception("what is due could not be looked at")
+                self._services.status.tell(PART, state="failed", detail=type(error).__name__)
+
+
 @contextmanager
 def ticking(services: Services, seconds: float = TICK_SECONDS) -> Generator[None]:
     """Look every few seconds until the block ends."""
-    stop = threading.Event()
-
-    def look() -> None:
-        jumps = Jumps(now(), _elapsed())
-        while not stop.wait(seconds):
-            try:
-                jumped = jumps.look(now(), _elapsed())
-                if jumped:
-                    _log.warning("the clock of this machine was set by %d s", jumped)
-                    with services.database.write() as session:
-                        obligations.tell_clock_set(session, jumped)
-                tick(services)
-            except SQLAlchemyError as error:
-                # The database is away or busy: the next look does what this one could not.
-                _log.warning("what is due could not be done: %s", type(error).__name__)
-
-    thread = threading.Thread(target=look, name="ticking", daemon=True)
+    thread = Ticking(services, seconds)
     thread.start()
     try:
         yield
     finally:
-        stop.set()
-        thread.join(STOP_SECONDS)
+        thread.stop()

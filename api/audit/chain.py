@@ -55,16 +55,21 @@ class Fault:
 
 
 def plain(value: object) -> Any:
-    """A value as every reader of JSON has it: a number that some would round becomes its text."""
+    """A value as every reader of JSON has it: a number that some would round becomes its text.
+
+    Half a pair of UTF-16, which no text holds, becomes U+FFFD: whatever is told, the entry can be written.
+    """
     match value:
-        case None | bool() | str():
+        case None | bool():
             return value
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         case int():
             return value if abs(value) <= LARGEST else str(value)
         case float():
             return value if value - value == 0 else str(value)
         case Mapping():
-            return {str(name): plain(inner) for name, inner in cast("Mapping[object, object]", value).items()}
+            return {plain(str(name)): plain(inner) for name, inner in cast("Mapping[object, object]", value).items()}
         case list() | tuple():
             return [plain(inner) for inner in cast("Iterable[object]", value)]
         case _:

@@ -72,6 +72,13 @@ def get(session: Session, number: int) -> Incident:
     return found
 
 
+def teller(session: Session, incident: Incident) -> Incident:
+    """The incident that tells an incident now: the one that it was merged into, and that into another; else itself."""
+    while incident.merged_into is not None:
+        incident = get(session, incident.merged_into)
+    return incident
+
+
 def find(session: Session, query: IncidentQuery) -> tuple[Sequence[Incident], str | None]:
     """One page of incidents, the latest declared first, and the cursor of the next one."""
     statement = sa.select(Incident).where(*_conditions(query))
@@ -307,17 +314,18 @@ def resume(session: Session, incident: Incident, actor: Actor, reason: str) -> N
     _release(session, incident, actor, "resumed", reason)
 
 
-def is_due(session: Session, moment: int) -> bool:
-    """Whether an incident's time on hold is over."""
-    return session.scalar(sa.select(Incident.number).where(Incident.held_until <= moment).limit(1)) is not None
+def due(session: Session, moment: int) -> Sequence[int]:
+    """The incidents whose time on hold is over, by number."""
+    return session.scalars(sa.select(Incident.number).where(Incident.held_until <= moment).order_by(Incident.held_until)).all()
 
 
-def wake(session: Session, moment: int) -> int:
-    """Take up the incidents whose time on hold is over; returns how many there were."""
-    due = session.scalars(sa.select(Incident).where(Incident.held_until <= moment)).all()
-    for incident in due:
-        _release(session, incident, SYSTEM, "woken", None)
-    return len(due)
+def wake(session: Session, number: int, moment: int) -> int:
+    """Take up an incident whose time on hold is over; returns 1 if it was taken up."""
+    incident = get(session, number)
+    if incident.held_until is None or incident.held_until > moment:
+        return 0
+    _release(session, incident, SYSTEM, "woken", None)
+    return 1
 
 
 def close(session: Session, incident: Incident, actor: Actor, given: CloseIncidentInput, blockers: Sequence[str] = ()) -> None:

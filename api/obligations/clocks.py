@@ -2,7 +2,8 @@
 
 A due time is an instant, worked out once from when the clock started; nothing is counted down. So a restart loses nothing, and a
 clock of the machine that is set changes how much is left and never when it is due. Which warnings were given is kept with the
-clock: each is given once, whatever the machine's clock does between two looks.
+clock, so that each is given once. One that turns out to have come too early, by a clock that was wrong or for a start that was
+corrected, counts for nothing: it is given again when its time comes.
 
 Periods in minutes are elapsed time. Those in days and months are of the operator's calendar and end at the time of day at which
 they began, days that do not exist there moved to the day before: never later than the law, which mostly gives the whole last day.
@@ -26,6 +27,9 @@ SHARES: Final = (50, 80, 100)
 """Shares of the time, in percent, at which is warned."""
 
 NANOSECONDS: Final = 1_000_000_000
+
+SLACK: Final = 60 * NANOSECONDS
+"""By how much a clock of a machine may be off without a word: less is what time services set it by."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -116,6 +120,11 @@ def warnings(start: int, due_at: int, told: Iterable[int], moment: int) -> list[
     known = set(told)
     shares = SHARES if due_at > start else SHARES[-1:]
     return [share for share in shares if share not in known and moment >= start + (due_at - start) * share // 100]
+
+
+def in_time(start: int, due_at: int, told: Iterable[int], moment: int) -> list[int]:
+    """Of the shares that were told those whose time has come by now, as far as clocks are to be trusted."""
+    return [share for share in told if start + (due_at - start) * share // 100 <= moment + SLACK]
 
 
 def next_look(start: int, due_at: int, told: Iterable[int]) -> int | None:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.incidents.grading import Certainty, Named
 from api.obligations.clocks import Term  # noqa: TC001  pydantic reads the annotation at run time
@@ -27,13 +27,17 @@ Operator = Literal["cii", "other", "data_processor", "nis2_essential", "nis2_imp
 technology; an essential or important entity of NIS2."""
 
 
+Text = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
+"""A text that databases and the audit trail can hold: bounds on its characters refuse halves of UTF-16 pairs too."""
+
+
 class Both(BaseModel):
     """A text in both languages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    en: str
-    zh: str = Field(alias="zh-CN")
+    en: Text
+    zh: Text = Field(alias="zh-CN")
 
     def text(self, language: str) -> str:
         """The text in a language."""

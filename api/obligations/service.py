@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from api.audit import service as audit
 from api.database.scope import scope_of
+from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations import clocks
@@ -32,8 +33,8 @@ ASSUMED: Final = OperatorInput(name="–", cii=False, data_processor=True, nis2=
 MOST: Final = 200
 """Most reports of one incident."""
 
-LOOKED_AT: Final = 500
-"""Most warnings that one look gives; the next goes on."""
+DONE: Final = ("submitted", "acknowledged")
+"""States of a report that was made."""
 
 
 def operator_of(session: Session, site: str) -> tuple[OperatorInput, int]:
@@ -83,18 +84,24 @@ def sync(session: Session, incident: Incident, actor: Actor) -> None:
     """Bring the reports of an incident to what it is now: new ones, those that are asked for no more, and their clocks.
 
     One that was submitted stays. One that is asked for no more lapses, and comes back as it was where it is asked for again.
+    Of incidents that were merged each may have the same report: once one is made, it tells what happened, and the others lapse.
     """
     if incident.merged_into is not None:
         return
     case = case_of(session, incident)
     known = of_incident(session, incident.number)
     wanted = {rule.key: rule for rule in required(case)}
+    made = {each.rule: each.id for each in reversed(known) if each.state in DONE and each.kind != "supplement"}
     for each in known:
         rule = rule_set().rule(each.rule)
-        if each.state in UNDONE and not applies(rule, case):
+        asked = applies(rule, case) and each.rule not in made
+        if each.state in UNDONE and not asked:
             each.state, each.look_at = "lapsed", None
-            _told(session, incident, actor, "obligation_lapsed", each)
-        elif each.state == "lapsed" and applies(rule, case):
+            if applies(rule, case):
+                _told(session, incident, actor, "obligation_covered", each, other=str(made[each.rule]))
+            else:
+                _told(session, incident, actor, "obligation_lapsed", each)
+        elif each.state == "lapsed" and asked:
             each.state = _state_by_content(each)
             _told(session, incident, actor, "obligation_back", each)
     there = {each.rule for each in known}
@@ -130,7 +137,11 @@ def _made(session: Session, incident: Incident, rule: Rule, actor: Actor, reason
 
 def _start_clocks(session: Session, incident: Incident, known: Sequence[Obligation]) -> None:
     zone = operator_of(session, incident.site)[0].time_zone
-    submitted = {each.rule: each.submitted_at for each in known if each.submitted_at is not None}
+    submitted: dict[str, int] = {}
+    for each in known:
+        if each.submitted_at is not None:
+            # What was told first counts: of incidents that were merged the law has known since then.
+            submitted[each.rule] = min(each.submitted_at, submitted.get(each.rule, each.submitted_at))
     starts: dict[str, int | None] = {"discovered": incident.discovered_at, "resolved": incident.resolved_at}
     for each in known:
         if each.state not in UNDONE:
@@ -138,6 +149,9 @@ def _start_clocks(session: Session, incident: Incident, known: Sequence[Obligati
         rule = rule_set().rule(each.rule)
         after = rule.start.removeprefix("submitted:")
         start = submitted.get(after) if after != rule.start else starts.get(rule.start, each.made_at)
+        if rule.start != "discovered" and start is not None and each.started_at is not None:
+            # Only people put a clock off that runs: by another discovery, or by opening again what was over.
+            start = min(start, each.started_at)
         due = None if start is None else clocks.due(start, rule.term, zone)
         if each.started_at is None:
             each.told = []  # a clock that starts anew warns anew
@@ -145,37 +159,77 @@ def _start_clocks(session: Session, incident: Incident, known: Sequence[Obligati
         each.started_at = start
         each.due_at, each.due_certain = (None, True) if due is None else (due.at, due.certain)
         each.version += before != (each.started_at, each.due_at)
+        _take_back(session, each, now())
         _set_look(each)
 
 
 def _set_look(each: Obligation) -> None:
-    runs = each.state in UNDONE and each.started_at is not None and each.due_at is not None
-    each.look_at = clocks.next_look(cast("int", each.started_at), cast("int", each.due_at), each.told) if runs else None
+    runs = _span(each)
+    each.look_at = None if runs is None else clocks.next_look(*runs, each.told)
 
 
-def is_due(session: Session, moment: int) -> bool:
-    """Whether a warning is to be given."""
-    return session.scalar(sa.select(Obligation.id).where(Obligation.look_at <= moment).limit(1)) is not None
+def _span(each: Obligation) -> tuple[int, int] | None:
+    """From when until when the clock of a report runs; None where none does."""
+    if each.state not in UNDONE or each.started_at is None or each.due_at is None:
+        return None
+    return each.started_at, each.due_at
 
 
-def warn(session: Session, moment: int) -> int:
-    """Give the warnings whose time has come, each once, and return how many there were."""
-    given = 0
-    due = sa.select(Obligation).where(Obligation.look_at <= moment).order_by(Obligation.look_at, Obligation.id)
-    for each in session.scalars(due.limit(LOOKED_AT)).all():
-        if each.started_at is not None and each.due_at is not None and each.state in UNDONE:
-            for share in clocks.warnings(each.started_at, each.due_at, each.told, moment):
-                each.told = [*each.told, share]
-                detail = {**_detail(each), "share": share, "due_at": each.due_at}
-                timeline.write(session, each.incident, audit.Actor(audit.SYSTEM), "obligation_warned", detail=detail)
-                given += 1
-        _set_look(each)
-    return given
+def due(session: Session, moment: int) -> Sequence[int]:
+    """The reports of which a warning is to be given, by id, those that wait longest first."""
+    found = sa.select(Obligation.id).where(Obligation.look_at <= moment).order_by(Obligation.look_at, Obligation.id)
+    return session.scalars(found).all()
+
+
+def warn(session: Session, identity: int, moment: int) -> int:
+    """Give the warnings of a report whose time has come, each once, and return how many there were."""
+    each = session.scalar(sa.select(Obligation).where(Obligation.id == identity))
+    if each is None or each.look_at is None or each.look_at > moment:
+        return 0
+    runs = _span(each)
+    given = [] if runs is None else clocks.warnings(*runs, each.told, moment)
+    for share in given:
+        detail = {**_detail(each), "share": share, "due_at": each.due_at}
+        timeline.write(session, each.incident, audit.Actor(audit.SYSTEM), "obligation_warned", detail=detail)
+    each.told = [*each.told, *given]
+    _set_look(each)
+    return len(given)
+
+
+def too_early(session: Session, moment: int) -> Sequence[int]:
+    """The reports of which was warned before the time, by id: the clock of a machine was wrong then."""
+    running = session.scalars(sa.select(Obligation).where(Obligation.state.in_(UNDONE), Obligation.due_at > moment))
+    return [
+        each.id for each in running if (runs := _span(each)) is not None and clocks.in_time(*runs, each.told, moment) != each.told
+    ]
+
+
+def take_back(session: Session, identity: int, moment: int) -> int:
+    """Count the warnings of a report that came too early for nothing: each is given again when its time comes."""
+    each = session.scalar(sa.select(Obligation).where(Obligation.id == identity))
+    if each is None:
+        return 0
+    taken = _take_back(session, each, moment)
+    _set_look(each)
+    return taken
+
+
+def _take_back(session: Session, each: Obligation, moment: int) -> int:
+    runs = _span(each)
+    if runs is None:
+        return 0
+    kept = clocks.in_time(*runs, each.told, moment)
+    early = [share for share in each.told if share not in kept]
+    if early:
+        each.told = kept
+        detail = {**_detail(each), "shares": ", ".join(str(share) for share in early), "due_at": each.due_at}
+        timeline.write(session, each.incident, audit.Actor(audit.SYSTEM), "obligation_unwarned", detail=detail)
+    return len(early)
 
 
 def tell_clock_set(session: Session, seconds: int) -> None:
     """Write into the timelines of all incidents whose clocks run that the clock of this machine was set."""
-    running = sa.select(Obligation.incident).where(Obligation.look_at.is_not(None)).distinct()
+    running = sa.select(Obligation.incident).where(Obligation.state.in_(UNDONE), Obligation.due_at.is_not(None)).distinct()
     for number in session.scalars(running).all():
         timeline.write(session, number, audit.Actor(audit.SYSTEM), "clock_set", detail={"seconds": seconds})
 
@@ -273,8 +327,8 @@ def submit(session: Session, found: Obligation, incident: Incident, given: Submi
     found.state, found.submitted_by, found.submitted_at, found.channel = "submitted", actor.name, moment, given.channel
     found.look_at = None
     _told(session, incident, actor, "obligation_submitted", found, note=given.note, channel=given.channel)
-    if incident.merged_into is None:
-        sync(session, incident, actor)
+    session.flush()
+    sync(session, incidents.teller(session, incident), actor)
 
 
 def acknowledge(session: Session, found: Obligation, incident: Incident, given: AcknowledgeReportInput, actor: Actor) -> None:

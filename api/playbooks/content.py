@@ -21,6 +21,8 @@ Doer = Literal["operator", "responder", "engineer"]
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+
 MOST_TASKS: Final = 100
 """Most tasks of a playbook."""
 
@@ -54,9 +56,9 @@ class Playbook(BaseModel):
     version: Annotated[int, Field(ge=1)] = 1
     title: Both
     summary: Both
-    rules: tuple[str, ...] = ()
+    rules: Annotated[tuple[Pattern, ...], Field(max_length=200)] = ()
     """Names of rules whose alerts it is for; patterns allowed."""
-    categories: tuple[str, ...] = ()
+    categories: Annotated[tuple[Pattern, ...], Field(max_length=200)] = ()
     """Classes of incidents that it is for."""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1, max_length=MOST_TASKS)]
 

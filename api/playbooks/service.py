@@ -14,6 +14,7 @@ from api.database import row_of
 from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
+from api.obligations.clocks import SLACK
 from api.playbooks import cacao, content
 from api.playbooks.models import IncidentTask, StoredPlaybook
 from api.problems import Problem
@@ -36,9 +37,6 @@ MOST_TASKS: Final = 1_000
 
 MOST_CHARACTERS: Final = 1_000_000
 """Longest CACAO playbook, as JSON."""
-
-LOOKED_AT: Final = 500
-"""Most tasks that one look tells to be overdue; the next goes on."""
 
 UNDONE: Final = ("open", "doing")
 
@@ -154,9 +152,7 @@ def task(session: Session, identity: int) -> tuple[IncidentTask, Incident]:
     incident = None if found is None else session.scalar(sa.select(Incident).where(Incident.number == found.incident))
     if found is None or incident is None:
         raise Problem("task_unknown", id=identity)
-    while incident.merged_into is not None:
-        incident = incidents.get(session, incident.merged_into)
-    return found, incident
+    return found, incidents.teller(session, incident)
 
 
 def etag(found: IncidentTask) -> str:
@@ -195,24 +191,39 @@ def blockers(session: Session, incident: Incident) -> list[str]:
     return [each.title["en"] for each in tasks(session, incident.number) if each.mandatory and each.state != "done"]
 
 
-def is_due(session: Session, moment: int) -> bool:
-    """Whether a task is overdue and it was not told yet."""
-    return session.scalar(_overdue(moment).with_only_columns(IncidentTask.id).limit(1)) is not None
-
-
-def tell_overdue(session: Session, moment: int) -> int:
-    """Tell which tasks are overdue, each once; returns how many there were."""
-    found = session.scalars(_overdue(moment).order_by(IncidentTask.due_at, IncidentTask.id).limit(LOOKED_AT)).all()
-    for each in found:
-        each.late_told = True
-        _tell(session, each, audit.Actor(audit.SYSTEM), "task_overdue", owner=each.owner or "–")
-    return len(found)
-
-
-def _overdue(moment: int) -> sa.Select[IncidentTask]:
-    return sa.select(IncidentTask).where(
+def overdue(session: Session, moment: int) -> Sequence[int]:
+    """The tasks that are overdue and were not told to be yet, by id, those that are so longest first."""
+    found = sa.select(IncidentTask.id).where(
         IncidentTask.state.in_(UNDONE), IncidentTask.due_at <= moment, IncidentTask.late_told.is_(False)
     )
+    return session.scalars(found.order_by(IncidentTask.due_at, IncidentTask.id)).all()
+
+
+def tell_overdue(session: Session, identity: int, moment: int) -> int:
+    """Tell that a task is overdue, once; returns 1 if it was told."""
+    found = session.scalar(sa.select(IncidentTask).where(IncidentTask.id == identity))
+    if found is None or found.late_told or found.state not in UNDONE or found.due_at is None or found.due_at > moment:
+        return 0
+    found.late_told = True
+    _tell(session, found, audit.Actor(audit.SYSTEM), "task_overdue", owner=found.owner or "–")
+    return 1
+
+
+def too_early(session: Session, moment: int) -> Sequence[int]:
+    """The tasks that were told to be overdue before they were, by id: the clock of a machine was wrong then."""
+    found = sa.select(IncidentTask.id).where(
+        IncidentTask.state.in_(UNDONE), IncidentTask.due_at > moment + SLACK, IncidentTask.late_told.is_(True)
+    )
+    return session.scalars(found).all()
+
+
+def take_back(session: Session, identity: int, moment: int) -> int:
+    """Count what was told of a task too early for nothing: it is told again when it is overdue."""
+    found = session.scalar(sa.select(IncidentTask).where(IncidentTask.id == identity))
+    if found is None or not found.late_told or found.due_at is None or found.due_at <= moment + SLACK:
+        return 0
+    found.late_told = False
+    return 1
 
 
 def _check_room(session: Session, incident: Incident, more: int) -> None:

@@ -3,6 +3,8 @@
 - Host: only names of this server, so that a hostile page cannot rebind its own name to this address (DNS rebinding).
 - NUL: refused in paths and queries.
 - Size: a body that says it is too large is refused before it is read.
+- Texts: a body of JSON must be UTF-8 without NUL and without halves of UTF-16 pairs, however they are written: JSON can name
+  them, no text of a database or of the audit trail can hold them.
 - Origin: a change that a browser sends from another site is refused (OWASP CSRF cheat sheet, Fetch Metadata).
 - Headers: a content security policy without inline script and without any other origin, and the rest of the OWASP list.
 """
@@ -10,11 +12,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 from anyio import BrokenResourceError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 
@@ -67,6 +71,48 @@ class BodyLimit:
         """Hand on, with the limit of the path."""
         limit = body_limit(self._settings, scope.get("path", ""))
         await RequestBodyLimitMiddleware(self._app, max_body_size=limit)(scope, receive, send)
+
+
+_JSON: Final = re.compile(r"\s*application/([^;\s]+\+)?json\s*(;|$)", re.IGNORECASE)
+"""Media types whose bodies are read as JSON."""
+
+_ESCAPES: Final = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<unfit>\\u0000|\\u[dD][89a-fA-F])"
+)
+"""What is escaped in JSON, from left to right: a backslash, a whole pair, and what no text can hold."""
+
+
+def is_text(body: bytes) -> bool:
+    """Whether all that a body of JSON says can be kept: it is UTF-8, without NUL and without half a pair."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body and not any(escape["unfit"] for escape in _ESCAPES.finditer(body))
+
+
+class Texts:
+    """ASGI middleware that refuses a body of JSON with texts that nothing can hold, once for all routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on; what is refused is told where the body is read."""
+        if scope["type"] != "http" or _JSON.match(Headers(scope=scope).get("content-type", "")) is None:
+            await self._app(scope, receive, send)
+            return
+        parts: list[bytes] = []
+
+        async def checked() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                parts.append(message.get("body", b""))
+                if not message.get("more_body", False) and not is_text(b"".join(parts)):
+                    raise HTTPException(422)
+            return message
+
+        await self._app(scope, checked, send)
 
 
 class Guard:

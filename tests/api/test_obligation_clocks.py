@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from api.incidents.grading import grading
-from api.obligations.clocks import NANOSECONDS, SHARES, Due, Term, due, is_working_day, next_look, warnings
+from api.obligations.clocks import NANOSECONDS, SHARES, SLACK, Due, Term, due, in_time, is_working_day, next_look, warnings
 from api.obligations.rules import Case, Operator, RuleSet, applies, required, rule_set
 from api.ticking import Jumps
 
@@ -130,6 +130,57 @@ def test_looking_exactly_when_asked_gives_every_warning(start: int, seconds: int
         assert new
         told += new
     assert told == list(SHARES)
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("pass"), st.integers(0, 60)),
+        st.tuples(st.just("clock"), st.integers(-300, 300)),
+        st.tuples(st.just("start"), st.integers(-150, 150)),
+        st.tuples(st.just("restart"), st.just(0)),
+    ),
+    max_size=30,
+)
+"""What happens, in per cent of the time that there is: it passes, the machine's clock is off by so much from now on, a person
+corrects the start, a restart."""
+
+
+@given(STARTS, st.integers(6000, 10**7), EVENTS)
+def test_whatever_clocks_and_people_have_said_each_warning_is_given_in_its_time_in_the_end(
+    start: int, seconds: int, events: list[tuple[str, int]]
+) -> None:
+    span = seconds * NANOSECONDS
+    true, off, told = start, 0, list[int]()
+    given_at: dict[int, int] = {}
+
+    def look() -> None:
+        for share in warnings(start, start + span, told, true + off):
+            told.append(share)
+            given_at[share] = true + off
+
+    def set_right() -> None:
+        told[:] = in_time(start, start + span, told, true + off)
+
+    for kind, percent in [*events, ("clock", 0), ("pass", 1000)]:
+        match kind:
+            case "pass":
+                # Looked at often: at each tenth of what passes.
+                for _ in range(10):
+                    true += span * percent // 1000
+                    look()
+            case "clock":
+                off = span * percent // 100
+                set_right()
+            case "start":
+                start += span * percent // 100
+                set_right()
+            case _:
+                told[:] = json.loads(json.dumps(told))
+                set_right()
+        look()
+    assert sorted(told) == list(SHARES)
+    for share, when in given_at.items():
+        assert when + SLACK >= start + span * share // 100, "none was given for good before its time"
 
 
 def test_what_is_due_at_once_is_warned_of_once() -> None:

@@ -11,10 +11,12 @@ from api.database import Database
 from api.incidents.service import Start, made
 from api.obligations import service
 from api.settings import Settings
-from api.ticking import tick
-from api.times import NANOSECONDS, now, parse
+from api.ticking import Looks, tick, ticking
+from api.times import NANOSECONDS, iso, now, parse
 from tests.api.alerts import upsert
+from tests.api.conftest import SQLITE_ONLY
 from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, lines, refused
+from tests.api.test_ticking import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,17 +169,19 @@ def test_warnings_are_given_once_over_clock_jumps_and_restarts(system_running: R
     settings = services.settings
     other = Database.of(Settings(data=settings.data, database=settings.database))
     with other.write() as session:
-        assert service.warn(session, start + 50 * HOUR) == 0
+        assert service.due(session, start + 50 * HOUR) == []
+        assert service.warn(session, first["id"], start + 50 * HOUR) == 0
     other.close()
     # The clock of the closing report starts when the incident is resolved, and stops when it is opened again.
     for to in ("analysing", "monitoring"):
         done(act(client, number, "move", {"to": to, "reason": "x"}))
     final = reports(client, number)["cac-final"]
     assert parse(final["due_at"]) - parse(final["started_at"]) == 30 * 24 * HOUR
-    assert tick(services, parse(final["started_at"]) + 15 * 24 * HOUR) == 1
+    # What was warned of by a clock that was hours ahead of what it is now counts for nothing, and is warned of again.
+    assert tick(services, parse(final["started_at"]) + 15 * 24 * HOUR) == 1 + 3
     done(act(client, number, "move", {"to": "containing", "reason": "it goes on"}))
     assert reports(client, number)["cac-final"]["due_at"] is None
-    assert tick(services, start + 100 * 24 * HOUR) == 0
+    assert tick(services, start + 100 * 24 * HOUR) == 3
     for to in ("recovering", "monitoring"):
         done(act(client, number, "move", {"to": to, "reason": "x"}))
     again = reports(client, number)["cac-final"]
@@ -240,3 +244,107 @@ def test_clocks_go_on_where_they_stood_when_the_system_is_started_again(tmp_path
     for expected in (1, 0):
         with system.opened(settings) as services:
             assert tick(services) == expected, "half of four hours is over"
+
+
+def test_what_was_warned_of_by_a_wrong_clock_is_warned_of_again_when_its_time_comes(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    shown = declare(client, **PHONE)
+    number, start, services = shown["number"], parse(shown["discovered_at"]), system_running.services
+    grade(client, number, 3)
+    soon = {"title": "Look", "due_at": iso(start + HOUR)}
+    task = done(client.post(f"/api/incidents/{number}/tasks", json=soon), 201)["id"]
+    looks = Looks(services)
+    assert (looks.look(start + 240 * HOUR), reports(client, number)["cac-first"]["warned"]) == (4, [50, 80, 100])
+    assert looks.take_back(start + 240 * HOUR) == 0, "by that clock all of them were right"
+    assert (looks.take_back(start + 3 * HOUR), looks.take_back(start + 3 * HOUR)) == (2, 0)
+    assert reports(client, number)["cac-first"]["warned"] == [50], "half of four hours is over by the right one"
+    assert (looks.take_back(start), looks.look(start)) == (2, 0)
+    assert [looks.look(start + passed * HOUR) for passed in (1, 2, 3, 4, 5)] == [1, 1, 0, 2, 0]
+    assert [share for _, share in warned(client, number)] == [50, 80, 100, 50, 80, 100]
+    told = [line["text"] for line in lines(client, number) if line["kind"] == "obligation_unwarned"]
+    assert told[0] == "Report cac-first: 80, 100 % of the time were told to be over too early; it is told again when they are"
+    assert kinds(client, number).count("task_overdue") == 2
+    assert client.get(f"/api/tasks/{task}").json()["state"] == "open"
+
+
+def test_another_discovery_is_warned_of_from_the_first(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE | {"discovered_at": "-5h"})["number"]
+    grade(client, number, 3)
+    assert tick(system_running.services) == 3
+    said = client.get(f"/api/incidents/{number}").json()
+    kept = {name: said[name] for name in ("title", "summary", "category", "lead", "occurred_at")}
+    for hours, left in ((3, [50]), (0, [])):
+        done(act(client, number, "", {**kept, "discovered_at": f"-{hours}h", "reason": "the log says so"}, "PUT"))
+        assert reports(client, number)["cac-first"]["warned"] == left
+    assert tick(system_running.services) == 0
+    assert tick(system_running.services, now() + 2 * HOUR) == 1
+
+
+def test_a_server_takes_back_at_its_start_what_a_wrong_clock_has_told(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE)["number"]
+    grade(client, number, 3)
+    assert tick(system_running.services, now() + 240 * HOUR) == 3
+    with ticking(system_running.services, 0.01):
+        until(lambda: reports(client, number)["cac-first"]["warned"] == [])
+
+
+FINAL = ("severity", "root_cause", "mitigation")
+EUROPEAN = OPERATOR | {"china": False, "data_processor": False, "nis2": "essential", "time_zone": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # Hours ago at which the notification of the incident that is kept and of the other one was submitted, before or after
+        # the merge.
+        ((50, 2), (None, None)),
+        ((2, 50), (None, None)),
+        ((None, None), (None, 3)),
+        ((None, None), (4, None)),
+        ((None, 5), (None, None)),
+        ((None, 5), (6, None)),
+        ((7, None), (None, None)),
+    ],
+)
+@SQLITE_ONLY
+def test_the_first_report_that_was_made_starts_the_next_clock_of_incidents_that_were_merged(
+    system_running: Running, before: tuple[int | None, int | None], after: tuple[int | None, int | None]
+) -> None:
+    client, chief = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator")
+    done(chief.put("/api/operator", json=EUROPEAN, headers={"If-Match": '"0"'}))
+    numbers = [declare(client, **PHONE | {"discovered_at": "-60h"})["number"] for _ in range(2)]
+    for number in numbers:
+        done(act(client, number, "facts", {"facts": {"nis2_significant": True}, "reason": "x"}, "PUT"))
+    first = [reports(client, number)["nis2-notification"]["id"] for number in numbers]
+    for identity in first:
+        done(step(client, identity, "draft", {"contents": {"severity": "high"}}, "PUT"))
+        done(step(chief, identity, "approve", {"note": "x"}))
+    submitted = list[str]()
+    for identity, hours in (*zip(first, before, strict=True), (0, 0), *zip(first, after, strict=True)):
+        if identity == 0:
+            done(act(client, numbers[0], "merge", {"other": numbers[1], "reason": "same"}))
+        elif hours is not None:
+            sent = {"channel": "portal", "at": f"-{hours}h", "note": "x"}
+            if client.get(f"/api/obligations/{identity}").json()["state"] == "lapsed":
+                assert refused(step(client, identity, "submit", sent)) == "obligation_state"
+                continue
+            submitted.append(done(step(client, identity, "submit", sent))["submitted_at"])
+    every = client.get(f"/api/incidents/{numbers[0]}/obligations").json()
+    finals = [each for each in every if each["rule"] == "nis2-final"]
+    assert [each["started_at"] for each in finals] == [min(submitted)] * 2
+    assert all(each["due_at"] is not None for each in finals)
+    states = sorted(each["state"] for each in every if each["rule"] == "nis2-notification")
+    assert states == (["submitted"] * 2 if len(submitted) == 2 else ["lapsed", "submitted"])
+    if len(submitted) == 1:
+        assert "obligation_covered" in kinds(client, numbers[0])
+    chosen = finals[1]["id"]
+    done(step(client, chosen, "draft", {"contents": dict.fromkeys(FINAL, "x")}, "PUT"))
+    done(step(chief, chosen, "approve", {"note": "x"}))
+    done(step(client, chosen, "submit", {"channel": "portal", "note": "x"}))
+    every = client.get(f"/api/incidents/{numbers[0]}/obligations").json()
+    assert sorted(each["state"] for each in every if each["rule"] == "nis2-final") == ["lapsed", "submitted"]
+    grades_again = done(act(client, numbers[0], "facts", {"facts": {"nis2_significant": True}, "reason": "again"}, "PUT"))
+    assert grades_again["number"] == numbers[0]
+    assert sorted(each["state"] for each in every if each["rule"] == "nis2-final") == ["lapsed", "submitted"], "covered for good"

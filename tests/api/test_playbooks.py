@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from api.incidents import categories
-from api.playbooks import cacao
+from api.playbooks import cacao, service
 from api.playbooks.content import built_in, fit
 from api.texts import LANGUAGES
 from api.ticking import tick
@@ -289,3 +289,27 @@ def test_a_playbook_goes_out_and_in_through_the_api_and_replaces_the_one_of_its_
 def test_a_file_of_a_playbook_is_named_for_its_key() -> None:
     for path in (Path(__file__).parents[2] / "api" / "playbooks" / "built_in").glob("*.yml"):
         assert yaml.safe_load(path.read_text("utf-8"))["key"] == path.stem
+
+
+def test_a_text_that_nothing_can_hold_is_refused_wherever_it_stands_in_a_playbook() -> None:
+    for place in ("title", "text"):
+        written = cacao.write(built_in()["network_scanned"], "en")
+        step = next(each for each in written["workflow"].values() if each["type"] == "action")
+        step["step_extensions"][cacao.EXTENSION]["task"][place]["en"] = "x\ud800"
+        with pytest.raises(cacao.CacaoError):
+            cacao.read(written)
+    for name, value in (("summary", {"en": "\ud800", "zh-CN": "x"}), ("rules", ["\ud800"]), ("categories", ["\0"])):
+        written = cacao.write(built_in()["network_scanned"], "en")
+        written["playbook_extensions"][cacao.EXTENSION]["playbook"][name] = value
+        with pytest.raises(cacao.CacaoError):
+            cacao.read(written)
+
+
+def test_a_text_that_is_there_already_is_told_all_the_same(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE)["number"]
+    entry = {"title": {"en": "x\ud800", "zh-CN": "x"}}
+    with system_running.services.database.write() as session:
+        service.audit.record(session, service.audit.Actor("lin"), "incident.task_overdue", str(number), entry)
+    trail = system_running.signed_in("administrator").get("/api/audit", params={"action": "incident.task_overdue"}).json()
+    assert trail["items"][0]["detail"] == {"title": {"en": "x\ufffd", "zh-CN": "x"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from api.cli import icsight
 from api.pages import write_cursor
 from api.problems import Problem
 from api.security import passwords
+from api.security.guard import is_text
 from api.settings import Settings
 from api.times import NANOSECONDS, now
 from api.users import lockout
 from tests.api.alerts import upsert
-from tests.api.conftest import PASSWORD, running
+from tests.api.conftest import PASSWORD, SQLITE_ONLY, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -366,3 +368,32 @@ def test_who_has_the_machine_lets_a_name_in_that_has_to_wait(
     command[2] = "nobody"
     done = CliRunner().invoke(icsight, command, standalone_mode=False)
     assert str(done.exception) == "nobody: there is no such account, or it is disabled"
+
+
+@pytest.mark.parametrize(
+    "text", [rb"\ud800", rb"\uDfFf", rb"\\\ud83d", rb"\udc00\ud800", rb"\u0000", b"\xed\xa0\x80", b"\xff", rb"\ud83d\ud83d\ude00"]
+)
+def test_what_no_text_can_hold_is_in_no_body(text: bytes) -> None:
+    assert not is_text(b'{"a": "' + text + b'"}')
+    assert not is_text(b'{"' + text + b'": 1}')
+
+
+@pytest.mark.parametrize("text", [rb"\ud83d\ude00", rb"\\ud800", rb"\\u0000", "中文 😀".encode(), rb"\n\"\\", rb"\ue000", b""])
+def test_every_text_is_a_text(text: bytes) -> None:
+    body = b'{"a": "' + text + b'"}'
+    assert is_text(body)
+    assert json.loads(body)["a"].encode() is not None
+
+
+@SQLITE_ONLY
+def test_no_route_takes_half_a_pair_or_another_encoding(system_running: Running) -> None:
+    client = system_running.signed_in("administrator")
+    half = b'{"title": "x\\ud800", "reported_by": "Wu"}'
+    wide = '{"title": "x", "reported_by": "Wu"}'.encode("utf-16")
+    for body in (half, wide):
+        for headers in ({}, {"Idempotency-Key": "a"}):
+            answer = client.post("/api/incidents", content=body, headers={"Content-Type": "application/json", **headers})
+            assert (answer.status_code, answer.json()["code"]) == (422, "input_invalid")
+    escaped = json.dumps({"playbook": {"type": "\ud800"}}).encode()
+    answer = client.post("/api/playbooks", content=escaped, headers={"Content-Type": "application/ld+json"})
+    assert answer.json()["code"] == "input_invalid"
