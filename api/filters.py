@@ -38,6 +38,17 @@ class AnyOf:
         values = [convert(value) for value in self.values]
         return sa.or_(column.not_in(values), column.is_(None)) if self.negated else column.in_(values)
 
+    def on_any(self, *columns: InstrumentedAttribute[Any]) -> sa.ColumnElement[bool]:
+        """The condition on several columns of one meaning: one of them has a value, or none has."""
+        return (sa.and_ if self.negated else sa.or_)(*(self.on(column) for column in columns))
+
+    def on_one_of(
+        self, key: InstrumentedAttribute[Any], owner: InstrumentedAttribute[Any], column: InstrumentedAttribute[Any]
+    ) -> sa.ColumnElement[bool]:
+        """The condition on what may have several values, each a row that names its owner: one of them is named, or none is."""
+        owners = sa.select(owner).where(column.in_(self.values))
+        return key.not_in(owners) if self.negated else key.in_(owners)
+
     def __str__(self) -> str:
         return ("!" if self.negated else "") + ",".join(self.values)
 

@@ -86,9 +86,9 @@ def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
         if asked is not None:
             found.append(asked.on(column))
     if query.ip is not None:
-        found.append(sa.or_(query.ip.on(Alert.client_ip), query.ip.on(Alert.server_ip)))
+        found.append(query.ip.on_any(Alert.client_ip, Alert.server_ip))
     if query.technique is not None:
-        found.append(Alert.id.in_(sa.select(AlertTechnique.alert_id).where(query.technique.on(AlertTechnique.technique))))
+        found.append(query.technique.on_one_of(Alert.id, AlertTechnique.alert_id, AlertTechnique.technique))
     if query.since is not None:
         found.append(Alert.last_seen >= query.since)
     if query.until is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -94,21 +94,26 @@ def take(body: ImportInput, caller: Keeper, provided: Provided) -> ImportOutput:
     """Take assets over from a file: CSV, or what NetBox answers over REST. As a trial unless `dry_run` is false.
 
     What cannot be taken is told, and keeps nothing else out. Of assets that are known only what the file says is changed, and
-    none is removed.
+    none is removed. Assets are written in parts of 500; where one fails, those before it stay, and the file can be sent again.
     """
     try:
         given = importing.read(body.format, body.content)
     except importing.Unreadable as error:
         raise Problem("import_unreadable", reason=str(error)) from error
-    items: list[ImportedItem] = []
-    with contextlib.suppress(service.Trial), provided.database.write() as session:
+    with provided.database.read() as session:
         site = sites.written(session, provided, body.site)
-        items = service.take(session, given, site, body.format, caller.actor)
         if body.dry_run:
-            raise service.Trial
-    if not body.dry_run:
-        provided.hub.notify()
-    return presentation.imported(items, dry_run=body.dry_run)
+            return presentation.imported(service.tried(session, given, site, body.format, caller.actor), dry_run=True)
+    items: list[ImportedItem] = []
+    seen: set[str] = set()
+    for start in range(0, len(given), service.PART):
+        if start:
+            time.sleep(service.PAUSE_SECONDS)
+        with provided.database.write() as session:
+            some = given[start : start + service.PART]
+            items += service.take(session, some, site, body.format, caller.actor, seen)
+    provided.hub.notify()
+    return presentation.imported(items, dry_run=False)
 
 
 @router.get("/{asset_id}", responses=problems("signed_out", "asset_unknown"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
+from api.assets.addresses import is_hardware, normal
+from api.assets.importing import reason_of
 from api.assets.models import CRITICALITIES, Asset, AssetAddress
 from api.assets.schemas import AssetInput, ImportedItem
 from api.audit import service as audit
@@ -16,7 +20,7 @@ from api.problems import Problem
 from api.times import now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -29,8 +33,14 @@ MOST: Final = 20_000
 """Most assets of a site."""
 
 
-class Trial(Exception):  # noqa: N818 - named for what it ends
-    """Ends a transaction of which nothing is to stay."""
+PART: Final = 500
+"""Assets of a file that are taken over in one transaction, so that others who write need not wait long."""
+
+PAUSE_SECONDS: Final = 0.1
+"""Time between two of them: as long as SQLite sleeps, at most, before it looks again whether it may write."""
+
+AT_ONCE: Final = 1_000
+"""Values that one statement names."""
 
 
 def find(session: Session, query: AssetQuery) -> tuple[Sequence[Asset], str | None]:
@@ -49,7 +59,8 @@ def find(session: Session, query: AssetQuery) -> tuple[Sequence[Asset], str | No
     if query.criticality is not None:
         conditions.append(query.criticality.on(Asset.criticality, CRITICALITIES.index))
     if query.address is not None:
-        conditions.append(Asset.id.in_(sa.select(AssetAddress.asset_id).where(query.address.on(AssetAddress.address))))
+        named = replace(query.address, values=tuple(_written(each) for each in query.address.values))
+        conditions.append(named.on_one_of(Asset.id, AssetAddress.asset_id, AssetAddress.address))
     if query.updated_since is not None:
         conditions.append(Asset.changed_at >= query.updated_since)
     question = query.question()
@@ -96,8 +107,9 @@ def make(session: Session, given: AssetInput, site: str, actor: Actor) -> Asset:
     if count >= MOST:
         raise Problem("assets_full", most=MOST)
     _check_free(given.addresses, _owners(session, site, given.addresses), "")
-    made = _made(session, given, site, actor, ("people", ""))
-    session.flush()
+    made = _made(given, site, actor, ("people", ""))
+    session.add(made)
+    _move(session, site, [_Change(made, [], (), made.addresses)])
     return made
 
 
@@ -107,9 +119,9 @@ def change(session: Session, asset: Asset, given: AssetInput, actor: Actor) -> l
     The caller writes the audit trail's entry.
     """
     _check_free(given.addresses, _owners(session, asset.site, given.addresses), asset.id)
-    differ = _changed(session, asset, given, actor)
-    session.flush()
-    return differ
+    change = _changed(asset, given, actor)
+    _move(session, asset.site, [change])
+    return change.differ
 
 
 def remove(session: Session, asset: Asset) -> None:
@@ -125,34 +137,92 @@ def fields(asset: Asset) -> dict[str, Any]:
     return {**said, "level": asset.level or None, "criticality": CRITICALITIES[asset.criticality]}
 
 
-def take(session: Session, given: Sequence[Given], site: str, source: Source, actor: Actor) -> list[ImportedItem]:
-    """Take the assets of a file over, each by itself, and write one entry in the audit trail.
+def tried(session: Session, given: Sequence[Given], site: str, source: Source, actor: Actor) -> list[ImportedItem]:
+    """What `take` would do with all assets of a file. Nothing is written."""
+    known = of_site(session, site)
+    # What is done to them is done to nothing that is stored.
+    session.expunge_all()
+    register = _Register(known, len(known), site, source, actor, set())
+    return [register.take(each) for each in given]
+
+
+def take(  # noqa: PLR0913, PLR0917 - as `tried`, and what was before
+    session: Session, given: Sequence[Given], site: str, source: Source, actor: Actor, seen: set[str]
+) -> list[ImportedItem]:
+    """Take some assets of a file over, each by itself, and write one entry in the audit trail.
 
     An asset is known again by what the file's system calls it, else by an address that it has, else by its name. Of one that is
     known only what the file says is changed. Nothing is removed.
+
+    Args:
+        session: the session.
+        given: the assets, at most `PART`.
+        site: their site.
+        source: where they are from.
+        actor: who takes them over.
+        seen: assets that the file has told of already; those that it tells of now are added.
     """
-    register = _Register(session, site, source, actor)
+    count = session.scalar(sa.select(sa.func.count(Asset.id)).where(Asset.site == site)) or 0
+    register = _Register(_met(session, given, site, source), count, site, source, actor, seen)
     items = [register.take(each) for each in given]
-    told = [{"asset": item.asset, "outcome": item.outcome} for item in items if item.outcome in {"made", "changed"}]
-    session.flush()
-    if told:
-        audit.record(session, actor, "asset.import", site, {"source": source, "assets": told})
+    session.add_all(register.made)
+    _move(session, site, register.changes)
+    if register.told:
+        audit.record(session, actor, "asset.import", site, {"source": source, "assets": register.told})
     return items
 
 
-class _Register:
-    """The assets of a site while those of a file are taken over. What it knows it does not ask the database for each of them."""
+def _met(session: Session, given: Sequence[Given], site: str, source: Source) -> list[Asset]:
+    """The assets of a site that may be those of a file, by name."""
+    owners = _owners(session, site, {address for each in given for address in each.fields.get("addresses", ())})
+    foreign = {each.foreign_id for each in given if each.foreign_id}
+    found: dict[str, Asset] = {}
+    for column, values, further in (
+        (Asset.id, set(owners.values()), sa.true()),
+        (Asset.name, {each.name for each in given if not each.reason}, sa.true()),
+        (Asset.foreign_id, foreign, Asset.source == source),
+    ):
+        for some in _parts(values):
+            asked = sa.select(Asset).where(Asset.site == site, column.in_(some), further)
+            found |= {each.id: each for each in session.scalars(asked)}
+    return sorted(found.values(), key=lambda each: (each.name, each.id))
 
-    def __init__(self, session: Session, site: str, source: Source, actor: Actor) -> None:
-        self._session, self._site, self._actor = session, site, actor
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What became of an asset: which of its fields differ, which addresses it has no more, and which it did not have."""
+
+    asset: Asset
+    differ: list[str]
+    gone: Sequence[str]
+    new: Sequence[str]
+
+
+class _Register:
+    """The assets of a site while those of a file are taken over: what is to be written, and nothing is written here.
+
+    Args:
+        known: the assets that those of the file may be.
+        count: how many the site has.
+        site: the site.
+        source: where the file is from.
+        actor: who takes it over.
+        seen: assets that the file has told of already.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - where to, where from, by whom, and what is there
+        self, known: Sequence[Asset], count: int, site: str, source: Source, actor: Actor, seen: set[str]
+    ) -> None:
+        self._site, self._actor, self._count, self._seen = site, actor, count, seen
         self._source: Source = source
-        known = of_site(session, site)
-        self._count = len(known)
         self._of_source = {each.foreign_id: each for each in known if each.source == source and each.foreign_id}
         self._of_name = {each.name: each for each in known}
         self._owners = {address: each.id for each in known for address in each.addresses}
         self._of_id = {each.id: each for each in known}
-        self._seen: set[str] = set()
+        self.made: list[Asset] = []
+        self.changes: list[_Change] = []
+        self.told: list[dict[str, Any]] = []
+        """What the audit trail is told of each."""
 
     def take(self, each: Given) -> ImportedItem:
         """What became of one asset of the file."""
@@ -164,6 +234,8 @@ class _Register:
             return item.model_copy(update={"reason": "the file has this asset twice"})
         try:
             asset, outcome, differ = self._make(each) if found is None else self._change(found, each)
+        except ValidationError as error:
+            return item.model_copy(update={"reason": reason_of(error)})
         except Problem as problem:
             reason = ", ".join(map(str, problem.values.values()))
             return item.model_copy(update={"reason": f"{problem.code}: {reason}"})
@@ -181,43 +253,67 @@ class _Register:
         if self._count >= MOST:
             raise Problem("assets_full", most=MOST)
         given = AssetInput.model_validate(each.fields)
-        made = _made(self._session, given, self._site, self._actor, (self._source, each.foreign_id))
+        made = _made(given, self._site, self._actor, (self._source, each.foreign_id))
         self._count += 1
         self._of_id[made.id] = made
         self._of_name.setdefault(made.name, made)
         self._owners |= dict.fromkeys(made.addresses, made.id)
         if each.foreign_id:
             self._of_source[each.foreign_id] = made
+        self.made.append(made)
+        self.changes.append(_Change(made, [], (), made.addresses))
+        self.told.append({"asset": made.id, "outcome": "made", "fields": fields(made)})
         return made, "made", sorted(each.fields)
 
     def _change(self, found: Asset, each: Given) -> tuple[Asset, str, list[str]]:
-        given = AssetInput.model_validate({**fields(found), **each.fields})
+        before = {**fields(found), "source": found.source, "foreign_id": found.foreign_id}
+        said = {**fields(found), **each.fields}
+        if "addresses" in each.fields:
+            said["addresses"] = _joined(found.addresses, each)
+        given = AssetInput.model_validate(said)
         _check_free(given.addresses, self._owners, found.id)
-        before = found.addresses
-        differ = _changed(self._session, found, given, self._actor)
-        for address in set(before) - set(found.addresses):
+        change = _changed(found, given, self._actor)
+        for address in change.gone:
             del self._owners[address]
         self._owners |= dict.fromkeys(found.addresses, found.id)
         if each.foreign_id and (found.source, found.foreign_id) != (self._source, each.foreign_id):
+            if not change.differ:
+                _touch(found, self._actor)
             found.source, found.foreign_id = self._source, each.foreign_id
             self._of_source[each.foreign_id] = found
-        return found, "changed" if differ else "unchanged", differ
+            change.differ.append("source")
+        if not change.differ:
+            return found, "unchanged", []
+        after = {**fields(found), "source": found.source, "foreign_id": found.foreign_id}
+        differ = [name for name, value in after.items() if before[name] != value]
+        told = {"before": {name: before[name] for name in differ}, "after": {name: after[name] for name in differ}}
+        self.changes.append(change)
+        self.told.append({"asset": found.id, "outcome": "changed", **told})
+        return found, "changed", change.differ
 
 
-def _made(session: Session, given: AssetInput, site: str, actor: Actor, origin: tuple[Source, str]) -> Asset:
-    """A new asset, to be written; `origin` is where from, and what it is called there."""
+def _joined(before: Sequence[str], each: Given) -> list[str]:
+    """The addresses of an asset with those of a file, which take the place of those of their kind.
+
+    Of a kind of which the file names none, and where it does not name all, those that were there stay.
+    """
+    named: list[str] = each.fields["addresses"]
+    kinds = {is_hardware(address) for address in named} - ({False} if each.adds else set())
+    joined = [*named, *(address for address in before if is_hardware(address) not in kinds and address not in named)]
+    return list(before) if set(joined) == set(before) else joined
+
+
+def _made(given: AssetInput, site: str, actor: Actor, origin: tuple[Source, str]) -> Asset:
+    """A new asset, to be written with its addresses; `origin` is where from, and what it is called there."""
     moment = now()
-    asset = Asset(
+    return Asset(
         id=uuid.uuid4().hex, site=site, version=1, source=origin[0], foreign_id=origin[1], made_at=moment, changed_at=moment,
         changed_by=actor.name, **_columns(given),
     )  # fmt: skip
-    session.add(asset)
-    session.add_all(AssetAddress(site=site, address=address, asset_id=asset.id) for address in asset.addresses)
-    return asset
 
 
-def _changed(session: Session, asset: Asset, given: AssetInput, actor: Actor) -> list[str]:
-    """Give an asset other values, to be written; returns which differ."""
+def _changed(asset: Asset, given: AssetInput, actor: Actor) -> _Change:
+    """Give an asset other values, to be written."""
     before, columns = fields(asset), _columns(given)
     gone = [address for address in asset.addresses if address not in columns["addresses"]]
     new = [address for address in columns["addresses"] if address not in asset.addresses]
@@ -226,13 +322,26 @@ def _changed(session: Session, asset: Asset, given: AssetInput, actor: Actor) ->
     after = fields(asset)
     differ = [name for name, value in after.items() if before[name] != value]
     if differ:
-        asset.version += 1
-        asset.changed_at, asset.changed_by = now(), actor.name
-    if gone:
-        mine = AssetAddress.asset_id == asset.id
-        session.execute(sa.delete(AssetAddress).where(mine, AssetAddress.address.in_(gone)))
-    session.add_all(AssetAddress(site=asset.site, address=address, asset_id=asset.id) for address in new)
-    return differ
+        _touch(asset, actor)
+    return _Change(asset, differ, gone, new)
+
+
+def _touch(asset: Asset, actor: Actor) -> None:
+    asset.version += 1
+    asset.changed_at, asset.changed_by = now(), actor.name
+
+
+def _move(session: Session, site: str, changes: Sequence[_Change]) -> None:
+    """Write assets, and to whom their addresses belong now: what is let go first, for another may have taken it."""
+    session.flush()
+    for some in _parts({address for change in changes for address in change.gone}):
+        gone = sa.delete(AssetAddress).where(AssetAddress.site == site, AssetAddress.address.in_(some))
+        # To look for them among all that the session knows takes longer than all else.
+        session.execute(gone, execution_options={"synchronize_session": False})
+    session.add_all(
+        AssetAddress(site=site, address=address, asset_id=change.asset.id) for change in changes for address in change.new
+    )
+    session.flush()
 
 
 def _columns(given: AssetInput) -> dict[str, Any]:
@@ -248,8 +357,25 @@ def _columns(given: AssetInput) -> dict[str, Any]:
 
 def _owners(session: Session, site: str, addresses: Iterable[str]) -> dict[str, str]:
     """Which assets of a site have these addresses."""
-    found = sa.select(AssetAddress.address, AssetAddress.asset_id).where(AssetAddress.site == site)
-    return {row.address: row.asset_id for row in session.execute(found.where(AssetAddress.address.in_(list(addresses))))}
+    owners: dict[str, str] = {}
+    for some in _parts(addresses):
+        found = sa.select(AssetAddress.address, AssetAddress.asset_id).where(AssetAddress.site == site)
+        owners |= {row.address: row.asset_id for row in session.execute(found.where(AssetAddress.address.in_(some)))}
+    return owners
+
+
+def _parts(values: Iterable[str]) -> Iterator[list[str]]:
+    """Values in so many parts as statements can name."""
+    listed = list(values)
+    return (listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE))
+
+
+def _written(address: str) -> str:
+    """An address as it is stored; what is none is none of an asset."""
+    try:
+        return normal(address)
+    except ValueError:
+        return address
 
 
 def _check_free(addresses: Iterable[str], owners: Mapping[str, str], asset_id: str) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
-from api.assets import importing
+from api.assets import importing, service
 from api.assets.addresses import normal
 from api.assets.observed import observed
+from api.audit.service import Actor
 from api.records.span import span
 from collector.records import decode
 from collector.store import Query
@@ -26,6 +29,8 @@ from tests.system.both_ways import recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx
 
     from tests.api.conftest import Running
     from tests.services.elasticsearch import Elasticsearch
@@ -48,6 +53,8 @@ NETBOX = {
     "ip-addresses": {"results": [{"address": "192.0.2.41/24", "assigned_object": {"device": {"id": 7}}}]},
     "interfaces": {"results": [{"mac_address": "00:80:F4:12:34:56", "device": {"id": 7}}]},
 }  # fmt: skip
+
+NETBOX_ADDRESSES = ["192.0.2.40", "192.0.2.41", "00:80:f4:12:34:56"]
 
 
 CAPTURED = (
@@ -110,6 +117,18 @@ def test_pages_of_assets_follow_each_other_and_filters_hold_together(system_runn
     high = client.get("/api/assets", params={"criticality": "high"}).json()["items"]
     assert sorted(each["addresses"][0] for each in high) == ["192.0.2.1", "192.0.2.3", "192.0.2.5"]
     assert [each["name"] for each in client.get("/api/assets", params={"address": "192.0.2.5"}).json()["items"]] == ["A2"]
+
+
+def test_none_of_these_addresses_is_none_of_them_however_they_are_written(system_running: Running) -> None:
+    client = system_running.signed_in("engineer")
+    for body in (ASSET, {"name": "Q"}, {"name": "R", "addresses": ["192.0.2.9"]}):
+        assert client.post("/api/assets", json=body).status_code == 201
+
+    def named(address: str) -> list[str]:
+        return [each["name"] for each in client.get("/api/assets", params={"address": address}).json()["items"]]
+
+    assert named("!192.0.2.40") == named("!00:80:F4:12:34:56") == ["Q", "R"]
+    assert named("00-80-F4-12-34-56,pump") == ["PLC-3"]
 
 
 def test_zones_give_assets_their_level_and_are_remembered_as_they_were(system_running: Running) -> None:
@@ -180,12 +199,88 @@ def test_an_import_is_tried_first_and_then_done_and_knows_its_assets_again(syste
     assert actions(system_running) == ["asset.import", "asset.import"]
 
 
+def imported(client: httpx.Client, content: str, form: str = "csv", *, dry_run: bool = False) -> dict[str, Any]:
+    answer = client.post("/api/assets/import", json={"format": form, "content": content, "dry_run": dry_run})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def last_import(served: Running) -> dict[str, Any]:
+    """What the audit trail was told of the latest import."""
+    asked = {"action": "asset.import", "limit": 1}
+    return served.signed_in("administrator").get("/api/audit", params=asked).json()["items"][0]["detail"]
+
+
+def test_an_import_tells_what_was_before_and_leaves_addresses_that_the_file_does_not_know(system_running: Running) -> None:
+    client = system_running.signed_in("engineer")
+    made = client.post("/api/assets", json=ASSET).json()
+    imported(client, "name,addresses,criticality\nPLC-3,192.0.2.41,low\n")
+    (asset,) = client.get("/api/assets").json()["items"]
+    assert (asset["id"], asset["addresses"]) == (made["id"], ["192.0.2.41", "00:80:f4:12:34:56"])
+    told = last_import(system_running)
+    before = {"addresses": ["192.0.2.40", "00:80:f4:12:34:56"], "criticality": "high"}
+    after = {"addresses": ["192.0.2.41", "00:80:f4:12:34:56"], "criticality": "low"}
+    assert told["assets"] == [{"asset": made["id"], "outcome": "changed", "before": before, "after": after}]
+    # NetBox without its addresses knows the primary ones only.
+    device = NETBOX["devices"]["results"][0]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+    (item,) = imported(client, json.dumps([device]), "netbox")["items"]
+    assert (item["outcome"], item["asset"], "source" in item["fields"]) == ("changed", made["id"], True)
+    assert client.get("/api/assets").json()["items"][0]["addresses"] == NETBOX_ADDRESSES
+    told = last_import(system_running)
+    assert (told["assets"][0]["before"]["source"], told["assets"][0]["after"]["foreign_id"]) == ("people", "7")
+    assert imported(client, json.dumps(NETBOX), "netbox")["unchanged"] == 1
+
+
+def test_addresses_go_from_one_asset_of_a_file_to_another_across_parts(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.assets.service.PART", 2)
+    monkeypatch.setattr("api.assets.service.PAUSE_SECONDS", 0)
+    client = system_running.signed_in("engineer")
+    first = "id,name,addresses\n" + "".join(f"{number},A{number},10.0.0.{number}\n" for number in range(5))
+    assert imported(client, first)["made"] == 5
+    moved = "id,name,addresses\n" + "".join(f"{number},A{number},10.0.0.{(number or 9) - 1}\n" for number in range(5))
+    tried = imported(client, moved, dry_run=True)
+    assert (tried["changed"], tried["refused"]) == (5, 0)
+    assert client.get("/api/assets", params={"address": "10.0.0.8"}).json()["items"] == []
+    done = imported(client, moved + "0,again,\n")
+    assert (done["changed"], done["refused"], done["items"][5]["reason"]) == (5, 1, "the file has this asset twice")
+    assert done["items"][:5] == tried["items"]
+    assets = {asset["name"]: asset["addresses"] for asset in client.get("/api/assets").json()["items"]}
+    assert assets == {f"A{number}": [f"10.0.0.{(number or 9) - 1}"] for number in range(5)}
+    assert client.post("/api/assets", json={"name": "x", "addresses": ["10.0.0.4"]}).status_code == 201
+    assert client.post("/api/assets", json={"name": "x", "addresses": ["10.0.0.8"]}).json()["code"] == "asset_address_taken"
+
+
+@SQLITE_ONLY
+def test_a_trial_waits_for_nobody_who_writes_and_an_import_lets_others_write(system_running: Running) -> None:
+    client = system_running.signed_in("engineer")
+    lines = [f"{number},A{number},10.{number // 250}.0.{number % 250}" for number in range(3_000)]
+    content = "\n".join(["id,name,addresses", *lines])
+    database = system_running.services.database
+    with database.write():
+        assert imported(client, content, dry_run=True)["made"] == 3_000
+    given = importing.read("csv", content)
+    moved = [replace(each, fields={**each.fields, "addresses": [f"11.0.{n // 250}.{n % 250}"]}) for n, each in enumerate(given)]
+    held: list[float] = []
+    for of in (given, moved):
+        seen: set[str] = set()
+        for start in range(0, len(of), service.PART):
+            with database.write() as session:
+                begin = time.thread_time()
+                service.take(session, of[start : start + service.PART], "", "csv", Actor("li"), seen)
+                held.append(time.thread_time() - begin)
+    assert len(held) == 12
+    assert max(held) < 1, held
+    assert client.get("/api/assets", params={"address": "11.0.0.7"}).json()["items"][0]["name"] == "A7"
+
+
 def test_what_netbox_answers_is_taken_with_all_addresses(system_running: Running) -> None:
     client = system_running.signed_in("engineer")
     asked = {"format": "netbox", "content": json.dumps(NETBOX), "dry_run": False}
     assert client.post("/api/assets/import", json=asked).json()["made"] == 1
     (asset,) = client.get("/api/assets").json()["items"]
-    assert asset["addresses"] == ["192.0.2.40", "192.0.2.41", "00:80:f4:12:34:56"]
+    assert asset["addresses"] == NETBOX_ADDRESSES
     assert (asset["vendor"], asset["product"], asset["serial"]) == ("Schneider Electric", "M340", "21071930")
     assert (asset["level"], asset["level_of"], asset["criticality"]) == ("1", "registered", "high")
     assert (asset["source"], asset["foreign_id"], asset["location"]) == ("netbox", "7", "Pump house")
@@ -211,11 +306,63 @@ def test_a_file_of_a_thousand_devices_is_no_larger_than_may_be(system_running: R
         ("netbox", '{"detail": "Invalid token"}', "no list `results`"),
         ("netbox", '{"results": [], "next": "http://x/?offset=50"}', "one page of several"),
         ("netbox", "[1]", "no list `results`"),
+        ("csv", "name\n" + "x\n" * 20_001, "more than 20,000 assets"),
+        ("csv", "name\n" + "\n" * 200_001, "more than 200,000 lines"),
+        ("csv", "name" + "," * 5_000, "first line is longer"),
+        ("netbox", json.dumps([{}] * 20_001), "more than 20,000 assets"),
     ],
+    ids=range(11),
 )
 def test_a_file_that_is_none_is_refused_in_one_line(form: str, content: str, says: str) -> None:
     with pytest.raises(importing.Unreadable, match=says):
         importing.read(form, content)
+
+
+def test_of_a_file_that_is_too_long_no_more_is_read_than_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    checked = importing._checked  # pyright: ignore[reportPrivateUsage]  counts what is looked at
+
+    def counted(place: str, fields: dict[str, Any], foreign_id: str) -> importing.Given:
+        looked.append(place)
+        return checked(place, fields, foreign_id)
+
+    monkeypatch.setattr(importing, "_checked", counted)
+    monkeypatch.setattr(importing, "ASSETS", 10)
+    for form, content in (("csv", "name\n" + "x\n" * 1_000), ("netbox", json.dumps([{"name": "x"}] * 1_000))):
+        with pytest.raises(importing.Unreadable):
+            importing.read(form, content)
+    assert len(looked) == 11
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [
+        ({"primary_ip4": {"address": ["x"]}}, "addresses.0"),
+        ({"primary_ip4": {"address": {"a": 1}}, "custom_fields": {"owner": [[1]]}}, "addresses.0"),
+        ({"id": "\ud800"}, "its identity is no text"),
+        ({"id": "a\0"}, "its identity is no text"),
+        ({"id": "7" * 65}, "its identity is no text"),
+        ({"name": "\ud800"}, "name: "),
+        ({"name": ["x"]}, "name: "),
+        ({"id": {"a": [1]}, "role": {"slug": [1]}}, ""),
+    ],
+    ids=str,
+)
+def test_odd_values_of_netbox_are_told_with_their_device(device: dict[str, Any], reason: str) -> None:
+    addresses = [{"address": [1], "assigned_object": {"device": {"id": [2]}}}, {"address": "10.0.0.1"}]
+    content = json.dumps({"devices": [{"name": "x", **device}, {"name": "y"}], "ip-addresses": addresses})
+    given, other = importing.read("netbox", content)
+    assert given.reason.startswith(reason)
+    assert (not given.reason, other.reason) == (not reason, "")
+    given.name.encode()
+
+
+def test_an_asset_keeps_no_more_addresses_than_it_may_have(system_running: Running) -> None:
+    client = system_running.signed_in("engineer")
+    hardware = [f"00:80:f4:00:00:{number:02x}" for number in range(40)]
+    assert client.post("/api/assets", json={"name": "x", "addresses": hardware}).status_code == 201
+    found = imported(client, "name,addresses\nx," + " ".join(f"10.0.0.{number}" for number in range(40)) + "\ny,10.0.1.1\n")
+    assert [(item["outcome"], item["reason"][:10]) for item in found["items"]] == [("refused", "addresses:"), ("made", "")]
 
 
 @pytest.mark.parametrize(
