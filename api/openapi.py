@@ -109,6 +109,8 @@ def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], str
             if (method.upper(), path) in permissions:
                 operation["x-permission"] = permissions[method.upper(), path]
             answers = operation.setdefault("responses", {})
+            if "requestBody" in operation:
+                _add(answers, ("body_invalid",), str)
             if method in _CHANGES and "security" in operation:
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
                 _add(answers, _IDEMPOTENCY_CODES, str)

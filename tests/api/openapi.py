@@ -1,18 +1,10 @@
-"""An OpenAPI document as tests use it: its operations, its examples, and values that its schemas allow, or nearly so."""
+"""An OpenAPI document as tests use it: its operations and its examples."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
-
-import jsonschema
-from hypothesis import strategies as st
-
-if TYPE_CHECKING:
-    import httpx
+from typing import Any, Final, NamedTuple, cast
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
-
-TEXTS: Final = st.text(max_size=30)
 
 
 class Operation(NamedTuple):
@@ -70,43 +62,3 @@ def example(schema: dict[str, Any]) -> Any:
     if "enum" in schema:
         return schema["enum"][0]
     return schema.get("const", {"string": "text", "integer": 1, "number": 1}.get(schema.get("type", "")))
-
-
-def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Values as the schema says, and now and then not."""
-    if "anyOf" in schema:
-        return st.one_of(*(values(choice) for choice in schema["anyOf"]))
-    if "enum" in schema:
-        return st.sampled_from(schema["enum"]) | TEXTS
-    if "pattern" in schema:
-        return cast("st.SearchStrategy[str]", st.from_regex(schema["pattern"], fullmatch=True)).filter(_short) | TEXTS
-    if schema.get("type") == "array":
-        return st.lists(values(schema["items"]), max_size=3)
-    if schema.get("type") == "object":
-        inner = {name: values(field) for name, field in schema.get("properties", {}).items()}
-        required = set(schema.get("required", ()))
-        return st.fixed_dictionaries(
-            {name: strategy for name, strategy in inner.items() if name in required},
-            optional={name: strategy for name, strategy in inner.items() if name not in required},
-        )
-    integers = st.integers(-1, 2**63) | st.integers(schema.get("minimum", 0), min(schema.get("maximum", 100), 100))
-    kinds: dict[str, st.SearchStrategy[Any]] = {"integer": integers, "boolean": st.booleans(), "null": st.none()}
-    return kinds.get(schema.get("type", ""), TEXTS)
-
-
-def _short(text: str) -> bool:
-    return len(text) < 500
-
-
-def check(operation: Operation, answer: httpx.Response) -> None:
-    """An answer is one that the document names, in the form that it says."""
-    told = (operation.method, str(answer.request.url), answer.status_code, answer.text)
-    responses = operation.said["responses"]
-    assert str(answer.status_code) in responses, told
-    if answer.status_code in {204, 304}:
-        return
-    kind = answer.headers["Content-Type"].split(";")[0]
-    contents = {name.split(";")[0]: content for name, content in responses[str(answer.status_code)].get("content", {}).items()}
-    assert kind in contents, told
-    if kind.endswith("json"):
-        jsonschema.validate(answer.json(), contents[kind]["schema"])
