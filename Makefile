@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 60
 BESIDE := $(VENV)/beside.log
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help demo demo-distributed test test-python test-beside test-rust test-cargo fuzz-targets test-full equivalence test-aarch64 fuzz lint style types clippy bench bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
+.PHONY: help demo demo-distributed test test-python test-beside test-rust test-cargo fuzz-targets test-full equivalence test-aarch64 fuzz lint style types clippy bench bench-api bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -112,8 +112,11 @@ test-aarch64: core ## on an emulated gateway: its records against this machine's
 fuzz: $(VENV)/.locked ## random input against the packet core, FUZZ_SECONDS for each target
 	@$(BIN)/python -m tests.fuzzing --seconds $(FUZZ_SECONDS)
 
-bench: core peers ## speed against peers, in one run, as ratios
+bench: core peers bench-api ## speed against peers, in one run, as ratios
 	@$(BIN)/python -m tests.benchmarks
+
+bench-api: core ## the API and the situation over a million alerts, on both databases
+	@$(BIN)/python -m tests.benchmarks.api; $(BIN)/python -m tests.benchmarks.situation
 
 bench-distributed: core peers ## speed of the distributed way: PARTS="stages bytes sensors outage uplink store detection split latency"
 	@$(BIN)/python -m tests.benchmarks.distributed $(PARTS)

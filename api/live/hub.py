@@ -5,6 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from api.database.scope import Scope
+    from api.live.feed import Feed
 
 
 class Hub:
@@ -14,6 +19,8 @@ class Hub:
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._lock = threading.Lock()
         self.closed = False
+        self.feeds: dict[Scope, Feed] = {}
+        """What streams tell, by what they may tell; of those only that somebody listens to."""
 
     @property
     def streams(self) -> int:

@@ -26,7 +26,7 @@ from api.tokens import service as tokens
 from api.users import service as users
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy.orm import Session
     from starlette.routing import BaseRoute
@@ -140,12 +140,18 @@ def _of_token(request: Request, provided: Services, text: str) -> Caller:
     return Caller(user.id, user.name, user.role, user.limits, permissions, "", text, address_of(request), found.id)
 
 
-def is_still_in(session: Session, settings: Settings, caller: Caller) -> bool:
-    """Whether a caller who was let in would be let in now, for what goes on for long."""
-    if caller.token_id is None:
-        return users.is_alive(session, settings, caller.session_id)
-    found = tokens.by_id(session, caller.token_id)
-    return found is not None and (tokens.permissions(found), found.user.limits) == (caller.permissions, caller.sites)
+def still_in(session: Session, settings: Settings, callers: Collection[Caller]) -> frozenset[Caller]:
+    """Those callers, of some who were let in, who would be let in now: for what goes on for long."""
+    good = users.alive(session, settings, {caller.session_id for caller in callers if caller.token_id is None})
+    found = {token.id: token for token in tokens.alive(session, {caller.token_id for caller in callers if caller.token_id})}
+
+    def is_good(caller: Caller) -> bool:
+        if caller.token_id is None:
+            return caller.session_id in good
+        token = found.get(caller.token_id)
+        return token is not None and (tokens.permissions(token), token.user.limits) == (caller.permissions, caller.sites)
+
+    return frozenset(filter(is_good, callers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from api.tokens.models import ApiToken
 from api.users.service import TOKEN_BYTES, TOUCH_NANOSECONDS, hash_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -69,10 +69,10 @@ def token_of(session: Session, text: str) -> ApiToken | None:
     return found if found is not None and _alive(found) else None
 
 
-def by_id(session: Session, token_id: str) -> ApiToken | None:
-    """A token, if it is still good."""
-    found = session.get(ApiToken, token_id)
-    return found if found is not None and _alive(found) else None
+def alive(session: Session, ids: Collection[str]) -> list[ApiToken]:
+    """Those tokens that are still good."""
+    found = session.scalars(sa.select(ApiToken).where(ApiToken.id.in_(list(ids))))
+    return [each for each in found if _alive(each)]
 
 
 def _alive(found: ApiToken) -> bool:

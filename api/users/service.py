@@ -17,7 +17,7 @@ from api.times import NANOSECONDS, now
 from api.users.models import SetupLink, User, UserSession
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -194,10 +194,10 @@ def session_of(session: Session, settings: Settings, token: str) -> UserSession 
     return found if found is not None and _alive(found, settings) else None
 
 
-def is_alive(session: Session, settings: Settings, session_id: str) -> bool:
-    """Whether a session is still good."""
-    found = session.get(UserSession, session_id)
-    return found is not None and _alive(found, settings)
+def alive(session: Session, settings: Settings, ids: Collection[str]) -> set[str]:
+    """Those sessions that are still good."""
+    found = session.scalars(sa.select(UserSession).where(UserSession.id.in_(list(ids))))
+    return {each.id for each in found if _alive(each, settings)}
 
 
 def _alive(found: UserSession, settings: Settings) -> bool:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.alerts.models import Alert
+from api.alerts.service import changed_since
+from api.live.feed import Seen
 from tests.api.alerts import part_of, upsert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     import httpx
+    import pytest
+    from sqlalchemy.orm import Session
 
     from tests.api.conftest import Running
 
@@ -76,6 +84,48 @@ def test_a_client_that_missed_too_much_is_told_to_load_anew(start: Callable[...,
     with listening(served.signed_in(), last=0) as stream:
         assert next(stream)[0] == "hello"
         assert next(stream)[:2] == ("reload", "5")
+
+
+def test_what_changes_is_looked_up_once_for_all_who_listen(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = start(live_poll_seconds=60)
+    client = served.signed_in()
+    looks: list[int] = []
+
+    def counted(session: Session, change: int, limit: int) -> list[Alert]:
+        looks.append(change)
+        return changed_since(session, change, limit)
+
+    with ExitStack() as stack:
+        streams = [stack.enter_context(listening(client)) for _ in range(12)]
+        assert {next(stream)[0] for stream in streams} == {"hello"}
+        monkeypatch.setattr("api.live.feed.alerts.changed_since", counted)
+        served.alerts(upsert(1))
+        assert {next(stream)[1] for stream in streams} == {"1"}
+    assert len(looks) <= 2  # one may have been under way
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8), st.integers(1, 4), st.data())
+def test_what_is_kept_for_streams_is_what_the_database_would_tell(looks: list[list[int]], most: int, data: st.DataObject) -> None:
+    """Of each look the alerts that changed: whoever stood anywhere is told each that changed since, once, as it is now."""
+    last: dict[str, int] = {}
+    seen, number = Seen(0, 0), 0
+    for look in looks:
+        for name in look:
+            number += 1
+            last[str(name)] = number
+        changed = sorted((change, name) for name, change in last.items() if change > seen.reached)
+        start, changes = seen.moved([Alert(id=name, change=change) for change, name in changed], number, most)
+        seen = Seen(start, number, changes)
+    stood = data.draw(st.integers(0, number))
+    told = seen.after(stood)
+    expected = sorted((change, name) for name, change in last.items() if change > stood)
+    if told is None:
+        assert stood < seen.start
+        assert len(seen.changes) <= most
+    else:
+        assert [(change.number, change.alert.id) for change in told] == expected
 
 
 def test_who_signs_out_hears_nothing_more(start: Callable[..., Running]) -> None:

@@ -1,0 +1,157 @@
+"""What live streams tell: looked up once for all who may see the same, however many listen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from fastapi.sse import format_sse_event
+from starlette.concurrency import run_in_threadpool
+
+from api.alerts import presentation
+from api.alerts import service as alerts
+from api.security.access import still_in
+from api.sensors import service as sensors
+
+if TYPE_CHECKING:
+    from api.alerts.models import Alert
+    from api.security.access import Caller
+    from api.services import Services
+
+PAUSE_SECONDS: Final = 0.1
+"""From one look to the next at least: what changes meanwhile is told together."""
+
+HEALTH_SECONDS: Final = 1.0
+"""From one look at the sensors' health to the next at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alert as it is since a change."""
+
+    number: int
+    alert: Alert
+    _events: dict[str, bytes] = field(default_factory=dict[str, bytes], compare=False)
+
+    def event(self, language: str) -> bytes:
+        """The alert as in the list, as an event; made once for each language."""
+        if language not in self._events:
+            told = presentation.item(self.alert, language).model_dump_json()
+            self._events[language] = format_sse_event(event="alert", data_str=told, id=str(self.number))
+        return self._events[language]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look has found.
+
+    Attributes:
+        start: changes after this one are in `changes`, each alert's last.
+        reached: the last change that was looked at.
+        changes: in order.
+        still_in: the listeners who would be let in now.
+        health: the sensors' health as JSON; None where nobody who listens may see it.
+    """
+
+    start: int
+    reached: int
+    changes: tuple[Change, ...] = ()
+    still_in: frozenset[Caller] = frozenset()
+    health: str | None = None
+    _told: dict[tuple[int, str], bytes] = field(default_factory=dict[tuple[int, str], bytes], compare=False)
+
+    def after(self, number: int) -> tuple[Change, ...] | None:
+        """The changes after one; None where it is before what was kept."""
+        if number < self.start:
+            return None
+        return self.changes[bisect_right(self.changes, number, key=attrgetter("number")) :]
+
+    def told(self, number: int, language: str) -> bytes | None:
+        """As `after`, as events; put together once for all who stand at the same place."""
+        if (number, language) not in self._told:
+            changes = self.after(number)
+            if changes is None:
+                return None
+            self._told[number, language] = b"".join(change.event(language) for change in changes)
+        return self._told[number, language]
+
+    def moved(self, changed: list[Alert], reached: int, most: int) -> tuple[int, tuple[Change, ...]]:
+        """Where what is kept starts, and what it is, once these alerts have changed, of which `most` are kept."""
+        if len(changed) > most:
+            return reached, ()
+        again = {alert.id for alert in changed}
+        kept = [each for each in self.changes if each.alert.id not in again]
+        kept += [Change(alert.change, alert) for alert in changed]
+        dropped = kept[: max(0, len(kept) - most)]
+        return (dropped[-1].number if dropped else self.start), tuple(kept[len(dropped) :])
+
+
+class Feed:
+    """What the listeners of one scope are told. Used in one event loop, which looks are not made in.
+
+    Who asks gets what a look has found that began after he asked: looks are made one after the other, each for all who wait.
+    """
+
+    def __init__(self, provided: Services) -> None:
+        """A feed of what these services, limited as its listeners are, show."""
+        self._provided = provided
+        self._listeners: dict[object, Caller] = {}
+        self._seen: Seen | None = None
+        self._looking: asyncio.Task[Seen] | None = None
+        self._next: asyncio.Task[Seen] | None = None
+        self._began = self._health_at = -PAUSE_SECONDS - HEALTH_SECONDS
+
+    def join(self, stream: object, caller: Caller) -> None:
+        """A stream begins to listen in the name of a caller."""
+        self._listeners[stream] = caller
+
+    def leave(self, stream: object) -> bool:
+        """A stream has ended; whether none is left."""
+        self._listeners.pop(stream, None)
+        return not self._listeners
+
+    async def look(self) -> Seen:
+        """What is so now. Raises what a look raises."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(self._looking))
+            self._next.add_done_callback(_taken_note_of)
+        return await asyncio.shield(self._next)
+
+    async def _run(self, before: asyncio.Task[Seen] | None) -> Seen:
+        if before is not None:
+            await asyncio.wait([before])
+        await asyncio.sleep(self._began + PAUSE_SECONDS - time.monotonic())
+        self._looking, self._next = self._next, None
+        self._began = time.monotonic()
+        self._seen = seen = await run_in_threadpool(self._looked, list(self._listeners.values()))
+        return seen
+
+    def _looked(self, listeners: list[Caller]) -> Seen:
+        most = self._provided.settings.live_replay_rows
+        with self._provided.database.read() as session:
+            # Asked before: whatever is committed up to there is seen by what is asked next.
+            reached = alerts.newest_change(session)
+            seen = self._seen or Seen(reached, reached)
+            changed = alerts.changed_since(session, seen.reached, most + 1) if reached > seen.reached else []
+            start, changes = seen.moved(changed, reached, most)
+            good = still_in(session, self._provided.settings, listeners)
+        last = changes[-1].number if changes else 0
+        return Seen(start, max(seen.reached, reached, last), changes, good, self._health(seen.health, listeners))
+
+    def _health(self, known: str | None, listeners: list[Caller]) -> str | None:
+        if not any(caller.may("sensor.read") for caller in listeners):
+            return None
+        if known is not None and self._began - self._health_at < HEALTH_SECONDS:
+            return known
+        self._health_at = self._began
+        return sensors.health(self._provided).model_dump_json()
+
+
+def _taken_note_of(task: asyncio.Task[Seen]) -> None:
+    """A look that failed is told to those who wait for it, of whom none may be left."""
+    if not task.cancelled():
+        task.exception()
