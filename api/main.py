@@ -17,6 +17,7 @@ from api.alerts.routes import router as alerts
 from api.assets.routes import router as assets
 from api.audit.routes import router as audit
 from api.baseline.routes import router as baseline
+from api.documents.routes import router as documents
 from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
@@ -56,8 +57,8 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, alerts, evidence, exceptions, incidents, obligations, playbooks, baseline, assets, zones, topology,
-    points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
+    probes.router, users, alerts, evidence, exceptions, incidents, obligations, documents, playbooks, baseline, assets, zones,
+    topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests compare with and what a package registry of Python does not have: tshark, p0f, Chromium, and a font that can
-# show Chinese to it; nftables, and the part of systemd that checks units; PostgreSQL, and Maven and a Java that fetch and run Kafka
-# (through apt, as root).
+# show Chinese to it; LibreOffice, which makes PDF of reports, and what reads it; nftables, and the part of systemd that checks units;
+# PostgreSQL, and Maven and a Java that fetch and run Kafka (through apt, as root).
 set -euo pipefail
 wanted=()
 command -v tshark >/dev/null || wanted+=(tshark)
@@ -10,6 +10,9 @@ command -v chromium >/dev/null || wanted+=(chromium)
 command -v nft >/dev/null || wanted+=(nftables)
 command -v systemd-analyze >/dev/null || wanted+=(systemd)
 fc-list 2>/dev/null | grep -qiE "wqy|noto ?sans ?cjk" || wanted+=(fontconfig fonts-wqy-zenhei)
+fc-list 2>/dev/null | grep -qi liberation || wanted+=(fonts-liberation)
+command -v soffice >/dev/null || wanted+=(libreoffice-writer-nogui)
+command -v pdftotext >/dev/null || wanted+=(poppler-utils)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || wanted+=(postgresql)
 command -v java >/dev/null || wanted+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || wanted+=(maven)

@@ -9,6 +9,7 @@ from api.assets import models as _assets
 from api.audit import models as _audit
 from api.database import Base
 from api.decisions import models as _decisions
+from api.documents import models as _documents
 from api.enrolment import models as _enrolment
 from api.exceptions import models as _exceptions
 from api.factors import models as _factors
@@ -29,6 +30,7 @@ RESOURCES: Final = (
     _assets,
     _audit,
     _decisions,
+    _documents,
     _enrolment,
     _exceptions,
     _factors,

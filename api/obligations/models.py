@@ -51,6 +51,8 @@ class Obligation(OfOrganisation, Base):
     submitted_at: Mapped[int | None]
     channel: Mapped[str | None] = mapped_column(sa.String(200))
     """By which way it was submitted."""
+    document: Mapped[str | None] = mapped_column(sa.String(64))
+    """SHA-256 of the kept document that was sent."""
     receipt: Mapped[str | None] = mapped_column(sa.String(200))
     """What the authority gave for it."""
     acknowledged_at: Mapped[int | None]

@@ -32,7 +32,7 @@ def items(session: Session, found: Sequence[Obligation], language: str) -> list[
 def output(found: Obligation, incident: Incident, language: str) -> ObligationOutput:
     """A report with what it says."""
     rule = rule_set().rule(found.rule)
-    names = ("drafters", "approved_by", "submitted_by", "receipt", "rules_version")
+    names = ("drafters", "approved_by", "submitted_by", "receipt", "document", "rules_version")
     return ObligationOutput.model_validate(
         {
             **_item(found, incident.drill, language, now()),

@@ -133,7 +133,7 @@ def approve(
     return _changed(identity, if_match, change, request, response, provided)
 
 
-@router.post("/obligations/{identity}/submit", responses=problems(*_CHANGE, "incident_times"))
+@router.post("/obligations/{identity}/submit", responses=problems(*_CHANGE, "document_unknown", "incident_times"))
 def submit(
     identity: Identity, body: SubmitInput, caller: Submitter, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,

@@ -79,6 +79,8 @@ class SubmitInput(_Input):
     channel: Short = Field(examples=["12387, by phone"])
     at: Moment | None = Field(default=None, examples=["-5m"])
     """When; without it, now."""
+    document: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(default=None, examples=[None])
+    """SHA-256 of the document that was sent, one of `GET …/documents`; none where it was told by word of mouth."""
     note: Note = Field(examples=["Officer Chen took it down."])
 
 
@@ -177,6 +179,8 @@ class ObligationOutput(ObligationItem):
     approved_at: str | None = None
     submitted_by: str | None = None
     submitted_by_way_of: str | None = None
+    document: str | None = Field(default=None, examples=[None])
+    """SHA-256 of the kept document that was sent."""
     receipt: str | None = None
     acknowledged_at: str | None = None
     rules_version: str = Field(examples=["2026.11.1"])

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from api.audit import service as audit
 from api.database.scope import scope_of
+from api.documents.models import ReportDocument
 from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
@@ -319,14 +320,21 @@ def approve(session: Session, found: Obligation, incident: Incident, actor: Acto
 
 
 def submit(session: Session, found: Obligation, incident: Incident, given: SubmitInput, actor: Actor) -> None:
-    """Say that a report was submitted: its clock stops. Raises Problem `obligation_state`, `incident_times`."""
+    """Say that a report was submitted: its clock stops.
+
+    Raises Problem `obligation_state`, `incident_times`, `document_unknown`.
+    """
     _in(found, "submit", "approved")
     moment = now() if given.at is None else given.at
     if moment > now() or moment < incident.discovered_at:
         raise Problem("incident_times")
+    if given.document is not None and given.document not in _kept(session, found):
+        raise Problem("document_unknown", sha256=given.document)
+    found.document = given.document
     found.state, found.submitted_by, found.submitted_at, found.channel = "submitted", actor.name, moment, given.channel
     found.look_at = None
-    _told(session, incident, actor, "obligation_submitted", found, note=given.note, channel=given.channel)
+    sent = {} if given.document is None else {"document": given.document}
+    _told(session, incident, actor, "obligation_submitted", found, note=given.note, channel=given.channel, **sent)
     session.flush()
     sync(session, incidents.teller(session, incident), actor)
 
@@ -342,6 +350,14 @@ def blockers(session: Session, incident: Incident) -> list[str]:
     """Reports that stand against closing an incident: those that were not submitted, but supplements."""
     undone = [each for each in of_incident(session, incident.number) if each.state in UNDONE and each.kind != "supplement"]
     return [f"{each.rule} ({each.state})" for each in undone]
+
+
+def _kept(session: Session, found: Obligation) -> set[str]:
+    """Hashes of the documents of a report as it was approved."""
+    mine = sa.select(ReportDocument.sha256).where(
+        ReportDocument.obligation == found.id, ReportDocument.approved_at == found.approved_at
+    )
+    return set(session.scalars(mine))
 
 
 def _in(found: Obligation, action: str, *states: str) -> None:

@@ -51,7 +51,7 @@ _HEADERS: Final = {
 }
 
 
-FILES: Final = frozenset({"/api/assets/import"})
+FILES: Final = frozenset({"/api/assets/import", "/api/report-templates"})
 """Paths that take files, which may be larger than what people write."""
 
 

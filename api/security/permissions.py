@@ -143,7 +143,7 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "report.approve": _to("approve reports", "administrator", person=True),
     "report.submit": _to("tell that a report was submitted or acknowledged", *_LEADS),
     "operator.write": _to("say what the operator of a site is in the eyes of the law", "administrator"),
-    "report.template": _to("change the templates of reports", "administrator"),
+    "report.template": _to("change the templates of reports", "administrator", whole=True),
     "drill.run": _to("run drills", *_LEADS),
     "share.export": _to("export incidents and stories to be shared (STIX)", *_LEADS),
     "notification.read": _to("see who is notified of what", *_SHIFT, "auditor"),

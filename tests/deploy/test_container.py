@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from api.documents import pdf
 from tests.deploy import checkers
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def test_the_image_runs_as_nobody_who_could_change_it_and_has_nothing_that_build
     assert re.findall(r"(?m)^USER (.*)$", final) == ["10001:10001"]
     assert "--from=build /opt/icsight /opt/icsight" in final
     assert "make wheel" in building[-1]
-    assert not re.search(r"apt-get|build-essential|cargo|rustup|make", final)
+    assert not re.search(r"build-essential|cargo|rustup|make", final)
+    assert re.findall(r"apt-get install --no-install-recommends -y ([\w ]+-[\w -]*\w) ", final) == [pdf.PACKAGES.replace(",", "")]
     assert "pip uninstall" in final
     assert not re.search(r"(?m)^\s*ADD ", FILE.read_text())
 
