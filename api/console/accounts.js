@@ -36,7 +36,7 @@ function account(each, manageable, changed) {
       { class: "badges" },
       h("strong", {}, each.name),
       h("span", {}, t(`role.${each.role}`)),
-      h("span", {}, each.sites === null ? t("account.sites.all") : each.sites.join(", ")),
+      h("span", {}, each.sites === null ? t("account.sites.all") : each.sites.map((site) => site || t("accounts.sites.unnamed")).join(", ")),
       each.second_factor ? h("span", {}, t("accounts.strong")) : null,
       each.disabled ? h("span", {}, t("accounts.disabled")) : null,
     ),
@@ -56,16 +56,35 @@ function account(each, manageable, changed) {
 /** @param {string} key @param {User} each @param {string} path */
 const sure = (key, each, path) => ask({ title: `${t(key)}: ${each.name}`, fields: [], confirm: t(key), send: async () => (await call("DELETE", path), true) });
 
-/** The controls of role and sites. @param {string} role @param {string[] | null} sites */
+/**
+ * The controls of role and sites. All sites must be chosen: nobody gets them because a field is empty.
+ * @param {string} role
+ * @param {string[] | null} [sites] none where nothing was chosen yet
+ */
 const rights = (role, sites) => [
   labelled(t("accounts.role"), h("select", { id: "account-role", name: "role" }, ROLES.map((each) => h("option", { value: each, selected: each === role }, t(`role.${each}`))))),
-  labelled(t("accounts.sites"), h("input", { id: "account-sites", name: "sites", value: (sites ?? []).join(", ") }), t("accounts.sites.hint")),
+  labelled(
+    t("accounts.reach"),
+    h(
+      "select",
+      { id: "account-reach", name: "reach", required: true },
+      sites === undefined && h("option", { value: "" }, t("accounts.reach.choose")),
+      h("option", { value: "all", selected: sites === null }, t("account.sites.all")),
+      h("option", { value: "some", selected: Boolean(sites) }, t("accounts.reach.some")),
+    ),
+  ),
+  labelled(t("accounts.sites"), h("textarea", { id: "account-sites", name: "sites", rows: 3 }, (sites ?? []).filter(Boolean).join("\n")), t("accounts.sites.hint")),
+  h("label", { class: "radio" }, h("input", { type: "checkbox", name: "unnamed", checked: sites?.includes("") }), t("accounts.sites.unnamed")),
 ];
 
-/** @param {FormData} values */
-function given(values) {
-  const sites = String(values.get("sites")).split(",").map((each) => each.trim()).filter(Boolean);
-  return { role: values.get("role"), sites: sites.length ? sites : null };
+/** @param {FormData} values @param {string[]} [before] sites that are sent as they were */
+function given(values, before = []) {
+  const role = values.get("role");
+  if (values.get("reach") === "all") return { role, sites: null };
+  const lines = String(values.get("sites")).split(/\r?\n/).map((each) => (before.includes(each) ? each : each.trim()));
+  const sites = [...(values.get("unnamed") ? [""] : []), ...lines.filter(Boolean)];
+  if (!sites.length) throw new Error(t("accounts.sites.none"));
+  return { role, sites };
 }
 
 function make() {
@@ -74,7 +93,7 @@ function make() {
     fields: [
       labelled(t("account.name"), h("input", { id: "account-name", name: "name", required: true, maxlength: 64 })),
       labelled(t("account.password"), h("input", { id: "account-password", name: "password", type: "password", required: true, autocomplete: "new-password", minlength: 12, maxlength: 256 }), t("account.password.hint")),
-      ...rights("operator", null),
+      ...rights("operator"),
     ],
     confirm: t("accounts.make"),
     send: async (values) => (await call("POST", "/api/users", { body: { name: values.get("name"), password: values.get("password"), ...given(values) } })).data,
@@ -88,6 +107,6 @@ function change(each) {
     hint: t("accounts.change.hint"),
     fields: rights(each.role, each.sites),
     confirm: t("action.change"),
-    send: async (values) => (await call("PUT", `/api/users/${each.id}`, { body: given(values), etag: `"${each.version}"` })).data,
+    send: async (values) => (await call("PUT", `/api/users/${each.id}`, { body: given(values, each.sites ?? []), etag: `"${each.version}"` })).data,
   });
 }

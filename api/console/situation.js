@@ -10,6 +10,9 @@ export const SITUATION = "/situation";
 /** How long after a live event is asked again, so that many at once are one question. */
 const SETTLE_MILLISECONDS = 400;
 
+/** How long after an answer is asked again where nothing is heard: time passes, and clocks run. */
+const AGAIN_MILLISECONDS = 30_000;
+
 /**
  * @typedef {{alerts: number, severity: string | null}} Worst
  * @typedef {{as_of: string, past: boolean, standing: string, limited: boolean, furthest: string | null,
@@ -25,7 +28,7 @@ const SETTLE_MILLISECONDS = 400;
  *   blindness: {sensors: {sensor: string, at: string | null, dropped: number, causes: string[]}[], silent: string[], gaps: number, unseen: {reason: string, records: number, share: number}[], readable: boolean},
  *   baseline: {site: string, sensor: string, phase: string, learning: boolean, immaturity: number, heard_hours: number}[] | null,
  *   stages: {tactic: string, name: string, alerts: number}[],
- *   incidents: {number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean}[],
+ *   incidents: {number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean, clocks: {rule: string, due_at: string | null, seconds_left: number | null}[]}[],
  *   changes: Record<string, number | string> & {since: string}}} Plant
  */
 
@@ -37,6 +40,9 @@ export class SituationPage {
     this.asOf = "";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
+    /** Whether it is asked again as soon as that makes sense. */
+    this.soon = false;
+    this.asking = false;
     this.moment = h("input", { type: "datetime-local", id: "situation-as-of", step: 1, onchange: () => this.choose() });
     this.body = h("div", { class: "situation-body" });
     this.element = h(
@@ -57,30 +63,45 @@ export class SituationPage {
   /** Show the page as the plant is. */
   async open() {
     const round = ++this.round;
-    clearTimeout(this.timer);
+    this.stop();
+    this.asking = true;
     this.element.hidden = false;
     if (!this.body.childElementCount) fill(this.body, h("p", { class: "loading" }, t("page.loading")));
     try {
       const plant = await get("/api/situation", { as_of: this.asOf });
       if (round === this.round) this.draw(plant);
     } catch (error) {
-      if (round !== this.round) return;
-      fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
+      if (round === this.round) fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
     }
+    if (round !== this.round) return;
+    this.asking = false;
+    if (!this.asOf) this.wait();
   }
 
   close() {
     this.round += 1;
-    clearTimeout(this.timer);
+    this.stop();
     this.element.hidden = true;
     fill(this.body);
   }
 
-  /** Something has changed: look again, soon. A past time stays as it is. */
-  changed() {
-    if (this.element.hidden || this.asOf) return;
+  stop() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.open(), SETTLE_MILLISECONDS);
+    this.soon = this.asking = false;
+  }
+
+  /** Ask again later, or soon where something has changed. */
+  wait() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.open(), this.soon ? SETTLE_MILLISECONDS : AGAIN_MILLISECONDS);
+  }
+
+  /** Something has changed: look again, soon, however much more changes meanwhile. A past time stays as it is. */
+  changed() {
+    if (this.element.hidden || this.asOf || this.soon) return;
+    this.soon = true;
+    // While it is asked, the answer comes first: it would never be shown else where every moment something changes.
+    if (!this.asking) this.wait();
   }
 
   /** Another time was chosen, in the viewer's zone. */
@@ -224,6 +245,18 @@ function lasting(seconds) {
   return t("situation.duration", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
 }
 
+/**
+ * The legal clock that ends first; red when it is over.
+ * @param {Plant["incidents"][number]["clocks"]} clocks
+ */
+function dueOf(clocks) {
+  const next = clocks.find((each) => each.due_at !== null);
+  if (!next?.due_at) return "–";
+  const left = next.seconds_left ?? 0;
+  const said = t(left < 0 ? "situation.overdue" : "situation.left", { time: lasting(Math.abs(left)) });
+  return [left < 0 ? h("strong", { class: "verdict-over" }, said) : said, " ", h("span", { class: "quiet-text" }, time(next.due_at), " ", next.rule)];
+}
+
 /** @param {Plant} plant */
 function incidentsOf({ incidents }) {
   const rows = incidents.map((each) => [
@@ -233,8 +266,9 @@ function incidentsOf({ incidents }) {
     each.grade === null ? "–" : ["", "I", "II", "III", "IV"][each.grade] ?? String(each.grade),
     time(each.discovered_at),
     lasting(each.seconds),
+    dueOf(each.clocks),
   ]);
-  return table(["field.incident", "field.title", "field.state", "field.grade", "field.discovered", "field.clock"], rows);
+  return table(["field.incident", "field.title", "field.state", "field.grade", "field.discovered", "field.clock", "field.due"], rows);
 }
 
 /** @param {Plant} plant */
