@@ -13,8 +13,8 @@ from typing import Final
 
 from api.problems import Problem
 
-CURSOR_CHARACTERS: Final = 1024
-"""Longest cursor taken."""
+CURSOR_CHARACTERS: Final = 4096
+"""Longest cursor taken: longer than any that is given."""
 
 PAGE_ROWS: Final = 50
 """Rows of a page where the caller does not say."""
@@ -25,7 +25,7 @@ PAGE_ROWS_MOST: Final = 500
 
 def write_cursor(question: str, *place: str | float | None) -> str:
     """The cursor of a place in the answer to a question."""
-    content = json.dumps([_fingerprint(question), *place], separators=(",", ":"))
+    content = json.dumps([_fingerprint(question), *place], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 

@@ -203,7 +203,8 @@ def levels(alerts: Sequence[Looked], where: Map) -> list[LevelState]:
 
 def points(alerts: Sequence[Looked], bodies: Mapping[str, Mapping[str, Any]]) -> list[AttackedPoint]:
     """The process points that alerts are about, the most severe first."""
-    found: dict[tuple[str | None, str], Tally] = {}
+    # Plants often share a plan of addresses: those of two sites are not one.
+    found: dict[tuple[str, str | None, str], Tally] = {}
     for alert in alerts:
         target: Mapping[str, Any] = bodies.get(alert.id, {}).get("target", {})
         named = next((target[name] for name in POINT_FIELDS if target.get(name) is not None), None)
@@ -211,20 +212,22 @@ def points(alerts: Sequence[Looked], bodies: Mapping[str, Mapping[str, Any]]) ->
             continue
         unit = target.get("modbus.unit_id")
         text = f"{named}@{unit}" if unit is not None and "@" not in str(named) else str(named)
-        found.setdefault((alert.server, text), Tally()).add(alert)
+        found.setdefault((alert.site, alert.server, text), Tally()).add(alert)
     ranked = sorted(found.items(), key=lambda each: (-each[1].rank, str(each[0])))[:POINTS]
-    return [AttackedPoint(**tally.worst, server=server, point=point) for (server, point), tally in ranked]
+    return [AttackedPoint(**tally.worst, site=site, server=server, point=point) for (site, server, point), tally in ranked]
 
 
 def stories(alerts: Sequence[Looked], bodies: Mapping[str, Mapping[str, Any]], language: str) -> list[OpenStory]:
     """The stories that alerts belong to, by rank."""
     found: dict[str, Tally] = {}
     said: dict[str, tuple[Mapping[str, Any], int]] = {}
+    sites: dict[str, str] = {}
     for alert in alerts:
         story: Mapping[str, Any] | None = bodies.get(alert.id, {}).get("story")
         if story is None:
             continue
         found.setdefault(story["id"], Tally()).add(alert)
+        sites[story["id"]] = alert.site
         # What the latest of its alerts says: a story grows.
         if story["id"] not in said or alert.last_seen > said[story["id"]][1]:
             said[story["id"]] = story, alert.last_seen
@@ -232,6 +235,7 @@ def stories(alerts: Sequence[Looked], bodies: Mapping[str, Mapping[str, Any]], l
     return [
         OpenStory(
             id=name,
+            site=sites[name],
             sentence=said[name][0]["sentence"][language],
             rank=tally.rank,
             severity=SEVERITIES[tally.severity],

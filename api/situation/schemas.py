@@ -73,6 +73,7 @@ class OpenStory(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: str = Field(examples=["9c1f0e6a52d14f0b"])
+    site: str = Field(examples=["waterworks"])
     sentence: str = Field(examples=["Since 08:12 UTC, 192.0.2.17 went against 192.0.2.40: Discovery, then Collection."])
     rank: float = Field(examples=[101.2])
     """That of its highest ranked open alert."""
@@ -153,6 +154,7 @@ class AttackedPoint(Worst):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    site: str = Field(examples=["waterworks"])
     server: str | None = Field(examples=["192.0.2.40"])
     point: str = Field(examples=["holding:100@1"])
     """As the alert names it."""

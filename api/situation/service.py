@@ -13,7 +13,6 @@ from api.situation.load import BUCKET_SECONDS, DAY_ALARMS, TEN_MINUTES_ALARMS, h
 from api.situation.schemas import SHIFT_HOURS, AlarmLoad, Changes, Clock, OpenAlert, OpenIncident, SeverityCount, Situation
 from api.times import NANOSECONDS, iso, now
 from api.zones import service as zones
-from api.zones.plan import Places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ def situation(provided: Services, query: SituationQuery, language: str) -> Situa
         found, counts, limited = collected.open_alerts(session, moment)
         bodies = collected.bodies(session, [each.id for each in found[: collected.BODIES]])
         techniques = collected.techniques(session, [each.id for each in found])
-        places = {site: Places(zones.plan(zones.in_force(session, site, at if past else None))) for site in moment.sites}
+        places = {site: zones.places(session, provided.kept, site, at if past else None) for site in moment.sites}
         where = drawn.mapped(places, collected.assets(session, moment))
         load = _load(session, moment)
         changes = _changes(session, moment, query.since)

@@ -88,6 +88,9 @@ class Happened:
         return -self.at, self.source
 
 
+_DECISIONS: Final = 1
+"""The source of what people did; alerts go before it, and records come behind."""
+
 Place = tuple[int, int, str]
 """Time, source, and name of the last entry that was shown."""
 
@@ -124,6 +127,9 @@ def page(
     if query.cursor is not None:
         at, source, name, since, until = read_cursor(question, query.cursor, (int, int, str, int, int))
         place = int(at), int(source), str(name)
+        # Anybody can write a cursor: it must name what its source has.
+        if not _is_named(place) or min(place[0], int(since), int(until)) < 0:
+            raise Problem("cursor_invalid")
     # The next page is of the same time, whatever comes in meanwhile.
     span = Span(int(since), int(until), span.seconds, span.sensors)
     wanted = {kind for kind in ("alert", "decision", "record") if _is_wanted(query, kind)}
@@ -143,6 +149,20 @@ def page(
         return items, None
     last = items[-1]
     return items, write_cursor(question, last.at, last.source, last.name, span.since, span.until)
+
+
+def _is_named(place: Place) -> bool:
+    """Whether the source of a place has entries of such names."""
+    _, source, name = place
+    if source > _DECISIONS:
+        parts = name.rsplit("/", 3)
+        return len(parts) == len(IDENTITY) and all(map(_is_number, parts[2:]))
+    return source == 0 or (source == _DECISIONS and _is_number(name))
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number that databases and stores take."""
+    return text.isascii() and text.isdecimal() and len(text) < 20 and int(text) < 2**63
 
 
 def _is_wanted(query: TimelineQuery, kind: str) -> bool:

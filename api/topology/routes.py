@@ -13,7 +13,6 @@ from api.topology import presentation, service
 from api.topology.collapsed import collapse
 from api.topology.schemas import Topology, TopologyQuery
 from api.zones import service as zones
-from api.zones.plan import Places
 
 router = APIRouter(prefix="/api/topology", tags=["topology"])
 
@@ -33,7 +32,7 @@ def topology(query: Annotated[TopologyQuery, Query()], caller: Reader, provided:
     operations, more = service.operations(provided.records, span)
     flows, operations = (service.of_protocols(rows, query.protocol) for rows in (flows, operations))
     with provided.database.read() as session:
-        places = Places(zones.plan(zones.in_force(session, site)))
+        places = zones.places(session, provided.kept, site)
         addresses = {*flows["client"].unique(), *flows["server"].unique()}
         known = service.known(session, site, places, addresses)
     found = collapse(flows, operations, known, places, query.by, query.open, query.nodes)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Level = Literal["0", "1", "2", "3", "3.5", "4", "5"]
 """Level of the Purdue model; 3.5 is the demilitarised zone between plant and enterprise."""
@@ -21,6 +25,9 @@ CONDUITS: Final = 1_000
 
 NETWORKS: Final = 200
 """Most networks of a zone."""
+
+REMEMBERED: Final = 50_000
+"""Addresses of which is remembered where they lie."""
 
 
 def _network(text: str) -> str:
@@ -79,21 +86,26 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        names = [zone.name for zone in self.zones]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two zones are named {twice[0]}; rename one")
-        networks = [network for zone in self.zones for network in zone.networks]
-        if twice := sorted({network for network in networks if networks.count(network) > 1}):
-            raise ValueError(f"{twice[0]} is in two zones; an address lies in one")
-        pairs = [conduit.pair for conduit in self.conduits]
-        for pair in pairs:
+        if twice := _twice(zone.name for zone in self.zones):
+            raise ValueError(f"two zones are named {twice}; rename one")
+        if twice := _twice(network for zone in self.zones for network in zone.networks):
+            raise ValueError(f"{twice} is in two zones; an address lies in one")
+        names = {zone.name for zone in self.zones}
+        pairs: set[tuple[str, str]] = set()
+        for pair in (conduit.pair for conduit in self.conduits):
             if unknown := [name for name in pair if name not in names]:
                 raise ValueError(f"a conduit names zone {unknown[0]}, which there is not")
             if pair[0] == pair[1]:
                 raise ValueError(f"a conduit leads from {pair[0]} to itself; it joins two zones")
-            if pairs.count(pair) > 1:
+            if pair in pairs:
                 raise ValueError(f"two conduits join {pair[0]} and {pair[1]}; make them one")
+            pairs.add(pair)
         return self
+
+
+def _twice(texts: Iterable[str]) -> str | None:
+    """The first text, in their order, that is there more than once."""
+    return min((text for text, count in Counter(texts).items() if count > 1), default=None)
 
 
 class Places:
@@ -119,9 +131,15 @@ class Places:
 
     def zone(self, address: str) -> Zone | None:
         """The zone that an address lies in; None where it lies in none, or is no address."""
-        if address not in self._found:
-            self._found[address] = self._look(address)
-        return self._found[address]
+        try:
+            return self._found[address]
+        except KeyError:
+            pass
+        found = self._look(address)
+        if len(self._found) >= REMEMBERED:
+            self._found.clear()
+        self._found[address] = found
+        return found
 
     @cached_property
     def _networks(self) -> dict[tuple[int, int], dict[int, Zone]]:

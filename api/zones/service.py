@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from api.audit import service as audit
+from api.database.scope import scope_of
 from api.problems import Problem
 from api.times import now
 from api.zones.models import ZonePlan
-from api.zones.plan import Plan
+from api.zones.plan import Places, Plan
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
+    from api.situation.kept import Kept
 
 
 def in_force(session: Session, site: str, at: int | None = None) -> ZonePlan | None:
     """The plan of a site that was made last, up to a time; None where nobody had made one."""
-    found = sa.select(ZonePlan).where(ZonePlan.site == site)
+    number = _number(session, site, at)
+    return session.scalar(sa.select(ZonePlan).where(ZonePlan.site == site, ZonePlan.number == number))
+
+
+def places(session: Session, kept: Kept, site: str, at: int | None = None) -> Places:
+    """Where addresses of a site lie, as `in_force` says: a plan is read and looked through once, for it never changes."""
+    number = _number(session, site, at)
+    if number is None:
+        return Places(Plan())
+    found = sa.select(ZonePlan).where(ZonePlan.site == site, ZonePlan.number == number)
+    key = ("places", scope_of(session).organisation, site, number)
+    return kept.get(key, math.inf, lambda: Places(plan(session.scalar(found))))
+
+
+def _number(session: Session, site: str, at: int | None) -> int | None:
+    found = sa.select(ZonePlan.number).where(ZonePlan.site == site)
     if at is not None:
         found = found.where(ZonePlan.at <= at)
     return session.scalar(found.order_by(ZonePlan.number.desc()).limit(1))

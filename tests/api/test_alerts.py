@@ -35,6 +35,20 @@ def test_alerts_are_listed_by_rank(system_running: Running) -> None:
     assert ids(system_running.signed_in("viewer").get("/api/alerts")) == [2, 3, 1]
 
 
+def test_none_of_these_is_none_of_them_on_either_side_and_among_several(system_running: Running) -> None:
+    sides = {1: ("10.0.0.1", "10.0.0.2"), 2: ("10.0.0.3", None), 3: ("10.0.0.2", "10.0.0.4")}
+    techniques: dict[int, list[str]] = {1: ["T0836", "T0888"], 2: ["T0888"], 3: []}
+    for number, (one, other) in sides.items():
+        body = {**upsert(number).body, "techniques": techniques[number]}
+        system_running.alerts(upsert(number, client_ip=one, server_ip=other, body=body))
+    client = system_running.signed_in("viewer")
+    for asked, found in (
+        ({"ip": "!10.0.0.2"}, [2]), ({"ip": "!10.0.0.1,10.0.0.4"}, [2]), ({"ip": "10.0.0.2"}, [3, 1]),
+        ({"technique": "!T0836"}, [3, 2]), ({"technique": "!T0888"}, [3]), ({"technique": "T0888"}, [2, 1]),
+    ):  # fmt: skip
+        assert ids(client.get("/api/alerts", params=asked)) == found, asked
+
+
 def test_pages_hold_their_place_while_alerts_come_in(system_running: Running) -> None:
     system_running.alerts(*(upsert(number) for number in range(10)))
     client = system_running.signed_in()

@@ -16,6 +16,8 @@ from api.assets.addresses import normal
 from api.assets.observed import observed
 from api.audit.service import Actor
 from api.records.span import span
+from api.zones import service as zone_plans
+from api.zones.plan import Plan
 from collector.records import decode
 from collector.store import Query
 from collector.store.elasticsearch import ElasticsearchRecordStore
@@ -119,6 +121,16 @@ def test_pages_of_assets_follow_each_other_and_filters_hold_together(system_runn
     assert [each["name"] for each in client.get("/api/assets", params={"address": "192.0.2.5"}).json()["items"]] == ["A2"]
 
 
+def test_pages_go_on_behind_the_longest_name(system_running: Running) -> None:
+    client = system_running.signed_in("engineer")
+    for last in "甲乙":
+        assert client.post("/api/assets", json={"name": "泵" * 127 + last}).status_code == 201
+    first = client.get("/api/assets", params={"limit": 1}).json()
+    second = client.get("/api/assets", params={"limit": 1, "cursor": first["next"]})
+    assert second.status_code == 200, second.text
+    assert {page["items"][0]["name"][-1] for page in (first, second.json())} == {"甲", "乙"}
+
+
 def test_none_of_these_addresses_is_none_of_them_however_they_are_written(system_running: Running) -> None:
     client = system_running.signed_in("engineer")
     for body in (ASSET, {"name": "Q"}, {"name": "R", "addresses": ["192.0.2.9"]}):
@@ -170,6 +182,30 @@ def test_zones_give_assets_their_level_and_are_remembered_as_they_were(system_ru
 def test_a_plan_that_does_not_fit_together_is_refused(system_running: Running, plan: dict[str, Any]) -> None:
     answer = system_running.signed_in("engineer").put("/api/zones", json=plan, headers={"If-Match": "*"})
     assert (answer.status_code, answer.json()["code"]) == (422, "input_invalid"), answer.text
+
+
+def test_a_plan_of_many_networks_is_looked_through_once_and_in_no_time(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = [f"10.{number // 250}.{number % 250}.7" for number in range(8_000)]
+    zones = [{"name": f"Z{start}", "networks": networks[start : start + 200]} for start in range(0, 8_000, 200)]
+    begin = time.thread_time()
+    plan = Plan.model_validate({"zones": zones})
+    assert time.thread_time() - begin < 0.3
+    with pytest.raises(ValueError, match=r"10\.0\.3\.7/32 is in two zones"):
+        Plan.model_validate({"zones": [*zones, {"name": "x", "networks": ["10.0.3.7"]}]})
+    with system_running.services.database.write() as session:
+        zone_plans.replace(session, "", plan, Actor("li"), "*")
+    client = system_running.signed_in("engineer")
+    asset = {"name": "x", "addresses": ["10.0.3.7"]}
+    assert client.post("/api/assets", json=asset).json()["zone"] == "Z0"
+    monkeypatch.setattr(zone_plans, "plan", None)
+    for path in ("/api/assets", "/api/situation", "/api/topology"):
+        assert client.get(path).status_code == 200, path
+    monkeypatch.undo()
+    changed = client.put("/api/zones", json={"zones": [{"name": "New", "networks": ["10.0.0.0/8"]}]}, headers={"If-Match": "*"})
+    assert changed.status_code == 200
+    assert client.get("/api/assets").json()["items"][0]["zone"] == "New"
 
 
 def test_an_import_is_tried_first_and_then_done_and_knows_its_assets_again(system_running: Running) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event, Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +26,7 @@ from tests.batches import START
 from tests.detection.test_live_learning import live, polls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from detection.alerts import Alert
     from detection.baseline.detector import BaselineState
@@ -308,6 +312,19 @@ def test_who_is_limited_to_a_site_sees_the_situation_of_that_site(system_running
     assert (made.status_code, made.json()["site"]) == (201, "north")
 
 
+def test_points_of_two_sites_with_one_address_are_two(system_running: Running) -> None:
+    from api.alerts import upserts  # noqa: PLC0415  as the stream of each site brings them
+
+    with system_running.services.database.write() as session:
+        upserts.apply(session, [with_story(1)], "north")
+        upserts.apply(session, [with_story(2)], "south")
+    found = situation(system_running.signed_in("viewer"))
+    assert [(point["site"], point["point"], point["alerts"]) for point in found["points"]] == [
+        ("south", "100@1", 1), ("north", "100@1", 1),
+    ]  # fmt: skip
+    assert [(story["site"], story["id"]) for story in found["stories"]] == [("south", f"{2:032x}"), ("north", f"{1:032x}")]
+
+
 def test_more_alerts_than_are_looked_at_are_counted(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.situation.collected.LOOKED", 5)
     system_running.alerts(*(told(number) for number in range(12)))
@@ -336,3 +353,42 @@ def test_an_answer_that_is_kept_is_made_once_however_many_ask() -> None:
     assert asked(lambda: kept.get("a", 60, make)) == [1] * 5
     assert kept.get("b", 60, make) == 2
     assert kept.get("a", 0, make) == 3
+
+
+def test_while_an_answer_is_made_anew_others_get_the_one_before() -> None:
+    kept, begun, end = Kept(), Event(), Event()
+    assert kept.get("a", 60, lambda: 1) == 1
+
+    def slow() -> int:
+        begun.set()
+        assert end.wait(10)
+        return 2
+
+    with ThreadPoolExecutor(1) as pool, monotonic_later(61):
+        making = pool.submit(kept.get, "a", 60, slow)
+        assert begun.wait(10)
+        assert kept.get("a", 60, lambda: 3) == 1
+        end.set()
+        assert making.result(10) == 2
+        assert kept.get("a", 60, lambda: 3) == 2
+
+
+def test_an_answer_that_cannot_be_made_is_tried_again_by_who_asks_next() -> None:
+    kept = Kept()
+
+    def fails() -> int:
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            kept.get("a", math.inf, fails)
+    assert kept.get("a", math.inf, lambda: 1) == 1
+    assert kept.get("a", math.inf, fails) == 1
+
+
+@contextmanager
+def monotonic_later(seconds: float) -> Generator[None]:
+    """So much later for what is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.situation.kept.time", SimpleNamespace(monotonic=lambda: time.monotonic() + seconds))
+        yield

@@ -10,6 +10,8 @@ import pytest
 
 from api.alerts import service as alerts
 from api.audit.service import Actor
+from api.pages import write_cursor
+from api.timeline.schemas import TimelineQuery
 from api.topology.collapsed import Known, collapse, network_of
 from api.zones.plan import Places, Plan
 from collector.store.elasticsearch import ElasticsearchRecordStore
@@ -191,6 +193,10 @@ def test_points_are_told_with_values_writers_and_what_is_expected(system_running
     assert [point["point"] for point in client.get("/api/points", params={"server": OTHER}).json()["items"]] == ["holding:100@1"]
     assert [point["point"] for point in client.get("/api/points", params={"contains": ":7@"}).json()["items"]] == ["holding:7@1"]
     assert client.get("/api/points", params={"protocol": "opcua"}).json()["items"] == []
+    # Values are what a process does: who looked at them is on record.
+    told = system_running.signed_in("administrator").get("/api/audit", params={"action": "points.query"}).json()["items"]
+    assert (told[0]["actor"], told[0]["detail"]) == ("viewer-0", {"protocol": "opcua", "rows": 0})
+    assert len(told) == 6
 
 
 def test_a_stranger_that_writes_and_a_value_that_never_was_are_told(system_running: Running) -> None:
@@ -273,6 +279,21 @@ def test_the_life_of_a_device_is_told_in_order_and_whole_however_it_is_paged(sys
     only = pages(client, address=PLC, limit=limit, kind="alert,decision")
     assert [entry["kind"] for entry in only] == ["decision", "alert"]
     assert pages(client, address=PLC, limit=limit, kind="!record") == only
+
+
+def test_a_cursor_that_somebody_wrote_is_refused_or_leads_on(system_running: Running) -> None:
+    lived(system_running)
+    client = system_running.signed_in("viewer")
+    question = TimelineQuery(address=PLC, limit=3).question()
+    for place in (
+        (5, 1, "abc", 0, 9), (5, 1, "9" * 19, 0, 9), (5, 1, "9" * 30, 0, 9), (5, 1, "٣", 0, 9), (5, 2, "x", 0, 9),
+        (5, 2, "a/b/1/x", 0, 9), (5, 3, f"a/b/{2**63}/1", 0, 9), (-1, 0, "x", 0, 9), (5, 0, "x", -(2**62), 9), (5, -1, "x", 0, 9),
+    ):  # fmt: skip
+        answer = client.get("/api/timeline", params={"address": PLC, "limit": 3, "cursor": write_cursor(question, *place)})
+        assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid"), place
+    for place in ((2**62, 2, "a/b/1/1", 0, 2**62), (2**62, 99, "a/b/1/1", 0, 2**62), (5, 0, "x", 9, 0)):
+        answer = client.get("/api/timeline", params={"address": PLC, "limit": 3, "cursor": write_cursor(question, *place)})
+        assert answer.status_code == 200, (place, answer.text)
 
 
 def test_a_registered_asset_and_a_story_have_a_life(system_running: Running) -> None:
