@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 
 from api import openapi, probes, problems
+from api.actions.routes import router as actions
 from api.alerts.routes import router as alerts
 from api.assets.routes import router as assets
 from api.audit.routes import router as audit
@@ -57,8 +58,8 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, alerts, evidence, exceptions, incidents, obligations, documents, playbooks, baseline, assets, zones,
-    topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
+    probes.router, users, alerts, evidence, exceptions, incidents, obligations, documents, playbooks, actions, baseline, assets,
+    zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in")

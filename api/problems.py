@@ -21,12 +21,18 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 CODES: Final[Mapping[str, int]] = {
     "acceptance_none": 409,
+    "action_state": 409,
+    "action_unknown": 404,
+    "action_window": 409,
+    "actions_full": 409,
     "alert_elsewhere": 409,
     "alert_escalated": 409,
     "alert_not_in_incident": 409,
     "alert_other_site": 409,
     "alert_state": 409,
     "alert_unknown": 404,
+    "approval_lapsed": 409,
+    "approver_same": 403,
     "approver_wrote": 403,
     "asset_address_taken": 409,
     "asset_unknown": 404,
@@ -111,6 +117,10 @@ CODES: Final[Mapping[str, int]] = {
     "playbooks_full": 409,
     "precondition_failed": 412,
     "precondition_required": 428,
+    "proof_blind": 409,
+    "proof_broken": 409,
+    "proof_early": 409,
+    "proof_none": 409,
     "query_invalid": 422,
     "query_too_long": 503,
     "rate_limited": 429,
@@ -145,6 +155,7 @@ CODES: Final[Mapping[str, int]] = {
     "token_unknown": 404,
     "tokens_full": 409,
     "user_unknown": 404,
+    "verifier_executed": 403,
 }
 """Every code that the API can answer with, and its status. Titles and details are in the catalogue, under `problem.<code>`."""
 

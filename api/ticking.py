@@ -1,10 +1,10 @@
-"""What happens by itself as time passes: incidents on hold wake, reports are warned of, overdue tasks are told.
+"""What happens by itself as time passes: incidents wake, reports are warned of, late tasks are told, actions expire.
 
 Looked at every few seconds, by the clock of this machine.
 
 Nothing is remembered between looks: what is due is in the database, and is written down in the transaction that does it. So it
 happens once, whichever of several servers looks first, and a restart loses and doubles nothing. What was told by a clock that was
-wrong is taken back once it is set, and told again when its time comes.
+wrong is taken back once it is set, and told again when its time comes. An action that expired so stays so: it is proposed anew.
 
 Each thing has a transaction of its own: one that cannot be done is passed over, and holds up no other clock.
 """
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from api.actions import service as actions
 from api.incidents import service as incidents
 from api.obligations import service as obligations
 from api.obligations.clocks import SLACK
@@ -67,6 +68,7 @@ WORK: Final = (
     Work("incident", incidents.due, incidents.wake),
     Work("report", obligations.due, obligations.warn),
     Work("task", playbooks.overdue, playbooks.tell_overdue),
+    Work("action", actions.over, actions.expire),
 )
 
 TAKEN_BACK: Final = (

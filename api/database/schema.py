@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from api.actions import models as _actions
 from api.alerts import models as _alerts
 from api.assets import models as _assets
 from api.audit import models as _audit
@@ -26,6 +27,7 @@ METADATA: Final = Base.metadata
 """The tables of every resource."""
 
 RESOURCES: Final = (
+    _actions,
     _alerts,
     _assets,
     _audit,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from api.actions import service as actions
 from api.incidents import grades, merging, presentation, service, timeline
 from api.incidents.schemas import (
     AlertsInput,
@@ -179,7 +180,7 @@ def close(
     """
 
     def change(session: Session, found: Incident) -> None:
-        blockers = [*playbooks.blockers(session, found), *obligations.blockers(session, found)]
+        blockers = [each for part in (playbooks, actions, obligations) for each in part.blockers(session, found)]
         if blockers and body.override is not None and not caller.may("incident.override"):
             raise Problem("forbidden", permission="incident.override")
         service.close(session, found, caller.actor, body, blockers)
