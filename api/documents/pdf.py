@@ -26,7 +26,7 @@ PDF_BYTES: Final = 16 * 1024 * 1024
 """Largest file that it may write."""
 
 WAIT_SECONDS: Final = 30
-"""How long one waits for another: it takes 300 MB of memory."""
+"""How long one waits for another: it takes 210 MiB of memory."""
 
 PROGRAMS: Final = ("soffice", "libreoffice")
 
