@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from api.audit_settings import AuditSettings
+from api.oidc_settings import OidcSettings
 from api.settings import DatabaseSettings, Settings
 from sensor.configuration import ConfigurationError, configured
 from sensor.edge import become, listening, live_options, packets_of, user_option
@@ -212,6 +213,7 @@ def settings_of(data: Path, given: dict[str, Any]) -> Settings:
     """Settings from the options that were given, the environment and the file of settings for the rest. Raises CommandError."""
     return configured(
         Settings, data=data, database=configured(DatabaseSettings), audit=configured(AuditSettings),
+        oidc=configured(OidcSettings),
         **{name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
 

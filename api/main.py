@@ -27,6 +27,8 @@ from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.live.routes import router as live
 from api.obligations.routes import router as obligations
+from api.oidc.routes import PAGE as OIDC_PAGE
+from api.oidc.routes import router as oidc
 from api.playbooks.routes import router as playbooks
 from api.points.routes import router as points
 from api.records.routes import router as records
@@ -60,9 +62,10 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 _ROUTERS = (
     probes.router, users, alerts, evidence, exceptions, incidents, obligations, documents, playbooks, actions, baseline, assets,
     zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
+    oidc,
 )  # fmt: skip
 
-PAGES = ("/", "/setup", "/sign-in")
+PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)
 """Paths at which the console answers; the page itself shows what is needed."""
 
 

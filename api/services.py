@@ -13,6 +13,7 @@ from fastapi import Request  # noqa: TC002  FastAPI reads the annotation at run 
 
 from api.live.hub import Hub
 from api.metrics import Metrics
+from api.oidc.provider import Provider  # noqa: TC001  FastAPI reads the annotations of a dependency's result
 from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the annotations of a dependency's result
 from api.security.rate import Rate  # noqa: TC001  as above
 from api.sensors.reports import Reports
@@ -61,6 +62,7 @@ class Services:
         site: the one site of this system; None where it serves several.
         status: how the parts of the system are doing that run in this process.
         reports: what sensors say of themselves over Kafka.
+        provider: the OpenID provider that people sign in through; None where there is none.
         kept: answers about the situation that are kept a while.
         watched: each tells what of a part does not work, and why, by the part's name; asked for readiness.
     """
@@ -79,6 +81,7 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     status: Status = field(default_factory=Status)
     reports: Reports = field(default_factory=Reports)
+    provider: Provider | None = None
     kept: Kept = field(default_factory=Kept)
     watched: list[Callable[[], Mapping[str, str]]] = field(default_factory=list["Callable[[], Mapping[str, str]]"])
 

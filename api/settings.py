@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from api.audit_settings import AuditSettings
+from api.oidc_settings import OidcSettings
 from sensor.configuration import Section, secret
 from sensor.loopback import is_loopback
 from sensor.tls_settings import TlsSettings
@@ -103,6 +104,9 @@ class ServeSettings(Section, table="serve"):
     host_names: tuple[str, ...] = ()
     """Further names by which browsers may call this server (the Host header is checked against DNS rebinding)."""
 
+    address: str = Field(default="", max_length=255)
+    """`https://NAME` by which browsers call this server, where a proxy stands before it; without it, what the browser says."""
+
     session_idle_seconds: int = Field(default=8 * 3600, ge=60, le=7 * 86_400)
     """A session that has not been used for so long ends: one shift."""
 
@@ -163,6 +167,13 @@ class ServeSettings(Section, table="serve"):
             )
         return self
 
+    @field_validator("address")
+    @classmethod
+    def _is_origin(cls, address: str) -> str:
+        if address and _ORIGIN.fullmatch(address) is None:
+            raise ValueError("address is no origin: write https://NAME or https://NAME:PORT")
+        return address
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -188,6 +199,9 @@ class Settings(ServeSettings):
 
     audit: AuditSettings = Field(default_factory=AuditSettings)
     """How the audit trail is held against those who could alter it."""
+
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    """The OpenID provider that people sign in through, where there is one."""
 
     @property
     def database_path(self) -> Path:

@@ -11,6 +11,7 @@ from api.alerts.consumer import AlertConsumer
 from api.audit import keeping
 from api.audit.keys import AuditKeyError
 from api.database import Database, UnusableDatabaseError
+from api.oidc.provider import provider_of
 from api.security.attempts import Attempts
 from api.security.rate import Rate
 from api.services import Services
@@ -104,7 +105,7 @@ def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
             services = Services(
                 settings, database, store, attempts, Rate(settings.requests_per_minute), packets=folder,
                 learned=lambda: folder.learned(services.site or ""),
-                leave=folder.leave, site=site,
+                leave=folder.leave, site=site, provider=provider_of(settings.oidc),
             )  # fmt: skip
         except OSError as error:
             raise FolderError(f"{settings.data}: cannot be used ({error.strerror}): give a folder that this user owns") from error

@@ -11,6 +11,7 @@ import click
 from api.configuration import files, services
 from api.configuration.checks import Check, Finding, findings, warning, wrong
 from api.configuration.shown import shown
+from api.oidc_settings import OidcSettings
 from api.settings import DatabaseSettings, ServeSettings
 from api.texts import LANGUAGES, preferred, text
 from collector.settings import ElasticsearchSettings
@@ -105,11 +106,15 @@ def _found(data: Path | None) -> Iterator[Finding]:
 
 
 def _services(usable: dict[type[Section], Any], data: Path | None) -> Iterator[Check]:
-    kafka, cluster, database = (usable.get(each) for each in (KafkaSettings, ElasticsearchSettings, DatabaseSettings))
+    kafka, cluster, database, provider = (
+        usable.get(each) for each in (KafkaSettings, ElasticsearchSettings, DatabaseSettings, OidcSettings)
+    )
     if kafka is not None and kafka.bootstrap:
         yield Check("kafka", lambda: services.kafka(kafka))
     if cluster is not None and cluster.addresses:
         yield Check("elasticsearch", lambda: services.elasticsearch(cluster))
+    if provider is not None and provider.issuer:
+        yield Check("oidc", lambda: services.openid(provider))
     if database is not None and database.url:
         yield Check("database", lambda: services.postgresql(database))
     elif database is not None and data is not None:

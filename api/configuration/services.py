@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from api.oidc_settings import OidcSettings
     from api.settings import DatabaseSettings
     from collector.settings import ElasticsearchSettings
     from sensor.kafka_settings import KafkaSettings
@@ -112,6 +113,21 @@ def postgresql(settings: DatabaseSettings) -> Iterator[Finding]:
         yield wrong("database", "reason", reason=error)
         return
     yield _schema(back_end.reader, back_end.place, back_end.remedy)
+
+
+def openid(settings: OidcSettings) -> Iterator[Finding]:
+    """Whether the OpenID provider answers, and is who the settings say. Raises ConfigurationError."""
+    from api.oidc.provider import Provider  # noqa: PLC0415  a gateway has none of this
+    from api.problems import Problem  # noqa: PLC0415
+
+    limit = min(settings.timeout_seconds, PATIENCE_SECONDS)
+    try:
+        Provider(settings.model_copy(update={"timeout_seconds": limit})).check()
+    except Problem as problem:
+        key = "oidc.untrusted" if problem.code == "oidc_untrusted" else "oidc.away"
+        yield wrong("oidc", key, issuer=settings.issuer, reason=problem.values.get("reason", ""))
+    else:
+        yield ok("oidc", "oidc.in", issuer=settings.issuer)
 
 
 def sqlite(path: Path) -> Iterator[Finding]:

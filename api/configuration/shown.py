@@ -66,6 +66,9 @@ def toml(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, dict):
+        inner = (f"{toml(name)} = {toml(each)}" for name, each in cast("dict[str, object]", value).items())
+        return f"{{{', '.join(inner)}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(str(toml(item)) for item in cast('tuple[object, ...]', value))}]"
     # A text of JSON is one of TOML, but for one character that JSON leaves as it is.

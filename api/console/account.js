@@ -121,11 +121,35 @@ export function setUp(root, token, done) {
 }
 
 /**
+ * The way to the provider, which sends the browser back to `/sign-in/oidc`.
+ * @param {string} name of the provider
+ * @param {string} told what went wrong on the way back
+ */
+function through(name, told) {
+  const problem = h("p", { class: "problem", role: "alert" }, told);
+  const go = h("button", { type: "button" }, t("sign_in.provider", { name }));
+  go.addEventListener("click", async () => {
+    go.disabled = true;
+    problem.textContent = "";
+    try {
+      const { data } = await call("POST", "/api/oidc/sign-in", { body: { place: location.hash.slice(0, 200) } });
+      location.assign(data.address);
+    } catch (error) {
+      problem.textContent = error instanceof Error ? error.message : String(error);
+      go.disabled = false;
+    }
+  });
+  return h("div", { class: "through" }, problem, go);
+}
+
+/**
  * The sign-in page.
  * @param {HTMLElement} root
+ * @param {string | null} provider its name, where people can sign in through one
  * @param {() => void} done
+ * @param {string} [told] what went wrong on the way back from it
  */
-export function signIn(root, done) {
+export function signIn(root, provider, done, told = "") {
   document.title = `${t("sign_in.title")} · icsight`;
   const fields = [
     field("name", t("account.name"), { autocomplete: "username", maxlength: 64 }),
@@ -146,6 +170,7 @@ export function signIn(root, done) {
     }
     done();
   };
-  card(root, () => signIn(root, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), [...fields, code], send));
+  const other = provider === null ? null : through(provider, told);
+  card(root, () => signIn(root, provider, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), [...fields, code], send), other);
 }
 

@@ -7,7 +7,7 @@ import { t, time } from "./texts.js";
 
 const ROLES = ["viewer", "operator", "responder", "engineer", "administrator", "city_regulator", "province_regulator", "auditor"];
 
-/** @typedef {{id: number, name: string, role: string, sites: string[] | null, version: number, disabled: boolean, second_factor: boolean, locked_until: string | null}} User */
+/** @typedef {{id: number, name: string, role: string, sites: string[] | null, version: number, disabled: boolean, password: boolean, second_factor: boolean, locked_until: string | null}} User */
 
 /**
  * @param {User[]} users
@@ -37,6 +37,7 @@ function account(each, manageable, changed) {
       h("strong", {}, each.name),
       h("span", {}, t(`role.${each.role}`)),
       h("span", {}, each.sites === null ? t("account.sites.all") : each.sites.map((site) => site || t("accounts.sites.unnamed")).join(", ")),
+      each.password ? null : h("span", {}, t("accounts.provider")),
       each.second_factor ? h("span", {}, t("accounts.strong")) : null,
       each.disabled ? h("span", {}, t("accounts.disabled")) : null,
     ),

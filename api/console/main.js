@@ -21,9 +21,28 @@ let leave = () => {};
 const setupToken = location.pathname === "/setup" ? (new URLSearchParams(location.search).get("token") ?? "") : "";
 if (location.pathname === "/setup") history.replaceState(null, "", "/setup");
 
+/** What a provider has sent the browser back with leaves the address bar too; it is handed on once. */
+let returned = location.pathname === "/sign-in/oidc" ? Object.fromEntries(new URLSearchParams(location.search)) : null;
+if (returned) history.replaceState(null, "", "/sign-in");
+
+/** Sign in with what a provider has sent the browser back with; resolves with what went wrong, where something did. */
+async function finish() {
+  if (!returned) return "";
+  const { state = "", code = null, error = null, iss = null } = returned;
+  returned = null;
+  try {
+    const { data } = await call("POST", "/api/oidc/session", { body: { state, code, error, iss } });
+    history.replaceState(null, "", `/${data.place}`);
+    return "";
+  } catch (problem) {
+    return problem instanceof Problem ? problem.message : t("page.failed");
+  }
+}
+
 async function start() {
   leave();
   leave = () => {};
+  const told = await finish();
   try {
     const session = keep(await get("/api/session"));
     if (location.pathname !== "/") history.replaceState(null, "", `/${location.hash}`);
@@ -33,9 +52,9 @@ async function start() {
       failed(error);
       return;
     }
-    const { needed } = await get("/api/setup");
+    const [{ needed }, provider] = await Promise.all([get("/api/setup"), get("/api/oidc")]);
     if (needed) setUp(root, setupToken, start);
-    else signIn(root, start);
+    else signIn(root, provider.name, start, told);
   }
 }
 

@@ -12,7 +12,7 @@ export const PROFILE = "/account";
 /**
  * @typedef {{id: string, user: string, created_at: string, seen_at: string, address: string, agent: string, current: boolean}} SessionItem
  * @typedef {{id: string, user: string, name: string, permissions: string[], created_at: string, expires_at: string, used_at: string | null}} Token
- * @typedef {{authenticator: boolean, recovery_codes: number}} Factor
+ * @typedef {{password: boolean, authenticator: boolean, recovery_codes: number}} Factor
  */
 
 export class Profile {
@@ -78,6 +78,7 @@ export class Profile {
 
 /** @param {Factor} factor @param {() => void} changed */
 function authenticator(factor, changed) {
+  if (!factor.password) return h("p", { class: "hint" }, t("factor.elsewhere"));
   if (!factor.authenticator) {
     return h(
       "div",

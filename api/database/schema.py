@@ -17,6 +17,7 @@ from api.factors import models as _factors
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.obligations import models as _obligations
+from api.oidc import models as _oidc
 from api.playbooks import models as _playbooks
 from api.site import models as _site
 from api.tokens import models as _tokens
@@ -39,6 +40,7 @@ RESOURCES: Final = (
     _idempotency,
     _incidents,
     _obligations,
+    _oidc,
     _playbooks,
     _site,
     _tokens,

@@ -29,7 +29,10 @@ def state(caller: Owner, provided: Provided) -> FactorState:
     """Whether the caller's account has a second factor."""
     with provided.database.read() as session:
         found = service.authenticator(session, caller.user_id)
-        return FactorState(authenticator=found is not None, recovery_codes=0 if found is None else len(found.recovery))
+        has_password = users.by_id(session, caller.user_id).password_hash != passwords.NO_PASSWORD
+        return FactorState(
+            password=has_password, authenticator=found is not None, recovery_codes=0 if found is None else len(found.recovery)
+        )
 
 
 @router.post("", status_code=201, responses=problems(*_SHOWN, "authenticator_set"))

@@ -36,6 +36,9 @@ class FactorState(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    password: bool = Field(examples=[True])
+    """Whether the account has a password; without one it signs in through the provider, and what is asked there is its affair."""
+
     authenticator: bool = Field(examples=[True])
     """Whether signing in asks for a code."""
     recovery_codes: int = Field(examples=[10])

@@ -80,6 +80,11 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def origin_of(request: Request, settings: Settings) -> str:
+    """How browsers call this server. The Host header is one of its names (`api.security.guard`)."""
+    return settings.address or f"{'https' if settings.encrypted else 'http'}://{request.headers['host']}"
+
+
 def cookie_name(encrypted: bool) -> str:
     """Name of the session cookie. Over TLS its prefix makes browsers take it from this host only (RFC 6265bis, 4.1.3.2)."""
     return f"__Host-{COOKIE}" if encrypted else COOKIE

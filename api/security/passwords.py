@@ -13,6 +13,9 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 MOST_CHARACTERS: Final = 256
 """Longest password, so that hashing it stays cheap."""
 
+NO_PASSWORD: Final = "!"  # noqa: S105  no password, and none that could be one
+"""Stands for the hash of an account that has no password: no password is right."""
+
 _HASHER: Final = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _AT_A_TIME: Final = threading.BoundedSemaphore(2)
 """Hashes computed at a time: each takes 64 MiB."""
@@ -31,10 +34,11 @@ def _nobody() -> str:
 
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Whether the password is the one that was hashed. No hash takes as long as a wrong password: names cannot be found out."""
-    expected = password_hash or _nobody()
+    known = None if password_hash == NO_PASSWORD else password_hash
+    expected = known or _nobody()
     with _AT_A_TIME:
         try:
-            return _HASHER.verify(expected, password) and password_hash is not None
+            return _HASHER.verify(expected, password) and known is not None
         except (VerificationError, InvalidHashError):
             return False
 

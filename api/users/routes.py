@@ -12,12 +12,12 @@ from api.factors import service as factors
 from api.openapi import problems
 from api.problems import Problem
 from api.security import passwords
-from api.security.access import Caller, Provided, address_of, cookie_name, csrf_token, needs
-from api.security.permissions import FOR_TOKENS, permissions_of
+from api.security.access import Caller, Provided, address_of, cookie_name, needs
 from api.services import Services, services
 from api.times import iso
 from api.users import lockout, service
 from api.users.models import User, UserSession
+from api.users.presentation import signed_in, state
 from api.users.schemas import (
     RightsInput,
     SessionOutput,
@@ -68,8 +68,8 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Ent
     password_hash = service.hash_checked(provided.settings, body.name, body.password)
     with provided.database.write() as session:
         user = service.set_up(session, body.token, body.name, password_hash, address)
-        token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
-        return _signed_in(provided, response, user, token)
+        token = service.open_session(session, provided.settings, user, _entry(request))
+        return signed_in(provided, response, user, token)
 
 
 @router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait", "code_needed", "code_wrong"))
@@ -97,8 +97,8 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
             provided.attempts.succeeded(f"address:{address}")
             if passwords.outdated(user.password_hash):
                 user.password_hash = passwords.hash_password(body.password)
-            token = service.open_session(session, provided.settings, user, address, request.headers.get("user-agent", ""))
-            return _signed_in(provided, response, user, token)
+            token = service.open_session(session, provided.settings, user, _entry(request))
+            return signed_in(provided, response, user, token)
     if proof == "needed":
         raise Problem("code_needed")
     _refuse(provided, found, address)
@@ -108,7 +108,7 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
 @router.get("/session", responses=problems("signed_out"))
 def session_state(caller: Owner) -> SessionState:
     """Who is signed in, and the token that changes must bring."""
-    return _state(caller.name, service.Rights(caller.role, caller.sites), caller.token)
+    return state(caller.name, service.Rights(caller.role, caller.sites), caller.token)
 
 
 @router.delete("/session", status_code=204, responses=problems("signed_out", "cross_site"))
@@ -239,6 +239,7 @@ def _user(session: Session, provided: Services, user: User, strong: set[int] | N
         version=user.version,
         created_at=iso(user.created_at),
         disabled=user.disabled_at is not None,
+        password=user.password_hash != passwords.NO_PASSWORD,
         second_factor=user.id in strong,
         locked_until=None if locked_until is None else iso(locked_until),
     )
@@ -262,19 +263,5 @@ def _wait(provided: Services, *keys: str) -> None:
         raise Problem("sign_in_wait", headers={"Retry-After": str(seconds)}, seconds=seconds)
 
 
-def _signed_in(provided: Services, response: Response, user: User, token: str) -> SessionState:
-    encrypted = provided.settings.encrypted
-    response.set_cookie(
-        cookie_name(encrypted), token, max_age=provided.settings.session_lifetime_seconds, path="/", secure=encrypted,
-        httponly=True, samesite="strict",
-    )  # fmt: skip
-    response.headers["Cache-Control"] = "no-store"
-    return _state(user.name, service.Rights(user.role, user.limits), token)
-
-
-def _state(name: str, rights: service.Rights, token: str) -> SessionState:
-    held = permissions_of(rights.role, rights.sites)
-    return SessionState(
-        name=name, role=rights.role, sites=rights.listed, permissions=sorted(held), for_tokens=sorted(held & FOR_TOKENS),
-        csrf_token=csrf_token(token),
-    )  # fmt: skip
+def _entry(request: Request) -> service.Entry:
+    return service.Entry(address_of(request), request.headers.get("user-agent", ""))

@@ -120,6 +120,8 @@ class UserOutput(BaseModel):
     """How often role and sites were decided on: `"1"` is the entity tag that a change must bring."""
     created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     disabled: bool = Field(examples=[False])
+    password: bool = Field(examples=[True])
+    """Whether it has a password; without one it signs in through the provider, which decides on its role and sites."""
     second_factor: bool = Field(examples=[True])
     """Whether signing in asks for a code besides the password."""
     locked_until: str | None = Field(default=None, examples=[None])

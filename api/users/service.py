@@ -55,6 +55,26 @@ class Rights:
         return {"role": self.role, "sites": self.listed}
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How somebody comes in.
+
+    Attributes:
+        address: from where.
+        agent: with which browser.
+        issuer: the provider that knows him; None where it was this system.
+    """
+
+    address: str
+    agent: str
+    issuer: str | None = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the audit trail tells of it."""
+        return {} if self.issuer is None else {"issuer": self.issuer}
+
+
 def normalise(name: str) -> str:
     """A sign-in name as it is stored and compared (NFKC, case folded, without space around it)."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
@@ -155,7 +175,7 @@ def account(session: Session, name: str) -> User | None:
     return user if user is not None and user.disabled_at is None else None
 
 
-def open_session(session: Session, settings: Settings, user: User, address: str, agent: str) -> str:
+def open_session(session: Session, settings: Settings, user: User, entry: Entry) -> str:
     """Start a session; returns its token. The oldest of too many ends."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     moment = now()
@@ -166,12 +186,12 @@ def open_session(session: Session, settings: Settings, user: User, address: str,
         created_at=moment,
         seen_at=moment,
         revoked_at=None,
-        address=address,
-        agent=agent[:200],
+        address=entry.address,
+        agent=entry.agent[:200],
     )
     session.add(opened)
     session.flush()
-    audit.record(session, audit.Actor(user.name, address), "session.open", opened.id)
+    audit.record(session, audit.Actor(user.name, entry.address), "session.open", opened.id, entry.told)
     kept = (
         sa.select(UserSession.id)
         .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))

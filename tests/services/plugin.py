@@ -18,6 +18,7 @@ import pytest
 
 from tests.services.elasticsearch import Elasticsearch, SecuredElasticsearch
 from tests.services.kafka import Kafka
+from tests.services.openid_provider import OpenIdProvider
 from tests.services.packages import Missing, locked
 from tests.services.postgres import Postgres
 from tests.services.process import ServiceError
@@ -25,7 +26,7 @@ from tests.services.process import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Service = TypeVar("Service", Kafka, Elasticsearch, SecuredElasticsearch, Postgres)
+Service = TypeVar("Service", Kafka, Elasticsearch, SecuredElasticsearch, Postgres, OpenIdProvider)
 
 FOLDER: Final = "ICSIGHT_TEST_SERVICES"
 """Environment variable that names the folder of a run's services, to all its processes."""
@@ -96,6 +97,14 @@ def secured_elasticsearch() -> SecuredElasticsearch:
 def postgres_server() -> Postgres:
     """A PostgreSQL that others use too."""
     return _shared(Postgres)
+
+
+@pytest.fixture(scope="session")
+def openid_provider() -> Iterator[OpenIdProvider]:
+    """An OpenID provider of this process alone: tests set its accounts, clients and keys."""
+    folder = Path(os.environ[FOLDER]) / f"openid-{os.getpid()}"
+    folder.mkdir()
+    yield from _private(OpenIdProvider, folder)
 
 
 @pytest.fixture

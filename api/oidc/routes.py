@@ -1,0 +1,105 @@
+"""`/api/oidc`: signing in through an OpenID provider.
+
+The page begins a sign-in, goes to the provider, and is sent back to its own address `/sign-in/oidc`; what it is sent back with it
+hands on in a request of its own. So no address of the API redirects, and none is called by another site.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.oidc import service
+from api.oidc.provider import Provider, plain
+from api.oidc.schemas import BeginInput, BegunOutput, ProviderState, ReturnedState, ReturnInput
+from api.openapi import problems
+from api.problems import Problem
+from api.security.access import address_of, origin_of
+from api.services import Services, services
+from api.users.presentation import signed_in
+from api.users.service import TOKEN_BYTES, Entry
+
+router = APIRouter(prefix="/api/oidc", tags=["accounts"])
+
+Entrance = Annotated[Services, Depends(services)]
+"""The services, where there is no caller yet."""
+
+PAGE: Final = "/sign-in/oidc"
+"""Page of the console that the provider sends browsers back to."""
+
+COOKIE: Final = "icsight_oidc"
+"""Cookie that binds a sign-in to the browser that began it; over TLS with the prefix `__Host-`."""
+
+_TALK: Final = ("rate_limited", "oidc_unset", "oidc_unreachable", "oidc_untrusted", "oidc_busy")
+
+_LATER: Final = frozenset({"oidc_role_none", "oidc_site_none", "oidc_name_unfit", "name_taken", "account_disabled"})
+"""Why somebody is not let in whom the provider knows."""
+
+
+@router.get("")
+def provider(provided: Entrance) -> ProviderState:
+    """Whether people can sign in through a provider. It is not asked: that it is away is told when somebody wants to sign in."""
+    return ProviderState(name=None if provided.provider is None else provided.provider.settings.shown_name)
+
+
+@router.post("/sign-in", status_code=201, responses=problems(*_TALK))
+def begin(body: BeginInput, request: Request, response: Response, provided: Entrance) -> BegunOutput:
+    """Begin a sign-in: answers where the browser goes."""
+    asked = _asked(provided, request)
+    started = service.start(f"{origin_of(request, provided.settings)}{PAGE}", body.place)
+    address = asked.address(started.begun, started.state)
+    encrypted = provided.settings.encrypted
+    browser = _browser(provided, request) or secrets.token_urlsafe(TOKEN_BYTES)
+    with provided.database.write() as session:
+        service.begin(session, started, browser)
+    response.set_cookie(
+        _cookie(encrypted), browser, max_age=service.BEGUN_SECONDS, path="/", secure=encrypted, httponly=True, samesite="strict"
+    )
+    return BegunOutput(address=address)
+
+
+@router.post(
+    "/session",
+    status_code=201,
+    responses=problems(*_TALK, "oidc_unbegun", "oidc_refused", "setup_first", *sorted(_LATER)),
+)
+def finish(body: ReturnInput, request: Request, response: Response, provided: Entrance) -> ReturnedState:
+    """Sign in with what the provider has sent the browser back with: sets the session cookie. It is taken once."""
+    asked = _asked(provided, request)
+    entry = Entry(address_of(request), request.headers.get("user-agent", ""), provided.settings.oidc.issuer)
+    with provided.database.write() as session:
+        started = service.take(session, body.state, _browser(provided, request))
+    if body.code is None:
+        raise Problem("oidc_refused", reason=plain(body.error or "?"))
+    claims = asked.claims(started.begun, body.code, body.iss)
+    try:
+        with provided.database.write() as session:
+            user, token = service.enter(session, provided.settings, claims, entry)
+            state = signed_in(provided, response, user, token)
+    except Problem as problem:
+        if problem.code in _LATER:
+            with provided.database.write() as session:
+                service.refuse(session, provided.settings.oidc, claims, problem.code, entry.address)
+        raise
+    return ReturnedState(**state.model_dump(), place=started.place)
+
+
+def _asked(provided: Services, request: Request) -> Provider:
+    """The provider, that this caller may have asked once more. Raises Problem `oidc_unset`, `rate_limited`."""
+    provided.rate.count("address", address_of(request))
+    if provided.provider is None:
+        raise Problem("oidc_unset")
+    return provided.provider
+
+
+def _cookie(encrypted: bool) -> str:
+    return f"__Host-{COOKIE}" if encrypted else COOKIE
+
+
+def _browser(provided: Services, request: Request) -> str:
+    """What is in the browser's cookie; empty where there is none, or none of this system's."""
+    found = request.cookies.get(_cookie(provided.settings.encrypted), "")
+    return found if re.fullmatch(r"[A-Za-z0-9_-]{43}", found) else ""
