@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+MIGRATION_SECONDS: Final = 600
+"""How long a process that starts waits for another that brings the file to this version."""
+
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process's write."""
 
@@ -87,5 +90,6 @@ def _configure(connection: sqlite3.Connection, record: object) -> None:
 def _begin(connection: sa.Connection) -> None:
     if connection.get_execution_options().get("icsight_migrates", False):
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={MIGRATION_SECONDS * 1000}")
     writes = connection.get_execution_options().get("icsight_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
