@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 CHECKPOINTS: Final = "checkpoints"
 """Name of the part that signs how far the audit trail is."""
 
+JOBS: Final = "jobs"
+"""Name of the part that carries out decisions about many alerts."""
+
 CHECKPOINT_SECONDS: Final = 2.0
 """How long the last checkpoint may take."""
 
@@ -223,6 +226,7 @@ def _served(services: Services) -> Generator[Server]:
     """The API and the console, answering. Raises CommandError."""
     from api import system  # noqa: PLC0415  needs all libraries; `--help` does not
     from api.audit.keeping import Schedule  # noqa: PLC0415
+    from api.jobs.worker import JobWorker  # noqa: PLC0415
     from api.main import create_app  # noqa: PLC0415
     from api.parts import Parts  # noqa: PLC0415
     from api.server import Server, ServerError  # noqa: PLC0415
@@ -234,6 +238,7 @@ def _served(services: Services) -> Generator[Server]:
     except ServerError as error:
         raise CommandError(str(error)) from error
     parts = Parts(services.status)
+    parts.start(JOBS, JobWorker(services).run)
     parts.start(CHECKPOINTS, Schedule(services.database, services.settings, _told(services)).run)
     try:
         link = system.setup_link(services, server.url)

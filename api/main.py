@@ -25,6 +25,7 @@ from api.exceptions.routes import router as exceptions
 from api.factors.routes import router as factors
 from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
+from api.jobs.routes import router as jobs
 from api.live.routes import router as live
 from api.obligations.routes import router as obligations
 from api.oidc.routes import PAGE as OIDC_PAGE
@@ -60,8 +61,8 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, alerts, evidence, exceptions, incidents, obligations, documents, playbooks, actions, baseline, assets,
-    zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
+    probes.router, users, alerts, evidence, exceptions, incidents, jobs, obligations, documents, playbooks, actions, baseline,
+    assets, zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
     oidc,
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ do not know which it is.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +22,6 @@ from api.situation.kept import Kept
 from api.status import Status
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from api.database import Database
@@ -59,6 +59,7 @@ class Services:
         leave: leaves a decision about a site for detection; durable on return. Raises InboxError.
         decided: is set where there is a decision to be left, by somebody else then; None: whoever decides leaves it himself.
         rate: how often a caller may ask.
+        jobs: is set where there is a job to be carried out.
         site: the one site of this system; None where it serves several.
         status: how the parts of the system are doing that run in this process.
         reports: what sensors say of themselves over Kafka.
@@ -77,6 +78,7 @@ class Services:
     leave: Callable[[Entry, str], None]
     decided: threading.Event | None = None
     site: str | None = None
+    jobs: threading.Event = field(default_factory=threading.Event)
     hub: Hub = field(default_factory=Hub)
     metrics: Metrics = field(default_factory=Metrics)
     status: Status = field(default_factory=Status)

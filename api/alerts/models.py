@@ -139,6 +139,13 @@ def _updated(alert: Alert, *_given: object) -> None:
     _latest = alert.updated_at = max(_latest, now())
 
 
+TRIAGED: Final = (
+    "triage_state", "triage_by", "triage_at", "triage_note", "triage_disposition", "triage_permit", "triage_count",
+    "triage_incident",
+)  # fmt: skip
+"""The columns that say what people decided, but its version."""
+
+
 class AlertTechnique(KeyedByOrganisation, Base):
     """An ATT&CK technique of an alert, to filter by."""
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
 from api.filters import AnyOf, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from api.times import iso
 from detection.tuning import Kind
 
 Sort = Literal[
@@ -20,8 +21,8 @@ Permit = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
 
 
-class AlertQuery(BaseModel):
-    """Which alerts, in which order.
+class AlertFilter(BaseModel):
+    """Which alerts.
 
     `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold.
     """
@@ -54,6 +55,19 @@ class AlertQuery(BaseModel):
     """Alerts last seen at this time or later."""
     until: Time = None
     """Alerts first seen before this time."""
+
+    def absolute(self) -> dict[str, str]:
+        """The filter as text by name, with times that mean the same later."""
+        times = {name: iso(time) for name, time in (("since", self.since), ("until", self.until)) if time is not None}
+        return {**self.model_dump(mode="json", by_alias=True, exclude_none=True), **times}
+
+
+class AlertQuery(AlertFilter):
+    """Which alerts, in which order.
+
+    `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold.
+    """
+
     updated_since: Time = None
     """Alerts that changed at this time or later, whatever changed; with it also those that a stronger one tells or an exception
     hides by now, so that a copy can be kept. Ask with `sort=updated_at`, and go on from the last `updated_at`."""
@@ -295,7 +309,7 @@ class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
     at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
-    kind: Literal["raised", "acknowledged", "accepted", "escalated", "moved", "released", "closed", "recurred"]
+    kind: Literal["raised", "acknowledged", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred"]
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
     disposition: Disposition | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from api.alerts.models import SEVERITIES, STATES, Alert, AlertEvent, AlertTechnique, State
+from api.alerts.models import SEVERITIES, STATES, TRIAGED, Alert, AlertEvent, AlertTechnique, State
 from api.audit import service as audit
 from api.database import Counter, advance, row_of
 from api.pages import read_cursor, write_cursor
@@ -15,11 +15,11 @@ from api.problems import Problem
 from api.times import now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
-    from api.alerts.schemas import AlertQuery, CloseInput, Sort
+    from api.alerts.schemas import AlertFilter, AlertQuery, CloseInput, Sort
     from api.audit.service import Actor
     from api.incidents.schemas import CloseIncidentInput
 
@@ -41,7 +41,7 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     column = SORTS[sort.removeprefix("-")]
     key = sa.tuple_(column, Alert.id)
     question = query.question()
-    statement = sa.select(Alert).where(*conditions(query))
+    statement = sa.select(Alert).where(*_asked(query))
     if query.cursor is not None:
         kind = float if column is Alert.rank else int
         place = sa.tuple_(*read_cursor(question, query.cursor, (kind, str)))
@@ -63,14 +63,21 @@ def told_by_itself(*, hidden: bool = False) -> sa.ColumnElement[bool]:
     return sa.or_(alone, Alert.triage_state != "new")
 
 
-def conditions(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
-    """The conditions of a query; all must hold."""
-    found: list[sa.ColumnElement[bool]] = []
+def _asked(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
+    """The conditions of a list."""
     if query.updated_since is None:
-        found.append(told_by_itself(hidden=query.exception is not None))
-    else:
-        # Whoever keeps a copy must hear that an alert is told by another, or hidden, by now.
-        found.append(Alert.updated_at >= query.updated_since)
+        return conditions(query)
+    # Whoever keeps a copy must hear that an alert is told by another, or hidden, by now.
+    return [Alert.updated_at >= query.updated_since, *_filters(query)]
+
+
+def conditions(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
+    """The conditions of a filter on what is told by itself; all must hold."""
+    return [told_by_itself(hidden=query.exception is not None), *_filters(query)]
+
+
+def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
     if query.severity is not None:
         found.append(query.severity.on(Alert.severity, SEVERITIES.index))
     for asked, column in (
@@ -238,6 +245,16 @@ def recur(session: Session, alert: Alert) -> None:
     alert.triage_state, alert.triage_at, alert.triage_version = "triaging", now(), alert.triage_version + 1
     add_event(session, alert, "recurred", audit.SYSTEM)
     audit.record(session, audit.Actor(audit.SYSTEM), "alert.recur", alert.id, {"count": alert.count})
+
+
+def take_back(session: Session, alert: Alert, actor: Actor, before: Mapping[str, Any]) -> None:
+    """Put what people had decided about an alert before in the place of what was decided last."""
+    for name in TRIAGED:
+        setattr(alert, name, before[name])
+    alert.triage_version += 1
+    alert.change = advance(session, "change")
+    add_event(session, alert, "undone", actor.name)
+    audit.record(session, actor, "alert.undo", alert.id, {"state": alert.triage_state})
 
 
 def add_event(session: Session, alert: Alert, kind: str, actor: str, note: str | None = None) -> None:

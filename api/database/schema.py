@@ -16,6 +16,7 @@ from api.exceptions import models as _exceptions
 from api.factors import models as _factors
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
+from api.jobs import models as _jobs
 from api.obligations import models as _obligations
 from api.oidc import models as _oidc
 from api.playbooks import models as _playbooks
@@ -39,6 +40,7 @@ RESOURCES: Final = (
     _factors,
     _idempotency,
     _incidents,
+    _jobs,
     _obligations,
     _oidc,
     _playbooks,

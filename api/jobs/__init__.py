@@ -1,0 +1,1 @@
+"""Decisions about many alerts at once, as jobs."""
