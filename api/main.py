@@ -42,6 +42,7 @@ from api.timeline.routes import router as timeline
 from api.tokens.routes import router as tokens
 from api.topology.routes import router as topology
 from api.users.routes import router as users
+from api.windows.routes import router as windows
 from api.zones.routes import router as zones
 from sensor import __version__
 
@@ -62,8 +63,8 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 
 _ROUTERS = (
     probes.router, users, alerts, evidence, exceptions, incidents, jobs, obligations, documents, playbooks, actions, baseline,
-    assets, zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens, factors,
-    oidc,
+    assets, windows, zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens,
+    factors, oidc,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)

@@ -29,6 +29,7 @@ CODES: Final[Mapping[str, int]] = {
     "alert_elsewhere": 409,
     "alert_escalated": 409,
     "alert_not_in_incident": 409,
+    "alert_not_snoozed": 409,
     "alert_other_site": 409,
     "alert_state": 409,
     "alert_unknown": 404,
@@ -156,6 +157,7 @@ CODES: Final[Mapping[str, int]] = {
     "signed_out": 401,
     "site_missing": 422,
     "site_unknown": 404,
+    "snooze_times": 422,
     "split_unfit": 409,
     "story_unknown": 404,
     "table_unknown": 404,
@@ -172,6 +174,12 @@ CODES: Final[Mapping[str, int]] = {
     "tokens_full": 409,
     "user_unknown": 404,
     "verifier_executed": 403,
+    "window_hides_more": 409,
+    "window_over": 409,
+    "window_scope_unknown": 422,
+    "window_times": 422,
+    "window_unknown": 404,
+    "windows_full": 409,
 }
 """Every code that the API can answer with, and its status. Titles and details are in the catalogue, under `problem.<code>`."""
 

@@ -1,4 +1,4 @@
-"""What happens by itself as time passes: incidents wake, reports are warned of, late tasks are told, actions expire.
+"""What happens by itself as time passes: what was laid aside wakes, windows end, reports and tasks are warned of, actions expire.
 
 Looked at every few seconds, by the clock of this machine.
 
@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from api.actions import service as actions
+from api.alerts import snoozing
 from api.incidents import service as incidents
 from api.obligations import service as obligations
 from api.obligations.clocks import SLACK
 from api.playbooks import service as playbooks
 from api.times import NANOSECONDS, now
+from api.windows import service as windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -69,7 +71,9 @@ WORK: Final = (
     Work("report", obligations.due, obligations.warn),
     Work("task", playbooks.overdue, playbooks.tell_overdue),
     Work("action", actions.over, actions.expire),
+    Work("maintenance window", windows.due, windows.tend),
 )
+"""What needs nothing but the database. What was laid aside needs the records too."""
 
 TAKEN_BACK: Final = (
     Work("report", obligations.too_early, obligations.take_back),
@@ -84,21 +88,23 @@ class Looks:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._passed_over: dict[str, str] = {}
+        snoozed = snoozing.Snoozed(services.records)
+        self._works = (*WORK, Work("snoozed alert", snoozed.due, snoozed.end))
 
-    def look(self, moment: int | None = None, works: Sequence[Work] = WORK) -> int:
+    def look(self, moment: int | None = None, works: Sequence[Work] | None = None) -> int:
         """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were.
 
         Raises SQLAlchemyError where the database cannot say what is due.
         """
         moment = now() if moment is None else moment
         done, passed_over = 0, dict[str, str]()
-        for work in works:
+        for work in self._works if works is None else works:
             some, failed = self._carry_out(work, moment)
             done += some
             passed_over |= failed
         if done:
             self._services.hub.notify()
-        if works is WORK:
+        if works is None:
             self._passed_over = passed_over
             self._services.metrics.passed_over.set(len(passed_over))
             told = "; ".join(f"{thing} cannot be done ({why})" for thing, why in list(passed_over.items())[:10])

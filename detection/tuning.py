@@ -149,8 +149,8 @@ class Exemption(BaseModel):
         return (
             start <= at < end
             and self.names(rule)
-            and (not self.clients or _within(client, self.clients))
-            and (not self.servers or _within(server, self.servers))
+            and (not self.clients or within(client, self.clients))
+            and (not self.servers or within(server, self.servers))
             and all(name in target and str(target[name]) == value for name, value in self.target.items())
         )
 
@@ -215,7 +215,7 @@ def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(name, strict=False)
 
 
-def _within(address: str | None, names: Sequence[str]) -> bool:
+def within(address: str | None, names: Sequence[str]) -> bool:
     """Whether an address is one of these, or in one of these networks."""
     try:
         found = None if address is None else ipaddress.ip_address(address)

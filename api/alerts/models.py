@@ -86,6 +86,15 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     triage_incident: Mapped[int | None]
     """Number of the incident that it belongs to, or that it was closed with."""
 
+    snoozed_until: Mapped[int | None]
+    """Until when it is laid aside at the latest; null where it is not."""
+    snooze: Mapped[dict[str, Any] | None]
+    """Who laid it aside, why, what ends that before, and what the alert was then: as `api.alerts.snoozing` writes it."""
+    snooze_revision: Mapped[int | None]
+    """The revision up to which was looked whether the snooze ends."""
+    suppressed_by: Mapped[int | None]
+    """Number of the maintenance window that hides it now."""
+
     __table_args__ = (
         sa.UniqueConstraint("organisation", "change"),
         sa.Index("ix_alert_organisation_rank_id", "organisation", "rank", "id"),
@@ -106,18 +115,22 @@ class Alert(KeyedByOrganisation, OfSite, Base):
             "rank",
             "id",
             "severity",
-            sqlite_where=sa.text("part_of IS NULL AND exception IS NULL"),
-            postgresql_where=sa.text("part_of IS NULL AND exception IS NULL"),
+            sqlite_where=sa.text("part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL"),
+            postgresql_where=sa.text("part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL"),
         ),
+        sa.Index("ix_alert_organisation_snoozed_until", "organisation", "snoozed_until"),
+        sa.Index("ix_alert_organisation_suppressed_by", "organisation", "suppressed_by"),
         sa.Index("ix_alert_organisation_triage_at", "organisation", "triage_at"),
         # All that counting looks at, so that it reads no row.
         sa.Index(
-            "ix_alert_organisation_severity_triage_state_part_of_exception",
+            "ix_alert_counted",
             "organisation",
             "severity",
             "triage_state",
             "part_of",
             "exception",
+            "suppressed_by",
+            "snoozed_until",
         ),
     )
 
@@ -141,7 +154,7 @@ def _updated(alert: Alert, *_given: object) -> None:
 
 TRIAGED: Final = (
     "triage_state", "triage_by", "triage_at", "triage_note", "triage_disposition", "triage_permit", "triage_count",
-    "triage_incident",
+    "triage_incident", "snoozed_until", "snooze", "snooze_revision",
 )  # fmt: skip
 """The columns that say what people decided, but its version."""
 
@@ -158,7 +171,7 @@ class AlertTechnique(KeyedByOrganisation, Base):
 
 
 class AlertEvent(OfOrganisation, Base):
-    """One step in the life of an alert: raised, acknowledged, closed, recurred."""
+    """One step in the life of an alert: raised, acknowledged, snoozed, closed, recurred."""
 
     __tablename__ = "alert_event"
 

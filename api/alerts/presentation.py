@@ -13,6 +13,7 @@ from api.alerts.schemas import (
     HistoryEntry,
     ProposedException,
     Related,
+    Snooze,
     Story,
     Triage,
 )
@@ -101,6 +102,13 @@ def history_entry(event: AlertEvent) -> HistoryEntry:
     )  # fmt: skip
 
 
+def _snooze(alert: Alert) -> Snooze | None:
+    if alert.snoozed_until is None or alert.snooze is None:
+        return None
+    said = {name: alert.snooze[name] for name in ("conditions", "by", "note")}
+    return Snooze.model_validate({**said, "at": iso(alert.snooze["at"]), "until": iso(alert.snoozed_until)})
+
+
 def _item(alert: Alert, language: str) -> dict[str, Any]:
     texts = alert.body["texts"][language]
     triage = {
@@ -122,6 +130,8 @@ def _item(alert: Alert, language: str) -> dict[str, Any]:
         "rule": alert.rule,
         "part_of": alert.part_of,
         "hidden_by": alert.exception,
+        "suppressed_by": alert.suppressed_by,
+        "snooze": _snooze(alert),
         "severity": SEVERITIES[alert.severity],
         "confidence": alert.confidence,
         "rank": alert.rank,

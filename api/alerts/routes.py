@@ -1,4 +1,4 @@
-"""`/api/alerts`: list, counts, one, its records, its history; acknowledge and close."""
+"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, snooze, close and accept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.alerts import acceptance as accepting
-from api.alerts import presentation, service, tuning
+from api.alerts import presentation, service, snoozing, tuning
 from api.alerts.models import Alert
 from api.alerts.schemas import (
     AcceptanceOutput,
@@ -21,6 +21,8 @@ from api.alerts.schemas import (
     CloseInput,
     HistoryEntry,
     ProposedException,
+    SnoozeInput,
+    WakeInput,
 )
 from api.audit import service as audit
 from api.baseline import service as baseline
@@ -173,6 +175,40 @@ def close(
         found = service.get(session, alert_id)
         service.check_precondition(found, if_match)
         service.close(session, found, caller.actor, body)
+    return _decided(found, request, response, provided)
+
+
+@router.post("/{alert_id}/snooze", responses=problems(*_DECISION, "records_missing", "snooze_times"))
+def snooze(
+    alert_id: AlertId, body: SnoozeInput, caller: Decider, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Lay an alert aside until a time, or until something joins it; its state stays, and lists leave it out meanwhile.
+
+    It comes back by itself; at once where its severity rises, or somebody decides about it. One that is laid aside already is so
+    anew. One of an incident, or a closed one, cannot be.
+    """
+    with provided.database.read() as session:
+        before = service.get(session, alert_id)
+        identities = service.records(before) if "function" in body.conditions else []
+    known = before.revision, snoozing.functions(provided.records, identities)
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        snoozing.snooze(session, found, caller.actor, body, known)
+    return _decided(found, request, response, provided)
+
+
+@router.post("/{alert_id}/wake", responses=problems(*_DECISION, "alert_not_snoozed"))
+def wake(
+    alert_id: AlertId, body: WakeInput, caller: Decider, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Bring an alert back that was laid aside, before its time."""
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        snoozing.wake(session, found, caller.actor, body.note)
     return _decided(found, request, response, provided)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
-from api.filters import AnyOf, OneOf, Time
+from api.filters import AnyOf, Moment, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.times import iso
 from detection.tuning import Kind
@@ -43,6 +43,11 @@ class AlertFilter(BaseModel):
     """Identifier of the rule or detector."""
     exception: Annotated[AnyOf | None, OneOf((), "night-copy")] = None
     """Exception of the site that hides the alert; without this filter, what one hides is left out unless it was taken on."""
+    overlay: Annotated[AnyOf | None, OneOf(("snoozed", "suppressed"), "snoozed")] = None
+    """What lies over the state: snoozed by a person, suppressed by a maintenance window that runs. Without this filter and
+    `window` both are left out."""
+    window: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[None])
+    """Number of a maintenance window: what it hides, or has hidden."""
     technique: Annotated[AnyOf | None, OneOf((), "T0836")] = None
     """ATT&CK for ICS technique."""
     client_ip: Annotated[AnyOf | None, OneOf((), "192.0.2.17")] = Field(default=None, alias="client.ip")
@@ -56,7 +61,7 @@ class AlertFilter(BaseModel):
     until: Time = None
     """Alerts first seen before this time."""
 
-    def absolute(self) -> dict[str, str]:
+    def absolute(self) -> dict[str, Any]:
         """The filter as text by name, with times that mean the same later."""
         times = {name: iso(time) for name, time in (("since", self.since), ("until", self.until)) if time is not None}
         return {**self.model_dump(mode="json", by_alias=True, exclude_none=True), **times}
@@ -102,6 +107,25 @@ class Triage(BaseModel):
     """Number of the incident that it belongs to, or that it was closed with."""
 
 
+Condition = Literal["function", "asset", "rule"]
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+"""What can join an alert: a function that its records did not have, an address, findings of another rule."""
+
+
+class Snooze(BaseModel):
+    """That an alert was laid aside."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    until: str = Field(examples=["2026-11-24T06:00:00.000000000Z"])
+    """When it comes back at the latest."""
+    conditions: list[Condition] = Field(examples=[["function"]])
+    """What brings it back before, as soon as it joins the alert. A higher severity always does."""
+    by: str = Field(examples=["lin.wei"])
+    at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
+    note: str = Field(examples=["The contractor answers tomorrow"])
+
+
 class AlertItem(BaseModel):
     """An alert in a list, and in a live event."""
 
@@ -131,6 +155,10 @@ class AlertItem(BaseModel):
     """The stronger alert that tells this one too; lists leave it out then, unless a person has taken it on."""
     hidden_by: str | None = Field(default=None, examples=[None])
     """The exception that hides it; lists leave it out then as well."""
+    suppressed_by: int | None = Field(default=None, examples=[None])
+    """Number of the maintenance window that hides it until its end; likewise."""
+    snooze: Snooze | None = None
+    """That somebody laid it aside; lists leave it out then, whatever its state is."""
     triage: Triage
 
 
@@ -309,7 +337,11 @@ class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
     at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
-    kind: Literal["raised", "acknowledged", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred"]
+    kind: Literal[
+        "raised", "acknowledged", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred",
+        "snoozed", "woken", "woken_time", "woken_function", "woken_asset", "woken_rule", "woken_severity",
+        "suppressed", "lifted", "restored",
+    ]  # fmt: skip
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
     disposition: Disposition | None = None
@@ -323,6 +355,32 @@ class AcknowledgeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     note: Note = Field(examples=["Asking the shift whether maintenance is at line 4"])
+
+
+class SnoozeInput(BaseModel):
+    """Lays an alert aside for a while; its state stays."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    until: Moment | None = Field(default=None, examples=["2026-12-24T06:00:00Z"])
+    """Until when, at most 30 days; these where only conditions are given."""
+    conditions: list[Condition] = Field(default=[], max_length=3, examples=[["function", "asset"]])
+    """What brings it back before."""
+    note: Note = Field(examples=["The contractor answers tomorrow"])
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.until is None and not self.conditions:
+            raise ValueError("give a time, or what is to bring it back")
+        return self
+
+
+class WakeInput(BaseModel):
+    """Brings an alert back that was laid aside."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Note = Field(examples=["The contractor has answered"])
 
 
 class CloseInput(BaseModel):

@@ -13,6 +13,7 @@ from api.database import Counter, advance, row_of
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import now
+from api.windows.models import WindowAlert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +36,10 @@ SORTS: Final[dict[str, InstrumentedAttribute[int] | InstrumentedAttribute[float]
 """What a list can be sorted by; the alert's id breaks ties."""
 
 
+_OVERLAYS: Final = {"snoozed": Alert.snoozed_until, "suppressed": Alert.suppressed_by}
+"""Columns that have a value where something lies over the state."""
+
+
 def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | None]:
     """One page of alerts, and the cursor of the next one."""
     sort: Sort = query.sort
@@ -46,7 +51,9 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
         kind = float if column is Alert.rank else int
         place = sa.tuple_(*read_cursor(question, query.cursor, (kind, str)))
         statement = statement.where(key < place if sort.startswith("-") else key > place)
-    order = (column.desc(), Alert.id.desc()) if sort.startswith("-") else (column, Alert.id)
+    # Those of a window are few: SQLite would look at all alerts in their order, unless that is none that an index has.
+    by = column if query.window is None else column + 0
+    order = (by.desc(), Alert.id.desc()) if sort.startswith("-") else (by, Alert.id)
     rows = session.scalars(statement.order_by(*order).limit(query.limit + 1)).all()
     if len(rows) <= query.limit:
         return rows, None
@@ -54,13 +61,18 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     return rows[: query.limit], write_cursor(question, getattr(last, column.key), last.id)
 
 
-def told_by_itself(*, hidden: bool = False) -> sa.ColumnElement[bool]:
-    """Alerts that no stronger one tells and, unless these are wanted, no exception hides.
+def told_by_itself(*, hidden: bool = False, laid: bool = False) -> sa.ColumnElement[bool]:
+    """Alerts that no stronger one tells and, unless these are wanted, no exception or window hides and nobody laid aside.
 
-    What a person has taken on stays where it was found.
+    What a person has taken on stays where it was found, unless it was laid aside.
     """
-    alone = Alert.part_of.is_(None) if hidden else sa.and_(Alert.part_of.is_(None), Alert.exception.is_(None))
-    return sa.or_(alone, Alert.triage_state != "new")
+    alone = [Alert.part_of.is_(None)]
+    if not hidden:
+        alone.append(Alert.exception.is_(None))
+    if laid:
+        return sa.or_(sa.and_(*alone), Alert.triage_state != "new")
+    alone.append(Alert.suppressed_by.is_(None))
+    return sa.and_(sa.or_(sa.and_(*alone), Alert.triage_state != "new"), Alert.snoozed_until.is_(None))
 
 
 def _asked(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
@@ -73,7 +85,8 @@ def _asked(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
 
 def conditions(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
     """The conditions of a filter on what is told by itself; all must hold."""
-    return [told_by_itself(hidden=query.exception is not None), *_filters(query)]
+    laid = query.overlay is not None or query.window is not None
+    return [told_by_itself(hidden=query.exception is not None, laid=laid), *_filters(query)]
 
 
 def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
@@ -96,6 +109,14 @@ def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
         found.append(query.ip.on_any(Alert.client_ip, Alert.server_ip))
     if query.technique is not None:
         found.append(query.technique.on_one_of(Alert.id, AlertTechnique.alert_id, AlertTechnique.technique))
+    if query.overlay is not None:
+        laid = [_OVERLAYS[name] for name in query.overlay.values]
+        # Above 0, not "not null": SQLite looks in the index for that alone.
+        there = sa.or_(*(column > 0 for column in laid))
+        found.append(sa.and_(*(column.is_(None) for column in laid)) if query.overlay.negated else there)
+    if query.window is not None:
+        covered = sa.select(WindowAlert.alert_id).where(WindowAlert.window_number == query.window)
+        found.append(Alert.id.in_(covered))
     if query.since is not None:
         found.append(Alert.last_seen >= query.since)
     if query.until is not None:
@@ -148,8 +169,8 @@ def changed_since(session: Session, change: int, limit: int) -> list[Alert]:
 
 
 def etag(alert: Alert, language: str) -> str:
-    """The entity tag of an alert: its revision, the version of what people decided, and the language of the texts."""
-    return f'"{alert.revision}.{alert.triage_version}.{language}"'
+    """The entity tag of an alert: its latest change, the version of what people decided, and the language of the texts."""
+    return f'"{alert.change}.{alert.triage_version}.{language}"'
 
 
 def check_precondition(alert: Alert, if_match: str | None) -> None:
@@ -271,6 +292,8 @@ def _move(session: Session, alert: Alert, actor: Actor, state: State, note: str)
     taken_back = alert.triage_state != "new" and state == "triaging"
     kind = "released" if taken_back else {"triaging": "acknowledged"}.get(state, state)
     alert.triage_state, alert.triage_by, alert.triage_at, alert.triage_note = state, actor.name, now(), note
+    # Whoever decides about it has it before his eyes.
+    alert.snoozed_until = alert.snooze = alert.snooze_revision = alert.suppressed_by = None
     alert.triage_version += 1
     alert.change = advance(session, "change")
     add_event(session, alert, kind, actor.name, note)

@@ -16,6 +16,7 @@ from api.alerts.models import ADDRESS_CHARACTERS, DETECTED, SEVERITIES, Alert, A
 from api.audit import service as audit
 from api.database import advance, row_of
 from api.incidents import following
+from api.windows import hiding
 from collector.stream import Position
 from detection.alerts import RULE_CHARACTERS, TECHNIQUE_CHARACTERS, has_room
 
@@ -77,7 +78,7 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     """Write the revisions of a site that are newer than what is stored; returns how many were.
 
     Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
-    Incidents hear of what they follow.
+    Maintenance windows hide what they cover. Incidents hear of what they follow.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
     stored = {
@@ -109,6 +110,8 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     for alert in raised:
         service.add_event(session, alert, "raised", audit.SYSTEM)
         session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in alert.body["techniques"])
+    new = {alert.id for alert in raised}
+    hiding.take(session, site, raised, [alert for alert in seen if alert.id not in new])
     following.follow(session, seen, recurred)
     return len(changed)
 

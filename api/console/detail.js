@@ -122,6 +122,8 @@ export class AlertDetail {
         alert.exception
           ? h("p", { class: "hint" }, t("detail.exception", { name: alert.exception.name, reason: alert.exception.reason ?? "–" }))
           : null,
+        alert.suppressed_by ? h("p", { class: "hint" }, t("detail.suppressed", { number: alert.suppressed_by })) : null,
+        alert.snooze ? h("p", { class: "hint" }, t("detail.snoozed", { name: alert.snooze.by, note: alert.snooze.note }), " ", time(alert.snooze.until)) : null,
         this.actions(alert, etag),
       ),
       h(

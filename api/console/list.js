@@ -106,8 +106,9 @@ export class AlertList {
   matches(item) {
     const { state, severity, ip } = this.filters;
     const wanted = state === "all" || (state === "open" ? item.triage.state !== "closed" : item.triage.state === state);
-    const told = item.part_of !== null && item.triage.state === "new";
-    return wanted && !told && (!severity.size || severity.has(item.severity)) && (!ip || item["client.ip"] === ip || item["server.ip"] === ip);
+    const hidden = item.part_of !== null || item.hidden_by !== null || item.suppressed_by !== null;
+    const told = !item.snooze && !(hidden && item.triage.state === "new");
+    return wanted && told && (!severity.size || severity.has(item.severity)) && (!ip || item["client.ip"] === ip || item["server.ip"] === ip);
   }
 
   /**

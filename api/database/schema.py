@@ -23,6 +23,7 @@ from api.playbooks import models as _playbooks
 from api.site import models as _site
 from api.tokens import models as _tokens
 from api.users import models as _users
+from api.windows import models as _windows
 from api.zones import models as _zones
 
 METADATA: Final = Base.metadata
@@ -47,6 +48,7 @@ RESOURCES: Final = (
     _site,
     _tokens,
     _users,
+    _windows,
     _zones,
 )
 """The modules that declare tables."""

@@ -56,8 +56,8 @@ AFTER: Final[Mapping[str, str]] = {
 }
 """The state of an alert after a step of its history; other steps leave it as it was."""
 
-SHOWN: Final = sa.and_(Alert.part_of.is_(None), Alert.exception.is_(None))
-"""Alerts that stand for themselves and that no exception hides; the condition of the index `ix_alert_shown`."""
+SHOWN: Final = sa.and_(Alert.part_of.is_(None), Alert.exception.is_(None), Alert.suppressed_by.is_(None))
+"""Alerts that stand for themselves and that no exception and no window hides; the condition of the index `ix_alert_shown`."""
 
 COLUMNS: Final = (
     Alert.id, Alert.site, Alert.severity, Alert.rank, Alert.first_seen, Alert.last_seen, Alert.client_ip, Alert.server_ip,

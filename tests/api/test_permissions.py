@@ -29,6 +29,7 @@ from tests.api.openapi import Operation, example, operations
 from tests.api.test_exceptions import MADE
 from tests.api.test_live import listening
 from tests.api.test_records import store
+from tests.api.test_windows import window
 from tests.batches import sample
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ def fill(served: Running) -> dict[str, str]:
         declared = administrator.post("/api/incidents", json={"title": f"{site} overflow", "site": site, "reported_by": "phone"})
         assert declared.status_code == 201, declared.text
         numbers.append(str(declared.json()["number"]))
+        planned = window(site=site, permit=f"{site}-WP")
+        assert administrator.post("/api/windows", json=planned).json()["number"] == declared.json()["number"]
         grade = {"scheme": "cac-2025", "level": 3, "reason": "x"}
         graded = administrator.post(f"/api/incidents/{numbers[-1]}/grade", json=grade, headers={"If-Match": "*"})
         assert graded.status_code == 200, graded.text
@@ -233,7 +236,7 @@ def test_who_is_limited_to_a_site_meets_nothing_of_another(system_running: Runni
         else:
             assert status < 500, (operation[:2], status, said)
     if role in {"viewer", "operator", "responder", "engineer", "administrator"}:
-        for own in ("pumps-copy", "gateway-pumps", "the pumps are new", f"{1:032x}", "PLC of pumps"):
+        for own in ("pumps-copy", "gateway-pumps", "the pumps are new", f"{1:032x}", "PLC of pumps", "pumps-WP"):
             assert own in found
     assert system_running.sign_in("chen").get(f"/api/alerts/{2:032x}").json()["triage"]["state"] == "new"
 

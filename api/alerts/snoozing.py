@@ -1,0 +1,158 @@
+"""Alerts that people lay aside: until a time, or until something joins them. The state stays; it ends by itself.
+
+What could end it is looked at by the clock (`api.ticking`), not as alerts come in: records are read for it, which takes time.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import sqlalchemy as sa
+
+from api.alerts import service
+from api.alerts.models import Alert
+from api.alerts.schemas import CONDITIONS
+from api.audit import service as audit
+from api.database import advance
+from api.problems import Problem
+from api.records import service as records
+from api.times import NANOSECONDS, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from api.alerts.schemas import SnoozeInput
+    from api.audit.service import Actor
+    from collector.store import RecordStore
+
+MOST_DAYS: Final = 30
+"""How long an alert can be laid aside: what is forgotten comes back."""
+
+LOOKED_AT: Final = 200
+"""Alerts that are looked at in one go."""
+
+FUNCTIONS: Final = ("modbus.function_code", "modbus.sub_function", "opcua.service")
+"""Columns of records that say what was asked for."""
+
+SYSTEM: Final = audit.Actor(audit.SYSTEM)
+
+_log: Final = logging.getLogger(__name__)
+
+
+def functions(store: RecordStore, identities: Sequence[str]) -> list[str]:
+    """What was asked for in these records. Raises Problem `records_missing` where they cannot be read."""
+    if not identities:
+        return []
+    rows = [row for table in records.of_identities(store, identities).tables for row in table.items]
+    return sorted({f"{column}={row[column]}" for row in rows for column in FUNCTIONS if row.get(column) is not None})
+
+
+def snooze(session: Session, alert: Alert, actor: Actor, given: SnoozeInput, known: tuple[int, Sequence[str]]) -> None:
+    """Lay an alert aside, of which these functions are known as of a revision. Raises Problem `alert_state`, `snooze_times`."""
+    moment = now()
+    latest = moment + MOST_DAYS * 86_400 * NANOSECONDS
+    if alert.triage_state not in {"new", "triaging"}:
+        raise Problem("alert_state", state=alert.triage_state, action="snooze")
+    until = latest if given.until is None else given.until
+    if not moment < until <= latest:
+        raise Problem("snooze_times", days=MOST_DAYS)
+    wanted = [each for each in CONDITIONS if each in given.conditions]
+    alert.snooze = {
+        "by": actor.name, "at": moment, "note": given.note, "conditions": wanted, "severity": alert.severity,
+        "seen": {**_traits(alert), "function": list(known[1])},
+    }  # fmt: skip
+    # What joined it since its records were read is looked at by the clock.
+    alert.snoozed_until, alert.snooze_revision = until, known[0]
+    _changed(session, alert, actor, "snoozed", given.note)
+    audit.record(session, actor, "alert.snooze", alert.id, {"until": until, "conditions": wanted, "note": given.note})
+
+
+def wake(session: Session, alert: Alert, actor: Actor, note: str) -> None:
+    """Bring an alert back that was laid aside. Raises Problem `alert_not_snoozed`."""
+    if alert.snoozed_until is None:
+        raise Problem("alert_not_snoozed", id=alert.id)
+    alert.snoozed_until = alert.snooze = alert.snooze_revision = None
+    _changed(session, alert, actor, "woken", note)
+    audit.record(session, actor, "alert.wake", alert.id, {"note": note})
+
+
+class Snoozed:
+    """Brings back what was laid aside, alert by alert, each by the number of its latest change.
+
+    Args:
+        store: where the records behind alerts are.
+    """
+
+    def __init__(self, store: RecordStore) -> None:
+        self._store = store
+        self._functions: dict[int, list[str]] = {}
+
+    def due(self, session: Session, moment: int) -> list[int]:
+        """The alerts whose time is over, and those that grew since they were looked at.
+
+        Records are read for it here, where nobody waits to write; what cannot be read now is left for the next look.
+        """
+        over = sa.select(Alert).where(_SNOOZED, Alert.snoozed_until <= moment).order_by(Alert.snoozed_until).limit(LOOKED_AT)
+        grown = sa.select(Alert).where(_SNOOZED, Alert.snoozed_until > moment, _GROWN).limit(LOOKED_AT)
+        found = [alert.change for alert in session.scalars(over)]
+        self._functions = {}
+        for alert in session.scalars(grown):
+            asks = alert.snooze is not None and "function" in alert.snooze["conditions"]
+            try:
+                self._functions[alert.change] = functions(self._store, service.records(alert)) if asks else []
+            except Problem as problem:
+                _log.warning("whether alert %s is to come back is not known: %s", alert.id, problem.code)
+            else:
+                found.append(alert.change)
+        return found
+
+    def end(self, session: Session, change: int, moment: int) -> int:
+        """Bring an alert back whose time is over or that something joined; returns whether it came back."""
+        alert = session.scalar(sa.select(Alert).where(Alert.change == change, _SNOOZED))
+        if alert is None or alert.snoozed_until is None:
+            return 0  # it has changed meanwhile: the next look sees it
+        why = _joined(alert, self._functions.get(change, ())) or ("time" if alert.snoozed_until <= moment else None)
+        if why is None:
+            alert.snooze_revision = alert.revision
+            return 0
+        alert.snoozed_until = alert.snooze = alert.snooze_revision = None
+        alert.change = advance(session, "change")
+        service.add_event(session, alert, f"woken_{why}", audit.SYSTEM)
+        audit.record(session, SYSTEM, "alert.wake", alert.id, {"why": why})
+        return 1
+
+
+_SNOOZED: Final = Alert.snoozed_until > 0
+"""Alerts that are laid aside, so that SQLite finds them by the index."""
+
+_GROWN: Final = Alert.revision > Alert.snooze_revision
+
+
+def _joined(alert: Alert, known: Sequence[str]) -> str | None:
+    """What joined an alert since it was laid aside, and is to bring it back."""
+    said = alert.snooze or {}
+    if alert.severity > said["severity"]:
+        return "severity"
+    traits = {**_traits(alert), "function": list(known)}
+    seen = cast("Mapping[str, Sequence[str]]", said["seen"])
+    return next((each for each in said["conditions"] if set(traits[each]) - set(seen[each])), None)
+
+
+def _traits(alert: Alert) -> dict[str, list[str]]:
+    """The addresses of an alert and of its story, and the rules whose findings belong to it."""
+    told: Mapping[str, Any] = alert.body.get("story") or {}
+    hosts = {alert.client_ip, alert.server_ip, *told.get("actors", ()), *told.get("targets", ())}
+    return {
+        "asset": sorted(str(each) for each in hosts if each),
+        "rule": sorted({str(each["rule"]) for each in alert.body.get("related", ())}),
+    }
+
+
+def _changed(session: Session, alert: Alert, actor: Actor, kind: str, note: str) -> None:
+    alert.triage_version += 1
+    alert.change = advance(session, "change")
+    service.add_event(session, alert, kind, actor.name, note)
+    session.flush()
