@@ -13,6 +13,8 @@ from api.alerts.schemas import (
     HistoryEntry,
     ProposedException,
     Related,
+    Similar,
+    SimilarAlert,
     Snooze,
     Story,
     Triage,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from api.alerts.acceptance import Acceptance
     from api.alerts.models import Alert, AlertEvent
+    from api.alerts.similar import Alike, Past
     from api.alerts.tuning import Seen
 
 SHOWN: Final = 20
@@ -90,6 +93,23 @@ def _hidden(alerts: Sequence[Seen]) -> dict[str, Any]:
         "undecided": sum(not alert.closed for alert in alerts),
         "alerts": [alert.id for alert in alerts[:SHOWN]],
     }
+
+
+def similar(found: Past, language: str) -> Similar:
+    """Alerts of the past that are like one."""
+    return Similar(ended=dict(found.ended), alerts=[_similar(each, language) for each in found.alerts])
+
+
+def _similar(each: Alike, language: str) -> SimilarAlert:
+    alert = each.alert
+    decided = ("disposition", "by", "note", "permit", "incident")
+    return SimilarAlert.model_validate(
+        {
+            "id": alert.id, "alike": each.alike, "title": alert.body["texts"][language]["title"],
+            "first_seen": iso(alert.first_seen), "at": None if alert.triage_at is None else iso(alert.triage_at),
+            **{name: getattr(alert, f"triage_{name}") for name in decided},
+        }
+    )  # fmt: skip
 
 
 def history_entry(event: AlertEvent) -> HistoryEntry:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.alerts import acceptance as accepting
 from api.alerts import presentation, service, snoozing, tuning
+from api.alerts import similar as likes
 from api.alerts.models import Alert
 from api.alerts.schemas import (
     AcceptanceOutput,
@@ -21,6 +22,7 @@ from api.alerts.schemas import (
     CloseInput,
     HistoryEntry,
     ProposedException,
+    Similar,
     SnoozeInput,
     WakeInput,
 )
@@ -125,6 +127,14 @@ def history(alert_id: AlertId, caller: Reader, provided: Provided) -> list[Histo
     del caller
     with provided.database.read() as session:
         return [presentation.history_entry(event) for event in service.history(session, alert_id)]
+
+
+@router.get("/{alert_id}/similar", responses=problems("signed_out", "alert_unknown"))
+def similar(alert_id: AlertId, caller: Reader, request: Request, provided: Provided) -> Similar:
+    """Closed alerts of the site that are like this one, by rule, client, server, target and technique, and how they ended."""
+    del caller
+    with provided.database.read() as session:
+        return presentation.similar(likes.similar(session, service.get(session, alert_id)), language_of(request))
 
 
 @router.get("/{alert_id}/exceptions", responses=problems("signed_out", "alert_unknown", "query_too_long"))

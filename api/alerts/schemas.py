@@ -333,6 +333,38 @@ class AlertCount(BaseModel):
     count: int
 
 
+class SimilarAlert(BaseModel):
+    """A closed alert that is like another."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str = Field(examples=["1f6a3c2b7d8e4a90"])
+    alike: list[Literal["rule", "client", "server", "target", "technique"]] = Field(examples=[["rule", "server"]])
+    """What they have in common."""
+    title: str = Field(examples=["Write by a station that may not write"])
+    first_seen: str = Field(examples=["2026-11-20T08:12:31.104000000Z"])
+    disposition: Disposition | None = Field(examples=["authorised_work"])
+    by: str | None = Field(examples=["lin.wei"])
+    at: str | None = Field(examples=["2026-11-20T09:02:00.000000000Z"])
+    """When it was closed."""
+    note: str | None = Field(examples=["New set points, as ordered"])
+    permit: str | None = Field(examples=["WP-2026-1102"])
+    incident: int | None = Field(examples=[None])
+    """The incident that it was closed with."""
+
+
+class Similar(BaseModel):
+    """Alerts of the past that are like one, and how they ended."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    ended: dict[str, int] = Field(examples=[{"authorised_work": 11, "false_positive": 2}])
+    """How many closed alerts that are like it had each disposition, of the 500 closed last of its rule, client and server
+    each."""
+    alerts: list[SimilarAlert]
+    """Those most alike, at most 20; of several that are as much alike the one that was closed last first."""
+
+
 class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
