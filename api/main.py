@@ -18,6 +18,7 @@ from api.alerts.routes import router as alerts
 from api.assets.routes import router as assets
 from api.audit.routes import router as audit
 from api.baseline.routes import router as baseline
+from api.custody.routes import router as custody
 from api.documents.routes import router as documents
 from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
@@ -62,8 +63,8 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, alerts, evidence, exceptions, incidents, jobs, obligations, documents, playbooks, actions, baseline,
-    assets, windows, zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens,
+    probes.router, users, alerts, evidence, exceptions, incidents, custody, jobs, obligations, documents, playbooks, actions,
+    baseline, assets, windows, zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens,
     factors, oidc,
 )  # fmt: skip
 

@@ -137,6 +137,12 @@ class ServeSettings(Section, table="serve"):
     import_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Largest request body with a file of assets, in bytes."""
 
+    evidence_bytes: int = Field(default=1024**3, ge=1024, le=2 * 1024**3)
+    """Largest piece of evidence, in bytes."""
+
+    evidence_folder: Path | None = None
+    """Folder of the evidence of incidents; without it `evidence` in the data folder. Servers of one database share one."""
+
     query_seconds: float = Field(default=10.0, ge=0.1, le=600)
     """A query of the database or of the records that takes longer is given up."""
 
@@ -202,6 +208,11 @@ class Settings(ServeSettings):
 
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     """The OpenID provider that people sign in through, where there is one."""
+
+    @property
+    def evidence_place(self) -> Path:
+        """Folder of the evidence of incidents."""
+        return self.evidence_folder or self.data / "evidence"
 
     @property
     def database_path(self) -> Path:

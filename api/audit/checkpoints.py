@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 KIND: Final = "icsight.audit.checkpoint"
-"""What a checkpoint says it is: its key signs nothing else."""
+"""What a checkpoint says it is: whatever else its key signs says something else."""
 
 FILE_BYTES: Final = 4096
 """Longest file of a checkpoint that is read."""

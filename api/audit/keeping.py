@@ -117,14 +117,15 @@ def _lines(database: Database, after: int, last: int, end: str) -> Iterator[str]
     while number < last:
         # A session for each: a reader may take its time, and what is written stays as it is.
         with database.read(unlimited=True) as session:
-            entries = [(entry.number, _line(entry)) for entry in service.following(session, number)]
+            entries = [(entry.number, line(entry)) for entry in service.following(session, number)]
         yield "".join(line for each, line in entries if each <= last)
         number = entries[-1][0] if entries else last
     if end:
         yield f"{end}\n"
 
 
-def _line(entry: AuditEntry) -> str:
+def line(entry: AuditEntry) -> str:
+    """An entry as it is given out: the object that is hashed, with its hash."""
     said: dict[str, Any] = {**content(entry), "hash": entry.hash}
     if entry.form == OLD_FORM:
         return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"

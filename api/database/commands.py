@@ -25,7 +25,7 @@ _FILE: Final = click.argument("file", metavar="FILE", type=click.Path(dir_okay=F
 @_DATA
 @_FILE
 def backup(data: Path, file: Path) -> None:
-    """Write all alerts, decisions, accounts and audit entries into FILE; the system may be at work meanwhile."""
+    """Write all alerts, decisions, accounts, audit entries and evidence into FILE; the system may be at work meanwhile."""
     from api.database.backup import BackupError, back_up  # noqa: PLC0415  needs all libraries; `--help` does not
 
     settings = settings_of(data, {})
@@ -33,12 +33,14 @@ def backup(data: Path, file: Path) -> None:
         raise CommandError(f"{settings.database_path}: there is no database. Give the data folder of a system.")
     database = _opened(data)
     try:
-        told = back_up(database, file)
+        told = back_up(database, file, settings.evidence_place)
     except BackupError as error:
         raise CommandError(str(error)) from error
     finally:
         database.close()
     click.echo(f"{file}: {_rows(told)} of {database.place}, schema {told.schema}")
+    for name in told.damaged:
+        click.echo(f"{settings.evidence_place / name}: is missing or was changed: an older backup may have it", err=True)
 
 
 @click.command()
@@ -60,7 +62,7 @@ def restore(data: Path, file: Path) -> None:
         with held(data):
             database = _opened(data)
             try:
-                told = put_back(database, file)
+                told = put_back(database, file, settings.evidence_place)
             except BackupError:
                 database.close()
                 if fresh:
@@ -88,4 +90,5 @@ def _opened(data: Path) -> Database:
 
 
 def _rows(told: Manifest) -> str:
-    return f"{sum(table.rows for table in told.tables):,} rows in {len(told.tables)} tables"
+    files = f" and {len(told.files):,} files of evidence" if told.files else ""
+    return f"{sum(table.rows for table in told.tables):,} rows in {len(told.tables)} tables{files}"

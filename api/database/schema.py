@@ -8,6 +8,7 @@ from api.actions import models as _actions
 from api.alerts import models as _alerts
 from api.assets import models as _assets
 from api.audit import models as _audit
+from api.custody import models as _custody
 from api.database import Base
 from api.decisions import models as _decisions
 from api.documents import models as _documents
@@ -34,6 +35,7 @@ RESOURCES: Final = (
     _alerts,
     _assets,
     _audit,
+    _custody,
     _decisions,
     _documents,
     _enrolment,

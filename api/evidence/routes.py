@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.alerts import service as alerts
-from api.audit import service as audit
-from api.evidence.statement import sensors_of, statement_of, statement_of_time
+from api.evidence.taking import PROBLEMS, take
 from api.openapi import problems
-from api.problems import Problem
 from api.security.access import Caller, Provided, needs
-from api.services import Services
-from sensor.packets import Asked, Evidence, EvidenceError, NoPackets
-from sensor.tables import LOCAL_SENSOR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from sensor.packets import Evidence
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
@@ -50,13 +43,9 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
         "content": {each: {"schema": {"type": "string", "format": "binary"}} for each in (MEDIA_TYPE, ARCHIVE_TYPE)},
     }
 }
-_CODES = (
-    "signed_out", "alert_unknown", "evidence_busy", "evidence_gone", "evidence_none", "evidence_unreadable",
-    "evidence_waits",
-)  # fmt: skip
 
 
-@router.get("/{alert_id}/evidence", response_class=Response, responses={**problems(*_CODES), **_ANSWER})
+@router.get("/{alert_id}/evidence", response_class=Response, responses={**problems("signed_out", *PROBLEMS), **_ANSWER})
 def evidence(
     alert_id: AlertId, caller: Taker, provided: Provided, mask_values: MaskValues = False, form: Form = "pcapng",
     sensor: Sensor = None,
@@ -69,7 +58,7 @@ def evidence(
     At most 64 MiB; the file's comment and the audit trail say who asked.
     What the ring has let go of is given out as far as it is pinned.
     """
-    found = _take(alert_id, sensor, caller.actor, provided, mask_values=mask_values)
+    found = take(alert_id, sensor, caller.actor, provided, mask_values=mask_values)
     headers = {
         "Content-Disposition": f'attachment; filename="alert-{alert_id}.{form}"',
         "Cache-Control": "no-store",
@@ -87,28 +76,3 @@ def _archive(alert_id: str, found: Evidence) -> bytes:
         archive.writestr(f"alert-{alert_id}.pcapng", found.file)
         archive.writestr(f"alert-{alert_id}.json", json.dumps(dict(found.manifest), indent=1) + "\n")
     return written.getvalue()
-
-
-def _take(alert_id: str, sensor: str | None, actor: audit.Actor, provided: Services, *, mask_values: bool) -> Evidence:
-    """The evidence of an alert, and an entry in the audit trail. Raises Problem."""
-    with provided.database.read() as session:
-        alert = alerts.get(session, alert_id)
-        statement = statement_of(alert.id, alert.client_ip, alert.server_ip, (alert.first_seen, alert.last_seen))
-        sensors = sensors_of(alert.body)
-        if (statement is None and not sensors) or sensor not in {None, *sensors}:
-            raise Problem("evidence_none", id=alert_id)
-        statement = statement or statement_of_time(alert.id, alert.first_seen)
-    try:
-        asked = Asked(actor.name, time.time_ns(), sensor or (sensors or [LOCAL_SENSOR])[0], mask_values)
-        found = provided.packets.take(statement, asked)
-    except NoPackets as error:
-        raise Problem("evidence_gone", id=alert_id) from error
-    except EvidenceError as error:
-        raise Problem("evidence_unreadable", reason=str(error)) from error
-    with provided.database.write() as session:
-        audit.record(session, actor, "evidence.take", alert_id, {"sensor": asked.sensor, **_told(found.manifest)})
-    return found
-
-
-def _told(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: manifest[name] for name in ("sha256", "bytes", "packets", "from", "to", "masked", "limited")}

@@ -17,7 +17,7 @@ from api import problems
 from api.idempotency import service
 from api.idempotency.service import ANSWER_BYTES, CURRENT, KEPT_HEADERS, Answer, Answered, Claim
 from api.problems import Problem
-from api.security.guard import SAFE_METHODS
+from api.security.guard import IDEMPOTENCY_KEY, SAFE_METHODS, body_limit
 from api.texts import language_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.services import Services
-
-HEADER: Final = "idempotency-key"
 
 REPLAYED: Final = "Idempotency-Replayed"
 """Header of an answer that was given before."""
@@ -46,11 +44,13 @@ class Idempotency:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._database = services.database
-        self._body_bytes = services.settings.body_bytes
+        self._settings = services.settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the request out, and keep its answer before it is sent."""
-        key = Headers(scope=scope).get(HEADER) if scope["type"] == "http" and scope["method"] not in SAFE_METHODS else None
+        key = (
+            Headers(scope=scope).get(IDEMPOTENCY_KEY) if scope["type"] == "http" and scope["method"] not in SAFE_METHODS else None
+        )
         if key is None:
             await self._app(scope, receive, send)
             return
@@ -62,7 +62,7 @@ class Idempotency:
             messages = await _body(receive)
         except HTTPException:
             # The bound on bodies, which stands before.
-            problem = Problem("body_too_large", limit=self._body_bytes)
+            problem = Problem("body_too_large", limit=body_limit(self._settings, scope["path"], Headers(scope=scope)))
             answer = problems.response(problem, language_of(Request(scope)), scope["path"])
             await answer(scope, receive, send)
             return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from api.alerts.models import Alert
+from api.custody import service as custody
 from api.incidents import grades, service, timeline
 from api.problems import Problem
 
@@ -46,6 +47,7 @@ def merge(session: Session, incident: Incident, other: Incident, actor: Actor, r
     detail = {"other": other.number, "title": other.title, "before": before}
     timeline.write(session, incident.number, actor, "merged", note=reason, detail=detail)
     incident.version += 1
+    custody.move(session, other.number, incident.number, actor, reason)
     service.close_merged(session, other, incident.number, actor, reason)
 
 

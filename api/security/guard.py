@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+IDEMPOTENCY_KEY: Final = "idempotency-key"
+"""Header of a change that can be sent again."""
+
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -54,10 +57,18 @@ _HEADERS: Final = {
 FILES: Final = frozenset({"/api/assets/import", "/api/report-templates"})
 """Paths that take files, which may be larger than what people write."""
 
+EVIDENCE: Final = re.compile(r"/api/incidents/\d+/evidence")
+"""Paths that take evidence, which goes to the disk as it comes."""
 
-def body_limit(settings: Settings, path: str) -> int:
+
+def body_limit(settings: Settings, path: str, headers: Headers) -> int:
     """Most bytes of a request's body."""
-    return settings.import_bytes if path in FILES else settings.body_bytes
+    if path in FILES:
+        return settings.import_bytes
+    if EVIDENCE.fullmatch(path):
+        # What is sent with a key is held in memory until it is known whether it was carried out.
+        return settings.import_bytes if IDEMPOTENCY_KEY in headers else settings.evidence_bytes
+    return settings.body_bytes
 
 
 class BodyLimit:
@@ -69,7 +80,10 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, with the limit of the path."""
-        limit = body_limit(self._settings, scope.get("path", ""))
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = body_limit(self._settings, scope["path"], Headers(scope=scope))
         await RequestBodyLimitMiddleware(self._app, max_body_size=limit)(scope, receive, send)
 
 
@@ -170,7 +184,7 @@ class Guard:
             # No text of a database may hold it, and nothing is named so.
             return Problem("input_invalid", places="NUL")
         length = headers.get("content-length", "0")
-        limit = body_limit(self._settings, scope["path"])
+        limit = body_limit(self._settings, scope["path"], headers)
         if length.isdecimal() and int(length) > limit:
             return Problem("body_too_large", limit=limit, headers={"Connection": "close"})
         origin = headers.get("origin")

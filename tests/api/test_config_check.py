@@ -244,7 +244,7 @@ def test_every_certificate_that_a_table_can_name_is_looked_at_as_one() -> None:
     private = {
         "key_file", "tls_key", "authority_key_file", "key_password_file", "password_file", "api_key_file", "client_secret_file",
     }  # fmt: skip
-    assert paths == {*KEYS, *AUTHORITIES, *private, "state_folder", "checkpoint_folder"}
+    assert paths == {*KEYS, *AUTHORITIES, *private, "state_folder", "checkpoint_folder", "evidence_folder"}
     assert set(KEYS.values()) <= private
 
 

@@ -68,11 +68,13 @@ def ask(client: httpx.Client, operation: Operation, values: dict[str, str]) -> t
     """The status of an answer, and its text; of one without an end, what it says until it has begun."""
     body = example(operation.body) if operation.body else None
     headers = {"If-Match": "*", "Last-Event-ID": "0"}
+    asked = [each for each in operation.parameters if each["in"] == "query" and each["required"]]
+    query = {each["name"]: example(each["schema"]) for each in asked}
     path = operation.path.format(**values)
     if "text/event-stream" in operation.said["responses"].get("200", {}).get("content", {}):
         with client.stream(operation.method, path, headers=headers) as answer:
             return answer.status_code, answer.read().decode() if answer.status_code != 200 else ""
-    answer = client.request(operation.method, path, headers=headers, json=body)
+    answer = client.request(operation.method, path, headers=headers, params=query, json=body)
     return answer.status_code, answer.text
 
 

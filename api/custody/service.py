@@ -1,0 +1,253 @@
+"""Taking evidence, handing it on, and reading it: compared with its hashes each time."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.audit import service as audit
+from api.audit.chain import plain
+from api.custody import chain, files
+from api.custody.files import DamagedError, EvidenceFileError, Hashes, NoRoomError, TooLargeError
+from api.custody.models import CustodyEntry, EvidenceItem
+from api.database.scope import scope_of
+from api.incidents import service as incidents
+from api.incidents import timeline
+from api.problems import Problem
+from api.times import now
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from api.audit.service import Actor
+    from api.custody.files import Draft
+    from api.custody.models import CustodyKind, EvidenceKind
+    from api.database import Database
+    from api.incidents.models import Incident
+
+MOST_ITEMS: Final = 1_000
+"""Most pieces of evidence that are taken for an incident."""
+
+MOST_ENTRIES: Final = 10_000
+"""Most custody entries of a piece."""
+
+OCTETS: Final = "application/octet-stream"
+"""Media type of what nobody says more of."""
+
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is said of a piece of evidence when it is taken.
+
+    Attributes:
+        giver: from whom or what it was taken.
+    """
+
+    kind: EvidenceKind
+    name: str
+    description: str
+    giver: str
+    media_type: str = OCTETS
+    origin: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """From whom to whom, and why."""
+
+    giver: str
+    receiver: str
+    reason: str
+
+
+@contextmanager
+def refusals() -> Generator[None]:
+    """Tells why a file of evidence cannot be written as a Problem: `evidence_no_room`, `body_too_large`, `evidence_unwritten`."""
+    try:
+        yield
+    except NoRoomError as error:
+        raise Problem("evidence_no_room") from error
+    except TooLargeError as error:
+        raise Problem("body_too_large") from error
+    except EvidenceFileError as error:
+        raise Problem("evidence_unwritten", reason=error) from error
+
+
+def media_type(given: str) -> str:
+    """A media type as it is written down: what is none says nothing."""
+    named = given.partition(";")[0].strip()
+    return named if _MEDIA_TYPE.fullmatch(named) else OCTETS
+
+
+def open_to_evidence(session: Session, number: int) -> Incident:
+    """An incident that takes evidence: a closed one does, one that another tells does not.
+
+    Raises Problem `incident_unknown`, `incident_merged`, `evidence_full`.
+    """
+    incident = incidents.get(session, number)
+    if incident.merged_into is not None:
+        raise Problem("incident_merged", number=number, into=incident.merged_into)
+    held = session.scalar(sa.select(sa.func.count(EvidenceItem.id)).where(EvidenceItem.incident == number)) or 0
+    if held >= MOST_ITEMS:
+        raise Problem("evidence_full", number=number, most=MOST_ITEMS)
+    return incident
+
+
+def keep(database: Database, draft: Draft, number: int, about: About, actor: Actor) -> EvidenceItem:
+    """Make a draft a piece of evidence: it is whole on the disk before anything tells of it.
+
+    Raises Problem as `open_to_evidence` and `refusals`.
+    """
+    with refusals():
+        # Before the transaction: a disk may take its time, and nobody else can write meanwhile.
+        found = draft.end()
+    try:
+        with refusals(), database.write() as session:
+            open_to_evidence(session, number)
+            item = EvidenceItem(
+                organisation=scope_of(session).organisation, incident=number, kind=about.kind, name=about.name,
+                media_type=about.media_type, description=about.description, size=found.size, sha256=found.sha256, sm3=found.sm3,
+                taken_at=now(), taken_by=actor.name, origin=plain(about.origin), file=draft.name,
+            )  # fmt: skip
+            session.add(item)
+            session.flush()
+            _enter(session, item, "taken", actor, Hands(about.giver, actor.name, about.description))
+            detail = {
+                "item": item.id, "name": item.name, "size": item.size, "sha256": item.sha256, "sm3": item.sm3,
+                "from": about.giver,
+            }  # fmt: skip
+            timeline.write(session, number, actor, "evidence_taken", note=about.description, detail=detail)
+            session.flush()
+            draft.keep()
+    except BaseException:
+        if not _is_known(database, draft.name):
+            draft.forget()
+        raise
+    return item
+
+
+def _is_known(database: Database, file: str) -> bool:
+    """Whether a file counts. Where that cannot be asked it is left: a file that counts as nothing does no harm."""
+    try:
+        with database.read() as session:
+            return session.scalar(sa.select(EvidenceItem.id).where(EvidenceItem.file == file)) is not None
+    except SQLAlchemyError:
+        return True
+
+
+def find(session: Session, number: int, after: int, limit: int) -> Sequence[EvidenceItem]:
+    """Evidence of an incident and of those merged into it, in the order in which it was taken, behind an id."""
+    incidents.get(session, number)
+    mine = sa.select(EvidenceItem).where(EvidenceItem.incident.in_(timeline.told_by(session, number)), EvidenceItem.id > after)
+    return session.scalars(mine.order_by(EvidenceItem.id).limit(limit)).all()
+
+
+def get(session: Session, number: int, identity: int) -> EvidenceItem:
+    """One piece. Raises Problem `incident_unknown`, `evidence_unknown`."""
+    incidents.get(session, number)
+    item = session.scalar(sa.select(EvidenceItem).where(EvidenceItem.id == identity))
+    if item is None or item.incident not in timeline.told_by(session, number):
+        raise Problem("evidence_unknown", id=identity, number=number)
+    return item
+
+
+def entries(session: Session, identity: int, after: int = 0, limit: int = MOST_ENTRIES) -> Sequence[CustodyEntry]:
+    """Custody entries of a piece, the first first, behind a number."""
+    mine = sa.select(CustodyEntry).where(CustodyEntry.evidence == identity, CustodyEntry.number > after)
+    return session.scalars(mine.order_by(CustodyEntry.number).limit(limit)).all()
+
+
+def entry_count(session: Session, identities: Sequence[int]) -> int:
+    """How many custody entries pieces have together."""
+    counted = sa.select(sa.func.count(CustodyEntry.id)).where(CustodyEntry.evidence.in_(identities))
+    return session.scalar(counted) or 0
+
+
+def hand_on(session: Session, number: int, item: EvidenceItem, actor: Actor, hands: Hands) -> CustodyEntry:
+    """Write down that a piece went from somebody to somebody. Raises Problem `custody_full`."""
+    entry = _enter(session, item, "handed", actor, hands)
+    detail = {"item": item.id, "name": item.name, "from": hands.giver, "to": hands.receiver}
+    timeline.write(session, number, actor, "evidence_handed", note=hands.reason, detail=detail)
+    session.flush()
+    return entry
+
+
+def move(session: Session, before: int, after: int, actor: Actor, reason: str) -> None:
+    """Write down that the evidence of an incident, and of those it tells, is another's from now on."""
+    mine = sa.select(EvidenceItem).where(EvidenceItem.incident.in_(timeline.told_by(session, before)))
+    for item in session.scalars(mine.order_by(EvidenceItem.id)).all():
+        _enter(session, item, "moved", actor, Hands(f"incident {before}", f"incident {after}", reason))
+
+
+def give_out(session: Session, number: int, items: Sequence[EvidenceItem], actor: Actor, hands: Hands) -> None:
+    """Write down that pieces were given out in a package. Raises Problem `custody_full`."""
+    for item in items:
+        _enter(session, item, "exported", actor, hands)
+    detail = {"items": [item.id for item in items], "count": len(items), "to": hands.receiver}
+    timeline.write(session, number, actor, "evidence_exported", note=hands.reason, detail=detail)
+    session.flush()
+
+
+def _enter(session: Session, item: EvidenceItem, kind: CustodyKind, actor: Actor, hands: Hands) -> CustodyEntry:
+    last = session.scalar(
+        sa.select(CustodyEntry).where(CustodyEntry.evidence == item.id).order_by(CustodyEntry.number.desc()).limit(1)
+    )
+    if last is not None and last.number >= MOST_ENTRIES:
+        raise Problem("custody_full", id=item.id, most=MOST_ENTRIES)
+    entry = CustodyEntry(
+        organisation=item.organisation, evidence=item.id, number=1 if last is None else last.number + 1, kind=kind, at=now(),
+        actor=actor.name, giver=hands.giver, receiver=hands.receiver, reason=hands.reason,
+        previous_hash=chain.digest(chain.of_item(item)) if last is None else last.hash,
+    )  # fmt: skip
+    entry.hash = chain.digest(chain.of_entry(entry))
+    session.add(entry)
+    session.flush()
+    return entry
+
+
+def subject(item: EvidenceItem) -> str:
+    """What entries of the audit trail about reads of a piece are about."""
+    return f"evidence/{item.id}"
+
+
+def hashes(item: EvidenceItem) -> Hashes:
+    """What the file of a piece must be."""
+    return Hashes(item.size, item.sha256, item.sm3)
+
+
+def check(database: Database, folder: Path, item: EvidenceItem, actor: Actor) -> int:
+    """Look at every byte of a piece; returns its CRC-32. What is wrong goes into the audit trail.
+
+    Raises Problem `evidence_missing`, `evidence_changed`, `evidence_unreadable`.
+    """
+    with damage(database, item, actor):
+        return files.check(folder / item.file, hashes(item))
+
+
+def content(database: Database, folder: Path, item: EvidenceItem, actor: Actor) -> Iterator[bytes]:
+    """A piece that was just looked at, piece by piece. It is compared again: what differs by now ends early. Raises Problem."""
+    with damage(database, item, actor):
+        yield from files.content(folder / item.file, hashes(item))
+
+
+@contextmanager
+def damage(database: Database, item: EvidenceItem, actor: Actor) -> Generator[None]:
+    """Tells that a piece is not as it was taken, to the audit trail and to the caller."""
+    try:
+        yield
+    except DamagedError as error:
+        detail = {"how": error.how, "name": item.name, "sha256": item.sha256}
+        audit.record_read(database, actor, "evidence.damaged", subject(item), detail)
+        raise Problem(f"evidence_{error.how}", id=item.id) from error
+    except OSError as error:
+        raise Problem("evidence_unreadable", reason=error.strerror or type(error).__name__) from error
