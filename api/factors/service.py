@@ -68,7 +68,11 @@ def prove(session: Session, user: User, code: str | None, address: str) -> Proof
         return "right"
     if code is None:
         return "needed"
+    before = found.last_step
     if _take(found, code):
+        if before > found.last_step:
+            detail = {"last_step": before, "step": found.last_step}
+            audit.record(session, audit.Actor(user.name, address), "factor.clock", user.name, detail)
         return "right"
     hashed = totp.recovery_hash(code)
     if hashed not in found.recovery:

@@ -48,15 +48,23 @@ def step_of(secret: str, code: str, at: float, after: int) -> int | None:
         secret: the secret.
         code: the code.
         at: the time, seconds since 1970.
-        after: the last step that was used.
+        after: the last step that was used. One that is still to come, further than clocks may be off, is of a clock that was
+            wrong, and counts for nothing: else no code would be right until then.
     """
     current = int(at) // STEP_SECONDS
+    if is_ahead(after, at):
+        after = 0
     made = TOTP(secret, interval=STEP_SECONDS)
     found = None
     for step in range(max(0, current - DRIFT_STEPS), current + DRIFT_STEPS + 1):
         if hmac.compare_digest(made.at(step * STEP_SECONDS).encode(), code.encode()) and step > after:
             found = step
     return found
+
+
+def is_ahead(step: int, at: float) -> bool:
+    """Whether a step that was used is still to come: the clock was ahead then."""
+    return step > int(at) // STEP_SECONDS + DRIFT_STEPS
 
 
 def new_recovery_codes() -> list[str]:

@@ -33,8 +33,10 @@ def follow(session: Session, changed: Sequence[Alert], recurred: Sequence[Alert]
 
     Whatever people have declared, no alert is kept out: one that fits nowhere stays by itself.
     """
+    joining = _Joining(session)
     for alert in recurred:
-        _go_on(session, alert, alert.triage_incident)
+        _go_on(joining, alert, alert.triage_incident)
+    joining.join()
     stories = {
         str(told["id"]): alert
         for alert in changed
@@ -48,35 +50,53 @@ def follow(session: Session, changed: Sequence[Alert], recurred: Sequence[Alert]
     # An open one goes before one that was closed, whichever was declared first.
     for incident in session.scalars(known.order_by((Incident.state != "closed"), Incident.number)):
         newest[incident.site, str(incident.story)] = incident
-    for alert in changed:
+    for alert in {alert.id: alert for alert in changed}.values():
         told = alert.body.get("story")
         incident = None if told is None else newest.get((alert.site, str(told["id"])))
         if incident is None or alert.triage_incident is not None or alert.triage_state == "closed":
             continue
         if incident.state != "closed":
-            _join(session, incident, alert, "story")
+            joining.add(incident, alert, "story")
         else:
-            opened = _go_on(session, alert, incident.number)
+            opened = _go_on(joining, alert, incident.number)
             if opened is not None:
                 newest[incident.site, str(incident.story)] = opened
+    joining.join()
 
 
-def _join(session: Session, incident: Incident, alert: Alert, why: str) -> None:
-    """Put an alert into an open incident of its site, if that has room."""
-    if service.is_full(session, incident.number):
-        _log.warning("incident %d takes no more alerts: %s stays by itself", incident.number, alert.id)
-    else:
-        service.add_alerts(session, incident, [alert], service.SYSTEM, why)
+class _Joining:
+    """Alerts that are to be put into open incidents: into each all at once, however many there are."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._alerts: dict[tuple[int, str], tuple[Incident, list[Alert]]] = {}
+
+    def add(self, incident: Incident, alert: Alert, why: str) -> None:
+        """Have an alert put into an incident of its site."""
+        self._alerts.setdefault((incident.number, why), (incident, []))[1].append(alert)
+
+    def join(self) -> None:
+        """Put them in, as many as each incident has room for."""
+        for (_, why), (incident, joining) in self._alerts.items():
+            room = service.room(self.session, incident.number)
+            if len(joining) > room:
+                left = ", ".join(alert.id for alert in joining[room:][:10])
+                _log.warning(
+                    "incident %d takes no more alerts: %d stay by themselves (%s)", incident.number, len(joining) - room, left
+                )
+            service.add_alerts(self.session, incident, joining[:room], service.SYSTEM, why)
+        self._alerts = {}
 
 
-def _go_on(session: Session, alert: Alert, number: int | None) -> Incident | None:
-    """Put an alert of a closed incident into the one that goes on from it; one is opened where there is none."""
+def _go_on(joining: _Joining, alert: Alert, number: int | None) -> Incident | None:
+    """Have an alert of a closed incident put into the one that goes on from it; one is opened where there is none."""
+    session = joining.session
     alert.triage_incident = None
     if number is None:
         return None
     closed = _last(session, service.get(session, number))
     if closed.state != "closed":
-        _join(session, closed, alert, "recurred")
+        joining.add(closed, alert, "recurred")
         return closed
     if closed.disposition not in GOES_ON:
         return None
@@ -88,7 +108,7 @@ def _go_on(session: Session, alert: Alert, number: int | None) -> Incident | Non
     detail = {"other": closed.number, "title": closed.title}
     timeline.write(session, opened.number, service.SYSTEM, "continues", detail=detail)
     timeline.write(session, closed.number, service.SYSTEM, "continued", detail={"other": opened.number, "title": opened.title})
-    service.add_alerts(session, opened, [alert], service.SYSTEM, "recurred")
+    joining.add(opened, alert, "recurred")
     return opened
 
 

@@ -202,10 +202,13 @@ def add_alerts(session: Session, incident: Incident, chosen: Sequence[Alert], ac
     incident, `alert_other_site`.
     """
     _check_open(incident)
-    mine = set(alert_ids(session, incident.number))
+    mine = set[str]()
+    for some in in_parts([alert.id for alert in chosen]):
+        here = sa.select(IncidentAlert.alert_id).where(*_linked(incident.number), IncidentAlert.alert_id.in_(some))
+        mine |= set(session.scalars(here))
     # One that it had when it was closed, and that has gone on since, comes back as new.
     new = [alert for alert in chosen if alert.id not in mine or alert.triage_incident != incident.number]
-    if len(mine) + len(new) > MOST_ALERTS:
+    if len(new) > room(session, incident.number):
         raise Problem("incident_full", number=incident.number, most=MOST_ALERTS)
     for alert in new:
         if alert.site != incident.site:
@@ -220,10 +223,14 @@ def add_alerts(session: Session, incident: Incident, chosen: Sequence[Alert], ac
         incident.version += 1
 
 
-def is_full(session: Session, number: int) -> bool:
-    """Whether an incident takes no more alerts."""
-    mine = sa.select(sa.func.count()).where(IncidentAlert.incident == number, IncidentAlert.removed_at.is_(None))
-    return (session.scalar(mine) or 0) >= MOST_ALERTS
+def room(session: Session, number: int) -> int:
+    """How many more alerts an incident takes."""
+    return MOST_ALERTS - (session.scalar(sa.select(sa.func.count(IncidentAlert.alert_id)).where(*_linked(number))) or 0)
+
+
+def _linked(number: int) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """What is so of the alerts that belong to an incident now."""
+    return IncidentAlert.incident == number, IncidentAlert.removed_at.is_(None)
 
 
 def remove_alerts(session: Session, incident: Incident, ids: Sequence[str], actor: Actor, note: str) -> None:

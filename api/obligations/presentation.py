@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from api.incidents import service as incidents
 from api.incidents.models import Incident
+from api.obligations import service
 from api.obligations.models import UNDONE
 from api.obligations.rules import rule_set
 from api.obligations.schemas import ContentOutput, ObligationItem, ObligationOutput, OperatorOutput
@@ -24,20 +26,21 @@ if TYPE_CHECKING:
 def items(session: Session, found: Sequence[Obligation], language: str) -> list[ObligationItem]:
     """Reports as they stand in a list."""
     numbers = sorted({each.incident for each in found})
-    drills = set(session.scalars(sa.select(Incident.number).where(Incident.number.in_(numbers), Incident.drill.is_(True))))
+    known = {each.number: each for each in session.scalars(sa.select(Incident).where(Incident.number.in_(numbers)))}
     moment = now()
-    return [ObligationItem.model_validate(_item(each, each.incident in drills, language, moment)) for each in found]
+    return [ObligationItem.model_validate(_item(session, each, known[each.incident], language, moment)) for each in found]
 
 
-def output(found: Obligation, incident: Incident, language: str) -> ObligationOutput:
+def output(session: Session, found: Obligation, incident: Incident, language: str) -> ObligationOutput:
     """A report with what it says."""
     rule = rule_set().rule(found.rule)
     names = ("drafters", "approved_by", "submitted_by", "receipt", "document", "rules_version")
     return ObligationOutput.model_validate(
         {
-            **_item(found, incident.drill, language, now()),
+            **_item(session, found, incident, language, now()),
             **{name: getattr(found, name) for name in names},
             "submitted_by_way_of": found.channel,
+            "sha256": service.contents_hash(found),
             "approved_at": _text(found.approved_at),
             "acknowledged_at": _text(found.acknowledged_at),
             "contents": [
@@ -56,7 +59,7 @@ def operator(site: str, said: OperatorInput, version: int) -> OperatorOutput:
     return OperatorOutput.model_validate({**said.model_dump(), "site": site, "version": version})
 
 
-def _item(found: Obligation, drill: bool, language: str, moment: int) -> dict[str, Any]:
+def _item(session: Session, found: Obligation, incident: Incident, language: str, moment: int) -> dict[str, Any]:
     rule = rule_set().rule(found.rule)
     runs = found.state in UNDONE and found.started_at is not None and found.due_at is not None
     left = share = None
@@ -75,7 +78,10 @@ def _item(found: Obligation, drill: bool, language: str, moment: int) -> dict[st
         "clause": rule.clause,
         "certainty": rule.certainty,
         "note": rule.note.text(language),
-        "drill": drill,
+        "drill": incident.drill,
+        "provisional": found.state in UNDONE and service.is_provisional(rule, incidents.teller(session, incident)),
+        "assumed": service.operator_of(session, incident.site)[1] == 0,
+        "before_approval": service.submitted_before_approval(found),
         "started_at": _text(found.started_at),
         "due_at": _text(found.due_at),
         "at_once": rule.term.kind == "at_once",

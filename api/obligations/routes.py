@@ -91,7 +91,7 @@ def add_supplement(
         incident = incidents.get(session, number)
         incidents.check_open(incident)
         made = service.add_supplement(session, incident, body.rule, caller.actor, body.reason)
-        shown = presentation.output(made, incident, language_of(request))
+        shown = presentation.output(session, made, incident, language_of(request))
     provided.hub.notify()
     response.headers["ETag"] = service.etag(made)
     return shown
@@ -104,7 +104,7 @@ def obligation(identity: Identity, caller: Reader, request: Request, response: R
     with provided.database.read() as session:
         found, incident = service.get(session, identity)
         response.headers["ETag"] = service.etag(found)
-        return presentation.output(found, incident, language_of(request))
+        return presentation.output(session, found, incident, language_of(request))
 
 
 @router.put("/obligations/{identity}/draft", responses=problems(*_CHANGE, "contents_unfit"))
@@ -133,7 +133,9 @@ def approve(
     return _changed(identity, if_match, change, request, response, provided)
 
 
-@router.post("/obligations/{identity}/submit", responses=problems(*_CHANGE, "document_unknown", "incident_times"))
+@router.post(
+    "/obligations/{identity}/submit", responses=problems(*_CHANGE, "document_unknown", "incident_times", "report_unapproved")
+)
 def submit(
     identity: Identity, body: SubmitInput, caller: Submitter, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,
@@ -166,7 +168,7 @@ def operator(
     """What the operator of a site is in the eyes of the law; what is assumed where nobody has said it."""
     del caller
     with provided.database.read() as session:
-        name = site.meant(session, provided, site_name)
+        name = site.written(session, provided, site_name)
         said, version = service.operator_of(session, name)
     response.headers["ETag"] = f'"{version}"'
     return presentation.operator(name, said, version)
@@ -182,7 +184,7 @@ def say_operator(
 ) -> OperatorOutput:  # fmt: skip
     """Say what the operator of a site is. What open incidents of the site ask for is looked at again."""
     with provided.database.write() as session:
-        name = site.meant(session, provided, site_name)
+        name = site.written(session, provided, site_name)
         service.say_operator(session, name, body, caller.actor, if_match)
         said, version = service.operator_of(session, name)
     provided.hub.notify()
@@ -200,7 +202,7 @@ def _changed(
         service.check_precondition(found, if_match)
         change(session, found, incident)
         session.flush()
-        shown = presentation.output(found, incident, language_of(request))
+        shown = presentation.output(session, found, incident, language_of(request))
     provided.hub.notify()
     response.headers["ETag"] = service.etag(found)
     return shown

@@ -81,6 +81,8 @@ class SubmitInput(_Input):
     """When; without it, now."""
     document: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(default=None, examples=[None])
     """SHA-256 of the document that was sent, one of `GET …/documents`; none where it was told by word of mouth."""
+    before_approval: bool = False
+    """Whether it was told before it was approved, by phone say: `at` may be before the approval only then."""
     note: Note = Field(examples=["Officer Chen took it down."])
 
 
@@ -165,8 +167,14 @@ class ObligationItem(_Output):
     warned: list[int] = Field(default=[], examples=[[50]])
     """Warnings that were given, in percent of the time."""
     submitted_at: str | None = None
+    before_approval: bool = False
+    """Whether it was told before it was approved."""
     late: bool = False
     """Whether it was submitted too late, or is overdue."""
+    provisional: bool = False
+    """Whether it follows from the grade that the facts propose, and nobody has decided one yet: it lapses with another one."""
+    assumed: bool = False
+    """Whether nobody has said what the operator of the site is: it may be another one that must report, sooner."""
 
 
 class ObligationOutput(ObligationItem):
@@ -183,6 +191,8 @@ class ObligationOutput(ObligationItem):
     """SHA-256 of the kept document that was sent."""
     receipt: str | None = None
     acknowledged_at: str | None = None
+    sha256: str = Field(examples=["44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"])
+    """SHA-256 of what it says (canonical JSON); the audit trail has it with each draft, approval and submission."""
     rules_version: str = Field(examples=["2026.11.1"])
 
 

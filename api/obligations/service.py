@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
+import rfc8785
 import sqlalchemy as sa
 
 from api.audit import service as audit
 from api.database.scope import scope_of
 from api.documents.models import ReportDocument
+from api.incidents import grades, timeline
 from api.incidents import service as incidents
-from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations import clocks
 from api.obligations.models import UNDONE, Obligation, SiteOperator
@@ -18,7 +20,7 @@ from api.obligations.rules import Case, Operator, Rule, applies, required, rule_
 from api.obligations.schemas import OperatorInput
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
-from api.times import LATEST, now
+from api.times import LATEST, iso, now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +74,14 @@ def case_of(session: Session, incident: Incident) -> Case:
         kinds.add("data_processor")
     if said.nis2 != "none":
         kinds.add("nis2_essential" if said.nis2 == "essential" else "nis2_important")
-    return Case(frozenset(kinds), incident.grades, incident.facts)
+    # Until somebody has decided, what the facts propose holds: the clocks of the law do not wait for a decision.
+    proposed = {each.scheme: each.level for each in grades.proposals(incident) if each.level is not None}
+    return Case(frozenset(kinds), {**proposed, **incident.grades}, incident.facts)
+
+
+def is_provisional(rule: Rule, incident: Incident) -> bool:
+    """Whether a report follows from a grade that the facts of its incident propose, and nobody has decided."""
+    return rule.applies.scheme is not None and rule.applies.scheme not in incident.grades
 
 
 def of_incident(session: Session, number: int) -> list[Obligation]:
@@ -301,7 +310,10 @@ def draft(session: Session, found: Obligation, incident: Incident, given: DraftI
     changed = sorted(key for key in {*before, *found.contents} if before.get(key) != found.contents.get(key))
     found.drafters = list(dict.fromkeys([*found.drafters, actor.name]))
     found.state, found.approved_by, found.approved_at = "drafted", None, None
-    _told(session, incident, actor, "obligation_drafted", found, fields=", ".join(changed))
+    # Each version is kept whole where nobody can change it: what was approved is found by its hash whatever is written later.
+    kept = {"contents": found.contents, "sha256": contents_hash(found)}
+    audit.record(session, actor, "obligation.text", str(found.id), kept)
+    _told(session, incident, actor, "obligation_drafted", found, fields=", ".join(changed), sha256=contents_hash(found))
 
 
 def approve(session: Session, found: Obligation, incident: Incident, actor: Actor, note: str) -> None:
@@ -316,25 +328,31 @@ def approve(session: Session, found: Obligation, incident: Incident, actor: Acto
     if missing:
         raise Problem("contents_missing", keys=", ".join(missing))
     found.state, found.approved_by, found.approved_at = "approved", actor.name, now()
-    _told(session, incident, actor, "obligation_approved", found, note=note)
+    _told(session, incident, actor, "obligation_approved", found, note=note, sha256=contents_hash(found))
 
 
 def submit(session: Session, found: Obligation, incident: Incident, given: SubmitInput, actor: Actor) -> None:
     """Say that a report was submitted: its clock stops.
 
-    Raises Problem `obligation_state`, `incident_times`, `document_unknown`.
+    Raises Problem `obligation_state`, `incident_times`, `document_unknown`, `report_unapproved`.
     """
     _in(found, "submit", "approved")
     moment = now() if given.at is None else given.at
     if moment > now() or moment < incident.discovered_at:
         raise Problem("incident_times")
+    if found.approved_at is not None and moment < found.approved_at and not given.before_approval:
+        raise Problem("report_unapproved", id=found.id)
     if given.document is not None and given.document not in _kept(session, found):
         raise Problem("document_unknown", sha256=given.document)
     found.document = given.document
     found.state, found.submitted_by, found.submitted_at, found.channel = "submitted", actor.name, moment, given.channel
     found.look_at = None
-    sent = {} if given.document is None else {"document": given.document}
-    _told(session, incident, actor, "obligation_submitted", found, note=given.note, channel=given.channel, **sent)
+    said = {"channel": given.channel, "submitted_at": iso(moment), "sha256": contents_hash(found)}
+    if submitted_before_approval(found):
+        said["before_approval"] = "yes"
+    if given.document is not None:
+        said["document"] = given.document
+    _told(session, incident, actor, "obligation_submitted", found, note=given.note, **said)
     session.flush()
     sync(session, incidents.teller(session, incident), actor)
 
@@ -344,6 +362,16 @@ def acknowledge(session: Session, found: Obligation, incident: Incident, given: 
     _in(found, "acknowledge", "submitted")
     found.state, found.receipt, found.acknowledged_at = "acknowledged", given.receipt, now()
     _told(session, incident, actor, "obligation_acknowledged", found, note=given.note, receipt=given.receipt)
+
+
+def contents_hash(found: Obligation) -> str:
+    """SHA-256 of what a report says, as JSON in canonical form (RFC 8785)."""
+    return hashlib.sha256(rfc8785.dumps(found.contents)).hexdigest()
+
+
+def submitted_before_approval(found: Obligation) -> bool:
+    """Whether a report was told to the authority before it was approved: by phone, say."""
+    return found.submitted_at is not None and found.approved_at is not None and found.submitted_at < found.approved_at
 
 
 def blockers(session: Session, incident: Incident) -> list[str]:

@@ -44,7 +44,9 @@ Identity = Annotated[int, Path(ge=1, le=2**53, examples=[5])]
 Number = Annotated[int, Path(ge=1, le=2**53, examples=[17])]
 IfMatch = Annotated[
     str | None,
-    Header(max_length=1024, examples=['"1"'], description="ETag of the task as the caller saw it; without it 428, else 412."),
+    Header(
+        max_length=1024, examples=['"1"'], description="ETag of what is changed as the caller saw it; without it 428, else 412."
+    ),
 ]
 
 _DECISION = ("signed_out", "cross_site", "query_too_long")
@@ -61,11 +63,23 @@ def playbooks(caller: Reader, request: Request, provided: Provided) -> list[Play
 
 
 @router.get("/playbooks/{key}", responses=problems("signed_out", "playbook_unknown"))
-def playbook(key: PlaybookKey, caller: Reader, request: Request, provided: Provided) -> PlaybookOutput:
-    """One playbook with its tasks."""
+def playbook(key: PlaybookKey, caller: Reader, request: Request, response: Response, provided: Provided) -> PlaybookOutput:
+    """One playbook with its tasks. The header ETag is what `If-Match` of a change must bring."""
     del caller
     with provided.database.read() as session:
-        return presentation.output(*service.get(session, key), language_of(request))
+        found, is_of_site = service.get(session, key)
+    response.headers["ETag"] = service.etag(found)
+    return presentation.output(found, is_of_site, language_of(request))
+
+
+@router.delete(
+    "/playbooks/{key}", status_code=204,
+    responses=problems(*_DECISION, "playbook_unknown", "playbook_of_product", "precondition_failed", "precondition_required"),
+)  # fmt: skip
+def take_out(key: PlaybookKey, caller: Writer, provided: Provided, if_match: IfMatch = None) -> None:
+    """Take out a playbook that was brought in. Where it took the place of one of the product, that is there again."""
+    with provided.database.write() as session:
+        service.take_out(session, key, caller.actor, if_match)
 
 
 @router.get("/playbooks/{key}/cacao", responses=problems("signed_out", "playbook_unknown"))
@@ -77,14 +91,20 @@ def as_cacao(key: PlaybookKey, caller: Reader, request: Request, provided: Provi
     return CacaoPlaybook.model_validate(cacao.write(found, language_of(request)))
 
 
-@router.post("/playbooks", status_code=201, responses=problems(*_DECISION, "playbook_unfit", "playbooks_full"))
-def bring_in(body: ImportInput, caller: Writer, request: Request, provided: Provided) -> PlaybookOutput:
+@router.post(
+    "/playbooks", status_code=201,
+    responses=problems(*_DECISION, "playbook_unfit", "playbooks_full", "precondition_failed", "precondition_required"),
+)  # fmt: skip
+def bring_in(
+    body: ImportInput, caller: Writer, request: Request, response: Response, provided: Provided, if_match: IfMatch = None
+) -> PlaybookOutput:
     """Bring in a CACAO 2.0 playbook: its steps become tasks of people. Nothing in it is ever run.
 
-    One that went out from here comes back as it was; it takes the place of the one with the same key.
+    One that went out from here comes back as it was; it takes the place of the one with the same key, with `If-Match` of that.
     """
     with provided.database.write() as session:
-        made = service.bring_in(session, body.playbook, caller.actor)
+        made = service.bring_in(session, body.playbook, caller.actor, if_match)
+    response.headers["ETag"] = service.etag(made)
     return presentation.output(made, True, language_of(request))
 
 
@@ -130,7 +150,7 @@ def add_task(
         made = service.add(session, incidents.get(session, number), body, caller.actor)
         shown = presentation.task(made, language_of(request))
     provided.hub.notify()
-    response.headers["ETag"] = service.etag(made)
+    response.headers["ETag"] = service.task_etag(made)
     return shown
 
 
@@ -140,7 +160,7 @@ def task(identity: Identity, caller: Reader, request: Request, response: Respons
     del caller
     with provided.database.read() as session:
         found, _ = service.task(session, identity)
-        response.headers["ETag"] = service.etag(found)
+        response.headers["ETag"] = service.task_etag(found)
         return presentation.task(found, language_of(request))
 
 
@@ -182,5 +202,5 @@ def _changed(
         session.flush()
         shown = presentation.task(found, language_of(request))
     provided.hub.notify()
-    response.headers["ETag"] = service.etag(found)
+    response.headers["ETag"] = service.task_etag(found)
     return shown

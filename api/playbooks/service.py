@@ -15,6 +15,7 @@ from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations.clocks import SLACK
+from api.obligations.service import check_version
 from api.playbooks import cacao, content
 from api.playbooks.models import IncidentTask, StoredPlaybook
 from api.problems import Problem
@@ -50,14 +51,27 @@ def known(session: Session) -> dict[str, tuple[Playbook, bool]]:
 
 def get(session: Session, key: str) -> tuple[Playbook, bool]:
     """One playbook, and whether it was brought in. Raises Problem `playbook_unknown`."""
-    found = known(session).get(key)
-    if found is None:
+    stored = row_of(session, StoredPlaybook, key)
+    if stored is not None:
+        return content.Playbook.model_validate(stored.content), True
+    built_in = content.built_in().get(key)
+    if built_in is None:
         raise Problem("playbook_unknown", playbook=key)
-    return found
+    return built_in, False
 
 
-def bring_in(session: Session, given: Mapping[str, Any], actor: Actor) -> Playbook:
-    """Take a CACAO playbook in; one of the same key is replaced by it. Raises Problem `playbook_unfit`, `playbooks_full`."""
+def etag(playbook: Playbook) -> str:
+    """The entity tag of a playbook."""
+    return f'"{playbook.version}"'
+
+
+def bring_in(session: Session, given: Mapping[str, Any], actor: Actor, if_match: str | None) -> Playbook:
+    """Take a CACAO playbook in; one of the same key is replaced by it, where the caller saw that one.
+
+    All of it is in the audit trail, so that what is replaced is not lost.
+
+    Raises Problem `playbook_unfit`, `playbooks_full`, `precondition_required`, `precondition_failed`.
+    """
     if len(json.dumps(given)) > MOST_CHARACTERS:
         raise Problem("playbook_unfit", reason=f"it is longer than {MOST_CHARACTERS} characters")
     try:
@@ -65,20 +79,39 @@ def bring_in(session: Session, given: Mapping[str, Any], actor: Actor) -> Playbo
     except cacao.CacaoError as error:
         raise Problem("playbook_unfit", reason=str(error)) from error
     stored = row_of(session, StoredPlaybook, playbook.key)
+    before = content.built_in().get(playbook.key)
+    if stored is not None:
+        check_version(stored.version, if_match, stored.changed_by)
+    elif before is not None:
+        check_version(before.version, if_match, audit.SYSTEM)
     if stored is None:
         if (session.scalar(sa.select(sa.func.count(StoredPlaybook.key))) or 0) >= MOST_STORED:
             raise Problem("playbooks_full", most=MOST_STORED)
-        before = content.built_in().get(playbook.key)
         stored = StoredPlaybook(key=playbook.key, version=0 if before is None else before.version)
         session.add(stored)
     stored.version += 1
     playbook = playbook.model_copy(update={"version": stored.version})
     stored.content = playbook.model_dump(mode="json", by_alias=True)
     stored.changed_by, stored.changed_at = actor.name, now()
-    told = {"version": stored.version, "title": playbook.title.en, "tasks": len(playbook.tasks)}
+    told = {"version": stored.version, "title": playbook.title.en, "tasks": len(playbook.tasks), "content": stored.content}
     audit.record(session, actor, "playbook.bring_in", playbook.key, told)
     session.flush()
     return playbook
+
+
+def take_out(session: Session, key: str, actor: Actor, if_match: str | None) -> None:
+    """Take a playbook out that was brought in; one of the product with its key is there again. Tasks that were begun stay.
+
+    Raises Problem `playbook_unknown`, `playbook_of_product`, `precondition_required`, `precondition_failed`.
+    """
+    playbook, is_of_site = get(session, key)
+    stored = row_of(session, StoredPlaybook, key)
+    if not is_of_site or stored is None:
+        raise Problem("playbook_of_product", playbook=key)
+    check_version(stored.version, if_match, stored.changed_by)
+    session.delete(stored)
+    audit.record(session, actor, "playbook.take_out", key, {"version": playbook.version, "content": stored.content})
+    session.flush()
 
 
 def proposed(session: Session, incident: Incident) -> list[tuple[Playbook, bool, int]]:
@@ -155,7 +188,7 @@ def task(session: Session, identity: int) -> tuple[IncidentTask, Incident]:
     return found, incidents.teller(session, incident)
 
 
-def etag(found: IncidentTask) -> str:
+def task_etag(found: IncidentTask) -> str:
     """The entity tag of a task."""
     return f'"{found.version}"'
 

@@ -60,6 +60,12 @@ FILES: Final = frozenset({"/api/assets/import", "/api/report-templates"})
 EVIDENCE: Final = re.compile(r"/api/incidents/\d+/evidence")
 """Paths that take evidence, which goes to the disk as it comes."""
 
+LONG: Final = re.compile(r"/api/(playbooks|zones|obligations/\d+/draft)")
+"""Paths that take whole playbooks, plans of zones and reports."""
+
+LONG_BYTES: Final = 2 * 1024 * 1024
+"""Most bytes of these, whatever the limit of others."""
+
 
 def body_limit(settings: Settings, path: str, headers: Headers) -> int:
     """Most bytes of a request's body."""
@@ -68,6 +74,8 @@ def body_limit(settings: Settings, path: str, headers: Headers) -> int:
     if EVIDENCE.fullmatch(path):
         # What is sent with a key is held in memory until it is known whether it was carried out.
         return settings.import_bytes if IDEMPOTENCY_KEY in headers else settings.evidence_bytes
+    if LONG.fullmatch(path):
+        return max(LONG_BYTES, settings.body_bytes)
     return settings.body_bytes
 
 

@@ -136,7 +136,7 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "action.execute": _to("tell that an action is carried out, verified, failed or rolled back", *_SHIFT),
     "evidence.read": _to("see and export the evidence of an incident", *_LEADS, "engineer", "auditor"),
     "evidence.write": _to("add evidence to an incident and hand it on", *_LEADS),
-    "playbook.write": _to("import and change playbooks", *_LEADS),
+    "playbook.write": _to("import and change playbooks", *_LEADS, whole=True),
     "handover.write": _to("write and sign handover notes of shifts", *_SHIFT),
     "report.read": _to("see statutory reports and their deadlines", *_EVERYBODY),
     "report.draft": _to("draft reports", *_LEADS),

@@ -1,4 +1,4 @@
-"""The commands `icsight accounts unlock` and `icsight accounts reset`: for who is locked out, and has the machine."""
+"""The commands `icsight accounts unlock`, `reset` and `password`: for who is locked out, and has the machine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from api.settings import Settings
     from api.users.models import User
 
 _DATA: Final = click.option(
@@ -32,8 +33,12 @@ def accounts() -> None:
 @click.argument("name")
 @_DATA
 def unlock(name: str, data: Path) -> None:
-    """Let NAME sign in at once who has to wait after failed attempts."""
-    with _account(name, data) as (session, user):
+    """Let NAME sign in at once who has to wait after failed attempts.
+
+    A server that runs counts failures of each address by itself: from there NAME signs in once that wait is over, or once an
+    administrator unlocks the account in the console.
+    """
+    with _account(name, data) as (_, session, user):
         from api.audit import service as audit  # noqa: PLC0415  needs all libraries; `--help` does not
         from api.users import lockout  # noqa: PLC0415
 
@@ -48,7 +53,7 @@ def unlock(name: str, data: Path) -> None:
 @_DATA
 def reset(name: str, data: Path) -> None:
     """Take the authenticator away from NAME, who has lost it and the recovery codes. The account's sessions end."""
-    with _account(name, data) as (session, user):
+    with _account(name, data) as (_, session, user):
         from api.factors import service as factors  # noqa: PLC0415  as above
         from api.problems import Problem  # noqa: PLC0415
         from api.users import service  # noqa: PLC0415
@@ -61,14 +66,36 @@ def reset(name: str, data: Path) -> None:
     click.echo(f"{name}: signs in with the password alone now, and should set up an authenticator anew")
 
 
+@accounts.command()
+@click.argument("name")
+@_DATA
+def password(name: str, data: Path) -> None:
+    """Give NAME, who has forgotten it, another password, which is asked for. The account's sessions end."""
+    new = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    with _account(name, data) as (settings, session, user):
+        from api.problems import Problem  # noqa: PLC0415  as above
+        from api.users import lockout, service  # noqa: PLC0415
+
+        try:
+            password_hash = service.hash_checked(settings, user.name, new)
+        except Problem:
+            least = settings.password_characters
+            raise CommandError(
+                f"the password is too weak: {least} characters or more, not the name, nothing that is easily guessed"
+            ) from None
+        service.set_password(session, acting(), user, password_hash)
+        lockout.forget(session, user.name)
+    click.echo(f"{name}: signs in with the new password, and should set one of their own then")
+
+
 @contextmanager
-def _account(name: str, data: Path) -> Generator[tuple[Session, User]]:
-    """A transaction, and the enabled account of a name. Raises CommandError."""
-    with opened(data) as (_, database):
+def _account(name: str, data: Path) -> Generator[tuple[Settings, Session, User]]:
+    """The settings, a transaction, and the enabled account of a name. Raises CommandError."""
+    with opened(data) as (settings, database):
         from api.users import service  # noqa: PLC0415  as above
 
         with database.write() as session:
             user = service.account(session, name)
             if user is None:
                 raise CommandError(f"{name}: there is no such account, or it is disabled")
-            yield session, user
+            yield settings, session, user

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
+from api.audit.models import AuditEntry
 from api.database import row_of
 from api.problems import Problem
 from api.security.attempts import wait_after
@@ -53,6 +54,15 @@ def forget(session: Session, name: str) -> bool:
     session.delete(found)
     session.flush()
     return True
+
+
+def failed_from(session: Session, settings: Settings, name: str) -> list[str]:
+    """The addresses from which somebody failed of late to sign in with the name of an account: each waits of its own."""
+    since = now() - _forgotten_after(settings)
+    found = sa.select(AuditEntry.address).where(
+        AuditEntry.action == "session.refuse", AuditEntry.subject == normalise(name), AuditEntry.at >= since
+    )
+    return sorted(set(session.scalars(found)))
 
 
 def locked_until(session: Session, settings: Settings, name: str) -> int | None:

@@ -19,6 +19,7 @@ from api.users import lockout, service
 from api.users.models import User, UserSession
 from api.users.presentation import signed_in, state
 from api.users.schemas import (
+    PasswordChange,
     RightsInput,
     SessionOutput,
     SessionState,
@@ -138,6 +139,42 @@ def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Owner, provi
         service.revoke(session, caller.actor, session_id, _own(caller))
 
 
+@router.put(
+    "/account/password",
+    status_code=204,
+    responses=problems(
+        "signed_out", "cross_site", "sign_in_wait", "password_wrong", "password_weak", "code_needed", "code_wrong"
+    ),
+)  # fmt: skip
+def change_password(body: PasswordChange, caller: Owner, provided: Provided) -> None:
+    """Give the caller's own account another password, with the one that it has, and a code where it has an authenticator.
+
+    The account's other sessions end. Whoever guesses waits as at sign-in.
+    """
+    with provided.database.write() as session:
+        lockout.attempt(session, provided.settings, caller.name)
+        known = service.by_id(session, caller.user_id).password_hash
+    if not passwords.verify_password(known, body.password):
+        with provided.database.write() as session:
+            audit.record(session, caller.actor, "user.password_refuse", caller.name)
+        raise Problem("password_wrong")
+    password_hash = service.hash_checked(provided.settings, caller.name, body.new_password)
+    with provided.database.write() as session:
+        user = service.by_id(session, caller.user_id)
+        if user.password_hash != known:
+            # It got another one while this one was looked at.
+            raise Problem("password_wrong")
+        proof = factors.prove(session, user, body.code, caller.address)
+        if proof == "right":
+            lockout.forget(session, caller.name)
+            service.set_password(session, caller.actor, user, password_hash, kept=caller.session_id)
+            return
+    if proof == "wrong":
+        with provided.database.write() as session:
+            audit.record(session, caller.actor, "user.password_refuse", caller.name)
+    raise Problem("code_needed" if proof == "needed" else "code_wrong")
+
+
 @router.get("/users", responses=problems("signed_out"))
 def users(caller: Reader, provided: Provided) -> list[UserOutput]:
     """All accounts."""
@@ -192,11 +229,14 @@ def disable(user_id: UserId, caller: Manager, provided: Provided) -> None:
 
 @router.delete("/users/{user_id}/lock", status_code=204, responses=problems("signed_out", "cross_site", "user_unknown"))
 def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
-    """Let an account sign in at once that has to wait after failed sign-ins."""
+    """Let an account sign in at once that has to wait after failed sign-ins, also from where these came."""
     with provided.database.write() as session:
         user = service.by_id(session, user_id)
+        addresses = lockout.failed_from(session, provided.settings, user.name)
         if lockout.forget(session, user.name):
             audit.record(session, caller.actor, "user.unlock", user.name)
+    # Each failure counted for the address too, which keeps out whoever is there.
+    provided.attempts.succeeded(*(f"address:{address}" for address in addresses))
 
 
 @router.delete(

@@ -56,6 +56,16 @@ class SignInInput(Input):
     """A code of the account's authenticator, or a recovery code, where the account has one."""
 
 
+class PasswordChange(Input):
+    """Gives the caller's own account another password."""
+
+    password: Password = Field(examples=["seven pumps, two tanks"])
+    """The one that it has."""
+    new_password: Password = Field(examples=["eight valves, one spare"])
+    code: Annotated[str, StringConstraints(max_length=32)] | None = Field(default=None, examples=["492039"])
+    """A code of the authenticator, or a recovery code, where the account has one."""
+
+
 class RightsInput(Input):
     """What an account is for."""
 

@@ -169,6 +169,13 @@ def hash_checked(settings: Settings, name: str, password: str) -> str:
     return passwords.hash_password(password)
 
 
+def set_password(session: Session, actor: Actor, user: User, password_hash: str, kept: str = "") -> None:
+    """Give an account another password. Its sessions end, all but the one that is kept."""
+    user.password_hash = password_hash
+    end_sessions(session, user.id, kept)
+    audit.record(session, actor, "user.password", user.name)
+
+
 def account(session: Session, name: str) -> User | None:
     """The enabled account of a name."""
     user = session.scalar(sa.select(User).where(User.name == normalise(name)))

@@ -90,6 +90,32 @@ def test_a_code_is_taken_once_also_of_many_at_once(system_running: Running, cloc
     assert sign_in(system_running, device.at(clock[0]))[0] == 201
 
 
+def test_a_clock_that_was_ahead_locks_nobody_out_and_lets_no_code_in_twice(system_running: Running, clock: list[int]) -> None:
+    device, _ = enrol(system_running.signed_in(name="lin"), clock)
+    clock[0] += 86_400
+    assert sign_in(system_running, device.at(clock[0]))[0] == 201
+    clock[0] -= 30
+    assert sign_in(system_running, device.at(clock[0])) == (403, "code_wrong"), (
+        "as far as clocks may be off an earlier one is used up"
+    )
+    clock[0] -= 86_400 - 90
+    assert sign_in(system_running, "000000") == (403, "code_wrong")
+    for expected in (201, 403):
+        assert sign_in(system_running, device.at(clock[0]))[0] == expected
+    told = system_running.signed_in("administrator").get("/api/audit", params={"action": "factor.clock"}).json()["items"]
+    assert [(each["actor"], each["detail"]["last_step"] - each["detail"]["step"]) for each in told] == [("lin", 86_400 // 30 - 2)]
+
+
+def test_another_password_needs_a_code_too(system_running: Running, clock: list[int]) -> None:
+    client = system_running.signed_in(name="lin")
+    device, codes = enrol(client, clock)
+    body = {"password": PASSWORD, "new_password": "eight valves, one spare"}
+    for code, said in ((None, "code_needed"), ("000000", "code_wrong")):
+        assert client.put("/api/account/password", json=body | {"code": code}).json()["code"] == said
+    assert client.put("/api/account/password", json=body | {"code": codes[0]}).status_code == 204
+    assert sign_in(system_running, device.at(clock[0]), "eight valves, one spare")[0] == 201
+
+
 def test_guessing_codes_has_to_wait(start: Callable[..., Running], clock: list[int]) -> None:
     served = start(sign_in_attempts=3, sign_in_wait_seconds=30)
     device, _ = enrol(served.signed_in(name="lin"), clock)

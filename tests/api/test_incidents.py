@@ -270,8 +270,12 @@ def test_alerts_that_join_the_story_join_the_open_incident(system_running: Runni
     client = system_running.signed_in("responder")
     made = declare(client, story=alert_id(1))
     assert made["alerts"] == [alert_id(1), alert_id(2)]
-    system_running.alerts(in_story(3, 1, (1, 2, 3)), in_story(4, 4, (4,)))
-    assert client.get(f"/api/incidents/{made['number']}").json()["alerts"][-1] == alert_id(3)
+    more = tuple(range(10, 40))
+    system_running.alerts(in_story(4, 4, (4,)), *(in_story(each, 1, (1, 2, *more, 3)) for each in (*more, 3)))
+    joined = client.get(f"/api/incidents/{made['number']}").json()["alerts"]
+    assert (len(joined), set(joined[2:])) == (33, {alert_id(each) for each in (*more, 3)})
+    told = [line["detail"]["count"] for line in lines(client, made["number"]) if line["kind"] == "alerts_added"]
+    assert told == [2, 31], "those that come together are told in one line"
     assert state(client, 4) == ("new", None)
     done(act(client, made["number"], "close", CLOSE))
     system_running.alerts(in_story(5, 1, (1, 2, 3, 5)), in_story(6, 1, (1, 2, 3, 5, 6)))

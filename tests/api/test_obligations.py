@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rfc8785
 
 from api import system
 from api.database import Database
@@ -19,6 +21,7 @@ from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, li
 from tests.api.test_ticking import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import httpx
@@ -76,16 +79,34 @@ def test_a_report_goes_from_the_grade_to_its_receipt_with_two_people(system_runn
     assert refused(step(wu, identity, "approve", {"note": "x"})) == "approver_wrote", "whoever wrote in it, too"
     done(step(system_running.signed_in("administrator", name="chen"), identity, "approve", {"note": "read"}))
     assert refused(step(lin, identity, "submit", {"channel": "x", "at": "-3h", "note": "x"})) == "incident_times"
-    sent = done(step(lin, identity, "submit", {"channel": "12387", "at": "-1m", "note": "by phone"}))
+    spoken = {"channel": "12387", "at": "-1m", "note": "by phone"}
+    assert refused(step(lin, identity, "submit", spoken)) == "report_unapproved"
+    sent = done(step(lin, identity, "submit", spoken | {"before_approval": True}))
     assert (sent["state"], sent["late"], sent["seconds_left"]) == ("submitted", False, None)
+    assert (sent["before_approval"], reports(lin, number)["cac-first"]["before_approval"]) == (True, True)
     got = done(step(lin, identity, "acknowledge", {"receipt": "GD-7", "note": "x"}))
     assert (got["state"], got["receipt"]) == ("acknowledged", "GD-7")
     assert refused(step(lin, identity, "draft", {"contents": SAID}, "PUT")) == "obligation_state"
     assert refused(lin.put(f"/api/obligations/{identity}/draft", json={"contents": {}})) == "precondition_required"
     stale = lin.put(f"/api/obligations/{identity}/draft", json={"contents": {}}, headers={"If-Match": '"1"'})
     assert refused(stale) == "precondition_failed"
-    told = [line["text"] for line in lines(lin, number) if line["kind"] == "obligation_submitted"]
-    assert told == ["Report cac-first submitted (12387)"]
+    (told,) = [line for line in lines(lin, number) if line["kind"] == "obligation_submitted"]
+    assert told["text"] == "Report cac-first submitted (12387)"
+    # The trail proves what was approved and when it is said to have been sent, and keeps what stood there before.
+    assert (told["detail"]["submitted_at"], told["detail"]["before_approval"]) == (sent["submitted_at"], "yes")
+    trail = wu.get("/api/audit", params={"limit": 500}).json()["items"]
+    hashes = [
+        (each["action"].removeprefix("incident.obligation_"), each["detail"]["sha256"])
+        for each in trail
+        if each["action"].removeprefix("incident.obligation_") in {"drafted", "approved", "submitted"}
+    ]
+    assert [action for action, _ in hashes] == ["submitted", "approved", "drafted", "approved", "drafted", "drafted"]
+    assert len({sha256 for _, sha256 in hashes[:3]}) == len({sha256 for _, sha256 in hashes[3:5]}) == 1
+    assert hashes[0][1] == sent["sha256"] != hashes[3][1]
+    texts = [each["detail"] for each in trail if each["action"] == "obligation.text"]
+    assert [each["contents"] for each in texts] == [SAID | {"cause": "unknown"}, SAID, {"entity": SAID["entity"]}]
+    assert [each["sha256"] for each in texts[:2]] == [hashes[0][1], hashes[3][1]]
+    assert hashlib.sha256(rfc8785.dumps(SAID)).hexdigest() == texts[1]["sha256"]
     assert refused(step(system_running.signed_in("viewer"), identity, "approve", {"note": "x"})) == "forbidden"
     assert refused(lin.get("/api/obligations/9999")) == "obligation_unknown"
 
@@ -348,3 +369,33 @@ def test_the_first_report_that_was_made_starts_the_next_clock_of_incidents_that_
     grades_again = done(act(client, numbers[0], "facts", {"facts": {"nis2_significant": True}, "reason": "again"}, "PUT"))
     assert grades_again["number"] == numbers[0]
     assert sorted(each["state"] for each in every if each["rule"] == "nis2-final") == ["lapsed", "submitted"], "covered for good"
+
+
+def test_the_clocks_of_a_grade_that_the_facts_propose_run_before_anybody_has_decided(system_running: Running) -> None:
+    client, chief = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator")
+    number = declare(client, **PHONE | {"discovered_at": "-3h"})["number"]
+    assert reports(client, number) == {}
+    done(act(client, number, "facts", {"facts": {"direct_loss_cny": 60_000_000}, "reason": "x"}, "PUT"))
+    proposed = reports(client, number)["cac-first"]
+    assert (proposed["state"], proposed["provisional"], proposed["assumed"]) == ("pending", True, True)
+    tick(system_running.services)
+    assert reports(client, number)["cac-first"]["warned"] == [50], "half of four hours is over, decided or not"
+    (listed,) = [each for each in client.get("/api/obligations").json()["items"] if each["rule"] == "cac-first"]
+    assert (listed["id"], listed["provisional"]) == (proposed["id"], True)
+    grade(client, number, 4)
+    assert reports(client, number)["cac-first"]["state"] == "lapsed"
+    grade(client, number, 3)
+    done(chief.put("/api/operator", json=OPERATOR, headers={"If-Match": '"0"'}))
+    decided = reports(client, number)["cac-first"]
+    assert (decided["id"], decided["state"], decided["provisional"], decided["assumed"]) == (
+        proposed["id"], "pending", False, False,
+    )  # fmt: skip
+
+
+def test_what_the_operator_is_can_be_said_before_anything_was_heard_of_its_site(start: Callable[..., Running]) -> None:
+    served = start()
+    served.services.site = None  # as in a centre, which serves several
+    chief = served.signed_in("administrator")
+    said = done(chief.put("/api/operator", params={"site": "north"}, json=OPERATOR, headers={"If-Match": '"0"'}))
+    assert (said["site"], said["version"]) == ("north", 1)
+    assert done(chief.get("/api/operator", params={"site": "north"}))["name"] == OPERATOR["name"]

@@ -21,6 +21,7 @@ from api.texts import LANGUAGES
 from api.ticking import tick
 from api.times import NANOSECONDS, parse
 from tests.api.alerts import upsert
+from tests.api.conftest import SQLITE_ONLY
 from tests.api.test_incidents import CLOSE, PHONE, act, alert_id, declare, done, kinds, lines, refused
 
 if TYPE_CHECKING:
@@ -272,8 +273,14 @@ def test_a_playbook_goes_out_and_in_through_the_api_and_replaces_the_one_of_its_
     out = client.get("/api/playbooks/sensor_blind/cacao").json()
     assert client.get("/api/playbooks/sensor_blind").json()["origin"] == "product"
     out["playbook_extensions"][cacao.EXTENSION]["playbook"]["title"]["en"] = "Sensor blind, as we do it"
-    taken = done(client.post("/api/playbooks", json={"playbook": out}), 201)
+    assert refused(client.post("/api/playbooks", json={"playbook": out})) == "precondition_required"
+    seen = {"If-Match": client.get("/api/playbooks/sensor_blind").headers["ETag"]}
+    answer = client.post("/api/playbooks", json={"playbook": out}, headers=seen)
+    taken = done(answer, 201)
     assert (taken["origin"], taken["version"], taken["title"]) == ("site", 2, "Sensor blind, as we do it")
+    taken_etag = answer.headers["ETag"]
+    assert refused(client.post("/api/playbooks", json={"playbook": out}, headers=seen)) == "precondition_failed"
+    assert client.get("/api/playbooks/sensor_blind").headers["ETag"] == answer.headers["ETag"]
     listed = {each["key"]: each for each in client.get("/api/playbooks").json()}
     assert (len(listed), listed["sensor_blind"]["version"]) == (len(built_in()), 2)
     other = done(client.post("/api/playbooks", json={"playbook": OF_OTHERS}), 201)
@@ -284,6 +291,41 @@ def test_a_playbook_goes_out_and_in_through_the_api_and_replaces_the_one_of_its_
     number = declare(client, **PHONE)["number"]
     begun = done(client.post(f"/api/incidents/{number}/playbooks", json={"playbook": other["key"], "reason": "x"}), 201)
     assert [task["title"] for task in begun] == ["Look", "if-condition", "Block", "Tell"]
+    # What was brought in can be taken out, and is in the audit trail.
+    assert refused(client.delete("/api/playbooks/sensor_blind")) == "precondition_required"
+    assert refused(client.delete("/api/playbooks/data_theft", headers={"If-Match": "*"})) == "playbook_of_product"
+    for key, etag in (("sensor_blind", taken_etag), (other["key"], '"1"')):
+        assert client.delete(f"/api/playbooks/{key}", headers={"If-Match": etag}).status_code == 204
+    assert client.get("/api/playbooks/sensor_blind").json()["origin"] == "product"
+    assert refused(client.get(f"/api/playbooks/{other['key']}")) == "playbook_unknown"
+    assert client.get(f"/api/incidents/{number}/tasks").json() == begun
+    trail = system_running.signed_in("administrator").get("/api/audit", params={"action": "playbook.bring_in"}).json()["items"]
+    assert trail[-1]["detail"]["content"]["title"]["en"] == "Sensor blind, as we do it"
+
+
+@SQLITE_ONLY
+def test_who_is_limited_to_a_site_changes_no_playbook_of_all(system_running: Running) -> None:
+    limited = system_running.signed_in("responder", sites=frozenset({""}))
+    assert refused(limited.post("/api/playbooks", json={"playbook": OF_OTHERS})) == "forbidden"
+
+
+@SQLITE_ONLY
+def test_a_long_playbook_of_others_is_taken_in(system_running: Running) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    given = copy.deepcopy(OF_OTHERS)
+    for place in (LOOK, TELL):
+        given["workflow"][place]["description"] = "关" * 19_000
+    assert len(json.dumps(given)) > 2 * client_limit(system_running)
+    made = done(client.post("/api/playbooks", json={"playbook": given}), 201)
+    out = client.get(f"/api/playbooks/{made['key']}/cacao").json()
+    back = client.post("/api/playbooks", json={"playbook": out}, headers={"If-Match": "*"})
+    assert done(back, 201)["tasks"] == made["tasks"]
+    too_long = client.post("/api/playbooks", json={"playbook": {"type": "x" * 2_100_000}})
+    assert refused(too_long) == "body_too_large"
+
+
+def client_limit(system_running: Running) -> int:
+    return system_running.services.settings.body_bytes
 
 
 def test_a_file_of_a_playbook_is_named_for_its_key() -> None:

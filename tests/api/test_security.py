@@ -132,6 +132,42 @@ def test_a_name_has_to_wait_wherever_the_guesses_come_from_and_after_a_restart(
         assert told.count("session.refuse") == told.count("user.unlock") * 2 == (2 if name == "lin" else 0)
 
 
+@SQLITE_ONLY
+def test_an_administrator_lets_in_who_mistyped_also_from_where_it_was(start: Callable[..., Running]) -> None:
+    served = start(sign_in_attempts=2, sign_in_wait_seconds=30)
+    administrator = served.signed_in("administrator", name="chen")
+    served.signed_in(name="lin").close()
+    for _ in range(3):
+        served.client().post("/api/session", json={"name": "lin", "password": "wrong"})
+    assert code(served.client().post("/api/session", json={"name": "lin", "password": PASSWORD})) == (429, "sign_in_wait")
+    (lin,) = [user["id"] for user in administrator.get("/api/users").json() if user["name"] == "lin"]
+    assert administrator.delete(f"/api/users/{lin}/lock").status_code == 204
+    served.sign_in("lin")
+
+
+def test_a_person_changes_the_password_with_the_old_one(start: Callable[..., Running]) -> None:
+    served = start(sign_in_attempts=3, sign_in_wait_seconds=30)
+    lin, other = served.signed_in(name="lin"), served.sign_in("lin")
+    chief = served.signed_in("administrator", name="chen")
+    new = "eight valves, one spare"
+
+    def change(password: str, new_password: str = new) -> tuple[int, str]:
+        answer = lin.put("/api/account/password", json={"password": password, "new_password": new_password})
+        return (answer.status_code, "") if answer.status_code == 204 else code(answer)
+
+    assert change("wrong") == (403, "password_wrong")
+    assert change(PASSWORD, "short") == (422, "password_weak")
+    assert change(PASSWORD) == (204, "")
+    assert (lin.get("/api/session").status_code, other.get("/api/session").status_code) == (200, 401)
+    assert code(served.client().post("/api/session", json={"name": "lin", "password": PASSWORD})) == (401, "sign_in_failed")
+    served.sign_in("lin", new)
+    told = [entry["action"] for entry in chief.get("/api/audit").json()["items"] if "password" in entry["action"]]
+    assert told == ["user.password", "user.password_refuse"]
+    assert [change("wrong")[1] for _ in range(4)] == ["password_wrong"] * 3 + ["sign_in_wait"], (
+        "no way around the wait of a sign-in"
+    )
+
+
 def test_many_guesses_at_once_are_no_way_around_the_wait(start: Callable[..., Running]) -> None:
     served = start(sign_in_attempts=3, sign_in_wait_seconds=30)
     served.signed_in(name="lin").close()
@@ -362,6 +398,13 @@ def test_who_has_the_machine_lets_a_name_in_that_has_to_wait(
     assert done.output == "wu: may sign in\n", done.exception
     with services.database.read() as session:
         assert lockout.locked_until(session, services.settings, "wu") is None
+    command[1] = "password"
+    client = system_running.sign_in("wu")
+    for given, said in (("short", "the password is too weak"), ("eight valves, one spare", None)):
+        done = CliRunner().invoke(icsight, command, input=f"{given}\n{given}\n", standalone_mode=False)
+        assert said in str(done.exception) if said else done.exception is None
+    assert client.get("/api/session").status_code == 401
+    system_running.sign_in("wu", "eight valves, one spare")
     command[1] = "reset"
     done = CliRunner().invoke(icsight, command, standalone_mode=False)
     assert str(done.exception) == "wu: has no authenticator"
