@@ -102,7 +102,7 @@ def contents(
         incident=about(incident, zone, language),
         drill=incident.drill,
         grades=graded,
-        obligations=[_due(each, incident, zone, language) for each in reports],
+        obligations=[_due(session, each, incident, zone, language) for each in reports],
         tasks=[_task(each, zone, moment, language) for each in undone[:TASKS]],
         tasks_done=str(len(tasks) - len(undone)),
         assets=touched,
@@ -219,8 +219,8 @@ def _fact(value: object, metric: grading.Metric, language: str) -> str:
     return choice or f"{value} {metric.unit}".strip()
 
 
-def _due(each: Obligation, incident: Incident, zone: str, language: str) -> Due:
-    shown = obligation_presentation.output(each, incident, language)
+def _due(session: Session, each: Obligation, incident: Incident, zone: str, language: str) -> Due:
+    shown = obligation_presentation.output(session, each, incident, language)
     regime = next(regime for regime in rule_set().regimes if regime.key == shown.regime)
     state = text(language, f"obligation.state.{each.state}")
     if each.submitted_at is not None:

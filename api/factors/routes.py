@@ -59,10 +59,28 @@ def remove(body: RemovalInput, caller: Owner, provided: Provided) -> None:
     _check_password(provided, caller, body.password)
     with provided.database.write() as session:
         user = users.by_id(session, caller.user_id)
-        if service.prove(session, user, body.code, caller.address) != "right":
-            raise Problem("code_wrong")
-        lockout.forget(session, caller.name)
-        service.remove(session, caller.actor, caller.user_id)
+        proven = service.prove(session, user, body.code, caller.address) == "right"
+        if proven:
+            lockout.forget(session, caller.name)
+            service.remove(session, caller.actor, caller.user_id)
+        else:
+            audit.record(session, caller.actor, "factor.refuse", caller.name)
+    if not proven:
+        raise Problem("code_wrong")
+
+
+@router.post("/recovery", responses=problems(*_SHOWN, "authenticator_none", "code_wrong"))
+def recovery(body: RemovalInput, caller: Owner, provided: Provided) -> RecoveryOutput:
+    """Make new recovery codes, with the password and a code. The earlier ones let nobody in any more."""
+    _check_password(provided, caller, body.password)
+    with provided.database.write() as session:
+        user = users.by_id(session, caller.user_id)
+        proven = service.prove(session, user, body.code, caller.address) == "right"
+        if proven:
+            lockout.forget(session, caller.name)
+            return RecoveryOutput(codes=service.renew_recovery(session, caller.actor, caller.user_id))
+        audit.record(session, caller.actor, "factor.refuse", caller.name)
+    raise Problem("code_wrong")
 
 
 def _check_password(provided: Services, caller: Caller, password: str) -> None:

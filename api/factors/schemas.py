@@ -25,7 +25,7 @@ class CodeInput(Input):
 
 
 class RemovalInput(PasswordInput):
-    """Takes the authenticator away."""
+    """Takes the authenticator away, or makes its recovery codes anew."""
 
     code: Code = Field(examples=["492039"])
     """A code of it, or a recovery code."""

@@ -82,6 +82,17 @@ def prove(session: Session, user: User, code: str | None, address: str) -> Proof
     return "right"
 
 
+def renew_recovery(session: Session, actor: Actor, user_id: int) -> list[str]:
+    """New recovery codes of an account; earlier ones are wrong from now on. Raises Problem `authenticator_none`."""
+    found = authenticator(session, user_id)
+    if found is None:
+        raise Problem("authenticator_none")
+    codes = totp.new_recovery_codes()
+    found.recovery = [totp.recovery_hash(each) for each in codes]
+    audit.record(session, actor, "factor.renew", actor.name, {"kind": "recovery"})
+    return codes
+
+
 def remove(session: Session, actor: Actor, user_id: int) -> None:
     """Take the authenticator of an account away. Raises Problem `authenticator_none`."""
     found = _of(session, user_id)

@@ -14,7 +14,10 @@ from api.obligations.models import STATES, State
 from api.obligations.rules import Kind
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 
-Content = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000, pattern=r"^[^\x00]*$")]
+Content = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=20_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]*$")
+]
+"""What a report says: of control characters only those that documents can hold."""
 
 
 def _zone(name: str) -> str:

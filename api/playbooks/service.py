@@ -238,6 +238,10 @@ def tell_overdue(session: Session, identity: int, moment: int) -> int:
     if found is None or found.late_told or found.state not in UNDONE or found.due_at is None or found.due_at > moment:
         return 0
     found.late_told = True
+    _, incident = task(session, identity)
+    if incident.state == "closed" and found.phase != "closed":
+        # Nothing is to be done about what is over but its lessons.
+        return 0
     _tell(session, found, audit.Actor(audit.SYSTEM), "task_overdue", owner=found.owner or "–")
     return 1
 

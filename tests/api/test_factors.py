@@ -137,6 +137,20 @@ def test_a_recovery_code_takes_the_place_of_a_code_once(system_running: Running,
     assert not any(code in kept or code.replace("-", "") in kept for code in codes)
 
 
+def test_recovery_codes_are_made_anew_with_password_and_code(system_running: Running, clock: list[int]) -> None:
+    client = system_running.signed_in(name="lin")
+    body = {"password": PASSWORD, "code": "000000"}
+    assert client.post(f"{PATH}/recovery", json=body).json()["code"] == "authenticator_none"
+    device, codes = enrol(client, clock)
+    assert client.post(f"{PATH}/recovery", json=body).json()["code"] == "code_wrong"
+    answer = client.post(f"{PATH}/recovery", json=body | {"code": device.at(clock[0])})
+    new = answer.json()["codes"]
+    assert (len(set(new)), set(new) & set(codes)) == (10, set())
+    assert [sign_in(system_running, code)[0] for code in (codes[0], new[0])] == [403, 201]
+    told = system_running.signed_in("administrator").get("/api/audit", params={"actor": "lin"}).json()["items"]
+    assert {"factor.renew", "factor.refuse", "factor.recover"} <= {entry["action"] for entry in told}
+
+
 def test_who_has_lost_everything_is_helped_by_an_administrator(system_running: Running, clock: list[int]) -> None:
     client, administrator = system_running.signed_in(name="lin"), system_running.signed_in("administrator", name="chen")
     device, _ = enrol(client, clock)
@@ -156,4 +170,4 @@ def test_who_has_lost_everything_is_helped_by_an_administrator(system_running: R
     device, _ = enrol(again, clock)
     assert again.post(f"{PATH}/remove", json={"password": PASSWORD, "code": device.at(clock[0])}).status_code == 204
     told = [entry["action"] for entry in administrator.get("/api/audit").json()["items"] if entry["action"].startswith("factor")]
-    assert told == ["factor.remove", "factor.add", "factor.remove", "factor.refuse", "factor.add"]
+    assert told == ["factor.remove", "factor.add", "factor.remove", "factor.refuse", "factor.refuse", "factor.add"]

@@ -156,6 +156,7 @@ def test_a_grade_decided_otherwise_lets_reports_lapse_and_brings_them_back(syste
         "pending",
     )
     assert client.get(f"/api/obligations/{identity}").json()["contents"][0]["text"] == SAID["entity"]
+    assert refused(step(client, identity, "draft", {"contents": {"entity": "a\x01"}}, "PUT")) == "input_invalid"
 
 
 def warned(client: httpx.Client, number: int) -> list[tuple[str, int]]:

@@ -260,6 +260,12 @@ def test_an_overdue_task_is_told_once_and_again_when_it_has_another_time(system_
     done(step(client, made["id"], "assignment", {"owner": "wu", "due_at": "2031-01-01T00:00:00Z"}, "PUT"))
     assert tick(services, due + 366 * 86_400 * NANOSECONDS) == 1
     assert kinds(client, number).count("task_overdue") == 2
+    done(client.post(f"/api/incidents/{number}/tasks", json={"title": "Late", "due_at": "2031-01-01T00:00:00Z"}), 201)
+    done(act(client, number, "close", CLOSE | {"disposition": "false_positive"}))
+    assert [tick(services, due + 366 * 86_400 * NANOSECONDS) for _ in range(2)] == [0, 0], (
+        "nothing is to be done about what is over"
+    )
+    assert kinds(client, number).count("task_overdue") == 2
     assert refused(client.get("/api/tasks/999")) == "task_unknown"
     assert (
         refused(client.put(f"/api/tasks/{made['id']}/assignment", json={"owner": None, "due_at": None}))

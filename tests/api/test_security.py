@@ -399,6 +399,7 @@ def test_who_has_the_machine_lets_a_name_in_that_has_to_wait(
     with services.database.read() as session:
         assert lockout.locked_until(session, services.settings, "wu") is None
     command[1] = "password"
+    elsewhere(system_running)
     client = system_running.sign_in("wu")
     for given, said in (("short", "the password is too weak"), ("eight valves, one spare", None)):
         done = CliRunner().invoke(icsight, command, input=f"{given}\n{given}\n", standalone_mode=False)
