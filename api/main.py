@@ -24,6 +24,8 @@ from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
 from api.factors.routes import router as factors
+from api.figures.routes import router as figures
+from api.handovers.routes import router as handovers
 from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.jobs.routes import router as jobs
@@ -34,9 +36,11 @@ from api.oidc.routes import router as oidc
 from api.playbooks.routes import router as playbooks
 from api.points.routes import router as points
 from api.records.routes import router as records
+from api.reviews.routes import router as reviews
 from api.security.access import permissions_of_routes
 from api.security.guard import BodyLimit, Guard, Texts
 from api.sensors.routes import router as sensors
+from api.sharing.routes import router as sharing
 from api.situation.routes import router as situation
 from api.texts.routes import router as texts
 from api.timeline.routes import router as timeline
@@ -63,9 +67,9 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, alerts, evidence, exceptions, incidents, custody, jobs, obligations, documents, playbooks, actions,
-    baseline, assets, windows, zones, topology, points, timeline, records, situation, sensors, enrolment, live, audit, texts, tokens,
-    factors, oidc,
+    probes.router, users, figures, alerts, evidence, exceptions, incidents, custody, jobs, obligations, documents, playbooks,
+    reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation, handovers,
+    sensors, enrolment, live, audit, texts, tokens, factors, oidc,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)

@@ -15,12 +15,14 @@ from api.documents import models as _documents
 from api.enrolment import models as _enrolment
 from api.exceptions import models as _exceptions
 from api.factors import models as _factors
+from api.handovers import models as _handovers
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.jobs import models as _jobs
 from api.obligations import models as _obligations
 from api.oidc import models as _oidc
 from api.playbooks import models as _playbooks
+from api.reviews import models as _reviews
 from api.site import models as _site
 from api.tokens import models as _tokens
 from api.users import models as _users
@@ -41,12 +43,14 @@ RESOURCES: Final = (
     _enrolment,
     _exceptions,
     _factors,
+    _handovers,
     _idempotency,
     _incidents,
     _jobs,
     _obligations,
     _oidc,
     _playbooks,
+    _reviews,
     _site,
     _tokens,
     _users,

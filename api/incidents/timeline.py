@@ -88,6 +88,12 @@ def lines(session: Session, number: int, after: tuple[int, int] | None, limit: i
     return session.scalars(statement.order_by(IncidentEntry.at, IncidentEntry.id).limit(limit)).all()
 
 
+def by_hand(session: Session, number: int, limit: int) -> Sequence[IncidentEntry]:
+    """The lines that people wrote for an incident, and for those merged into it, the first first."""
+    mine = sa.select(IncidentEntry).where(IncidentEntry.incident.in_(told_by(session, number)), IncidentEntry.by_hand.is_(True))
+    return session.scalars(mine.order_by(IncidentEntry.at, IncidentEntry.id).limit(limit)).all()
+
+
 def chosen(session: Session, number: int, identities: Sequence[int]) -> list[IncidentEntry]:
     """The lines of an incident with these ids; those of others are left out."""
     mine = sa.select(IncidentEntry).where(

@@ -26,6 +26,10 @@ def _zone(name: str) -> str:
     return name
 
 
+TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)]
+"""IANA name of a time zone."""
+
+
 class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -110,9 +114,7 @@ class OperatorInput(_Input):
     """Whether it is an entity of NIS2, and which."""
     china: bool = Field(default=True, examples=[True])
     """Whether it is subject to the Chinese rule on reporting incidents."""
-    time_zone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)] = Field(
-        default="Asia/Shanghai", examples=["Asia/Shanghai"]
-    )
+    time_zone: TimeZone = Field(default="Asia/Shanghai", examples=["Asia/Shanghai"])
     """Time zone in which days and months count."""
 
 

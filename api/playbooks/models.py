@@ -16,6 +16,10 @@ TaskState = Literal["open", "doing", "done", "left_out"]
 TASK_STATES: Final[tuple[TaskState, ...]] = get_args(TaskState)
 
 
+LESSON: Final = "closed"
+"""Phase of a task that is a lesson of an incident: it is done when the incident is closed, and outlives it."""
+
+
 class StoredPlaybook(KeyedByOrganisation, Base):
     """A playbook that was brought in; it takes the place of one of the product with the same key."""
 
@@ -31,7 +35,7 @@ class StoredPlaybook(KeyedByOrganisation, Base):
 
 
 class IncidentTask(OfOrganisation, Base):
-    """Something to do about an incident. Its times are nanoseconds since 1970."""
+    """Something to do about an incident, or a lesson of it. Its times are nanoseconds since 1970."""
 
     __tablename__ = "incident_task"
 

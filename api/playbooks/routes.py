@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.incidents import service as incidents
 from api.obligations.service import check_version
@@ -21,6 +21,8 @@ from api.playbooks.schemas import (
     TaskInput,
     TaskMove,
     TaskOutput,
+    TaskPage,
+    TaskQuery,
 )
 from api.security.access import Caller, Provided, needs
 from api.texts import language_of
@@ -154,6 +156,15 @@ def add_task(
     return shown
 
 
+@router.get("/tasks", responses=problems("signed_out", "cursor_invalid", "query_too_long"))
+def all_tasks(query: Annotated[TaskQuery, Query()], caller: Reader, request: Request, provided: Provided) -> TaskPage:
+    """Tasks of all incidents that match all filters, those due first before others; lessons of closed incidents among them."""
+    del caller
+    with provided.database.read() as session:
+        rows, cursor = service.find(session, query)
+        return TaskPage(items=[presentation.task(row, language_of(request)) for row in rows], next=cursor)
+
+
 @router.get("/tasks/{identity}", responses=problems("signed_out", "task_unknown"))
 def task(identity: Identity, caller: Reader, request: Request, response: Response, provided: Provided) -> TaskOutput:
     """One task. The header ETag is what `If-Match` of a change must bring."""
@@ -164,7 +175,7 @@ def task(identity: Identity, caller: Reader, request: Request, response: Respons
         return presentation.task(found, language_of(request))
 
 
-@router.put("/tasks/{identity}/assignment", responses=problems(*_CHANGE))
+@router.put("/tasks/{identity}/assignment", responses=problems(*_CHANGE, "lesson_unowned"))
 def assign(
     identity: Identity, body: AssignInput, caller: Worker, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,

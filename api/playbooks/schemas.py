@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.alerts.schemas import Note
-from api.filters import Moment
+from api.filters import AnyOf, Moment, OneOf, Time
 from api.incidents.lifecycle import Phase
 from api.incidents.schemas import Number, Person, Text, Title
+from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.playbooks.content import Doer
 from api.playbooks.content import Key as PlaybookKey
-from api.playbooks.models import TaskState
+from api.playbooks.models import TASK_STATES, TaskState
 
 OpenPhase = Literal["declared", "analysing", "containing", "eradicating", "recovering", "monitoring"]
 
@@ -87,6 +88,31 @@ class BeginInput(_Input):
     reason: Note = Field(examples=["As proposed."])
 
 
+class TaskQuery(_Input):
+    """Which tasks; all filters must hold."""
+
+    state: Annotated[AnyOf | None, OneOf(TASK_STATES, "open,doing")] = None
+    """State."""
+    owner: Annotated[AnyOf | None, OneOf((), "wu.jun")] = None
+    """Who has taken it on, or was given it."""
+    site: Annotated[AnyOf | None, OneOf((), "waterworks")] = None
+    """Name of the incident's site."""
+    lesson: bool | None = None
+    """Only lessons of incidents that are closed, or none."""
+    due_before: Time = None
+    """Due before this time."""
+    cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
+    """`next` of the page before; everything else must be asked as it was then."""
+    limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
+    """Most tasks on the page."""
+    language: Literal["en", "zh-CN"] | None = None
+    """Language of the texts; without it, that of `Accept-Language`."""
+
+    def question(self) -> str:
+        """What is asked, without where the page starts and how long it is."""
+        return self.model_dump_json(exclude={"cursor", "limit", "language"})
+
+
 class TaskInput(_Input):
     """A task by hand."""
 
@@ -126,6 +152,7 @@ class TaskOutput(_Output):
     title: str = Field(examples=["Ask the shift what is going on"])
     text: str = Field(examples=["Call the control room."])
     phase: Phase = Field(examples=["analysing"])
+    """State of the incident in which it is done; `closed`: it is a lesson."""
     role: Doer = Field(examples=["operator"])
     mandatory: bool = Field(examples=[True])
     state: TaskState = Field(examples=["open"])
@@ -135,6 +162,14 @@ class TaskOutput(_Output):
     done_by: str | None = None
     done_at: str | None = None
     note: str | None = None
+
+
+class TaskPage(_Output):
+    """A page of tasks."""
+
+    items: list[TaskOutput]
+    next: str | None = None
+    """`cursor` of the next page; null on the last."""
 
 
 class CacaoPlaybook(BaseModel):

@@ -16,10 +16,11 @@ from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations.clocks import SLACK
 from api.obligations.service import check_version
+from api.pages import read_cursor, write_cursor
 from api.playbooks import cacao, content
-from api.playbooks.models import IncidentTask, StoredPlaybook
+from api.playbooks.models import LESSON, IncidentTask, StoredPlaybook
 from api.problems import Problem
-from api.times import NANOSECONDS, now
+from api.times import LATEST, NANOSECONDS, now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
+    from api.incidents.lifecycle import Phase
     from api.playbooks.content import Playbook
-    from api.playbooks.schemas import AssignInput, TaskInput, TaskMove
+    from api.playbooks.schemas import AssignInput, TaskInput, TaskMove, TaskQuery
+    from api.reviews.schemas import LessonInput
 
 MOST_STORED: Final = 500
 """Most playbooks that an organisation brings in."""
@@ -161,16 +164,53 @@ def begin(session: Session, incident: Incident, key: str, actor: Actor, reason: 
 def add(session: Session, incident: Incident, given: TaskInput, actor: Actor) -> IncidentTask:
     """Add a task by hand. Raises Problem `incident_closed`, `incident_merged`, `tasks_full`."""
     incidents.check_open(incident)
-    _check_room(session, incident, 1)
-    both = {"en": given.title, "zh-CN": given.title}, {"en": given.text, "zh-CN": given.text}
-    made = IncidentTask(
-        incident=incident.number, version=1, title=both[0], text=both[1], phase=given.phase, role=given.role,
-        mandatory=given.mandatory, state="open", owner=given.owner, made_at=now(), due_at=given.due_at, late_told=False,
-    )  # fmt: skip
-    session.add(made)
-    session.flush()
+    made = _by_hand(session, incident, given, given.phase, mandatory=given.mandatory)
     _tell(session, made, actor, "task_added")
     return made
+
+
+def add_lesson(session: Session, incident: Incident, given: LessonInput, actor: Actor) -> IncidentTask:
+    """Add a lesson of a closed incident: a task that outlives it and gates nothing. Raises Problem `tasks_full`."""
+    made = _by_hand(session, incident, given, LESSON, mandatory=False)
+    _tell(session, made, actor, "lesson_added", owner=given.owner)
+    return made
+
+
+def lessons(session: Session, number: int) -> list[IncidentTask]:
+    """The lessons of an incident, in the order in which they were added."""
+    return [each for each in tasks(session, number) if each.phase == LESSON]
+
+
+def due(session: Session, before: int, site: str | None, most: int) -> Sequence[IncidentTask]:
+    """Tasks of a site, or of all, that are not done and due before a time: those due first before others."""
+    found = sa.select(IncidentTask).join(Incident, Incident.number == IncidentTask.incident)
+    found = found.where(IncidentTask.state.in_(UNDONE), IncidentTask.due_at <= before)
+    if site is not None:
+        found = found.where(Incident.site == site)
+    return session.scalars(found.order_by(IncidentTask.due_at, IncidentTask.id).limit(most)).all()
+
+
+def find(session: Session, query: TaskQuery) -> tuple[Sequence[IncidentTask], str | None]:
+    """One page of the tasks of all incidents, those due first before others, and the cursor of the next one."""
+    due = sa.func.coalesce(IncidentTask.due_at, LATEST)
+    # What a session does not see of incidents, it does not see of their tasks.
+    statement = sa.select(IncidentTask).join(Incident, Incident.number == IncidentTask.incident)
+    for asked, column in ((query.state, IncidentTask.state), (query.owner, IncidentTask.owner), (query.site, Incident.site)):
+        if asked is not None:
+            statement = statement.where(asked.on(column))
+    if query.lesson is not None:
+        statement = statement.where((IncidentTask.phase == LESSON) if query.lesson else (IncidentTask.phase != LESSON))
+    if query.due_before is not None:
+        statement = statement.where(IncidentTask.due_at < query.due_before)
+    question = query.question()
+    if query.cursor is not None:
+        place = sa.tuple_(*read_cursor(question, query.cursor, (int, int)))
+        statement = statement.where(sa.tuple_(due, IncidentTask.id) > place)
+    rows = session.scalars(statement.order_by(due, IncidentTask.id).limit(query.limit + 1)).all()
+    if len(rows) <= query.limit:
+        return rows, None
+    last = rows[query.limit - 1]
+    return rows[: query.limit], write_cursor(question, LATEST if last.due_at is None else last.due_at, last.id)
 
 
 def tasks(session: Session, number: int) -> Sequence[IncidentTask]:
@@ -194,10 +234,15 @@ def task_etag(found: IncidentTask) -> str:
 
 
 def assign(session: Session, found: IncidentTask, incident: Incident, given: AssignInput, actor: Actor) -> None:
-    """Say who does a task, and by when. Raises Problem `incident_closed`, `task_state` for one that is done."""
-    incidents.check_open(incident)
+    """Say who does a task, and by when.
+
+    Raises Problem `incident_closed`, `task_state` for one that is done, `lesson_unowned` for a lesson without both.
+    """
+    _check_workable(found, incident)
     if found.state not in UNDONE:
         raise Problem("task_state", id=found.id, state=found.state, action="assign")
+    if found.phase == LESSON and (given.owner is None or given.due_at is None):
+        raise Problem("lesson_unowned", id=found.id)
     if found.due_at != given.due_at:
         found.late_told = False
     found.owner, found.due_at = given.owner, given.due_at
@@ -207,7 +252,7 @@ def assign(session: Session, found: IncidentTask, incident: Incident, given: Ass
 
 def move(session: Session, found: IncidentTask, incident: Incident, given: TaskMove, actor: Actor) -> None:
     """Say how a task stands. Raises Problem `incident_closed`, `task_state` where it stands so already."""
-    incidents.check_open(incident)
+    _check_workable(found, incident)
     if found.state == given.to:
         raise Problem("task_state", id=found.id, state=found.state, action=given.to)
     before, found.state, found.note = found.state, given.to, given.note
@@ -261,6 +306,27 @@ def take_back(session: Session, identity: int, moment: int) -> int:
         return 0
     found.late_told = False
     return 1
+
+
+def _by_hand(
+    session: Session, incident: Incident, given: TaskInput | LessonInput, phase: Phase, *, mandatory: bool
+) -> IncidentTask:  # fmt: skip
+    """A task that a person wrote, the same in both languages."""
+    _check_room(session, incident, 1)
+    both = {"en": given.title, "zh-CN": given.title}, {"en": given.text, "zh-CN": given.text}
+    made = IncidentTask(
+        incident=incident.number, version=1, title=both[0], text=both[1], phase=phase, role=given.role, mandatory=mandatory,
+        state="open", owner=given.owner, made_at=now(), due_at=given.due_at, late_told=False,
+    )  # fmt: skip
+    session.add(made)
+    session.flush()
+    return made
+
+
+def _check_workable(found: IncidentTask, incident: Incident) -> None:
+    """A lesson goes on whatever becomes of its incident."""
+    if found.phase != LESSON:
+        incidents.check_open(incident)
 
 
 def _check_room(session: Session, incident: Incident, more: int) -> None:

@@ -1,0 +1,1 @@
+"""Reviews of closed incidents: what went well, what did not, and the lessons, which are tasks."""
