@@ -348,7 +348,7 @@ def test_the_first_report_that_was_made_starts_the_next_clock_of_incidents_that_
         if identity == 0:
             done(act(client, numbers[0], "merge", {"other": numbers[1], "reason": "same"}))
         elif hours is not None:
-            sent = {"channel": "portal", "at": f"-{hours}h", "note": "x"}
+            sent = {"channel": "portal", "at": f"-{hours}h", "note": "x", "before_approval": True}
             if client.get(f"/api/obligations/{identity}").json()["state"] == "lapsed":
                 assert refused(step(client, identity, "submit", sent)) == "obligation_state"
                 continue
