@@ -182,9 +182,11 @@ def lessons(session: Session, number: int) -> list[IncidentTask]:
 
 
 def due(session: Session, before: int, site: str | None, most: int) -> Sequence[IncidentTask]:
-    """Tasks of a site, or of all, that are not done and due before a time: those due first before others."""
+    """Tasks of a site, or of all, that are to be done before a time: those due first before others."""
     found = sa.select(IncidentTask).join(Incident, Incident.number == IncidentTask.incident)
     found = found.where(IncidentTask.state.in_(UNDONE), IncidentTask.due_at <= before)
+    # Of an incident that is over nothing is to be done but its lessons.
+    found = found.where((Incident.state != "closed") | (IncidentTask.phase == LESSON))
     if site is not None:
         found = found.where(Incident.site == site)
     return session.scalars(found.order_by(IncidentTask.due_at, IncidentTask.id).limit(most)).all()
@@ -284,7 +286,7 @@ def tell_overdue(session: Session, identity: int, moment: int) -> int:
         return 0
     found.late_told = True
     _, incident = task(session, identity)
-    if incident.state == "closed" and found.phase != "closed":
+    if incident.state == "closed" and found.phase != LESSON:
         # Nothing is to be done about what is over but its lessons.
         return 0
     _tell(session, found, audit.Actor(audit.SYSTEM), "task_overdue", owner=found.owner or "–")

@@ -90,6 +90,14 @@ def test_a_note_tells_what_is_open_and_is_as_it_was_when_it_was_handed_over(syst
     assert told_of["handover.hand_over"]["sha256"] == told_of["handover.take_over"]["sha256"] == digest
 
 
+def test_nothing_is_due_of_an_incident_that_is_over(system_running: Running) -> None:
+    responder = system_running.signed_in("responder")
+    number = declare(responder, **PHONE)["number"]
+    done(responder.post(f"/api/incidents/{number}/tasks", json={"title": "late", "due_at": "-1h"}), 201)
+    done(act(responder, number, "close", {"disposition": "false_positive", "reason": "A test of the siren."}))
+    assert begin(system_running.signed_in())["content"]["tasks"] == []
+
+
 def test_one_writes_on_what_is_and_the_next_shift_begins_where_the_last_ended(system_running: Running) -> None:
     lin, wu = (system_running.signed_in(name=name) for name in ("lin", "wu"))
     note = begin(lin)
