@@ -100,7 +100,7 @@ test-cargo: test-rust
 fuzz-targets: core
 	@cd $(CORE)/fuzz && $(CARGO) build --quiet --release --locked
 
-test-full: test ## and what takes long: every capture through pyshark
+test-full: test ## and what takes long: every capture through pyshark, the API's tests on both back ends
 	@$(BIN)/python -m pytest -m full --timeout 7200
 
 equivalence: $(VENV)/.locked ## 20 captures and a day of the plant through Kafka and Elasticsearch and through one machine, held equal

@@ -6,6 +6,7 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import httpx
 import pytest
@@ -114,7 +115,10 @@ def _cheap_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("api.security.passwords._HASHER", PasswordHasher(time_cost=1, memory_cost=32, parallelism=4))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+BACK_ENDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(params=BACK_ENDS)
 def empty_database(request: pytest.FixtureRequest) -> DatabaseSettings:
     """How a database without tables is reached: whoever asks for it is run on each back end."""
     if request.param == "sqlite":
@@ -146,7 +150,7 @@ def migrated_on_server(postgres_server: Postgres) -> str:
     return name
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=BACK_ENDS)
 def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseSettings:
     """How a database with tables and nothing in them is reached: whoever asks for it, himself or through another fixture, is run
     on each back end. Files are in the folders that `database`, `system_running` and `start` have.
@@ -159,6 +163,32 @@ def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Databas
         return DatabaseSettings()
     server: Postgres = request.getfixturevalue("postgres_server")
     return on_server(server, server.new_database(request.getfixturevalue("migrated_on_server")))
+
+
+ON_BOTH = frozenset(
+    {
+        "test_audit", "test_backup", "test_custody", "test_database", "test_document", "test_idempotency", "test_jobs",
+        "test_opengauss", "test_postgresql", "test_scope", "test_upgrade",
+    }
+)  # fmt: skip
+"""Modules whose tests any run makes on both back ends: what they test is the database, or many at once who use it."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests that have two back ends, leave one to a full run: which one is told by the name, and comes to half of each.
+
+    Most tests meet the database through the same few functions, and all on both take the gate's time twice.
+    """
+    for item in items:
+        found: pytest.Function | None = item if isinstance(item, pytest.Function) else None
+        kind = found.callspec.params.get("database_settings") if found is not None and hasattr(found, "callspec") else None
+        if found is None or kind is None or found.path.stem in ON_BOTH:
+            continue
+        only = [mark for mark in found.iter_markers("parametrize") if "database_settings" in mark.args[0]]
+        name = found.nodeid.replace("postgresql", "sqlite")
+        if not only and BACK_ENDS[crc32(name.encode()) % 2] != kind:
+            found.add_marker(pytest.mark.full)
 
 
 SQLITE_ONLY = pytest.mark.parametrize("database_settings", ["sqlite"], indirect=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from sqlalchemy import event
 
 from api.assets import importing, service
 from api.assets.addresses import normal
@@ -184,14 +185,12 @@ def test_a_plan_that_does_not_fit_together_is_refused(system_running: Running, p
     assert (answer.status_code, answer.json()["code"]) == (422, "input_invalid"), answer.text
 
 
-def test_a_plan_of_many_networks_is_looked_through_once_and_in_no_time(
-    system_running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_of_many_networks_is_looked_through_once(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     networks = [f"10.{number // 250}.{number % 250}.7" for number in range(8_000)]
     zones = [{"name": f"Z{start}", "networks": networks[start : start + 200]} for start in range(0, 8_000, 200)]
-    begin = time.thread_time()
-    plan = Plan.model_validate({"zones": zones})
-    assert time.thread_time() - begin < 0.3
+    with cProfile.Profile() as profile:
+        plan = Plan.model_validate({"zones": zones})
+    assert sum(entry.callcount for entry in profile.getstats()) < 200 * len(networks), "not each beside each other"
     with pytest.raises(ValueError, match=r"10\.0\.3\.7/32 is in two zones"):
         Plan.model_validate({"zones": [*zones, {"name": "x", "networks": ["10.0.3.7"]}]})
     with system_running.services.database.write() as session:
@@ -298,16 +297,22 @@ def test_a_trial_waits_for_nobody_who_writes_and_an_import_lets_others_write(sys
         assert imported(client, content, dry_run=True)["made"] == 3_000
     given = importing.read("csv", content)
     moved = [replace(each, fields={**each.fields, "addresses": [f"11.0.{n // 250}.{n % 250}"]}) for n, each in enumerate(given)]
-    held: list[float] = []
+    asked: list[int] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def counted(*_: object) -> None:
+        if asked:
+            asked[-1] += 1
+
     for of in (given, moved):
         seen: set[str] = set()
         for start in range(0, len(of), service.PART):
             with database.write() as session:
-                begin = time.thread_time()
+                asked.append(0)
                 service.take(session, of[start : start + service.PART], "", "csv", Actor("li"), seen)
-                held.append(time.thread_time() - begin)
-    assert len(held) == 12
-    assert max(held) < 1, held
+    assert len(asked) == 12
+    # One for each, its entry of the audit trail, and a few for all: the lock is not held for what grows with the file.
+    assert max(asked) < service.PART + 50, asked
     assert client.get("/api/assets", params={"address": "11.0.0.7"}).json()["items"][0]["name"] == "A7"
 
 
