@@ -167,7 +167,7 @@ def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Databas
 
 ON_BOTH = frozenset(
     {
-        "test_audit", "test_backup", "test_custody", "test_database", "test_document", "test_idempotency", "test_jobs",
+        "test_audit", "test_backup", "test_custody", "test_database", "test_idempotency", "test_jobs",
         "test_opengauss", "test_postgresql", "test_scope", "test_upgrade",
     }
 )  # fmt: skip
