@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.api.conftest import Running
 
 ENTITY: Final = "东部水厂，4 号加药线 <Waterworks East & Co.>"
-EVENT: Final = "16:14 发现：设定值两次跳变。\nFound at 16:14; the set point jumped twice. {{ 7 * 7 }} {% raw %}\x07\x0c"
+EVENT: Final = "16:14 发现：设定值两次跳变。\nFound at 16:14; the set point jumped twice. {{ 7 * 7 }} {% raw %}"
 
 
 @pytest.fixture(autouse=True)
@@ -264,9 +264,9 @@ def test_a_template_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_people_wrote_is_text_whatever_it_looks_like() -> None:
-    given = shape() | {"title": EVENT, "operator": ENTITY}
+    given = shape() | {"title": f"{EVENT}\x01\x07", "operator": ENTITY}
     (document,) = filling.fill(word("{{ operator }}", "{{ title }}"), shape(), [given])
-    assert said(document).split("\n")[:3] == [ENTITY, *EVENT.replace("\x07\x0c", "").split("\n")]
+    assert said(document).split("\n")[:3] == [ENTITY, *EVENT.split("\n")]
 
 
 def take(client: httpx.Client, path: str, **asked: str) -> httpx.Response:
