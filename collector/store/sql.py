@@ -85,7 +85,7 @@ class SqlSession:
             QueryError: it fails, takes too much memory, or has more than `max_rows` rows.
         """
         seconds = min(seconds or self._settings.query_seconds, self._settings.query_seconds)
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         timer = threading.Timer(seconds, cursor.interrupt)
         timer.start()
         try:
@@ -120,11 +120,17 @@ class SqlSession:
 
     def close(self) -> None:
         """Let go of DuckDB."""
-        self._connection.close()
+        with self._turn:
+            self._connection.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        # DuckDB refuses a connection that another thread is just using, to be copied or closed too.
+        with self._turn:
+            return self._connection.cursor()
 
     def parsed(self, select: str) -> Mapping[str, Any]:
         """What a person asks as DuckDB's parser understands it. Raises QueryError where it may not run."""
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         try:
             row = cursor.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
         except duckdb.Error as error:

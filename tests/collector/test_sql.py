@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from collector.records import decode
 from collector.settings import StoreSettings
 from collector.store import QueryError
 from collector.store.local import LocalRecordStore
+from collector.store.sql import SqlSession
 from sensor.spool_format import BatchHeader
 from tests.batches import EPOCH, encode, sample
 
@@ -178,3 +182,21 @@ def test_the_order_that_was_asked_for_is_kept(store: LocalRecordStore) -> None:
 def test_an_unknown_column_is_named(store: LocalRecordStore) -> None:
     with pytest.raises(QueryError, match="nothing"):
         store.sql("SELECT nothing FROM modbus")
+
+
+def test_a_session_is_closed_while_others_use_it(tmp_path: Path) -> None:
+    for _ in range(20):
+        session = SqlSession(tmp_path, StoreSettings())
+        begun = threading.Event()
+
+        def define(session: SqlSession = session, begun: threading.Event = begun) -> None:
+            with contextlib.suppress(duckdb.Error):
+                while True:
+                    begun.set()
+                    session.define("x", "SELECT 1 AS a")
+
+        thread = threading.Thread(target=define)
+        thread.start()
+        begun.wait()
+        session.close()
+        thread.join()
