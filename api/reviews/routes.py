@@ -68,7 +68,7 @@ def add_lesson(
         made = service.add_lesson(session, incidents.get(session, number), body, caller.actor)
         shown = tasks.task(made, language_of(request))
     provided.hub.notify()
-    response.headers["ETag"] = playbooks.etag(made)
+    response.headers["ETag"] = playbooks.task_etag(made)
     response.headers["Location"] = f"/api/tasks/{made.id}"
     return shown
 
