@@ -11,10 +11,7 @@ import asyncio
 import json
 import multiprocessing
 import re
-import sys
-import tempfile
 import time
-from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -22,17 +19,16 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from api.alerts import upserts
-from api.settings import DatabaseSettings
 from tests.api.alerts import upsert
-from tests.api.conftest import Running, on_server, running
-from tests.benchmarks.situation import ALERTS, SITES, fill
-from tests.services.packages import Missing
-from tests.services.postgres import Postgres
-from tests.services.process import ServiceError
+from tests.api.conftest import Running, running
+from tests.benchmarks.situation import SITES, fill, over_both
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection
+    from pathlib import Path
+
+    from api.settings import DatabaseSettings
 
 PAGE_SECONDS: Final = 0.1
 """The 95th percentile of a page, and of the counts."""
@@ -70,19 +66,7 @@ PAGES: Final[Mapping[str, Mapping[str, str]]] = {
 
 def main() -> int:
     """Measure; 1 where a limit is not kept."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else ALERTS
-    with tempfile.TemporaryDirectory(prefix="icsight-api-") as name:
-        kept = measured("SQLite", Path(name) / "data", DatabaseSettings(), count)
-        try:
-            server = Postgres(Path(name) / "postgres").start()
-        except (Missing, ServiceError) as error:
-            print(f"PostgreSQL: not measured ({error})")
-            return 0 if kept else 1
-        try:
-            kept &= measured("PostgreSQL", Path(name) / "served", on_server(server), count)
-        finally:
-            server.stop()
-    return 0 if kept else 1
+    return over_both("api", measured)
 
 
 def measured(title: str, folder: Path, database: DatabaseSettings, count: int) -> bool:

@@ -31,7 +31,7 @@ from tests.services.postgres import Postgres
 from tests.services.process import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from api.services import Services
 
@@ -52,17 +52,24 @@ SITES: Final = ("north", "south")
 
 def main() -> int:
     """Measure; 1 where the limit is not kept."""
+    return over_both("situation", measured)
+
+
+def over_both(name: str, measured: Callable[[str, Path, DatabaseSettings, int], bool]) -> int:
+    """Measure over each database, with as many alerts as the command line says; 1 where a limit is not kept.
+
+    `measured` takes the database's name, a folder that is not there yet, how the database is reached, and the number of alerts.
+    """
     count = int(sys.argv[1]) if len(sys.argv) > 1 else ALERTS
-    kept = True
-    with tempfile.TemporaryDirectory(prefix="icsight-situation-") as name:
-        kept &= measured("SQLite", Path(name) / "data", DatabaseSettings(), count)
+    with tempfile.TemporaryDirectory(prefix=f"icsight-{name}-") as folder:
+        kept = measured("SQLite", Path(folder) / "data", DatabaseSettings(), count)
         try:
-            server = Postgres(Path(name) / "postgres").start()
+            server = Postgres(Path(folder) / "postgres").start()
         except (Missing, ServiceError) as error:
             print(f"PostgreSQL: not measured ({error})")
             return 0 if kept else 1
         try:
-            kept &= measured("PostgreSQL", Path(name) / "served", on_server(server), count)
+            kept &= measured("PostgreSQL", Path(folder) / "served", on_server(server), count)
         finally:
             server.stop()
     return 0 if kept else 1
