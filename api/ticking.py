@@ -4,7 +4,8 @@ Looked at every few seconds, by the clock of this machine.
 
 Nothing is remembered between looks: what is due is in the database, and is written down in the transaction that does it. So it
 happens once, whichever of several servers looks first, and a restart loses and doubles nothing. What was told by a clock that was
-wrong is taken back once it is set, and told again when its time comes. An action that expired so stays so: it is proposed anew.
+wrong is taken back once it is set, and told again when its time comes. An action that expired so stays so: it is proposed anew;
+what was laid aside or hidden for longer than it may be comes back.
 
 Each thing has a transaction of its own: one that cannot be done is passed over, and holds up no other clock.
 """
@@ -78,6 +79,8 @@ WORK: Final = (
 TAKEN_BACK: Final = (
     Work("report", obligations.too_early, obligations.take_back),
     Work("task", playbooks.too_early, playbooks.take_back),
+    Work("maintenance window", windows.too_early, windows.take_back),
+    Work("snoozed alert", snoozing.too_early, snoozing.take_back),
 )
 """What a clock that was wrong has done."""
 

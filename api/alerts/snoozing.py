@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from api.alerts import service
+from api.alerts import service, told
 from api.alerts.models import Alert
 from api.alerts.schemas import CONDITIONS
 from api.audit import service as audit
 from api.database import advance
+from api.obligations.clocks import SLACK
 from api.problems import Problem
 from api.records import service as records
 from api.times import NANOSECONDS, now
+from api.windows.scope import BLIND, SAFETY_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +63,8 @@ def snooze(session: Session, alert: Alert, actor: Actor, given: SnoozeInput, kno
         raise Problem("snooze_times", days=MOST_DAYS)
     wanted = [each for each in CONDITIONS if each in given.conditions]
     alert.snooze = {
-        "by": actor.name, "at": moment, "note": given.note, "conditions": wanted, "severity": alert.severity,
-        "seen": {**_traits(alert), "function": list(known[1])},
+        "by": actor.name, "at": moment, "note": given.note, "conditions": wanted,
+        "severity": told.severity(alert.severity, alert.body), "seen": {**_traits(alert), "function": list(known[1])},
     }  # fmt: skip
     # What joined it since its records were read is looked at by the clock.
     alert.snoozed_until, alert.snooze_revision = until, known[0]
@@ -77,6 +79,29 @@ def wake(session: Session, alert: Alert, actor: Actor, note: str) -> None:
     alert.snoozed_until = alert.snooze = alert.snooze_revision = None
     _changed(session, alert, actor, "woken", note)
     audit.record(session, actor, "alert.wake", alert.id, {"note": note})
+
+
+def too_early(session: Session, moment: int) -> list[int]:
+    """The alerts laid aside later than now, by the numbers of their latest changes: the clock of a machine was ahead then."""
+    laid = sa.select(Alert.change, Alert.snooze).where(_SNOOZED, Alert.snoozed_until > moment)
+    return [change for change, said in session.execute(laid) if said is not None and said["at"] > moment + SLACK]
+
+
+def take_back(session: Session, change: int, moment: int) -> int:
+    """Bring an alert back that was laid aside later than now: it would stay away for longer than it may."""
+    alert = session.scalar(sa.select(Alert).where(Alert.change == change, _SNOOZED))
+    if alert is None or alert.snooze is None or alert.snooze["at"] <= moment + SLACK:
+        return 0
+    _end(session, alert, "time")
+    return 1
+
+
+def _end(session: Session, alert: Alert, why: str) -> None:
+    """Let an alert come back by itself."""
+    alert.snoozed_until = alert.snooze = alert.snooze_revision = None
+    alert.change = advance(session, "change")
+    service.add_event(session, alert, f"woken_{why}", audit.SYSTEM)
+    audit.record(session, SYSTEM, "alert.wake", alert.id, {"why": why})
 
 
 class Snoozed:
@@ -118,10 +143,7 @@ class Snoozed:
         if why is None:
             alert.snooze_revision = alert.revision
             return 0
-        alert.snoozed_until = alert.snooze = alert.snooze_revision = None
-        alert.change = advance(session, "change")
-        service.add_event(session, alert, f"woken_{why}", audit.SYSTEM)
-        audit.record(session, SYSTEM, "alert.wake", alert.id, {"why": why})
+        _end(session, alert, why)
         return 1
 
 
@@ -134,20 +156,22 @@ _GROWN: Final = Alert.revision > Alert.snooze_revision
 def _joined(alert: Alert, known: Sequence[str]) -> str | None:
     """What joined an alert since it was laid aside, and is to bring it back."""
     said = alert.snooze or {}
-    if alert.severity > said["severity"]:
+    if told.severity(alert.severity, alert.body) > said["severity"]:
         return "severity"
     traits = {**_traits(alert), "function": list(known)}
     seen = cast("Mapping[str, Sequence[str]]", said["seen"])
+    if (BLIND | SAFETY_RULES) & (set(traits["rule"]) - set(seen["rule"])):
+        return "rule"  # nothing else tells it
     return next((each for each in said["conditions"] if set(traits[each]) - set(seen[each])), None)
 
 
 def _traits(alert: Alert) -> dict[str, list[str]]:
     """The addresses of an alert and of its story, and the rules whose findings belong to it."""
-    told: Mapping[str, Any] = alert.body.get("story") or {}
-    hosts = {alert.client_ip, alert.server_ip, *told.get("actors", ()), *told.get("targets", ())}
+    story: Mapping[str, Any] = alert.body.get("story") or {}
+    hosts = {alert.client_ip, alert.server_ip, *story.get("actors", ()), *story.get("targets", ())}
     return {
         "asset": sorted(str(each) for each in hosts if each),
-        "rule": sorted({str(each["rule"]) for each in alert.body.get("related", ())}),
+        "rule": sorted(told.rules(alert.body)),
     }
 
 

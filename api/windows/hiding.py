@@ -49,15 +49,24 @@ def cover_of(scope: Scope, number: int, span: tuple[int, int]) -> Cover:
 
 def take(session: Session, site: str, raised: Sequence[Alert], grown: Sequence[Alert]) -> None:
     """Look at alerts of a site as they come in: new ones are covered, those that are covered may have to be told by now."""
-    hidden = [alert for alert in grown if alert.suppressed_by is not None]
-    if not raised and not hidden:
-        return
-    running = {window.number: window for window in _running(session, site, now())}
-    if running:
+    if raised:
+        running = {window.number: window for window in _running(session, site, now())}
         _cover(session, running, [alert for alert in raised if alert.triage_state == "new"])
-    for number in sorted({alert.suppressed_by for alert in hidden if alert.suppressed_by in running}):
-        mine = [alert for alert in hidden if alert.suppressed_by == number]
-        _lift(session, running[number], mine)
+    hidden: dict[int, list[Alert]] = {}
+    for alert in grown:
+        if alert.suppressed_by is not None:
+            hidden.setdefault(alert.suppressed_by, []).append(alert)
+    # Whatever the time: a clock that was set back keeps nothing hidden.
+    hiding = sa.select(MaintenanceWindow).where(MaintenanceWindow.number.in_(list(hidden))).order_by(MaintenanceWindow.number)
+    for window in session.scalars(hiding).all() if hidden else ():
+        _lift(session, window, hidden[window.number])
+
+
+def begin(session: Session, window: MaintenanceWindow, moment: int) -> None:
+    """Write down that a window has begun whose time has come."""
+    if window.state == "planned" and window.starts_at <= moment:
+        window.state = "running"
+        audit.record(session, SYSTEM, "window.begin", str(window.number), {"permit": window.permit})
 
 
 def review_all(session: Session, window: MaintenanceWindow) -> None:
@@ -122,6 +131,8 @@ def _cover(session: Session, running: dict[int, MaintenanceWindow], raised: Sequ
         number = next((cover.number for cover in covers if cover.hides(looked[alert.id], ground)), None)
         if number is None:
             continue
+        # One that hides has begun: whoever ends it must bring back what it hid.
+        begin(session, running[number], running[number].starts_at)
         alert.suppressed_by = number
         key = {"organisation": scope_of(session).organisation, "window_number": number, "alert_id": alert.id}
         if session.get(WindowAlert, key) is None:

@@ -1,7 +1,8 @@
 """What a window covers, and what none ever hides. Pure.
 
 A window says where work is planned and by whom. That is no reason not to tell what endangers people or the process, what comes
-from outside, what blinds this system, or what an attacker does under cover of the work: `told_anyway` says why.
+from outside, what blinds this system, or what an attacker does under cover of the work: `told_anyway` says why. That holds for
+the findings of other rules that belong to an alert as for its own: nothing else tells them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from api.alerts import told
 from api.alerts.models import SEVERITIES
 from detection import own_alerts
 from detection.budget import DIGEST
@@ -42,7 +44,7 @@ SAFETY_TECHNIQUES: Final = frozenset({"T0837", "T0838", "T0878", "T0879", "T0880
 """Loss of protection, changed or suppressed alarms, damage to property, loss of safety."""
 
 CONTROL_TECHNIQUES: Final = frozenset({"T0816", "T0821", "T0843", "T0858", "T0889", "T1693", "T1693.001", "T1693.002"})
-"""Restart, tasking, firmware, program download, operating mode, program: hidden only by a window that names the very rule."""
+"""Restart, tasking, firmware, program download, operating mode, program: hidden only by a window that names the very rules."""
 
 SAFETY_ROLE: Final = "safety_controller"
 """Role of registered assets that keep people from harm."""
@@ -100,19 +102,20 @@ class Cover:
 
     def told_anyway(self, alert: Seen, ground: Ground) -> Told | None:
         """Why an alert that fits is told all the same; None where it need not be."""
-        ends = [address for address in (alert.client_ip, alert.server_ip) if address is not None]
+        rules = {alert.rule, *told.rules(alert.body)}
         techniques = {*alert.body.get("techniques", ()), *alert.body.get("technique_aliases", ())}
-        if alert.rule in BLIND:
+        if rules & BLIND:
             return "blind"
-        if alert.severity >= CRITICAL:
+        if told.severity(alert.severity, alert.body) >= CRITICAL:
             return "critical"
-        if alert.rule in SAFETY_RULES or techniques & SAFETY_TECHNIQUES:
+        if rules & SAFETY_RULES or techniques & SAFETY_TECHNIQUES:
             return "safety"
-        if any(ground.get(address, UNKNOWN).role == SAFETY_ROLE for address in ends):
+        if any(ground.get(address, UNKNOWN).role == SAFETY_ROLE for address in addresses(alert)):
             return "safety_system"
-        if any(_is_public(address) for address in ends):
+        if any(_is_public(address) for address in (alert.client_ip, alert.server_ip) if address is not None):
             return "outside"
-        if techniques & CONTROL_TECHNIQUES and alert.rule not in self.rules:
+        # Which of its rules has the technique is not known here.
+        if techniques & CONTROL_TECHNIQUES and not rules <= set(self.rules):
             return "unnamed"
         return "story" if self._leaves(alert.body.get("story"), ground) else None
 

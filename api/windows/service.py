@@ -13,6 +13,7 @@ from api.audit import service as audit
 from api.database import advance
 from api.database.scope import scope_of
 from api.exceptions.presentation import preview as shown
+from api.obligations.clocks import SLACK
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import NANOSECONDS, now
@@ -139,7 +140,7 @@ def make(session: Session, actor: Actor, given: WindowChange, site: str) -> Main
     session.add(window)
     _write(session, window, given, actor, moment)
     audit.record(session, actor, "window.make", str(window.number), _told(window))
-    _begin(session, window, moment)
+    hiding.begin(session, window, moment)
     return window
 
 
@@ -147,11 +148,12 @@ def change(session: Session, window: MaintenanceWindow, given: WindowChange, act
     """Say something else of a window. What it covers no more is told at once. Raises Problem `window_over`, `window_times`."""
     _check_open(window)
     moment, before = now(), _told(window)
+    hiding.begin(session, window, moment)
     if window.state == "planned":
         window.starts_at = max(moment, given.starts_at or 0)
     _write(session, window, given, actor, moment)
     audit.record(session, actor, "window.change", str(window.number), {**_told(window), "before": before})
-    _begin(session, window, moment)
+    hiding.begin(session, window, moment)
     hiding.review_all(session, window)
     return window
 
@@ -160,6 +162,7 @@ def end(session: Session, window: MaintenanceWindow, actor: Actor, reason: str) 
     """End a window before its time; one that has not begun is cancelled. Raises Problem `window_over`."""
     _check_open(window)
     moment = now()
+    hiding.begin(session, window, moment)
     window.end_reason, window.version = reason, window.version + 1
     window.changed_by, window.changed_at = actor.name, moment
     window.state, window.ended_at = ("cancelled", moment) if window.state == "planned" else ("ending", None)
@@ -179,12 +182,32 @@ def tend(session: Session, number: int, moment: int) -> int:
     window = session.scalar(_due(moment).where(MaintenanceWindow.number == number))
     if window is None:
         return 0
-    _begin(session, window, moment)
+    hiding.begin(session, window, moment)
     if window.ends_at <= moment:
         window.state = "ending"
     if window.state == "ending":
         hiding.restore(session, window, moment)
     return 1
+
+
+def too_early(session: Session, moment: int) -> Sequence[int]:
+    """The windows that run before their time: the clock of a machine was ahead when they were made, or began."""
+    return session.scalars(_too_early(moment).with_only_columns(MaintenanceWindow.number)).all()
+
+
+def take_back(session: Session, number: int, moment: int) -> int:
+    """End a window that runs before its time, which would hide for longer than it may; it is made anew where it is needed."""
+    window = session.scalar(_too_early(moment).where(MaintenanceWindow.number == number))
+    if window is None:
+        return 0
+    window.state = "ending"
+    audit.record(session, SYSTEM, "window.take_back", str(number), {"permit": window.permit, "starts_at": window.starts_at})
+    return 1
+
+
+def _too_early(moment: int) -> sa.Select[MaintenanceWindow]:
+    early = MaintenanceWindow.starts_at > moment + SLACK
+    return sa.select(MaintenanceWindow).where(MaintenanceWindow.state == "running", early)
 
 
 def _due(moment: int) -> sa.Select[MaintenanceWindow]:
@@ -193,12 +216,6 @@ def _due(moment: int) -> sa.Select[MaintenanceWindow]:
     return sa.select(MaintenanceWindow).where(
         MaintenanceWindow.state.in_(OPEN), sa.or_(begins, ends, MaintenanceWindow.state == "ending")
     )
-
-
-def _begin(session: Session, window: MaintenanceWindow, moment: int) -> None:
-    if window.state == "planned" and window.starts_at <= moment:
-        window.state = "running"
-        audit.record(session, SYSTEM, "window.begin", str(window.number), {"permit": window.permit})
 
 
 def _write(session: Session, window: MaintenanceWindow, given: WindowChange, actor: Actor, moment: int) -> None:

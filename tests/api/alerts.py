@@ -56,12 +56,14 @@ def part_of(number: int, stronger: int, revision: int = 2) -> Alert:
     return upsert(number, revision, body={**upsert(number).body, "part_of": f"{stronger:032x}"})
 
 
-def with_related(number: int, revision: int = 2, count: int = 12, records: tuple[str, ...] = ()) -> Alert:
+def with_related(
+    number: int, revision: int = 2, count: int = 12, records: tuple[str, ...] = (), *, rule: str = "sweep", severity: str = "low"
+) -> Alert:  # fmt: skip
     """Alert `number` with findings of another rule that belong to it."""
     finding = {
-        "rule": "sweep",
+        "rule": rule,
         "title": {"en": "A sweep", "zh-CN": "扫描"},
-        "severity": "low",
+        "severity": severity,
         "count": count,
         "first_seen": START,
         "last_seen": START + 5,

@@ -8,7 +8,7 @@ import pytest
 
 from api.alerts import snoozing
 from api.problems import Problem
-from api.ticking import tick
+from api.ticking import Looks, tick
 from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import upsert, with_related
 from tests.api.test_alerts import counted, decide, ids
@@ -65,6 +65,15 @@ def test_an_alert_is_laid_aside_with_its_state_and_comes_back_at_its_time(system
     assert entries == [("alert.wake", "system"), ("alert.snooze", "lin")]
 
 
+def test_a_clock_that_is_set_back_keeps_nothing_aside_for_longer(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client, services = system_running.signed_in(), system_running.services
+    snoozed(client, until=iso(now() + HOUR))
+    early = now() - 48 * HOUR
+    assert [Looks(services).take_back(moment) for moment in (now(), early, early)] == [0, 1, 0]
+    assert (ids(client.get("/api/alerts")), kinds(client)) == ([2, 1], ["raised", "snoozed", "woken_time"])
+
+
 def story(*targets: str) -> dict[str, Any]:
     told: dict[str, Any] = {"id": "s", "sentence": {"en": "Who, what.", "zh-CN": "谁、什么。"}, "stages": [], "alerts": []}
     return {**told, "actors": ["10.0.0.1"], "targets": list(targets)}
@@ -80,6 +89,11 @@ def story(*targets: str) -> dict[str, Any]:
         (["asset"], upsert(1), with_related(1), None),
         (["asset"], upsert(1, severity="low"), upsert(1, 2, severity="high"), "severity"),
         (["asset"], upsert(1, severity="high"), upsert(1, 2, severity="low"), None),
+        # What belongs to it is told by nothing else.
+        (["asset"], upsert(1), with_related(1, severity="critical"), "severity"),
+        (["asset"], with_related(1, severity="critical"), with_related(1, 3, severity="critical"), None),
+        (["asset"], upsert(1), with_related(1, rule="write_to_critical_point"), "rule"),
+        (["asset"], with_related(1, rule="write_to_critical_point"), with_related(1, 3, rule="write_to_critical_point"), None),
     ],
 )
 def test_what_joins_an_alert_brings_it_back_if_it_was_named(

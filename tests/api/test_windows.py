@@ -10,7 +10,7 @@ import pytest
 from api.alerts import upserts
 from api.alerts.tuning import Seen
 from api.audit.verification import verify
-from api.ticking import tick
+from api.ticking import Looks, tick
 from api.times import NANOSECONDS, iso, now, parse
 from api.windows import hiding, scope, service
 from api.windows.scope import Cover, Known, Told
@@ -36,6 +36,12 @@ def seen(rule: str = "modbus_write", severity: int = 3, client: str = "10.0.0.1"
     return Seen("a", rule, client, server, 5, {"techniques": ["T0836"], **body}, closed=False, severity=severity)
 
 
+def finding(rule: str, severity: str = "medium") -> dict[str, Any]:
+    """Findings of another rule that belong to an alert."""
+    title = {"en": "Findings", "zh-CN": "发现"}
+    return {"rule": rule, "title": title, "severity": severity, "count": 1, "first_seen": 5, "last_seen": 5, "records": []}
+
+
 @pytest.mark.parametrize(
     ("alert", "why"),
     [
@@ -53,6 +59,12 @@ def seen(rule: str = "modbus_write", severity: int = 3, client: str = "10.0.0.1"
         (seen("file_transferred_to_device", techniques=["T1693.001"]), "unnamed"),
         (seen(story={"actors": ["10.0.0.1"], "targets": ["10.0.1.1"]}), None),
         (seen(story={"actors": ["10.0.0.1"], "targets": ["10.0.1.1", "10.0.2.1"]}), "story"),
+        # What belongs to an alert is told by nothing else.
+        (seen(related=[finding("sweep")]), None),
+        (seen(related=[finding("sweep"), finding("write_to_critical_point")]), "safety"),
+        (seen(related=[finding("packets_missing")]), "blind"),
+        (seen(related=[finding("sweep", "critical")]), "critical"),
+        (seen(story={"actors": ["10.0.0.1"], "targets": ["10.0.1.1", "10.0.1.9"]}), "safety_system"),
     ],
 )
 def test_what_endangers_blinds_or_goes_beyond_the_work_is_told_in_any_window(alert: Seen, why: Told | None) -> None:
@@ -66,6 +78,11 @@ def test_what_changes_a_controller_is_hidden_only_where_its_very_name_is_given()
     for rules, hidden in ((("umas_*",), False), (("umas_program_download",), True)):
         named = Cover(7, rules, ("10.0.0.1",), ("10.0.1.1",), frozenset(), frozenset(), 0, 9)
         assert named.hides(download, {}) is hidden
+    # A write that the window names does not hide the change of mode that it takes in.
+    mode = seen("modbus_write", techniques=["T0836", "T0858"], related=[finding("umas_reservation")])
+    for rules, hidden in ((("modbus_write",), False), (("modbus_write", "umas_reservation"), True)):
+        named = Cover(7, rules, ("10.0.0.1",), ("10.0.1.1",), frozenset(), frozenset(), 0, 9)
+        assert named.hides(mode, {}) is hidden
 
 
 @pytest.mark.parametrize(
@@ -159,18 +176,20 @@ def test_a_window_hides_what_begins_while_it_runs_and_at_its_end_it_comes_back_a
 def test_an_alert_that_becomes_what_is_always_told_or_is_taken_on_leaves_the_window(system_running: Running) -> None:
     client = system_running.signed_in(name="lin")
     number = made(client)["number"]
-    first = {each: fresh(each).first_seen for each in range(1, 5)}
-    system_running.alerts(*(fresh(each, first_seen=first[each]) for each in range(1, 5)))
+    first = {each: fresh(each).first_seen for each in range(1, 6)}
+    system_running.alerts(*(fresh(each, first_seen=first[each]) for each in range(1, 6)))
     assert ids(client.get("/api/alerts")) == []
     system_running.alerts(fresh(1, 2, first_seen=first[1]), fresh(2, 2, first_seen=first[2], severity="critical"))
     system_running.alerts(fresh(4, 2, first_seen=first[4], client_ip="8.8.8.8"))
+    critical = {**upsert(5).body, "related": [finding("write_to_critical_point")]}
+    system_running.alerts(fresh(5, 2, first_seen=first[5], body=critical))
     assert decide(client, 3, "acknowledge", {"note": "this is no work"}).status_code == 200
-    assert sorted(ids(client.get("/api/alerts"))) == [2, 3, 4]
+    assert sorted(ids(client.get("/api/alerts"))) == [2, 3, 4, 5]
     assert kinds(client, 2) == ["raised", "suppressed", "lifted"]
     answer = client.post(f"/api/windows/{number}/end", json={"reason": "done"}, headers=ANY).json()
     report = answer["report"]
-    assert (answer["state"], answer["end_reason"], ids(client.get("/api/alerts"))) == ("ended", "done", [4, 3, 2, 1])
-    assert (report["hidden"], report["restored"], report["lifted"], report["decided"]) == (4, 1, 2, 1)
+    assert (answer["state"], answer["end_reason"], ids(client.get("/api/alerts"))) == ("ended", "done", [5, 4, 3, 2, 1])
+    assert (report["hidden"], report["restored"], report["lifted"], report["decided"]) == (5, 1, 3, 1)
     system_running.alerts(fresh(9))
     assert 9 in ids(client.get("/api/alerts"))
 
@@ -258,6 +277,38 @@ def test_a_planned_window_begins_by_itself_is_changed_with_what_it_is_now_and_ca
     assert (page["items"][0]["number"], page["next"] is not None) == (later, True)
     rest = client.get("/api/windows", params={"limit": 1, "cursor": page["next"]}).json()
     assert ([each["number"] for each in rest["items"]], rest["next"]) == ([number], None)
+
+
+def test_a_window_that_hides_has_begun_whenever_the_clocks_look_and_what_it_hid_comes_back(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, services = system_running.signed_in(), system_running.services
+    starts = now() + HOUR
+    number = made(client, starts_at=iso(starts))["number"]
+    monkeypatch.setattr(hiding, "now", lambda: starts)
+    system_running.alerts(fresh(1, first_seen=starts))
+    assert client.get(f"/api/alerts/{1:032x}").json()["suppressed_by"] == number
+    # The clock is set back, or nobody has looked: it was at work all the same.
+    monkeypatch.undo()
+    answer = client.post(f"/api/windows/{number}/end", json={"reason": "put off"}, headers=ANY).json()
+    assert (answer["state"], ids(client.get("/api/alerts")), tick(services)) == ("ended", [1], 0)
+    assert answer["report"]["restored"] == 1
+
+
+def test_a_clock_that_is_set_back_hides_nothing_for_longer(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, services = system_running.signed_in(), system_running.services
+    number = made(client)["number"]
+    first = {each: fresh(each).first_seen for each in (1, 2)}
+    system_running.alerts(*(fresh(each, first_seen=first[each]) for each in (1, 2)))
+    early = now() - 48 * HOUR
+    monkeypatch.setattr(hiding, "now", lambda: early)
+    # What becomes what is always told is told before anybody has noticed.
+    system_running.alerts(fresh(1, 2, first_seen=first[1], severity="critical"))
+    assert ids(client.get("/api/alerts")) == [1]
+    assert [Looks(services).take_back(moment) for moment in (now(), early, early)] == [0, 1, 0]
+    assert (tick(services, early), sorted(ids(client.get("/api/alerts")))) == (1, [1, 2])
+    over = client.get(f"/api/windows/{number}").json()
+    assert (over["state"], over["report"]["lifted"], over["report"]["restored"]) == ("ended", 1, 1)
 
 
 def test_a_running_window_that_is_narrowed_tells_what_it_covers_no_more(system_running: Running) -> None:
