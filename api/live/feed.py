@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ PAUSE_SECONDS: Final = 0.1
 
 HEALTH_SECONDS: Final = 1.0
 """From one look at the sensors' health to the next at least."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Seen:
         reached: the last change that was looked at.
         changes: in order.
         still_in: the listeners who would be let in now.
-        health: the sensors' health as JSON; None where nobody who listens may see it.
+        health: the sensors' health as JSON, as it was known last; None where it is not known yet.
     """
 
     start: int
@@ -94,24 +97,28 @@ class Feed:
     """What the listeners of one scope are told. Used in one event loop, which looks are not made in.
 
     Who asks gets what a look has found that began after he asked: looks are made one after the other, each for all who wait.
+    The sensors' health, which the record store is asked for, is looked up beside them: no look waits for it, or fails with it.
     """
 
     def __init__(self, provided: Services) -> None:
         """A feed of what these services, limited as its listeners are, show."""
         self._provided = provided
-        self._listeners: dict[object, Caller] = {}
+        self._listeners: dict[asyncio.Event, Caller] = {}
         self._seen: Seen | None = None
         self._looking: asyncio.Task[Seen] | None = None
         self._next: asyncio.Task[Seen] | None = None
-        self._began = self._health_at = -PAUSE_SECONDS - HEALTH_SECONDS
+        self._asking: asyncio.Task[None] | None = None
+        self._health: str | None = None
+        self._is_health_missing = False
+        self._began = self._asked = -PAUSE_SECONDS - HEALTH_SECONDS
 
-    def join(self, stream: object, caller: Caller) -> None:
-        """A stream begins to listen in the name of a caller."""
-        self._listeners[stream] = caller
+    def join(self, waiter: asyncio.Event, caller: Caller) -> None:
+        """A stream, which an event wakes, begins to listen in the name of a caller."""
+        self._listeners[waiter] = caller
 
-    def leave(self, stream: object) -> bool:
+    def leave(self, waiter: asyncio.Event) -> bool:
         """A stream has ended; whether none is left."""
-        self._listeners.pop(stream, None)
+        self._listeners.pop(waiter, None)
         return not self._listeners
 
     async def look(self) -> Seen:
@@ -127,28 +134,45 @@ class Feed:
         await asyncio.sleep(self._began + PAUSE_SECONDS - time.monotonic())
         self._looking, self._next = self._next, None
         self._began = time.monotonic()
-        self._seen = seen = await run_in_threadpool(self._looked, list(self._listeners.values()))
+        is_due = self._asking is None and self._began - self._asked >= HEALTH_SECONDS
+        if is_due and any(caller.may("sensor.read") for caller in self._listeners.values()):
+            self._asked = self._began
+            self._asking = asyncio.create_task(self._ask())
+        self._seen = seen = await run_in_threadpool(self._looked, list(self._listeners.values()), self._health)
         return seen
 
-    def _looked(self, listeners: list[Caller]) -> Seen:
+    def _looked(self, listeners: list[Caller], health: str | None) -> Seen:
         most = self._provided.settings.live_replay_rows
         with self._provided.database.read() as session:
             # Asked before: whatever is committed up to there is seen by what is asked next.
             reached = alerts.newest_change(session)
-            seen = self._seen or Seen(reached, reached)
+            seen = self._seen
+            if seen is None:
+                # All who come back after a restart are told of one look.
+                first = max(0, reached - most)
+                seen = Seen(first, first)
             changed = alerts.changed_since(session, seen.reached, most + 1) if reached > seen.reached else []
             start, changes = seen.moved(changed, reached, most)
             good = still_in(session, self._provided.settings, listeners)
         last = changes[-1].number if changes else 0
-        return Seen(start, max(seen.reached, reached, last), changes, good, self._health(seen.health, listeners))
+        return Seen(start, max(seen.reached, reached, last), changes, good, health)
 
-    def _health(self, known: str | None, listeners: list[Caller]) -> str | None:
-        if not any(caller.may("sensor.read") for caller in listeners):
-            return None
-        if known is not None and self._began - self._health_at < HEALTH_SECONDS:
-            return known
-        self._health_at = self._began
-        return sensors.health(self._provided).model_dump_json()
+    async def _ask(self) -> None:
+        """Look up the sensors' health, and wake those who listen where it has changed."""
+        try:
+            found = (await run_in_threadpool(sensors.health, self._provided)).model_dump_json()
+        except Exception as error:  # noqa: BLE001  whatever keeps it from being known, alerts are told all the same
+            if not self._is_health_missing:
+                _log.warning("the sensors' health cannot be told", exc_info=error)
+            self._is_health_missing = True
+        else:
+            self._is_health_missing = False
+            if found != self._health:
+                self._health = found
+                for waiter in self._listeners:
+                    waiter.set()
+        finally:
+            self._asking = None
 
 
 def _taken_note_of(task: asyncio.Task[Seen]) -> None:

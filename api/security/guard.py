@@ -1,6 +1,6 @@
 """What every request is checked for before it is answered, and the headers that every answer carries.
 
-- Host: only names of this server, so that a hostile page cannot rebind its own name to this address (DNS rebinding).
+- Host: only names of this server and a port, so that a hostile page cannot rebind its own name to this address (DNS rebinding).
 - NUL: refused in paths and queries.
 - Size: a body that says it is too large is refused before it is read.
 - Texts: a body of JSON must be UTF-8 without NUL and without halves of UTF-16 pairs, however they are written: JSON can name
@@ -95,13 +95,14 @@ class BodyLimit:
         await RequestBodyLimitMiddleware(self._app, max_body_size=limit)(scope, receive, send)
 
 
-_JSON: Final = re.compile(r"\s*application/([^;\s]+\+)?json\s*(;|$)", re.IGNORECASE)
-"""Media types whose bodies are read as JSON."""
-
-_ESCAPES: Final = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<unfit>\\u0000|\\u[dD][89a-fA-F])"
+_TEXT: Final = re.compile(
+    rb"(?:[^\\]*+"
+    rb"(?:\\[^u]"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|\\u(?!0000|[dD][89a-fA-F])))*+[^\\]*+"
 )
-"""What is escaped in JSON, from left to right: a backslash, a whole pair, and what no text can hold."""
+"""JSON of which each escape can be held: another character's, a whole pair, no NUL and no half of a pair. Nothing is looked at
+twice: the check costs about what reading the JSON does, whatever is sent."""
 
 
 def is_text(body: bytes) -> bool:
@@ -110,25 +111,28 @@ def is_text(body: bytes) -> bool:
         body.decode()
     except UnicodeDecodeError:
         return False
-    return b"\0" not in body and not any(escape["unfit"] for escape in _ESCAPES.finditer(body))
+    return b"\0" not in body and _TEXT.fullmatch(body) is not None
 
 
 class Texts:
-    """ASGI middleware that refuses a body of JSON with texts that nothing can hold, once for all routes."""
+    """ASGI middleware that refuses a body of JSON with texts that nothing can hold, once for all routes.
+
+    A route that has the framework read its body takes JSON, whatever the body is said to be. What others take is theirs.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on; what is refused is told where the body is read."""
-        if scope["type"] != "http" or _JSON.match(Headers(scope=scope).get("content-type", "")) is None:
+        """Hand on; what is refused is told where the body is read, when the route is known."""
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         parts: list[bytes] = []
 
         async def checked() -> Message:
             message = await receive()
-            if message["type"] == "http.request":
+            if message["type"] == "http.request" and getattr(scope.get("route"), "body_field", None) is not None:
                 parts.append(message.get("body", b""))
                 if not message.get("more_body", False) and not is_text(b"".join(parts)):
                     raise HTTPException(422)
@@ -208,11 +212,14 @@ def _has_left(error: BaseException) -> bool:
     return isinstance(error, BrokenResourceError)
 
 
+_HOST: Final = re.compile(r"(?P<name>[^:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+"""A Host header: a name or an address, and a port. Addresses of this system are made of it as it is."""
+
+
 def _name(host: str) -> str:
-    """The name in a Host header, without the port."""
-    if host.startswith("["):
-        return host.partition("]")[0].lower() + "]"
-    return host.partition(":")[0].lower()
+    """The name in a Host header, without the port; empty where it is none."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found["name"].lower()
 
 
 def _same_site(headers: Headers, host: str) -> bool:

@@ -110,6 +110,24 @@ def test_a_file_is_kept_to_the_byte_with_its_hashes_and_the_first_custody_entry(
     assert entry["subject"] == f"evidence/{taken['id']}"
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "application/stix+json"])
+def test_json_is_kept_as_it_is_and_never_whole_in_memory(
+    system_running: Running, media_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = system_running.signed_in("responder")
+    number = declare(client, **PHONE)["number"]
+    looked: list[bytes] = []
+    monkeypatch.setattr("api.security.guard.is_text", looked.append)
+    given = b'{"a": "\\u0000 \\ud800", "b": "\xff"}' * 10_000
+    headers = {"Content-Type": media_type}
+    answer = client.post(f"/api/incidents/{number}/evidence", params=SAID, content=given, headers=headers)
+    taken = done(answer, 201)
+    assert (taken["sha256"], taken["media_type"]) == (hashlib.sha256(given).hexdigest(), media_type)
+    (file,) = folder(system_running)
+    assert file.read_bytes() == given
+    assert looked == []
+
+
 def test_what_is_too_large_empty_or_breaks_off_counts_as_nothing(start: Callable[..., Running]) -> None:
     served = start(evidence_bytes=100_000, import_bytes=10_000)
     served.alerts(upsert(900, rule="posture"))

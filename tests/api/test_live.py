@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from api.alerts.models import Alert
 from api.alerts.service import changed_since
 from api.live.feed import Seen
+from api.problems import Problem
+from api.sensors.service import health
 from tests.api.alerts import part_of, upsert
 
 if TYPE_CHECKING:
@@ -21,29 +25,33 @@ if TYPE_CHECKING:
     import pytest
     from sqlalchemy.orm import Session
 
+    from api.sensors.schemas import Health
+    from api.services import Services
     from tests.api.conftest import Running
 
 Event = tuple[str, str, Any]
 
 
 @contextmanager
-def listening(client: httpx.Client, last: int | None = None, language: str = "en") -> Generator[Iterator[Event]]:
-    """The events of a stream: name, id, data."""
+def listening(
+    client: httpx.Client, last: int | None = None, language: str = "en", without: str = "sensors"
+) -> Generator[Iterator[Event]]:
+    """The events of a stream, without those of one kind: name, id, data."""
     headers = {} if last is None else {"Last-Event-ID": str(last)}
     with client.stream("GET", f"/api/live?language={language}", headers=headers) as answer:
         assert answer.status_code == 200, answer.read()
         assert answer.headers["Content-Type"].startswith("text/event-stream")
-        yield events(answer.iter_lines())
+        yield events(answer.iter_lines(), without)
 
 
-def events(lines: Iterator[str]) -> Iterator[Event]:
+def events(lines: Iterator[str], without: str) -> Iterator[Event]:
     fields: dict[str, str] = {}
     for line in lines:
         if line:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif "event" in fields:
-            if fields["event"] != "sensors":
+            if fields["event"] != without:
                 yield fields["event"], fields.get("id", ""), json.loads(fields["data"])
             fields = {}
 
@@ -104,6 +112,58 @@ def test_what_changes_is_looked_up_once_for_all_who_listen(
         served.alerts(upsert(1))
         assert {next(stream)[1] for stream in streams} == {"1"}
     assert len(looks) <= 2  # one may have been under way
+
+
+def test_alerts_are_told_while_records_cannot_be_read(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = start(live_poll_seconds=0.05)
+    asked = threading.Semaphore(0)
+
+    def away(provided: Services) -> Health:
+        asked.release()
+        raise Problem("records_missing", reason="nobody answers")
+
+    monkeypatch.setattr("api.live.feed.sensors.health", away)
+    monkeypatch.setattr("api.live.feed.HEALTH_SECONDS", 0)
+    with listening(served.signed_in(), without="") as stream:
+        assert next(stream)[0] == "hello"
+        for number in range(1, 4):
+            assert asked.acquire(timeout=30)
+            served.alerts(upsert(number))
+            assert next(stream)[:2] == ("alert", str(number))
+    assert [record.message for record in caplog.records if record.name == "api.live.feed"] == [
+        "the sensors' health cannot be told"
+    ]
+
+
+def test_alerts_do_not_wait_for_the_records(start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    served = start(live_poll_seconds=60)
+    answered = threading.Event()
+
+    def slowly(provided: Services) -> Health:
+        assert answered.wait(60)
+        return health(provided)
+
+    monkeypatch.setattr("api.live.feed.sensors.health", slowly)
+    with listening(served.signed_in(), without="") as stream:
+        assert next(stream)[0] == "hello"
+        served.alerts(upsert(1))
+        assert next(stream)[0] == "alert"
+        answered.set()
+        name, _, told = next(stream)
+        assert (name, told["sensors"]) == ("sensors", [])
+
+
+def test_all_who_come_back_are_told_of_one_look(start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    served = start(live_replay_rows=3)
+    served.alerts(*(upsert(number) for number in range(5)))
+    monkeypatch.setattr("api.live.routes._missed", Mock(return_value=None))
+    client = served.signed_in()
+    with listening(client, last=2) as one, listening(client, last=3) as other, listening(client, last=1) as behind:
+        assert [next(one)[1] for _ in range(4)] == ["2", "3", "4", "5"]
+        assert [next(other)[1] for _ in range(3)] == ["3", "4", "5"]
+        assert [next(behind)[0] for _ in range(2)] == ["hello", "reload"]
 
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8), st.integers(1, 4), st.data())
