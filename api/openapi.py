@@ -66,10 +66,11 @@ class ProblemOutput(BaseModel):
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Answers of a route that can fail with these codes. Those that every route can have are added.
 
-    Whoever must be signed in is looked up in the database, which may take too long, and may lack the permission.
+    Whoever must be signed in is looked up in the database, which may be busy or take too long, and may lack the permission.
     """
     answers: dict[int | str, dict[str, Any]] = {}
-    added = ("input_invalid", "host_unknown", *(("forbidden", "query_too_long", "rate_limited") if "signed_out" in codes else ()))
+    of_callers = ("forbidden", "database_busy", "query_too_long", "rate_limited") if "signed_out" in codes else ()
+    added = ("input_invalid", "host_unknown", *of_callers)
     _add(answers, dict.fromkeys((*added, *codes)))
     return answers
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from api.database.turns import LOCKED
 from api.texts import language_of, text
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ CODES: Final[Mapping[str, int]] = {
     "cross_site": 403,
     "cursor_invalid": 422,
     "custody_full": 409,
+    "database_busy": 503,
     "decision_unfit": 422,
     "document_unknown": 422,
     "documents_busy": 503,
@@ -258,6 +261,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(OperationalError, _operational)
+    app.add_exception_handler(PoolTimeoutError, _operational)
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
@@ -284,6 +288,8 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _operational(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, PoolTimeoutError) or any(each in str(error) for each in (LOCKED, "lock timeout")):
+        return response(Problem("database_busy", headers={"Retry-After": "2"}), language_of(request), request.url.path)
     if "interrupted" in str(error) or "statement timeout" in str(error):
         return response(Problem("query_too_long", headers={"Retry-After": "5"}), language_of(request), request.url.path)
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)

@@ -18,6 +18,7 @@ from api.database.migration import UnusableDatabaseError
 from api.database.postgresql import PostgreSQL
 from api.database.scope import KeyedByOrganisation, Scope, ScopedSession, row_of
 from api.database.sqlite import SQLite
+from api.database.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -90,6 +91,7 @@ class Database:
         self.engine: Final = back_end.engine
         self.place: Final = back_end.place
         """Where it is, for people: a path, or an address without a password."""
+        self._turns = Turns()
         self.before_commit: Callable[[Session], None] | None = None
         """Called in each transaction that writes, at its end; what it raises undoes the transaction."""
 
@@ -111,6 +113,7 @@ class Database:
         """The same database, for whoever sees and writes no more than this."""
         limited = Database(self.back_end, scope, self.query_seconds)
         limited.before_commit = self.before_commit
+        limited._turns = self._turns
         return limited
 
     def migrate(self) -> None:
@@ -156,9 +159,13 @@ class Database:
 
     @contextmanager
     def write(self, *, scope: Scope | None = None) -> Generator[Session]:
-        """A session whose changes happen together at the end of the block, or not at all if it raises."""
+        """A session whose changes happen together at the end of the block, or not at all if it raises.
+
+        Raises OperationalError where others write for too long.
+        """
         scope = scope or self.scope
-        with ScopedSession(self.back_end.writer, scope, expire_on_commit=False) as session, session.begin():
+        opened = ScopedSession(self.back_end.writer, scope, expire_on_commit=False)
+        with self._turns.turn(), opened as session, session.begin():
             self.back_end.lock(session.connection(), f"{WRITES} {scope.organisation}")
             yield session
             if self.before_commit is not None:
