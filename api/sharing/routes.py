@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 
 from api.openapi import problems
 from api.security.access import Caller, Provided, needs
+from api.services import Services
 from api.sharing import service
 from api.sharing.schemas import ShareInput, StixBundle
 from api.texts import language_of
@@ -31,7 +32,7 @@ def share_incident(number: Number, body: ShareInput, caller: Sharer, request: Re
     """
     language = language_of(request)
     with provided.database.read() as session:
-        prepared = service.incident(session, number, body, language)
+        prepared = service.incident(session, number, body, language, _sensors(provided))
     made = prepared.made(body, language)
     with provided.database.write() as session:
         service.tell_incident(session, number, body, made, caller.actor)
@@ -44,8 +45,13 @@ def share_story(alert_id: AlertId, body: ShareInput, caller: Sharer, request: Re
     """Make a STIX 2.1 bundle of a story, with what is chosen masked. That it was made is on record."""
     language = language_of(request)
     with provided.database.read() as session:
-        prepared = service.story(session, alert_id, body, language)
+        prepared = service.story(session, alert_id, body, language, _sensors(provided))
     made = prepared.made(body, language)
     with provided.database.write() as session:
         service.tell_story(session, alert_id, body, made, caller.actor)
     return StixBundle.model_validate(made)
+
+
+def _sensors(provided: Services) -> list[str]:
+    """What the sensors are called that tell of themselves."""
+    return [each.report.sensor for each in provided.reports.all()]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
 import sqlalchemy as sa
 
+from api.actions.models import Action
 from api.alerts.models import Alert
 from api.assets import service as assets
+from api.assets.models import Asset
 from api.audit import service as audit
+from api.custody.models import CustodyEntry, EvidenceItem
 from api.database import row_of
 from api.database.scope import scope_of
 from api.enrolment.models import EnrolledSensor
 from api.incidents import presentation, timeline
 from api.incidents import service as incidents
+from api.incidents.models import IncidentGrade
 from api.playbooks import service as playbooks
 from api.problems import Problem
 from api.sharing.bundle import Line, Seen, Subject, bundle
@@ -24,13 +29,13 @@ from api.sharing.masking import Mask
 from api.texts import text
 from api.users.models import User
 from api.zones import service as zones
+from api.zones.models import ZonePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
-    from api.assets.models import Asset
     from api.audit.service import Actor
     from api.incidents.models import Incident
     from api.sharing.masking import Kind
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 
 MOST_ALERTS: Final = 200
 """Most alerts of a bundle: those that rank highest."""
+
+MOST_HANDS: Final = 10_000
+"""Most custody entries whose people are masked in texts."""
 
 MOST_LINES: Final = 200
 """Most lines by hand of a bundle."""
@@ -55,15 +63,23 @@ class Prepared:
         return bundle(self.subject, self.mask, given.tlp, language)
 
 
-def incident(session: Session, number: int, given: ShareInput, language: str) -> Prepared:
-    """What the bundle of an incident is about. Raises Problem `incident_unknown`, `drill_stays`."""
+def incident(session: Session, number: int, given: ShareInput, language: str, sensors: Iterable[str]) -> Prepared:
+    """What the bundle of an incident is about. Raises Problem `incident_unknown`, `drill_stays`.
+
+    Args:
+        session: one that sees the incident.
+        number: the incident.
+        given: what is asked for.
+        language: of what the product says.
+        sensors: what sensors are called besides those that were enrolled.
+    """
     found = incidents.get(session, number)
     if found.drill:
         raise Problem("drill_stays", number=number)
     alerts = _alerts(session, incidents.alert_ids(session, number))
     registered = assets.of_site(session, found.site)
     lines = timeline.by_hand(session, number, MOST_LINES)
-    people = _people_of(session, found, registered)
+    people = _people_of(session, found)
     subject = Subject(
         kind="incident", id=str(number), title=found.title, by_hand=True, summary=found.summary,
         category=_category(found, language), begun_at=found.declared_at,
@@ -73,13 +89,12 @@ def incident(session: Session, number: int, given: ShareInput, language: str) ->
         organisation=scope_of(session).organisation, site=found.site,
     )  # fmt: skip
     people += [each.actor for each in lines]
-    return Prepared(
-        subject, Mask(given.mask, _names(session, found.site, registered, people), _addresses(alerts, registered))
-    )  # fmt: skip
+    names = [*_names(session, sensors), *_of("person", people), *_of("place", [found.site])]
+    return Prepared(subject, Mask(given.mask, names, _addresses(alerts, registered)))
 
 
-def story(session: Session, alert_id: str, given: ShareInput, language: str) -> Prepared:
-    """What the bundle of a story is about, which is called by its first alert. Raises Problem `story_unknown`."""
+def story(session: Session, alert_id: str, given: ShareInput, language: str, sensors: Iterable[str]) -> Prepared:
+    """The same of a story, which is called by its first alert. Raises Problem `story_unknown`."""
     first = row_of(session, Alert, alert_id)
     told: Mapping[str, Any] | None = None if first is None else first.body.get("story")
     if first is None or told is None:
@@ -92,7 +107,7 @@ def story(session: Session, alert_id: str, given: ShareInput, language: str) -> 
         changed_at=max(each.updated_at for each in alerts), alerts=[_seen(each, language) for each in alerts],
         devices=_devices(registered, alerts), lines=[], organisation=scope_of(session).organisation, site=first.site,
     )  # fmt: skip
-    names = _names(session, first.site, registered, [asset.owner for asset in registered])
+    names = [*_names(session, sensors), *_of("place", [first.site])]
     return Prepared(subject, Mask(given.mask, names, _addresses(alerts, registered)))
 
 
@@ -143,24 +158,36 @@ def _addresses(alerts: Iterable[Alert], registered: Iterable[Asset]) -> set[str]
     return of_alerts | {str(address) for asset in registered for address in asset.addresses}
 
 
-def _names(session: Session, site: str, registered: Iterable[Asset], people: Iterable[str | None]) -> dict[str, Kind]:
-    """Every name that is known of an organisation's site, and what it is of."""
-    found: dict[str, Kind] = {name: "person" for name in (*session.scalars(sa.select(User.name)), *people) if name}
-    for asset in registered:
-        named = (asset.name, asset.serial, asset.foreign_id)
-        found |= {name: "device" for name in named if name}
-        found |= {name: "place" for name in (asset.zone, asset.location) if name}
-    found |= {zone.name: "place" for zone in zones.plan(zones.in_force(session, site)).zones}
-    found |= dict.fromkeys(session.scalars(sa.select(EnrolledSensor.name).where(EnrolledSensor.site == site)), "device")
-    found |= {name: "place" for name in (site, scope_of(session).organisation) if name}
-    return found
+def _names(session: Session, sensors: Iterable[str]) -> list[tuple[str, Kind]]:
+    """Every name that is known of an organisation, and what it is of: one name may be of several."""
+    found = _of("person", session.scalars(sa.select(User.name)))
+    known = sa.select(Asset.name, Asset.serial, Asset.foreign_id, Asset.zone, Asset.location, Asset.owner, Asset.site)
+    for name, serial, foreign, zone, location, owner, site in session.execute(known):
+        found += [*_of("device", (name, serial, foreign)), *_of("place", (zone, location, site)), *_of("person", (owner,))]
+    for site in session.scalars(sa.select(ZonePlan.site).distinct()).all():
+        found += _of("place", [site, *(zone.name for zone in zones.plan(zones.in_force(session, site)).zones)])
+    found += _of("device", [*session.scalars(sa.select(EnrolledSensor.name)), *sensors])
+    return [*found, *_of("place", [scope_of(session).organisation])]
 
 
-def _people_of(session: Session, found: Incident, registered: Iterable[Asset]) -> list[str | None]:
+def _of(kind: Kind, names: Iterable[str | None]) -> list[tuple[str, Kind]]:
+    return [(name, kind) for name in names if name]
+
+
+def _people_of(session: Session, found: Incident) -> list[str | None]:
     """Whoever an incident names."""
-    doers = [name for task in playbooks.tasks(session, found.number) for name in (task.owner, task.done_by)]
-    owners = [asset.owner for asset in registered]
-    return [found.lead, found.declared_by, found.reported_by, found.held_by, *doers, *owners]
+    told = timeline.told_by(session, found.number)
+    people = [found.lead, found.declared_by, found.reported_by, found.held_by]
+    people += [name for task in playbooks.tasks(session, found.number) for name in (task.owner, task.done_by)]
+    people += session.scalars(sa.select(IncidentGrade.by).where(IncidentGrade.incident.in_(told)))
+    for action in session.scalars(sa.select(Action).where(Action.incident.in_(told))):
+        people += [action.proposed_by, action.security_by, action.operations_by, action.executed_by]
+    given = sa.select(CustodyEntry.giver, CustodyEntry.receiver).join(EvidenceItem, EvidenceItem.id == CustodyEntry.evidence)
+    by_hand = CustodyEntry.kind.in_(("handed", "exported")) | ((CustodyEntry.kind == "taken") & (EvidenceItem.kind == "file"))
+    for row in session.execute(given.where(EvidenceItem.incident.in_(told), by_hand).limit(MOST_HANDS)):
+        # "Wang Fang, engineering": a text may name the person alone.
+        people += [part.strip() for name in row for part in (name, re.split("[,，]", name)[0])]
+    return people
 
 
 def _category(found: Incident, language: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from api.alerts import upserts
+from api.sharing import masking
 from api.sharing.markings import EXTENSION
 from api.sharing.masking import MASKED, Mask
 from tests.api.alerts import upsert
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from api.sharing.masking import Kind
     from tests.api.conftest import Running
 
 STIX: Any = import_module("stix2.v21")
@@ -184,7 +186,7 @@ def test_pseudonyms_are_the_same_within_a_bundle_and_lead_nowhere(system_running
 
 
 def test_texts_are_masked_word_by_word_and_no_pseudonym_is_an_address_that_there_is() -> None:
-    names: dict[str, Any] = {"lin": "person", "PLC 10.0.0.5": "device", "一号泵站": "place"}
+    names: list[tuple[str, Kind]] = [("lin", "person"), ("PLC 10.0.0.5", "device"), ("一号泵站", "place"), ("Lin", "place")]
     mask = Mask(MASKED, names, {"198.18.0.1", "10.0.0.5"})
     assert mask.address("10.0.0.5") == "198.18.0.2"
     assert mask.text("10.0.0.5, 10.0.0.5. ::ffff:10.0.0.5 and fe80::1; 10.0.0.0/8 at 08:12:31") == (
@@ -194,6 +196,57 @@ def test_texts_are_masked_word_by_word_and_no_pseudonym_is_an_address_that_there
     assert mask.text("00-1B-1b-12-34-56 00:1b:1b:12:34:56") == "02:00:00:00:00:01 02:00:00:00:00:01"
     assert mask.text("10.0.0.5:502 [fe80::1]:4840") == "198.18.0.2:502 [2001:db8::2]:4840"
     assert Mask([], names, set()).text("lin at 10.0.0.5") == "lin at 10.0.0.5"
+    # What is called so is hidden whichever of the two is.
+    assert [Mask([what], names, set()).text("lin") for what in ("people", "names")] == ["person-1", "place-1"]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("10.0.0.5:502: refused", "4:502: refused"),
+        ("10.0.0.5:502:1", "4:502:1"),
+        ("10.0.0.5.502 > 10.0.0.6", "4.502 > 4"),
+        ("host=10.0.0.5,", "host=4,"),
+        ("地址10.0.0.5端口", "地址4端口"),
+        ("00:1b:1b:12:34:56: new device", "h: new device"),
+        ("mac:00:1b:1b:12:34:56", "mac:h"),
+        ("ac:00:1b:1b:12:34", "h"),
+        ("00:1b:1b:12:34:56:502", "h:502"),
+        ("001b.1b12.3456", "h"),
+        ("mac 001b1b123456,", "mac h,"),
+        ("2001:db8:0:0:0:0:0:1:502", "6:502"),
+        ("host:2001:db8::1", "host:6"),
+        ("IPv6:fe80::1: gone", "IPv6:6: gone"),
+        ("fe80::1%eth0 fe80::", "6%eth0 6"),
+        ("::ffff:10.0.0.5", "6"),
+        ("at 08:12:31, 2026-11-30T08:12:31.123Z", "at 08:12:31, 2026-11-30T08:12:31.123Z"),
+        ("std::string a::", "std::string 6"),
+        ("1.2.3 of 1234.5678", "1.2.3 of 1234.5678"),
+    ],
+)
+def test_an_address_is_found_whatever_stands_around_it(written: str, told: str) -> None:
+    text = Mask(["addresses"], [], set()).text(written)
+    for form, sign in ((r"198\.18\.0\.\d", "4"), (r"2001:db8::\d", "6"), (r"02(:00){4}:01", "h")):
+        text = re.sub(form, sign, text)
+    assert text == told
+
+
+def test_masking_takes_time_in_proportion_to_what_is_masked() -> None:
+    """Work is counted, not time: how often a name is looked at, and how often something is tried as an address."""
+    tried: list[int] = []
+    names: list[tuple[str, Kind]] = [(f"Pump {number} of line {number}", "device") for number in range(20_000)]
+    mask = Mask(["names", "addresses"], names, set())
+    with pytest.MonkeyPatch.context() as patched:
+        looked = masking._end_of_version_6  # pyright: ignore[reportPrivateUsage]  what is counted
+
+        def counted(text: str, at: int) -> int:
+            tried.append(at)
+            return looked(text, at)
+
+        patched.setattr(masking, "_end_of_version_6", counted)
+        assert mask.text("a." * 5_000) == "a." * 5_000
+    assert len(tried) <= 10_000
+    assert mask.text("Pump 19999 of line 19999, pump 7 of line 8. " * 100).count("device-1") == 100
 
 
 def test_who_shares_what_is_on_record_and_a_drill_is_never_shared(system_running: Running) -> None:
