@@ -54,6 +54,7 @@ from sensor import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.services import Services
@@ -108,6 +109,17 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+class Parts(StaticFiles):
+    """The parts of the page. Those that are texts say how they are written, the icon too, which is XML."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """The answer with a part."""
+        answer = super().file_response(*given, **named)
+        if answer.headers.get("Content-Type") == "image/svg+xml":
+            answer.headers["Content-Type"] = "image/svg+xml; charset=utf-8"
+        return answer
+
+
 class Measure:
     """ASGI middleware that counts requests and times them, by route; those that are refused at the door too."""
 
@@ -143,7 +155,7 @@ def _console(app: FastAPI) -> None:
 
     for path in PAGES:
         app.add_api_route(path, index, methods=["GET"], include_in_schema=False)
-    app.mount("/console", StaticFiles(directory=str(console)))
+    app.mount("/console", Parts(directory=str(console)))
 
 
 def _document(app: FastAPI, permissions: Mapping[tuple[str, str], str]) -> dict[str, Any]:

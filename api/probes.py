@@ -1,8 +1,11 @@
-"""`/healthz`, `/readyz`, `/metrics`: for what watches this system. None needs a session; metrics answer this machine only."""
+"""`/healthz`, `/readyz`, `/metrics`: for what watches this system. None needs a session.
+
+Metrics answer this machine only, and why something does not work is told to it alone.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -20,6 +23,9 @@ from sensor.metrics import CONTENT_TYPE
 router = APIRouter(tags=["probes"])
 
 Provided = Annotated[Services, Depends(services)]
+
+ELSEWHERE: Final = "does not work: the machine itself is told why"
+"""Stands for the reason where another machine asks."""
 
 
 class Alive(BaseModel):
@@ -42,8 +48,8 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "A part does not work"}})
-def readyz(response: Response, provided: Provided) -> Ready:
-    """Whether the database, the record store and every part of the system work."""
+def readyz(request: Request, response: Response, provided: Provided) -> Ready:
+    """Whether the database, the record store and every part of the system work. Why one does not is told to this machine only."""
     failures = provided.status.failures()
     for watched in provided.watched:
         failures |= watched()
@@ -56,6 +62,9 @@ def readyz(response: Response, provided: Provided) -> Ready:
         provided.records.check()
     except StoreError as error:
         failures["records"] = str(error)
+    if not is_loopback(address_of(request)):
+        # Reasons name addresses and files.
+        failures = dict.fromkeys(failures, ELSEWHERE)
     if failures:
         response.status_code = 503
     return Ready(status="failing" if failures else "ready", failures=failures)

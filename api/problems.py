@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from api.database.turns import LOCKED
+from api.security.refusals import Refusals
 from api.texts import language_of, text
 
 if TYPE_CHECKING:
@@ -257,6 +258,7 @@ def response(problem: Problem, language: str, path: str, errors: list[dict[str, 
 
 def install(app: FastAPI) -> None:
     """Make the application answer every error as a problem; what nobody foresaw is `api.security.guard`'s to answer."""
+    app.state.refusals = Refusals()
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -264,15 +266,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PoolTimeoutError, _operational)
 
 
+def answer(request: Request, problem: Problem, errors: list[dict[str, str]] | None = None) -> JSONResponse:
+    """The problem as the answer to a request, in the caller's language; what is a matter of security is told in the log."""
+    refusals: Refusals = request.app.state.refusals
+    refusals.tell(request, problem.code)
+    return response(problem, language_of(request), request.url.path, errors)
+
+
 async def _problem(request: Request, error: Exception) -> JSONResponse:
-    return response(cast("Problem", error), language_of(request), request.url.path)
+    return answer(request, cast("Problem", error))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     failure = cast("HTTPException", error)
     code = _BY_STATUS.get(failure.status_code, "request_invalid" if failure.status_code < 500 else "internal")
     problem = Problem(code, headers=failure.headers, path=request.url.path, method=request.method, places="body")
-    return response(problem, language_of(request), request.url.path)
+    return answer(request, problem)
 
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:
@@ -283,14 +292,13 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
         place = ".".join(str(part) for part in item["loc"])
         places.append(place)
         errors.append({"place": place, "code": str(item["type"]), "message": str(item["msg"])})
-    problem = Problem("input_invalid", places=", ".join(places))
-    return response(problem, language_of(request), request.url.path, errors)
+    return answer(request, Problem("input_invalid", places=", ".join(places)), errors)
 
 
 async def _operational(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, PoolTimeoutError) or any(each in str(error) for each in (LOCKED, "lock timeout")):
-        return response(Problem("database_busy", headers={"Retry-After": "2"}), language_of(request), request.url.path)
+        return answer(request, Problem("database_busy", headers={"Retry-After": "2"}))
     if "interrupted" in str(error) or "statement timeout" in str(error):
-        return response(Problem("query_too_long", headers={"Retry-After": "5"}), language_of(request), request.url.path)
+        return answer(request, Problem("query_too_long", headers={"Retry-After": "5"}))
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return response(Problem("internal"), language_of(request), request.url.path)
+    return answer(request, Problem("internal"))

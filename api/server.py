@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+
+from sensor.tls import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -73,9 +76,12 @@ class Server:
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
+            ssl_ciphers=SUITES,
         )
         try:
             config.load()
+            if config.ssl is not None:
+                config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         except OSError as error:
             self._socket.close()
             raise ServerError(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 
+PASSWORD_WORD_CHARACTERS: Final = 3
+"""Shortest word that passwords are kept free of: shorter ones are part of many others."""
+
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 
 
@@ -122,6 +125,9 @@ class ServeSettings(Section, table="serve"):
     password_characters: int = Field(default=12, ge=8, le=128)
     """Least length of a password, in characters (NIST SP 800-63B, 5.1.1.2: length instead of composition)."""
 
+    password_words: tuple[str, ...] = ()
+    """Words that no password may hold besides the product's and the account's name: of the plant, its operator, its systems."""
+
     sign_in_attempts: int = Field(default=5, ge=1, le=100)
     """Failed sign-ins of an account, or from an address, before each further one has to wait."""
 
@@ -179,6 +185,13 @@ class ServeSettings(Section, table="serve"):
         if address and _ORIGIN.fullmatch(address) is None:
             raise ValueError("address is no origin: write https://NAME or https://NAME:PORT")
         return address
+
+    @field_validator("password_words")
+    @classmethod
+    def _are_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(word.strip()) < PASSWORD_WORD_CHARACTERS for word in words):
+            raise ValueError(f"each word has {PASSWORD_WORD_CHARACTERS} characters or more: shorter ones are part of many others")
+        return words
 
     @field_validator("cors_origins")
     @classmethod

@@ -131,10 +131,10 @@ def catch_up(services: Services) -> None:
 
 
 def setup_link(services: Services, url: str) -> str | None:
-    """The link that creates the first account, or None where there is one."""
+    """The link that creates the first account, or None where there is one. What stands behind the # is sent to no server."""
     with services.database.write() as session:
         token = users.new_setup_link(session, services.settings)
-    return None if token is None else f"{url}/setup?token={token}"
+    return None if token is None else f"{url}/setup#token={token}"
 
 
 @contextmanager

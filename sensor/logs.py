@@ -65,13 +65,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
+def _one(text: str) -> str:
+    """A text as one line: what would begin another, or move or colour what stands there, is written as what it is."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 class PlainLines(logging.Formatter):
     """Lines as the commands write them: `warning: text`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a trace below it where there is one."""
         carried = "".join(f" ({key} {value})" for key in _CARRIED if (value := getattr(record, key, None)))
-        line = f"{record.levelname.lower()}: {record.getMessage()}{carried}"
+        line = _one(f"{record.levelname.lower()}: {record.getMessage()}{carried}")
         if record.exc_info is not None and record.exc_info[0] is not None:
             line += "\n" + self.formatException(record.exc_info)
         return redacted(line)

@@ -17,6 +17,7 @@ from sensor.configuration import ConfigurationError, configured
 from sensor.health import Health
 from sensor.metrics import CONTENT_TYPE, Readings
 from sensor.observability_settings import ObservabilitySettings
+from sensor.tls import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
@@ -128,6 +129,7 @@ def _tls(settings: ObservabilitySettings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(SUITES)
     try:
         context.load_cert_chain(settings.certificate_file, settings.key_file)
         if settings.client_ca_file is not None:

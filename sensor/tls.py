@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
     from sensor.tls_settings import TlsSettings
 
+SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Cipher suites that a server of this system speaks in TLS 1.2: a key for each connection, and authenticated encryption. Those of
+TLS 1.3 are all of that kind."""
+
 _EXPIRED: Final = 10
 _NOT_YET: Final = 9
 _OTHER_NAME: Final = (62, 64)

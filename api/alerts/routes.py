@@ -101,7 +101,7 @@ def alert(
     with provided.database.read() as session:
         found = service.get(session, alert_id)
         tag = service.etag(found, language_of(request))
-        headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie"}
+        headers = {"ETag": tag, "Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
         if if_none_match is not None and tag in [part.strip().removeprefix("W/") for part in if_none_match.split(",")]:
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)

@@ -18,8 +18,10 @@ const root = /** @type {HTMLElement} */ (document.getElementById("root"));
 let leave = () => {};
 
 /** The token of a setup link leaves the address bar at once, so that it is in no history. */
-const setupToken = location.pathname === "/setup" ? (new URLSearchParams(location.search).get("token") ?? "") : "";
+const setupToken = location.pathname === "/setup" ? (new URLSearchParams(location.hash.slice(1)).get("token") ?? "") : "";
 if (location.pathname === "/setup") history.replaceState(null, "", "/setup");
+// A link that is opened where this page is shown already changes nothing but what stands behind the #.
+addEventListener("hashchange", () => location.pathname === "/setup" && location.reload());
 
 /** What a provider has sent the browser back with leaves the address bar too; it is handed on once. */
 let returned = location.pathname === "/sign-in/oidc" ? Object.fromEntries(new URLSearchParams(location.search)) : null;

@@ -60,4 +60,4 @@ class AuthenticatorOutput(BaseModel):
 class RecoveryOutput(BaseModel):
     """Recovery codes, told this once. Each takes the place of a code once."""
 
-    codes: list[str] = Field(examples=[["mfxg-2zlt-oruw-c3tf"]])
+    codes: list[str] = Field(examples=[["mfxg-2zlt-oruw-c3tf-pm4q-7yda-ke"]])

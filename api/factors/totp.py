@@ -22,7 +22,7 @@ DRIFT_STEPS: Final = 1
 
 RECOVERY_CODES: Final = 10
 
-_RECOVERY_BYTES: Final = 10
+_RECOVERY_BYTES: Final = 16
 
 
 def new_secret() -> str:
@@ -68,8 +68,8 @@ def is_ahead(step: int, at: float) -> bool:
 
 
 def new_recovery_codes() -> list[str]:
-    """Recovery codes of 80 bits, in groups of four."""
-    return [_grouped(b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower()) for _ in range(RECOVERY_CODES)]
+    """Recovery codes of 128 bits, in groups of four: so many that a plain hash of one cannot be turned back."""
+    return [_grouped(b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().rstrip("=").lower()) for _ in range(RECOVERY_CODES)]
 
 
 def recovery_hash(code: str) -> str:

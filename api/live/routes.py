@@ -77,7 +77,7 @@ async def live(
     """
     newest = (await stream.feed.look()).reached
     told = _told(provided, caller, stream, language_of(request), newest, last_event_id)
-    return EventStream(told, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+    return EventStream(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def _told(

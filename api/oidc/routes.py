@@ -19,8 +19,8 @@ from api.openapi import problems
 from api.problems import Problem
 from api.security.access import address_of, origin_of
 from api.services import Services, services
-from api.users.presentation import signed_in
-from api.users.service import TOKEN_BYTES, Entry
+from api.users.presentation import entry_of, signed_in
+from api.users.service import TOKEN_BYTES
 
 router = APIRouter(prefix="/api/oidc", tags=["accounts"])
 
@@ -69,7 +69,7 @@ def begin(body: BeginInput, request: Request, response: Response, provided: Entr
 def finish(body: ReturnInput, request: Request, response: Response, provided: Entrance) -> ReturnedState:
     """Sign in with what the provider has sent the browser back with: sets the session cookie. It is taken once."""
     asked = _asked(provided, request)
-    entry = Entry(address_of(request), request.headers.get("user-agent", ""), provided.settings.oidc.issuer)
+    entry = entry_of(request, issuer=provided.settings.oidc.issuer)
     with provided.database.write() as session:
         started = service.take(session, body.state, _browser(provided, request))
     if body.code is None:

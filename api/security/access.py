@@ -115,6 +115,7 @@ def current(
     if found is None:
         provided.rate.count("address", address_of(request))
         raise Problem("signed_out")
+    request.state.caller = found.user.name
     provided.rate.count("account", found.user.name)
     if request.method not in SAFE_METHODS and not hmac.compare_digest((token or "").encode(), csrf_token(session_token).encode()):
         raise Problem("cross_site")
@@ -134,6 +135,7 @@ def _of_token(request: Request, provided: Services, text: str) -> Caller:
     if found is None:
         provided.rate.count("address", address_of(request))
         raise Problem("signed_out", headers={"WWW-Authenticate": "Bearer"})
+    request.state.caller = f"{found.user.name} (token {found.id})"
     provided.rate.count("account", found.user.name)
     if tokens.needs_touch(found):
         with provided.database.write() as session:

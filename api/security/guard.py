@@ -5,7 +5,8 @@
 - Size: a body that says it is too large is refused before it is read.
 - Texts: a body of JSON must be UTF-8 without NUL and without halves of UTF-16 pairs, however they are written: JSON can name
   them, no text of a database or of the audit trail can hold them.
-- Origin: a change that a browser sends from another site is refused (OWASP CSRF cheat sheet, Fetch Metadata).
+- Origin: a change that a browser sends from another site is refused, and whatever such a site asks of the API (OWASP CSRF cheat
+  sheet, Fetch Metadata).
 - Headers: a content security policy without inline script and without any other origin, and the rest of the OWASP list.
 """
 
@@ -24,7 +25,6 @@ from starlette.requests import Request
 
 from api import problems
 from api.problems import Problem
-from api.texts import language_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,7 +40,8 @@ IDEMPOTENCY_KEY: Final = "idempotency-key"
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 _HEADERS: Final = {
@@ -149,7 +150,7 @@ class Guard:
         self._settings = settings
         self._headers = dict(_HEADERS)
         if settings.encrypted:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            self._headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         names = {"localhost", "127.0.0.1", "[::1]", settings.host, f"[{settings.host}]", *settings.host_names}
         self._origins = frozenset(settings.cors_origins)
         self._names = {name.lower() for name in names if name}
@@ -185,7 +186,7 @@ class Guard:
                 problem = Problem("internal")
             else:
                 return
-        answer = problems.response(problem, language_of(Request(scope)), scope["path"])
+        answer = problems.answer(Request(scope), problem)
         await answer(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers, scope: Scope) -> Problem | None:
@@ -200,7 +201,9 @@ class Guard:
         if length.isdecimal() and int(length) > limit:
             return Problem("body_too_large", limit=limit, headers={"Connection": "close"})
         origin = headers.get("origin")
-        if scope["method"] not in SAFE_METHODS and origin not in self._origins and not _same_site(headers, host):
+        # Some reads are written down, as who was given evidence: no page of another site has them made.
+        guarded = scope["method"] not in SAFE_METHODS or scope["path"].startswith("/api/")
+        if guarded and origin not in self._origins and not _same_site(headers, host):
             return Problem("cross_site")
         return None
 

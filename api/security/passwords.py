@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MOST_CHARACTERS: Final = 256
 """Longest password, so that hashing it stays cheap."""
@@ -48,13 +51,27 @@ def outdated(password_hash: str) -> bool:
     return _HASHER.check_needs_rehash(password_hash)
 
 
-def weakness(password: str, name: str, least_characters: int) -> str | None:
-    """Why a password cannot be taken (a key of the catalogue), or None where it can (NIST SP 800-63B, 5.1.1.2)."""
+OWN_WORD: Final = "icsight"
+"""What the product is called: no password holds it."""
+
+
+def weakness(password: str, name: str, least_characters: int, words: Sequence[str] = ()) -> str | None:
+    """Why a password cannot be taken (a key of the catalogue), or None where it can (NIST SP 800-63B, 5.1.1.2).
+
+    Args:
+        password: the password.
+        name: name of the account, as it is stored.
+        least_characters: how long it has to be.
+        words: what it may not hold, besides the product's and the account's name.
+    """
     if len(password) < least_characters:
         return "password.short"
     if len(password) > MOST_CHARACTERS:
         return "password.long"
     lower = password.casefold()
-    if len(set(lower)) < 5 or (len(name) > 3 and name.casefold() in lower) or "icsight" in lower:
+    known = {OWN_WORD, *(word.strip().casefold() for word in words)}
+    if len(name) > 3:
+        known.add(name.casefold())
+    if len(set(lower)) < 5 or any(word in lower for word in known):
         return "password.guessable"
     return None

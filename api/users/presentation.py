@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.security.access import cookie_name, csrf_token
+from api.security.access import address_of, cookie_name, csrf_token
 from api.security.permissions import FOR_TOKENS, permissions_of
 from api.users.schemas import SessionState
-from api.users.service import Rights
+from api.users.service import Entry, Rights
 
 if TYPE_CHECKING:
-    from fastapi import Response
+    from fastapi import Request, Response
 
     from api.services import Services
     from api.users.models import User
@@ -34,3 +34,10 @@ def state(name: str, rights: Rights, token: str) -> SessionState:
         name=name, role=rights.role, sites=rights.listed, permissions=sorted(held), for_tokens=sorted(held & FOR_TOKENS),
         csrf_token=csrf_token(token),
     )  # fmt: skip
+
+
+def entry_of(request: Request, *, issuer: str | None = None) -> Entry:
+    """How the caller comes in."""
+    provided: Services = request.app.state.services
+    before = request.cookies.get(cookie_name(provided.settings.encrypted), "")
+    return Entry(address_of(request), request.headers.get("user-agent", ""), issuer, before=before)

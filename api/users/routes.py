@@ -17,7 +17,7 @@ from api.services import Services, services
 from api.times import iso
 from api.users import lockout, service
 from api.users.models import User, UserSession
-from api.users.presentation import signed_in, state
+from api.users.presentation import entry_of, signed_in, state
 from api.users.schemas import (
     PasswordChange,
     RightsInput,
@@ -69,13 +69,13 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Ent
     password_hash = service.hash_checked(provided.settings, body.name, body.password)
     with provided.database.write() as session:
         user = service.set_up(session, body.token, body.name, password_hash, address)
-        token = service.open_session(session, provided.settings, user, _entry(request))
+        token = service.open_session(session, provided.settings, user, entry_of(request))
         return signed_in(provided, response, user, token)
 
 
 @router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait", "code_needed", "code_wrong"))
 def sign_in(body: SignInInput, request: Request, response: Response, provided: Entrance) -> SessionState:
-    """Sign in: sets the session cookie.
+    """Sign in: sets the session cookie. The session that the browser had from before ends.
 
     An account with an authenticator is asked for a code (`code_needed`) once its password was right: send all of it again.
     """
@@ -98,7 +98,7 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
             provided.attempts.succeeded(f"address:{address}")
             if passwords.outdated(user.password_hash):
                 user.password_hash = passwords.hash_password(body.password)
-            token = service.open_session(session, provided.settings, user, _entry(request))
+            token = service.open_session(session, provided.settings, user, entry_of(request))
             return signed_in(provided, response, user, token)
     if proof == "needed":
         raise Problem("code_needed")
@@ -301,7 +301,3 @@ def _wait(provided: Services, *keys: str) -> None:
     seconds = math.ceil(provided.attempts.wait_seconds(*keys))
     if seconds:
         raise Problem("sign_in_wait", headers={"Retry-After": str(seconds)}, seconds=seconds)
-
-
-def _entry(request: Request) -> service.Entry:
-    return service.Entry(address_of(request), request.headers.get("user-agent", ""))

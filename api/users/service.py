@@ -63,11 +63,13 @@ class Entry:
         address: from where.
         agent: with which browser.
         issuer: the provider that knows him; None where it was this system.
+        before: token of the session that his browser has from before, which ends; empty where it has none.
     """
 
     address: str
     agent: str
     issuer: str | None = None
+    before: str = ""
 
     @property
     def told(self) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def etag(user: User) -> str:
 
 def hash_checked(settings: Settings, name: str, password: str) -> str:
     """The hash of a new password. Raises Problem `password_weak`."""
-    reason = passwords.weakness(password, normalise(name), settings.password_characters)
+    reason = passwords.weakness(password, normalise(name), settings.password_characters, settings.password_words)
     if reason is not None:
         raise Problem("password_weak", least=settings.password_characters, reason=reason)
     return passwords.hash_password(password)
@@ -183,7 +185,7 @@ def account(session: Session, name: str) -> User | None:
 
 
 def open_session(session: Session, settings: Settings, user: User, entry: Entry) -> str:
-    """Start a session; returns its token. The oldest of too many ends."""
+    """Start a session; returns its token. The one that the browser had ends, and the oldest of too many."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     moment = now()
     opened = UserSession(
@@ -199,6 +201,9 @@ def open_session(session: Session, settings: Settings, user: User, entry: Entry)
     session.add(opened)
     session.flush()
     audit.record(session, audit.Actor(user.name, entry.address), "session.open", opened.id, entry.told)
+    earlier = session_of(session, settings, entry.before)
+    if earlier is not None:
+        revoke(session, audit.Actor(user.name, entry.address), earlier.id, None)
     kept = (
         sa.select(UserSession.id)
         .where(UserSession.user_id == user.id, UserSession.revoked_at.is_(None))

@@ -189,11 +189,13 @@ def test_an_attack_that_goes_on_is_no_conflict_with_the_decision_about_it(system
     assert decide(client, 1, "acknowledge", {"note": "x"}, tag).status_code == 200
 
 
-def test_an_unchanged_alert_is_not_sent_again(system_running: Running) -> None:
+def test_an_unchanged_alert_is_not_sent_again_and_kept_by_no_browser(system_running: Running) -> None:
     system_running.alerts(upsert(1))
     client = system_running.signed_in()
     path = f"/api/alerts/{1:032x}"
-    tag = client.get(path).headers["ETag"]
+    answer = client.get(path)
+    assert answer.headers["Cache-Control"] == "no-store"
+    tag = answer.headers["ETag"]
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
     system_running.alerts(upsert(1, revision=2))
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200

@@ -188,10 +188,18 @@ def test_every_language_has_every_text_with_the_same_placeholders(language: str)
     assert {f"problem.{code}.{part}" for code in CODES for part in ("title", "detail")} <= ours.keys()
 
 
-def test_the_probes_tell_whether_the_system_works(system_running: Running) -> None:
+def test_the_probes_tell_whether_the_system_works(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     client = system_running.client()
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready", "failures": {}}
     system_running.services.status.tell("detection", state="failed", detail="no memory")
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"status": "failing", "failures": {"detection": "no memory"}})
+
+    def elsewhere(_request: object) -> str:
+        return "192.0.2.7"
+
+    monkeypatch.setattr("api.probes.address_of", elsewhere)
+    answer = client.get("/readyz")
+    assert (answer.status_code, list(answer.json()["failures"])) == (503, ["detection"])
+    assert "memory" not in answer.text, "other machines are told what does not work, and not why"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -20,8 +21,10 @@ from api.security.guard import is_text
 from api.settings import Settings
 from api.times import NANOSECONDS, now
 from api.users import lockout
+from api.users import service as users
 from tests.api.alerts import upsert
 from tests.api.conftest import PASSWORD, SQLITE_ONLY, running
+from tests.sensor.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +42,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 def setup_token(served: Running) -> str:
     link = system.setup_link(served.services, served.url)
     assert link is not None
-    return link.partition("?token=")[2]
+    return link.partition("#token=")[2]
 
 
 def test_the_setup_link_makes_the_first_account_once(system_running: Running) -> None:
@@ -77,6 +80,20 @@ def test_a_weak_password_is_refused(system_running: Running, password: str) -> N
         "/api/setup", json={"token": setup_token(system_running), "name": "lin.wei", "password": password}
     )
     assert code(answer) == (422, "password_weak")
+
+
+@pytest.mark.parametrize("password", ["waterworks pumps 7", "pumps of the WaterWorks", "lock no. 4 of CHANGJIANG"])
+def test_words_of_the_plant_are_in_no_password(start: Callable[..., Running], password: str) -> None:
+    served = start(password_words=("Waterworks", "changjiang"))
+    client = served.signed_in("administrator")
+    body = {"name": "chen", "role": "viewer"}
+    assert code(client.post("/api/users", json={**body, "password": password})) == (422, "password_weak")
+    assert client.post("/api/users", json={**body, "password": PASSWORD}).status_code == 201
+
+
+def test_a_word_that_is_part_of_many_others_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="characters or more"):
+        Settings(data=tmp_path, password_words=("ab",))
 
 
 def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(system_running: Running) -> None:
@@ -208,6 +225,43 @@ def test_a_change_from_another_site_is_refused(system_running: Running, headers:
     assert code(system_running.client().post("/api/session", json={}, headers=headers)) == (403, "cross_site")
 
 
+@SQLITE_ONLY
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}])
+def test_another_site_has_nothing_read_and_may_lead_to_the_page(system_running: Running, headers: dict[str, str]) -> None:
+    client = system_running.signed_in()
+    assert code(client.get("/api/session", headers=headers)) == (403, "cross_site")
+    assert client.get("/", headers=headers).status_code == 200
+    for own in ({"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": system_running.url}):
+        assert client.get("/api/session", headers=own).status_code == 200
+
+
+@SQLITE_ONLY
+def test_what_is_refused_is_in_the_log_with_who_and_from_where_and_once_of_many(
+    system_running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = [1000.0]
+    monkeypatch.setattr("api.security.refusals.monotonic", lambda: moment[0])
+    viewer = system_running.signed_in("viewer", name="lin")
+    caplog.clear()
+    for _ in range(3):
+        assert viewer.get("/api/users").status_code == 403
+    nobody = system_running.client()
+    nobody.get("/api/session")  # who is not signed in yet is no attack
+    nobody.get("/api/session", headers={"Authorization": "Bearer icsight_wrong"})
+    nobody.get("/api/alerts%0Ax", headers={"Host": "evil.example"})
+    nobody.post("/api/session", json={"name": "wei", "password": "wrong"})
+    moment[0] += 60
+    viewer.get("/api/users")
+    told = [record.getMessage() for record in caplog.records if record.name == "api.security.refusals"]
+    assert told == [
+        "refused (forbidden): GET /api/users by lin from 127.0.0.1",
+        "refused (signed_out): GET /api/session by nobody known from 127.0.0.1",
+        "refused (host_unknown): GET /api/alerts\nx by nobody known from 127.0.0.1",
+        "refused (sign_in_failed): POST /api/session by nobody known from 127.0.0.1",
+        "refused (forbidden): GET /api/users by lin from 127.0.0.1; 2 more like the last one were not told",
+    ]
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -240,6 +294,18 @@ def test_nobody_but_an_administrator_ends_anothers_session(system_running: Runni
     assert code(eve.delete(f"/api/sessions/{target}")) == (404, "session_unknown")
     assert system_running.signed_in("administrator").delete(f"/api/sessions/{target}").status_code == 204
     assert lin.get("/api/session").status_code == 401
+
+
+def test_signing_in_again_ends_the_session_that_the_browser_had(system_running: Running) -> None:
+    client, elsewhere_too = system_running.signed_in(name="lin"), system_running.sign_in("lin")
+    system_running.signed_in(name="eve").close()
+    before = dict(client.cookies)
+    # At a shared screen it is somebody else who signs in.
+    assert client.post("/api/session", json={"name": "eve", "password": PASSWORD}).status_code == 201
+    assert client.get("/api/session").json()["name"] == "eve"
+    assert httpx.get(f"{system_running.url}/api/session", cookies=before).status_code == 401
+    assert elsewhere_too.get("/api/session").status_code == 200
+    assert dict(client.cookies) != before
 
 
 def test_signing_out_ends_the_session(system_running: Running) -> None:
@@ -295,9 +361,60 @@ def test_every_answer_carries_the_security_headers(system_running: Running, path
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
+    assert "object-src 'none'" in policy
+    assert "base-uri 'none'" in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] in {"no-store", "no-cache"}
     assert "server" not in headers
+
+
+@SQLITE_ONLY
+@pytest.mark.parametrize("path", ["/", "/console/main.js", "/console/console.css", "/console/icon.svg", "/metrics"])
+def test_every_text_says_how_it_is_written(system_running: Running, path: str) -> None:
+    answer = system_running.client().get(path)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].endswith("; charset=utf-8")
+
+
+@SQLITE_ONLY
+def test_nothing_is_listed_and_no_request_is_traced(system_running: Running) -> None:
+    client = system_running.client()
+    assert {client.get(path).status_code for path in ("/console", "/console/", "/api", "/api/")} == {404}
+    for path in ("/", "/console/main.js", "/api/session", "/api/alerts"):
+        assert client.request("TRACE", path).status_code == 405
+
+
+@SQLITE_ONLY
+def test_over_tls_the_cookie_is_this_hosts_alone_and_what_is_weak_is_not_spoken(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("localhost")
+    served = start(tls_certificate=certificate, tls_key=key)
+    with served.services.database.write() as session:
+        users.create(session, users.audit.Actor("test"), "lin", passwords.hash_password(PASSWORD), users.Rights("viewer"))
+
+    def asked(context: ssl.SSLContext) -> httpx.Response:
+        with httpx.Client(base_url=served.url, verify=context) as client:
+            return client.post("/api/session", json={"name": "lin", "password": PASSWORD})
+
+    answer = asked(ssl.create_default_context(cafile=authority.file))
+    cookie = answer.headers["Set-Cookie"].lower()
+    assert cookie.startswith("__host-icsight_session=")
+    assert {"secure", "httponly", "samesite=strict", "path=/"} <= set(cookie.split("; "))
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{served.url.replace('https', 'http')}/healthz")
+    for suites, is_spoken in (("ECDHE+AESGCM", True), ("ECDHE+AES:!AESGCM:!AESCCM", False)):
+        context = ssl.create_default_context(cafile=authority.file)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(suites)
+        if is_spoken:
+            assert asked(context).status_code == 201
+        else:
+            with pytest.raises(httpx.ConnectError):
+                asked(context)
 
 
 def test_a_body_that_is_too_large_is_refused(system_running: Running) -> None:

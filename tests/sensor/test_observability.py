@@ -201,6 +201,10 @@ def test_other_machines_ask_over_tls_and_show_who_they_are(monkeypatch: pytest.M
             httpx.get(url.replace("https", "http"))
         context.load_cert_chain(*client)
         assert httpx.get(f"{url}/metrics", verify=context).status_code == 200
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE+AES:!AESGCM:!AESCCM")
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{url}/metrics", verify=context)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -229,6 +233,12 @@ def test_a_log_for_people_reads_as_the_commands_do(capsys: pytest.CaptureFixture
     logging.getLogger("collector.writer").warning("a gap", extra={"batch": "s/e/7"})
     warn("said by a command")
     assert capsys.readouterr().err == "warning: a gap (batch s/e/7)\nwarning: said by a command\n"
+
+
+def test_what_others_have_written_begins_no_line_of_a_log_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("serve", "text", "warning")
+    logging.getLogger("api.problems").warning("refused: %s", "/x\nwarning: all is well\x1b[2J 水厂")
+    assert capsys.readouterr().err == "warning: refused: /x\\nwarning: all is well\\x1b[2J 水厂\n"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

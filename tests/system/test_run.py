@@ -214,7 +214,7 @@ def test_a_changed_site_file_and_an_exception_of_a_person_are_taken_over_while_i
     process = run(tmp_path / "data", "--site", str(site), capture=CAPTURE)
     with serving(process) as url:
         assert process.stdout is not None
-        link = next(line.strip() for line in process.stdout if "/setup?token=" in line)
+        link = next(line.strip() for line in process.stdout if "/setup#token=" in line)
         client = httpx.Client(base_url=url, timeout=60)
         account = {"token": link.partition("token=")[2], "name": "lin", "password": "seven pumps, two tanks"}
         client.headers["X-CSRF-Token"] = client.post("/api/setup", json=account).json()["csrf_token"]
