@@ -39,6 +39,7 @@ CODES: Final[Mapping[str, int]] = {
     "approval_lapsed": 409,
     "approver_same": 403,
     "approver_wrote": 403,
+    "assignee_unfit": 422,
     "asset_address_taken": 409,
     "asset_unknown": 404,
     "assets_full": 409,

@@ -171,7 +171,7 @@ class AlertTechnique(KeyedByOrganisation, Base):
 
 
 class AlertEvent(OfOrganisation, Base):
-    """One step in the life of an alert: raised, acknowledged, snoozed, closed, recurred."""
+    """One step in the life of an alert: raised, acknowledged, assigned, snoozed, closed, recurred."""
 
     __tablename__ = "alert_event"
 
@@ -185,6 +185,8 @@ class AlertEvent(OfOrganisation, Base):
     permit: Mapped[str | None] = mapped_column(sa.String(64))
     count: Mapped[int]
     """`count` of the alert at this step."""
+    other: Mapped[str | None] = mapped_column(sa.String(64))
+    """The account that it was given to."""
 
     __table_args__ = (
         sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),

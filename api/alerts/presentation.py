@@ -117,7 +117,7 @@ def history_entry(event: AlertEvent) -> HistoryEntry:
     return HistoryEntry.model_validate(
         {
             "at": iso(event.at), "kind": event.kind, "actor": event.actor, "note": event.note, "disposition": event.disposition,
-            "permit": event.permit, "count": event.count,
+            "permit": event.permit, "count": event.count, "other": event.other,
         }
     )  # fmt: skip
 

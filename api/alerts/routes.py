@@ -1,4 +1,4 @@
-"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, snooze, close and accept."""
+"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, assign, snooze, close and accept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.alerts import acceptance as accepting
+from api.alerts import assignees as people
 from api.alerts import presentation, service, snoozing, tuning
 from api.alerts import similar as likes
 from api.alerts.models import Alert
@@ -19,6 +20,7 @@ from api.alerts.schemas import (
     AlertOutput,
     AlertPage,
     AlertQuery,
+    AssignAlertInput,
     CloseInput,
     HistoryEntry,
     ProposedException,
@@ -169,6 +171,30 @@ def acknowledge(
         found = service.get(session, alert_id)
         service.check_precondition(found, if_match)
         service.acknowledge(session, found, caller.actor, body.note)
+    return _decided(found, request, response, provided)
+
+
+@router.get("/{alert_id}/assignees", responses=problems("signed_out", "alert_unknown"))
+def assignees(alert_id: AlertId, caller: Decider, provided: Provided) -> list[str]:
+    """Names of the accounts that an alert can be given to: those that may decide on alerts of its site."""
+    del caller
+    with provided.database.read() as session:
+        return people.of_site(session, service.get(session, alert_id).site)
+
+
+@router.post("/{alert_id}/assign", responses=problems(*_DECISION, "assignee_unfit"))
+def assign(
+    alert_id: AlertId, body: AssignAlertInput, caller: Decider, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Give an alert to a colleague, or take over one that somebody has.
+
+    A new alert is acknowledged in the caller's name first. One of an incident stays there.
+    """
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        service.assign(session, found, caller.actor, body.to, body.note)
     return _decided(found, request, response, provided)
 
 

@@ -368,9 +368,11 @@ class Similar(BaseModel):
 class HistoryEntry(BaseModel):
     """A step in the life of an alert."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
     kind: Literal[
-        "raised", "acknowledged", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred",
+        "raised", "acknowledged", "assigned", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred",
         "snoozed", "woken", "woken_time", "woken_function", "woken_asset", "woken_rule", "woken_severity",
         "suppressed", "lifted", "restored",
     ]  # fmt: skip
@@ -379,6 +381,8 @@ class HistoryEntry(BaseModel):
     disposition: Disposition | None = None
     permit: str | None = None
     count: int = Field(examples=[4])
+    other: str | None = Field(default=None, examples=["wang.fang"])
+    """The account that it was given to."""
 
 
 class AcknowledgeInput(BaseModel):
@@ -387,6 +391,19 @@ class AcknowledgeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     note: Note = Field(examples=["Asking the shift whether maintenance is at line 4"])
+
+
+AccountName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
+
+
+class AssignAlertInput(BaseModel):
+    """Gives an alert to somebody."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    to: AccountName = Field(examples=["wang.fang"])
+    """Name of an account that may decide on alerts of the site."""
+    note: Note = Field(examples=["You know the controllers of line 4"])
 
 
 class SnoozeInput(BaseModel):

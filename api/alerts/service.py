@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from api.alerts import assignees
 from api.alerts.models import SEVERITIES, STATES, TRIAGED, Alert, AlertEvent, AlertTechnique, State
 from api.audit import service as audit
 from api.database import Counter, advance, row_of
@@ -195,6 +196,22 @@ def acknowledge(session: Session, alert: Alert, actor: Actor, note: str) -> None
     audit.record(session, actor, "alert.acknowledge", alert.id, {"note": note})
 
 
+def assign(session: Session, alert: Alert, actor: Actor, to: str, note: str) -> None:
+    """Give an alert to somebody; its state stays. A new one is acknowledged by who gives it first.
+
+    Raises Problem `alert_state` for a closed one, `assignee_unfit`.
+    """
+    if alert.triage_state == "closed":
+        raise Problem("alert_state", state=alert.triage_state, action="assign")
+    name = assignees.checked(session, to, alert.site)
+    if alert.triage_state == "new":
+        acknowledge(session, alert, actor, note)
+    before, alert.triage_by = alert.triage_by, name
+    _decided(session, alert, note)
+    add_event(session, alert, "assigned", actor.name, note, name)
+    audit.record(session, actor, "alert.assign", alert.id, {"before": before, "to": name, "note": note})
+
+
 def close(session: Session, alert: Alert, actor: Actor, outcome: CloseInput) -> None:
     """Close an alert: triaging → closed. A new one is acknowledged by the same person first.
 
@@ -278,12 +295,14 @@ def take_back(session: Session, alert: Alert, actor: Actor, before: Mapping[str,
     audit.record(session, actor, "alert.undo", alert.id, {"state": alert.triage_state})
 
 
-def add_event(session: Session, alert: Alert, kind: str, actor: str, note: str | None = None) -> None:
+def add_event(  # noqa: PLR0913, PLR0917  what stands in an entry
+    session: Session, alert: Alert, kind: str, actor: str, note: str | None = None, other: str | None = None
+) -> None:
     """Write a step into the history of an alert, with what was decided at it."""
     session.add(
         AlertEvent(
             alert_id=alert.id, at=now(), kind=kind, actor=actor, note=note, disposition=alert.triage_disposition,
-            permit=alert.triage_permit, count=alert.count,
+            permit=alert.triage_permit, count=alert.count, other=other,
         )
     )  # fmt: skip
 
@@ -291,10 +310,15 @@ def add_event(session: Session, alert: Alert, kind: str, actor: str, note: str |
 def _move(session: Session, alert: Alert, actor: Actor, state: State, note: str) -> None:
     taken_back = alert.triage_state != "new" and state == "triaging"
     kind = "released" if taken_back else {"triaging": "acknowledged"}.get(state, state)
-    alert.triage_state, alert.triage_by, alert.triage_at, alert.triage_note = state, actor.name, now(), note
+    alert.triage_state, alert.triage_by = state, actor.name
+    _decided(session, alert, note)
+    add_event(session, alert, kind, actor.name, note)
+    session.flush()
+
+
+def _decided(session: Session, alert: Alert, note: str) -> None:
+    alert.triage_at, alert.triage_note = now(), note
     # Whoever decides about it has it before his eyes.
     alert.snoozed_until = alert.snooze = alert.snooze_revision = alert.suppressed_by = None
     alert.triage_version += 1
     alert.change = advance(session, "change")
-    add_event(session, alert, kind, actor.name, note)
-    session.flush()

@@ -55,6 +55,26 @@ export function decide(kind, alert, etag) {
 }
 
 /**
+ * Ask whom to give an alert to, and give it. Answers as `decide`.
+ * @param {Alert} alert
+ * @param {string | null} etag
+ * @returns {Decided}
+ */
+export async function assign(alert, etag) {
+  /** @type {string[]} */
+  const names = await get(`${pathOf(alert)}/assignees`);
+  const to = h("select", { id: "decision-to", name: "to" }, names.map((name) => h("option", { value: name, selected: name === alert.triage.by }, name)));
+  const note = h("textarea", { id: "decision-note", name: "note", rows: 3, required: true, maxlength: 4000, placeholder: t("action.assign.hint") });
+  return ask({
+    title: t("action.assign"),
+    hint: alert.title,
+    fields: [labelled(t("action.assign.to"), to), labelled(t("action.acknowledge.note"), note)],
+    confirm: t("action.assign.confirm"),
+    send: async (values) => (await call("POST", `${pathOf(alert)}/assign`, { body: { to: String(values.get("to")), note: String(values.get("note")) }, etag })).data,
+  });
+}
+
+/**
  * Accept as normal what an alert tells, after a look at what would not have been told.
  * @param {Alert} alert
  * @param {string | null} etag

@@ -1,7 +1,7 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
 import { Problem, call, get, may } from "./api.js";
-import { accept, decide } from "./decision.js";
+import { accept, assign, decide } from "./decision.js";
 import { fill, h, icon } from "./dom.js";
 import { except } from "./exceptions.js";
 import { recordTables } from "./records.js";
@@ -182,6 +182,7 @@ export class AlertDetail {
         ? h("button", { type: "button", class: "primary", onclick: () => act(decide("acknowledge", alert, etag)) }, icon("check"), t("action.acknowledge"))
         : null,
       h("button", { type: "button", class: alert.triage.state === "new" ? "" : "primary", onclick: () => act(decide("close", alert, etag)) }, t("action.close")),
+      h("button", { type: "button", class: "quiet", onclick: () => act(assign(alert, etag)) }, t("action.assign")),
       h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
       h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
       problem,
@@ -228,7 +229,7 @@ export class AlertDetail {
     }
   }
 
-  /** @param {{at: string, kind: string, actor: string, note: string | null, disposition: string | null, permit: string | null, count: number}[]} entries */
+  /** @param {{at: string, kind: string, actor: string, note: string | null, disposition: string | null, permit: string | null, count: number, other: string | null}[]} entries */
   drawHistory(entries) {
     fill(
       this.history,
@@ -236,7 +237,7 @@ export class AlertDetail {
         h(
           "li",
           { class: entry.kind },
-          h("p", {}, h("strong", {}, t(`history.${entry.kind}`)), entry.actor === "system" ? null : ` · ${entry.actor}`, h("span", { class: "when" }, time(entry.at))),
+          h("p", {}, h("strong", {}, t(`history.${entry.kind}`)), entry.other ? ` → ${entry.other}` : null, entry.actor === "system" ? null : ` · ${entry.actor}`, h("span", { class: "when" }, time(entry.at))),
           entry.disposition ? h("p", {}, t(`disposition.${entry.disposition}`), entry.permit ? ` · ${entry.permit}` : null) : null,
           entry.note ? h("p", { class: "note" }, entry.note) : null,
         ),

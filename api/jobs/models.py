@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from api.database import Base
 from api.database.scope import KeyedByOrganisation
 
-Action = Literal["acknowledge", "close", "undo"]
+Action = Literal["acknowledge", "assign", "close", "undo"]
 """What a job does."""
 
 JobState = Literal["waiting", "running", "done", "stopped", "failed"]

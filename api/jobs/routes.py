@@ -89,7 +89,7 @@ def stop(number: Number, caller: Decider, provided: Provided) -> JobOutput:
 
 def _output(session: Session, found: Job) -> JobOutput:
     undone, until = service.undone_by(session, found), service.undo_until(found)
-    said = {name: found.said.get(name) for name in ("note", "disposition", "permit")}
+    said = {name: found.said.get(name) for name in ("note", "disposition", "permit", "to")}
     return JobOutput.model_validate(
         {
             "number": found.number, "action": found.action, "dry_run": found.dry_run, "state": found.state, "by": found.made_by,

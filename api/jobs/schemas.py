@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.alerts.models import Disposition
-from api.alerts.schemas import AlertFilter, Note, Permit
+from api.alerts.schemas import AccountName, AlertFilter, Note, Permit
 from api.jobs.models import Action, JobState
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 
@@ -22,7 +22,7 @@ class JobInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    action: Literal["acknowledge", "close"] = Field(examples=["close"])
+    action: Literal["acknowledge", "assign", "close"] = Field(examples=["close"])
     ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_IDS)] | None = Field(default=None, examples=[None])
     """Ids of alerts; either these or a filter."""
     filter: AlertFilter | None = Field(default=None, examples=[{"rule": "address_sweep", "state": "new"}])
@@ -32,6 +32,8 @@ class JobInput(BaseModel):
     """What they turned out to be; needed for, and only for, `close`."""
     permit: Permit | None = Field(default=None, examples=["WP-2026-1123"])
     """Number of the work permit; needed for, and only for, `authorised_work`."""
+    to: AccountName | None = Field(default=None, examples=[None])
+    """Name of the account that they are given to; needed for, and only for, `assign`."""
     dry_run: bool = Field(default=False, examples=[False])
     """Only tell what would come of each alert."""
 
@@ -41,6 +43,8 @@ class JobInput(BaseModel):
             raise ValueError("give either ids or a filter")
         if (self.action == "close") != (self.disposition is not None):
             raise ValueError("a disposition is needed for close, and only for it")
+        if (self.action == "assign") != (self.to is not None):
+            raise ValueError("an account is needed for assign, and only for it")
         if (self.disposition == "authorised_work") != (self.permit is not None):
             raise ValueError("a permit number is needed for authorised_work, and only for it")
         return self
@@ -62,6 +66,8 @@ class JobOutput(BaseModel):
     note: str = Field(examples=["Scan by the contractor, as announced"])
     disposition: Disposition | None = Field(default=None, examples=["authorised_work"])
     permit: str | None = Field(default=None, examples=["WP-2026-1123"])
+    to: str | None = Field(default=None, examples=[None])
+    """The account that they are given to."""
     done: int = Field(examples=[412])
     """Alerts that it decided on so far, or would."""
     refused: int = Field(examples=[3])

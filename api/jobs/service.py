@@ -48,7 +48,7 @@ CHANGED: Final = "precondition_failed"
 def make(session: Session, caller: Caller, asked: JobInput) -> Job:
     """Make a job."""
     chosen = {"ids": sorted(set(asked.ids or ()))} if asked.filter is None else {"filter": asked.filter.absolute()}
-    said = {"note": asked.note, "disposition": asked.disposition, "permit": asked.permit, **chosen}
+    said = {"note": asked.note, "disposition": asked.disposition, "permit": asked.permit, "to": asked.to, **chosen}
     return _add(session, caller, said, Job(action=asked.action, dry_run=asked.dry_run, undoes=None))
 
 
@@ -248,5 +248,7 @@ def _decide(session: Session, job: Job, alert: Alert, actor: audit.Actor) -> Non
     elif job.action == "close":
         outcome = {name: job.said[name] for name in ("note", "disposition", "permit")}
         alerts.close(session, alert, actor, CloseInput.model_validate(outcome))
+    elif job.action == "assign":
+        alerts.assign(session, alert, actor, str(job.said["to"]), str(job.said["note"]))
     else:
         alerts.acknowledge(session, alert, actor, str(job.said["note"]))
