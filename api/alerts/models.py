@@ -95,6 +95,15 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     suppressed_by: Mapped[int | None]
     """Number of the maintenance window that hides it now."""
 
+    merged_into: Mapped[str | None] = mapped_column(sa.String(64))
+    """The alert that a person let tell this one too; `part_of` names it then, whatever detection says."""
+    detached_from: Mapped[str | None] = mapped_column(sa.String(64))
+    """The alert that a person took it out of; `part_of` is null then, whatever detection says."""
+    own_severity: Mapped[int | None] = mapped_column(sa.SmallInteger())
+    """Its severity as detection says it, where it took others in: `severity` is then the highest of all."""
+    own_rank: Mapped[float | None]
+    """Its rank as detection says it, likewise."""
+
     __table_args__ = (
         sa.UniqueConstraint("organisation", "change"),
         sa.Index("ix_alert_organisation_rank_id", "organisation", "rank", "id"),
@@ -131,7 +140,9 @@ class Alert(KeyedByOrganisation, OfSite, Base):
             "exception",
             "suppressed_by",
             "snoozed_until",
+            "merged_into",
         ),
+        sa.Index("ix_alert_organisation_merged_into", "organisation", "merged_into"),
     )
 
 
@@ -139,7 +150,7 @@ DETECTED: Final = (
     "revision", "rule", "severity", "confidence", "rank", "first_seen", "last_seen", "count", "client_ip", "server_ip", "part_of",
     "exception", "body", "change",
 )  # fmt: skip
-"""The columns that an upsert from the stream writes."""
+"""The columns that an upsert from the stream writes; what people merged or detached goes before."""
 
 
 _latest = 0
@@ -186,12 +197,52 @@ class AlertEvent(OfOrganisation, Base):
     count: Mapped[int]
     """`count` of the alert at this step."""
     other: Mapped[str | None] = mapped_column(sa.String(64))
-    """The account that it was given to."""
+    """The account that it was given to, or the other alert of a merge."""
 
     __table_args__ = (
         sa.ForeignKeyConstraint(["organisation", "alert_id"], ["alert.organisation", "alert.id"]),
         sa.Index("ix_alert_event_organisation_at_id", "organisation", "at", "id"),
     )
+
+
+MergeKind = Literal["merge", "detach"]
+"""What a person did: let one alert tell others, or let one be told by itself."""
+
+
+class AlertMerge(KeyedByOrganisation, OfSite, Base):
+    """That alerts were merged, or one was detached, and what was so before."""
+
+    __tablename__ = "alert_merge"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """From 1 in each organisation."""
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    alert_id: Mapped[str] = mapped_column(sa.String(64))
+    """The alert that took others in, or that one was taken out of."""
+    note: Mapped[str] = mapped_column(sa.Text())
+    made_by: Mapped[str] = mapped_column(sa.String(64))
+    at: Mapped[int]
+    before: Mapped[dict[str, Any] | None]
+    """What people had decided about the alert that took others in."""
+    after: Mapped[dict[str, Any] | None]
+    """What that was once they were merged."""
+    undone_by: Mapped[str | None] = mapped_column(sa.String(64))
+    undone_at: Mapped[int | None]
+
+    __table_args__ = (sa.Index("ix_alert_merge_organisation_alert_id", "organisation", "alert_id"),)
+
+
+class AlertMergePart(KeyedByOrganisation, Base):
+    """An alert that was taken in or out, and what told it before."""
+
+    __tablename__ = "alert_merge_part"
+
+    merge_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    alert_id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    merged_into: Mapped[str | None] = mapped_column(sa.String(64))
+    detached_from: Mapped[str | None] = mapped_column(sa.String(64))
+
+    __table_args__ = (sa.Index("ix_alert_merge_part_organisation_alert_id", "organisation", "alert_id"),)
 
 
 class StreamPosition(KeyedByOrganisation, Base):

@@ -11,6 +11,8 @@ from api.alerts.schemas import (
     AlertOutput,
     HidingException,
     HistoryEntry,
+    MergedAlert,
+    MergeOutput,
     ProposedException,
     Related,
     Similar,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from api.alerts.acceptance import Acceptance
+    from api.alerts.merging import Done
     from api.alerts.models import Alert, AlertEvent
     from api.alerts.similar import Alike, Past
     from api.alerts.tuning import Seen
@@ -40,8 +43,8 @@ def item(alert: Alert, language: str) -> AlertItem:
     return AlertItem(**_item(alert, language))
 
 
-def output(alert: Alert, language: str) -> AlertOutput:
-    """An alert with all that is known of it."""
+def output(alert: Alert, language: str, merged: Sequence[Alert] = ()) -> AlertOutput:
+    """An alert with all that is known of it, and what people merged into it."""
     texts = alert.body["texts"][language]
     told = story(alert.body.get("story"), language)
     return AlertOutput(
@@ -66,8 +69,33 @@ def output(alert: Alert, language: str) -> AlertOutput:
         ],
         story=None if told is None else Story.model_validate(told),
         exception=HidingException.model_validate(hidden) if (hidden := alert.body.get("exception")) else None,
+        own_severity=None if alert.own_severity is None else SEVERITIES[alert.own_severity],
+        merged=[_merged(each, language) for each in merged],
         holds=alert.body.get("holds", []),
     )
+
+
+def _merged(alert: Alert, language: str) -> MergedAlert:
+    own = alert.severity if alert.own_severity is None else alert.own_severity
+    return MergedAlert.model_validate(
+        {
+            "id": alert.id, "title": alert.body["texts"][language]["title"], "severity": SEVERITIES[own],
+            "state": alert.triage_state, "count": alert.count, "first_seen": iso(alert.first_seen),
+            "last_seen": iso(alert.last_seen),
+        }
+    )  # fmt: skip
+
+
+def merge(done: Done) -> MergeOutput:
+    """A merge, or that an alert was detached."""
+    made = done.merge
+    return MergeOutput.model_validate(
+        {
+            "number": made.number, "kind": made.kind, "alert": made.alert_id, "parts": done.parts, "note": made.note,
+            "by": made.made_by, "at": iso(made.at), "undone_by": made.undone_by,
+            "undone_at": None if made.undone_at is None else iso(made.undone_at),
+        }
+    )  # fmt: skip
 
 
 def proposal(exemption: Exemption, hidden: Sequence[Seen]) -> ProposedException:
@@ -152,6 +180,8 @@ def _item(alert: Alert, language: str) -> dict[str, Any]:
         "hidden_by": alert.exception,
         "suppressed_by": alert.suppressed_by,
         "snooze": _snooze(alert),
+        "merged_into": alert.merged_into,
+        "detached_from": alert.detached_from,
         "severity": SEVERITIES[alert.severity],
         "confidence": alert.confidence,
         "rank": alert.rank,

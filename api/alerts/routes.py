@@ -1,4 +1,4 @@
-"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, assign, snooze, close and accept."""
+"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, assign, snooze, merge, close and accept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.alerts import acceptance as accepting
 from api.alerts import assignees as people
-from api.alerts import presentation, service, snoozing, tuning
+from api.alerts import merging, presentation, service, snoozing, tuning
 from api.alerts import similar as likes
 from api.alerts.models import Alert
 from api.alerts.schemas import (
@@ -22,7 +22,10 @@ from api.alerts.schemas import (
     AlertQuery,
     AssignAlertInput,
     CloseInput,
+    DetachInput,
     HistoryEntry,
+    MergeAlertsInput,
+    MergeOutput,
     ProposedException,
     Similar,
     SnoozeInput,
@@ -57,6 +60,7 @@ RelatedRule = Annotated[
         description="Rule of what is related to the alert: its records instead; none where nothing of that rule is.",
     ),
 ]
+MergeNumber = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[4])]
 IfMatch = Annotated[
     str | None,
     Header(
@@ -107,7 +111,7 @@ def alert(
         if if_none_match is not None and tag in [part.strip().removeprefix("W/") for part in if_none_match.split(",")]:
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
-        return presentation.output(found, language_of(request))
+        return presentation.output(found, language_of(request), merging.taken_in(session, found))
 
 
 @router.get("/{alert_id}/records", responses=problems("signed_out", "alert_unknown", "records_missing"))
@@ -226,7 +230,7 @@ def snooze(
     """
     with provided.database.read() as session:
         before = service.get(session, alert_id)
-        identities = service.records(before) if "function" in body.conditions else []
+        identities = merging.records(session, before) if "function" in body.conditions else []
     known = before.revision, snoozing.functions(provided.records, identities)
     with provided.database.write() as session:
         found = service.get(session, alert_id)
@@ -245,6 +249,71 @@ def wake(
         found = service.get(session, alert_id)
         service.check_precondition(found, if_match)
         snoozing.wake(session, found, caller.actor, body.note)
+    return _decided(found, request, response, provided)
+
+
+@router.get("/{alert_id}/merges", responses=problems("signed_out", "alert_unknown"))
+def merges(alert_id: AlertId, caller: Reader, provided: Provided) -> list[MergeOutput]:
+    """What was merged into an alert or taken out of it, and what it was merged into or taken out of; the latest 100 first."""
+    del caller
+    with provided.database.read() as session:
+        return [presentation.merge(each) for each in merging.merges(session, service.get(session, alert_id))]
+
+
+@router.post(
+    "/{alert_id}/merge",
+    responses=problems(
+        *_DECISION,
+        "alert_escalated",
+        "alert_merge_full",
+        "alert_merge_hidden",
+        "alert_merge_sites",
+        "alert_merge_unfit",
+        "alert_merged",
+    ),
+)
+def merge(
+    alert_id: AlertId, body: MergeAlertsInput, caller: Decider, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Let this alert tell others of its site: they leave lists and counts, and keep their history, records and evidence.
+
+    It is shown as severe, and ranks as high, as the highest of all. Where one of them goes on, it opens again. A new one is
+    acknowledged in the caller's name first. `If-Match` is of this one; each of the others brings the version that was seen.
+    """
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        merging.merge(session, found, caller.actor, {each.id: each.version for each in body.alerts}, body.note)
+    return _decided(found, request, response, provided)
+
+
+@router.post("/{alert_id}/detach", responses=problems(*_DECISION, "alert_not_merged"))
+def detach(
+    alert_id: AlertId, body: DetachInput, caller: Decider, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Let an alert be told by itself from now on, whoever put it into another: a person, or detection."""
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        merging.detach(session, found, caller.actor, body.note)
+    return _decided(found, request, response, provided)
+
+
+@router.post("/{alert_id}/merges/{number}/undo", responses=problems(*_DECISION, "alert_merged", "merge_changed", "merge_unknown"))
+def undo_merge(
+    alert_id: AlertId, number: MergeNumber, caller: Decider, request: Request, response: Response, provided: Provided,
+    if_match: IfMatch = None,
+) -> AlertItem:  # fmt: skip
+    """Take back a merge of this alert, or that one was detached: each is told as it was before.
+
+    What was decided since stays decided. Where one of them was merged or detached otherwise since, that is taken back first.
+    """
+    with provided.database.write() as session:
+        found = service.get(session, alert_id)
+        service.check_precondition(found, if_match)
+        merging.undo(session, found, number, caller.actor)
     return _decided(found, request, response, provided)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Severity, State
+from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, MergeKind, Severity, State
 from api.filters import AnyOf, Moment, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.times import iso
@@ -159,6 +159,10 @@ class AlertItem(BaseModel):
     """Number of the maintenance window that hides it until its end; likewise."""
     snooze: Snooze | None = None
     """That somebody laid it aside; lists leave it out then, whatever its state is."""
+    merged_into: str | None = Field(default=None, examples=[None])
+    """The alert that a person let tell it, which `part_of` names then; lists leave it out, whatever its state is."""
+    detached_from: str | None = Field(default=None, examples=[None])
+    """The alert that a person took it out of: it is told by itself."""
     triage: Triage
 
 
@@ -292,6 +296,20 @@ class AcceptInput(BaseModel):
     """`hides` as the person saw it; where more would not have been told, nothing is done."""
 
 
+class MergedAlert(BaseModel):
+    """An alert that was merged into another."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str = Field(examples=["1f6a3c2b7d8e4a90"])
+    title: str = Field(examples=["A second client talks to a unit"])
+    severity: Severity = Field(examples=["medium"])
+    state: State = Field(examples=["new"])
+    count: int = Field(examples=[12])
+    first_seen: str = Field(examples=["2026-11-23T08:12:31.104000000Z"])
+    last_seen: str = Field(examples=["2026-11-23T08:13:55.870000000Z"])
+
+
 class AlertOutput(AlertItem):
     """An alert with all that is known of it."""
 
@@ -311,6 +329,10 @@ class AlertOutput(AlertItem):
     """The course of action that it belongs to, with other alerts; it raises the rank."""
     exception: HidingException | None = None
     """The exception of the site that hides it."""
+    own_severity: Severity | None = Field(default=None, examples=[None])
+    """Its own severity, where others were merged into it: `severity` and `rank` are then the highest of all."""
+    merged: list[MergedAlert] = []
+    """What people merged into it."""
     holds: list[str] = Field(default=[], examples=[["9c1f0e6a52d14f0b"]])
     """Of a digest (rule `digest`): the first 100 of the alerts that it holds because the alarm budget was spent."""
 
@@ -374,7 +396,7 @@ class HistoryEntry(BaseModel):
     kind: Literal[
         "raised", "acknowledged", "assigned", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred",
         "snoozed", "woken", "woken_time", "woken_function", "woken_asset", "woken_rule", "woken_severity",
-        "suppressed", "lifted", "restored",
+        "suppressed", "lifted", "restored", "merged", "took_in", "detached", "let_go",
     ]  # fmt: skip
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
@@ -382,7 +404,7 @@ class HistoryEntry(BaseModel):
     permit: str | None = None
     count: int = Field(examples=[4])
     other: str | None = Field(default=None, examples=["wang.fang"])
-    """The account that it was given to."""
+    """The account that it was given to, or the other alert of a merge."""
 
 
 class AcknowledgeInput(BaseModel):
@@ -430,6 +452,54 @@ class WakeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     note: Note = Field(examples=["The contractor has answered"])
+
+
+class SeenAlert(BaseModel):
+    """An alert as a person saw it."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00]*$")] = Field(
+        examples=["1f6a3c2b7d8e4a90"]
+    )
+    version: int = Field(ge=0, le=2**63 - 1, examples=[0])
+    """`triage.version` then."""
+
+
+class MergeAlertsInput(BaseModel):
+    """Lets an alert tell others."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    alerts: list[SeenAlert] = Field(min_length=1, max_length=50, examples=[[{"id": "1f6a3c2b7d8e4a90", "version": 0}]])
+    """What it is to tell."""
+    note: Note = Field(examples=["The same laptop, on both controllers"])
+
+
+class DetachInput(BaseModel):
+    """Lets an alert be told by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Note = Field(examples=["Another laptop than we thought"])
+
+
+class MergeOutput(BaseModel):
+    """That alerts were merged, or one was detached."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    number: int = Field(examples=[4])
+    kind: MergeKind = Field(examples=["merge"])
+    alert: str = Field(examples=["9c1f0e6a52d14f0b"])
+    """The alert that took others in, or that one was taken out of."""
+    parts: list[str] = Field(examples=[["1f6a3c2b7d8e4a90"]])
+    """Those that were taken in, with what these had taken in before; or the one that was taken out."""
+    note: str = Field(examples=["The same laptop, on both controllers"])
+    by: str = Field(examples=["lin.wei"])
+    at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
+    undone_by: str | None = Field(default=None, examples=[None])
+    undone_at: str | None = Field(default=None, examples=[None])
 
 
 class CloseInput(BaseModel):

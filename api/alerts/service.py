@@ -65,15 +65,16 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
 def told_by_itself(*, hidden: bool = False, laid: bool = False) -> sa.ColumnElement[bool]:
     """Alerts that no stronger one tells and, unless these are wanted, no exception or window hides and nobody laid aside.
 
-    What a person has taken on stays where it was found, unless it was laid aside.
+    What a person has taken on stays where it was found, unless it was laid aside or merged into another.
     """
     alone = [Alert.part_of.is_(None)]
     if not hidden:
         alone.append(Alert.exception.is_(None))
     if laid:
-        return sa.or_(sa.and_(*alone), Alert.triage_state != "new")
+        return sa.and_(sa.or_(sa.and_(*alone), Alert.triage_state != "new"), Alert.merged_into.is_(None))
     alone.append(Alert.suppressed_by.is_(None))
-    return sa.and_(sa.or_(sa.and_(*alone), Alert.triage_state != "new"), Alert.snoozed_until.is_(None))
+    told = sa.or_(sa.and_(*alone), Alert.triage_state != "new")
+    return sa.and_(told, Alert.snoozed_until.is_(None), Alert.merged_into.is_(None))
 
 
 def _asked(query: AlertQuery) -> list[sa.ColumnElement[bool]]:
@@ -207,7 +208,7 @@ def assign(session: Session, alert: Alert, actor: Actor, to: str, note: str) -> 
     if alert.triage_state == "new":
         acknowledge(session, alert, actor, note)
     before, alert.triage_by = alert.triage_by, name
-    _decided(session, alert, note)
+    decided(session, alert, note)
     add_event(session, alert, "assigned", actor.name, note, name)
     audit.record(session, actor, "alert.assign", alert.id, {"before": before, "to": name, "note": note})
 
@@ -295,6 +296,15 @@ def take_back(session: Session, alert: Alert, actor: Actor, before: Mapping[str,
     audit.record(session, actor, "alert.undo", alert.id, {"state": alert.triage_state})
 
 
+def decided(session: Session, alert: Alert, note: str) -> None:
+    """Write that a person decided something about an alert just now: whatever hid it or laid it aside hides it no more."""
+    alert.triage_at, alert.triage_note = now(), note
+    # Whoever decides about it has it before his eyes.
+    alert.snoozed_until = alert.snooze = alert.snooze_revision = alert.suppressed_by = None
+    alert.triage_version += 1
+    alert.change = advance(session, "change")
+
+
 def add_event(  # noqa: PLR0913, PLR0917  what stands in an entry
     session: Session, alert: Alert, kind: str, actor: str, note: str | None = None, other: str | None = None
 ) -> None:
@@ -311,14 +321,6 @@ def _move(session: Session, alert: Alert, actor: Actor, state: State, note: str)
     taken_back = alert.triage_state != "new" and state == "triaging"
     kind = "released" if taken_back else {"triaging": "acknowledged"}.get(state, state)
     alert.triage_state, alert.triage_by = state, actor.name
-    _decided(session, alert, note)
+    decided(session, alert, note)
     add_event(session, alert, kind, actor.name, note)
     session.flush()
-
-
-def _decided(session: Session, alert: Alert, note: str) -> None:
-    alert.triage_at, alert.triage_note = now(), note
-    # Whoever decides about it has it before his eyes.
-    alert.snoozed_until = alert.snooze = alert.snooze_revision = alert.suppressed_by = None
-    alert.triage_version += 1
-    alert.change = advance(session, "change")

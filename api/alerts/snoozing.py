@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from api.alerts import service, told
+from api.alerts import merging, service, told
 from api.alerts.models import Alert
 from api.alerts.schemas import CONDITIONS
 from api.audit import service as audit
@@ -62,9 +62,10 @@ def snooze(session: Session, alert: Alert, actor: Actor, given: SnoozeInput, kno
     if not moment < until <= latest:
         raise Problem("snooze_times", days=MOST_DAYS)
     wanted = [each for each in CONDITIONS if each in given.conditions]
+    telling = _telling(session, alert)
     alert.snooze = {
         "by": actor.name, "at": moment, "note": given.note, "conditions": wanted,
-        "severity": told.severity(alert.severity, alert.body), "seen": {**_traits(alert), "function": list(known[1])},
+        "severity": _severity(telling), "seen": {**_traits(telling), "function": list(known[1])},
     }  # fmt: skip
     # What joined it since its records were read is looked at by the clock.
     alert.snoozed_until, alert.snooze_revision = until, known[0]
@@ -127,7 +128,7 @@ class Snoozed:
         for alert in session.scalars(grown):
             asks = alert.snooze is not None and "function" in alert.snooze["conditions"]
             try:
-                self._functions[alert.change] = functions(self._store, service.records(alert)) if asks else []
+                self._functions[alert.change] = functions(self._store, merging.records(session, alert)) if asks else []
             except Problem as problem:
                 _log.warning("whether alert %s is to come back is not known: %s", alert.id, problem.code)
             else:
@@ -139,7 +140,7 @@ class Snoozed:
         alert = session.scalar(sa.select(Alert).where(Alert.change == change, _SNOOZED))
         if alert is None or alert.snoozed_until is None:
             return 0  # it has changed meanwhile: the next look sees it
-        why = _joined(alert, self._functions.get(change, ())) or ("time" if alert.snoozed_until <= moment else None)
+        why = _joined(session, alert, self._functions.get(change, ())) or ("time" if alert.snoozed_until <= moment else None)
         if why is None:
             alert.snooze_revision = alert.revision
             return 0
@@ -153,25 +154,37 @@ _SNOOZED: Final = Alert.snoozed_until > 0
 _GROWN: Final = Alert.revision > Alert.snooze_revision
 
 
-def _joined(alert: Alert, known: Sequence[str]) -> str | None:
+def _joined(session: Session, alert: Alert, known: Sequence[str]) -> str | None:
     """What joined an alert since it was laid aside, and is to bring it back."""
     said = alert.snooze or {}
-    if told.severity(alert.severity, alert.body) > said["severity"]:
+    telling = _telling(session, alert)
+    if _severity(telling) > said["severity"]:
         return "severity"
-    traits = {**_traits(alert), "function": list(known)}
+    traits = {**_traits(telling), "function": list(known)}
     seen = cast("Mapping[str, Sequence[str]]", said["seen"])
     if (BLIND | SAFETY_RULES) & (set(traits["rule"]) - set(seen["rule"])):
         return "rule"  # nothing else tells it
     return next((each for each in said["conditions"] if set(traits[each]) - set(seen[each])), None)
 
 
-def _traits(alert: Alert) -> dict[str, list[str]]:
-    """The addresses of an alert and of its story, and the rules whose findings belong to it."""
-    story: Mapping[str, Any] = alert.body.get("story") or {}
-    hosts = {alert.client_ip, alert.server_ip, *story.get("actors", ()), *story.get("targets", ())}
+def _telling(session: Session, alert: Alert) -> list[Alert]:
+    """An alert, and those that it took in: nothing else tells them."""
+    return [alert, *merging.taken_in(session, alert)]
+
+
+def _severity(alerts: Sequence[Alert]) -> int:
+    return max(told.severity(alert.severity, alert.body) for alert in alerts)
+
+
+def _traits(alerts: Sequence[Alert]) -> dict[str, list[str]]:
+    """The addresses of alerts and of their stories, and the rules whose findings belong to them."""
+    hosts: set[str | None] = set()
+    for alert in alerts:
+        story: Mapping[str, Any] = alert.body.get("story") or {}
+        hosts |= {alert.client_ip, alert.server_ip, *story.get("actors", ()), *story.get("targets", ())}
     return {
         "asset": sorted(str(each) for each in hosts if each),
-        "rule": sorted(told.rules(alert.body)),
+        "rule": sorted({rule for alert in alerts for rule in told.rules(alert.body)}),
     }
 
 

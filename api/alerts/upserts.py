@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from api.alerts import service
+from api.alerts import merging, service
 from api.alerts.models import ADDRESS_CHARACTERS, DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
 from api.audit import service as audit
 from api.database import advance, row_of
@@ -78,7 +78,8 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     """Write the revisions of a site that are newer than what is stored; returns how many were.
 
     Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
-    Maintenance windows hide what they cover. Incidents hear of what they follow.
+    One that was merged into another is told by that, which opens again with it. Maintenance windows hide what they cover.
+    Incidents hear of what they follow.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
     stored = {
@@ -91,6 +92,7 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     raised: list[Alert] = []
     seen: list[Alert] = []
     recurred: list[Alert] = []
+    merged: list[tuple[Alert, int]] = []
     for upsert in sorted(changed, key=lambda upsert: (upsert.first_seen, upsert.id)):
         change += 1
         alert = stored.get(upsert.id)
@@ -100,13 +102,16 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
             raised.append(alert)
         else:
             _techniques(session, alert, upsert)
+            merged += [(alert, alert.count)] if alert.merged_into is not None else []
             _write(alert, upsert, change)
             if alert.triage_state == "closed" and alert.triage_count is not None and upsert.count > alert.triage_count:
                 service.recur(session, alert)
                 recurred.append(alert)
         seen.append(alert)
     session.add_all(raised)
-    session.flush()
+    merging.reckon(session, [alert for alert in seen if alert.own_severity is not None])
+    again = merging.follow(session, merged)
+    recurred += [alert for alert in again if alert not in recurred]
     for alert in raised:
         service.add_event(session, alert, "raised", audit.SYSTEM)
         session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in alert.body["techniques"])
@@ -127,6 +132,7 @@ def _write(alert: Alert, upsert: Revision, change: int) -> None:
     made = {"severity": SEVERITIES.index(upsert.severity), "exception": hidden, "body": dict(upsert.body), "change": change}
     for name in DETECTED:
         setattr(alert, name, made[name] if name in made else getattr(upsert, name))
+    merging.written(alert)
 
 
 def _techniques(session: Session, alert: Alert, upsert: Revision) -> None:

@@ -107,7 +107,7 @@ export class AlertList {
     const { state, severity, ip } = this.filters;
     const wanted = state === "all" || (state === "open" ? item.triage.state !== "closed" : item.triage.state === state);
     const hidden = item.part_of !== null || item.hidden_by !== null || item.suppressed_by !== null;
-    const told = !item.snooze && !(hidden && item.triage.state === "new");
+    const told = !item.snooze && !item.merged_into && !(hidden && item.triage.state === "new");
     return wanted && told && (!severity.size || severity.has(item.severity)) && (!ip || item["client.ip"] === ip || item["server.ip"] === ip);
   }
 

@@ -110,9 +110,8 @@ def open_alerts(session: Session, moment: Moment) -> tuple[list[Looked], dict[tu
     for site in moment.sites:
         for state in OPEN:
             conditions = [Alert.site == site, Alert.triage_state == state]
-            # What a person has taken on stays where it was found, whatever tells it too.
-            if state == "new":
-                conditions.append(SHOWN)
+            # What a person has taken on stays where it was found, unless he merged it into another.
+            conditions.append(SHOWN if state == "new" else Alert.merged_into.is_(None))
             if moment.past:
                 conditions += [Alert.first_seen <= moment.at, sa.or_(Alert.triage_at.is_(None), Alert.triage_at <= moment.at)]
             rows = session.execute(
@@ -181,7 +180,9 @@ def techniques(session: Session, ids: Sequence[str]) -> dict[str, list[str]]:
 def told(session: Session, moment: Moment) -> tuple[dict[int, int], bool]:
     """Alerts that people were told in 24 hours, by spans of ten minutes since 1970; and whether there were more."""
     since = moment.at - 86_400 * NANOSECONDS
-    found = sa.select(Alert.first_seen).where(SHOWN, Alert.first_seen > since, Alert.first_seen <= moment.at)
+    # What people merged into another they had been told.
+    merged = sa.and_(Alert.merged_into.is_not(None), Alert.exception.is_(None), Alert.suppressed_by.is_(None))
+    found = sa.select(Alert.first_seen).where(sa.or_(SHOWN, merged), Alert.first_seen > since, Alert.first_seen <= moment.at)
     if not moment.whole:
         found = found.where(Alert.site.in_(moment.sites))
     some = found.order_by(Alert.first_seen.desc()).limit(LOAD_COUNTED + 1).subquery()
