@@ -18,6 +18,7 @@ from api.alerts.routes import router as alerts
 from api.assets.routes import router as assets
 from api.audit.routes import router as audit
 from api.baseline.routes import router as baseline
+from api.context.routes import router as context
 from api.custody.routes import router as custody
 from api.documents.routes import router as documents
 from api.enrolment.routes import router as enrolment
@@ -68,9 +69,9 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, figures, alerts, evidence, exceptions, incidents, custody, jobs, obligations, documents, playbooks,
-    reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation, handovers,
-    sensors, enrolment, live, audit, texts, tokens, factors, oidc,
+    probes.router, users, figures, alerts, context, evidence, exceptions, incidents, custody, jobs, obligations, documents,
+    playbooks, reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation,
+    handovers, sensors, enrolment, live, audit, texts, tokens, factors, oidc,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)

@@ -19,14 +19,20 @@ let token = "";
  * @typedef {{name: string, role: string, sites: string[] | null, permissions: string[], for_tokens: string[], csrf_token: string}} Session
  * @typedef {{state: string, version: number, by: string | null, at: string | null, note: string | null, disposition: string | null, permit: string | null}} Triage
  * @typedef {{id: string, revision: number, change: number, site: string, rule: string, part_of: string | null, hidden_by: string | null, suppressed_by: number | null,
- *   snooze: {until: string, by: string, note: string} | null, severity: string, confidence: number, rank: number, title: string,
+ *   merged_into: string | null, detached_from: string | null, snooze: {until: string, by: string, note: string} | null, severity: string, confidence: number, rank: number, title: string,
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
  *   techniques: string[], triage: Triage}} AlertItem
  * @typedef {{name: string, kind: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, end: string | null, hides: number, undecided: number}} Proposal
  * @typedef {{rule: string, title: string, severity: string, count: number, records: string[]}} Related
  * @typedef {{id: string, sentence: string, stages: {tactic: string, name: string, techniques: string[], first_seen: string}[], alerts: string[]}} Story
  * @typedef {AlertItem & {technique_aliases: string[], expected: string, observed: string, next_steps: string[], records: string[],
- *   related: Related[], story: Story | null, exception: {name: string, reason: string | null, end: string | null} | null, holds: string[]}} Alert
+ *   related: Related[], story: Story | null, exception: {name: string, reason: string | null, end: string | null} | null, holds: string[],
+ *   merged: {id: string, title: string, severity: string}[]}} Alert
+ * @typedef {{ends: {side: string, address: string, asset: {name: string, criticality: string, owner: string} | null, zone: string | null, level: string | null}[],
+ *   points: {point: string, latest: number | null, expected: {least: number, greatest: number} | null, outside: boolean | null}[],
+ *   operations: {client: string, name: string | null, own: boolean, operation: string, records: number, last: string}[],
+ *   earlier: {id: string, title: string, disposition: string | null, first_seen: string}[], incidents: {number: number, title: string}[],
+ *   missing: {part: string, code: string, reason: string}[]}} Context
  */
 
 /**

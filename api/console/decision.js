@@ -55,6 +55,23 @@ export function decide(kind, alert, etag) {
 }
 
 /**
+ * Ask why an alert is to be told by itself, and say so. Answers as `decide`.
+ * @param {Alert} alert
+ * @param {string | null} etag
+ * @returns {Decided}
+ */
+export function detach(alert, etag) {
+  const note = h("textarea", { id: "decision-note", name: "note", rows: 3, required: true, maxlength: 4000 });
+  return ask({
+    title: t("action.detach"),
+    hint: alert.title,
+    fields: [labelled(t("action.reason"), note)],
+    confirm: t("action.detach"),
+    send: async (values) => (await call("POST", `${pathOf(alert)}/detach`, { body: { note: String(values.get("note")) }, etag })).data,
+  });
+}
+
+/**
  * Ask whom to give an alert to, and give it. Answers as `decide`.
  * @param {Alert} alert
  * @param {string | null} etag

@@ -1,7 +1,7 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
 import { Problem, call, get, may } from "./api.js";
-import { accept, assign, decide } from "./decision.js";
+import { accept, assign, decide, detach } from "./decision.js";
 import { fill, h, icon } from "./dom.js";
 import { except } from "./exceptions.js";
 import { recordTables } from "./records.js";
@@ -22,6 +22,7 @@ export class AlertDetail {
     this.element = h("article", { class: "detail", "aria-live": "off", tabindex: -1, hidden: true });
     this.records = h("div", { class: "records" });
     this.history = h("ol", { class: "history" });
+    this.context = h("div", { class: "context" });
     /** Exceptions that could be made for an alert that was false. */
     this.proposals = h("div", {});
     /** Records of what is related to the alert, by rule, as far as they are opened. @type {Map<string, HTMLElement>} */
@@ -46,6 +47,7 @@ export class AlertDetail {
       if (this.id !== id) return;
       this.draw(data, etag);
       this.drawHistory(history);
+      if (fresh) this.openContext(id, path);
       if (data.triage.disposition === "false_positive" && may(this.session, "exception.write")) {
         const found = await get(`${path}/exceptions`);
         if (this.id !== id) return;
@@ -117,7 +119,7 @@ export class AlertDetail {
         h("h2", {}, alert.title),
         h("p", { class: "lead" }, alert.summary),
         alert.part_of
-          ? h("p", { class: "hint" }, `${t("detail.part_of")}: `, h("a", { href: `#${encodeURIComponent(alert.part_of)}` }, t("detail.part_of.open")))
+          ? h("p", { class: "hint" }, `${t("detail.part_of")}: `, h("a", { href: `#${encodeURIComponent(alert.part_of)}` }, t("detail.part_of.open")), " ", this.detaching(alert, etag))
           : null,
         alert.exception
           ? h("p", { class: "hint" }, t("detail.exception", { name: alert.exception.name, reason: alert.exception.reason ?? "–" }))
@@ -146,9 +148,11 @@ export class AlertDetail {
       ),
       triage.disposition === "false_positive" && may(this.session, "exception.write") ? section("proposals", this.proposals) : null,
       alert.holds.length ? section("holds", links(alert.holds)) : null,
+      alert.merged.length ? section("merged", merged(alert)) : null,
       alert.story ? section("story", ...story(alert.story, alert.id)) : null,
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
+      section("context", this.context),
       alert.related.length ? section("related", this.findings(alert)) : null,
       may(this.session, "packets.read") && section("evidence", evidence(alert)),
       may(this.session, "records.read") && section("records", this.records),
@@ -187,6 +191,35 @@ export class AlertDetail {
       h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
       problem,
     );
+  }
+
+  /**
+   * The button that lets an alert be told by itself.
+   * @param {Alert} alert
+   * @param {string | null} etag
+   */
+  detaching(alert, etag) {
+    if (!may(this.session, "alert.decide")) return null;
+    const go = async () => {
+      const item = await detach(alert, etag);
+      if (item) this.surroundings.changed(item);
+    };
+    return h("button", { type: "button", class: "quiet", onclick: go }, t("action.detach"));
+  }
+
+  /**
+   * What is known around the alert; it is asked for once, and the page does not wait for it.
+   * @param {string} id
+   * @param {string} path
+   */
+  async openContext(id, path) {
+    fill(this.context, h("p", { class: "loading" }, t("page.loading")));
+    try {
+      const found = await get(`${path}/context`);
+      if (this.id === id) fill(this.context, around(found));
+    } catch (error) {
+      if (this.id === id) fill(this.context, h("p", { class: "problem", role: "alert" }, error instanceof Problem ? error.message : t("page.failed")));
+    }
   }
 
   /** Findings of other rules that belong to the alert; each opens on its records. @param {Alert} alert */
@@ -321,6 +354,41 @@ function links(ids, open) {
   const link = (/** @type {string} */ id, /** @type {number} */ place) =>
     id === open ? null : h("li", {}, h("a", { href: `#${encodeURIComponent(id)}` }, t("detail.alert", { place: number(place + 1) })));
   return h("ul", { class: "tags" }, ids.map(link));
+}
+
+/**
+ * What is known around an alert, in a few lines.
+ * @param {import("./api.js").Context} found
+ */
+function around(found) {
+  const line = (/** @type {string} */ key, /** @type {(Node | string | null)[]} */ ...content) => h("li", {}, h("strong", {}, t(`context.${key}`)), " ", content);
+  const named = (/** @type {(string | null)[]} */ ...parts) => parts.filter(Boolean).join(" · ");
+  return h(
+    "ul",
+    {},
+    found.ends.map((end) =>
+      line(
+        end.side,
+        named(end.address, end.asset?.name ?? t("context.unregistered"), end.asset && t(`criticality.${end.asset.criticality}`), end.asset?.owner ?? null, end.zone, end.level && `L${end.level}`),
+      ),
+    ),
+    found.points.map((point) => line("point", named(point.point, String(point.latest ?? "–"), point.expected && `${point.expected.least}…${point.expected.greatest}`, point.outside ? t("context.outside") : null))),
+    found.operations.map((each) => line(each.own ? "same.own" : "same", named(each.client, each.name, each.operation, `× ${number(each.records)}`), " ", time(each.last))),
+    found.earlier.map((each) => line("earlier", h("a", { href: `#${encodeURIComponent(each.id)}` }, each.title), each.disposition ? ` · ${t(`disposition.${each.disposition}`)}` : null, " ", time(each.first_seen))),
+    found.incidents.map((each) => line("incident", `#${each.number} ${each.title}`)),
+    found.missing.map((each) => h("li", { class: "hint" }, `${t(`context.missing.${each.part}`)}: ${each.reason}`)),
+  );
+}
+
+/** What people merged into an alert. @param {Alert} alert */
+function merged(alert) {
+  return h(
+    "ul",
+    { class: "related" },
+    alert.merged.map((each) =>
+      h("li", {}, h("span", { class: `pill sev-${each.severity}` }, t(`severity.${each.severity}`)), " ", h("a", { href: `#${encodeURIComponent(each.id)}` }, each.title)),
+    ),
+  );
 }
 
 /** @param {Alert} alert */

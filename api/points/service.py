@@ -66,6 +66,14 @@ def find(store: RecordStore, span: Span, query: PointQuery, learned: Sequence[Le
     return Found(*_told(store, span, page, filters, learned), cursor, limited)
 
 
+def named(store: RecordStore, span: Span, server: str, names: Sequence[str], learned: Sequence[Learned]) -> Found:
+    """The points of a device that have these identifiers. Raises as `api.records.span.asked`."""
+    filters = [Filter("server.ip", "=", server), Filter("point.id", "in", list(names))]
+    found, limited = grouped(store, "point", [*_OF_POINT, "network.protocol"], span, filters=filters)
+    ordered = found.sort(*_OF_POINT, "network.protocol")
+    return Found(*_told(store, span, ordered, filters, learned), None, limited)
+
+
 def _behind(place: Sequence[tuple[str, str]]) -> pl.Expr:
     """Whether a row is behind a place in the order of these columns."""
     behind = pl.lit(value=False)

@@ -176,6 +176,32 @@ def test_an_alert_that_a_stronger_one_tells_leaves_the_page_and_is_told_there(pa
     expect(page.get_by_role("heading", name="Alert 2")).to_be_visible()
 
 
+def test_an_alert_is_assigned_and_taken_out_of_another_with_what_is_known_around_it(page: Page, served: Running) -> None:
+    served.alerts(upsert(1), upsert(2))
+    set_up(page, served)
+    served.signed_in("engineer", name="wang.fang")
+    page.get_by_role("link", name=re.compile("Alert 2")).click()
+    detail = page.get_by_role("article")
+    expect(detail.get_by_text("10.0.0.2 · not registered")).to_be_visible()
+    expect(detail.get_by_role("link", name="Alert 1")).to_be_visible()
+    detail.get_by_role("button", name="Assign").click()
+    page.get_by_label("To whom").select_option("wang.fang")
+    page.get_by_label("Note").fill("your line")
+    page.get_by_role("button", name="Assign alert").click()
+    expect(detail.get_by_text("→ wang.fang")).to_be_visible()
+    expect(page.locator("li", has_text="Alert 2").get_by_text("In work")).to_be_visible()
+
+    # What detection told with another is told by itself.
+    titles = page.locator("#alerts strong")
+    served.alerts(part_of(1, stronger=2))
+    expect(titles).to_have_text(["Alert 2"])
+    page.goto(f"{served.url}/#{1:032x}")
+    detail.get_by_role("button", name="Tell by itself").click()
+    page.get_by_label("Reason").fill("another laptop")
+    page.get_by_role("dialog").get_by_role("button", name="Tell by itself").click()
+    expect(titles).to_have_text(["Alert 2", "Alert 1"])
+
+
 def test_an_operator_gets_the_packets_of_an_alert_with_two_clicks(page: Page, served: Running, tmp_path: Path) -> None:
     frames = [(START + number * 1_000_000_000, frame(1, 40, back=number % 2 == 1)) for number in range(60)]
     kept(served.services.settings.data / PACKETS, wrote(tmp_path / "made.pcap", frames))

@@ -1,0 +1,1 @@
+"""What is known around an alert, in one answer."""
