@@ -48,6 +48,7 @@ from api.timeline.routes import router as timeline
 from api.tokens.routes import router as tokens
 from api.topology.routes import router as topology
 from api.users.routes import router as users
+from api.views.routes import router as views
 from api.windows.routes import router as windows
 from api.zones.routes import router as zones
 from sensor import __version__
@@ -69,7 +70,7 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (
-    probes.router, users, figures, alerts, context, evidence, exceptions, incidents, custody, jobs, obligations, documents,
+    probes.router, users, figures, alerts, context, views, evidence, exceptions, incidents, custody, jobs, obligations, documents,
     playbooks, reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation,
     handovers, sensors, enrolment, live, audit, texts, tokens, factors, oidc,
 )  # fmt: skip

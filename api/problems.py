@@ -211,6 +211,8 @@ CODES: Final[Mapping[str, int]] = {
     "tokens_full": 409,
     "user_unknown": 404,
     "verifier_executed": 403,
+    "view_unknown": 404,
+    "views_full": 409,
     "window_hides_more": 409,
     "window_over": 409,
     "window_scope_unknown": 422,

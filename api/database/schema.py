@@ -26,6 +26,7 @@ from api.reviews import models as _reviews
 from api.site import models as _site
 from api.tokens import models as _tokens
 from api.users import models as _users
+from api.views import models as _views
 from api.windows import models as _windows
 from api.zones import models as _zones
 
@@ -54,6 +55,7 @@ RESOURCES: Final = (
     _site,
     _tokens,
     _users,
+    _views,
     _windows,
     _zones,
 )
