@@ -1,5 +1,6 @@
 // Calls to the API: the session's token with every change, problems as errors.
 
+import { h } from "./dom.js";
 import { language } from "./texts.js";
 
 /** A request that the API could not answer (RFC 9457). */
@@ -17,7 +18,7 @@ let token = "";
 
 /**
  * @typedef {{name: string, role: string, sites: string[] | null, permissions: string[], for_tokens: string[], csrf_token: string}} Session
- * @typedef {{state: string, version: number, by: string | null, at: string | null, note: string | null, disposition: string | null, permit: string | null}} Triage
+ * @typedef {{state: string, version: number, by: string | null, at: string | null, note: string | null, disposition: string | null, permit: string | null, incident: number | null}} Triage
  * @typedef {{id: string, revision: number, change: number, site: string, rule: string, part_of: string | null, hidden_by: string | null, suppressed_by: number | null,
  *   merged_into: string | null, detached_from: string | null, snooze: {until: string, by: string, note: string} | null, severity: string, confidence: number, rank: number, title: string,
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
@@ -53,6 +54,18 @@ export function keep(session) {
 export const may = (session, permission) => session.permissions.includes(permission);
 
 /**
+ * The headers of a call.
+ * @param {string} method
+ * @returns {Record<string, string>}
+ */
+function headersOf(method) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json, application/problem+json", "Accept-Language": language() };
+  if (method !== "GET") headers["X-CSRF-Token"] = token;
+  return headers;
+}
+
+/**
  * Call the API. Throws Problem.
  * @param {string} method
  * @param {string} path
@@ -60,9 +73,7 @@ export const may = (session, permission) => session.permissions.includes(permiss
  * @returns {Promise<{data: any, etag: string | null}>}
  */
 export async function call(method, path, { body, etag } = {}) {
-  /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json, application/problem+json", "Accept-Language": language() };
-  if (method !== "GET") headers["X-CSRF-Token"] = token;
+  const headers = headersOf(method);
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (etag) headers["If-Match"] = etag;
   const response = await fetch(path, {
@@ -86,4 +97,34 @@ export async function call(method, path, { body, etag } = {}) {
 export async function get(path, query = {}) {
   const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== ""));
   return (await call("GET", given.size ? `${path}?${given}` : path)).data;
+}
+
+/**
+ * Send a file as it is, not held in memory. Throws Problem.
+ * @param {string} path
+ * @param {Record<string, string>} query
+ * @param {File} file
+ * @returns {Promise<any>}
+ */
+export async function upload(path, query, file) {
+  const headers = { ...headersOf("POST"), "Content-Type": file.type || "application/octet-stream" };
+  const response = await fetch(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: file, credentials: "same-origin" });
+  const data = await response.json();
+  if (!response.ok) throw new Problem(data);
+  return data;
+}
+
+/**
+ * Ask for a file, and let the browser keep it. Resolves with its name. Throws Problem.
+ * @param {string} path
+ * @param {Record<string, string>} query
+ * @param {string} name
+ */
+export async function save(path, query, name) {
+  const response = await fetch(`${path}?${new URLSearchParams(query)}`, { headers: headersOf("GET"), credentials: "same-origin" });
+  if (!response.ok) throw new Problem(await response.json());
+  const link = h("a", { href: URL.createObjectURL(await response.blob()), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  return name;
 }

@@ -5,7 +5,7 @@ import { ask, labelled } from "./dialog.js";
 import { h } from "./dom.js";
 import { number, t } from "./texts.js";
 
-const DISPOSITIONS = ["true_positive_impact", "true_positive_no_impact", "authorised_work", "false_positive", "duplicate", "insufficient_information"];
+export const DISPOSITIONS = ["true_positive_impact", "true_positive_no_impact", "authorised_work", "false_positive", "duplicate", "insufficient_information"];
 
 /** @typedef {import("./api.js").Alert} Alert */
 /** @typedef {Promise<import("./api.js").AlertItem | null>} Decided */

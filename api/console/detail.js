@@ -2,8 +2,10 @@
 
 import { Problem, call, get, may } from "./api.js";
 import { accept, assign, decide, detach } from "./decision.js";
+import { addTo, declare } from "./declare.js";
 import { fill, h, icon } from "./dom.js";
 import { except } from "./exceptions.js";
+import { INCIDENTS } from "./incidents.js";
 import { recordTables } from "./records.js";
 import { number, t, time } from "./texts.js";
 
@@ -115,6 +117,7 @@ export class AlertDetail {
           h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)),
           triage.by ? h("span", { class: "by" }, t("detail.by", { name: triage.by })) : null,
           triage.disposition ? h("span", { class: "by" }, t(`disposition.${triage.disposition}`)) : null,
+          triage.incident ? h("a", { href: `#${INCIDENTS}/${triage.incident}` }, t("detail.incident", { number: triage.incident })) : null,
         ),
         h("h2", {}, alert.title),
         h("p", { class: "lead" }, alert.summary),
@@ -189,6 +192,8 @@ export class AlertDetail {
       h("button", { type: "button", class: "quiet", onclick: () => act(assign(alert, etag)) }, t("action.assign")),
       h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
       h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
+      alert.triage.incident === null && may(this.session, "incident.declare") && h("button", { type: "button", class: "quiet", onclick: () => act(declare(this.session, alert)) }, t("incidents.declare")),
+      alert.triage.incident === null && may(this.session, "incident.work") && h("button", { type: "button", class: "quiet", onclick: () => act(addTo(alert)) }, t("incidents.add")),
       problem,
     );
   }
@@ -375,7 +380,7 @@ function around(found) {
     found.points.map((point) => line("point", named(point.point, String(point.latest ?? "–"), point.expected && `${point.expected.least}…${point.expected.greatest}`, point.outside ? t("context.outside") : null))),
     found.operations.map((each) => line(each.own ? "same.own" : "same", named(each.client, each.name, each.operation, `× ${number(each.records)}`), " ", time(each.last))),
     found.earlier.map((each) => line("earlier", h("a", { href: `#${encodeURIComponent(each.id)}` }, each.title), each.disposition ? ` · ${t(`disposition.${each.disposition}`)}` : null, " ", time(each.first_seen))),
-    found.incidents.map((each) => line("incident", `#${each.number} ${each.title}`)),
+    found.incidents.map((each) => line("incident", h("a", { href: `#${INCIDENTS}/${each.number}` }, `#${each.number} ${each.title}`))),
     found.missing.map((each) => h("li", { class: "hint" }, `${t(`context.missing.${each.part}`)}: ${each.reason}`)),
   );
 }

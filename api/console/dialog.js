@@ -1,15 +1,16 @@
 // A dialog that asks a person and sends the answer; problems are told in it.
 
+import { Problem } from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./texts.js";
 
 /**
  * Ask, and send the answer. Resolves with what `send` answered, or null where the person turned back.
  * @template T
- * @param {{title: string, hint?: string, fields: (Node | null)[], confirm: string, send: (values: FormData) => Promise<T>, ready?: (form: HTMLFormElement, submit: HTMLButtonElement) => void}} question
+ * @param {{title: string, hint?: string, fields: (Node | null)[], confirm: string, wide?: boolean, send: (values: FormData) => Promise<T>, ready?: (form: HTMLFormElement, submit: HTMLButtonElement) => void}} question
  * @returns {Promise<T | null>}
  */
-export function ask({ title, hint, fields, confirm, send, ready }) {
+export function ask({ title, hint, fields, confirm, wide = false, send, ready }) {
   const problem = h("p", { class: "problem", role: "alert" });
   const submit = h("button", { type: "submit", class: "primary" }, confirm);
   const form = h(
@@ -21,7 +22,7 @@ export function ask({ title, hint, fields, confirm, send, ready }) {
     problem,
     h("div", { class: "actions end" }, h("button", { type: "button", class: "quiet", value: "cancel", onclick: () => dialog.close() }, t("action.cancel")), submit),
   );
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
+  const dialog = h("dialog", { class: wide ? "wide" : "", "aria-labelledby": "dialog-title" }, form);
   ready?.(form, submit);
   document.body.append(dialog);
   dialog.showModal();
@@ -42,6 +43,8 @@ export function ask({ title, hint, fields, confirm, send, ready }) {
         dialog.close();
       } catch (error) {
         problem.textContent = error instanceof Error ? error.message : String(error);
+        // What somebody else has changed meanwhile is looked at first; what was written stays here to be copied.
+        if (error instanceof Problem && error.status === 412) return;
       }
       submit.disabled = false;
     });

@@ -3,6 +3,7 @@
 import { call, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { fill, h } from "./dom.js";
+import { local, moment } from "./forms.js";
 import { number, t, time } from "./texts.js";
 
 const KINDS = ["suppress", "normal", "maintenance"];
@@ -14,16 +15,6 @@ const KINDS = ["suppress", "normal", "maintenance"];
 
 /** @param {FormDataEntryValue | null} value */
 const several = (value) => String(value ?? "").split(",").map((part) => part.trim()).filter(Boolean);
-
-/** @param {FormDataEntryValue | null} value of an input for a local time */
-const moment = (value) => (value ? new Date(String(value)).toISOString() : null);
-
-/** @param {string | null | undefined} iso @returns {string} as an input for a local time shows it */
-function local(iso) {
-  if (!iso) return "";
-  const at = new Date(iso);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
 
 /** @param {FormData} values */
 function scopeOf(values) {

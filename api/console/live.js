@@ -1,7 +1,7 @@
-// The live stream: alerts as they change, the sensors' health. The browser reconnects by itself and says what it had last.
+// The live stream: alerts as they change, which incidents have changed, the sensors' health. The browser reconnects by itself and says what it had last.
 
 /**
- * @typedef {{alert: (item: import("./api.js").AlertItem) => void, reload: () => void,
+ * @typedef {{alert: (item: import("./api.js").AlertItem) => void, incidents: (numbers: number[]) => void, reload: () => void,
  *   sensors: (health: import("./sensors.js").Health) => void, state: (connected: boolean) => void, ended: () => void}} Listeners
  */
 
@@ -16,6 +16,7 @@ export function listen(language, listeners) {
   const data = (/** @type {Event} */ event) => JSON.parse(/** @type {MessageEvent<string>} */ (event).data);
   source.addEventListener("open", () => listeners.state(true));
   source.addEventListener("alert", (event) => listeners.alert(data(event)));
+  source.addEventListener("incidents", (event) => listeners.incidents(data(event).numbers));
   source.addEventListener("reload", () => listeners.reload());
   source.addEventListener("sensors", (event) => listeners.sensors(data(event)));
   source.addEventListener("error", () => {

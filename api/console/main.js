@@ -4,6 +4,8 @@ import { setUp, signIn, brand, languageSwitch } from "./account.js";
 import { Problem, call, get, keep, may } from "./api.js";
 import { AlertDetail } from "./detail.js";
 import { fill, h, icon } from "./dom.js";
+import { IncidentPage } from "./incident.js";
+import { INCIDENTS, IncidentList } from "./incidents.js";
 import { AlertList } from "./list.js";
 import { listen } from "./live.js";
 import { PROFILE, Profile } from "./profile.js";
@@ -89,6 +91,8 @@ function show(session) {
   const tuning = new Tuning(session);
   const profile = new Profile(session);
   const situation = new SituationPage();
+  const incidents = new IncidentList(session);
+  const incident = new IncidentPage(session);
   const signOut = async () => {
     leave();
     await call("DELETE", "/api/session").catch(() => {});
@@ -105,6 +109,7 @@ function show(session) {
       "div",
       { class: "account" },
       may(session, "situation.read") && h("a", { class: "button quiet", href: `#${SITUATION}` }, t("page.situation")),
+      may(session, "incident.read") && h("a", { class: "button quiet", href: `#${INCIDENTS}` }, t("page.incidents")),
       may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
       h("a", { class: "who", href: `#${PROFILE}`, title: t(`role.${session.role}`) }, session.name),
@@ -117,12 +122,13 @@ function show(session) {
     return;
   }
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element, profile.element, situation.element);
+  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element, profile.element, situation.element, incidents.element, incident.element);
   fill(root, skip, header, main);
 
   function route() {
     const place = decodeURIComponent(location.hash.slice(1));
-    const page = place === TUNING || place === PROFILE || place === SITUATION;
+    const number = place.startsWith(`${INCIDENTS}/`) ? Number(place.slice(INCIDENTS.length + 1)) : 0;
+    const page = place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
     const id = page ? "" : place;
     if (place === TUNING) tuning.open();
     else tuning.close();
@@ -130,6 +136,10 @@ function show(session) {
     else profile.close();
     if (place === SITUATION) situation.open();
     else situation.close();
+    if (place === INCIDENTS) incidents.open();
+    else incidents.close();
+    if (number) incident.open(number);
+    else incident.close();
     main.classList.toggle("tuned", page);
     main.classList.toggle("opened", Boolean(id));
     list.choose(id);
@@ -139,7 +149,14 @@ function show(session) {
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape" && detail.id && !document.querySelector("dialog")) close();
   };
+  let lost = false;
   const connected = (/** @type {boolean} */ is) => {
+    // What changed in incidents while nothing was heard is not told again.
+    if (is && lost) {
+      incidents.changed();
+      incident.changed(null);
+    }
+    lost = !is;
     lamp.className = `lamp ${is ? "on" : "off"}`;
     lamp.textContent = t(is ? "page.live" : "page.live.lost");
   };
@@ -150,9 +167,16 @@ function show(session) {
       situation.changed();
       if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
     },
+    incidents: (numbers) => {
+      incidents.changed();
+      incident.changed(numbers);
+      situation.changed();
+    },
     reload: () => {
       list.load();
       situation.changed();
+      incidents.changed();
+      incident.changed(null);
     },
     sensors: (health) => drawSensors(strip, health),
     state: connected,

@@ -2,6 +2,8 @@
 
 import { get } from "./api.js";
 import { fill, h, icon } from "./dom.js";
+import { INCIDENTS } from "./incidents.js";
+import { drill, lasting, left, part, roman, table } from "./tables.js";
 import { number, t, time } from "./texts.js";
 
 /** Place of the page, behind the address's #. */
@@ -136,15 +138,6 @@ export class SituationPage {
 }
 
 /**
- * A part of the page; one that has nothing says so.
- * @param {string} key
- * @param {Node | null} content
- */
-function part(key, content) {
-  return h("section", { "aria-label": t(key) }, h("h2", {}, t(key)), content ?? h("p", { class: "hint" }, t("situation.none")));
-}
-
-/**
  * @param {string} key
  * @param {...(import("./dom.js").Child | import("./dom.js").Child[])} content
  */
@@ -159,25 +152,6 @@ function pill(severity) {
 
 /** @param {string} standing */
 const stands = (standing) => h("span", { class: `standing-${standing}` }, t(`standing.${standing}`));
-
-/**
- * A table; null where it has no rows.
- * @param {string[]} heads keys of the catalogue
- * @param {(import("./dom.js").Child | import("./dom.js").Child[])[][]} rows
- */
-function table(heads, rows) {
-  if (!rows.length) return null;
-  return h(
-    "div",
-    { class: "scroll", tabindex: 0 },
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, t(head))))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell) => h("td", {}, ...(Array.isArray(cell) ? cell : [cell])))))),
-    ),
-  );
-}
 
 /** @param {Plant} plant */
 function countsOf(plant) {
@@ -239,12 +213,6 @@ function changesOf({ changes }) {
   return tile("situation.changes", h("p", { class: "quiet-text" }, t("situation.since"), " ", time(changes.since)), items.length ? h("ul", {}, items) : h("p", { class: "quiet-text" }, t("situation.nothing_changed")));
 }
 
-/** @param {number} seconds */
-function lasting(seconds) {
-  const minutes = Math.floor(seconds / 60);
-  return t("situation.duration", { hours: number(Math.floor(minutes / 60)), minutes: number(minutes % 60) });
-}
-
 /**
  * The legal clock that ends first; red when it is over.
  * @param {Plant["incidents"][number]["clocks"]} clocks
@@ -252,18 +220,16 @@ function lasting(seconds) {
 function dueOf(clocks) {
   const next = clocks.find((each) => each.due_at !== null);
   if (!next?.due_at) return "–";
-  const left = next.seconds_left ?? 0;
-  const said = t(left < 0 ? "situation.overdue" : "situation.left", { time: lasting(Math.abs(left)) });
-  return [left < 0 ? h("strong", { class: "verdict-over" }, said) : said, " ", h("span", { class: "quiet-text" }, time(next.due_at), " ", next.rule)];
+  return [left(next.seconds_left ?? 0), " ", h("span", { class: "quiet-text" }, time(next.due_at), " ", next.rule)];
 }
 
 /** @param {Plant} plant */
 function incidentsOf({ incidents }) {
   const rows = incidents.map((each) => [
     `#${each.number}`,
-    [each.title, each.drill && h("span", { class: "pill" }, t("situation.drill"))],
+    [h("a", { href: `#${INCIDENTS}/${each.number}` }, each.title), " ", drill(each.drill)],
     each.state ? t(`incident.state.${each.state}`) : "–",
-    each.grade === null ? "–" : ["", "I", "II", "III", "IV"][each.grade] ?? String(each.grade),
+    roman(each.grade),
     time(each.discovered_at),
     lasting(each.seconds),
     dueOf(each.clocks),

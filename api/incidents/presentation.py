@@ -100,12 +100,14 @@ def line(entry: IncidentEntry, language: str) -> TimelineEntry:
 
 
 def _worded(key: str, value: object, language: str) -> object:
-    """A detail as the text shows it: a state by its name, a text of both languages in one, anything else as it is."""
+    """A detail as the text shows it: a state by its name, a text of both languages in one, several in a row, else as it is."""
     if key in {"before", "after"} and value in lifecycle.PHASES:
         return text(language, f"incident.state.{value}")
     if isinstance(value, dict):
         texts = cast("dict[str, object]", value)
         return texts.get(language, texts)
+    if isinstance(value, list):
+        return "; ".join(str(each) for each in cast("list[object]", value))
     return value
 
 

@@ -88,6 +88,18 @@ def lines(session: Session, number: int, after: tuple[int, int] | None, limit: i
     return session.scalars(statement.order_by(IncidentEntry.at, IncidentEntry.id).limit(limit)).all()
 
 
+def newest(session: Session) -> int:
+    """The newest line of all; 0 where there is none."""
+    return session.scalar(sa.select(IncidentEntry.id).order_by(IncidentEntry.id.desc()).limit(1)) or 0
+
+
+def written_since(session: Session, line: int) -> dict[int, int]:
+    """The incidents of which something was written after a line, each with its newest one."""
+    told = sa.select(Incident.number, sa.func.max(IncidentEntry.id)).where(Incident.number == IncidentEntry.incident)
+    found = session.execute(told.where(IncidentEntry.id > line).group_by(Incident.number))
+    return dict(found.all())
+
+
 def by_hand(session: Session, number: int, limit: int) -> Sequence[IncidentEntry]:
     """The lines that people wrote for an incident, and for those merged into it, the first first."""
     mine = sa.select(IncidentEntry).where(IncidentEntry.incident.in_(told_by(session, number)), IncidentEntry.by_hand.is_(True))

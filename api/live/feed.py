@@ -15,10 +15,13 @@ from starlette.concurrency import run_in_threadpool
 
 from api.alerts import presentation
 from api.alerts import service as alerts
+from api.incidents import timeline
 from api.security.access import still_in
 from api.sensors import service as sensors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from api.alerts.models import Alert
     from api.security.access import Caller
     from api.services import Services
@@ -56,6 +59,8 @@ class Seen:
         start: changes after this one are in `changes`, each alert's last.
         reached: the last change that was looked at.
         changes: in order.
+        line: the newest line of a timeline that was looked for.
+        incidents: what has changed since somebody listens: the newest line of each incident.
         still_in: the listeners who would be let in now.
         health: the sensors' health as JSON, as it was known last; None where it is not known yet.
     """
@@ -63,6 +68,8 @@ class Seen:
     start: int
     reached: int
     changes: tuple[Change, ...] = ()
+    line: int = 0
+    incidents: Mapping[int, int] = field(default_factory=dict[int, int])
     still_in: frozenset[Caller] = frozenset()
     health: str | None = None
     _told: dict[tuple[int, str], bytes] = field(default_factory=dict[tuple[int, str], bytes], compare=False)
@@ -81,6 +88,10 @@ class Seen:
                 return None
             self._told[number, language] = b"".join(change.event(language) for change in changes)
         return self._told[number, language]
+
+    def touched(self, line: int) -> list[int]:
+        """The incidents that have changed since a line."""
+        return sorted(number for number, newest in self.incidents.items() if newest > line)
 
     def moved(self, changed: list[Alert], reached: int, most: int) -> tuple[int, tuple[Change, ...]]:
         """Where what is kept starts, and what it is, once these alerts have changed, of which `most` are kept."""
@@ -146,16 +157,21 @@ class Feed:
         with self._provided.database.read() as session:
             # Asked before: whatever is committed up to there is seen by what is asked next.
             reached = alerts.newest_change(session)
+            line = timeline.newest(session)
             seen = self._seen
             if seen is None:
                 # All who come back after a restart are told of one look.
                 first = max(0, reached - most)
-                seen = Seen(first, first)
+                seen = Seen(first, first, line=line)
             changed = alerts.changed_since(session, seen.reached, most + 1) if reached > seen.reached else []
             start, changes = seen.moved(changed, reached, most)
+            incidents = seen.incidents
+            if line > seen.line:
+                incidents = {**incidents, **timeline.written_since(session, seen.line)}
             good = still_in(session, self._provided.settings, listeners)
         last = changes[-1].number if changes else 0
-        return Seen(start, max(seen.reached, reached, last), changes, good, health)
+        known = max(seen.line, line), incidents
+        return Seen(start, max(seen.reached, reached, last), changes, *known, good, health)
 
     async def _ask(self) -> None:
         """Look up the sensors' health, and wake those who listen where it has changed."""

@@ -1,8 +1,9 @@
-"""`/api/live`: alerts as they change, and the sensors' health, as server-sent events (WHATWG HTML, 9.2)."""
+"""`/api/live`: alerts as they change, which incidents do, and the sensors' health, as server-sent events (WHATWG HTML, 9.2)."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator  # noqa: TC003  FastAPI reads the annotation at run time
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from api.alerts import service as alerts
-from api.live.feed import Change, Feed
+from api.live.feed import Change, Feed, Seen
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import Caller, Provided, needs
@@ -72,18 +73,20 @@ async def live(
 
     `alert`: an alert that is new or has changed, as in the list; its event id is the alert's `change`, so that a client which
     comes back with `Last-Event-ID` gets all that it missed, each alert once, as it is now. `reload`: more was missed than is
-    sent; load the list anew. `sensors`: the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with what
-    changes from now on.
+    sent; load the list anew. `incidents`: numbers of incidents that have changed, in whatever belongs to them: ask for them
+    again, as after a reconnect. `sensors`: the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with
+    what changes from now on.
     """
-    newest = (await stream.feed.look()).reached
-    told = _told(provided, caller, stream, language_of(request), newest, last_event_id)
+    first = await stream.feed.look()
+    told = _told(provided, caller, stream, language_of(request), first, last_event_id)
     return EventStream(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def _told(
-    provided: Services, caller: Caller, stream: Stream, language: str, newest: int, last: int | None
+    provided: Services, caller: Caller, stream: Stream, language: str, first: Seen, last: int | None
 ) -> AsyncIterator[bytes]:
     """The events: all of a look in one piece, which those who stand at the same place share."""
+    newest, line = first.reached, first.line
     position = newest if last is None else last
     yield format_sse_event(event="hello", data_str=f'{{"change":{position}}}', id=str(position), retry=RETRY_MILLISECONDS)
     if position > newest:
@@ -102,6 +105,9 @@ async def _told(
             missed = await run_in_threadpool(_missed, provided, position, seen.reached)
             events = _reload(seen.reached) if missed is None else b"".join(change.event(language) for change in missed)
         position = max(position, seen.reached)
+        if caller.may("incident.read") and (touched := seen.touched(line)):
+            events += format_sse_event(event="incidents", data_str=json.dumps({"numbers": touched}))
+        line = max(line, seen.line)
         if caller.may("sensor.read") and seen.health != health:
             health = seen.health
             events += format_sse_event(event="sensors", data_str=health)

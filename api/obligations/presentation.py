@@ -72,6 +72,7 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
     return {
         **{name: getattr(found, name) for name in names},
         "regime": rule.regime,
+        "supplement": rule_set().supplement(rule.regime),
         "title": rule.name(language),
         "to": rule.to.text(language),
         "channel": rule.channel.text(language),

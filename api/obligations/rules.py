@@ -98,6 +98,10 @@ class RuleSet(BaseModel):
         """One rule. Raises KeyError."""
         return {rule.key: rule for rule in self.rules}[key]
 
+    def supplement(self, regime: str) -> str | None:
+        """The rule of a regime's further reports; None where it has none."""
+        return next((rule.key for rule in self.rules if rule.regime == regime and rule.kind == "supplement"), None)
+
     def content(self, key: str) -> Named:
         """What a report contains, by key. Raises KeyError."""
         return {content.key: content for content in self.contents}[key]

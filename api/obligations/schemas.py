@@ -148,6 +148,8 @@ class ObligationItem(_Output):
     rule: str = Field(examples=["cac-first"])
     regime: str = Field(examples=["cac-2025"])
     kind: Kind = Field(examples=["first"])
+    supplement: str | None = Field(default=None, examples=["cac-supplement"])
+    """The rule of further reports of its series, as `POST …/obligations` takes it; null where there is none."""
     title: str = Field(examples=["First report"])
     to: str = Field(examples=["Provincial cyberspace administration of the place"])
     channel: str = Field(examples=["12387 hotline, its web site, e-mail or fax"])

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.alerts import upserts
 from api.alerts.models import Alert
 from api.alerts.service import changed_since
 from api.live.feed import Seen
@@ -75,6 +76,28 @@ def test_a_listener_hears_that_a_stronger_alert_tells_one_now(system_running: Ru
         system_running.alerts(part_of(1, stronger=2))
         name, _, alert = next(stream)
         assert (name, int(alert["id"], 16), alert["part_of"]) == ("alert", 1, f"{2:032x}")
+
+
+def test_a_listener_hears_which_incidents_of_his_sites_have_changed(system_running: Running) -> None:
+    responder = system_running.signed_in("responder")
+
+    def declared(site: str) -> int:
+        body = {"title": "x", "reported_by": "Shift B", "site": site}
+        return responder.post("/api/incidents", json=body).json()["number"]
+
+    with system_running.services.database.write() as session:
+        upserts.apply(session, [upsert(1)], "pumps")
+        upserts.apply(session, [upsert(2)], "tanks")
+    before = declared("pumps")
+    with listening(system_running.signed_in("viewer", sites=frozenset({"pumps"}))) as stream:
+        assert next(stream)[0] == "hello"
+        declared("tanks")
+        number = declared("pumps")
+        assert next(stream) == ("incidents", "", {"numbers": [number]})
+        # What belongs to one is told as a change of it, and each change once.
+        line = {"at": "-1m", "text": "x", "source": "y"}
+        assert responder.post(f"/api/incidents/{before}/timeline", json=line).status_code == 201
+        assert next(stream)[2] == {"numbers": [before]}
 
 
 def test_a_client_that_comes_back_gets_each_alert_it_missed_once_as_it_now_is(system_running: Running) -> None:
