@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from typing import Final
 
@@ -23,10 +24,14 @@ class Rate:
     def __init__(self, per_minute: int) -> None:
         self._limit: Final = RateLimitItemPerMinute(per_minute)
         self._limiter: Final = SlidingWindowCounterRateLimiter(MemoryStorage())
+        # The storage starts a timer now and then, and fails where two threads start the same one.
+        self._lock: Final = threading.Lock()
 
     def count(self, kind: str, name: str) -> None:
         """Count a request of an account or from an address. Raises Problem `rate_limited`."""
-        if self._limiter.hit(self._limit, kind, name):
+        with self._lock:
+            is_within = self._limiter.hit(self._limit, kind, name)
+        if is_within:
             return
         reset = self._limiter.get_window_stats(self._limit, kind, name).reset_time
         seconds = min(60, max(1, math.ceil(reset - time.time())))
