@@ -125,6 +125,7 @@ CODES: Final[Mapping[str, int]] = {
     "job_open": 409,
     "job_undone": 409,
     "job_unknown": 404,
+    "jobs_full": 409,
     "kafka_none": 409,
     "last_administrator": 409,
     "lesson_unowned": 422,

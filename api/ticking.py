@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from api.actions import service as actions
 from api.alerts import snoozing
 from api.incidents import service as incidents
+from api.jobs import service as jobs
 from api.obligations import service as obligations
 from api.obligations.clocks import SLACK
 from api.playbooks import service as playbooks
@@ -73,6 +74,7 @@ WORK: Final = (
     Work("task", playbooks.overdue, playbooks.tell_overdue),
     Work("action", actions.over, actions.expire),
     Work("maintenance window", windows.due, windows.tend),
+    Work("job", jobs.forgettable, jobs.forget),
 )
 """What needs nothing but the database. What was laid aside needs the records too."""
 
@@ -97,41 +99,52 @@ class Looks:
     def look(self, moment: int | None = None, works: Sequence[Work] | None = None) -> int:
         """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were.
 
-        Raises SQLAlchemyError where the database cannot say what is due.
+        Raises SQLAlchemyError where the database cannot say of anything what is due.
         """
         moment = now() if moment is None else moment
-        done, passed_over = 0, dict[str, str]()
-        for work in self._works if works is None else works:
-            some, failed = self._carry_out(work, moment)
+        done, passed_over, unknown = 0, dict[str, str](), list[Exception]()
+        works = works or self._works
+        for work in works:
+            try:
+                with self._services.database.read() as session:
+                    due = work.due(session, moment)
+            except Exception as error:  # noqa: BLE001  what cannot be looked at holds up no other clock
+                unknown.append(error)
+                passed_over |= self._passed(f"any {work.name}", error)
+                continue
+            some, failed = self._carry_out(work, due, moment)
             done += some
             passed_over |= failed
+        if len(unknown) == len(works):
+            raise unknown[0]
         if done:
             self._services.hub.notify()
-        if works is None:
+        if works is self._works:
             self._passed_over = passed_over
             self._services.metrics.passed_over.set(len(passed_over))
             told = "; ".join(f"{thing} cannot be done ({why})" for thing, why in list(passed_over.items())[:10])
             self._services.status.tell(PART, state="working", detail=told)
         return done
 
-    def _carry_out(self, work: Work, moment: int) -> tuple[int, dict[str, str]]:
-        with self._services.database.read() as session:
-            due = work.due(session, moment)
+    def _carry_out(self, work: Work, due: Sequence[int], moment: int) -> tuple[int, dict[str, str]]:
         done, tried, failed = 0, 0, dict[str, str]()
         for identity in due:
             try:
                 with self._services.database.write() as session:
                     done += work.do(session, identity, moment)
             except Exception as error:  # noqa: BLE001  whatever one thing is like, the other clocks go on
-                thing = f"{work.name} {identity}"
-                failed[thing] = type(error).__name__
-                if thing not in self._passed_over:
-                    _log.exception("what is due of %s cannot be done: it is passed over", thing)
+                failed |= self._passed(f"{work.name} {identity}", error)
             else:
                 tried += 1
             if tried >= LOOKED_AT:
                 break
         return done, failed
+
+    def _passed(self, thing: str, error: Exception) -> dict[str, str]:
+        """Pass over what cannot be done; the log tells it once."""
+        if thing not in self._passed_over:
+            _log.error("what is due of %s cannot be done: it is passed over", thing, exc_info=error)
+        return {thing: type(error).__name__}
 
     def take_back(self, moment: int | None = None) -> int:
         """Take back what was told too early, by a clock that was wrong; returns how many things were."""

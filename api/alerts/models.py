@@ -130,6 +130,27 @@ class Alert(KeyedByOrganisation, OfSite, Base):
         sa.Index("ix_alert_organisation_snoozed_until", "organisation", "snoozed_until"),
         sa.Index("ix_alert_organisation_suppressed_by", "organisation", "suppressed_by"),
         sa.Index("ix_alert_organisation_triage_at", "organisation", "triage_at"),
+        # How alerts ended that are like one, those decided last first.
+        *(
+            sa.Index(
+                f"ix_alert_decided_{name}",
+                "organisation",
+                name,
+                "triage_at",
+                sqlite_where=sa.text("triage_at IS NOT NULL"),
+                postgresql_where=sa.text("triage_at IS NOT NULL"),
+            )
+            for name in ("rule", "client_ip", "server_ip")
+        ),
+        # What was ever closed as right: previews look whether it would be hidden.
+        sa.Index(
+            "ix_alert_disposition",
+            "organisation",
+            "triage_disposition",
+            "first_seen",
+            sqlite_where=sa.text("triage_disposition IS NOT NULL"),
+            postgresql_where=sa.text("triage_disposition IS NOT NULL"),
+        ),
         # All that counting looks at, so that it reads no row.
         sa.Index(
             "ix_alert_counted",

@@ -29,25 +29,31 @@ class Job(KeyedByOrganisation, Base):
     dry_run: Mapped[bool]
     """Whether it only tells what it would do."""
     said: Mapped[dict[str, Any]] = mapped_column("content", sa.JSON())
-    """The decision, and which alerts it is about."""
+    """The decision, and the filter of the alerts that it is about, where it has one."""
+    ids: Mapped[list[Any] | None] = mapped_column(sa.JSON(none_as_null=True), deferred=True)
+    """Ids of the alerts that it is about, in order, where it names them."""
     made_by: Mapped[str] = mapped_column(sa.String(64))
     address: Mapped[str] = mapped_column(sa.String(64))
-    """Network address of who made it."""
+    """Where who made it called from, as the audit trail has it."""
+    token: Mapped[str | None] = mapped_column(sa.String(12))
+    """The API token that it was made with; null where a person made it."""
     sites: Mapped[list[Any] | None]
     """The sites of who made it; null for all."""
     at: Mapped[int]
-    change: Mapped[int]
-    """The newest change of any alert when it was made: what was raised later is not meant."""
+    event: Mapped[int]
+    """The newest step of any alert when it was made: what has a later one is not decided on."""
     undoes: Mapped[int | None] = mapped_column(index=True)
     """The job that it takes back."""
     state: Mapped[str] = mapped_column(sa.String(16), index=True)
     place: Mapped[str] = mapped_column(sa.String(64))
-    """The last alert that it is done with."""
+    """The last alert that it is done with, or has looked at."""
     done: Mapped[int]
     """Alerts that it decided on, or would."""
     refused: Mapped[int]
     """Alerts that it left as they were, or would."""
     ended_at: Mapped[int | None]
+
+    __table_args__ = (sa.Index("ix_job_organisation_ended_at", "organisation", "ended_at"),)
 
 
 class JobItem(KeyedByOrganisation, Base):

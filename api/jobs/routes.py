@@ -21,17 +21,17 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 Reader = Annotated[Caller, needs("alert.read")]
 Decider = Annotated[Caller, needs("alert.decide")]
-_UNDO = ("signed_out", "cross_site", "job_unknown", "job_open", "job_undone", "job_late")
 
 Number = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[7])]
 
 
-@router.post("", status_code=202, responses=problems("signed_out", "cross_site"))
+@router.post("", status_code=202, responses=problems("signed_out", "cross_site", "jobs_full"))
 def make(body: JobInput, caller: Decider, response: Response, provided: Provided) -> JobOutput:
     """Decide about many alerts: it begins at once, and `GET /api/jobs/{number}` says how far it is.
 
-    Each alert is decided on as by itself, with its entry in the audit trail; one about which somebody decides after the job was
-    made is left as it is. What is raised later is not meant.
+    Each alert is decided on as by itself, with its entry in the audit trail; one to which something happens after the job was
+    made, that somebody decides or that it comes back into the list, is left as it is. What is raised later is not meant. A job
+    goes on for as long as who made it may decide.
     """
     with provided.database.write() as session:
         made = _output(session, service.make(session, caller, body))
@@ -67,7 +67,7 @@ def items(number: Number, query: Annotated[ItemQuery, Query()], caller: Reader, 
 @router.post(
     "/{number}/undo",
     status_code=202,
-    responses=problems("signed_out", "cross_site", "job_unknown", "job_open", "job_undone", "job_late"),
+    responses=problems("signed_out", "cross_site", "job_unknown", "job_open", "job_undone", "job_late", "jobs_full"),
 )
 def undo(number: Number, caller: Decider, response: Response, provided: Provided) -> JobOutput:
     """Take a job back, as a job of its own: each alert is then as it was, unless something was decided about it since."""

@@ -1,11 +1,13 @@
 """Making jobs, carrying them out some alerts at a time, and taking them back.
 
-What a job does to some alerts, what it says of each, and how far it then is are one transaction. Whoever goes on with it, in this
-process or another, now or after a crash, goes on from there: no alert is decided on twice.
+What is to be done next is looked for where nobody waits to write. What a job then does to some alerts, what it says of each, and
+how far it then is are one transaction. Whoever goes on with it, in this process or another, now or after a crash, goes on from
+there: no alert is decided on twice.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -19,21 +21,44 @@ from api.database.scope import scope_of
 from api.jobs.models import Job, JobItem
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
+from api.security.permissions import permissions_of
 from api.times import NANOSECONDS, now
+from api.tokens import service as tokens
+from api.users import service as users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
+    from api.jobs.models import JobState
     from api.jobs.schemas import ItemQuery, JobInput, JobQuery
     from api.security.access import Caller
+    from api.security.permissions import Permission
 
 AT_A_TIME: Final = 50
 """Alerts that are decided on in one transaction: others wait for so long to write."""
 
+SEARCHED: Final = 5_000
+"""Alerts among which those that match a filter are looked for at a time."""
+
+MOST_OPEN: Final = 20
+"""Most jobs of an account that are not at their end."""
+
 UNDO_SECONDS: Final = 24 * 3600
 """How long a job can be taken back after it has ended."""
+
+DRY_RUN_SECONDS: Final = 24 * 3600
+"""How long it is kept what a dry run said."""
+
+KEPT_SECONDS: Final = 90 * 24 * 3600
+"""How long any other job is kept after its end. What it did stays in the audit trail."""
+
+FORGOTTEN_AT_A_TIME: Final = 1_000
+"""What came of so many alerts is removed in one transaction."""
+
+NEEDED: Final[Permission] = "alert.decide"
+"""What who made a job must be permitted for as long as it is at work."""
 
 OPEN: Final = ("waiting", "running")
 """States of jobs that are not at their end."""
@@ -42,18 +67,42 @@ DONE: Final = "done"
 """Result of an alert that was decided on."""
 
 CHANGED: Final = "precondition_failed"
-"""Result of an alert about which somebody decided otherwise meanwhile."""
+"""Result of an alert that something happened to since the job was made: somebody decided, or it came back into the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a job does next.
+
+    Attributes:
+        sites: the sites of who made it; None for all.
+        after: where it is.
+        ids: the alerts to decide on.
+        place: where it is then.
+        more: whether something comes after.
+    """
+
+    sites: frozenset[str] | None
+    after: str
+    ids: Sequence[str]
+    place: str
+    more: bool
 
 
 def make(session: Session, caller: Caller, asked: JobInput) -> Job:
-    """Make a job."""
-    chosen = {"ids": sorted(set(asked.ids or ()))} if asked.filter is None else {"filter": asked.filter.absolute()}
-    said = {"note": asked.note, "disposition": asked.disposition, "permit": asked.permit, "to": asked.to, **chosen}
-    return _add(session, caller, said, Job(action=asked.action, dry_run=asked.dry_run, undoes=None))
+    """Make a job. Raises Problem `jobs_full`."""
+    said: dict[str, Any] = {"note": asked.note, "disposition": asked.disposition, "permit": asked.permit, "to": asked.to}
+    if asked.filter is not None:
+        said["filter"] = asked.filter.absolute()
+    ids = None if asked.ids is None else sorted(set(asked.ids))
+    return _add(session, caller, said, Job(action=asked.action, dry_run=asked.dry_run, undoes=None, ids=ids))
 
 
 def undo(session: Session, caller: Caller, job: Job) -> Job:
-    """Take back what a job did, where nobody decided otherwise since. Raises Problem `job_open`, `job_undone`, `job_late`."""
+    """Take back what a job did, where nobody decided otherwise since.
+
+    Raises Problem `job_open`, `job_undone`, `job_late`, `jobs_full`.
+    """
     if job.state in OPEN:
         raise Problem("job_open", number=job.number)
     if job.dry_run or job.action == "undo" or undone_by(session, job) is not None:
@@ -61,15 +110,14 @@ def undo(session: Session, caller: Caller, job: Job) -> Job:
     until = undo_until(job)
     if until is None or until < now():
         raise Problem("job_late", number=job.number)
-    return _add(session, caller, {"note": job.said["note"]}, Job(action="undo", dry_run=False, undoes=job.number))
+    return _add(session, caller, {"note": job.said["note"]}, Job(action="undo", dry_run=False, undoes=job.number, ids=None))
 
 
 def stop(session: Session, caller: Caller, job: Job) -> None:
     """Leave the rest of a job undone. Raises Problem `job_ended`."""
     if job.state not in OPEN:
         raise Problem("job_ended", number=job.number)
-    job.state, job.ended_at = "stopped", now()
-    audit.record(session, caller.actor, "job.stop", str(job.number), {"done": job.done, "refused": job.refused})
+    _end(session, job, "stopped", caller.actor, "job.stop")
 
 
 def get(session: Session, caller: Caller, number: int) -> Job:
@@ -121,21 +169,47 @@ def undo_until(job: Job) -> int | None:
     return job.ended_at + UNDO_SECONDS * NANOSECONDS
 
 
-def open_jobs(session: Session) -> list[tuple[int, list[Any] | None]]:
-    """The jobs that are not at their end, oldest first, and the sites of who made each."""
-    found = sa.select(Job.number, Job.sites).where(Job.state.in_(OPEN)).order_by(Job.number)
-    return [(number, sites) for number, sites in session.execute(found)]
+def open_jobs(session: Session) -> list[tuple[int, bool]]:
+    """The jobs that are not at their end, oldest first, and whether each is a dry run."""
+    found = sa.select(Job.number, Job.dry_run).where(Job.state.in_(OPEN)).order_by(Job.number)
+    return [(number, dry_run) for number, dry_run in session.execute(found)]
 
 
-def go_on(session: Session, number: int) -> bool:
-    """Carry a job on by some alerts, in a session that sees what its maker sees; whether there is more to do."""
+def part(session: Session, number: int) -> Part | None:
+    """What a job does next, in a session that sees all sites; None where it is at its end."""
+    job = session.get(Job, {"organisation": scope_of(session).organisation, "number": number})
+    if job is None or job.state not in OPEN:
+        return None
+    sites = None if job.sites is None else frozenset(job.sites)
+    if "filter" in job.said:
+        return _matching(session, job, sites)
+    if job.undoes is None:
+        ids = [each for each in job.ids or () if each > job.place][:AT_A_TIME]
+    else:
+        done = sa.select(JobItem.alert_id).where(JobItem.job == job.undoes, JobItem.result == DONE, JobItem.alert_id > job.place)
+        ids = session.scalars(done.order_by(JobItem.alert_id).limit(AT_A_TIME)).all()
+    return Part(sites, job.place, ids, ids[-1] if ids else job.place, more=len(ids) == AT_A_TIME)
+
+
+def go_on(session: Session, number: int, given: Part) -> bool:
+    """Carry a job on by a part, in a session that sees what its maker sees; whether there is more to do."""
     job = session.get(Job, {"organisation": scope_of(session).organisation, "number": number})
     if job is None or job.state not in OPEN:
         return False
-    job.state = "running"
-    chosen = _chosen(session, job)
-    for alert_id, alert in chosen:
-        result, before = _decided(session, job, alert)
+    if job.place != given.after:
+        return True  # another server was faster
+    if not _may(session, job):
+        _end(session, job, "stopped", audit.Actor(audit.SYSTEM), "job.stop")
+        return False
+    job.state, job.place = "running", given.place
+    later = _later(session, job, given.ids)
+    for alert_id in given.ids:
+        # One by one: of many at a time SQLite would look for those of a site, or of a rule, and not for these.
+        alert = session.scalar(sa.select(Alert).where(Alert.id == alert_id, *_conditions(job)))
+        happened = later.get(alert_id, ())
+        if "filter" in job.said and (alert is None or "raised" in happened):
+            continue  # it matches no more, or was not there when the job was made
+        result, before = _decided(session, job, alert, changed=bool(happened))
         version = None if alert is None or before is None or job.dry_run else alert.triage_version
         session.add(
             JobItem(
@@ -146,87 +220,126 @@ def go_on(session: Session, number: int) -> bool:
             job.done += 1
         else:
             job.refused += 1
-        job.place = alert_id
-    if len(chosen) == AT_A_TIME:
-        return True
-    job.state, job.ended_at = "done", now()
-    actor = audit.Actor(job.made_by, job.address)
-    audit.record(session, actor, "job.end", str(number), {"done": job.done, "refused": job.refused})
-    return False
+    if not given.more:
+        _end(session, job, "done", _actor(job), "job.end")
+    return given.more
 
 
 def fail(session: Session, number: int) -> None:
     """Give up a job that cannot be carried on: a fault of the product, which the log tells."""
     job = session.get(Job, {"organisation": scope_of(session).organisation, "number": number})
     if job is not None and job.state in OPEN:
-        job.state, job.ended_at = "failed", now()
-        audit.record(session, audit.Actor(audit.SYSTEM), "job.fail", str(number), {"done": job.done, "refused": job.refused})
+        _end(session, job, "failed", audit.Actor(audit.SYSTEM), "job.fail")
+
+
+def forgettable(session: Session, moment: int) -> Sequence[int]:
+    """The jobs that are to be kept no longer, by number."""
+    kept = sa.case((Job.dry_run, DRY_RUN_SECONDS * NANOSECONDS), else_=KEPT_SECONDS * NANOSECONDS)
+    # The first condition is what the index has; none that is open has an end.
+    old = sa.and_(Job.ended_at <= moment - DRY_RUN_SECONDS * NANOSECONDS, Job.ended_at <= moment - kept)
+    return session.scalars(sa.select(Job.number).where(old).order_by(Job.number)).all()
+
+
+def forget(session: Session, number: int, moment: int) -> int:
+    """Remove a job that is to be kept no longer, in parts: first what came of alerts; returns 1 if something was."""
+    if number not in forgettable(session, moment):
+        return 0
+    some = sa.select(JobItem.alert_id).where(JobItem.job == number).order_by(JobItem.alert_id).limit(FORGOTTEN_AT_A_TIME)
+    ids = session.scalars(some).all()
+    session.execute(sa.delete(JobItem).where(JobItem.job == number, JobItem.alert_id.in_(ids)))
+    if len(ids) < FORGOTTEN_AT_A_TIME:
+        session.execute(sa.delete(Job).where(Job.number == number))
+        audit.record(session, audit.Actor(audit.SYSTEM), "job.forget", str(number))
+    return 1
 
 
 def _add(session: Session, caller: Caller, said: dict[str, Any], job: Job) -> Job:
-    """Make a job whole, and write it down."""
+    """Make a job whole, and write it down. Raises Problem `jobs_full`."""
+    count = sa.select(sa.func.count()).select_from(Job).where(Job.made_by == caller.name, Job.state.in_(OPEN))
+    if (session.scalar(count) or 0) >= MOST_OPEN:
+        raise Problem("jobs_full", most=MOST_OPEN)
     job.number, job.said, job.state, job.place = advance(session, "job"), said, "waiting", ""
-    job.made_by, job.address, job.sites = caller.name, caller.address, None if caller.sites is None else sorted(caller.sites)
-    job.at, job.change, job.done, job.refused, job.ended_at = now(), alerts.newest_change(session), 0, 0, None
+    job.made_by, job.address, job.token = caller.name, caller.actor.address, caller.token_id
+    job.sites = None if caller.sites is None else sorted(caller.sites)
+    job.at, job.event, job.done, job.refused, job.ended_at = now(), _newest_event(session), 0, 0, None
     session.add(job)
     session.flush()
-    told = {**said, "ids": len(said["ids"])} if "ids" in said else said
+    told = said if job.ids is None else {**said, "ids": len(job.ids)}
     told = {**told, "dry_run": job.dry_run, "undoes": job.undoes}
     audit.record(session, caller.actor, f"job.{job.action}", str(job.number), told)
     return job
 
 
+def _end(session: Session, job: Job, state: JobState, actor: audit.Actor, action: str) -> None:
+    job.state, job.ended_at = state, now()
+    audit.record(session, actor, action, str(job.number), {"done": job.done, "refused": job.refused})
+
+
+def _actor(job: Job) -> audit.Actor:
+    return audit.Actor(job.made_by, job.address)
+
+
+def _newest_event(session: Session) -> int:
+    """The number of the newest step of any alert: unlike a time it never goes back."""
+    return session.scalar(sa.select(AlertEvent.id).order_by(AlertEvent.id.desc()).limit(1)) or 0
+
+
+def _may(session: Session, job: Job) -> bool:
+    """Whether who made a job may still decide about all that it reaches, with the token that it was made with."""
+    user = users.account(session, job.made_by)
+    if user is None or (user.limits is not None and (job.sites is None or not user.limits.issuperset(job.sites))):
+        return False
+    if job.token is None:
+        return NEEDED in permissions_of(user.role, user.limits)
+    return any(NEEDED in tokens.permissions(each) for each in tokens.alive(session, [job.token]))
+
+
 def _is_seen(job: Job, caller: Caller) -> bool:
-    """Whoever is limited to sites sees his own jobs: others may name alerts of other sites."""
-    return caller.sites is None or job.made_by == caller.name
+    """Whoever is limited to sites sees his own jobs, of sites that are his now: others may name alerts of other sites."""
+    if caller.sites is None:
+        return True
+    return job.made_by == caller.name and job.sites is not None and caller.sites.issuperset(job.sites)
 
 
-def _chosen(session: Session, job: Job) -> list[tuple[str, Alert | None]]:
-    """The next alerts of a job by id; None for one that there is not."""
-    if job.undoes is not None:
-        done = (
-            sa.select(JobItem.alert_id)
-            .where(JobItem.job == job.undoes, JobItem.result == DONE, JobItem.alert_id > job.place)
-            .order_by(JobItem.alert_id)
-            .limit(AT_A_TIME)
-        )
-        ids = list(session.scalars(done))
-    elif "ids" in job.said:
-        ids = [each for each in job.said["ids"] if each > job.place][:AT_A_TIME]
-    else:
-        return _matching(session, job)
-    found = {alert.id: alert for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(ids)))}
-    return [(each, found.get(each)) for each in ids]
+def _matching(session: Session, job: Job, sites: frozenset[str] | None) -> Part:
+    """The next alerts that match a filter, of so many that looking for them takes no long time."""
+    some = sa.select(Alert.id).where(Alert.id > job.place).order_by(Alert.id)
+    end = session.scalar(some.limit(1).offset(SEARCHED - 1))
+    some = some.where(*_conditions(job), *(() if end is None else (Alert.id <= end,)))
+    ids = session.scalars(some.limit(AT_A_TIME)).all()
+    if len(ids) == AT_A_TIME:
+        return Part(sites, job.place, ids, ids[-1], more=True)
+    return Part(sites, job.place, ids, end or (ids[-1] if ids else job.place), more=end is not None)
 
 
-def _matching(session: Session, job: Job) -> list[tuple[str, Alert | None]]:
-    """The next alerts that match a filter and were there when the job was made."""
-    asked = AlertFilter.model_validate(job.said["filter"])
-    place, found = job.place, list[tuple[str, Alert | None]]()
-    while len(found) < AT_A_TIME:
-        statement = sa.select(Alert).where(*alerts.conditions(asked), Alert.id > place).order_by(Alert.id).limit(AT_A_TIME)
-        some = session.scalars(statement).all()
-        changed = [alert.id for alert in some if alert.change > job.change]
-        raised = sa.select(AlertEvent.alert_id).where(
-            AlertEvent.alert_id.in_(changed), AlertEvent.kind == "raised", AlertEvent.at >= job.at
-        )
-        later = set(session.scalars(raised)) if changed else set[str]()
-        found += [(alert.id, alert) for alert in some if alert.id not in later]
-        if len(some) < AT_A_TIME:
-            break
-        place = some[-1].id
-    return found[:AT_A_TIME]
+def _conditions(job: Job) -> list[sa.ColumnElement[bool]]:
+    """What the alerts of a job must be, in a form that no index serves: they are looked for by id."""
+    if "filter" not in job.said:
+        return []
+    asked = alerts.conditions(AlertFilter.model_validate(job.said["filter"]))
+    if job.sites is not None:
+        asked.append(Alert.site.in_(job.sites))
+    return [sa.case((sa.and_(*asked), 1), else_=0) == 1]
 
 
-def _decided(session: Session, job: Job, alert: Alert | None) -> tuple[str, dict[str, Any] | None]:
+def _later(session: Session, job: Job, ids: Sequence[str]) -> dict[str, set[str]]:
+    """What happened to alerts after a job was made: kinds of steps by alert."""
+    found: dict[str, set[str]] = {}
+    steps = sa.select(AlertEvent.alert_id, AlertEvent.kind).where(AlertEvent.alert_id.in_(ids), AlertEvent.id > job.event)
+    for alert_id, kind in session.execute(steps):
+        found.setdefault(alert_id, set()).add(kind)
+    return found
+
+
+def _decided(session: Session, job: Job, alert: Alert | None, *, changed: bool) -> tuple[str, dict[str, Any] | None]:
     """What comes of an alert: its result, and what was decided about it before where it was changed."""
     if alert is None:
         return "alert_unknown", None
-    if job.undoes is None and alert.triage_at is not None and alert.triage_at > job.at:
-        # Somebody was faster: what he decided is not decided over unseen.
+    if job.undoes is None and changed:
+        # Somebody was faster, or it is there again: what the person did not see is not decided over.
         return CHANGED, None
     before = {name: getattr(alert, name) for name in TRIAGED}
-    actor = audit.Actor(job.made_by, job.address)
+    actor = _actor(job)
     try:
         if job.dry_run:
             with session.begin_nested() as nested:

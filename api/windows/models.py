@@ -45,6 +45,8 @@ class MaintenanceWindow(KeyedByOrganisation, OfSite, Base):
     end_reason: Mapped[str | None] = mapped_column(sa.Text())
     """Why a person ended it before its time."""
     ended_at: Mapped[int | None]
+    reviewed_to: Mapped[str | None] = mapped_column(sa.String(64))
+    """The last alert that was looked at after a change, whether it is still covered; null where none is left to look at."""
     report: Mapped[dict[str, Any] | None]
     """What it hid, once it is over."""
 

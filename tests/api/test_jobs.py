@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from api.alerts import upserts
 from api.audit.models import AuditEntry
 from api.audit.verification import verify
-from api.jobs import service
+from api.jobs import service, worker
+from api.jobs.models import Job
 from api.jobs.worker import JobWorker
 from api.settings import Settings
-from tests.api.alerts import upsert
+from api.ticking import tick
+from api.times import NANOSECONDS, iso, now, parse
+from tests.api.alerts import upsert, with_related
 from tests.api.conftest import STARTED, running
+from tests.api.test_tokens import bearer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -142,6 +148,115 @@ def test_what_somebody_decides_meanwhile_is_not_decided_over(system_running: Run
     assert states(client)[2] == "triaging"
 
 
+def test_few_among_many_are_looked_for_where_nobody_waits_to_write(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system_running.alerts(*(upsert(number, rule="rare" if number == 77 else "sweep") for number in range(1, 101)))
+    client, services = system_running.signed_in(), system_running.services
+    monkeypatch.setattr(service, "SEARCHED", 10)
+    under_lock: list[str] = []
+
+    def note(*given: Any) -> None:
+        said = given[2]
+        if given[4].execution_options.get("icsight_write") and "FROM alert" in said and "alert.id > " in said:
+            under_lock.append(said)
+
+    number = made(client, **CLOSE, filter={"rule": "rare"})["number"]
+    # Four rounds of ten each have found nothing: that far it is, whoever goes on.
+    for _ in range(4):
+        worker.go_on(services.database, number)
+    with services.database.read() as session:
+        assert [each.place for each in session.scalars(sa.select(Job))] == [f"{40:032x}"]
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    with working(services):
+        job = ended(client, number)
+    event.remove(services.database.engine, "before_cursor_execute", note)
+    assert (job["state"], job["done"], results(client, number), under_lock) == ("done", 1, {77: "done"}, [])
+
+
+def test_what_a_clock_that_is_set_back_would_make_earlier_is_not_meant(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    client = system_running.signed_in()
+    number = made(client, **CLOSE, filter={"state": "!closed"})["number"]
+    monkeypatch.setattr("api.alerts.service.now", lambda: now() - 3600 * NANOSECONDS)
+    system_running.alerts(upsert(3))
+    client.post(f"/api/alerts/{2:032x}/acknowledge", json={"note": "mine"}, headers=ANY)
+    with working(system_running.services):
+        ended(client, number)
+    assert results(client, number) == {1: "done", 2: "precondition_failed"}
+    assert states(client) == {1: "closed", 2: "triaging", 3: "new"}
+
+
+def test_what_came_back_or_was_laid_aside_meanwhile_is_left_as_it_is(system_running: Running) -> None:
+    system_running.alerts(*(upsert(number) for number in range(1, 4)))
+    client, other = system_running.signed_in(), system_running.signed_in()
+    aside = {"note": "later", "until": iso(now() + 3600 * NANOSECONDS), "conditions": ["rule"]}
+    assert other.post(f"/api/alerts/{2:032x}/snooze", json=aside, headers=ANY).status_code == 200
+    by_filter = made(client, **CLOSE, filter={})["number"]
+    by_ids = made(client, **ACKNOWLEDGE, ids=[f"{3:032x}"])["number"]
+    system_running.alerts(with_related(2))
+    assert tick(system_running.services) == 1
+    assert other.post(f"/api/alerts/{3:032x}/snooze", json=aside, headers=ANY).status_code == 200
+    with working(system_running.services):
+        assert [ended(client, number)["state"] for number in (by_filter, by_ids)] == ["done", "done"]
+    assert results(client, by_filter) == {1: "done", 2: "precondition_failed"}
+    assert results(client, by_ids) == {3: "precondition_failed"}
+
+
+@pytest.mark.parametrize("how", ["disabled", "role", "sites", "token"])
+def test_a_job_goes_no_further_than_who_made_it_may(system_running: Running, how: str) -> None:
+    system_running.alerts(*(upsert(number) for number in range(1, 121)))
+    lin, services = system_running.signed_in(name="lin"), system_running.services
+    administrator = system_running.signed_in("administrator")
+    caller, token = lin, ""
+    if how == "token":
+        given = lin.post("/api/tokens", json={"name": "x", "permissions": ["alert.read", "alert.decide"]}).json()
+        caller, token = bearer(system_running, given["token"]), given["id"]
+    number = made(caller, **CLOSE, filter={})["number"]
+    assert worker.go_on(services.database, number)
+    (user,) = (each for each in administrator.get("/api/users").json() if each["name"] == "lin")
+    path = f"/api/users/{user['id']}"
+    if how == "token":
+        assert lin.delete(f"/api/tokens/{token}").status_code == 204
+    elif how == "disabled":
+        assert administrator.delete(path).status_code == 204
+    else:
+        rights = {"role": "viewer" if how == "role" else "operator", "sites": ["pumps"] if how == "sites" else None}
+        assert administrator.put(path, json=rights, headers=ANY).status_code == 200
+    with working(services):
+        job = ended(administrator, number)
+    assert (job["state"], job["done"]) == ("stopped", service.AT_A_TIME)
+    assert on_record(system_running, "job.stop") == [str(number)]
+    if token:
+        with services.database.read() as session:
+            closed = sa.select(AuditEntry.address).where(AuditEntry.action == "alert.close").distinct()
+            assert [each.endswith(f" token {token}") for each in session.scalars(closed)] == [True]
+
+
+def test_an_account_has_a_bound_of_open_jobs_and_what_is_old_is_forgotten(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_OPEN", 2)
+    monkeypatch.setattr(service, "FORGOTTEN_AT_A_TIME", 2)
+    system_running.alerts(*(upsert(number) for number in range(1, 6)))
+    client, services = system_running.signed_in(), system_running.services
+    trial, real = made(client, **CLOSE, filter={}, dry_run=True)["number"], made(client, **CLOSE, filter={})["number"]
+    refused = client.post("/api/jobs", json={**CLOSE, "filter": {}})
+    assert (refused.status_code, refused.json()["code"]) == (409, "jobs_full")
+    with working(services):
+        ends = [parse(ended(client, number)["ended_at"]) for number in (trial, real)]
+    day = 86_400 * NANOSECONDS
+    assert tick(services, min(ends) + day - 1) == 0
+    # Five items of one and the job itself, two at a time.
+    assert [tick(services, max(ends) + day) for _ in range(4)] == [1, 1, 1, 0]
+    assert client.get(f"/api/jobs/{trial}").json()["code"] == "job_unknown"
+    assert len(results(client, real)) == 5
+    assert [tick(services, max(ends) + 90 * day) for _ in range(4)] == [1, 1, 1, 0]
+    assert client.get("/api/jobs").json()["items"] == []
+
+
 def test_a_job_is_taken_back_where_nobody_decided_since(system_running: Running) -> None:
     system_running.alerts(*(upsert(number) for number in range(1, 121)))
     client = system_running.signed_in(name="lin")
@@ -164,9 +279,9 @@ def test_a_job_is_taken_back_where_nobody_decided_since(system_running: Running)
     found = states(client)
     assert (found.pop(2), found.pop(3), set(found.values())) == ("triaging", "triaging", {"new"})
     for each, triage in before.items():
-        now = client.get(f"/api/alerts/{each:032x}").json()["triage"]
-        assert {**now, "version": 0} == {**triage, "version": 0}
-        assert now["version"] > triage["version"]
+        found_ = client.get(f"/api/alerts/{each:032x}").json()["triage"]
+        assert {**found_, "version": 0} == {**triage, "version": 0}
+        assert found_["version"] > triage["version"]
     assert [step["kind"] for step in client.get(f"/api/alerts/{3:032x}/history").json()] == [
         "raised", "acknowledged", "closed", "undone",
     ]  # fmt: skip
@@ -191,8 +306,7 @@ def test_a_job_that_is_stopped_goes_no_further_and_can_be_taken_back(system_runn
     system_running.alerts(*(upsert(number) for number in range(1, 121)))
     client = system_running.signed_in()
     number = made(client, **CLOSE, filter={})["number"]
-    with system_running.services.database.write() as session:
-        assert service.go_on(session, number)
+    assert worker.go_on(system_running.services.database, number)
     assert client.post(f"/api/jobs/{number}/stop").json()["state"] == "stopped"
     assert client.post(f"/api/jobs/{number}/stop").json()["code"] == "job_ended"
     # A job that was to take it back and was stopped itself leaves it to be taken back.
@@ -254,6 +368,28 @@ def test_a_job_that_cannot_be_carried_on_keeps_no_other_up(system_running: Runni
         assert ended(client, good["number"])["state"] == "done"
     monkeypatch.setattr(service.alerts, "close", real)
     assert states(client) == {1: "triaging"}
+
+
+def test_a_job_that_the_database_alone_keeps_up_is_given_up_and_keeps_no_other_up(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system_running.alerts(upsert(1))
+    client = system_running.signed_in()
+    bad, good = (made(client, **ACKNOWLEDGE, filter={})["number"] for _ in range(2))
+    real = service.part
+
+    def away(session: Any, number: int) -> Any:
+        if number == bad:
+            raise OperationalError("SELECT", None, Exception("interrupted"))
+        return real(session, number)
+
+    monkeypatch.setattr(service, "part", away)
+    monkeypatch.setattr(worker, "TRIES", 2)
+    jobs = JobWorker(system_running.services)
+    for state in ("waiting", "failed"):
+        with pytest.raises(OperationalError):
+            jobs.work(threading.Event())
+        assert [client.get(f"/api/jobs/{number}").json()["state"] for number in (bad, good)] == [state, "done"]
 
 
 KILLED = """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.alerts import snoozing
 from api.incidents import timeline
 from api.ticking import Looks, Ticking, tick, ticking
 from api.times import parse
@@ -54,6 +55,20 @@ def test_what_cannot_be_told_of_one_task_holds_up_no_other_clock(
     monkeypatch.undo()
     assert tick(services, due) == 1
     assert next(part.detail for part in services.status.parts() if part.name == "clocks") == ""
+
+
+def test_what_cannot_be_looked_at_holds_up_no_other_clock(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, services = system_running.signed_in("responder", name="lin"), system_running.services
+    number = declare(client, **PHONE)["number"]
+    done(act(client, number, "hold", {"until": "2029-12-31T00:00:00Z", "reason": "x"}))
+
+    def broken(*given: object) -> Any:
+        raise ValueError("what nobody foresaw")
+
+    monkeypatch.setattr(snoozing.Snoozed, "due", broken)
+    assert tick(services, parse("2030-01-01T00:00:00Z")) == 1
+    told = next(part for part in services.status.parts() if part.name == "clocks")
+    assert (told.state, told.detail) == ("working", "any snoozed alert cannot be done (ValueError)")
 
 
 @SQLITE_ONLY
