@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MOST: Final = 200
 """Most actions of an incident."""
 
+TOLD_SECONDS: Final = 8 * 3600
+"""How long after its window people can tell that they carried an action out in it: who works has his hands full."""
+
 NAMED: Final = 3
 """Records that a refusal names."""
 
@@ -129,7 +132,7 @@ def withdraw(session: Session, found: Action, actor: Actor, note: str) -> None:
 def execute(  # noqa: PLR0913, PLR0917 - who says what of which action has a name each
     session: Session, found: Action, incident: Incident, actor: Actor, note: str, at: int | None
 ) -> None:
-    """Say that people carry an action out.
+    """Say that people carry an action out, or did so in its window: they can tell until it expires.
 
     Both approvals must still stand: whoever gave one may approve such actions now, too. Raises Problem `action_state`,
     `action_window` outside its window, `approval_lapsed`, `incident_closed`.
@@ -138,7 +141,9 @@ def execute(  # noqa: PLR0913, PLR0917 - who says what of which action has a nam
     _step(found, "execute")
     told = now()
     moment = told if at is None else at
-    if not max(found.window_from, found.operations_at or told) <= moment <= min(found.window_until, told):
+    # An approval by a clock that was ahead does not keep it up until then.
+    approved = min(found.operations_at or told, told)
+    if not max(found.window_from, approved) <= moment <= min(found.window_until, told):
         raise Problem("action_window")
     _check_stands(session, found.security_by, SECURITY, incident)
     _check_stands(session, found.operations_by, OPERATIONS, incident)
@@ -161,9 +166,11 @@ def verify(  # noqa: PLR0913, PLR0917 - who says what of which action has a name
         reasons: why nobody can tell, in words.
 
     Raises Problem `action_state`, `proof_broken`, `proof_early`, `proof_blind`, and `verifier_executed` for who carried it out
-    where traffic does not show it.
+    where traffic does not show it; `precondition_failed` where it was carried out after somebody looked at what traffic shows.
     """
     _step(found, "verify")
+    if verdict is None and silence_of(found) is not None:
+        raise Problem("precondition_failed", by=found.executed_by or SYSTEM)
     if verdict is not None and found.proof is not None:
         if verdict["verdict"] == "broken":
             raise Problem("proof_broken", since=iso(verdict["since"]), records=", ".join(verdict["acts"][:NAMED]))
@@ -207,18 +214,24 @@ def told(judged: Judgement, at: int) -> dict[str, Any]:
 
 def over(session: Session, moment: int) -> Sequence[int]:
     """The actions whose window is over and that were not begun, by id, those that are so longest first."""
-    found = sa.select(Action.id).where(Action.state.in_(lifecycle.WAITING), Action.window_until < moment)
+    found = sa.select(Action.id).where(_is_over(moment))
     return session.scalars(found.order_by(Action.window_until, Action.id)).all()
 
 
 def expire(session: Session, identity: int, moment: int) -> int:
     """Let an action expire whose window is over; returns 1 if it was."""
-    found = session.scalar(sa.select(Action).where(Action.id == identity))
-    if found is None or found.state not in lifecycle.WAITING or found.window_until >= moment:
+    found = session.scalar(sa.select(Action).where(Action.id == identity, _is_over(moment)))
+    if found is None:
         return 0
     _step(found, "expire")
     _moved(session, found, Actor(SYSTEM), "")
     return 1
+
+
+def _is_over(moment: int) -> sa.ColumnElement[bool]:
+    """Whether an action was not begun: one that both approved may have been, and is not told yet."""
+    told = sa.and_(Action.state == "operations_approved", Action.window_until >= moment - TOLD_SECONDS * NANOSECONDS)
+    return sa.and_(Action.state.in_(lifecycle.WAITING), Action.window_until < moment, sa.not_(told))
 
 
 def blockers(session: Session, incident: Incident) -> list[str]:

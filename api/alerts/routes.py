@@ -135,7 +135,7 @@ def history(alert_id: AlertId, caller: Reader, provided: Provided) -> list[Histo
         return [presentation.history_entry(event) for event in service.history(session, alert_id)]
 
 
-@router.get("/{alert_id}/similar", responses=problems("signed_out", "alert_unknown"))
+@router.get("/{alert_id}/similar", responses=problems("signed_out", "alert_unknown", "query_too_long"))
 def similar(alert_id: AlertId, caller: Reader, request: Request, provided: Provided) -> Similar:
     """Closed alerts of the site that are like this one, by rule, client, server, target and technique, and how they ended."""
     del caller
@@ -226,7 +226,8 @@ def snooze(
     """Lay an alert aside until a time, or until something joins it; its state stays, and lists leave it out meanwhile.
 
     It comes back by itself; at once where its severity rises, or somebody decides about it. One that is laid aside already is so
-    anew. One of an incident, or a closed one, cannot be.
+    anew. One of an incident, or a closed one, cannot be; nor one that something joined, an address or findings of another rule,
+    since the caller saw it (412).
     """
     with provided.database.read() as session:
         before = service.get(session, alert_id)
@@ -234,7 +235,7 @@ def snooze(
     known = before.revision, snoozing.functions(provided.records, identities)
     with provided.database.write() as session:
         found = service.get(session, alert_id)
-        service.check_precondition(found, if_match)
+        service.check_precondition(found, if_match, joined=True)
         snoozing.snooze(session, found, caller.actor, body, known)
     return _decided(found, request, response, provided)
 

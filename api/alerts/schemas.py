@@ -396,7 +396,7 @@ class HistoryEntry(BaseModel):
     kind: Literal[
         "raised", "acknowledged", "assigned", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred",
         "snoozed", "woken", "woken_time", "woken_function", "woken_asset", "woken_rule", "woken_severity",
-        "suppressed", "lifted", "restored", "merged", "took_in", "detached", "let_go",
+        "suppressed", "lifted", "restored", "alone", "merged", "took_in", "detached", "let_go",
     ]  # fmt: skip
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None

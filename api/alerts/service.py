@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from api.alerts import assignees
+from api.alerts import assignees, told
 from api.alerts.models import SEVERITIES, STATES, TRIAGED, Alert, AlertEvent, AlertTechnique, State
 from api.audit import service as audit
 from api.database import Counter, advance, row_of
@@ -17,7 +17,7 @@ from api.times import now
 from api.windows.models import WindowAlert
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from api.audit.service import Actor
     from api.incidents.schemas import CloseIncidentInput
 
-_TAG: Final = re.compile(r'"\d+\.\d+\.[A-Za-z-]+"')
+_TAG: Final = re.compile(r'"\d+\.\d+\.[0-9a-f]+\.[A-Za-z-]+"')
 
 SORTS: Final[dict[str, InstrumentedAttribute[int] | InstrumentedAttribute[float]]] = {
     "rank": Alert.rank,
@@ -171,22 +171,31 @@ def changed_since(session: Session, change: int, limit: int) -> list[Alert]:
 
 
 def etag(alert: Alert, language: str) -> str:
-    """The entity tag of an alert: its latest change, the version of what people decided, and the language of the texts."""
-    return f'"{alert.change}.{alert.triage_version}.{language}"'
+    """The entity tag of an alert: its latest change, the version of what people decided, its shape, the language of texts."""
+    return f'"{alert.change}.{alert.triage_version}.{told.shape(alert)}.{language}"'
 
 
-def check_precondition(alert: Alert, if_match: str | None) -> None:
+def check_precondition(alert: Alert, if_match: str | None, *, joined: bool = False) -> None:
     """Whether a decision was made on what the alert is now.
 
     What counts is the second part, the version of what people decided: that an attack goes on while someone reads about it is
     no conflict. Raises Problem `precondition_required` or `precondition_failed`.
+
+    Args:
+        alert: the alert.
+        if_match: what the caller saw, as the header says it.
+        joined: whether it is a conflict too that something joined it since: for decisions that take what it is as known.
     """
     if if_match is None:
         raise Problem("precondition_required")
     tags = [tag.strip() for tag in if_match.split(",")]
-    versions = [tag[1:-1].split(".")[1] for tag in tags if _TAG.fullmatch(tag)]
-    if "*" not in tags and str(alert.triage_version) not in versions:
+    if "*" in tags:
+        return
+    seen = [tag[1:-1].split(".")[1:3] for tag in tags if _TAG.fullmatch(tag)]
+    if str(alert.triage_version) not in [version for version, _ in seen]:
         raise Problem("precondition_failed", by=alert.triage_by or audit.SYSTEM)
+    if joined and [str(alert.triage_version), told.shape(alert)] not in seen:
+        raise Problem("precondition_failed", by=audit.SYSTEM)
 
 
 def acknowledge(session: Session, alert: Alert, actor: Actor, note: str) -> None:
@@ -278,12 +287,12 @@ def accept(session: Session, alert: Alert, actor: Actor, note: str) -> None:
     audit.record(session, actor, "alert.accept", alert.id, {"note": note})
 
 
-def recur(session: Session, alert: Alert) -> None:
-    """What was closed goes on: closed → triaging. What it had turned out to be stays in the history."""
+def recur(session: Session, alert: Alert, joined: Collection[str] = ()) -> None:
+    """What was closed goes on, or other rules' findings joined it: closed → triaging. What it was stays in the history."""
     alert.triage_disposition = alert.triage_permit = alert.triage_count = None
     alert.triage_state, alert.triage_at, alert.triage_version = "triaging", now(), alert.triage_version + 1
     add_event(session, alert, "recurred", audit.SYSTEM)
-    audit.record(session, audit.Actor(audit.SYSTEM), "alert.recur", alert.id, {"count": alert.count})
+    audit.record(session, audit.Actor(audit.SYSTEM), "alert.recur", alert.id, {"count": alert.count, "joined": sorted(joined)})
 
 
 def take_back(session: Session, alert: Alert, actor: Actor, before: Mapping[str, Any]) -> None:

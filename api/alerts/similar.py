@@ -79,5 +79,7 @@ def similar(session: Session, alert: Alert) -> Past:
 
 
 def _closed(session: Session, alert: Alert, like: sa.ColumnElement[bool]) -> Sequence[Alert]:
-    meant = sa.select(Alert).where(Alert.site == alert.site, Alert.triage_state == "closed", Alert.id != alert.id, like)
+    # Above 0, so that SQLite looks in the index of what was decided.
+    decided = Alert.triage_at > 0
+    meant = sa.select(Alert).where(decided, Alert.site == alert.site, Alert.triage_state == "closed", Alert.id != alert.id, like)
     return session.scalars(meant.order_by(Alert.triage_at.desc()).limit(LOOKED_AT)).all()

@@ -6,7 +6,8 @@ What could end it is looked at by the clock (`api.ticking`), not as alerts come 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, cast
+import time
+from typing import TYPE_CHECKING, Final, cast
 
 import sqlalchemy as sa
 
@@ -35,6 +36,9 @@ MOST_DAYS: Final = 30
 
 LOOKED_AT: Final = 200
 """Alerts that are looked at in one go."""
+
+READ_SECONDS: Final = 5.0
+"""How long records are read for it in one go: other clocks wait meanwhile."""
 
 FUNCTIONS: Final = ("modbus.function_code", "modbus.sub_function", "opcua.service")
 """Columns of records that say what was asked for."""
@@ -114,25 +118,34 @@ class Snoozed:
 
     def __init__(self, store: RecordStore) -> None:
         self._store = store
-        self._functions: dict[int, list[str]] = {}
+        self._functions: dict[int, list[str] | None] = {}
+        self._after = 0
+        """The change up to which those that grew were looked at: in turns, so that none keeps others up."""
 
     def due(self, session: Session, moment: int) -> list[int]:
-        """The alerts whose time is over, and those that grew since they were looked at.
+        """The alerts whose time is over, and some of those that grew since they were looked at.
 
-        Records are read for it here, where nobody waits to write; what cannot be read now is left for the next look.
+        Records are read for it here, where nobody waits to write; where they cannot be read now the next looks try again.
         """
         over = sa.select(Alert).where(_SNOOZED, Alert.snoozed_until <= moment).order_by(Alert.snoozed_until).limit(LOOKED_AT)
-        grown = sa.select(Alert).where(_SNOOZED, Alert.snoozed_until > moment, _GROWN).limit(LOOKED_AT)
         found = [alert.change for alert in session.scalars(over)]
         self._functions = {}
-        for alert in session.scalars(grown):
+        begun = time.monotonic()
+        grown = sa.select(Alert).where(_SNOOZED, Alert.snoozed_until > moment, _GROWN)
+        some = session.scalars(grown.where(Alert.change > self._after).order_by(Alert.change).limit(LOOKED_AT)).all()
+        for alert in some:
             asks = alert.snooze is not None and "function" in alert.snooze["conditions"]
+            if asks and time.monotonic() - begun > READ_SECONDS:
+                break
+            found.append(alert.change)
+            self._after = alert.change
             try:
                 self._functions[alert.change] = functions(self._store, merging.records(session, alert)) if asks else []
             except Problem as problem:
-                _log.warning("whether alert %s is to come back is not known: %s", alert.id, problem.code)
-            else:
-                found.append(alert.change)
+                _log.warning("what was asked for in alert %s is not known: %s", alert.id, problem.code)
+                self._functions[alert.change] = None
+        else:
+            self._after = self._after if len(some) == LOOKED_AT else 0
         return found
 
     def end(self, session: Session, change: int, moment: int) -> int:
@@ -140,9 +153,11 @@ class Snoozed:
         alert = session.scalar(sa.select(Alert).where(Alert.change == change, _SNOOZED))
         if alert is None or alert.snoozed_until is None:
             return 0  # it has changed meanwhile: the next look sees it
-        why = _joined(session, alert, self._functions.get(change, ())) or ("time" if alert.snoozed_until <= moment else None)
+        asked = self._functions.get(change, [])
+        why = _joined(session, alert, asked or ()) or ("time" if alert.snoozed_until <= moment else None)
         if why is None:
-            alert.snooze_revision = alert.revision
+            if asked is not None:
+                alert.snooze_revision = alert.revision
             return 0
         _end(session, alert, why)
         return 1
@@ -178,14 +193,8 @@ def _severity(alerts: Sequence[Alert]) -> int:
 
 def _traits(alerts: Sequence[Alert]) -> dict[str, list[str]]:
     """The addresses of alerts and of their stories, and the rules whose findings belong to them."""
-    hosts: set[str | None] = set()
-    for alert in alerts:
-        story: Mapping[str, Any] = alert.body.get("story") or {}
-        hosts |= {alert.client_ip, alert.server_ip, *story.get("actors", ()), *story.get("targets", ())}
-    return {
-        "asset": sorted(str(each) for each in hosts if each),
-        "rule": sorted({rule for alert in alerts for rule in told.rules(alert.body)}),
-    }
+    every = [told.traits(alert) for alert in alerts]
+    return {name: sorted({value for traits in every for value in traits[name]}) for name in ("asset", "rule")}
 
 
 def _changed(session: Session, alert: Alert, actor: Actor, kind: str, note: str) -> None:

@@ -34,16 +34,22 @@ class Seen:
     server_ip: str | None
     first_seen: int
     body: Mapping[str, Any]
-    closed: bool
     severity: int
+    closed: bool
 
     @classmethod
     def of(cls, alert: Alert) -> Seen:
         """The stored alert."""
         hosts = alert.client_ip, alert.server_ip
         return cls(
-            alert.id, alert.rule, *hosts, alert.first_seen, alert.body, alert.triage_state == "closed", alert.severity
+            alert.id, alert.rule, *hosts, alert.first_seen, alert.body, alert.severity, alert.triage_state == "closed"
         )  # fmt: skip
+
+
+COLUMNS: Final = (
+    Alert.id, Alert.rule, Alert.client_ip, Alert.server_ip, Alert.first_seen, Alert.body, Alert.severity,
+)  # fmt: skip
+"""What of an alert exceptions look at, in the order of `Seen`, besides whether it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,15 @@ def last_days(session: Session) -> tuple[int, int]:
 
 def seen(session: Session, *conditions: sa.ColumnElement[bool]) -> list[Seen]:
     """The latest alerts for which these hold, as many as are looked at."""
-    found = sa.select(Alert).where(*conditions).order_by(Alert.first_seen.desc()).limit(LOOKED_AT)
-    return [Seen.of(each) for each in session.scalars(found)]
+    closed = Alert.triage_state == "closed"
+    found = sa.select(*COLUMNS, closed).where(*conditions).order_by(Alert.first_seen.desc()).limit(LOOKED_AT)
+    return [Seen(*columns) for columns in session.execute(found)]
+
+
+def right(session: Session, *conditions: sa.ColumnElement[bool]) -> list[Seen]:
+    """The latest alerts that were closed as right, for which these hold, as many as are looked at of each disposition."""
+    # By disposition: of all at once SQLite would look through all alerts in their order.
+    return [each for disposition in TRUE for each in seen(session, Alert.triage_disposition == disposition, *conditions)]
 
 
 def hidden_by(session: Session, exemption: Exemption, site: str) -> Hidden:
@@ -86,8 +99,7 @@ def hidden_by(session: Session, exemption: Exemption, site: str) -> Hidden:
     plain = [name for name in exemption.rules if not set(name) & set("*?[")]
     meant = [Alert.site == site, *([Alert.rule.in_(plain)] if plain and len(plain) == len(exemption.rules) else [])]
     recent = seen(session, Alert.first_seen >= since, *meant)
-    right = seen(session, Alert.triage_disposition.in_(TRUE), *meant)
-    covered = sum(exemption.would_hide(alert) for alert in right)
+    covered = sum(exemption.would_hide(alert) for alert in right(session, *meant))
     return Hidden(tuple(preview(exemption, recent, end)), covered, len(recent) == LOOKED_AT)
 
 
@@ -96,7 +108,7 @@ def proposals(session: Session, alert: Alert, by: str) -> list[Proposal]:
     since, end = last_days(session)
     alike = Alert.rule == alert.rule, Alert.site == alert.site
     recent = seen(session, *alike, Alert.first_seen >= since)
-    true = seen(session, *alike, Alert.triage_disposition.in_(TRUE))
+    true = right(session, *alike)
     false = seen(session, *alike, Alert.triage_disposition == "false_positive", Alert.id != alert.id)
     moment = datetime.fromtimestamp(now() // 1_000_000_000, UTC)
     found = propose(Seen.of(alert), false, true, moment, by)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from api.alerts import merging, service
+from api.alerts import merging, service, told
 from api.alerts.models import ADDRESS_CHARACTERS, DETECTED, SEVERITIES, Alert, AlertTechnique, StreamPosition
 from api.audit import service as audit
 from api.database import advance, row_of
@@ -77,9 +77,9 @@ def fitting(upsert: Revision) -> Revision:
 def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     """Write the revisions of a site that are newer than what is stored; returns how many were.
 
-    Of several revisions of one alert only the last is written. A closed alert whose count has risen has recurred.
-    One that was merged into another is told by that, which opens again with it. Maintenance windows hide what they cover.
-    Incidents hear of what they follow.
+    Of several revisions of one alert only the last is written. A closed alert has recurred whose count has risen, or that
+    findings of a rule joined which had none among them: nothing else tells these. One that was merged into another is told by
+    that, which opens again with it. Maintenance windows hide what they cover. Incidents hear of what they follow.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
     stored = {
@@ -102,10 +102,13 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
             raised.append(alert)
         else:
             _techniques(session, alert, upsert)
-            merged += [(alert, alert.count)] if alert.merged_into is not None else []
+            joined, alone = told.rules(upsert.body) - told.rules(alert.body), _is_alone(alert)
+            merged += [(alert, -1 if joined else alert.count)] if alert.merged_into is not None else []
             _write(alert, upsert, change)
-            if alert.triage_state == "closed" and alert.triage_count is not None and upsert.count > alert.triage_count:
-                service.recur(session, alert)
+            if _is_alone(alert) and not alone:
+                service.add_event(session, alert, "alone", audit.SYSTEM)
+            if alert.triage_state == "closed" and (joined or upsert.count > (alert.triage_count or upsert.count)):
+                service.recur(session, alert, joined)
                 recurred.append(alert)
         seen.append(alert)
     session.add_all(raised)
@@ -133,6 +136,11 @@ def _write(alert: Alert, upsert: Revision, change: int) -> None:
     for name in DETECTED:
         setattr(alert, name, made[name] if name in made else getattr(upsert, name))
     merging.written(alert)
+
+
+def _is_alone(alert: Alert) -> bool:
+    """Whether no other alert tells it and no exception hides it."""
+    return alert.part_of is None and alert.exception is None
 
 
 def _techniques(session: Session, alert: Alert, upsert: Revision) -> None:

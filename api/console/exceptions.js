@@ -6,7 +6,7 @@ import { fill, h } from "./dom.js";
 import { local, moment } from "./forms.js";
 import { number, t, time } from "./texts.js";
 
-const KINDS = ["suppress", "normal", "maintenance"];
+const KINDS = ["suppress", "normal"];
 
 /**
  * @typedef {{name: string, kind: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, start?: string | null, end: string | null, reason?: string}} Scope

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime  # noqa: TC003  pydantic reads the annotation at run time
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.database.scope import SITE_CHARACTERS
 from detection.tuning import Kind, Name
 
-Rule = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?!\[\]-]{1,128}$")]
+_WILD: Final = re.compile(r"\[!?\]?[^\]]*\]|[*?]")
+"""What stands for others in a pattern, as `fnmatch` reads it."""
+
+LEAST_LITERAL: Final = 3
+"""Characters in a row that a pattern must have, so that it names something."""
+
+
+def _names_something(pattern: str) -> str:
+    if _WILD.search(pattern) and max(map(len, _WILD.split(pattern))) < LEAST_LITERAL:
+        raise ValueError(f"a pattern has at least {LEAST_LITERAL} characters in a row that are meant as they stand")
+    return pattern
+
+
+Rule = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?!\[\]-]{1,128}$"), AfterValidator(_names_something)]
 
 Address = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f.:/]{1,64}$")]
 
@@ -35,10 +49,11 @@ class Scope(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    kind: Kind = Field(default="suppress", examples=["suppress"])
-    """suppress: not wanted until its end. normal: accepted as normal here. maintenance: planned work."""
-    rules: list[Rule] = Field(default=[], max_length=50, examples=[["address_sweep"]])
-    """Names of rules, patterns allowed; none, for maintenance only: any rule."""
+    kind: Literal["suppress", "normal"] = Field(default="suppress", examples=["suppress"])
+    """suppress: not wanted until its end. normal: accepted as normal here. Planned work is a maintenance window (`/api/windows`),
+    which never hides what must be told."""
+    rules: list[Rule] = Field(min_length=1, max_length=50, examples=[["address_sweep"]])
+    """Names of rules, patterns allowed."""
     clients: list[Address] = Field(default=[], max_length=100, examples=[["192.0.2.17"]])
     """Addresses or networks; none: any client."""
     servers: list[Address] = Field(default=[], max_length=100, examples=[["192.0.2.0/24"]])

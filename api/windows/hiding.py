@@ -16,7 +16,6 @@ from api.alerts.models import SEVERITIES, Alert
 from api.alerts.tuning import Seen
 from api.audit import service as audit
 from api.database import advance
-from api.database.scope import scope_of
 from api.times import iso, now
 from api.windows.ground import ground_of
 from api.windows.models import MaintenanceWindow, WindowAlert
@@ -24,12 +23,12 @@ from api.windows.schemas import Scope
 from api.windows.scope import Cover
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
 AT_A_TIME: Final = 1_000
-"""Alerts that are restored in one transaction."""
+"""Alerts that are restored, or looked at anew, in one transaction."""
 
 NAMED: Final = 100
 """Alerts that a report names."""
@@ -69,11 +68,16 @@ def begin(session: Session, window: MaintenanceWindow, moment: int) -> None:
         audit.record(session, SYSTEM, "window.begin", str(window.number), {"permit": window.permit})
 
 
-def review_all(session: Session, window: MaintenanceWindow) -> None:
-    """Restore what a window that was changed covers no more."""
-    mine = session.scalars(sa.select(Alert).where(Alert.suppressed_by == window.number)).all()
-    lifted = _lift(session, window, mine)
-    _renumber(session, lifted)
+def review(session: Session, window: MaintenanceWindow) -> None:
+    """Look at some of what a window hides that was changed, and restore what it covers no more."""
+    if window.reviewed_to is None:
+        return
+    # By what no index has: for those by id SQLite would look at all alerts.
+    place = Alert.id.concat("")
+    mine = sa.select(Alert).where(Alert.suppressed_by == window.number, place > window.reviewed_to).order_by(place)
+    some = session.scalars(mine.limit(AT_A_TIME)).all()
+    window.reviewed_to = some[-1].id if len(some) == AT_A_TIME else None
+    _renumber(session, _lift(session, window, some))
 
 
 def restore(session: Session, window: MaintenanceWindow, moment: int) -> None:
@@ -90,8 +94,7 @@ def restore(session: Session, window: MaintenanceWindow, moment: int) -> None:
             alert.suppressed_by = None
         _cover(session, others, some)
         back = [alert for alert in some if alert.suppressed_by is None]
-        for alert in some:
-            _outcome(session, window, alert, "restored" if alert.suppressed_by is None else "passed")
+        _outcomes(session, window, {each.id: "restored" if each.suppressed_by is None else "passed" for each in some})
         for alert in back:
             alerts.add_event(session, alert, "restored", audit.SYSTEM, _named(window))
         _renumber(session, some)
@@ -125,22 +128,23 @@ def _cover(session: Session, running: dict[int, MaintenanceWindow], raised: Sequ
         return
     looked = {alert.id: Seen.of(alert) for alert in raised}
     ground = ground_of(session, raised[0].site, looked.values())
-    taken: dict[int, list[str]] = {}
+    taken: dict[int, list[Alert]] = {}
     covers = [_cover_of(window) for window in running.values()]
     for alert in raised:
         number = next((cover.number for cover in covers if cover.hides(looked[alert.id], ground)), None)
-        if number is None:
-            continue
+        if number is not None:
+            taken.setdefault(number, []).append(alert)
+    for number, some in taken.items():
+        window = running[number]
         # One that hides has begun: whoever ends it must bring back what it hid.
-        begin(session, running[number], running[number].starts_at)
-        alert.suppressed_by = number
-        key = {"organisation": scope_of(session).organisation, "window_number": number, "alert_id": alert.id}
-        if session.get(WindowAlert, key) is None:
-            session.add(WindowAlert(window_number=number, alert_id=alert.id, at=now(), outcome="covered"))
-        alerts.add_event(session, alert, "suppressed", audit.SYSTEM, _named(running[number]))
-        taken.setdefault(number, []).append(alert.id)
-    for number, ids in taken.items():
-        audit.record(session, SYSTEM, "window.suppress", str(number), {"alerts": ids})
+        begin(session, window, window.starts_at)
+        known = _outcomes(session, window, {alert.id: "covered" for alert in some})
+        for alert in some:
+            alert.suppressed_by = number
+            if alert.id not in known:
+                session.add(WindowAlert(window_number=number, alert_id=alert.id, at=now(), outcome="covered"))
+            alerts.add_event(session, alert, "suppressed", audit.SYSTEM, _named(window))
+        audit.record(session, SYSTEM, "window.suppress", str(number), {"alerts": [alert.id for alert in some]})
 
 
 def _lift(session: Session, window: MaintenanceWindow, mine: Sequence[Alert]) -> list[Alert]:
@@ -151,18 +155,20 @@ def _lift(session: Session, window: MaintenanceWindow, mine: Sequence[Alert]) ->
     lifted = [alert for alert in mine if not cover.hides(looked[alert.id], ground)]
     for alert in lifted:
         alert.suppressed_by = None
-        _outcome(session, window, alert, "lifted")
         alerts.add_event(session, alert, "lifted", audit.SYSTEM, _named(window))
     if lifted:
+        _outcomes(session, window, {alert.id: "lifted" for alert in lifted})
         audit.record(session, SYSTEM, "window.lift", str(window.number), {"alerts": [alert.id for alert in lifted]})
     return lifted
 
 
-def _outcome(session: Session, window: MaintenanceWindow, alert: Alert, outcome: str) -> None:
-    key = {"organisation": alert.organisation, "window_number": window.number, "alert_id": alert.id}
-    covered = session.get(WindowAlert, key)
-    if covered is not None:
-        covered.outcome = outcome
+def _outcomes(session: Session, window: MaintenanceWindow, outcomes: Mapping[str, str]) -> set[str]:
+    """Write down what became of alerts that a window has covered before; returns which these are."""
+    mine = sa.select(WindowAlert).where(WindowAlert.window_number == window.number, WindowAlert.alert_id.in_(list(outcomes)))
+    covered = session.scalars(mine).all()
+    for each in covered:
+        each.outcome = outcomes[each.alert_id]
+    return {each.alert_id for each in covered}
 
 
 def _renumber(session: Session, changed: Sequence[Alert]) -> None:

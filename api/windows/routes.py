@@ -33,7 +33,7 @@ IfMatch = Annotated[
 ]
 
 _DECISION = ("signed_out", "cross_site")
-_LOOK = (*_DECISION, "site_missing", "site_unknown", "window_scope_unknown")
+_LOOK = (*_DECISION, "query_too_long", "site_missing", "site_unknown", "window_scope_unknown")
 _CHANGE = (*_DECISION, "window_unknown", "window_over", "precondition_failed", "precondition_required")
 
 
@@ -79,7 +79,7 @@ def make(body: WindowInput, caller: Decider, response: Response, provided: Provi
 
 
 @router.put(
-    "/{number}", responses=problems(*_CHANGE, "window_hides_more", "window_scope_unknown", "window_times")
+    "/{number}", responses=problems(*_CHANGE, "query_too_long", "window_hides_more", "window_scope_unknown", "window_times")
 )  # fmt: skip
 def change(
     number: Number, body: WindowChange, caller: Decider, response: Response, provided: Provided, if_match: IfMatch = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -19,6 +19,10 @@ AssetId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Performer = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=PERFORMER_CHARACTERS, pattern=r"^[^\x00]*$")
 ]
+
+
+LEAST_PREFIX: Final = 8
+"""Bits of the widest network that can be named."""
 
 
 class Scope(BaseModel):
@@ -43,13 +47,13 @@ class Scope(BaseModel):
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
-        if any(not set(rule) - set("*?") for rule in self.rules):
-            raise ValueError("a pattern that every rule has is none; leave rules out, and name servers, assets or zones")
         for name in (*self.clients, *self.servers):
             try:
-                ipaddress.ip_network(name, strict=False)
+                network = ipaddress.ip_network(name, strict=False)
             except ValueError as error:
                 raise ValueError(f"{name!r} is neither an address nor a network such as 10.0.1.0/24") from error
+            if network.prefixlen < LEAST_PREFIX:
+                raise ValueError(f"{name!r} is no network of a plant: that of 10.0.0.0/8 is the widest")
         if not (self.rules or self.servers or self.assets or self.zones):
             raise ValueError("name rules, servers, assets or zones: a window for everything would hide everything")
         return self

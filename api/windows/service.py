@@ -94,7 +94,7 @@ def preview(session: Session, scope: Scope, site: str) -> WindowPreview:
     plain = [name for name in scope.rules if not set(name) & set("*?[")]
     meant = [Alert.site == site, *([Alert.rule.in_(plain)] if plain and len(plain) == len(scope.rules) else [])]
     recent = tuning.seen(session, Alert.first_seen >= since, Alert.first_seen <= end, *meant)
-    right = tuning.seen(session, Alert.triage_disposition.in_(tuning.TRUE), *meant)
+    right = tuning.right(session, *meant)
     ground = ground_of(session, site, (*recent, *right))
     told: dict[str, int] = {}
     hides: list[tuning.Seen] = []
@@ -139,7 +139,7 @@ def make(session: Session, actor: Actor, given: WindowChange, site: str) -> Main
     )  # fmt: skip
     session.add(window)
     _write(session, window, given, actor, moment)
-    audit.record(session, actor, "window.make", str(window.number), _told(window))
+    audit.record(session, actor, "window.make", str(window.number), {**_told(window), "seen": given.seen})
     hiding.begin(session, window, moment)
     return window
 
@@ -148,13 +148,16 @@ def change(session: Session, window: MaintenanceWindow, given: WindowChange, act
     """Say something else of a window. What it covers no more is told at once. Raises Problem `window_over`, `window_times`."""
     _check_open(window)
     moment, before = now(), _told(window)
+    covered = window.said, window.starts_at
     hiding.begin(session, window, moment)
     if window.state == "planned":
         window.starts_at = max(moment, given.starts_at or 0)
     _write(session, window, given, actor, moment)
-    audit.record(session, actor, "window.change", str(window.number), {**_told(window), "before": before})
+    audit.record(session, actor, "window.change", str(window.number), {**_told(window), "seen": given.seen, "before": before})
     hiding.begin(session, window, moment)
-    hiding.review_all(session, window)
+    if (window.said, window.starts_at) != covered:
+        window.reviewed_to = ""
+        hiding.review(session, window)
     return window
 
 
@@ -173,12 +176,15 @@ def end(session: Session, window: MaintenanceWindow, actor: Actor, reason: str) 
 
 
 def due(session: Session, moment: int) -> Sequence[int]:
-    """The windows that begin or end."""
+    """The windows that begin or end, or were changed and still hide what is to be looked at."""
     return session.scalars(_due(moment).with_only_columns(MaintenanceWindow.number).order_by(MaintenanceWindow.number)).all()
 
 
 def tend(session: Session, number: int, moment: int) -> int:
-    """Begin or end a window whose time has come; returns whether it had. What it covered is restored in parts."""
+    """Begin or end a window whose time has come, or look at what it hides after a change; returns whether there was one.
+
+    What it covered is restored in parts.
+    """
     window = session.scalar(_due(moment).where(MaintenanceWindow.number == number))
     if window is None:
         return 0
@@ -187,6 +193,8 @@ def tend(session: Session, number: int, moment: int) -> int:
         window.state = "ending"
     if window.state == "ending":
         hiding.restore(session, window, moment)
+    else:
+        hiding.review(session, window)
     return 1
 
 
@@ -213,8 +221,9 @@ def _too_early(moment: int) -> sa.Select[MaintenanceWindow]:
 def _due(moment: int) -> sa.Select[MaintenanceWindow]:
     begins = sa.and_(MaintenanceWindow.state == "planned", MaintenanceWindow.starts_at <= moment)
     ends = sa.and_(MaintenanceWindow.state == "running", MaintenanceWindow.ends_at <= moment)
+    changed = MaintenanceWindow.reviewed_to.is_not(None)
     return sa.select(MaintenanceWindow).where(
-        MaintenanceWindow.state.in_(OPEN), sa.or_(begins, ends, MaintenanceWindow.state == "ending")
+        MaintenanceWindow.state.in_(OPEN), sa.or_(begins, ends, changed, MaintenanceWindow.state == "ending")
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.actions import lifecycle, proof, service, sight
+from api.actions import lifecycle, proof, routes, service, sight
 from api.actions.schemas import ProposeInput, Silence
 from api.audit.service import Actor
 from api.incidents import service as incidents
@@ -182,10 +182,32 @@ def test_an_action_is_rejected_by_whom_it_waits_for_taken_back_or_expires(system
     assert done(step(lin, other, "withdraw"))["state"] == "rejected"
     _, third = approved(system_running)
     services = system_running.services
-    assert [tick(services, now() + after * MINUTE) for after in (50, 70, 70)] == [0, 1, 0]
-    assert lin.get(f"/api/actions/{third}").json()["state"] == "expired"
+    _, fourth = propose(lin)
+    late = 60 + service.TOLD_SECONDS // 60
+    # What both approved may have been carried out in its window, and is told until then.
+    assert [tick(services, now() + after * MINUTE) for after in (50, 70, 70, late - 1, late + 1)] == [0, 1, 0, 0, 1]
+    assert [lin.get(f"/api/actions/{each}").json()["state"] for each in (third, fourth)] == ["expired", "expired"]
     assert refused(step(lin, third, "execute")) == "action_state"
     done(act(lin, number, "close", CLOSE))
+
+
+def test_what_was_done_in_its_window_can_be_told_after_it_whatever_the_clock_said_at_the_approval(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin = system_running.signed_in("operator")
+    _, ahead = approved(system_running)
+    _, identity = approved(system_running)
+    in_time = now()
+    with system_running.services.database.write() as session:
+        for each in (ahead, identity):
+            found, _ = service.get(session, each)
+            found.operations_at = in_time + 400 * MINUTE if each == ahead else in_time - MINUTE
+    assert done(step(lin, ahead, "execute"))["state"] == "executing"
+    monkeypatch.setattr(service, "now", lambda: in_time + 63 * MINUTE)
+    assert tick(system_running.services, in_time + 63 * MINUTE) == 0
+    assert refused(step(lin, identity, "execute")) == "action_window"
+    told = done(step(lin, identity, "execute", {**NOTE, "at": iso(in_time)}))
+    assert (told["state"], told["executed_at"]) == ("executing", iso(in_time))
 
 
 def test_nothing_is_approved_or_carried_out_in_a_closed_incident(system_running: Running) -> None:
@@ -523,10 +545,22 @@ def test_an_action_is_verified_by_traffic_and_by_nobody_against_it(system_runnin
 
 
 @SQLITE_ONLY
-def test_another_person_may_vouch_where_nobody_can_tell_and_that_stays_visible(system_running: Running) -> None:
+def test_another_person_may_vouch_where_nobody_can_tell_and_that_stays_visible(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, identity, _ = carried_out(system_running, now() - 40 * MINUTE)
     verified = done(step(system_running.signed_in("responder"), identity, "verify", {**NOTE, "vouched": True}))
     assert (verified["state"], verified["verdict"]["verdict"]) == ("verified", "blind")
+    # One that was carried out after somebody looked, and before he says that it holds.
+    _, unseen, doer = carried_out(system_running, now() - 40 * MINUTE)
+
+    def nothing(*given: object) -> None:
+        del given
+
+    with monkeypatch.context() as patched:
+        patched.setattr(routes, "_look", nothing)
+        assert refused(step(system_running.signed_in("responder"), unseen, "verify")) == "precondition_failed"
+    assert doer.get(f"/api/actions/{unseen}").json()["state"] == "executing"
     assert verified["verdict"]["doubts"] == [{"reason": "never_seen", "sensor": None}]
     _, other = approved(system_running)
     assert refused(system_running.signed_in("responder").get(f"/api/actions/{other}/verdict")) == "proof_none"

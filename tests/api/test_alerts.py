@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -230,6 +231,32 @@ def test_a_closed_alert_that_recurs_is_open_again(system_running: Running) -> No
     assert (alert["triage"]["state"], alert["triage"]["disposition"]) == ("triaging", None)
     kinds = [entry["kind"] for entry in client.get(f"/api/alerts/{1:032x}/history").json()]
     assert kinds == ["raised", "acknowledged", "closed", "recurred"]
+
+
+def test_what_joins_a_closed_alert_is_told_once_and_nothing_that_was_there_before(system_running: Running) -> None:
+    system_running.alerts(with_related(1, 1))
+    client = system_running.signed_in()
+
+    def states(*revisions: Revision) -> list[str]:
+        decide(client, 1, "close", {"disposition": "false_positive", "note": "x"})
+        told: list[str] = []
+        for revision in revisions:
+            system_running.alerts(replace(revision, count=1))
+            told.append(client.get(f"/api/alerts/{1:032x}").json()["triage"]["state"])
+        return told
+
+    critical = "write_to_critical_point"
+    assert states(with_related(1, 2, count=99), with_related(1, 3, rule=critical)) == ["closed", "triaging"]
+    assert states(with_related(1, 4, rule=critical)) == ["closed"]
+    history = client.get(f"/api/alerts/{1:032x}/history").json()
+    assert [entry["kind"] for entry in history] == ["raised", "acknowledged", "closed", "recurred", "closed"]
+
+
+def test_an_alert_that_stands_for_itself_again_says_so(system_running: Running) -> None:
+    system_running.alerts(part_of(1, 2, revision=1))
+    client = system_running.signed_in()
+    system_running.alerts(upsert(1, revision=2))
+    assert [entry["kind"] for entry in client.get(f"/api/alerts/{1:032x}/history").json()] == ["raised", "alone"]
 
 
 def test_texts_come_in_the_language_asked_for(system_running: Running) -> None:

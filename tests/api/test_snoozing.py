@@ -133,6 +133,41 @@ def test_a_function_that_its_records_did_not_have_brings_an_alert_back(
     monkeypatch.setattr(snoozing, "functions", real)
     assert [tick(services), tick(services)] == [1, 0]
     assert kinds(client)[-1] == "woken_function"
+    snoozed(client, conditions=["function"])
+    system_running.alerts(with_body(4, records=[identity(0)], related=with_related(1, severity="critical").body["related"]))
+    monkeypatch.setattr(snoozing, "functions", away)
+    assert tick(services) == 1, "what needs no records is looked at all the same"
+    assert kinds(client)[-1] == "woken_severity"
+
+
+def test_many_that_cannot_be_looked_at_keep_no_other_up(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snoozing, "LOOKED_AT", 2)
+    numbers = range(1, 6)
+    system_running.alerts(*(upsert(number) for number in numbers))
+    client = system_running.signed_in()
+    said: dict[str, Any] = {"note": "x", "until": iso(now() + HOUR), "conditions": ["function"]}
+    assert {decide(client, number, "snooze", said).status_code for number in numbers} == {200}
+
+    def away(*given: object) -> list[str]:
+        raise Problem("records_missing", reason="away")
+
+    monkeypatch.setattr(snoozing, "functions", away)
+    system_running.alerts(*(upsert(number, 2) for number in numbers[:4]), with_related(5, severity="critical"))
+    looks = Looks(system_running.services)
+    assert [looks.look() for _ in range(4)] == [0, 0, 1, 0]
+
+
+def test_nothing_is_laid_aside_that_joined_since_it_was_seen(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    client, body = system_running.signed_in(), {"note": "x", "until": iso(now() + HOUR)}
+    tag = client.get(PATH).headers["ETag"]
+    system_running.alerts(with_related(1, rule="write_to_critical_point"))
+    answer = decide(client, 1, "snooze", body, tag)
+    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    tag = client.get(PATH).headers["ETag"]
+    # That more of the same comes in is no conflict.
+    system_running.alerts(with_related(1, 3, 99, rule="write_to_critical_point"))
+    assert decide(client, 1, "snooze", body, tag).status_code == 200
 
 
 def test_a_time_that_is_over_or_far_away_and_no_end_at_all_are_refused(system_running: Running) -> None:

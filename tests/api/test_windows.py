@@ -233,7 +233,9 @@ def test_what_is_worked_on_is_named_by_assets_and_zones(system_running: Running)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"servers": []}, {"servers": [], "rules": ["*"]}, {"servers": ["300.1.1.1"]}, {"permit": ""}, {"ends_at": "soon"},
+        {"servers": []}, {"servers": [], "rules": ["*"]}, {"servers": [], "rules": ["[a-z]*"]},
+        {"servers": [], "rules": ["[]abc]*"]}, {"servers": ["0.0.0.0/0"]}, {"servers": ["::/1"]},
+        {"servers": ["300.1.1.1"]}, {"permit": ""}, {"ends_at": "soon"},
         {"assets": ["x"]}, {"performed_by": " "}, {"servers": [], "clients": ["10.0.0.1"]}, {"colour": "red"},
     ],
 )  # fmt: skip
@@ -320,6 +322,23 @@ def test_a_running_window_that_is_narrowed_tells_what_it_covers_no_more(system_r
     assert (answer.status_code, answer.json()["starts_at"]) == (200, made_["starts_at"])
     assert ids(client.get("/api/alerts")) == [1]
     assert client.get(f"/api/alerts/{1:032x}").json()["change"] > change
+
+
+def test_a_great_many_are_looked_at_in_parts_after_a_change_of_what_is_covered(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hiding, "AT_A_TIME", 2)
+    client, services = system_running.signed_in(), system_running.services
+    path = f"/api/windows/{made(client)['number']}"
+    system_running.alerts(*(fresh(number, server_ip=f"10.0.1.{1 + number % 2}") for number in range(1, 9)))
+
+    def told(**changes: Any) -> list[int]:
+        """How many are told after a change, and after each look."""
+        assert client.put(path, json=window(**changes), headers=ANY).status_code == 200
+        return [len(ids(client.get("/api/alerts"))), *(tick(services) for _ in range(5)), len(ids(client.get("/api/alerts")))]
+
+    assert told(ends_at=iso(now() + 9 * HOUR)) == [0, 0, 0, 0, 0, 0, 0], "another end covers the same"
+    assert told(servers=["10.0.1.2"]) == [1, 1, 1, 1, 1, 0, 4]
 
 
 def newest(client: httpx.Client) -> int:
