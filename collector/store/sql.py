@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 FETCH_ROWS: Final = 65_536
 """Rows of an answer that are taken over at once."""
 
+GIVE_UP_SECONDS: Final = 10.0
+"""How long is waited at the end for questions that were given up."""
+
 
 class SqlSession:
     """A DuckDB that sees the record tables as views and nothing else. Safe from any thread.
@@ -38,7 +41,8 @@ class SqlSession:
 
     def __init__(self, folder: Path, settings: StoreSettings) -> None:
         self._settings = settings
-        self._turn = threading.Lock()
+        self._turn = threading.Condition()
+        self._asked: list[duckdb.DuckDBPyConnection] = []
         self._connection = duckdb.connect(
             ":memory:",
             config={
@@ -116,17 +120,29 @@ class SqlSession:
             raise QueryError(_reason(error)) from error
         finally:
             timer.cancel()
-            cursor.close()
+            self._leave(cursor)
 
     def close(self) -> None:
-        """Let go of DuckDB."""
+        """Let go of DuckDB. Questions that are being answered are given up first."""
         with self._turn:
+            for cursor in self._asked:
+                cursor.interrupt()
+            self._turn.wait_for(lambda: not self._asked, GIVE_UP_SECONDS)
             self._connection.close()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         # DuckDB refuses a connection that another thread is just using, to be copied or closed too.
         with self._turn:
-            return self._connection.cursor()
+            cursor = self._connection.cursor()
+            self._asked.append(cursor)
+            return cursor
+
+    def _leave(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Let go of a cursor: a connection closes those that were made from it, and refuses while one is at work."""
+        with self._turn:
+            cursor.close()
+            self._asked[:] = [each for each in self._asked if each is not cursor]
+            self._turn.notify_all()
 
     def parsed(self, select: str) -> Mapping[str, Any]:
         """What a person asks as DuckDB's parser understands it. Raises QueryError where it may not run."""
@@ -136,7 +152,7 @@ class SqlSession:
         except duckdb.Error as error:
             raise QueryError(_reason(error)) from error
         finally:
-            cursor.close()
+            self._leave(cursor)
         return checked(json.loads(str(row[0] if row else "{}")))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -200,3 +201,24 @@ def test_a_session_is_closed_while_others_use_it(tmp_path: Path) -> None:
         begun.wait()
         session.close()
         thread.join()
+
+
+def test_a_session_is_closed_while_a_question_is_answered_which_is_given_up(tmp_path: Path) -> None:
+    session = SqlSession(tmp_path, StoreSettings())
+    ended: list[str] = []
+
+    def ask() -> None:
+        try:
+            session.run("SELECT count(*) FROM range(100000000000) WHERE range % 3 = 1", (), 10)
+        except QueryError as error:
+            ended.append(str(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not session._asked:  # pyright: ignore[reportPrivateUsage]  nothing else tells that it has begun
+        time.sleep(0.01)
+    time.sleep(0.3)
+    session.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert len(ended) == 1
