@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def acting() -> Actor:
     """Who gives the command, as the audit trail names him."""
-    from api.audit.service import Actor  # noqa: PLC0415  needs all libraries; `--help` does not
+    from api.audit.service import MACHINE, Actor  # noqa: PLC0415  needs all libraries; `--help` does not
 
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
         name = "unknown"
-    return Actor(f"{name} at the command line"[:64])
+    return Actor(name[: 64 - len(MACHINE)] + MACHINE)
 
 
 @contextmanager

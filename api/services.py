@@ -18,7 +18,7 @@ from api.oidc.provider import Provider  # noqa: TC001  FastAPI reads the annotat
 from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the annotations of a dependency's result
 from api.security.rate import Rate  # noqa: TC001  as above
 from api.sensors.reports import Reports
-from api.situation.kept import Kept
+from api.situation.kept import PLANS, Kept
 from api.status import Status
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Services:
         reports: what sensors say of themselves over Kafka.
         provider: the OpenID provider that people sign in through; None where there is none.
         kept: answers about the situation that are kept a while.
+        plans: plans of zones, which never change; beside `kept`, so that questions about the past put none of them out.
         watched: each tells what of a part does not work, and why, by the part's name; asked for readiness.
     """
 
@@ -85,6 +86,7 @@ class Services:
     reports: Reports = field(default_factory=Reports)
     provider: Provider | None = None
     kept: Kept = field(default_factory=Kept)
+    plans: Kept = field(default_factory=lambda: Kept(PLANS))
     watched: list[Callable[[], Mapping[str, str]]] = field(default_factory=list["Callable[[], Mapping[str, str]]"])
 
 

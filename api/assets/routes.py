@@ -52,7 +52,7 @@ def assets(query: Annotated[AssetQuery, Query()], caller: Reader, provided: Prov
     del caller
     with provided.database.read() as session:
         rows, cursor = service.find(session, query)
-        places = {site: zones.places(session, provided.kept, site) for site in {row.site for row in rows}}
+        places = {site: zones.places(session, provided.plans, site) for site in {row.site for row in rows}}
         return AssetPage(items=[presentation.output(row, places[row.site]) for row in rows], next=cursor)
 
 
@@ -65,7 +65,7 @@ def register(body: AssetMade, caller: Keeper, response: Response, provided: Prov
         site = sites.written(session, provided, body.site)
         made = service.make(session, body, site, caller.actor)
         audit.record(session, caller.actor, "asset.make", made.id, {"site": site, "asset": service.fields(made)})
-        places = zones.places(session, provided.kept, site)
+        places = zones.places(session, provided.plans, site)
     provided.hub.notify()
     response.headers["ETag"] = service.etag(made)
     return presentation.output(made, places)
@@ -106,13 +106,16 @@ def take(body: ImportInput, caller: Keeper, provided: Provided) -> ImportOutput:
             return presentation.imported(service.tried(session, given, site, body.format, caller.actor), dry_run=True)
     items: list[ImportedItem] = []
     seen: set[str] = set()
-    for start in range(0, len(given), service.PART):
-        if start:
-            time.sleep(service.PAUSE_SECONDS)
-        with provided.database.write() as session:
-            some = given[start : start + service.PART]
-            items += service.take(session, some, site, body.format, caller.actor, seen)
-    provided.hub.notify()
+    try:
+        for start in range(0, len(given), service.PART):
+            if start:
+                time.sleep(service.PAUSE_SECONDS)
+            with provided.database.write() as session:
+                some = given[start : start + service.PART]
+                items += service.take(session, some, site, body.format, caller.actor, seen)
+    finally:
+        # Also where a part fails: those before it stay.
+        provided.hub.notify()
     return presentation.imported(items, dry_run=False)
 
 
@@ -123,7 +126,7 @@ def asset(asset_id: AssetId, caller: Reader, response: Response, provided: Provi
     with provided.database.read() as session:
         found = service.get(session, asset_id)
         response.headers["ETag"] = service.etag(found)
-        return presentation.output(found, zones.places(session, provided.kept, found.site))
+        return presentation.output(found, zones.places(session, provided.plans, found.site))
 
 
 @router.put("/{asset_id}", responses=problems(*_CHANGE, "asset_address_taken"))
@@ -139,7 +142,7 @@ def change(
             after = service.fields(found)
             told = {"before": {name: before[name] for name in differ}, "after": {name: after[name] for name in differ}}
             audit.record(session, caller.actor, "asset.change", asset_id, told)
-        places = zones.places(session, provided.kept, found.site)
+        places = zones.places(session, provided.plans, found.site)
     provided.hub.notify()
     response.headers["ETag"] = service.etag(found)
     return presentation.output(found, places)
@@ -163,6 +166,6 @@ def _observed(
     with provided.database.read() as session:
         site, span = of_query(session, provided, query)
         registered = service.of_site(session, site)
-        places = zones.places(session, provided.kept, site)
+        places = zones.places(session, provided.plans, site)
     found = observed.observed(provided.records, span, language_of(request))
     return site, span, found, presentation.devices(found, registered, places), places

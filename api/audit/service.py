@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SYSTEM: Final = "system"
 """Actor of what no person did."""
 
+MACHINE: Final = " at the command line"
+"""What the name of an actor ends with who gave a command on the machine itself."""
+
 CHUNK: Final = 1000
 """Entries that are held at a time where all are read."""
 

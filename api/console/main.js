@@ -50,7 +50,9 @@ async function start() {
   try {
     const session = keep(await get("/api/session"));
     if (location.pathname !== "/") history.replaceState(null, "", `/${location.hash}`);
-    show(session);
+    // Whoever came back from the provider may be somebody else than the one whose session is here yet.
+    if (told) stopped(told, t("sign_in.go_on", { name: session.name }));
+    else show(session);
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) {
       failed(error);
@@ -64,8 +66,16 @@ async function start() {
 
 /** @param {unknown} error */
 function failed(error) {
-  const text = error instanceof Problem ? error.message : t("page.failed");
-  fill(root, h("main", { class: "entry" }, h("p", { class: "problem", role: "alert" }, text), h("button", { type: "button", onclick: start }, t("page.retry"))));
+  stopped(error instanceof Problem ? error.message : t("page.failed"), t("page.retry"));
+}
+
+/**
+ * What went wrong, and a way to begin anew.
+ * @param {string} text
+ * @param {string} label of the way
+ */
+function stopped(text, label) {
+  fill(root, h("main", { class: "entry" }, h("p", { class: "problem", role: "alert" }, text), h("button", { type: "button", onclick: start }, label)));
 }
 
 /** @param {import("./api.js").Session} session */

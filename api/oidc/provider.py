@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.discovery import get_well_known_url
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from api.oidc import mapping
 from api.oidc.tokens import Expected, UnknownKeyError, UntrustedError, claims_of, signing_keys
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from joserfc.jwk import KeySet
+    from requests import PreparedRequest, Response
 
 KNOWN_SECONDS: Final = 3600.0
 """How long the provider's document and keys are held: a key that it has withdrawn is good for no longer."""
@@ -37,6 +40,12 @@ AT_A_TIME: Final = 4
 
 WAIT_SECONDS: Final = 2.0
 """How long one more waits for its turn."""
+
+ANSWER_BYTES: Final = 1024 * 1024
+"""Most bytes of an answer of the provider's."""
+
+ANSWER_SECONDS: Final = 15.0
+"""How long an answer may take to come in, however little of it comes at a time."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,15 +65,17 @@ class Begun:
         nonce: what the ID token repeats.
         verifier: what the challenge was made of (RFC 7636).
         redirect: where the provider sends the browser back to.
+        at: when, in seconds since 1970.
     """
 
     nonce: str
     verifier: str
     redirect: str
+    at: int
 
 
 class _Adapter(HTTPAdapter):
-    """Checks certificates as `[oidc]` says, not against what a package brings."""
+    """Checks certificates as `[oidc]` says, not against what a package brings; reads no answer without an end."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -72,6 +83,23 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *given: Any, **options: Any) -> None:
         super().init_poolmanager(*given, **options, ssl_context=self._context)  # pyright: ignore[reportUnknownMemberType]
+
+    def send(self, request: PreparedRequest, *given: Any, **options: Any) -> Response:
+        """As the library does, with all of the answer. Raises RequestException."""
+        answer = super().send(request, *given, **{**options, "stream": True})
+        content, until = io.BytesIO(), time.monotonic() + ANSWER_SECONDS
+        try:
+            while piece := answer.raw.read1(ANSWER_BYTES):
+                content.write(piece)
+                if content.tell() > ANSWER_BYTES or time.monotonic() > until:
+                    raise RequestException("an answer that is too long or takes too long")
+        except HTTPError as error:
+            raise RequestException("an answer that breaks off") from error
+        finally:
+            answer.raw.close()
+        content.seek(0)
+        answer.raw = content
+        return answer
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """The context has all of it."""
@@ -105,7 +133,8 @@ class Provider:
         """Where a browser is sent to sign in. Raises Problem `oidc_unreachable`, `oidc_untrusted`, `oidc_busy`."""
         with self._conversation() as client:
             document = self._document(client).document
-            anew = {"prompt": "login"} if self.settings.sign_in_anew else {}
+            # `max_age` has the token say when somebody showed who he is (OpenID Connect Core 1.0, 2).
+            anew = {"prompt": "login", "max_age": "0"} if self.settings.sign_in_anew else {}
             address, _ = client.create_authorization_url(
                 document["authorization_endpoint"], state=state, code_verifier=begun.verifier, redirect_uri=begun.redirect,
                 nonce=begun.nonce, **anew,
@@ -134,7 +163,8 @@ class Provider:
             id_token, access_token = token.get("id_token"), token.get("access_token")
             if not isinstance(id_token, str) or not isinstance(access_token, str):
                 raise UntrustedError("id_token")
-            expected = Expected(self.settings.issuer, self.settings.client_id, begun.nonce, access_token)
+            since = begun.at if self.settings.sign_in_anew else None
+            expected = Expected(self.settings.issuer, self.settings.client_id, begun.nonce, access_token, since)
             claims = self._believed(client, known, id_token, expected)
             if mapping.missing(self.settings, claims) and "userinfo_endpoint" in known.document:
                 claims = {**self._told(client, known.document["userinfo_endpoint"], claims["sub"]), **claims}
@@ -215,6 +245,7 @@ class Provider:
         )  # fmt: skip
         # Neither proxies, authorities nor passwords from the environment: what holds is in the configuration.
         client.trust_env = False
+        client.headers["Accept-Encoding"] = "identity"
         client.adapters.clear()
         client.mount("https://", _Adapter(self._context))
         return client

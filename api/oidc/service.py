@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +37,8 @@ BEGUN_SECONDS: Final = 600
 BEGUN_MOST: Final = 10_000
 """Sign-ins that are begun at a time; of more the oldest are forgotten."""
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -55,7 +58,7 @@ class Start:
 def start(redirect: str, place: str) -> Start:
     """A new sign-in."""
     state, nonce, verifier = (secrets.token_urlsafe(users.TOKEN_BYTES) for _ in range(3))
-    return Start(state, Begun(nonce, verifier, redirect), place)
+    return Start(state, Begun(nonce, verifier, redirect, now() // NANOSECONDS), place)
 
 
 def begin(session: Session, started: Start, browser: str) -> None:
@@ -82,13 +85,15 @@ def take(session: Session, state: str, browser: str) -> Start:
         raise Problem("oidc_unbegun")
     session.delete(found)
     session.flush()
-    return Start(state, Begun(found.nonce, found.verifier, found.redirect), found.place)
+    begun = Begun(found.nonce, found.verifier, found.redirect, found.created_at // NANOSECONDS)
+    return Start(state, begun, found.place)
 
 
 def enter(session: Session, settings: Settings, claims: Mapping[str, Any], entry: users.Entry) -> tuple[User, str]:
     """Open a session for whom the provider tells of; returns the account and the session's token.
 
-    The account is that of issuer and subject, and gets the rights that follow from the claims now; who has none gets one.
+    The account is that of issuer and subject, and gets the rights that follow from the claims now; who has none gets one. The
+    last administrator stays administrator.
 
     Raises Problem `oidc_role_none`, `oidc_site_none`, `oidc_name_unfit`, `name_taken`, `account_disabled`.
     """
@@ -99,7 +104,14 @@ def enter(session: Session, settings: Settings, claims: Mapping[str, Any], entry
         user = _made(session, settings.oidc, claims, given, entry.address)
     elif user.disabled_at is not None:
         raise Problem("account_disabled")
-    elif (before := users.Rights(user.role, user.limits)) != given:
+    elif (before := users.Rights(user.role, user.limits)) == given:
+        pass
+    elif users.is_last_administrator(session, user):
+        # Nobody would be left who could give rights.
+        told = {**given.told, "issuer": settings.oidc.issuer}
+        audit.record(session, audit.Actor(audit.SYSTEM, entry.address), "user.keep", user.name, told)
+        _log.warning("%s stays administrator, as the last one, though the OpenID provider says otherwise", user.name)
+    else:
         user.role, user.sites, user.version = given.role, given.listed, user.version + 1
         users.end_sessions(session, user.id)
         told = {**given.told, "before": before.told, "issuer": settings.oidc.issuer}
@@ -110,13 +122,13 @@ def enter(session: Session, settings: Settings, claims: Mapping[str, Any], entry
 def refuse(session: Session, settings: OidcSettings, claims: Mapping[str, Any], code: str, address: str) -> None:
     """Put on record that somebody whom the provider knows was not let in."""
     user = _known(session, settings, claims["sub"])
-    told = {"issuer": settings.issuer, "subject": claims["sub"], "reason": code}
-    name = audit.SYSTEM if user is None else user.name
-    audit.record(session, audit.Actor(name, address), "session.refuse", "" if user is None else user.name, told)
+    told: dict[str, Any] = {"issuer": settings.issuer, "subject": claims["sub"], "reason": code}
     if user is not None:
         # What the provider no longer grants he does not keep either.
         users.end_sessions(session, user.id)
-        tokens.end_all(session, user.id)
+        told["tokens"] = tokens.end_all(session, user.id)
+    name = audit.SYSTEM if user is None else user.name
+    audit.record(session, audit.Actor(name, address), "session.refuse", "" if user is None else user.name, told)
 
 
 def _known(session: Session, settings: OidcSettings, subject: str) -> User | None:

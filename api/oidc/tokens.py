@@ -35,12 +35,14 @@ class Expected:
         client_id: for whom.
         nonce: for which sign-in.
         access_token: what came with it.
+        since: seconds since 1970 after which somebody must have shown who he is, where the token says when he did; None for any.
     """
 
     issuer: str
     client_id: str
     nonce: str
     access_token: str
+    since: int | None = None
 
 
 def signing_keys(document: dict[str, Any]) -> KeySet:
@@ -90,9 +92,17 @@ def claims_of(token: str, keys: KeySet, expected: Expected, at: int, skew: int) 
         claims.validate(at, skew)
     except JoseError as error:
         raise UntrustedError(_why(error)) from error
-    if not 0 < len(claims["sub"]) <= SUBJECT_CHARACTERS:
+    shown = claims.get("auth_time")
+    if expected.since is not None and shown is not None and not (isinstance(shown, int) and shown >= expected.since - skew):
+        raise UntrustedError("auth_time")
+    if not _is_subject(claims["sub"]):
         raise UntrustedError("sub")
     return dict(claims)
+
+
+def _is_subject(given: object) -> bool:
+    """Whether it is what names people (OpenID Connect Core 1.0, 2): ASCII, of which nothing is a control character."""
+    return isinstance(given, str) and 0 < len(given) <= SUBJECT_CHARACTERS and given.isascii() and given.isprintable()
 
 
 def _why(error: Exception) -> str:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEPT: Final = 256
-"""Answers that are kept."""
+"""Answers that are kept, where nothing else is said."""
+
+PLANS: Final = 2048
+"""Plans of zones that are kept: of more sites than one system has."""
 
 MEANWHILE: Final = 10
 """While an answer is made anew others get the one before, if it is no older than so many times what it may be."""
@@ -23,9 +26,13 @@ class Kept:
     """Answers that are kept a while.
 
     Whoever asks for one that is being made does not make it too: he gets the one before, and waits only where there is none.
+
+    Args:
+        most: how many; of more those that were made longest ago are forgotten.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._making: dict[Hashable, Future[object]] = {}
         self._answers: dict[Hashable, tuple[float, object]] = {}
@@ -53,7 +60,7 @@ class Kept:
         with self._lock:
             del self._making[key]
             self._answers[key] = time.monotonic(), made
-            while len(self._answers) > KEPT:
+            while len(self._answers) > self._most:
                 del self._answers[min(self._answers, key=lambda each: self._answers[each][0])]
         mine.set_result(made)
         return made

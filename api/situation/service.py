@@ -38,7 +38,7 @@ def situation(provided: Services, query: SituationQuery, language: str) -> Situa
         found, counts, limited = collected.open_alerts(session, moment)
         bodies = collected.bodies(session, [each.id for each in found[: collected.BODIES]])
         techniques = collected.techniques(session, [each.id for each in found])
-        places = {site: zones.places(session, provided.kept, site, at if past else None) for site in moment.sites}
+        places = {site: zones.places(session, provided.plans, site, at if past else None) for site in moment.sites}
         where = drawn.mapped(places, collected.assets(session, moment))
         load = _load(session, moment)
         changes = _changes(session, moment, query.since)

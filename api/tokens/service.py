@@ -102,10 +102,12 @@ def tokens(session: Session, user_id: int | None) -> Sequence[ApiToken]:
     return [found for found in session.scalars(statement.order_by(ApiToken.created_at.desc(), ApiToken.id)) if _alive(found)]
 
 
-def end_all(session: Session, user_id: int) -> None:
-    """End the tokens of an account."""
-    own = sa.update(ApiToken).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))
-    session.execute(own.values(revoked_at=now()))
+def end_all(session: Session, user_id: int) -> list[str]:
+    """End the tokens of an account; returns which."""
+    ended = tokens(session, user_id)
+    for found in ended:
+        found.revoked_at = now()
+    return sorted(found.id for found in ended)
 
 
 def revoke(session: Session, actor: Actor, token_id: str, user_id: int | None) -> None:

@@ -32,7 +32,7 @@ def topology(query: Annotated[TopologyQuery, Query()], caller: Reader, provided:
     operations, more = service.operations(provided.records, span)
     flows, operations = (service.of_protocols(rows, query.protocol) for rows in (flows, operations))
     with provided.database.read() as session:
-        places = zones.places(session, provided.kept, site)
+        places = zones.places(session, provided.plans, site)
         addresses = {*flows["client"].unique(), *flows["server"].unique()}
         known = service.known(session, site, places, addresses)
     found = collapse(flows, operations, known, places, query.by, query.open, query.nodes)

@@ -46,6 +46,16 @@ def attempt(session: Session, settings: Settings, name: str) -> None:
     row.count, row.last_at = row.count + 1, now()
 
 
+def uncount(session: Session, name: str) -> None:
+    """Take back that an attempt was counted: nothing of it was a guess. What was guessed before stays counted."""
+    row = row_of(session, SignInFailure, _key(name))
+    if row is not None and row.count > 1:
+        row.count -= 1
+    elif row is not None:
+        session.delete(row)
+        session.flush()
+
+
 def forget(session: Session, name: str) -> bool:
     """Forget the failures with a name: it signed in, or an administrator lets it; whether there were any."""
     found = row_of(session, SignInFailure, _key(name))

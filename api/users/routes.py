@@ -100,6 +100,8 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
                 user.password_hash = passwords.hash_password(body.password)
             token = service.open_session(session, provided.settings, user, entry_of(request))
             return signed_in(provided, response, user, token)
+        if proof == "needed":
+            lockout.uncount(session, body.name)
     if proof == "needed":
         raise Problem("code_needed")
     _refuse(provided, found, address)
@@ -151,6 +153,7 @@ def change_password(body: PasswordChange, caller: Owner, provided: Provided) -> 
 
     The account's other sessions end. Whoever guesses waits as at sign-in.
     """
+    service.check_strength(provided.settings, caller.name, body.new_password)
     with provided.database.write() as session:
         lockout.attempt(session, provided.settings, caller.name)
         known = service.by_id(session, caller.user_id).password_hash
@@ -158,7 +161,7 @@ def change_password(body: PasswordChange, caller: Owner, provided: Provided) -> 
         with provided.database.write() as session:
             audit.record(session, caller.actor, "user.password_refuse", caller.name)
         raise Problem("password_wrong")
-    password_hash = service.hash_checked(provided.settings, caller.name, body.new_password)
+    password_hash = passwords.hash_password(body.new_password)
     with provided.database.write() as session:
         user = service.by_id(session, caller.user_id)
         if user.password_hash != known:
@@ -169,6 +172,8 @@ def change_password(body: PasswordChange, caller: Owner, provided: Provided) -> 
             lockout.forget(session, caller.name)
             service.set_password(session, caller.actor, user, password_hash, kept=caller.session_id)
             return
+        if proof == "needed":
+            lockout.uncount(session, caller.name)
     if proof == "wrong":
         with provided.database.write() as session:
             audit.record(session, caller.actor, "user.password_refuse", caller.name)
@@ -233,8 +238,8 @@ def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
     with provided.database.write() as session:
         user = service.by_id(session, user_id)
         addresses = lockout.failed_from(session, provided.settings, user.name)
-        if lockout.forget(session, user.name):
-            audit.record(session, caller.actor, "user.unlock", user.name)
+        if lockout.forget(session, user.name) or addresses:
+            audit.record(session, caller.actor, "user.unlock", user.name, {"addresses": addresses})
     # Each failure counted for the address too, which keeps out whoever is there.
     provided.attempts.succeeded(*(f"address:{address}" for address in addresses))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.audit.service import SYSTEM
+from api.audit.service import MACHINE, SYSTEM
 from api.database.scope import SITE_CHARACTERS
 from api.security.permissions import Permission, Role
 from api.users.service import normalise
@@ -21,8 +21,8 @@ def _new_name(name: str) -> str:
     stored = normalise(name)
     if not 0 < len(stored) <= NAME_CHARACTERS:
         raise ValueError(f"as it is compared the name has more than {NAME_CHARACTERS} characters")
-    if stored == SYSTEM or stored.startswith("token "):
-        raise ValueError("what the system or a token does is told by this name")
+    if stored == SYSTEM or stored.startswith("token ") or stored.endswith(MACHINE):
+        raise ValueError("what the system, a token or a command does is told by this name")
     return name
 
 

@@ -151,8 +151,9 @@ def change(session: Session, actor: Actor, user_id: int, rights: Rights, if_matc
     if etag(user) not in [tag.strip() for tag in if_match.split(",")] and if_match.strip() != "*":
         raise Problem("precondition_failed", by="another administrator")
     before = Rights(user.role, user.limits)
+    if is_last_administrator(session, user) and rights != before:
+        raise Problem("last_administrator", name=user.name)
     user.role, user.sites, user.version = rights.role, rights.listed, user.version + 1
-    _check_administered(session, user)
     end_sessions(session, user.id)
     audit.record(session, actor, "user.change", user.name, {**rights.told, "before": before.told})
     return user
@@ -163,11 +164,16 @@ def etag(user: User) -> str:
     return f'"{user.version}"'
 
 
-def hash_checked(settings: Settings, name: str, password: str) -> str:
-    """The hash of a new password. Raises Problem `password_weak`."""
+def check_strength(settings: Settings, name: str, password: str) -> None:
+    """Whether an account may have this password. Raises Problem `password_weak`."""
     reason = passwords.weakness(password, normalise(name), settings.password_characters, settings.password_words)
     if reason is not None:
         raise Problem("password_weak", least=settings.password_characters, reason=reason)
+
+
+def hash_checked(settings: Settings, name: str, password: str) -> str:
+    """The hash of a new password. Raises Problem `password_weak`."""
+    check_strength(settings, name, password)
     return passwords.hash_password(password)
 
 
@@ -272,8 +278,9 @@ def revoke(session: Session, actor: Actor, session_id: str, user_id: int | None)
 def disable(session: Session, actor: Actor, user_id: int) -> None:
     """Disable an account and end its sessions. Raises Problem `user_unknown`, `own_account`, `last_administrator`."""
     user = others(session, actor, user_id)
+    if is_last_administrator(session, user):
+        raise Problem("last_administrator", name=user.name)
     user.disabled_at = now()
-    _check_administered(session, user)
     end_sessions(session, user.id)
     audit.record(session, actor, "user.disable", user.name)
 
@@ -294,12 +301,19 @@ def others(session: Session, actor: Actor, user_id: int) -> User:
     return user
 
 
-def _check_administered(session: Session, changed: User) -> None:
-    """Whether somebody is left who manages accounts: two administrators may take each other's rights at the same time."""
-    session.flush()
-    left = sa.select(User.id).where(User.role == "administrator", User.sites.is_(None), User.disabled_at.is_(None))
-    if session.scalar(left.limit(1)) is None:
-        raise Problem("last_administrator", name=changed.name)
+def is_last_administrator(session: Session, user: User) -> bool:
+    """Whether nobody else would be left who manages accounts: two administrators may take each other's rights at the same time.
+
+    One with a password is the last where no other has one: a provider may be away, and gives roles as it likes.
+    """
+    if user.role != "administrator" or user.sites is not None or user.disabled_at is not None:
+        return False
+    left = sa.select(User.id).where(
+        User.role == "administrator", User.sites.is_(None), User.disabled_at.is_(None), User.id != user.id
+    )
+    if user.password_hash != passwords.NO_PASSWORD:
+        left = left.where(User.password_hash != passwords.NO_PASSWORD)
+    return session.scalar(left.limit(1)) is None
 
 
 def end_sessions(session: Session, user_id: int, kept: str = "") -> None:

@@ -33,7 +33,7 @@ def places(session: Session, kept: Kept, site: str, at: int | None = None) -> Pl
     if number is None:
         return Places(Plan())
     found = sa.select(ZonePlan).where(ZonePlan.site == site, ZonePlan.number == number)
-    key = ("places", scope_of(session).organisation, site, number)
+    key = (scope_of(session).organisation, site, number)
     return kept.get(key, math.inf, lambda: Places(plan(session.scalar(found))))
 
 

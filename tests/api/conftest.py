@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import httpx
@@ -173,21 +173,29 @@ ON_BOTH = frozenset(
 )  # fmt: skip
 """Modules whose tests any run makes on both back ends: what they test is the database, or many at once who use it."""
 
+MADE_UP: Final = frozenset({"test_document"})
+"""Modules whose tests try input that is made up."""
+
+both_back_ends: Final = pytest.mark.both_back_ends
+"""For single tests of that kind in other modules."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of tests that have two back ends, leave one to a full run: which one is told by the name, and comes to half of each.
 
-    Most tests meet the database through the same few functions, and all on both take the gate's time twice.
+    Most tests meet the database through the same few functions, and all on both take the gate's time twice. What is tried with
+    made-up input is tried on the server: it refuses what a file takes.
     """
     for item in items:
         found: pytest.Function | None = item if isinstance(item, pytest.Function) else None
         kind = found.callspec.params.get("database_settings") if found is not None and hasattr(found, "callspec") else None
-        if found is None or kind is None or found.path.stem in ON_BOTH:
+        if found is None or kind is None or found.path.stem in ON_BOTH or found.get_closest_marker("both_back_ends"):
             continue
         only = [mark for mark in found.iter_markers("parametrize") if "database_settings" in mark.args[0]]
         name = found.nodeid.replace("postgresql", "sqlite")
-        if not only and BACK_ENDS[crc32(name.encode()) % 2] != kind:
+        chosen = "postgresql" if found.path.stem in MADE_UP else BACK_ENDS[crc32(name.encode()) % 2]
+        if not only and chosen != kind:
             found.add_marker(pytest.mark.full)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from api.alerts.service import newest_change
 from tests.api.alerts import part_of, upsert
+from tests.api.conftest import both_back_ends
 from tests.api.test_live import listening
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def test_what_changed_since_a_time_is_listed_whatever_changed_it(system_running:
     assert listed(client, updated_since="2100-01-01T00:00:00Z") == []
 
 
+@both_back_ends
 def test_a_follower_by_time_has_a_whole_copy_while_others_write(system_running: Running) -> None:
     client, operator = system_running.signed_in(), system_running.signed_in()
     copy: dict[str, dict[str, Any]] = {}
@@ -171,6 +173,7 @@ def test_what_is_no_origin_is_refused(start: Callable[..., Running], origin: str
         start(cors_origins=(origin,))
 
 
+@both_back_ends
 def test_a_listener_who_comes_and_goes_misses_nothing_under_load(system_running: Running) -> None:
     """Alerts are raised and decided on by several at once while a listener hangs up after some events, again and again."""
     rounds, alerts = 12, 40

@@ -18,6 +18,7 @@ from api.live.feed import Seen
 from api.problems import Problem
 from api.sensors.service import health
 from tests.api.alerts import part_of, upsert
+from tests.api.conftest import both_back_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -100,6 +101,7 @@ def test_a_listener_hears_which_incidents_of_his_sites_have_changed(system_runni
         assert next(stream)[2] == {"numbers": [before]}
 
 
+@both_back_ends
 def test_a_client_that_comes_back_gets_each_alert_it_missed_once_as_it_now_is(system_running: Running) -> None:
     system_running.alerts(upsert(1), upsert(2))
     system_running.alerts(upsert(1, revision=2))

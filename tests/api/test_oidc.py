@@ -15,6 +15,7 @@ from api.oidc import service
 from api.oidc.models import Identity, SignInBegun
 from api.oidc.provider import Provider
 from api.times import NANOSECONDS, now
+from api.users.models import User
 from sensor.configuration import ConfigurationError
 from tests.api.conftest import PASSWORD, SQLITE_ONLY, Running
 from tests.services.openid_provider import OTHER_CLIENT, OpenIdProvider
@@ -166,16 +167,38 @@ def test_rights_follow_the_provider_with_each_sign_in(start: Callable[..., Runni
     assert change[0] == "system"
     assert change[3]["before"] == {"role": "viewer", "sites": ["power", "waterworks"]}
     # Who has no role any more does not come in, and does not stay in either, nor does a program in his name.
-    made = after.post("/api/tokens", json={"name": "script", "permissions": ["alert.read"], "days": 9}).json()["token"]
+    made = after.post("/api/tokens", json={"name": "script", "permissions": ["alert.read"], "days": 9}).json()
     program = served.client()
-    program.headers["Authorization"] = f"Bearer {made}"
+    program.headers["Authorization"] = f"Bearer {made['token']}"
     assert program.get("/api/alerts").status_code == 200
     openid_provider.serves(served.url, {"chen": {"sub": "1002", "groups": [], "sites": ["ww"]}})
     assert code_of(served, openid_provider, "chen") == "oidc_role_none"
     assert after.get("/api/session").status_code == 401
     assert program.get("/api/alerts").status_code == 401
+    assert told(served, "session.refuse")[-1][3]["tokens"] == [made["id"]]
     openid_provider.serves(served.url, {"chen": {"sub": "1002", "groups": ["shift"], "sites": ["elsewhere"]}})
     assert code_of(served, openid_provider, "chen") == "oidc_site_none"
+
+
+@SQLITE_ONLY
+def test_no_sign_in_takes_the_last_administrator_away(served: Running, openid_provider: OpenIdProvider) -> None:
+    chief = through(served, openid_provider, "root")[2]
+    users = {user["name"]: user for user in chief.get("/api/users").json()}
+    owner, name = f"/api/users/{users.pop('owner')['id']}", next(iter(users))
+    assert chief.delete(owner).json()["code"] == "last_administrator", "the provider gives roles as it likes"
+    lower = chief.put(owner, json={"role": "viewer"}, headers={"If-Match": "*"})
+    assert lower.json()["code"] == "last_administrator"
+    # As earlier versions let it come to.
+    with served.services.database.write() as session:
+        session.execute(sa.update(User).where(User.name == "owner").values(disabled_at=1))
+    openid_provider.serves(served.url, {"root": {**PEOPLE["root"], "groups": ["office"]}})
+    assert through(served, openid_provider, "root")[1]["role"] == "administrator"
+    with served.services.database.write() as session:
+        session.execute(sa.update(User).where(User.name == "owner").values(disabled_at=None))
+    assert [each[1:] for each in told(served, "user.keep", "user.change")] == [
+        ("user.keep", name, {"role": "viewer", "sites": None, "issuer": openid_provider.issuer})
+    ]
+    assert through(served, openid_provider, "root")[1]["role"] == "viewer"
 
 
 @SQLITE_ONLY
@@ -341,6 +364,18 @@ def test_a_provider_that_is_away_is_told_and_passwords_still_let_in(
 
 
 @SQLITE_ONLY
+def test_an_answer_without_an_end_is_not_waited_for(
+    served: Running, openid_provider: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("ANSWER_BYTES", 100), ("ANSWER_SECONDS", -1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"api.oidc.provider.{name}", value)
+            answer = served.client().post("/api/oidc/sign-in", json={})
+            assert (answer.status_code, answer.json()["code"]) == (503, "oidc_unreachable"), name
+    assert through(served, openid_provider, "lin")[0] == 201
+
+
+@SQLITE_ONLY
 def test_a_provider_that_is_silent_keeps_few_waiting(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.oidc.provider.WAIT_SECONDS", 0.01)
     taken = threading.BoundedSemaphore(1)
@@ -401,7 +436,7 @@ def test_behind_a_proxy_the_provider_is_told_its_name(start: Callable[..., Runni
 @SQLITE_ONLY
 @pytest.mark.parametrize("anew", [True, False])
 def test_at_a_shared_screen_the_provider_asks_who_is_there(
-    start: Callable[..., Running], openid_provider: OpenIdProvider, anew: bool
+    start: Callable[..., Running], openid_provider: OpenIdProvider, anew: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = begun(start, openid_provider, sign_in_anew=anew)
     browser = openid_provider.browser()
@@ -410,6 +445,14 @@ def test_at_a_shared_screen_the_provider_asks_who_is_there(
         client = served.client()
         names.append(finish(client, openid_provider.sign_in(begin(client), name, browser))[1]["name"])
     assert names == (["lin.wei", "chen"] if anew else ["lin.wei", "lin.wei"])
+    # Whoever is at the screen may strike from the address that the provider is to ask.
+    with monkeypatch.context() as patch:
+        later = now() + 120 * NANOSECONDS
+        patch.setattr("api.oidc.service.now", lambda: later)
+        client = served.client()
+        address = begin(client).replace("prompt=login", "").replace("max_age=0", "max_age=9999")
+        answer = finish(client, openid_provider.sign_in(address, "root", browser))
+    assert untrusted(answer) == "auth_time" if anew else answer[1]["name"] == "lin.wei"
 
 
 @SQLITE_ONLY

@@ -23,7 +23,7 @@ from api.users.service import Rights
 ISSUER: Final = "https://id.example"
 NOW: Final = 1_800_000_000
 SKEW: Final = 60
-EXPECTED: Final = Expected(ISSUER, "icsight", "n-0S6_WzA2Mj", "SlAV32hkKG")
+EXPECTED: Final = Expected(ISSUER, "icsight", "n-0S6_WzA2Mj", "SlAV32hkKG", NOW)
 KEY: Final = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
 ELLIPTIC: Final = ECKey.generate_key("P-256", {"kid": "two", "use": "sig"})
 CLAIMS: Final[dict[str, Any]] = {
@@ -43,7 +43,8 @@ def read(token: str, keys: KeySet = KEYS, at: int = NOW) -> dict[str, Any]:
 @pytest.mark.parametrize(("key", "alg"), [(KEY, "RS256"), (KEY, "PS256"), (ELLIPTIC, "ES256")])
 def test_a_token_of_the_provider_for_this_sign_in_is_believed(key: Any, alg: str) -> None:
     half: Any = create_half_hash(EXPECTED.access_token, alg)
-    more = {"aud": ["icsight", "history"], "azp": "icsight", "at_hash": half.decode(), "groups": ["shift"]}
+    more: dict[str, Any] = {"aud": ["icsight", "history"], "azp": "icsight", "at_hash": half.decode(), "groups": ["shift"]}
+    more["auth_time"] = NOW - SKEW
     assert read(signed({**CLAIMS, **more}, key=key, alg=alg))["groups"] == ["shift"]
 
 
@@ -66,6 +67,10 @@ def test_a_token_of_the_provider_for_this_sign_in_is_believed(key: Any, alg: str
         ({"sub": ""}, "sub"),
         ({"sub": "x" * 256}, "sub"),
         ({"sub": 7}, "sub"),
+        ({"sub": "a\0b"}, "sub"),
+        ({"sub": "林"}, "sub"),
+        ({"auth_time": NOW - SKEW - 1}, "auth_time"),
+        ({"auth_time": "now"}, "auth_time"),
     ],
 )
 def test_a_token_that_says_something_else_is_not(changed: dict[str, Any], said: str) -> None:

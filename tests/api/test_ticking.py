@@ -12,7 +12,7 @@ from api.incidents import timeline
 from api.ticking import Looks, Ticking, tick, ticking
 from api.times import parse
 from tests.api.alerts import upsert
-from tests.api.conftest import SQLITE_ONLY
+from tests.api.conftest import SQLITE_ONLY, both_back_ends
 from tests.api.test_incidents import PHONE, act, declare, done, kinds
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def _one_site(request: pytest.FixtureRequest) -> None:
     system_running.alerts(upsert(900, rule="posture"))
 
 
+@both_back_ends
 def test_what_cannot_be_told_of_one_task_holds_up_no_other_clock(
     system_running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
