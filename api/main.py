@@ -34,6 +34,7 @@ from api.live.routes import router as live
 from api.obligations.routes import router as obligations
 from api.oidc.routes import PAGE as OIDC_PAGE
 from api.oidc.routes import router as oidc
+from api.passkeys.routes import router as passkeys
 from api.playbooks.routes import router as playbooks
 from api.points.routes import router as points
 from api.records.routes import router as records
@@ -72,7 +73,7 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 _ROUTERS = (
     probes.router, users, figures, alerts, context, views, evidence, exceptions, incidents, custody, jobs, obligations, documents,
     playbooks, reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation,
-    handovers, sensors, enrolment, live, audit, texts, tokens, factors, oidc,
+    handovers, sensors, enrolment, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)

@@ -2,6 +2,7 @@
 
 import { Problem, call, keep } from "./api.js";
 import { fill, h, icon } from "./dom.js";
+import { canShow, show } from "./passkey.js";
 import { language, speak, t } from "./texts.js";
 
 /**
@@ -121,25 +122,42 @@ export function setUp(root, token, done) {
 }
 
 /**
- * The way to the provider, which sends the browser back to `/sign-in/oidc`.
- * @param {string} name of the provider
- * @param {string} told what went wrong on the way back
+ * The ways to sign in without a password: a passkey, and the provider, which sends the browser back to `/sign-in/oidc`.
+ * @param {string | null} name of the provider
+ * @param {() => void} done
+ * @param {string} told what went wrong on the way back from it
  */
-function through(name, told) {
+function others(name, done, told) {
   const problem = h("p", { class: "problem", role: "alert" }, told);
-  const go = h("button", { type: "button" }, t("sign_in.provider", { name }));
-  go.addEventListener("click", async () => {
-    go.disabled = true;
-    problem.textContent = "";
-    try {
-      const { data } = await call("POST", "/api/oidc/sign-in", { body: { place: location.hash.slice(0, 200) } });
-      location.assign(data.address);
-    } catch (error) {
-      problem.textContent = error instanceof Error ? error.message : String(error);
-      go.disabled = false;
-    }
-  });
-  return h("div", { class: "through" }, problem, go);
+  const way = (/** @type {string} */ label, /** @type {() => Promise<void>} */ go) => {
+    const button = h("button", { type: "button" }, label);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      problem.textContent = "";
+      try {
+        await go();
+      } catch (error) {
+        problem.textContent = error instanceof Error ? error.message : String(error);
+        button.disabled = false;
+      }
+    });
+    return button;
+  };
+  const passkey = async () => {
+    keep((await call("POST", "/api/passkeys/session", { body: await show(true) })).data);
+    done();
+  };
+  const provider = async () => {
+    const { data } = await call("POST", "/api/oidc/sign-in", { body: { place: location.hash.slice(0, 200) } });
+    location.assign(data.address);
+  };
+  return h(
+    "div",
+    { class: "through" },
+    problem,
+    canShow() && way(t("passkey.sign_in"), passkey),
+    name !== null && way(t("sign_in.provider", { name }), provider),
+  );
 }
 
 /**
@@ -158,10 +176,15 @@ export function signIn(root, provider, done, told = "") {
   const code = field("code", t("account.code"), { autocomplete: "one-time-code", maxlength: 32, required: false });
   code.hidden = true;
   const send = async (/** @type {Record<string, string>} */ values) => {
+    const body = { name: values.name, password: values.password, code: values.code || null };
     try {
-      const { data } = await call("POST", "/api/session", { body: { name: values.name, password: values.password, code: values.code || null } });
-      keep(data);
+      keep((await call("POST", "/api/session", { body })).data);
     } catch (error) {
+      if (error instanceof Problem && error.code === "passkey_needed" && canShow()) {
+        keep((await call("POST", "/api/session", { body: { ...body, passkey: await show(false) } })).data);
+        done();
+        return;
+      }
       if (error instanceof Problem && error.code === "code_needed") {
         code.hidden = false;
         code.querySelector("input")?.focus();
@@ -170,7 +193,6 @@ export function signIn(root, provider, done, told = "") {
     }
     done();
   };
-  const other = provider === null ? null : through(provider, told);
-  card(root, () => signIn(root, provider, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), [...fields, code], send), other);
+  card(root, () => signIn(root, provider, done), h("h1", {}, t("sign_in.title")), form(t("sign_in.submit"), [...fields, code], send), others(provider, done, told));
 }
 

@@ -4,6 +4,7 @@ import { accounts } from "./accounts.js";
 import { call, get, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { append, fill, h, icon, qr } from "./dom.js";
+import { canShow, make, proven } from "./passkey.js";
 import { number, t, time } from "./texts.js";
 
 /** Place of the page, behind the address's #. */
@@ -12,6 +13,7 @@ export const PROFILE = "/account";
 /**
  * @typedef {{id: string, user: string, created_at: string, seen_at: string, address: string, agent: string, current: boolean}} SessionItem
  * @typedef {{id: string, user: string, name: string, permissions: string[], created_at: string, expires_at: string, used_at: string | null}} Token
+ * @typedef {{id: string, name: string, created_at: string, used_at: string | null}} Passkey
  * @typedef {{password: boolean, authenticator: boolean, recovery_codes: number}} Factor
  */
 
@@ -30,9 +32,10 @@ export class Profile {
     if (!this.element.childElementCount) fill(this.element, h("p", { class: "loading" }, t("page.loading")));
     try {
       const managed = may(this.session, "user.read") ? get("/api/users") : null;
-      const [factor, tokens, sessions, users] = await Promise.all([get("/api/account/authenticator"), get("/api/tokens"), get("/api/sessions"), managed]);
+      const own = [get("/api/account/authenticator"), get("/api/account/passkeys"), get("/api/tokens"), get("/api/sessions")];
+      const [factor, passkeys, tokens, sessions, users] = await Promise.all([...own, managed]);
       if (round !== this.round) return;
-      this.draw(factor, tokens, sessions, users);
+      this.draw(factor, passkeys, tokens, sessions, users);
     } catch (error) {
       if (round !== this.round) return;
       fill(this.element, this.bar(), h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
@@ -51,11 +54,12 @@ export class Profile {
 
   /**
    * @param {Factor} factor
+   * @param {Passkey[]} passkeys
    * @param {Token[]} tokens
    * @param {SessionItem[]} sessions
    * @param {import("./accounts.js").User[] | null} users
    */
-  draw(factor, tokens, sessions, users) {
+  draw(factor, passkeys, tokens, sessions, users) {
     const changed = () => this.open();
     const sites = this.session.sites === null ? t("account.sites.all") : this.session.sites.join(", ");
     fill(
@@ -65,6 +69,10 @@ export class Profile {
       h("p", { class: "hint" }, `${t(`role.${this.session.role}`)} · ${sites}`),
       h("h2", {}, t("factor.title")),
       authenticator(factor, changed),
+      factor.password && h("h2", {}, t("passkey.title")),
+      factor.password && h("p", { class: "hint" }, t("passkey.hint")),
+      factor.password && canShow() && h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await addPasskey(factor)) && changed() }, t("passkey.add"))),
+      passkeys.map((each) => passkey(each, factor, changed)),
       h("h2", {}, t("token.title")),
       h("p", { class: "hint" }, t("token.hint")),
       h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await makeToken(this.session)) && changed() }, t("token.make"))),
@@ -104,7 +112,7 @@ async function addAuthenticator() {
     title: t("factor.add"),
     fields: [password()],
     confirm: t("factor.next"),
-    send: async (values) => (await call("POST", "/api/account/authenticator", { body: { password: values.get("password") } })).data,
+    send: async (values) => (await proven("/api/account/authenticator", values)).data,
   });
   if (!begun) return null;
   const confirmed = await ask({
@@ -129,6 +137,46 @@ function removeAuthenticator() {
       return true;
     },
   });
+}
+
+/**
+ * Fields in which people show again who they are.
+ * @param {Factor} factor
+ */
+const shownAgain = (factor) => (factor.authenticator ? [password(), code()] : [password()]);
+
+/**
+ * Add a passkey: a name and who is there, then the authenticator.
+ * @param {Factor} factor
+ */
+function addPasskey(factor) {
+  return ask({
+    title: t("passkey.add"),
+    fields: [labelled(t("passkey.name"), h("input", { id: "passkey-name", name: "name", required: true, maxlength: 64 })), ...shownAgain(factor)],
+    confirm: t("passkey.add"),
+    send: async (values) => {
+      const { data } = await proven("/api/account/passkeys/begin", values);
+      return (await call("POST", "/api/account/passkeys", { body: await make(data.options, String(values.get("name"))) })).data;
+    },
+  });
+}
+
+/** @param {Passkey} each @param {Factor} factor @param {() => void} changed */
+function passkey(each, factor, changed) {
+  const remove = () =>
+    ask({
+      title: `${t("passkey.remove")}: ${each.name}`,
+      fields: shownAgain(factor),
+      confirm: t("passkey.remove"),
+      send: async (values) => (await proven(`/api/account/passkeys/${each.id}/remove`, values), true),
+    });
+  return h(
+    "section",
+    { class: "exception" },
+    h("p", { class: "badges" }, h("strong", {}, each.name)),
+    h("p", { class: "hint" }, `${t("passkey.used")} `, each.used_at ? time(each.used_at) : "–"),
+    h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await remove()) && changed() }, t("passkey.remove"))),
+  );
 }
 
 /**

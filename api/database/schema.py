@@ -21,6 +21,7 @@ from api.incidents import models as _incidents
 from api.jobs import models as _jobs
 from api.obligations import models as _obligations
 from api.oidc import models as _oidc
+from api.passkeys import models as _passkeys
 from api.playbooks import models as _playbooks
 from api.reviews import models as _reviews
 from api.site import models as _site
@@ -50,6 +51,7 @@ RESOURCES: Final = (
     _jobs,
     _obligations,
     _oidc,
+    _passkeys,
     _playbooks,
     _reviews,
     _site,

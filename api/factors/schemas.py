@@ -12,21 +12,16 @@ Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=6, max
 """A one-time code of six digits, or a recovery code."""
 
 
-class PasswordInput(Input):
-    """Shows again who is there: a session alone must not change how its account signs in."""
-
-    password: Password = Field(examples=["seven pumps, two tanks"])
-
-
 class CodeInput(Input):
     """A code of the authenticator."""
 
     code: Code = Field(examples=["492039"])
 
 
-class RemovalInput(PasswordInput):
+class RemovalInput(Input):
     """Takes the authenticator away, or makes its recovery codes anew."""
 
+    password: Password = Field(examples=["seven pumps, two tanks"])
     code: Code = Field(examples=["492039"])
     """A code of it, or a recovery code."""
 

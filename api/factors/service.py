@@ -10,6 +10,7 @@ from api.audit import service as audit
 from api.database.scope import scope_of
 from api.factors import totp
 from api.factors.models import Authenticator
+from api.passkeys import service as passkeys
 from api.problems import Problem
 from api.times import NANOSECONDS, now
 from api.users import service as users
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.audit.service import Actor
+    from api.passkeys.service import Shown
     from api.users.models import User
 
-Proof = Literal["right", "wrong", "needed"]
-"""What a code shows; `needed` where there is none and there must be."""
+Proof = Literal["right", "wrong", "needed", "passkey"]
+"""What is shown besides a password: `needed` where there is no code and there must be, `passkey` where one must be shown."""
 
 
 def authenticator(session: Session, user_id: int) -> Authenticator | None:
@@ -61,11 +63,13 @@ def confirm(session: Session, actor: Actor, user_id: int, code: str, session_id:
     return codes
 
 
-def prove(session: Session, user: User, code: str | None, address: str) -> Proof:
-    """Whether a code is what an account's second factor asks for; a code is used up by it."""
+def prove(session: Session, user: User, code: str | None, address: str, passkey: Shown | None = None) -> Proof:
+    """Whether a code, or a passkey in its place, is what an account's second factor asks for; it is used up by it."""
+    if passkey is not None:
+        return "right" if passkeys.is_shown(session, user, passkey) else "wrong"
     found = authenticator(session, user.id)
     if found is None:
-        return "right"
+        return "right" if not passkeys.passkeys(session, user.id) else "passkey" if code is None else "wrong"
     if code is None:
         return "needed"
     before = found.last_step
@@ -80,6 +84,13 @@ def prove(session: Session, user: User, code: str | None, address: str) -> Proof
     found.recovery = [each for each in found.recovery if each != hashed]
     audit.record(session, audit.Actor(user.name, address), "factor.recover", user.name, {"left": len(found.recovery)})
     return "right"
+
+
+def refusal(proof: Proof, passkey: Shown | None) -> Problem:
+    """What is answered where it was not shown, or not rightly."""
+    if proof == "wrong":
+        return Problem("code_wrong" if passkey is None else "passkey_refused")
+    return Problem("code_needed" if proof == "needed" else "passkey_needed")
 
 
 def renew_recovery(session: Session, actor: Actor, user_id: int) -> list[str]:
@@ -102,9 +113,19 @@ def remove(session: Session, actor: Actor, user_id: int) -> None:
     audit.record(session, actor, "factor.remove", users.by_id(session, user_id).name, {"kind": "authenticator"})
 
 
+def reset(session: Session, actor: Actor, user_id: int) -> None:
+    """Take all second factors of an account away. Raises Problem `authenticator_none` where it has none."""
+    if passkeys.remove_all(session, user_id):
+        audit.record(session, actor, "factor.remove", users.by_id(session, user_id).name, {"kind": "passkeys"})
+        if authenticator(session, user_id) is None:
+            return
+    remove(session, actor, user_id)
+
+
 def holders(session: Session) -> set[int]:
     """The accounts that have a second factor."""
-    return set(session.scalars(sa.select(Authenticator.user_id).where(Authenticator.confirmed_at.is_not(None))))
+    own = sa.select(Authenticator.user_id).where(Authenticator.confirmed_at.is_not(None))
+    return passkeys.holders(session) | set(session.scalars(own))
 
 
 def _of(session: Session, user_id: int) -> Authenticator | None:

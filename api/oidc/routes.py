@@ -6,8 +6,6 @@ hands on in a request of its own. So no address of the API redirects, and none i
 
 from __future__ import annotations
 
-import re
-import secrets
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,9 +16,9 @@ from api.oidc.schemas import BeginInput, BegunOutput, ProviderState, ReturnedSta
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import address_of, origin_of
+from api.security.browsers import browser_of, know
 from api.services import Services, services
 from api.users.presentation import entry_of, signed_in
-from api.users.service import TOKEN_BYTES
 
 router = APIRouter(prefix="/api/oidc", tags=["accounts"])
 
@@ -29,9 +27,6 @@ Entrance = Annotated[Services, Depends(services)]
 
 PAGE: Final = "/sign-in/oidc"
 """Page of the console that the provider sends browsers back to."""
-
-COOKIE: Final = "icsight_oidc"
-"""Cookie that binds a sign-in to the browser that began it; over TLS with the prefix `__Host-`."""
 
 _TALK: Final = ("rate_limited", "oidc_unset", "oidc_unreachable", "oidc_untrusted", "oidc_busy")
 
@@ -51,13 +46,9 @@ def begin(body: BeginInput, request: Request, response: Response, provided: Entr
     asked = _asked(provided, request)
     started = service.start(f"{origin_of(request, provided.settings)}{PAGE}", body.place)
     address = asked.address(started.begun, started.state)
-    encrypted = provided.settings.encrypted
-    browser = _browser(provided, request) or secrets.token_urlsafe(TOKEN_BYTES)
+    browser = know(request, response, encrypted=provided.settings.encrypted)
     with provided.database.write() as session:
         service.begin(session, started, browser)
-    response.set_cookie(
-        _cookie(encrypted), browser, max_age=service.BEGUN_SECONDS, path="/", secure=encrypted, httponly=True, samesite="strict"
-    )
     return BegunOutput(address=address)
 
 
@@ -71,7 +62,7 @@ def finish(body: ReturnInput, request: Request, response: Response, provided: En
     asked = _asked(provided, request)
     entry = entry_of(request, issuer=provided.settings.oidc.issuer)
     with provided.database.write() as session:
-        started = service.take(session, body.state, _browser(provided, request))
+        started = service.take(session, body.state, browser_of(request, encrypted=provided.settings.encrypted))
     if body.code is None:
         raise Problem("oidc_refused", reason=plain(body.error or "?"))
     claims = asked.claims(started.begun, body.code, body.iss)
@@ -93,13 +84,3 @@ def _asked(provided: Services, request: Request) -> Provider:
     if provided.provider is None:
         raise Problem("oidc_unset")
     return provided.provider
-
-
-def _cookie(encrypted: bool) -> str:
-    return f"__Host-{COOKIE}" if encrypted else COOKIE
-
-
-def _browser(provided: Services, request: Request) -> str:
-    """What is in the browser's cookie; empty where there is none, or none of this system's."""
-    found = request.cookies.get(_cookie(provided.settings.encrypted), "")
-    return found if re.fullmatch(r"[A-Za-z0-9_-]{43}", found) else ""

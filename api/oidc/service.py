@@ -17,6 +17,7 @@ from api.oidc import mapping
 from api.oidc.models import Identity, SignInBegun
 from api.oidc.provider import Begun
 from api.problems import Problem
+from api.security.browsers import SECONDS
 from api.security.passwords import NO_PASSWORD
 from api.times import NANOSECONDS, now
 from api.tokens import service as tokens
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from api.oidc_settings import OidcSettings
     from api.settings import Settings
 
-BEGUN_SECONDS: Final = 600
+BEGUN_SECONDS: Final = SECONDS
 """How long somebody may take at the provider."""
 
 BEGUN_MOST: Final = 10_000

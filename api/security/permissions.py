@@ -173,6 +173,8 @@ OPEN: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/api/oidc"): "whether the sign-in page offers a provider",
     ("POST", "/api/oidc/sign-in"): "begins to sign in",
     ("POST", "/api/oidc/session"): "signs in",
+    ("POST", "/api/passkeys/begin"): "begins to sign in",
+    ("POST", "/api/passkeys/session"): "signs in",
     ("GET", "/api/texts/{language}"): "the texts of the sign-in page are among them",
     ("POST", "/api/enrolments"): "a one-time token stands for a session",
     ("POST", "/api/enrolments/renew"): "the key of the sensor's certificate stands for a session",

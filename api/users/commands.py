@@ -52,14 +52,14 @@ def unlock(name: str, data: Path) -> None:
 @click.argument("name")
 @_DATA
 def reset(name: str, data: Path) -> None:
-    """Take the authenticator away from NAME, who has lost it and the recovery codes. The account's sessions end."""
+    """Take authenticator and passkeys away from NAME, who has lost them. The account's sessions end."""
     with _account(name, data) as (_, session, user):
         from api.factors import service as factors  # noqa: PLC0415  as above
         from api.problems import Problem  # noqa: PLC0415
         from api.users import service  # noqa: PLC0415
 
         try:
-            factors.remove(session, acting(), user.id)
+            factors.reset(session, acting(), user.id)
         except Problem:
             raise CommandError(f"{name}: has no authenticator") from None
         service.end_sessions(session, user.id)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from api.problems import Problem
 from api.security.access import address_of, cookie_name, csrf_token
 from api.security.permissions import FOR_TOKENS, permissions_of
 from api.users.schemas import SessionState
@@ -36,8 +38,15 @@ def state(name: str, rights: Rights, token: str) -> SessionState:
     )  # fmt: skip
 
 
-def entry_of(request: Request, *, issuer: str | None = None) -> Entry:
+def entry_of(request: Request, *, issuer: str | None = None, passkey: str | None = None) -> Entry:
     """How the caller comes in."""
     provided: Services = request.app.state.services
     before = request.cookies.get(cookie_name(provided.settings.encrypted), "")
-    return Entry(address_of(request), request.headers.get("user-agent", ""), issuer, before=before)
+    return Entry(address_of(request), request.headers.get("user-agent", ""), issuer, passkey, before)
+
+
+def wait(provided: Services, *keys: str) -> None:
+    """Let nobody try again too early. Raises Problem `sign_in_wait`."""
+    seconds = math.ceil(provided.attempts.wait_seconds(*keys))
+    if seconds:
+        raise Problem("sign_in_wait", headers={"Retry-After": str(seconds)}, seconds=seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
@@ -10,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from api.audit import service as audit
 from api.factors import service as factors
 from api.openapi import problems
+from api.passkeys.presentation import shown
 from api.problems import Problem
 from api.security import passwords
 from api.security.access import Caller, Provided, address_of, cookie_name, needs
@@ -17,7 +17,7 @@ from api.services import Services, services
 from api.times import iso
 from api.users import lockout, service
 from api.users.models import User, UserSession
-from api.users.presentation import entry_of, signed_in, state
+from api.users.presentation import entry_of, signed_in, state, wait
 from api.users.schemas import (
     PasswordChange,
     RightsInput,
@@ -59,7 +59,7 @@ def setup_state(provided: Entrance) -> SetupState:
 def set_up(body: SetupInput, request: Request, response: Response, provided: Entrance) -> SessionState:
     """Make the first account, an administrator, and sign in with it."""
     address = address_of(request)
-    _wait(provided, f"setup:{address}")
+    wait(provided, f"setup:{address}")
     with provided.database.read() as session:
         try:
             service.check_setup(session, body.token)
@@ -73,14 +73,19 @@ def set_up(body: SetupInput, request: Request, response: Response, provided: Ent
         return signed_in(provided, response, user, token)
 
 
-@router.post("/session", status_code=201, responses=problems("sign_in_failed", "sign_in_wait", "code_needed", "code_wrong"))
+@router.post(
+    "/session",
+    status_code=201,
+    responses=problems("sign_in_failed", "sign_in_wait", "code_needed", "code_wrong", "passkey_needed", "passkey_refused"),
+)
 def sign_in(body: SignInInput, request: Request, response: Response, provided: Entrance) -> SessionState:
     """Sign in: sets the session cookie. The session that the browser had from before ends.
 
-    An account with an authenticator is asked for a code (`code_needed`) once its password was right: send all of it again.
+    An account with an authenticator is asked for a code (`code_needed`), one with passkeys alone for one of them
+    (`passkey_needed`), once its password was right: send all of it again.
     """
-    address = address_of(request)
-    _wait(provided, f"address:{address}")
+    address, passkey = address_of(request), shown(request, provided, body.passkey)
+    wait(provided, f"address:{address}")
     with provided.database.write() as session:
         lockout.attempt(session, provided.settings, body.name)
         found = service.account(session, body.name)
@@ -92,7 +97,7 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
         user = service.account(session, body.name)
         if user is None or user.password_hash != found.password_hash:
             raise Problem("sign_in_failed")
-        proof = factors.prove(session, user, body.code, address)
+        proof = factors.prove(session, user, body.code, address, passkey)
         if proof == "right":
             lockout.forget(session, body.name)
             provided.attempts.succeeded(f"address:{address}")
@@ -100,12 +105,11 @@ def sign_in(body: SignInInput, request: Request, response: Response, provided: E
                 user.password_hash = passwords.hash_password(body.password)
             token = service.open_session(session, provided.settings, user, entry_of(request))
             return signed_in(provided, response, user, token)
-        if proof == "needed":
+        if proof != "wrong":
             lockout.uncount(session, body.name)
-    if proof == "needed":
-        raise Problem("code_needed")
-    _refuse(provided, found, address)
-    raise Problem("code_wrong")
+    if proof == "wrong":
+        _refuse(provided, found, address)
+    raise factors.refusal(proof, passkey)
 
 
 @router.get("/session", responses=problems("signed_out"))
@@ -145,15 +149,17 @@ def revoke(session_id: Annotated[str, Path(max_length=32)], caller: Owner, provi
     "/account/password",
     status_code=204,
     responses=problems(
-        "signed_out", "cross_site", "sign_in_wait", "password_wrong", "password_weak", "code_needed", "code_wrong"
+        "signed_out", "cross_site", "sign_in_wait", "password_wrong", "password_weak", "code_needed", "code_wrong",
+        "passkey_needed", "passkey_refused",
     ),
 )  # fmt: skip
-def change_password(body: PasswordChange, caller: Owner, provided: Provided) -> None:
-    """Give the caller's own account another password, with the one that it has, and a code where it has an authenticator.
+def change_password(body: PasswordChange, request: Request, caller: Owner, provided: Provided) -> None:
+    """Give the caller's own account another password, with the one that it has, and a code or a passkey where it has any.
 
     The account's other sessions end. Whoever guesses waits as at sign-in.
     """
     service.check_strength(provided.settings, caller.name, body.new_password)
+    passkey = shown(request, provided, body.passkey)
     with provided.database.write() as session:
         lockout.attempt(session, provided.settings, caller.name)
         known = service.by_id(session, caller.user_id).password_hash
@@ -167,17 +173,16 @@ def change_password(body: PasswordChange, caller: Owner, provided: Provided) -> 
         if user.password_hash != known:
             # It got another one while this one was looked at.
             raise Problem("password_wrong")
-        proof = factors.prove(session, user, body.code, caller.address)
+        proof = factors.prove(session, user, body.code, caller.address, passkey)
         if proof == "right":
             lockout.forget(session, caller.name)
             service.set_password(session, caller.actor, user, password_hash, kept=caller.session_id)
             return
-        if proof == "needed":
-            lockout.uncount(session, caller.name)
-    if proof == "wrong":
-        with provided.database.write() as session:
+        if proof == "wrong":
             audit.record(session, caller.actor, "user.password_refuse", caller.name)
-    raise Problem("code_needed" if proof == "needed" else "code_wrong")
+        else:
+            lockout.uncount(session, caller.name)
+    raise factors.refusal(proof, passkey)
 
 
 @router.get("/users", responses=problems("signed_out"))
@@ -250,10 +255,10 @@ def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
     responses=problems("signed_out", "cross_site", "user_unknown", "own_account", "authenticator_none"),
 )
 def reset(user_id: UserId, caller: Manager, provided: Provided) -> None:
-    """Take the authenticator away from an account whose owner has lost it and the recovery codes. Its sessions end."""
+    """Take authenticator and passkeys away from an account whose owner has lost them. Its sessions end."""
     with provided.database.write() as session:
         user = service.others(session, caller.actor, user_id)
-        factors.remove(session, caller.actor, user.id)
+        factors.reset(session, caller.actor, user.id)
         service.end_sessions(session, user.id)
 
 
@@ -300,9 +305,3 @@ def _session(item: UserSession, caller: Caller) -> SessionOutput:
         agent=item.agent,
         current=item.id == caller.session_id,
     )
-
-
-def _wait(provided: Services, *keys: str) -> None:
-    seconds = math.ceil(provided.attempts.wait_seconds(*keys))
-    if seconds:
-        raise Problem("sign_in_wait", headers={"Retry-After": str(seconds)}, seconds=seconds)

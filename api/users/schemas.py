@@ -29,6 +29,8 @@ def _new_name(name: str) -> str:
 NewName = Annotated[Name, AfterValidator(_new_name)]
 Site = Annotated[str, StringConstraints(max_length=SITE_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Sites = Annotated[list[Site], Field(min_length=1, max_length=200)]
+Bytes = Annotated[str, StringConstraints(min_length=1, max_length=12_000, pattern=r"^[A-Za-z0-9_-]+$")]
+"""Bytes as base64url without padding, as browsers write them."""
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -47,23 +49,36 @@ class SetupInput(Input):
     password: Password = Field(examples=["seven pumps, two tanks"])
 
 
-class SignInInput(Input):
-    """Signs in with a local account."""
+class AssertionInput(Input):
+    """What an authenticator has signed."""
 
-    name: Name = Field(examples=["lin.wei"])
+    id: Bytes = Field(examples=["ZoIKP1JQvKdrYj1bTUPJ2eTUsbLeFkv-X5xJQNr4k6s"])
+    """What it calls the passkey."""
+    client_data: Bytes = Field(examples=["eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0"])
+    authenticator_data: Bytes = Field(examples=["SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAQ"])
+    signature: Bytes = Field(examples=["MEUCIQDKg1kTY1Y7vXtZwG1x"])
+
+
+class ProofInput(Input):
+    """Shows who is there: a session alone must not change how its account signs in."""
+
     password: Password = Field(examples=["seven pumps, two tanks"])
     code: Annotated[str, StringConstraints(max_length=32)] | None = Field(default=None, examples=["492039"])
     """A code of the account's authenticator, or a recovery code, where the account has one."""
+    passkey: AssertionInput | None = Field(default=None, examples=[None])
+    """What a passkey of the account has signed, in place of a code."""
 
 
-class PasswordChange(Input):
-    """Gives the caller's own account another password."""
+class SignInInput(ProofInput):
+    """Signs in with a local account."""
 
-    password: Password = Field(examples=["seven pumps, two tanks"])
-    """The one that it has."""
+    name: Name = Field(examples=["lin.wei"])
+
+
+class PasswordChange(ProofInput):
+    """Gives the caller's own account another password. `password` is the one that it has."""
+
     new_password: Password = Field(examples=["eight valves, one spare"])
-    code: Annotated[str, StringConstraints(max_length=32)] | None = Field(default=None, examples=["492039"])
-    """A code of the authenticator, or a recovery code, where the account has one."""
 
 
 class RightsInput(Input):

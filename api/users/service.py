@@ -63,18 +63,20 @@ class Entry:
         address: from where.
         agent: with which browser.
         issuer: the provider that knows him; None where it was this system.
+        passkey: the passkey that he has shown; None where it was none.
         before: token of the session that his browser has from before, which ends; empty where it has none.
     """
 
     address: str
     agent: str
     issuer: str | None = None
+    passkey: str | None = None
     before: str = ""
 
     @property
     def told(self) -> dict[str, Any]:
         """What the audit trail tells of it."""
-        return {} if self.issuer is None else {"issuer": self.issuer}
+        return {name: value for name, value in (("issuer", self.issuer), ("passkey", self.passkey)) if value is not None}
 
 
 def normalise(name: str) -> str:

@@ -24,7 +24,8 @@ from api.users import service as users
 from detection.baseline.decisions import Decision
 from detection.site import Site
 from tests.api.alerts import upsert
-from tests.api.conftest import SQLITE_ONLY, Running, on_server, running
+from tests.api.authenticator import Authenticator
+from tests.api.conftest import PASSWORD, SQLITE_ONLY, Running, on_server, running
 from tests.api.openapi import Operation, example, operations
 from tests.api.test_exceptions import MADE
 from tests.api.test_live import listening
@@ -53,6 +54,7 @@ UNKNOWN: Final = {
     "sensor": "x",
     "number": "9",
     "token_id": "x",
+    "passkey_id": "x",
     "identity": "9",
     "key": "x",
     "asset_id": "x",
@@ -178,7 +180,9 @@ def test_who_is_limited_to_sites_has_nothing_to_say_about_the_organisation() -> 
     assert "user.manage" not in permissions_of("administrator", frozenset({"pumps"}))
 
 
-OBJECTS: Final = frozenset({"alert_id", "asset_id", "identity", "name", "number", "sensor", "session_id", "token_id", "user_id"})
+OBJECTS: Final = frozenset(
+    {"alert_id", "asset_id", "identity", "name", "number", "passkey_id", "sensor", "session_id", "token_id", "user_id"}
+)
 """Parameters of paths that name something of a site or of an organisation."""
 
 
@@ -212,8 +216,13 @@ def fill(served: Running) -> dict[str, str]:
         assets.append(registered.json()["id"])
     reports = administrator.get(f"/api/incidents/{numbers[-1]}/obligations").json()
     token = administrator.post("/api/tokens", json={"name": "tanks", "permissions": ["alert.read"]}).json()
+    device = Authenticator(served.url)
+    holder = served.signed_in("operator", name="zhao")
+    options = holder.post("/api/account/passkeys/begin", json={"password": PASSWORD}).json()["options"]
+    passkey = holder.post("/api/account/passkeys", json=device.make(options)).json()
     users = {user["name"]: str(user["id"]) for user in administrator.get("/api/users").json()}
     return {
+        "passkey_id": passkey["id"],
         "alert_id": f"{2:032x}", "name": "tanks-copy", "session_id": administrator.get("/api/sessions").json()[0]["id"],
         "user_id": users["chen"], "token_id": token["id"], "number": numbers[-1], "sensor": "gateway-tanks", "table": "modbus",
         "identity": str(reports[0]["id"]), "key": "sensor_blind", "asset_id": assets[-1],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -88,3 +88,75 @@ def test_while_the_provider_is_away_a_password_lets_in(page: Page, served: Runni
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
     finally:
         openid_provider.start()
+
+
+def test_whose_sign_in_was_refused_is_not_shown_the_session_of_another_unasked(page: Page, served: Running) -> None:
+    page.goto(served.url)
+    page.get_by_label("Name").fill("owner")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.goto(f"{served.url}/sign-in/oidc?state=x&error=access_denied")
+    go_on = page.get_by_role("button", name="Go on as owner")
+    expect(go_on).to_be_visible()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    expect(page.get_by_text("Live", exact=True)).to_have_count(0)
+    go_on.click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def authenticator(page: Page) -> None:
+    """Put a virtual security key into the browser, which is touched by itself."""
+    # Its commands are dictionaries without a type.
+    tools: Any = page.context.new_cdp_session(page)
+    tools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2", "transport": "usb", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }  # fmt: skip
+    tools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+
+
+def sign_in(page: Page, served: Running) -> None:
+    page.goto(served.url)
+    page.get_by_label("Name").fill("owner")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def add_passkey(page: Page) -> None:
+    page.get_by_role("link", name="owner").click()
+    page.get_by_role("button", name="Add a passkey").click()
+    page.get_by_label("What you call it").fill("blue key")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("dialog").get_by_role("button", name="Add a passkey").click()
+    expect(page.get_by_text("blue key")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+
+
+def test_a_passkey_is_added_and_lets_in_without_a_password(page: Page, served: Running) -> None:
+    authenticator(page)
+    sign_in(page, served)
+    add_passkey(page)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    # Taken away, it opens nothing any more.
+    page.get_by_role("link", name="owner").click()
+    page.get_by_role("button", name="Remove passkey").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("dialog").get_by_role("button", name="Remove passkey").click()
+    expect(page.get_by_text("blue key")).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    page.locator("button.language").click()
+    page.get_by_role("button", name="使用通行密钥").click()
+    expect(page.get_by_role("alert").filter(has_text="该通行密钥不属于本系统")).to_be_visible()
+
+
+def test_behind_a_password_a_passkey_is_asked_for_by_itself(page: Page, served: Running) -> None:
+    authenticator(page)
+    sign_in(page, served)
+    add_passkey(page)
+    answer = served.client().post("/api/session", json={"name": "owner", "password": PASSWORD})
+    assert answer.json()["code"] == "passkey_needed"
+    sign_in(page, served)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
