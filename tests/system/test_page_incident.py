@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from zipfile import ZipFile
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
@@ -168,7 +169,7 @@ def acted(lin: Page, wu: Page) -> None:
 
 
 def kept(lin: Page, tmp_path: Path) -> None:
-    """Evidence is taken and checked."""
+    """Evidence is taken, checked, and given out as a package."""
     evidence = region(lin, "Evidence")
     (tmp_path / "station.log").write_bytes(b"what the station wrote")
     evidence.get_by_role("button", name="Upload a file").click()
@@ -176,6 +177,11 @@ def kept(lin: Page, tmp_path: Path) -> None:
     answer(lin, "Take as evidence", giver="Wang Fang", reason="log of the station")
     evidence.get_by_role("button", name="Check").click()
     expect(evidence.get_by_text("Intact: file as it was taken, 1 custody entries")).to_be_visible()
+    evidence.get_by_role("button", name="Make a package").click()
+    with lin.expect_download() as given:
+        answer(lin, "Make a package", receiver="Officer Zhao", reason="investigation")
+    with ZipFile(given.value.path()) as package:
+        assert "verify.py" in {name.rpartition("/")[2] for name in package.namelist()}
 
 
 def told(lin: Page, wu: Page) -> None:
