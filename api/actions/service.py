@@ -13,11 +13,11 @@ from api.audit.service import SYSTEM, Actor
 from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
-from api.obligations.service import check_version
 from api.problems import Problem
 from api.security.permissions import permissions_of
 from api.times import NANOSECONDS, iso, now
 from api.users import service as users
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import OfOrganisation
+from sensor.names import NAME_BYTES
 
 EvidenceKind = Literal["file", "packets", "snapshot"]
 """file: somebody brought it; packets: those of an alert; snapshot: what was known of the incident then."""
@@ -19,6 +20,12 @@ CustodyKind = Literal["taken", "handed", "moved", "exported"]
 """moved: its incident was merged into another; exported: it was given out in a package."""
 
 CUSTODY_KINDS: Final[tuple[CustodyKind, ...]] = get_args(CustodyKind)
+
+
+GIVER_CHARACTERS: Final = len("sensor ") + NAME_BYTES
+"""Longest name of whom or what a piece comes from: a sensor may be called by so many bytes."""
+
+_HANDS: Final = sa.String(GIVER_CHARACTERS).with_variant(sa.String(200), "sqlite")
 
 
 class EvidenceItem(OfOrganisation, Base):
@@ -58,8 +65,8 @@ class CustodyEntry(OfOrganisation, Base):
     at: Mapped[int]
     actor: Mapped[str] = mapped_column(sa.String(64))
     """Who wrote the entry."""
-    giver: Mapped[str] = mapped_column(sa.String(200))
-    receiver: Mapped[str] = mapped_column(sa.String(200))
+    giver: Mapped[str] = mapped_column(_HANDS)
+    receiver: Mapped[str] = mapped_column(_HANDS)
     reason: Mapped[str] = mapped_column(sa.Text())
     previous_hash: Mapped[str] = mapped_column(sa.String(64))
     """`hash` of the entry before; of the first, that of the piece itself."""

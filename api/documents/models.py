@@ -31,6 +31,8 @@ class ReportTemplate(KeyedByOrganisation, Base):
     sha256: Mapped[str] = mapped_column(sa.String(64))
     content: Mapped[str] = mapped_column(sa.Text())
     """The Word file, in Base64."""
+    withdrawn: Mapped[bool]
+    """Whether it is in force no more. Its version goes on: what was seen of it never is that of another."""
     changed_by: Mapped[str] = mapped_column(sa.String(64))
     changed_at: Mapped[int]
 

@@ -18,6 +18,7 @@ from api.obligations import service as obligations
 from api.obligations.rules import rule_set
 from api.problems import Problem
 from api.times import now
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +92,8 @@ class Made:
 
 def templates(session: Session) -> Sequence[ReportTemplate]:
     """The templates that the plant brought."""
-    return session.scalars(sa.select(ReportTemplate).order_by(ReportTemplate.key, ReportTemplate.language)).all()
+    brought = sa.select(ReportTemplate).where(ReportTemplate.withdrawn.is_(False))
+    return session.scalars(brought.order_by(ReportTemplate.key, ReportTemplate.language)).all()
 
 
 def template(session: Session, key: str, language: Language) -> Template:
@@ -102,7 +104,7 @@ def template(session: Session, key: str, language: Language) -> Template:
     _check_key(key)
     for each in (key,) if key == SUMMARY else dict.fromkeys((key, REPORT)):
         stored = _stored(session, each, language)
-        if stored is not None:
+        if stored is not None and not stored.withdrawn:
             return Template(each, language, base64.b64decode(stored.content), stored.version)
     return Template(key if key == SUMMARY else REPORT, language, None, 0)
 
@@ -128,13 +130,13 @@ def bring(session: Session, given: TemplateInput, content: bytes, actor: Actor, 
     """Let a template be in force. Raises Problem `precondition_required`, `precondition_failed` where there is one."""
     stored = _stored(session, given.key, given.language)
     if stored is None:
-        stored = ReportTemplate(key=given.key, language=given.language, version=0)
+        stored = ReportTemplate(key=given.key, language=given.language, version=0, withdrawn=True)
         session.add(stored)
-    else:
-        obligations.check_version(stored.version, if_match, stored.changed_by)
-    before, stored.sha256 = stored.sha256 if stored.version else None, hashlib.sha256(content).hexdigest()
+    elif not stored.withdrawn:
+        check_version(stored.version, if_match, stored.changed_by)
+    before, stored.sha256 = None if stored.withdrawn else stored.sha256, hashlib.sha256(content).hexdigest()
     stored.version, stored.name, stored.content = stored.version + 1, given.name, base64.b64encode(content).decode()
-    stored.changed_by, stored.changed_at = actor.name, now()
+    stored.withdrawn, stored.changed_by, stored.changed_at = False, actor.name, now()
     told = {"language": given.language, "name": given.name, "before": before, "after": stored.sha256}
     audit.record(session, actor, "report_template.bring", given.key, told)
     session.flush()
@@ -147,11 +149,12 @@ def withdraw(session: Session, key: str, language: Language, actor: Actor, if_ma
     Raises Problem `template_unknown`, `precondition_required`, `precondition_failed`.
     """
     stored = _stored(session, key, language)
-    if stored is None:
+    if stored is None or stored.withdrawn:
         raise Problem("template_unknown", template=key)
-    obligations.check_version(stored.version, if_match, stored.changed_by)
+    check_version(stored.version, if_match, stored.changed_by)
     audit.record(session, actor, "report_template.withdraw", key, {"language": language, "before": stored.sha256})
-    session.delete(stored)
+    stored.withdrawn, stored.version = True, stored.version + 1
+    stored.changed_by, stored.changed_at = actor.name, now()
 
 
 def report_document(database: Database, identity: int, asked: Asked) -> tuple[Made, str]:

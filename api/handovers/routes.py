@@ -17,11 +17,11 @@ from api.handovers.schemas import (
     TakeOverInput,
 )
 from api.handovers.service import Collected
-from api.obligations.service import check_version
 from api.openapi import problems
 from api.security.access import Caller, Provided, needs
 from api.texts import language_of
 from api.times import now
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def _collected_anew(provided: Services, identity: int, since: int | None) -> Col
     with provided.database.read() as session:
         found = service.get(session, identity)
         site, began = found.site, found.since
-    return _collected(provided, site, began if since is None else since)
+    return _collected(provided, site, min(began, now()) if since is None else since)
 
 
 def _changed(

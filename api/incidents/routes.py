@@ -196,7 +196,10 @@ def reopen(
     """Open a closed incident again. Its alerts stay as they are."""
 
     def change(session: Session, found: Incident) -> None:
+        closed_at = found.closed_at
         service.reopen(session, found, caller.actor, body.reason)
+        if closed_at is not None:
+            playbooks.open_again(session, number, closed_at)
 
     return _changed(number, if_match, change, caller.actor, request, response, provided)
 

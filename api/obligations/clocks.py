@@ -20,13 +20,13 @@ from zoneinfo import ZoneInfo
 import chinese_calendar
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.times import NANOSECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHARES: Final = (50, 80, 100)
 """Shares of the time, in percent, at which is warned."""
-
-NANOSECONDS: Final = 1_000_000_000
 
 SLACK: Final = 60 * NANOSECONDS
 """By how much a clock of a machine may be off without a word: less is what time services set it by."""

@@ -47,6 +47,8 @@ class Obligation(OfOrganisation, Base):
     """Everybody who wrote in it: none of them may approve it."""
     approved_by: Mapped[str | None] = mapped_column(sa.String(64))
     approved_at: Mapped[int | None]
+    before_approval: Mapped[bool]
+    """Whether it was told to the authority before it was approved: by phone, say."""
     submitted_by: Mapped[str | None] = mapped_column(sa.String(64))
     submitted_at: Mapped[int | None]
     channel: Mapped[str | None] = mapped_column(sa.String(200))

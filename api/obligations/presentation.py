@@ -28,7 +28,13 @@ def items(session: Session, found: Sequence[Obligation], language: str) -> list[
     numbers = sorted({each.incident for each in found})
     known = {each.number: each for each in session.scalars(sa.select(Incident).where(Incident.number.in_(numbers)))}
     moment = now()
-    return [ObligationItem.model_validate(_item(session, each, known[each.incident], language, moment)) for each in found]
+    assumed = {site: _assumed(session, site) for site in {each.site for each in known.values()}}
+    return [
+        ObligationItem.model_validate(
+            _item(session, each, incident := known[each.incident], language, moment) | {"assumed": assumed[incident.site]}
+        )
+        for each in found
+    ]
 
 
 def output(session: Session, found: Obligation, incident: Incident, language: str) -> ObligationOutput:
@@ -38,6 +44,7 @@ def output(session: Session, found: Obligation, incident: Incident, language: st
     return ObligationOutput.model_validate(
         {
             **_item(session, found, incident, language, now()),
+            "assumed": _assumed(session, incident.site),
             **{name: getattr(found, name) for name in names},
             "submitted_by_way_of": found.channel,
             "sha256": service.contents_hash(found),
@@ -81,8 +88,7 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
         "note": rule.note.text(language),
         "drill": incident.drill,
         "provisional": found.state in UNDONE and service.is_provisional(rule, incidents.teller(session, incident)),
-        "assumed": service.operator_of(session, incident.site)[1] == 0,
-        "before_approval": service.submitted_before_approval(found),
+        "before_approval": found.before_approval,
         "started_at": _text(found.started_at),
         "due_at": _text(found.due_at),
         "at_once": rule.term.kind == "at_once",
@@ -93,6 +99,11 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
         # What is to be done at once has no bound that could be told to be passed.
         "late": found.due_at is not None and rule.term.kind != "at_once" and stop is not None and stop > found.due_at,
     }
+
+
+def _assumed(session: Session, site: str) -> bool:
+    """Whether nobody has said what the operator of a site is."""
+    return service.operator_of(session, site)[1] == 0
 
 
 def _text(moment: int | None) -> str | None:

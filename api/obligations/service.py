@@ -21,6 +21,7 @@ from api.obligations.schemas import OperatorInput
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import LATEST, iso, now
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +138,7 @@ def add_supplement(session: Session, incident: Incident, key: str, actor: Actor,
 def _made(session: Session, incident: Incident, rule: Rule, actor: Actor, reason: str | None = None) -> Obligation:
     made = Obligation(
         incident=incident.number, rule=rule.key, rules_version=rule_set().version, kind=rule.kind, state="pending", version=1,
-        made_at=now(), due_certain=True, told=[], contents={}, drafters=[],
+        made_at=now(), due_certain=True, told=[], contents={}, drafters=[], before_approval=False,
     )  # fmt: skip
     session.add(made)
     session.flush()
@@ -286,15 +287,6 @@ def check_precondition(found: Obligation, if_match: str | None) -> None:
     check_version(found.version, if_match, found.submitted_by or found.approved_by or (found.drafters or [audit.SYSTEM])[-1])
 
 
-def check_version(version: int, if_match: str | None, by: str) -> None:
-    """Whether a change is made on a version. Raises Problem `precondition_required`, `precondition_failed`."""
-    if if_match is None:
-        raise Problem("precondition_required")
-    tags = [tag.strip().removeprefix("W/") for tag in if_match.split(",")]
-    if "*" not in tags and f'"{version}"' not in tags:
-        raise Problem("precondition_failed", by=by)
-
-
 def draft(session: Session, found: Obligation, incident: Incident, given: DraftInput, actor: Actor) -> None:
     """Write what a report says; one that was approved must be approved again.
 
@@ -338,9 +330,11 @@ def submit(session: Session, found: Obligation, incident: Incident, given: Submi
     """
     _in(found, "submit", "approved")
     moment = now() if given.at is None else given.at
-    if moment > now() or moment < incident.discovered_at:
+    # What is told to be now comes after all that there is, whatever a clock said that was ahead and was set right since.
+    if given.at is not None and not incident.discovered_at - clocks.SLACK <= moment <= now() + clocks.SLACK:
         raise Problem("incident_times")
-    if found.approved_at is not None and moment < found.approved_at and not given.before_approval:
+    early = given.at is not None and found.approved_at is not None and moment < found.approved_at
+    if early and not given.before_approval and moment < (found.approved_at or 0) - clocks.SLACK:
         raise Problem("report_unapproved", id=found.id)
     if given.document is not None and given.document not in _kept(session, found):
         raise Problem("document_unknown", sha256=given.document)
@@ -348,7 +342,8 @@ def submit(session: Session, found: Obligation, incident: Incident, given: Submi
     found.state, found.submitted_by, found.submitted_at, found.channel = "submitted", actor.name, moment, given.channel
     found.look_at = None
     said = {"channel": given.channel, "submitted_at": iso(moment), "sha256": contents_hash(found)}
-    if submitted_before_approval(found):
+    found.before_approval = early and given.before_approval
+    if found.before_approval:
         said["before_approval"] = "yes"
     if given.document is not None:
         said["document"] = given.document
@@ -367,11 +362,6 @@ def acknowledge(session: Session, found: Obligation, incident: Incident, given: 
 def contents_hash(found: Obligation) -> str:
     """SHA-256 of what a report says, as JSON in canonical form (RFC 8785)."""
     return hashlib.sha256(rfc8785.dumps(found.contents)).hexdigest()
-
-
-def submitted_before_approval(found: Obligation) -> bool:
-    """Whether a report was told to the authority before it was approved: by phone, say."""
-    return found.submitted_at is not None and found.approved_at is not None and found.submitted_at < found.approved_at
 
 
 def blockers(session: Session, incident: Incident) -> list[str]:

@@ -30,6 +30,8 @@ class StoredPlaybook(KeyedByOrganisation, Base):
     """Rises each time that it is brought in anew."""
     content: Mapped[dict[str, Any]]
     """As `api.playbooks.content.Playbook` reads it."""
+    withdrawn: Mapped[bool]
+    """Whether it was taken out. Its version goes on: what was seen of it never is that of another."""
     changed_by: Mapped[str] = mapped_column(sa.String(64))
     changed_at: Mapped[int]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.incidents import service as incidents
-from api.obligations.service import check_version
 from api.openapi import problems
 from api.playbooks import cacao, presentation, service
 from api.playbooks.schemas import (
@@ -26,6 +25,7 @@ from api.playbooks.schemas import (
 )
 from api.security.access import Caller, Provided, needs
 from api.texts import language_of
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable

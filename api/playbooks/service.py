@@ -15,12 +15,12 @@ from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations.clocks import SLACK
-from api.obligations.service import check_version
 from api.pages import read_cursor, write_cursor
 from api.playbooks import cacao, content
 from api.playbooks.models import LESSON, IncidentTask, StoredPlaybook
 from api.problems import Problem
 from api.times import LATEST, NANOSECONDS, now
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,8 @@ UNDONE: Final = ("open", "doing")
 
 def known(session: Session) -> dict[str, tuple[Playbook, bool]]:
     """All playbooks by key, and whether each was brought in."""
-    stored = {each.key: content.Playbook.model_validate(each.content) for each in session.scalars(sa.select(StoredPlaybook))}
+    brought = session.scalars(sa.select(StoredPlaybook).where(StoredPlaybook.withdrawn.is_(False)))
+    stored = {each.key: content.Playbook.model_validate(each.content) for each in brought}
     every = {**content.built_in(), **stored}
     return {key: (every[key], key in stored) for key in sorted(every)}
 
@@ -55,7 +56,7 @@ def known(session: Session) -> dict[str, tuple[Playbook, bool]]:
 def get(session: Session, key: str) -> tuple[Playbook, bool]:
     """One playbook, and whether it was brought in. Raises Problem `playbook_unknown`."""
     stored = row_of(session, StoredPlaybook, key)
-    if stored is not None:
+    if stored is not None and not stored.withdrawn:
         return content.Playbook.model_validate(stored.content), True
     built_in = content.built_in().get(key)
     if built_in is None:
@@ -83,16 +84,19 @@ def bring_in(session: Session, given: Mapping[str, Any], actor: Actor, if_match:
         raise Problem("playbook_unfit", reason=str(error)) from error
     stored = row_of(session, StoredPlaybook, playbook.key)
     before = content.built_in().get(playbook.key)
-    if stored is not None:
+    if stored is not None and not stored.withdrawn:
         check_version(stored.version, if_match, stored.changed_by)
     elif before is not None:
         check_version(before.version, if_match, audit.SYSTEM)
-    if stored is None:
-        if (session.scalar(sa.select(sa.func.count(StoredPlaybook.key))) or 0) >= MOST_STORED:
+    if stored is None or stored.withdrawn:
+        held = sa.select(sa.func.count(StoredPlaybook.key)).where(StoredPlaybook.withdrawn.is_(False))
+        if (session.scalar(held) or 0) >= MOST_STORED:
             raise Problem("playbooks_full", most=MOST_STORED)
-        stored = StoredPlaybook(key=playbook.key, version=0 if before is None else before.version)
+    if stored is None:
+        stored = StoredPlaybook(key=playbook.key, version=0)
         session.add(stored)
-    stored.version += 1
+    stored.version = 1 + max(stored.version, 0 if before is None else before.version)
+    stored.withdrawn = False
     playbook = playbook.model_copy(update={"version": stored.version})
     stored.content = playbook.model_dump(mode="json", by_alias=True)
     stored.changed_by, stored.changed_at = actor.name, now()
@@ -112,8 +116,9 @@ def take_out(session: Session, key: str, actor: Actor, if_match: str | None) -> 
     if not is_of_site or stored is None:
         raise Problem("playbook_of_product", playbook=key)
     check_version(stored.version, if_match, stored.changed_by)
-    session.delete(stored)
     audit.record(session, actor, "playbook.take_out", key, {"version": playbook.version, "content": stored.content})
+    stored.withdrawn, stored.version, stored.content = True, stored.version + 1, {}
+    stored.changed_by, stored.changed_at = actor.name, now()
     session.flush()
 
 
@@ -291,6 +296,15 @@ def tell_overdue(session: Session, identity: int, moment: int) -> int:
         return 0
     _tell(session, found, audit.Actor(audit.SYSTEM), "task_overdue", owner=found.owner or "–")
     return 1
+
+
+def open_again(session: Session, number: int, closed_at: int) -> None:
+    """Let tasks be told again that fell due while their incident was closed, and so were told to nobody."""
+    mine = sa.update(IncidentTask).where(
+        IncidentTask.incident.in_(timeline.told_by(session, number)), IncidentTask.phase != LESSON,
+        IncidentTask.state.in_(UNDONE), IncidentTask.due_at >= closed_at - SLACK,
+    )  # fmt: skip
+    session.execute(mine.values(late_told=False))
 
 
 def too_early(session: Session, moment: int) -> Sequence[int]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from api.incidents import timeline
-from api.obligations.service import check_version
 from api.playbooks import service as playbooks
 from api.problems import Problem
 from api.reviews.models import IncidentReview
 from api.times import now
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,6 +118,7 @@ def _unsigned(session: Session, incident: Incident) -> IncidentReview:
     """The review that is being written."""
     found = reviews(session, incident.number)
     _check_unsigned(found, incident)
-    if not found or found[0].signed_at is not None:
+    if not found or found[0].signed_at is not None or found[0].closed_at != incident.closed_at:
+        # One that was written of another closing tells nothing of this one, until somebody has looked at it again.
         raise Problem("review_none", number=incident.number)
     return found[0]

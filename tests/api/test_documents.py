@@ -396,13 +396,28 @@ def test_a_plants_own_template_is_used_until_it_is_withdrawn(system_running: Run
     assert "All reports: First report" in said(take(lin, path, language="en").content)
     gone = wu.delete("/api/report-templates/cac-first", params={"language": "en"}, headers={"If-Match": "*"})
     assert refused(gone) == "template_unknown"
+    # What somebody saw of one is never the next, which nobody saw.
+    anew = done(bring(wu, "cac-first", word("Anew: {{ title }}")), 201)
+    asked = {"language": "en"}
+    assert anew["version"] == 4
+    assert refused(wu.delete(path_of := "/api/report-templates/cac-first", params=asked, headers={"If-Match": '"1"'})) == (
+        "precondition_failed"
+    )
+    assert wu.delete(path_of, params=asked, headers={"If-Match": '"4"'}).status_code == 204
     back = take(lin, "/api/report-templates/summary", language="zh-CN").content
     done(bring(wu, "summary", back, "zh-CN"), 201)
     trail = wu.get("/api/audit", params={"action": "report_template.bring,report_template.withdraw", "sort": "number"}).json()[
         "items"
     ]
     told = [(entry["action"].partition(".")[2], entry["subject"]) for entry in trail]
-    assert told == [("bring", "report"), *[("bring", "cac-first")] * 2, ("withdraw", "cac-first"), ("bring", "summary")]
+    assert told == [
+        ("bring", "report"),
+        *[("bring", "cac-first")] * 2,
+        ("withdraw", "cac-first"),
+        ("bring", "cac-first"),
+        ("withdraw", "cac-first"),
+        ("bring", "summary"),
+    ]
 
 
 @SQLITE_ONLY

@@ -123,6 +123,15 @@ def test_one_writes_on_what_is_and_the_next_shift_begins_where_the_last_ended(sy
     with system_running.services.database.write() as session:
         session.execute(sa.update(Handover).values(handed_at=now() - 10 * 24 * HOUR, state="taken_over"))
     assert abs(now() - 8 * HOUR - parse(begin(wu)["since"])) < HOUR / 60, "nobody wrote a note for longer than a week"
+    # By a clock that was ahead and was set right since.
+    with system_running.services.database.write() as session:
+        session.execute(sa.delete(Handover).where(Handover.state == "draft"))
+        session.execute(sa.update(Handover).values(handed_at=now() + HOUR))
+    ahead = begin(wu)
+    assert abs(now() - parse(ahead["since"])) < HOUR / 60
+    with system_running.services.database.write() as session:
+        session.execute(sa.update(Handover).where(Handover.state == "draft").values(since=now() + HOUR))
+    assert abs(now() - parse(done(change(wu, ahead["id"], "hand-over"))["since"])) < HOUR / 60
     viewer = system_running.signed_in("viewer")
     assert viewer.get(path).status_code == 200
     assert refused(viewer.post("/api/handovers", json={})) == "forbidden"

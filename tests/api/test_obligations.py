@@ -79,7 +79,7 @@ def test_a_report_goes_from_the_grade_to_its_receipt_with_two_people(system_runn
     assert refused(step(wu, identity, "approve", {"note": "x"})) == "approver_wrote", "whoever wrote in it, too"
     done(step(system_running.signed_in("administrator", name="chen"), identity, "approve", {"note": "read"}))
     assert refused(step(lin, identity, "submit", {"channel": "x", "at": "-3h", "note": "x"})) == "incident_times"
-    spoken = {"channel": "12387", "at": "-1m", "note": "by phone"}
+    spoken = {"channel": "12387", "at": "-10m", "note": "by phone"}
     assert refused(step(lin, identity, "submit", spoken)) == "report_unapproved"
     sent = done(step(lin, identity, "submit", spoken | {"before_approval": True}))
     assert (sent["state"], sent["late"], sent["seconds_left"]) == ("submitted", False, None)
@@ -109,6 +109,26 @@ def test_a_report_goes_from_the_grade_to_its_receipt_with_two_people(system_runn
     assert hashlib.sha256(rfc8785.dumps(SAID)).hexdigest() == texts[1]["sha256"]
     assert refused(step(system_running.signed_in("viewer"), identity, "approve", {"note": "x"})) == "forbidden"
     assert refused(lin.get("/api/obligations/9999")) == "obligation_unknown"
+
+
+def test_a_report_that_was_approved_by_a_clock_ahead_is_told_as_submitted_and_as_approved_before(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin, wu = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator", name="wu")
+    number = declare(lin, **PHONE)["number"]
+    grade(lin, number, 3)
+    identity = reports(lin, number)["cac-first"]["id"]
+    done(step(lin, identity, "draft", {"contents": SAID}, "PUT"))
+    with monkeypatch.context() as ahead:
+        ahead.setattr("api.obligations.service.now", lambda: now() + HOUR)
+        done(step(wu, identity, "approve", {"note": "read"}))
+    said = {"channel": "12387", "note": "x"}
+    assert refused(step(lin, identity, "submit", said | {"at": iso(now() + HOUR)})) == "incident_times"
+    assert refused(step(lin, identity, "submit", said | {"at": iso(now())})) == "report_unapproved", "so it was written down"
+    sent = done(step(lin, identity, "submit", said))
+    assert (sent["state"], sent["before_approval"], parse(sent["submitted_at"]) <= now()) == ("submitted", False, True)
+    second = reports(lin, number)["cac-final"]["id"]
+    assert second != identity
 
 
 def test_the_kind_of_operator_says_how_long_there_is(system_running: Running) -> None:

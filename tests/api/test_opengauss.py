@@ -65,10 +65,10 @@ def listed(*lines: str) -> frozenset[str]:
 # has; what is reserved in neither is not reserved in 5.0.
 
 KEYWORDS = listed(
-    "add alter and any array as asc before bigint boolean by column constraint create default delete desc double drop",
-    "each execute for foreign from function group in index insert integer into is join key language limit local not null",
-    "on or order precision primary procedure references returning returns row select set smallint table text trigger type",
-    "unique update values varchar where",
+    "add alter and any array as asc before bigint boolean by column constraint create default delete desc distinct",
+    "double drop each execute false for foreign from function group in index insert integer into is join key language limit",
+    "local not null on or order precision primary procedure references returning returns row select set smallint table text",
+    "trigger true type unique update values varchar where",
 )
 """Keywords of its grammar that are used: in both."""
 

@@ -266,6 +266,9 @@ def test_an_overdue_task_is_told_once_and_again_when_it_has_another_time(system_
         "nothing is to be done about what is over"
     )
     assert kinds(client, number).count("task_overdue") == 2
+    done(act(system_running.signed_in("administrator"), number, "reopen", {"reason": "it goes on"}))
+    assert [tick(services, due + 366 * 86_400 * NANOSECONDS) for _ in range(2)] == [2, 0], "and now it is to be done"
+    assert kinds(client, number).count("task_overdue") == 4
     assert refused(client.get("/api/tasks/999")) == "task_unknown"
     assert (
         refused(client.put(f"/api/tasks/{made['id']}/assignment", json={"owner": None, "due_at": None}))
@@ -303,9 +306,15 @@ def test_a_playbook_goes_out_and_in_through_the_api_and_replaces_the_one_of_its_
     for key, etag in (("sensor_blind", taken_etag), (other["key"], '"1"')):
         assert client.delete(f"/api/playbooks/{key}", headers={"If-Match": etag}).status_code == 204
     assert client.get("/api/playbooks/sensor_blind").json()["origin"] == "product"
+    # What somebody saw of one is never the next, which nobody saw.
+    taken = done(client.post("/api/playbooks", json={"playbook": OF_OTHERS}), 201)
+    assert refused(client.delete(f"/api/playbooks/{other['key']}", headers={"If-Match": '"1"'})) == "precondition_failed"
+    assert client.delete(f"/api/playbooks/{other['key']}", headers={"If-Match": f'"{taken["version"]}"'}).status_code == 204
+    assert len(client.get("/api/playbooks").json()) == len(built_in())
     assert refused(client.get(f"/api/playbooks/{other['key']}")) == "playbook_unknown"
     assert client.get(f"/api/incidents/{number}/tasks").json() == begun
-    trail = system_running.signed_in("administrator").get("/api/audit", params={"action": "playbook.bring_in"}).json()["items"]
+    asked = {"action": "playbook.bring_in", "subject": "sensor_blind"}
+    trail = system_running.signed_in("administrator").get("/api/audit", params=asked).json()["items"]
     assert trail[-1]["detail"]["content"]["title"]["en"] == "Sensor blind, as we do it"
 
 

@@ -110,6 +110,13 @@ def test_an_incident_that_was_opened_again_is_reviewed_again_and_the_first_revie
     assert refused(review(wu, number, "", SAID)) == "review_early"
     done(act(lin, number, "close", CLOSE))
     assert refused(review(lin, number, "sign", {"note": "x"})) == "review_none"
+    done(review(wu, number, "", SAID))
+    done(act(system_running.signed_in("administrator"), number, "reopen", {"reason": "and on"}))
+    done(act(lin, number, "close", CLOSE))
+    # What was written of one closing is not signed as what is said of the next.
+    lesson = {"title": "x", "owner": "lin", "due_at": "2030-01-01T00:00:00Z"}
+    assert refused(review(lin, number, "sign", {"note": "x"})) == "review_none"
+    assert refused(lin.post(f"/api/incidents/{number}/review/lessons", json=lesson)) == "review_none"
     second = done(review(wu, number, "", SAID | {"cause": "The vendor's second laptop."}))
     assert (second["signed_by"], second["writers"], second["cause"]) == (None, ["wu"], "The vendor's second laptop.")
     assert [(each["signed_by"], each["cause"]) for each in second["earlier"]] == [("wu", "")]
