@@ -87,6 +87,7 @@ CODES: Final[Mapping[str, int]] = {
     "evidence_missing": 409,
     "evidence_no_room": 507,
     "evidence_none": 404,
+    "evidence_read_busy": 503,
     "evidence_unknown": 404,
     "evidence_unreadable": 503,
     "evidence_unwritten": 503,

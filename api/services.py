@@ -15,6 +15,7 @@ from fastapi import Request  # noqa: TC002  FastAPI reads the annotation at run 
 from api.live.hub import Hub
 from api.metrics import Metrics
 from api.oidc.provider import Provider  # noqa: TC001  FastAPI reads the annotations of a dependency's result
+from api.places import Places
 from api.security.attempts import Attempts  # noqa: TC001  FastAPI reads the annotations of a dependency's result
 from api.security.rate import Rate  # noqa: TC001  as above
 from api.sensors.reports import Reports
@@ -66,6 +67,8 @@ class Services:
         provider: the OpenID provider that people sign in through; None where there is none.
         kept: answers about the situation that are kept a while.
         plans: plans of zones, which never change; beside `kept`, so that questions about the past put none of them out.
+        documents: places for documents that are made.
+        readings: places for evidence that is read from end to end.
         watched: each tells what of a part does not work, and why, by the part's name; asked for readiness.
     """
 
@@ -87,6 +90,8 @@ class Services:
     provider: Provider | None = None
     kept: Kept = field(default_factory=Kept)
     plans: Kept = field(default_factory=lambda: Kept(PLANS))
+    documents: Places = field(default_factory=lambda: Places(3, 8, "documents_busy"))
+    readings: Places = field(default_factory=lambda: Places(2, 8, "evidence_read_busy"))
     watched: list[Callable[[], Mapping[str, str]]] = field(default_factory=list["Callable[[], Mapping[str, str]]"])
 
 

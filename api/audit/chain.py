@@ -35,7 +35,7 @@ FORM: Final = 2
 LARGEST: Final = 2**53 - 1
 """Largest integer that all readers of JSON take for the same (RFC 7493, 2.2)."""
 
-Kind = Literal["changed", "missing", "moved", "cut", "cut_counter", "rewritten", "unsigned", "unknown_key"]
+Kind = Literal["changed", "missing", "moved", "cut", "cut_counter", "rewritten", "unsigned", "unknown_key", "custody"]
 """What is wrong with a trail, or with a checkpoint of it; its text is `audit.fault.<kind>` in the catalogue."""
 
 

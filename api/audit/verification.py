@@ -1,4 +1,4 @@
-"""Whether the audit trail is as it was written, by itself and by its checkpoints."""
+"""Whether the audit trail is as it was written, by itself and by its checkpoints, and what it tells of is there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from api.audit import checkpoints as points
 from api.audit import service
 from api.audit.chain import Chain, Fault
+from api.custody import trail as custody
 from api.texts import text
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Verdict:
 
 
 def verify(session: Session, found: Sequence[Checkpoint] = (), keys: Mapping[str, Ed25519PublicKey] | None = None) -> Verdict:
-    """Follow the whole trail of the session's organisation.
+    """Follow the whole trail of the session's organisation, and then the custody of all evidence, which it tells of.
 
     Args:
         session: one that sees one state, unlimited.
@@ -67,4 +68,5 @@ def verify(session: Session, found: Sequence[Checkpoint] = (), keys: Mapping[str
         session.expunge_all()
         if len(entries) < service.CHUNK:
             break
-    return Verdict(chain.number, chain.held, chain.checkpoint, chain.end(service.written(session)))
+    fault = chain.end(service.written(session)) or custody.differing(session)
+    return Verdict(chain.number, chain.held, chain.checkpoint, fault)

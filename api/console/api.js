@@ -115,13 +115,14 @@ export async function upload(path, query, file) {
 }
 
 /**
- * Ask for a file, and let the browser keep it. Resolves with its name. Throws Problem.
+ * Have a file made, and let the browser keep it. Resolves with its name. Throws Problem.
  * @param {string} path
- * @param {Record<string, string>} query
+ * @param {unknown} body
  * @param {string} name
  */
-export async function save(path, query, name) {
-  const response = await fetch(`${path}?${new URLSearchParams(query)}`, { headers: headersOf("GET"), credentials: "same-origin" });
+export async function save(path, body, name) {
+  const headers = { ...headersOf("POST"), "Content-Type": "application/json" };
+  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" });
   if (!response.ok) throw new Problem(await response.json());
   const link = h("a", { href: URL.createObjectURL(await response.blob()), download: name });
   link.click();

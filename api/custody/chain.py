@@ -1,21 +1,23 @@
 """The chain of custody: what is hashed of a piece of evidence and of each entry about it.
 
 The first entry's `previous_hash` is the hash of all that is said of the piece, so that neither that nor any entry can be changed,
-taken away or moved without the chain telling. `verify.py`, which goes with each package, follows it in the same way.
+moved or taken out of the middle without the chain telling. The audit trail has the hash of each entry: it tells what was made
+anew as a whole, and what was cut at the end. `verify.py`, which goes with each package, follows both in the same way.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import rfc8785
 
 from api.times import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
+    from api.audit.models import AuditEntry
     from api.custody.models import CustodyEntry, EvidenceItem
 
 
@@ -42,11 +44,30 @@ def digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
-def first_broken(item: EvidenceItem, entries: Sequence[CustodyEntry]) -> int | None:
-    """Number of the first entry that does not hold; None where all do. One behind the last where there is none at all."""
-    before = digest(of_item(item))
-    for number, entry in enumerate(entries, start=1):
-        if (entry.number, entry.previous_hash, entry.hash) != (number, before, digest(of_entry(entry))):
-            return number
-        before = entry.hash
-    return None if entries else 1
+class Chain:
+    """Follows the custody of a piece of evidence.
+
+    Attributes:
+        entries: entries that there are.
+        first_broken: number of the first entry that does not hold by itself; None where all do.
+        clock_back: number of the first entry whose time is before that of the one before; their order holds all the same.
+        trail: whether the audit trail has the same entries; `missing`: it has none of them.
+    """
+
+    def __init__(self, item: EvidenceItem, entries: Iterable[CustodyEntry], trail: Iterable[AuditEntry]) -> None:
+        self.entries = 0
+        self.first_broken: int | None = None
+        self.clock_back: int | None = None
+        before, last, hashes = digest(of_item(item)), 0, list[list[object]]()
+        for number, entry in enumerate(entries, start=1):
+            said = (entry.number, entry.previous_hash, entry.hash)
+            if self.first_broken is None and said != (number, before, digest(of_entry(entry))):
+                self.first_broken = number
+            if self.clock_back is None and entry.at < last:
+                self.clock_back = number
+            before, last, self.entries = entry.hash, entry.at, number
+            hashes.append([entry.number, entry.hash])
+        if not self.entries:
+            self.first_broken = 1
+        told = [[entry.detail.get("number"), entry.detail.get("hash")] for entry in trail]
+        self.trail: Literal["intact", "differs", "missing"] = "intact" if told == hashes else "differs" if told else "missing"

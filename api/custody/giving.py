@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from api.audit import checkpoints, keys
+from api.audit import checkpoints, keeping, keys
 from api.audit import service as audit
 from api.audit.keys import AuditKeyError
 from api.audit.models import AuditEntry
 from api.custody import package, service
-from api.custody.package import Contents, Part, Piece
+from api.custody.package import Contents, Custody, Part, Piece
 from api.incidents import presentation as incidents_shown
 from api.incidents import service as incidents
 from api.incidents import timeline
@@ -20,7 +20,7 @@ from api.problems import Problem
 from api.times import iso, now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -30,13 +30,18 @@ if TYPE_CHECKING:
     from api.services import Services
 
 MOST_TRAIL: Final = 20_000
-"""Most entries of the audit trail in a package, the newest; how many more there are is told in it."""
+"""Most entries of the audit trail in a package that are not about custody, the newest; how many more there are is told in it."""
 
 MOST_ENTRIES: Final = 100_000
 """Most custody entries in a package."""
 
 TEXT_BYTES: Final = 128 * 1024 * 1024
 """Room of a package for what is not evidence."""
+
+LINES_BYTES: Final = TEXT_BYTES * 3 // 4
+"""Room of it for custody and for what the audit trail says."""
+
+_CHUNK: Final = 1_000
 
 _OF_INCIDENT: Final = ("incident.evidence_taken", "incident.evidence_handed", "incident.evidence_exported")
 
@@ -72,14 +77,16 @@ def give(provided: Services, wish: Wish) -> list[Part]:
         key = keys.read(settings.audit.key(settings.data))
     except AuditKeyError as error:
         raise Problem("checkpoint_unwritten", reason=error) from error
-    with database.read() as session:
+    with database.read(unlimited=True) as session:
         items = _chosen(session, number, wish.identities)
+        lines = _Lines(number, items)
+        lines.read_on(session)
     crcs = {item.id: service.check(database, settings.evidence_place, item, actor) for item in items}
     with database.write() as session:
         incident = incidents.get(session, number)
         service.give_out(session, number, items, actor, hands)
-        entries = {item.id: list(service.entries(session, item.id)) for item in items}
-        trail, left_out = _trail(session, number, items)
+        # What was written before is never changed: nobody waits until all of it was read.
+        lines.read_on(session)
         end = checkpoints.sign(key, database.scope.organisation, *audit.newest(session), now())
         told = incidents_shown.output(session, incident, wish.language).model_dump(mode="json")
         given: dict[str, Any] = {
@@ -93,7 +100,8 @@ def give(provided: Services, wish: Wish) -> list[Part]:
             lambda: service.content(database, settings.evidence_place, item, actor),
         )  # fmt: skip
 
-    pieces = [Piece(item, entries[item.id], part(item)) for item in items]
+    pieces = [Piece(item, lines.custody[item.id], part(item)) for item in items]
+    trail, left_out = lines.trail()
     return package.parts(Contents(told, pieces, trail, left_out, end, given), key)
 
 
@@ -106,31 +114,90 @@ def _chosen(session: Session, number: int, identities: Sequence[int]) -> list[Ev
         raise Problem("package_empty", number=number)
     size, entries = sum(item.size for item in items), service.entry_count(session, [item.id for item in items])
     if len(items) > service.MOST_ITEMS or size > package.BYTES - TEXT_BYTES or entries > MOST_ENTRIES:
-        limits: dict[str, Any] = {
-            "pieces": service.MOST_ITEMS,
-            "entries": MOST_ENTRIES,
-            "gibibytes": round(package.BYTES / 2**30),
-        }
-        raise Problem("package_large", **limits)
+        raise _large()
     return items
 
 
-def _trail(session: Session, number: int, items: Sequence[EvidenceItem]) -> tuple[list[AuditEntry], int]:
-    """What the audit trail says of these pieces, oldest first, and how many older entries there are than are given out."""
-    ids = {item.id for item in items}
-    numbers = [str(each) for each in timeline.told_by(session, number)]
-    found: list[AuditEntry] = []
-    for subjects, actions in (
-        (numbers, AuditEntry.action.in_(_OF_INCIDENT)),
-        ([service.subject(item) for item in items], AuditEntry.action.like("evidence.%")),
-        ([str(item.origin["alert"]) for item in items if "alert" in item.origin], AuditEntry.action == "evidence.take"),
-    ):
-        for some in incidents.in_parts(list(dict.fromkeys(subjects))):
-            asked = sa.select(AuditEntry).where(AuditEntry.subject.in_(some), actions)
-            found += session.scalars(asked.order_by(AuditEntry.number.desc()).limit(MOST_TRAIL + 1))
-    about = [entry for entry in found if _ids_of(entry) is None or ids & (_ids_of(entry) or set())]
-    about.sort(key=lambda entry: entry.number)
-    return about[-MOST_TRAIL:], max(0, len(about) - MOST_TRAIL)
+def _large() -> Problem:
+    return Problem("package_large", pieces=service.MOST_ITEMS, entries=MOST_ENTRIES, gibibytes=round(package.BYTES / 2**30))
+
+
+class _Lines:
+    """Custody of pieces, and what the audit trail says of them, as lines: read once, and read on to what came since.
+
+    Args:
+        number: the incident.
+        items: the pieces.
+
+    Attributes:
+        custody: of each piece, by its id.
+    """
+
+    def __init__(self, number: int, items: Sequence[EvidenceItem]) -> None:
+        self._number = number
+        self._items = items
+        self._after = 0
+        self._size = 0
+        self._of_custody: dict[int, bytes] = {}
+        self._others: dict[int, bytes] = {}
+        self._counted: set[int] = set()
+        self.custody: Final = {item.id: Custody() for item in items}
+
+    def read_on(self, session: Session) -> None:
+        """Read what came since. Raises Problem `package_large` where the custody has no room."""
+        newest, _ = audit.newest(session)
+        for item in self._items:
+            custody = self.custody[item.id]
+            for entry in service.all_entries(session, item.id, custody.entries):
+                self._take(custody.add(entry))
+            for entry in service.trail_of(session, item.id, self._after):
+                self._of_custody[entry.number] = keeping.line(entry).encode()
+                self._take(len(self._of_custody[entry.number]))
+        for told in self._others_since(session):
+            size, kept = 0, 0
+            for entry in told:
+                self._counted.add(entry.number)
+                # The newest come first: of what has no room anyhow only how much it is.
+                if kept < MOST_TRAIL and size < LINES_BYTES:
+                    self._others[entry.number] = line = keeping.line(entry).encode()
+                    size, kept = size + len(line), kept + 1
+        self._after = newest
+
+    def trail(self) -> tuple[bytes, int]:
+        """What the trail says, oldest first: all about custody, of the rest what has room; and how many older are left out."""
+        told, room = dict(self._of_custody), LINES_BYTES - self._size
+        for number in sorted(self._others, reverse=True)[:MOST_TRAIL]:
+            room -= len(self._others[number])
+            if room < 0:
+                break
+            told[number] = self._others[number]
+        left_out = len(self._of_custody) + len(self._counted) - len(told)
+        return b"".join(told[number] for number in sorted(told)), left_out
+
+    def _take(self, size: int) -> None:
+        self._size += size
+        if self._size > LINES_BYTES:
+            raise _large()
+
+    def _others_since(self, session: Session) -> Iterator[Iterator[AuditEntry]]:
+        """What else the trail says of these pieces, the newest of each kind first."""
+        numbers = [str(each) for each in timeline.told_by(session, self._number)]
+        for subjects, actions in (
+            (numbers, AuditEntry.action.in_(_OF_INCIDENT)),
+            (
+                [service.subject(item) for item in self._items],
+                AuditEntry.action.like("evidence.%") & (AuditEntry.action != service.CUSTODY),
+            ),
+            ([str(item.origin["alert"]) for item in self._items if "alert" in item.origin], AuditEntry.action == "evidence.take"),
+        ):
+            for some in incidents.in_parts(list(dict.fromkeys(subjects))):
+                asked = sa.select(AuditEntry).where(AuditEntry.subject.in_(some), actions, AuditEntry.number > self._after)
+                asked = asked.order_by(AuditEntry.number.desc()).execution_options(yield_per=_CHUNK)
+                yield (entry for entry in session.scalars(asked) if self._is_about(entry))
+
+    def _is_about(self, entry: AuditEntry) -> bool:
+        named = _ids_of(entry)
+        return named is None or not named.isdisjoint(self.custody)
 
 
 def _ids_of(entry: AuditEntry) -> set[int] | None:

@@ -7,13 +7,13 @@ trail. Every byte of the archive follows from it: `verify.py` has the form of th
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files as resources
 from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
 
-from api.audit import keeping, keys
+from api.audit import keys
 from api.audit.chain import plain
 from api.custody import chain, verify
 from api.custody.files import Hashes, Hashing
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from api.audit.checkpoints import Checkpoint
-    from api.audit.models import AuditEntry
     from api.custody.models import CustodyEntry, EvidenceItem
 
 MEDIA_TYPE: Final = "application/zip"
@@ -61,12 +60,34 @@ class Part:
         return cls(name, zlib.crc32(content), hashing.end(), lambda: iter((content,)))
 
 
+@dataclass(slots=True)
+class Custody:
+    """The custody of a piece as lines of a package.
+
+    Attributes:
+        lines: the entries, one a line.
+        entries: how many there are.
+        hash: that of the last.
+    """
+
+    lines: bytearray = field(default_factory=bytearray)
+    entries: int = 0
+    hash: str = ""
+
+    def add(self, entry: CustodyEntry) -> int:
+        """Take the next entry; returns how many bytes it takes."""
+        line = rfc8785.dumps({**chain.of_entry(entry), "hash": entry.hash}) + b"\n"
+        self.lines += line
+        self.entries, self.hash = entry.number, entry.hash
+        return len(line)
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A piece of evidence on its way into a package."""
 
     item: EvidenceItem
-    entries: Sequence[CustodyEntry]
+    custody: Custody
     part: Part
 
 
@@ -76,15 +97,15 @@ class Contents:
 
     Attributes:
         incident: the incident, as the API shows it.
-        trail: the entries of the audit trail that are about this evidence.
-        left_out: how many older ones there are.
+        trail: the entries of the audit trail that are about this evidence, one a line.
+        left_out: how many older ones there are, none of which is about custody.
         checkpoint: how far the trail is, signed.
         given: who gives it out, to whom, why and when.
     """
 
     incident: dict[str, Any]
     pieces: Sequence[Piece]
-    trail: Sequence[AuditEntry]
+    trail: bytes
     left_out: int
     checkpoint: Checkpoint
     given: dict[str, Any]
@@ -98,19 +119,14 @@ def name_of(item: EvidenceItem) -> str:
 def parts(contents: Contents, key: Ed25519PrivateKey) -> list[Part]:
     """The files of a package, in their order."""
     public = key.public_key()
-    custody = b"".join(
-        rfc8785.dumps({**chain.of_entry(entry), "hash": entry.hash}) + b"\n"
-        for piece in contents.pieces
-        for entry in piece.entries
-    )
-    trail = "".join(map(keeping.line, contents.trail)).encode()
+    custody = b"".join(piece.custody.lines for piece in contents.pieces)
     texts = [Part.of(name, (resources("api.custody") / name).read_bytes()) for name in TEXTS]
     told = [
         *texts,
         Part.of("incident.json", rfc8785.dumps(plain(contents.incident)) + b"\n"),
         *(piece.part for piece in contents.pieces),
         Part.of(verify.CUSTODY, custody),
-        Part.of(verify.AUDIT, trail),
+        Part.of(verify.AUDIT, contents.trail),
         Part.of(verify.CHECKPOINT, contents.checkpoint.line().encode() + b"\n"),
         Part.of(verify.KEY, keys.pem(public).encode()),
     ]
@@ -135,7 +151,7 @@ def parts(contents: Contents, key: Ed25519PrivateKey) -> list[Part]:
 
 
 def _item(piece: Piece) -> dict[str, Any]:
-    end = {"entries": len(piece.entries), "hash": piece.entries[-1].hash}
+    end = {"entries": piece.custody.entries, "hash": piece.custody.hash}
     return {**chain.of_item(piece.item), "custody": end, "path": piece.part.name}
 
 

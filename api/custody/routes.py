@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from api.alerts.schemas import Note
 from api.audit import service as audit
-from api.custody import chain, giving, package, presentation, service, snapshot
+from api.custody import giving, package, presentation, service, snapshot, trail
 from api.custody.files import PIECE, DamagedError, Draft
 from api.custody.files import check as check_file
 from api.custody.schemas import (
@@ -24,6 +23,7 @@ from api.custody.schemas import (
     EvidenceVerification,
     HandInput,
     Name,
+    PackageInput,
     PacketsInput,
     SnapshotInput,
 )
@@ -62,7 +62,7 @@ _TAKE = (
     "evidence_unwritten", "body_too_large",
 )  # fmt: skip
 _LOOK = ("signed_out", "incident_unknown", "evidence_unknown")
-_READ = (*_LOOK, "evidence_missing", "evidence_changed", "evidence_unreadable")
+_READ = (*_LOOK, "evidence_read_busy", "evidence_missing", "evidence_changed", "evidence_unreadable")
 
 
 def _binary(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
@@ -160,32 +160,23 @@ def evidence(number: Number, caller: Reader, provided: Provided, cursor: Cursor 
         return EvidencePage(items=[presentation.item(row) for row in rows[:limit]], next=following)
 
 
-@router.get(
+@router.post(
     "/{number}/evidence/package", response_class=StreamingResponse,
     responses={
-        **problems(*_READ, "package_empty", "package_large", "custody_full", "checkpoint_unwritten"),
+        **problems(
+            *_READ, "cross_site", "query_too_long", "package_empty", "package_large", "custody_full", "checkpoint_unwritten"
+        ),
         **_binary(package.MEDIA_TYPE, "A zip archive"),
     },
 )  # fmt: skip
-def give(
-    number: Number,
-    receiver: Annotated[Short, Query(examples=["Officer Zhao, municipal police"], description="Who gets it.")],
-    reason: Annotated[Note, Query(examples=["Investigation 2026-114"], description="Why.")],
-    caller: Reader,
-    request: Request,
-    provided: Provided,
-    item: Annotated[
-        list[Annotated[int, Field(ge=1, le=2**53)]] | None,
-        Query(max_length=service.MOST_ITEMS, examples=[[5]], description="These pieces; without it, all."),
-    ] = None,
-) -> StreamingResponse:
+async def give(number: Number, body: PackageInput, caller: Taker, request: Request, provided: Provided) -> StreamingResponse:
     """Give evidence out as a package that others verify offline: pieces, custody, what the audit trail says of them, signed.
 
     `python3 -I verify.py` in it says whether all of it is as it was given out. Every byte is looked at before; that
     it is given out is written into custody, timeline and audit trail of the incident.
     """
-    wish = giving.Wish(number, item or [], caller.actor, Hands(caller.name, receiver, reason), language_of(request))
-    parts = giving.give(provided, wish)
+    wish = giving.Wish(number, body.items, caller.actor, Hands(caller.name, body.receiver, body.reason), language_of(request))
+    parts = await provided.readings.run(lambda: giving.give(provided, wish))
     provided.hub.notify()
     headers = {
         "Content-Disposition": f'attachment; filename="evidence-{number}.zip"',
@@ -207,15 +198,19 @@ def piece(number: Number, identity: Identity, caller: Reader, provided: Provided
     "/{number}/evidence/{identity}/content", response_class=StreamingResponse,
     responses={**problems(*_READ), **_binary(service.OCTETS, "The file, to the byte; its SHA-256 in X-Content-SHA256")},
 )  # fmt: skip
-def content(number: Number, identity: Identity, caller: Reader, provided: Provided) -> StreamingResponse:
+async def content(number: Number, identity: Identity, caller: Reader, provided: Provided) -> StreamingResponse:
     """The file of a piece of evidence, once every byte of it was compared with its hashes. Who reads it is in the audit trail."""
     folder = provided.settings.evidence_place
-    with provided.database.read() as session:
-        found = service.get(session, number, identity)
-    service.check(provided.database, folder, found, caller.actor)
-    audit.record_read(
-        provided.database, caller.actor, "evidence.read", service.subject(found), {"name": found.name, "sha256": found.sha256}
-    )
+
+    def look() -> EvidenceItem:
+        with provided.database.read() as session:
+            found = service.get(session, number, identity)
+        service.check(provided.database, folder, found, caller.actor)
+        told = {"name": found.name, "sha256": found.sha256}
+        audit.record_read(provided.database, caller.actor, "evidence.read", service.subject(found), told)
+        return found
+
+    found = await provided.readings.run(look)
     headers = {
         # Never as what it says it is: it may be what attacks whoever opens it.
         "Content-Disposition": f'attachment; filename="evidence-{found.id}.{package.ENDINGS[found.kind]}"',
@@ -227,22 +222,10 @@ def content(number: Number, identity: Identity, caller: Reader, provided: Provid
     return StreamingResponse(told, media_type=service.OCTETS, headers=headers)
 
 
-@router.get("/{number}/evidence/{identity}/verification", responses=problems(*_LOOK, "evidence_unreadable"))
-def verification(number: Number, identity: Identity, caller: Reader, provided: Provided) -> EvidenceVerification:
-    """Whether a piece of evidence is as it was taken: its file by every byte, and its chain of custody."""
-    with provided.database.read() as session:
-        found = service.get(session, number, identity)
-        entries = service.entries(session, identity)
-    file = "intact"
-    try:
-        with service.damage(provided.database, found, caller.actor):
-            check_file(provided.settings.evidence_place / found.file, service.hashes(found))
-    except Problem as problem:
-        if not isinstance(problem.__cause__, DamagedError):
-            raise
-        file = problem.__cause__.how
-    broken = chain.first_broken(found, entries)
-    return EvidenceVerification(intact=file == "intact" and broken is None, file=file, entries=len(entries), first_broken=broken)
+@router.get("/{number}/evidence/{identity}/verification", responses=problems(*_LOOK, "evidence_read_busy", "evidence_unreadable"))
+async def verification(number: Number, identity: Identity, caller: Reader, provided: Provided) -> EvidenceVerification:
+    """Whether a piece of evidence is as it was taken: its file by every byte, its custody by its chain and by the audit trail."""
+    return await provided.readings.run(lambda: _verified(provided, number, identity, caller))
 
 
 @router.get("/{number}/evidence/{identity}/custody", responses=problems(*_LOOK, "cursor_invalid"))
@@ -272,6 +255,25 @@ def hand_on(number: Number, identity: Identity, body: HandInput, caller: Taker, 
         shown = presentation.entry(made)
     provided.hub.notify()
     return shown
+
+
+def _verified(provided: Services, number: int, identity: int, caller: Caller) -> EvidenceVerification:
+    with provided.database.read() as session:
+        found = service.get(session, number, identity)
+        custody = trail.followed(session, found)
+    file = "intact"
+    try:
+        with service.damage(provided.database, found, caller.actor):
+            check_file(provided.settings.evidence_place / found.file, service.hashes(found))
+    except Problem as problem:
+        if not isinstance(problem.__cause__, DamagedError):
+            raise
+        file = problem.__cause__.how
+    intact = file == "intact" and custody.first_broken is None and custody.trail == "intact"
+    return EvidenceVerification(
+        intact=intact, file=file, entries=custody.entries, first_broken=custody.first_broken, clock_back=custody.clock_back,
+        trail=custody.trail,
+    )  # fmt: skip
 
 
 def _check_open(provided: Services, number: int) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.alerts.schemas import Note
 from api.custody.models import CustodyKind, EvidenceKind
+from api.custody.service import MOST_ITEMS
 from api.custody.snapshot import CONTENTS, Content
 from api.incidents.schemas import AlertId, Short
 
@@ -53,6 +54,17 @@ class HandInput(_Input):
     giver: Short = Field(examples=["Lin Wei, shift B"])
     receiver: Short = Field(examples=["Officer Zhao, municipal police"])
     reason: Note = Field(examples=["Copy on a sealed disk, for the investigation"])
+
+
+class PackageInput(_Input):
+    """Gives evidence out as a package."""
+
+    receiver: Short = Field(examples=["Officer Zhao, municipal police"])
+    """Who gets it."""
+    reason: Note = Field(examples=["Investigation 2026-114"])
+    """Why."""
+    items: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(default_factory=list[int], max_length=MOST_ITEMS, examples=[[5]])
+    """These pieces; without any, all."""
 
 
 class EvidenceOutput(_Output):
@@ -119,3 +131,7 @@ class EvidenceVerification(_Output):
     """Custody entries."""
     first_broken: int | None = Field(default=None, examples=[None])
     """Number of the first custody entry that does not hold."""
+    clock_back: int | None = Field(default=None, examples=[None])
+    """Number of the first custody entry whose time is before that of the one before: a clock was set back. Their order holds."""
+    trail: Literal["intact", "differs", "missing"] = Field(examples=["intact"])
+    """Whether the audit trail has the same custody entries, by their hashes; `missing`: it has none."""

@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.audit import service as audit
 from api.audit.chain import plain
-from api.custody import chain, files
+from api.audit.models import AuditEntry
+from api.custody import chain, files, verify
 from api.custody.files import DamagedError, EvidenceFileError, Hashes, NoRoomError, TooLargeError
 from api.custody.models import CustodyEntry, EvidenceItem
 from api.database.scope import scope_of
@@ -37,7 +38,12 @@ MOST_ITEMS: Final = 1_000
 """Most pieces of evidence that are taken for an incident."""
 
 MOST_ENTRIES: Final = 10_000
-"""Most custody entries of a piece."""
+"""Most custody entries of a piece that people ask for; a merge is never held up by them."""
+
+CUSTODY: Final = verify.IN_TRAIL
+"""Action of the entry of the audit trail that has the hash of a custody entry."""
+
+_CHUNK: Final = 1_000
 
 OCTETS: Final = "application/octet-stream"
 """Media type of what nobody says more of."""
@@ -161,10 +167,25 @@ def get(session: Session, number: int, identity: int) -> EvidenceItem:
     return item
 
 
-def entries(session: Session, identity: int, after: int = 0, limit: int = MOST_ENTRIES) -> Sequence[CustodyEntry]:
+def entries(session: Session, identity: int, after: int, limit: int) -> Sequence[CustodyEntry]:
     """Custody entries of a piece, the first first, behind a number."""
     mine = sa.select(CustodyEntry).where(CustodyEntry.evidence == identity, CustodyEntry.number > after)
     return session.scalars(mine.order_by(CustodyEntry.number).limit(limit)).all()
+
+
+def all_entries(session: Session, identity: int, after: int = 0) -> Iterator[CustodyEntry]:
+    """All custody entries of a piece behind a number, the first first; some are held at a time."""
+    while found := entries(session, identity, after, _CHUNK):
+        yield from found
+        after = found[-1].number
+
+
+def trail_of(session: Session, identity: int, after: int = 0) -> Iterator[AuditEntry]:
+    """What the audit trail says of the custody of a piece behind one of its entries, oldest first; some are held at a time."""
+    mine = sa.select(AuditEntry).where(AuditEntry.subject == subject_of(identity), AuditEntry.action == CUSTODY)
+    while found := session.scalars(mine.where(AuditEntry.number > after).order_by(AuditEntry.number).limit(_CHUNK)).all():
+        yield from found
+        after = found[-1].number
 
 
 def entry_count(session: Session, identities: Sequence[int]) -> int:
@@ -202,7 +223,7 @@ def _enter(session: Session, item: EvidenceItem, kind: CustodyKind, actor: Actor
     last = session.scalar(
         sa.select(CustodyEntry).where(CustodyEntry.evidence == item.id).order_by(CustodyEntry.number.desc()).limit(1)
     )
-    if last is not None and last.number >= MOST_ENTRIES:
+    if kind != "moved" and last is not None and last.number >= MOST_ENTRIES:
         raise Problem("custody_full", id=item.id, most=MOST_ENTRIES)
     entry = CustodyEntry(
         organisation=item.organisation, evidence=item.id, number=1 if last is None else last.number + 1, kind=kind, at=now(),
@@ -212,12 +233,19 @@ def _enter(session: Session, item: EvidenceItem, kind: CustodyKind, actor: Actor
     entry.hash = chain.digest(chain.of_entry(entry))
     session.add(entry)
     session.flush()
+    # Whoever owns the database can make a chain anew; the trail, of which checkpoints lie elsewhere, still tells what it was.
+    audit.record(session, actor, CUSTODY, subject(item), {"kind": kind, "number": entry.number, "hash": entry.hash})
     return entry
 
 
 def subject(item: EvidenceItem) -> str:
     """What entries of the audit trail about reads of a piece are about."""
-    return f"evidence/{item.id}"
+    return subject_of(item.id)
+
+
+def subject_of(identity: int | str) -> str:
+    """The same, of an id."""
+    return f"{verify.SUBJECT}{identity}"
 
 
 def hashes(item: EvidenceItem) -> Hashes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+import math
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 import sqlalchemy as sa
 
@@ -15,7 +16,7 @@ from api.records import service as records
 from api.times import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -105,7 +106,26 @@ class Snapshot:
 
     def _line(self, kind: str, content: Mapping[str, Any]) -> bytes:
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        return json.dumps({"kind": kind, **content}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        said = {"kind": kind, **content}
+        try:
+            line = json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        except ValueError:
+            # A value of a process may be no number: JSON has none of these, and what is taken cannot be mended.
+            line = json.dumps(_finite(said), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return line.encode() + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    """A value with the words of JSON in place of numbers that it has none for."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case dict():
+            return {name: _finite(inner) for name, inner in cast("dict[str, Any]", value).items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in cast("Iterable[Any]", value)]
+        case _:
+            return value
 
 
 def _row(row: Base) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,8 +38,14 @@ FORMAT = 1
 MANIFEST, SIGNATURE, KEY = "manifest.json", "manifest.json.sig", "key.pem"
 CUSTODY, AUDIT, CHECKPOINT, ITEMS = "custody.jsonl", "audit.jsonl", "checkpoint.json", "items/"
 
+IN_TRAIL, SUBJECT = "evidence.custody", "evidence/"
+"""Entries of the audit trail that have the hash of a custody entry: their action, and of what they are (then its id)."""
+
 MOST_BYTES = 256 * 1024 * 1024
 """Longest text of a package that is read; items may be longer."""
+
+DESKTOP = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Files that programs which show folders write into them."""
 
 PIECE = 1024 * 1024
 FIRST = "0" * 64
@@ -57,11 +64,14 @@ TEXTS = {
         "unsigned": "THE SIGNATURE WAS NOT VERIFIED: there is neither the Python package cryptography nor OpenSSL 3 here. All "
         "fits together, but who made it is not shown, and all of it could have been made anew.",
         "drill": "This is from a drill.",
+        "clock": "custody of evidence {id}: entry {number} has an earlier time than the one before: a clock was set back. "
+        "Their order is not in doubt.",
         "unreadable": "{place}: cannot be read ({reason})",
         "slow": "SM3 is computed without a library here: this takes a while.",
         "archive": "the archive is not as it was written, at {name}: if somebody packed it anew, unpack it and verify the folder",
         "missing": "{name}: is missing",
         "added": "{name}: does not belong to the package",
+        "added_by_desktop": "{name}: does not belong to the package; programs that show folders write such files: remove it",
         "changed": "{name}: was changed ({differs} is another)",
         "unplain": "{name}: is no plain file",
         "form": "{name}: is not in the form in which it was written ({reason})",
@@ -75,6 +85,7 @@ TEXTS = {
         "custody_chain": "custody of evidence {id}: entry {number} does not follow the one before",
         "custody_end": "custody of evidence {id}: the last entries are missing, or others were added",
         "custody_stray": "custody: entries of evidence {id}, which is not in the package",
+        "custody_trail": "custody of evidence {id}: the audit trail says something else of entry {number}, or of none",
         "audit_changed": "audit entry {number}: was changed",
         "audit_order": "audit entry {number}: is not where it belongs",
         "checkpoint": "checkpoint.json: does not fit the audit entries",
@@ -89,11 +100,13 @@ TEXTS = {
         "unsigned": "未验证签名：本机既没有 Python 包 cryptography，也没有 OpenSSL 3。"
         "各部分相互吻合，但无法证明出自何人，也可能全部重新制作。",
         "drill": "本证据来自演练。",
+        "clock": "证据 {id} 的保管记录：第 {number} 条的时间早于前一条，系时钟曾被调回；其次序无疑。",
         "unreadable": "{place}：无法读取（{reason}）",
         "slow": "本机没有 SM3 库，改用脚本自带实现计算，需要一些时间。",
         "archive": "压缩包与写入时不一致，位置：{name}；如果有人重新打包，请解压后验证文件夹",
         "missing": "{name}：缺失",
         "added": "{name}：不属于本证据包",
+        "added_by_desktop": "{name}：不属于本证据包；此类文件由显示文件夹的程序写入，请删除后重新验证",
         "changed": "{name}：已被改动（{differs} 不一致）",
         "unplain": "{name}：不是普通文件",
         "form": "{name}：格式与写入时不一致（{reason}）",
@@ -107,6 +120,7 @@ TEXTS = {
         "custody_chain": "证据 {id} 的保管记录：第 {number} 条与前一条不相接",
         "custody_end": "证据 {id} 的保管记录：末尾缺少记录，或添加了记录",
         "custody_stray": "保管记录：含有不在包内的证据 {id} 的记录",
+        "custody_trail": "证据 {id} 的保管记录：第 {number} 条与审计记录不符，或在审计记录中没有",
         "audit_changed": "审计记录 {number}：已被改动",
         "audit_order": "审计记录 {number}：不在应在的位置",
         "checkpoint": "checkpoint.json：与审计记录不符",
@@ -154,6 +168,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._places: dict[str, tuple[int, int]] = {}
+        self._crcs: dict[str, int] = {}
         self.faults: list[tuple[str, dict[str, Any]]] = []
         with path.open("rb") as file:
             self._follow(file)
@@ -174,7 +189,7 @@ class Archive:
                 self.faults.append(("archive", {"name": name}))
                 return
             directory += central_header(name, crc, size, offset)
-            self._places[name] = (begin, size)
+            self._places[name], self._crcs[name] = (begin, size), crc
             offset = begin + size
         end = directory + end_of_archive(len(self._places), len(directory), offset)
         file.seek(offset)
@@ -197,6 +212,10 @@ class Archive:
                 yield piece
                 left -= len(piece)
 
+    def crc(self, name: str) -> int | None:
+        """What the archive says that a file's CRC-32 is: other programs look at that."""
+        return self._crcs[name]
+
 
 class Folder:
     """The package unpacked."""
@@ -215,6 +234,10 @@ class Folder:
     def names(self) -> list[str]:
         """The files that it holds."""
         return self._names
+
+    def crc(self, name: str) -> int | None:
+        """Nothing: a folder does not say it."""
+        del name
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """A file, piece by piece."""
@@ -372,7 +395,7 @@ def holds(pem: bytes, message: bytes, signature: bytes) -> bool | None:
 def by_library(pem: bytes, message: bytes, signature: bytes) -> bool | None:
     """Asks the package `cryptography`."""
     try:
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  it may not be there
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415  it may not be there
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415  as above
     except ImportError:
         return None
@@ -380,6 +403,9 @@ def by_library(pem: bytes, message: bytes, signature: bytes) -> bool | None:
         Ed25519PublicKey.from_public_bytes(raw_key(pem)).verify(signature, message)
     except InvalidSignature:
         return False
+    except UnsupportedAlgorithm:
+        # Where only what FIPS 140 lists may be used, older versions have no Ed25519.
+        return None
     return True
 
 
@@ -424,7 +450,9 @@ class Verification:
         self.signed: bool | None = None
         self.key = ""
         self.drill = False
+        self.notes: list[tuple[str, dict[str, Any]]] = []
         self.counts = {"files": 0, "items": 0, "entries": 0, "audit": 0}
+        self._hashes: dict[int, list[Any]] = {}
         try:
             self._look()
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
@@ -448,7 +476,7 @@ class Verification:
         self._files(manifest["files"])
         self._items(manifest["items"], manifest["files"])
         self._part(CUSTODY, lambda: self._custody(manifest["items"]))
-        self._part(AUDIT, lambda: self._audit(pem))
+        self._part(AUDIT, lambda: self._audit(pem, manifest["items"]))
 
     def _part(self, name: str, look: Callable[[], None]) -> None:
         """Look at a part: that it cannot be understood keeps nobody from looking at the others."""
@@ -503,7 +531,8 @@ class Verification:
         """Every file that was given out is there as it was, and no other."""
         names, there = [str(each["name"]) for each in files], set(self._package.names())
         for name in sorted(there - {*names, MANIFEST, SIGNATURE}):
-            self._fault("added", name=name)
+            last = name.rpartition("/")[2]
+            self._fault("added_by_desktop" if last in DESKTOP or last.startswith("._") else "added", name=name)
         if isinstance(sm3(), Sm3) and sum(each["size"] for each in files) > 4 * PIECE:
             self._tell("slow")
         for each in files:
@@ -511,15 +540,20 @@ class Verification:
             if name not in there:
                 self._fault("missing", name=name)
                 continue
-            size, first, second = 0, hashlib.sha256(), sm3()
+            size, crc, first, second = 0, 0, hashlib.sha256(), sm3()
             for piece in self._package.pieces(name):
-                size += len(piece)
+                size, crc = size + len(piece), zlib.crc32(piece, crc)
                 first.update(piece)
                 second.update(piece)
             found = {"size": size, "sha256": first.hexdigest(), "sm3": second.hexdigest()}
             differ = [what for what, value in found.items() if value != each[what]]
             if differ:
                 self._fault("changed", name=name, differs=", ".join(differ))
+            elif self._package.crc(name) not in {None, crc}:
+                self._fault("archive", name=name)
+        for name in sorted({MANIFEST, SIGNATURE} & there):
+            if self._package.crc(name) not in {None, zlib.crc32(self._text(name))}:
+                self._fault("archive", name=name)
         self.counts["files"] = len(names)
 
     def _items(self, items: list[dict[str, Any]], files: list[dict[str, Any]]) -> None:
@@ -547,16 +581,20 @@ class Verification:
                     self._fault("custody_changed", id=identity, number=entry["number"])
                 elif entry["previous_hash"] != before:
                     self._fault("custody_chain", id=identity, number=entry["number"])
+                if number > 1 and entry["at"] < mine[number - 2]["at"]:
+                    self.notes.append(("clock", {"id": identity, "number": entry["number"]}))
                 before = entry["hash"]
+            self._hashes[identity] = [[entry["number"], entry["hash"]] for entry in mine]
             if each["custody"] != {"entries": len(mine), "hash": before}:
                 self._fault("custody_end", id=identity)
             self.counts["entries"] += len(mine)
         for identity in entries:
             self._fault("custody_stray", id=identity)
 
-    def _audit(self, pem: bytes | None) -> None:
-        """Entries of the audit trail are as they were written, and the checkpoint is about a trail that has them."""
+    def _audit(self, pem: bytes | None, items: list[dict[str, Any]]) -> None:
+        """Entries of the audit trail are as they were written, say the same of custody, and a checkpoint is about their trail."""
         last, last_hash = 0, ""
+        told: dict[str, list[Any]] = {}
         for entry in self._lines(AUDIT):
             number = entry["number"]
             if entry["hash"] != digest(without(entry, "hash")):
@@ -565,6 +603,14 @@ class Verification:
                 self._fault("audit_order", number=number)
             last, last_hash = number, entry["hash"]
             self.counts["audit"] += 1
+            if entry["action"] == IN_TRAIL:
+                told.setdefault(entry["subject"], []).append([entry["detail"]["number"], entry["detail"]["hash"]])
+        for each in items:
+            mine, theirs = self._hashes.get(each["id"], []), told.get(SUBJECT + str(each["id"]), [])
+            for number in range(1, max(len(mine), len(theirs)) + 1):
+                if mine[number - 1 : number] != theirs[number - 1 : number]:
+                    self._fault("custody_trail", id=each["id"], number=number)
+                    break
         if CHECKPOINT not in self._package.names():
             return
         checkpoint = parse(self._text(CHECKPOINT).rstrip(b"\n"))
@@ -599,6 +645,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if found.drill:
         say("drill")
+    for what, values in found.notes:
+        say(what, **values)
     if found.faults:
         say("broken", count=len(found.faults))
         for what, values in found.faults:

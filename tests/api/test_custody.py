@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,14 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes
 from sqlalchemy.exc import DBAPIError
 
+from api.custody import chain, service, snapshot
 from api.custody.files import Draft, Hashing, NoRoomError, TooLargeError
-from api.custody.models import EvidenceItem
+from api.custody.models import CustodyEntry, EvidenceItem
+from api.custody.verify import Archive, Verification
 from api.database import Database
 from api.database.backup import BackupError, back_up, restore
 from api.settings import Settings
+from sensor.names import NAME_BYTES
 from sensor.packets import PACKETS
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY, running
@@ -101,7 +105,9 @@ def test_a_file_is_kept_to_the_byte_with_its_hashes_and_the_first_custody_entry(
     assert [first[name] for name in ("number", "kind", "giver", "receiver", "reason")] == [
         1, "taken", "Wang Fang", "lin", SAID["reason"],
     ]  # fmt: skip
-    assert done(client.get(f"{path}/verification")) == {"intact": True, "file": "intact", "entries": 1, "first_broken": None}
+    assert done(client.get(f"{path}/verification")) == {
+        "intact": True, "file": "intact", "entries": 1, "first_broken": None, "clock_back": None, "trail": "intact",
+    }  # fmt: skip
     assert kinds(client, number) == ["declared", "evidence_taken"]
     assert lines(client, number, "zh-CN")[1]["text"].startswith(f"取得证据 {taken['id']}，来自Wang Fang：")
     (entry,) = audited(system_running, "incident.evidence_taken")
@@ -212,14 +218,14 @@ def test_a_file_that_is_not_as_it_was_taken_is_refused_and_that_is_on_record(sys
     code = "evidence_missing" if harm == "missing" else "evidence_changed"
     path = f"/api/incidents/{number}/evidence"
     assert refused(client.get(f"{path}/{taken['id']}/content")) == code
-    assert refused(client.get(f"{path}/package", params=TO)) == code
+    assert refused(client.post(f"{path}/package", json=TO)) == code
     told = done(client.get(f"{path}/{taken['id']}/verification"))
     assert (told["intact"], told["file"]) == (False, code.removeprefix("evidence_"))
     damaged = audited(system_running, "evidence.damaged")
     assert [(each["subject"], each["detail"]["how"]) for each in damaged] == [(f"evidence/{taken['id']}", told["file"])] * 3
     # Nothing was given out, and the other one still can be.
     assert "evidence_exported" not in kinds(client, number)
-    assert "items/" in str(list(opened(client.get(f"{path}/package", params={**TO, "item": taken["id"] + 1}))))
+    assert "items/" in str(list(opened(client.post(f"{path}/package", json={**TO, "items": [taken["id"] + 1]}))))
 
 
 def row(served: Running, identity: int) -> EvidenceItem:
@@ -264,11 +270,11 @@ def test_evidence_is_handed_on_given_out_and_goes_along_when_incidents_are_merge
     assert refused(client.post(f"{path}/custody", json={**hands, "reason": " "})) == "input_invalid"
     other = f"/api/incidents/{kept_on}/evidence"
     assert refused(client.get(f"{other}/{taken['id']}")) == "evidence_unknown"
-    assert refused(client.get(f"{other}/package", params=TO)) == "package_empty"
+    assert refused(client.post(f"{other}/package", json=TO)) == "package_empty"
     done(act(client, kept_on, "merge", {"other": gone, "reason": "same call"}))
     assert refused(take(client, gone, b"y")) == "incident_merged"
     assert [each["id"] for each in client.get(other).json()["items"]] == [taken["id"]]
-    package = opened(client.get(f"{other}/package", params=TO))
+    package = opened(client.post(f"{other}/package", json=TO))
     entries = done(client.get(f"{other}/{taken['id']}/custody", params={"limit": 3}))
     assert [each["kind"] for each in entries["items"]] == ["taken", "handed", "moved"]
     rest = done(client.get(f"{other}/{taken['id']}/custody", params={"limit": 3, "cursor": entries["next"]}))
@@ -280,14 +286,99 @@ def test_evidence_is_handed_on_given_out_and_goes_along_when_incidents_are_merge
     assert manifest["items"][0]["custody"] == {"entries": 4, "hash": last["hash"]}
     assert json.loads(package["incident.json"])["merged"] == [gone]
     told = [json.loads(line)["action"] for line in package["audit.jsonl"].splitlines()]
-    assert told == ["incident.evidence_taken", "incident.evidence_handed", "incident.evidence_exported"]
+    acts = ["incident.evidence_taken", "incident.evidence_handed", None, "incident.evidence_exported"]
+    assert told == [action for act in acts for action in ("evidence.custody", act) if action]
     assert kinds(client, kept_on)[-1] == "evidence_exported"
-    assert refused(client.get(f"{other}/package", params={**TO, "item": 2**63})) == "input_invalid"
+    assert refused(client.post(f"{other}/package", json={**TO, "items": [2**63]})) == "input_invalid"
     # A package of some pieces says nothing of others.
     second = done(take(client, kept_on, b"z", name="second"), 201)
-    package = opened(client.get(f"{other}/package", params={**TO, "item": second["id"]}))
+    package = opened(client.post(f"{other}/package", json={**TO, "items": [second["id"]]}))
     assert [name for name in package if name.startswith("items/")] == [f"items/{second['id']:06}.bin"]
-    assert [json.loads(line)["detail"].get("name") for line in package["audit.jsonl"].splitlines()] == ["second", None]
+    named = [json.loads(line)["detail"].get("name") for line in package["audit.jsonl"].splitlines()]
+    assert named == [None, "second", None, None]
+
+
+def test_custody_that_is_full_holds_up_no_merge_and_is_filled_by_nobody_who_only_reads(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.custody.service.MOST_ENTRIES", 2)
+    client = system_running.signed_in("responder")
+    kept_on, gone = (declare(client, **PHONE)["number"] for _ in range(2))
+    taken = done(take(client, gone, b"x"), 201)
+    path = f"/api/incidents/{gone}/evidence"
+    for role in ("auditor", "engineer"):
+        reader = system_running.signed_in(role)
+        assert reader.get(f"{path}/package", params=TO).status_code in {405, 422}
+        assert refused(reader.post(f"{path}/package", json=TO)) == "forbidden"
+    opened(client.post(f"{path}/package", json=TO))
+    assert refused(client.post(f"{path}/package", json=TO)) == "custody_full"
+    done(act(client, kept_on, "merge", {"other": gone, "reason": "same call"}))
+    told = done(client.get(f"/api/incidents/{kept_on}/evidence/{taken['id']}/verification"))
+    assert (told["intact"], told["entries"]) == (True, 3)
+
+
+def test_a_package_that_has_no_room_for_its_custody_is_not_given_out(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = system_running.signed_in("responder")
+    number = declare(client, **PHONE)["number"]
+    taken = done(take(client, number, b"x"), 201)
+    path = f"/api/incidents/{number}/evidence"
+    for _ in range(3):
+        client.get(f"{path}/{taken['id']}/content")
+    monkeypatch.setattr("api.custody.giving.LINES_BYTES", 4_000)
+    package = opened(client.post(f"{path}/package", json=TO))
+    manifest = json.loads(package["manifest.json"])
+    assert 0 < manifest["audit_left_out"] < 5, "reads have less room, and it is said"
+    assert package["audit.jsonl"].count(b'"evidence.custody"') == 2
+    monkeypatch.setattr("api.custody.giving.LINES_BYTES", 1_000)
+    assert refused(client.post(f"{path}/package", json=TO)) == "package_large"
+    assert done(client.get(f"{path}/{taken['id']}/verification"))["entries"] == 2
+
+
+@pytest.mark.parametrize("harm", ["exchanged", "cut"])
+def test_what_is_made_anew_with_all_its_hashes_is_told_by_the_audit_trail(
+    system_running: Running, tmp_path: Path, harm: str
+) -> None:
+    client = system_running.signed_in("responder")
+    number = declare(client, **PHONE)["number"]
+    taken = done(take(client, number, b"before"), 201)
+    path = f"/api/incidents/{number}/evidence"
+    hands = {"giver": "Lin Wei", "receiver": "Officer Zhao", "reason": "Sealed disk 4"}
+    done(client.post(f"{path}/{taken['id']}/custody", json=hands), 201)
+    database = system_running.services.database
+    with database.engine.begin() as connection:
+        for table in ("evidence_item", "evidence_custody"):
+            for statement in {
+                "sqlite": [f"DROP TRIGGER {table}_update", f"DROP TRIGGER {table}_delete"],
+                "postgresql": [f"DROP TRIGGER {table}_append_only ON {table}"],
+            }[connection.dialect.name]:
+                connection.execute(sa.text(statement))
+    with database.write() as session:
+        item = session.scalars(sa.select(EvidenceItem)).one()
+        custody = list(service.all_entries(session, item.id))
+        if harm == "cut":
+            session.delete(custody[-1])
+        else:
+            file = system_running.services.settings.evidence_place / item.file
+            file.unlink()
+            file.write_bytes(b"after")
+            item.size, item.sha256, item.sm3 = 5, hashlib.sha256(b"after").hexdigest(), sm3(b"after")
+            before = chain.digest(chain.of_item(item))
+            for entry in custody:
+                entry.previous_hash = before
+                entry.hash = before = chain.digest(chain.of_entry(entry))
+    told = done(client.get(f"{path}/{taken['id']}/verification"))
+    assert told == {
+        "intact": False, "file": "intact", "entries": 2 - (harm == "cut"), "first_broken": None, "clock_back": None,
+        "trail": "differs",
+    }  # fmt: skip
+    archive = tmp_path / "package.zip"
+    archive.write_bytes(client.post(f"{path}/package", json=TO).content)
+    number = 2 if harm == "cut" else 1
+    assert Verification(Archive(archive)).faults == [("custody_trail", {"id": taken["id"], "number": number})]
+    verdict = done(system_running.signed_in("auditor").get("/api/audit/verification"))
+    assert (verdict["intact"], verdict["fault"]) == (False, "custody")
 
 
 def test_the_packets_of_an_alert_of_the_incident_are_taken_as_evidence(system_running: Running, tmp_path: Path) -> None:
@@ -303,7 +394,14 @@ def test_the_packets_of_an_alert_of_the_incident_are_taken_as_evidence(system_ru
     assert taken["origin"]["manifest"]["sha256"] == taken["sha256"] == hashlib.sha256(file).hexdigest()
     (first,) = client.get(f"{path}/{taken['id']}/custody").json()["items"]
     assert first["giver"] == "sensor local"
-    package = opened(client.get(f"{path}/package", params=TO))
+    # A sensor may be called by 255 bytes.
+    longest = CustodyEntry(
+        evidence=9, number=1, kind="taken", at=0, actor="lin", giver="sensor " + "s" * NAME_BYTES, receiver="lin", reason="x",
+        previous_hash="", hash="",
+    )  # fmt: skip
+    with system_running.services.database.write() as session:
+        session.add(longest)
+    package = opened(client.post(f"{path}/package", json=TO))
     assert content(package[f"items/{taken['id']:06}.pcapng"]) == FRAMES[15:41]
     assert b'"action":"evidence.take"' in package["audit.jsonl"]
     assert refused(client.post(f"{path}/packets", json={"alert": alert_id(2), "reason": "x"})) == "alert_not_in_incident"
@@ -329,6 +427,12 @@ def test_a_snapshot_holds_the_incident_its_timeline_its_alerts_and_their_records
     assert (told[1]["title"], told[2]["what"], told[4]["id"]) == ("Writes", "declared", alert_id(1))
     assert (told[8]["record"], told[8]["table"], told[9]["record"]) == (body["records"][0], "modbus", "local/gone/0/1")
     assert taken["origin"]["counts"] == {**counts, "end": 1}
+
+
+def test_a_number_that_is_none_is_a_word_in_a_snapshot() -> None:
+    made = snapshot.Snapshot(1, ["records"], 0)
+    line = made._line("record", {"value": math.nan, "values": [math.inf, {"x": 1.5}]})  # pyright: ignore[reportPrivateUsage]  a line by itself
+    assert line == b'{"kind":"record","value":"nan","values":["inf",{"x":1.5}]}\n'
 
 
 def test_a_draft_is_bounded_and_removed_unless_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,19 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import rfc8785
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +76,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Given:
         taken.append(done(client.post(f"{path}/snapshot", json={"reason": "x"}), 201)["id"])
         done(client.get(f"{path}/{taken[1]}/verification"))
         client.get(f"{path}/{taken[1]}/content")
-        archive = client.get(f"{path}/package", params=TO)
+        archive = client.post(f"{path}/package", json=TO)
         assert archive.status_code == 200
         return Given(archive.content, served.signed_in("administrator").get("/api/audit/key").content, taken)
 
@@ -126,7 +129,7 @@ def test_the_script_of_a_package_verifies_it_with_plain_python(made: Given, tmp_
     for place in ((), (archive,)):
         status, told = run(*place, script=script)
         assert (status, name in told) == (0, True)
-        assert "INTACT: 11 files, 3 pieces of evidence, 9 custody entries and 8 audit entries" in told
+        assert "INTACT: 11 files, 3 pieces of evidence, 9 custody entries and 17 audit entries" in told
         assert told.startswith("This is from a drill.")
     status, told = run(archive, "--key", tmp_path / "operator.pem", "--language", "zh-CN", script=script)
     assert (status, "所用密钥为您提供的密钥" in told) == (0, True)
@@ -150,6 +153,7 @@ def test_the_script_says_what_was_changed_dropped_added_or_moved(made: Given, tm
         ({item: files[item] + b"x"}, f"{item}: was changed (size, sha256, sm3 is another)"),
         ({item: None}, f"{item}: is missing"),
         ({"items/9.bin": b""}, "items/9.bin: does not belong to the package"),
+        ({"items/.DS_Store": b"x"}, "items/.DS_Store: does not belong to the package; programs that show folders"),
         ({"manifest.json.sig": None}, "manifest.json.sig: is missing"),
         ({"manifest.json": None}, "manifest.json: is missing"),
         ({"manifest.json": files["manifest.json"].replace(TO["receiver"].encode(), b"Officer Zhou")}, "is not the signature"),
@@ -177,7 +181,7 @@ def test_custody_that_was_put_in_another_order_is_found_whoever_signed(made: Giv
 
     def kinds_of(custody: list[bytes], change: Callable[[dict[str, Any]], None] = lambda _: None) -> set[str]:
         told = found(tmp_path / "p", signed_anew({**files, "custody.jsonl": b"".join(custody)}, change))
-        return {kind for kind, _ in told} - {"checkpoint_signature"}
+        return {kind for kind, _ in told} - {"checkpoint_signature", "custody_trail"}
 
     assert kinds_of([lines[0], lines[2], lines[1], *lines[3:]]) == {"custody_order", "custody_chain"}
     renumbered = [json.loads(line) for line in (lines[0], lines[2], lines[1])]
@@ -191,11 +195,39 @@ def test_custody_that_was_put_in_another_order_is_found_whoever_signed(made: Giv
     trail = files["audit.jsonl"].splitlines(keepends=True)
     for changed, told in (
         ([trail[1], trail[0], *trail[2:]], "audit_order"),
-        ([trail[0].replace(b"evidence_taken", b"evidence_token"), *trail[1:]], "audit_changed"),
+        ([trail[0].replace(b'"kind":"taken"', b'"kind":"token"'), *trail[1:]], "audit_changed"),
     ):
         faults = found(tmp_path / "p", signed_anew({**files, "audit.jsonl": b"".join(changed)}))
         assert told in {kind for kind, _ in faults}
     assert first
+
+
+def test_a_checksum_of_the_archive_that_is_another_is_told(made: Given, tmp_path: Path) -> None:
+    """No hash is over it, and programs that unpack archives refuse what does not have it."""
+    path = tmp_path / "changed.zip"
+    for name in (f"items/{made.ids[0]:06}.bin", "manifest.json"):
+        crc = struct.pack("<L", zlib.crc32(made.files()[name]))
+        assert made.archive.count(crc) == 2
+        path.write_bytes(made.archive.replace(crc, bytes(4)))
+        assert Verification(Archive(path)).faults == [("archive", {"name": name})]
+
+
+def test_a_clock_that_was_set_back_is_told_and_is_no_fault(made: Given, tmp_path: Path) -> None:
+    files = made.files()
+    entries = [json.loads(line) for line in files["custody.jsonl"].splitlines()]
+    entries[2]["at"] = "2020-01-01T00:00:00.000000000Z"
+    files["custody.jsonl"] = b"".join(rfc8785.dumps(each) + b"\n" for each in entries)
+    told = Verification(Folder(unpacked(tmp_path / "p", files)))
+    assert told.notes == [("clock", {"id": made.ids[0], "number": 3})]
+    assert "clock" not in {kind for kind, _ in told.faults}
+
+
+def test_a_library_without_the_algorithm_leaves_it_to_openssl(made: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: bytes) -> None:
+        raise UnsupportedAlgorithm("Ed25519")
+
+    monkeypatch.setattr(Ed25519PublicKey, "from_public_bytes", none)
+    assert verify.by_library(made.key, b"x", bytes(64)) is None
 
 
 @QUIET

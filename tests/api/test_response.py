@@ -239,7 +239,7 @@ def given_out(lin: httpx.Client, wu: httpx.Client, number: int, alert: str) -> b
     body = {"giver": "lin", "receiver": "wu", "reason": "for the vendor"}
     done(lin.post(f"{path}/{packets['id']}/custody", json=body), 201)
     assert wu.get(f"{path}/{packets['id']}/verification").json()["intact"]
-    answer = lin.get(f"{path}/package", params={"receiver": "Provincial centre", "reason": "asked for"})
+    answer = lin.post(f"{path}/package", json={"receiver": "Provincial centre", "reason": "asked for"})
     assert answer.status_code == 200, answer.text
     return answer.content
 
