@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from api.times import NANOSECONDS
 
+_EXAMPLE: Final = "text & <text>\n文字"
+
 NOTHING: Final = "—"
 """Stands where there is nothing to say."""
 
@@ -200,28 +202,30 @@ def plain(content: Report | Summary) -> dict[str, Any]:
     return asdict(content)
 
 
-def shape(kind: type[Report | Summary], keys: list[str], *, full: bool = True) -> dict[str, Any]:
+def shape(kind: type[Report | Summary], keys: list[str], *, full: bool = True, many: bool = False) -> dict[str, Any]:
     """What there is in a document: a text for each text, one element in each list (`full`), or nothing anywhere.
 
     Args:
         kind: the document.
         keys: what `content` of a report has.
         full: whether there is something.
+        many: whether there is as much as there may be: three elements in each list, and long texts.
     """
-    return cast("dict[str, Any]", _example(kind, keys, full))
+    return cast("dict[str, Any]", _example(kind, keys, (3 if many else 1) if full else 0))
 
 
-def _example(kind: Any, keys: list[str], full: bool) -> Any:
+def _example(kind: Any, keys: list[str], count: int) -> Any:
+    said = _EXAMPLE if count == 1 else _EXAMPLE * 100 * count
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return {each.name: _example(hints[each.name], keys, full) for each in fields(kind)}
+        return {each.name: _example(hints[each.name], keys, count) for each in fields(kind)}
     if kind is bool:
-        return full
+        return count > 0
     if get_origin(kind) is list:
-        return [_example(get_args(kind)[0], keys, full)] if full else []
+        return [_example(get_args(kind)[0], keys, count) for _ in range(count)]
     if get_origin(kind) is dict:
-        return dict.fromkeys(keys, "text & <text>\n文字" if full else "")
-    return "text & <text>\n文字" if full else ""
+        return dict.fromkeys(keys, said)
+    return said
 
 
 def local(moment: int | None, zone: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from docxtpl import DocxTemplate
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from lxml import etree
+from markupsafe import Markup
 
 from api.documents import package
 from api.documents.faults import Fault
@@ -22,14 +24,29 @@ if TYPE_CHECKING:
 FILLED_BYTES: Final = 4 * package.FILE_BYTES
 """Largest document that comes out."""
 
+PROPERTY_CHARACTERS: Final = 255
+"""Longest text of a document's property, as python-docx writes them."""
+
+_PROPERTIES: Final = ("author", "comments", "identifier", "language", "subject", "title")
+
 _NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What no XML can hold, and what stands for a new page or paragraph in what fills templates."""
+
+_log = logging.getLogger(__name__)
 
 _TAGS: Final = re.compile(r"<[^>]*>")
 
 
 class _Template(DocxTemplate):
     """A template that is filled as it is written, or not at all."""
+
+    def render_properties(self, context: dict[str, Any], jinja_env: Any = None) -> None:
+        """Fill title, subject and the like: texts that are no XML yet, and as long as they may be."""
+        properties: Any = cast("Any", self).docx.core_properties
+        for name in _PROPERTIES:
+            # What a property says is text: it was made safe for XML, in which it does not stand.
+            said = Markup(jinja_env.from_string(getattr(properties, name)).render(context)).unescape()  # noqa: S704  it is taken apart
+            setattr(properties, name, said[:PROPERTY_CHARACTERS])
 
     def fix_tables(self, xml: str) -> Element:
         """Raises Fault where what comes out is no XML; it would be mended by leaving some of it out."""
@@ -64,8 +81,11 @@ def _filled(template: bytes, shape: Mapping[str, Any], content: Mapping[str, Any
         raise Fault("placeholder_unfit", placeholder=str(error)[:SHOWN_CHARACTERS], line="–") from error
     except etree.XMLSyntaxError as error:
         raise Fault("template_broken", reason=str(error)[:SHOWN_CHARACTERS]) from error
-    except (KeyError, ValueError, AttributeError, TypeError, LookupError, RecursionError, UnicodeError) as error:
-        # What python-docx raises over a package that is not as it expects: it has no error of its own for that.
+    except (Fault, MemoryError):
+        raise
+    except Exception as error:
+        # What python-docx and lxml raise over a package that is not as they expect: they have no one error for that.
+        _log.exception("a template could not be filled")
         raise Fault("template_unreadable", reason=f"{type(error).__name__}: {str(error)[:100]}") from error
     # What is drawn as text in a template stays text, whatever is done to hide it: what came out is looked at as what went in.
     package.check(written.getvalue(), FILLED_BYTES)

@@ -1,12 +1,14 @@
 """PDF of a Word file, made by LibreOffice: a plant's own template looks in it as it does in Word.
 
 LibreOffice runs for one document, in a folder of its own with a profile that is new, without network where the machine lets it
-be taken away, and with limits on time and on what it writes. It follows no link; documents have none (`package.check`).
+be taken away, and with limits on time, on memory and on what it writes. It follows no link; documents have none
+(`package.check`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -25,6 +27,9 @@ SECONDS: Final = 90
 PDF_BYTES: Final = 16 * 1024 * 1024
 """Largest file that it may write."""
 
+MEMORY_BYTES: Final = 2 * 1024**3
+"""Most memory that it may map, its programs and fonts included: pictures of `package.PIXELS` fit."""
+
 WAIT_SECONDS: Final = 30
 """How long one waits for another: it takes 210 MiB of memory."""
 
@@ -32,6 +37,8 @@ PROGRAMS: Final = ("soffice", "libreoffice")
 
 PACKAGES: Final = "libreoffice-writer-nogui, fonts-noto-cjk, fonts-liberation"
 """What is to be installed, as Debian and Ubuntu call it."""
+
+_log = logging.getLogger(__name__)
 
 _SETTINGS: Final = (
     ("org.openoffice.Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
@@ -98,13 +105,15 @@ def _converted(program: str, folder: Path, document: bytes) -> bytes:
 @cache
 def _confined() -> tuple[str, ...]:
     """What a program is started by so that it has limits and no network, as far as this machine lets it."""
-    limits = ("prlimit", f"--fsize={PDF_BYTES}", f"--cpu={SECONDS}", "--core=0")
+    limits = ("prlimit", f"--fsize={PDF_BYTES}", f"--as={MEMORY_BYTES}", f"--cpu={SECONDS}", "--core=0")
     alone = ("unshare", "--map-current-user", "--net")
     found: tuple[str, ...] = ()
     for words in (limits, alone):
         with_them = (*found, *words)
         if shutil.which(words[0]) and subprocess.run([*with_them, "true"], capture_output=True, check=False).returncode == 0:  # noqa: S603  fixed arguments
             found = with_them
+        else:
+            _log.warning("LibreOffice runs without %s: this machine does not let it have that", words[0])
     return found
 
 

@@ -1,8 +1,8 @@
 """What a template may say between braces: names of what there is, conditions, and loops over lists. Nothing is called.
 
 Templates come from people, and Jinja is a language: of it only what cannot do harm is taken, and every name is looked up before
-anything is filled, on whichever branch it stands. A loop in a loop runs over what the outer one gives, so that what comes out is
-bounded by what goes in.
+anything is filled, on whichever branch it stands. A loop in a loop runs over what the innermost around it gives, so that nothing
+is gone over more than once and what comes out is bounded by what goes in.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Environment(SandboxedEnvironment):
 
     def _generate(self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False) -> str:
         """Look at what is said before it becomes a program. Raises Fault."""
-        _statements(source.body, self._shape, frozenset())
+        _statements(source.body, self._shape, None)
         return super()._generate(source, name, filename, defer_init)
 
 
-def _statements(body: Iterable[nodes.Node], scope: Mapping[str, Any], loops: frozenset[str]) -> None:
+def _statements(body: Iterable[nodes.Node], scope: Mapping[str, Any], innermost: str | None) -> None:
     for node in body:
         match node:
             case nodes.Output():
@@ -75,17 +75,17 @@ def _statements(body: Iterable[nodes.Node], scope: Mapping[str, Any], loops: fro
                         _text(part, scope)
             case nodes.If():
                 _value(node.test, scope)
-                _statements([*node.body, *node.elif_, *node.else_], scope, loops)
+                _statements([*node.body, *node.elif_, *node.else_], scope, innermost)
             case nodes.For() if not node.recursive and isinstance(node.target, nodes.Name):
                 listed = _value(node.iter, scope)
-                if not isinstance(listed, list) or (loops and _root(node.iter) not in loops):
+                if not isinstance(listed, list) or (innermost is not None and _root(node.iter) != innermost):
                     raise _unfit(node.iter)
                 first = cast("list[Any]", listed)[0]
                 inner = {**scope, node.target.name: first, "loop": _LOOP}
                 if node.test is not None:
                     _value(node.test, inner)
-                _statements(node.body, inner, loops | {node.target.name})
-                _statements(node.else_, scope, loops)
+                _statements(node.body, inner, node.target.name)
+                _statements(node.else_, scope, innermost)
             case _:
                 raise _unfit(node)
 

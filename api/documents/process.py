@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -25,6 +26,8 @@ AT_ONCE: Final = 2
 
 WAIT_SECONDS: Final = 30
 """How long one waits for another."""
+
+_log = logging.getLogger(__name__)
 
 _PROCESSES: Final = threading.BoundedSemaphore(AT_ONCE)
 
@@ -61,6 +64,8 @@ def _answered(request: Mapping[str, Any]) -> list[bytes]:
         if ended.returncode < 0 or b"MemoryError" in ended.stderr:
             raise Problem("template_heavy")
         raise RuntimeError(f"the process that fills templates failed: {ended.stderr.decode(errors='replace')[-2000:]}")
+    if ended.stderr:
+        _log.warning("filling a template: %s", ended.stderr.decode(errors="replace")[-2000:])
     answer = json.loads(ended.stdout)
     if "fault" in answer:
         raise Problem(answer["fault"], **answer["values"])

@@ -54,7 +54,7 @@ _MAKING = ("signed_out", "query_too_long", "converter_failed", "converter_none",
 
 def _files(*kinds: str) -> dict[int | str, dict[str, Any]]:
     binary = {"schema": {"type": "string", "format": "binary"}}
-    told = "The file; its SHA-256 in X-Content-SHA256"
+    told = "The file; its SHA-256 in X-Content-SHA256; in X-Template-Fault why the product's template stands in for the plant's"
     return {200: {"description": told, "content": {MEDIA_TYPES[kind]: binary for kind in kinds}}}
 
 
@@ -63,7 +63,7 @@ def _files(*kinds: str) -> dict[int | str, dict[str, Any]]:
     response_class=Response,
     responses={**problems(*_MAKING, "obligation_unknown"), **_files("docx", "pdf")},
 )
-def document(
+async def document(
     identity: Identity, caller: ReportReader, request: Request, provided: Provided, form: Kind = "docx", language: Spoken = None
 ) -> Response:
     """A report as a document: what it says as it stands, and what it must say and does not.
@@ -71,7 +71,7 @@ def document(
     Of a report that was approved each is made once and kept, so that what was sent can be shown later.
     """
     asked = service.Asked(form, language or _language(request), caller.actor)
-    made, name = service.report_document(provided.database, identity, asked)
+    made, name = await provided.documents.run(lambda: service.report_document(provided.database, identity, asked))
     return _file(made, f"{name}.{form}", form)
 
 
@@ -89,7 +89,7 @@ def documents(identity: Identity, caller: ReportReader, provided: Provided) -> l
     response_class=Response,
     responses={**problems(*_MAKING, "incident_unknown"), **_files("docx", "pdf")},
 )
-def summary(
+async def summary(
     number: Number, caller: IncidentReader, request: Request, provided: Provided, form: Kind = "docx", language: Spoken = None
 ) -> Response:
     """A summary of an incident for who answers for the plant: what happened, grade and why, clocks, tasks, and what is not known.
@@ -98,11 +98,14 @@ def summary(
     """
     plant = caller.may("alert.read") and caller.may("asset.read")
     asked = service.Asked(form, language or _language(request), caller.actor, plant)
-    with provided.database.read() as session:
-        site = incidents.get(session, number).site
-    blindness = _blindness(provided, site) if caller.may("situation.read") else None
-    made = service.summary_document(provided.database, number, asked, blindness)
-    return _file(made, f"incident-{number}-summary.{form}", form)
+
+    def make() -> service.Made:
+        with provided.database.read() as session:
+            site = incidents.get(session, number).site
+        blindness = _blindness(provided, site) if caller.may("situation.read") else None
+        return service.summary_document(provided.database, number, asked, blindness)
+
+    return _file(await provided.documents.run(make), f"incident-{number}-summary.{form}", form)
 
 
 @router.get("/report-templates", responses=problems("signed_out", "query_too_long"))
@@ -118,12 +121,19 @@ def templates(caller: ReportReader, provided: Provided) -> list[TemplateOutput]:
     response_class=Response,
     responses={**problems("signed_out", "query_too_long", "documents_busy", "template_unknown"), **_files("docx")},
 )
-def template(key: TemplateKey, caller: ReportReader, request: Request, provided: Provided, language: Spoken = None) -> Response:
+async def template(
+    key: TemplateKey, caller: ReportReader, request: Request, provided: Provided, language: Spoken = None
+) -> Response:
     """The template in force, as a Word file: to be changed and brought back. The header ETag is what `If-Match` must bring."""
     del caller
-    with provided.database.read() as session:
-        found = service.template(session, key, language or _language(request))
-    answer = _file(service.Made(found.file(), ""), f"template-{key}-{found.language}.docx", "docx")
+
+    def take() -> tuple[service.Template, bytes]:
+        with provided.database.read() as session:
+            found = service.template(session, key, language or _language(request))
+        return found, found.file()
+
+    found, file = await provided.documents.run(take)
+    answer = _file(service.Made(file, ""), f"template-{key}-{found.language}.docx", "docx")
     answer.headers["ETag"] = f'"{found.version if found.key == key else 0}"'
     return answer
 
@@ -134,7 +144,7 @@ def template(key: TemplateKey, caller: ReportReader, request: Request, provided:
         *_DECISION, *_FILLING, "body_too_large", "precondition_failed", "precondition_required", "template_unknown"
     ),
 )  # fmt: skip
-def bring(
+async def bring(
     body: TemplateInput, caller: Templater, provided: Provided, response: Response, if_match: IfMatch = None
 ) -> TemplateOutput:
     """Bring a template of the plant, drawn in Word, with placeholders in braces. It is filled with examples before it is taken.
@@ -142,10 +152,13 @@ def bring(
     Refused is what is no Word document, what acts or lies elsewhere (macros, links, embedded files), and a placeholder that
     nothing is known of or that calls anything; the answer names it.
     """
-    content = service.read(body)
-    with provided.database.write() as session:
-        stored = service.bring(session, body, content, caller.actor, if_match)
-        shown = presentation.template(stored)
+
+    def take() -> TemplateOutput:
+        content = service.read(body)
+        with provided.database.write() as session:
+            return presentation.template(service.bring(session, body, content, caller.actor, if_match))
+
+    shown = await provided.documents.run(take)
     response.headers["ETag"] = f'"{shown.version}"'
     return shown
 
@@ -178,4 +191,6 @@ def _file(made: service.Made, name: str, form: Form) -> Response:
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store", "X-Content-SHA256": made.sha256,
     }  # fmt: skip
+    if made.template_fault is not None:
+        headers["X-Template-Fault"] = made.template_fault
     return Response(made.content, media_type=MEDIA_TYPES[form], headers=headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from api.incidents import service as incidents
 from api.obligations import service as obligations
 from api.obligations.rules import rule_set
 from api.problems import Problem
-from api.times import now
+from api.times import iso, now
 from api.versions import check_version
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Made:
     content: bytes
     template: str
     """SHA-256 of the template."""
+    template_fault: str | None = None
+    """Why the product's template was filled in place of the plant's: code of the problem; None where it was not."""
 
     @property
     def sha256(self) -> str:
@@ -122,7 +124,7 @@ def read(given: TemplateInput) -> bytes:
     if not content.startswith(b"PK"):
         raise Problem("template_unreadable", reason="ZIP")
     shape = _shape(given.key)
-    process.fill(content, shape, [shape, _shape(given.key, full=False)])
+    process.fill(content, shape, [shape, _shape(given.key, many=True), _shape(given.key, full=False)])
     return content
 
 
@@ -178,7 +180,7 @@ def report_document(database: Database, identity: int, asked: Asked) -> tuple[Ma
         if (found.state, found.approved_at) == approved and found.state == "approved":
             made = {form: _keep(session, found, form, each, asked) for form, each in made.items()}
         told = {"format": asked.form, "language": asked.language, "state": approved[0], "sha256": made[asked.form].sha256}
-        audit.record(session, asked.actor, "report.take", str(identity), told)
+        audit.record(session, asked.actor, "report.take", str(identity), told | _fault(made[asked.form]))
     return made[asked.form], name
 
 
@@ -192,7 +194,7 @@ def summary_document(database: Database, number: int, asked: Asked, blindness: B
         said = contents.plain(summary.contents(session, incident, operator, blindness, reader))
     made = _filled(chosen, said, asked.form)[asked.form]
     told = {"format": asked.form, "language": asked.language, "sha256": made.sha256}
-    audit.record_read(database, asked.actor, "summary.take", str(number), told)
+    audit.record_read(database, asked.actor, "summary.take", str(number), told | _fault(made))
     return made
 
 
@@ -213,24 +215,40 @@ def _check_key(key: str) -> None:
         raise Problem("template_unknown", template=key)
 
 
-def _shape(key: str, *, full: bool = True) -> dict[str, Any]:
+def _shape(key: str, *, full: bool = True, many: bool = False) -> dict[str, Any]:
     """What there is for a template to name."""
     if key == SUMMARY:
-        return contents.shape(contents.Summary, [], full=full)
+        return contents.shape(contents.Summary, [], full=full, many=many)
     keys = [each.key for each in rule_set().contents] if key == REPORT else list(rule_set().rule(key).contents)
-    return contents.shape(contents.Report, keys, full=full)
+    return contents.shape(contents.Report, keys, full=full, many=many)
 
 
 def _filled(chosen: Template, said: Mapping[str, Any], form: Form, written: Made | None = None) -> dict[Form, Made]:
-    """The Word file of what is said, and of that the PDF where that is asked for."""
+    """The Word file of what is said, and of that the PDF where that is asked for.
+
+    A plant's template that cannot be filled keeps nobody from a report that is due: the product's is filled then.
+    """
     if written is None:
-        file = chosen.file()
-        (document,) = process.fill(file, _shape(chosen.key), [said])
-        written = Made(document, hashlib.sha256(file).hexdigest())
+        try:
+            written = _written(chosen, said)
+        except Problem as problem:
+            if chosen.content is None or not problem.code.startswith(("template_", "placeholder_")):
+                raise
+            written = replace(_written(replace(chosen, content=None), said), template_fault=problem.code)
     made: dict[Form, Made] = {"docx": written}
     if form == "pdf":
-        made["pdf"] = Made(pdf.convert(written.content), written.template)
+        made["pdf"] = replace(written, content=pdf.convert(written.content))
     return made
+
+
+def _written(chosen: Template, said: Mapping[str, Any]) -> Made:
+    file = chosen.file()
+    (document,) = process.fill(file, _shape(chosen.key), [said])
+    return Made(document, hashlib.sha256(file).hexdigest())
+
+
+def _fault(made: Made) -> dict[str, str]:
+    return {} if made.template_fault is None else {"template_fault": made.template_fault}
 
 
 def _made(stored: ReportDocument) -> Made:
@@ -242,10 +260,13 @@ def _keep(session: Session, found: Obligation, form: Form, made: Made, asked: As
     there = next((each for each in kept(session, found) if (each.form, each.language) == (form, asked.language)), None)
     if there is not None:
         return _made(there)
-    others = sa.delete(ReportDocument).where(
+    others = sa.select(ReportDocument).where(
         ReportDocument.obligation == found.id, ReportDocument.approved_at != found.approved_at
     )
-    session.execute(others)
+    for old in session.scalars(others.order_by(ReportDocument.id)).all():
+        told = {"format": old.form, "language": old.language, "approved_at": iso(old.approved_at), "sha256": old.sha256}
+        audit.record(session, asked.actor, "report.document_dropped", str(found.id), told)
+        session.delete(old)
     session.add(
         ReportDocument(
             obligation=found.id, approved_at=found.approved_at, form=form, language=asked.language, template=made.template,

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import os
 import re
 import shutil
+import struct
 import subprocess
+import threading
 import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -146,6 +151,7 @@ def test_the_docs_list_every_name_that_a_template_may_use() -> None:
         ("{{ title * 1000000000 }}", "placeholder_unfit", "title * ''"),
         ("{% for each in range(1000000) %}{% endfor %}", "placeholder_unfit", "range(…)"),
         ("{% for a in contents %}{% for b in contents %}{% endfor %}{% endfor %}", "placeholder_unfit", "contents"),
+        ("{% for a in contents %}{{ a.text }}{% for b in missing %}{% endfor %}{% endfor %}", "placeholder_unfit", "missing"),
         ("{% for a in title %}{{ a }}{% endfor %}", "placeholder_unfit", "title"),
         ("{{ title|safe }}", "placeholder_unfit", "safe"),
         ("{{ title|attr('x') }}", "placeholder_unfit", "attr"),
@@ -173,6 +179,26 @@ def test_placeholders_are_looked_at_wherever_they_stand() -> None:
 
     for draw in (header, title, cell):
         assert fault(word(draw=draw)) == ("placeholder_unknown", "hidden")
+
+
+def test_loops_in_loops_go_over_nothing_twice() -> None:
+    inner = "{% for g in grades %}{% for a in g.met %}{{ a }}{% endfor %}{% for b in g.unknown %}{{ b }}{% endfor %}{% endfor %}"
+    many = contents.shape(contents.Summary, [], many=True)
+    (document,) = filling.fill(word(inner), shape("summary"), [many])
+    assert said(document).count("text & <text>") == 3 * (3 + 3) * 300
+    assert fault(word("{% for g in grades %}{% for a in g.met %}{% for b in g.met %}{{ b }}{% endfor %}{% endfor %}{% endfor %}"),
+                 "summary") == ("placeholder_unfit", "g.met")  # fmt: skip
+
+
+def test_properties_of_a_document_are_text_and_as_long_as_they_may_be() -> None:
+    def draw(document: Any) -> None:
+        document.core_properties.title = "{{ operator }}"
+        document.core_properties.subject = "{{ title }}"
+
+    given = shape() | {"operator": ENTITY, "title": "长" * 300}
+    (document,) = filling.fill(word("x", draw=draw), shape(), [given])
+    properties = Document(io.BytesIO(document)).core_properties
+    assert (properties.title, properties.subject) == (ENTITY, "长" * 255)
 
 
 def test_what_comes_apart_on_any_branch_is_refused() -> None:
@@ -212,6 +238,44 @@ def inside(xml: str) -> bytes:
     return changed(word("x"), "word/document.xml", b"<w:body>", b"<w:body>" + xml.encode())
 
 
+def renamed(file: bytes, before: str, after: str) -> bytes:
+    """The file with a part under another name, wherever it is named; its type is said of the part itself."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(file)) as old, zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "[Content_Types].xml" and b'"png"' not in content:
+                content = content.replace(b"</Types>", b'<Default Extension="png" ContentType="image/png"/></Types>')
+            if name.endswith((".rels", "[Content_Types].xml")):
+                content = content.replace(before.encode(), after.encode())
+            new.writestr(name.replace(before, after), content)
+    return written.getvalue()
+
+
+def picture(width: int, height: int) -> bytes:
+    """What of a PNG file says how large it is; of its pixels nothing."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", zlib.crc32(kind + content))
+
+    header = struct.pack(">2L5B", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def drawn(*pictures: bytes) -> bytes:
+    """A Word file with pictures."""
+
+    def draw(document: Any) -> None:
+        for each in pictures:
+            document.add_picture(io.BytesIO(each), width=914_400)
+
+    return word("x", draw=draw)
+
+
+CALLING: Final = word(draw=field("DDEAUTO", " c:\\x"))
+
+STRICT: Final = "http://purl.oclc.org/ooxml/wordprocessingml/main"
+
 MACROS: Final = b"application/vnd.ms-word.document.macroEnabled.main+xml"
 
 ENTITIES: Final = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><x>&b;</x>'
@@ -225,6 +289,21 @@ HOSTILE: Final[dict[str, tuple[bytes, str, str]]] = {
     "object": (link("oleObject", "o.xml", "Internal"), "template_active", "oleObject"),
     "field in pieces": (word(draw=field("INCLUDE", "TEXT /etc/passwd")), "template_active", "INCLUDETEXT /etc/passwd"),
     "field that calls": (word(draw=field("DDEAUTO", " c:\\x")), "template_active", "DDEAUTO"),
+    "field in a part in capitals": (renamed(CALLING, "document.xml", "document.XML"), "template_active", "DDEAUTO"),
+    "field in a part that is called a picture": (renamed(CALLING, "document.xml", "document.png"), "template_active", "DDEAUTO"),
+    "field of the strict form": (
+        inside(f'<w:p><s:fldSimple xmlns:s="{STRICT}" s:instr="INCLUDETEXT x"/></w:p>'), "template_unreadable", "strict",
+    ),
+    "field of another form": (
+        inside('<w:p><s:fldSimple xmlns:s="urn:x" s:instr="INCLUDETEXT x"/></w:p>'), "template_active", "INCLUDETEXT",
+    ),
+    "field with two faces": (
+        inside('<w:p><w:fldSimple xmlns:s="urn:x" w:instr="IMPORT x" s:instr="PAGE"/></w:p>'), "template_active", "IMPORT",
+    ),
+    "two parts of one name": (repacked(word("x"), **{"word/DOCUMENT.xml": b"<x/>"}), "template_unreadable", "twice"),
+    "picture that is none": (repacked(word("x"), **{"word/media/a.png": b"MZ"}), "template_unreadable", "a.png"),
+    "picture that bursts": (drawn(picture(30_000, 30_000)), "template_large", "100000000 pixels"),
+    "pictures that burst": (drawn(picture(8_000, 8_000), picture(8_001, 8_000)), "template_large", "100000000 pixels"),
     "field of a condition": (word(draw=field("{% if drill %}INCLUDETEXT{% endif %} x")), "template_active", "INCLUDETEXT"),
     "simple field": (inside('<w:p><w:fldSimple w:instr="INCLUDEPICTURE x"/></w:p>'), "template_active", "INCLUDEPICTURE"),
     "field without end": (inside("<w:p><w:r><w:instrText>IMPORT x</w:instrText></w:r></w:p>"), "template_active", "IMPORT"),
@@ -255,6 +334,14 @@ def test_what_acts_or_lies_elsewhere_or_bursts_is_refused_and_named(name: str) -
     assert (found, named in told) == (code, True), told
 
 
+def test_whatever_a_template_makes_fail_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("int too large")
+
+    monkeypatch.setattr("docxtpl.DocxTemplate.save", fail)
+    assert fault(word("x")) == ("template_unreadable", "OverflowError: int too large")
+
+
 def test_a_template_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """docxtpl looks for braces with expressions that go through the rest of the file for each that is open."""
     monkeypatch.setattr(process, "SECONDS", 3)
@@ -274,6 +361,11 @@ def take(client: httpx.Client, path: str, **asked: str) -> httpx.Response:
     assert answer.status_code == 200, answer.text
     assert answer.headers["X-Content-SHA256"] == hashlib.sha256(answer.content).hexdigest()
     return answer
+
+
+def trail_of(served: Running, identity: int) -> list[dict[str, Any]]:
+    """What the audit trail says of a report."""
+    return served.signed_in("auditor").get("/api/audit", params={"subject": str(identity)}).json()["items"]
 
 
 def drafted(served: Running, **fields: Any) -> tuple[httpx.Client, httpx.Client, int, int]:
@@ -336,7 +428,9 @@ def test_what_was_approved_is_kept_and_what_was_sent_can_be_shown(system_running
     english = take(lin, f"{path}/document", language="en")
     assert "12387" in said(english.content), "one that was not made before tells what became of it"
     assert len(lin.get(f"{path}/documents").json()) == 1
-    trail = system_running.signed_in("auditor").get("/api/audit", params={"subject": str(identity)}).json()["items"]
+    trail = trail_of(system_running, identity)
+    dropped = [entry["detail"]["sha256"] for entry in trail if entry["action"] == "report.document_dropped"]
+    assert dropped == [first.headers["X-Content-SHA256"]]
     taken = [entry["detail"]["sha256"] for entry in trail if entry["action"] == "report.take"]
     assert digest in taken
     lines = lin.get(f"/api/incidents/{shown['incident']}/timeline").json()["items"]
@@ -418,6 +512,60 @@ def test_a_plants_own_template_is_used_until_it_is_withdrawn(system_running: Run
         ("withdraw", "cac-first"),
         ("bring", "summary"),
     ]
+
+
+def test_a_template_that_cannot_be_filled_keeps_nobody_from_a_report(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin, wu, _, identity = drafted(system_running)
+    done(bring(wu, "report", word("Ours: {{ title }}")), 201)
+    path = f"/api/obligations/{identity}/document"
+    filled = process.fill
+
+    def fill(template: bytes, *given: Any) -> list[bytes]:
+        if "Ours" in said(template):
+            raise Problem("template_heavy")
+        return filled(template, *given)
+
+    monkeypatch.setattr(process, "fill", fill)
+    answer = take(lin, path, language="en")
+    assert answer.headers["X-Template-Fault"] == "template_heavy"
+    assert "Ours" not in said(answer.content)
+    assert "X-Template-Fault" not in take(lin, path, language="zh-CN").headers
+    told = [each["detail"] for each in trail_of(system_running, identity) if each["action"] == "report.take"]
+    assert {each["language"]: each.get("template_fault") for each in told} == {"en": "template_heavy", "zh-CN": None}
+
+
+@SQLITE_ONLY
+def test_documents_that_are_asked_for_without_end_leave_room_for_all_else(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def convert(document: bytes) -> bytes:
+        assert go.wait(60)
+        return document
+
+    def fill(*_: object) -> list[bytes]:
+        return [b"x"]
+
+    def built_in(*_: object) -> bytes:
+        return b"x"
+
+    monkeypatch.setattr(process, "fill", fill)
+    monkeypatch.setattr(process, "built_in", built_in)
+    monkeypatch.setattr(pdf, "convert", convert)
+    client = system_running.signed_in("responder")
+    number = declare(client, **PHONE)["number"]
+    with ThreadPoolExecutor(60) as pool:
+        asked = [
+            pool.submit(client.get, f"/api/incidents/{number}/summary", params={"format": "pdf"}, timeout=60) for _ in range(60)
+        ]
+        refusals = [answer.result() for answer in itertools.islice(as_completed(asked), 60 - 3 - 8)]
+        assert client.get("/api/session", timeout=10).status_code == 200
+        go.set()
+        assert {refused(answer) for answer in refusals} == {"documents_busy"}
+        assert sorted(answer.result().status_code for answer in asked) == [200] * 11 + [503] * 49
 
 
 @SQLITE_ONLY
