@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from api.audit_settings import AuditSettings
+from api.notification_settings import NotificationSettings
 from api.oidc_settings import OidcSettings
 from api.settings import DatabaseSettings, Settings
 from sensor.configuration import ConfigurationError, configured
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 CHECKPOINTS: Final = "checkpoints"
 """Name of the part that signs how far the audit trail is."""
+
+NOTICES: Final = "notifications"
+"""Name of the part of the system that sends notices."""
 
 JOBS: Final = "jobs"
 """Name of the part that carries out decisions about many alerts."""
@@ -216,7 +220,7 @@ def settings_of(data: Path, given: dict[str, Any]) -> Settings:
     """Settings from the options that were given, the environment and the file of settings for the rest. Raises CommandError."""
     return configured(
         Settings, data=data, database=configured(DatabaseSettings), audit=configured(AuditSettings),
-        oidc=configured(OidcSettings),
+        oidc=configured(OidcSettings), notifications=configured(NotificationSettings),
         **{name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
 
@@ -228,6 +232,7 @@ def _served(services: Services) -> Generator[Server]:
     from api.audit.keeping import Schedule  # noqa: PLC0415
     from api.jobs.worker import JobWorker  # noqa: PLC0415
     from api.main import create_app  # noqa: PLC0415
+    from api.notifications.sending import Sender  # noqa: PLC0415
     from api.parts import Parts  # noqa: PLC0415
     from api.server import Server, ServerError  # noqa: PLC0415
     from api.ticking import ticking  # noqa: PLC0415
@@ -239,6 +244,7 @@ def _served(services: Services) -> Generator[Server]:
         raise CommandError(str(error)) from error
     parts = Parts(services.status)
     parts.start(JOBS, JobWorker(services).run)
+    parts.start(NOTICES, Sender(services).run)
     parts.start(CHECKPOINTS, Schedule(services.database, services.settings, _told(services)).run)
     try:
         link = system.setup_link(services, server.url)

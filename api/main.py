@@ -31,6 +31,7 @@ from api.idempotency import middleware as idempotency
 from api.incidents.routes import router as incidents
 from api.jobs.routes import router as jobs
 from api.live.routes import router as live
+from api.notifications.routes import router as notifications
 from api.obligations.routes import router as obligations
 from api.oidc.routes import PAGE as OIDC_PAGE
 from api.oidc.routes import router as oidc
@@ -73,7 +74,7 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
 _ROUTERS = (
     probes.router, users, figures, alerts, context, views, evidence, exceptions, incidents, custody, jobs, obligations, documents,
     playbooks, reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation,
-    handovers, sensors, enrolment, live, audit, texts, tokens, factors, oidc, passkeys,
+    handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 
 PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)

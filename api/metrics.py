@@ -47,6 +47,16 @@ class Metrics:
             "Incidents, reports and tasks of which what is due cannot be done.",
             registry=self.registry,
         )
+        self.notifications = Counter(
+            "icsight_notifications",
+            "Tries to send a message, by what came of it.",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
+        self.notifications_waiting = Gauge(
+            "icsight_notifications_waiting", "Messages that are not sent, and notices that wait for one.", ["what"],
+            registry=self.registry,
+        )  # fmt: skip
 
     def exposition(self) -> bytes:
         """All metrics in the OpenMetrics text format."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.alerts import service as alerts
+from api.notifications import service as notifications
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import address_of
@@ -84,10 +85,13 @@ def metrics(request: Request, provided: Provided) -> Response:
         raise Problem("metrics_elsewhere")
     with provided.database.read() as session:
         counts = alerts.counts(session)
+        waiting = notifications.waiting(session)
     told = provided.metrics
     for (severity, state), count in counts.items():
         told.alerts.labels(severity, state).set(count)
     for part in provided.status.parts():
         told.failures.labels(part.name).set(part.state == "failed")
+    for what, count in waiting.items():
+        told.notifications_waiting.labels(what).set(count)
     told.live_streams.set(provided.hub.streams)
     return Response(told.exposition(), media_type=CONTENT_TYPE)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from api.database import Database
+    from api.notifications.channels import Channel
     from api.settings import Settings
     from collector.store import RecordStore
     from detection.inbox import Entry
@@ -65,6 +66,8 @@ class Services:
         status: how the parts of the system are doing that run in this process.
         reports: what sensors say of themselves over Kafka.
         provider: the OpenID provider that people sign in through; None where there is none.
+        channels: the ways out of notices, by name.
+        outbox: is set where there is a message to be sent.
         kept: answers about the situation that are kept a while.
         plans: plans of zones, which never change; beside `kept`, so that questions about the past put none of them out.
         documents: places for documents that are made.
@@ -88,6 +91,8 @@ class Services:
     status: Status = field(default_factory=Status)
     reports: Reports = field(default_factory=Reports)
     provider: Provider | None = None
+    channels: Mapping[str, Channel] = field(default_factory=dict[str, "Channel"])
+    outbox: threading.Event = field(default_factory=threading.Event)
     kept: Kept = field(default_factory=Kept)
     plans: Kept = field(default_factory=lambda: Kept(PLANS))
     documents: Places = field(default_factory=lambda: Places(3, 8, "documents_busy"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from api.audit_settings import AuditSettings
+from api.notification_settings import NotificationSettings
 from api.oidc_settings import OidcSettings
 from sensor.configuration import Section, secret
 from sensor.loopback import is_loopback
@@ -221,6 +222,9 @@ class Settings(ServeSettings):
 
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     """The OpenID provider that people sign in through, where there is one."""
+
+    notifications: NotificationSettings = Field(default_factory=NotificationSettings)
+    """The channels by which notices leave."""
 
     @property
     def evidence_place(self) -> Path:

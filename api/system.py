@@ -11,6 +11,7 @@ from api.alerts.consumer import AlertConsumer
 from api.audit import keeping
 from api.audit.keys import AuditKeyError
 from api.database import Database, UnusableDatabaseError
+from api.notifications.channels import channels_of
 from api.oidc.provider import provider_of
 from api.security.attempts import Attempts
 from api.security.rate import Rate
@@ -106,6 +107,7 @@ def opened(settings: Settings, *, collects: bool = True) -> Generator[Services]:
                 settings, database, store, attempts, Rate(settings.requests_per_minute), packets=folder,
                 learned=lambda: folder.learned(services.site or ""),
                 leave=folder.leave, site=site, provider=provider_of(settings.oidc),
+                channels=channels_of(settings.notifications),
             )  # fmt: skip
         except OSError as error:
             raise FolderError(f"{settings.data}: cannot be used ({error.strerror}): give a folder that this user owns") from error

@@ -1,4 +1,4 @@
-"""What happens by itself as time passes: what was laid aside wakes, windows end, reports and tasks are warned of, actions expire.
+"""What happens by itself: what was laid aside wakes, windows end, reports and tasks are warned of, actions expire, notices go.
 
 Looked at every few seconds, by the clock of this machine.
 
@@ -23,6 +23,8 @@ from api.actions import service as actions
 from api.alerts import snoozing
 from api.incidents import service as incidents
 from api.jobs import service as jobs
+from api.notifications import looking
+from api.notifications.collecting import Collecting
 from api.obligations import service as obligations
 from api.obligations.clocks import SLACK
 from api.playbooks import service as playbooks
@@ -78,6 +80,13 @@ WORK: Final = (
 )
 """What needs nothing but the database. What was laid aside needs the records too."""
 
+NOTICES: Final = (
+    Work("changes of alerts", looking.changed, looking.look_at_alerts),
+    Work("lines of incidents", looking.written, looking.look_at_entries),
+    Work("notice", looking.followed_up, looking.follow_up),
+)
+"""Who is to be told of what: looked for after all else, so that what the same look hid or woke is known."""
+
 TAKEN_BACK: Final = (
     Work("report", obligations.too_early, obligations.take_back),
     Work("task", playbooks.too_early, playbooks.take_back),
@@ -94,7 +103,11 @@ class Looks:
         self._services = services
         self._passed_over: dict[str, str] = {}
         snoozed = snoozing.Snoozed(services.records)
-        self._works = (*WORK, Work("snoozed alert", snoozed.due, snoozed.end))
+        collecting = Collecting(services.channels, services.settings.address)
+        self._works = (
+            *WORK, Work("snoozed alert", snoozed.due, snoozed.end), *NOTICES,
+            Work("message", collecting.due, collecting.collect),
+        )  # fmt: skip
 
     def look(self, moment: int | None = None, works: Sequence[Work] | None = None) -> int:
         """Do what is due at a time (nanoseconds since 1970; without it, now); returns how many things were.
@@ -119,6 +132,7 @@ class Looks:
             raise unknown[0]
         if done:
             self._services.hub.notify()
+            self._services.outbox.set()
         if works is self._works:
             self._passed_over = passed_over
             self._services.metrics.passed_over.set(len(passed_over))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +20,39 @@ _OTHER_NAME: Final = (62, 64)
 """X509_V_ERR_CERT_NOT_YET_VALID, …_CERT_HAS_EXPIRED, …_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH (OpenSSL, x509_vfy.h)."""
 
 
+class Tls(Protocol):
+    """A part of a table that says what is checked of a service, and shown to it, as `TlsSettings` do for a whole table."""
+
+    @property
+    def table(self) -> str:
+        """The table that says it, for errors."""
+        ...
+
+    @property
+    def ca_file(self) -> Path | None:
+        """PEM file of the authorities."""
+        ...
+
+    @property
+    def certificate_file(self) -> Path | None:
+        """PEM file of this process' certificate."""
+        ...
+
+    @property
+    def key_file(self) -> Path | None:
+        """PEM file of its private key."""
+        ...
+
+    def secret_key_password(self) -> str | None:
+        """The private key's password. Raises ConfigurationError."""
+        ...
+
+
 class TlsUnusable(Exception):  # noqa: N818 - named for what it reports
     """A file of certificates or of a key cannot be used. The text is one line: which setting, what is wrong, what to do."""
 
 
-def client_context(settings: TlsSettings) -> ssl.SSLContext:
+def client_context(settings: TlsSettings | Tls) -> ssl.SSLContext:
     """What is checked of a service and shown to it: certificates for the name that it is called by, TLS 1.2 or later.
 
     Raises:
@@ -48,7 +76,7 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _show(context: ssl.SSLContext, settings: TlsSettings, certificate: Path) -> None:
+def _show(context: ssl.SSLContext, settings: TlsSettings | Tls, certificate: Path) -> None:
     """Have the certificate of this process shown. Raises TlsUnusable."""
     table, password = settings.table, settings.secret_key_password()
     asked: list[bool] = []
@@ -75,7 +103,7 @@ def _show(context: ssl.SSLContext, settings: TlsSettings, certificate: Path) -> 
         ) from error
 
 
-def refusal(error: ssl.SSLError, settings: TlsSettings, service: str, address: str, switch: str) -> str:
+def refusal(error: ssl.SSLError, settings: TlsSettings | Tls, service: str, address: str, switch: str) -> str:
     """Why TLS with a service failed, in a few words with the setting to look at.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ import click
 from api.configuration import files, services
 from api.configuration.checks import Check, Finding, findings, warning, wrong
 from api.configuration.shown import shown
+from api.notification_settings import NotificationSettings
 from api.oidc_settings import OidcSettings
 from api.settings import DatabaseSettings, ServeSettings
 from api.texts import LANGUAGES, preferred, text
@@ -25,6 +27,7 @@ from sensor.terminal import EXIT_COULD_NOT, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from api.notification_settings import ChannelSettings
     from sensor.configuration import Section
 
 EXIT_WRONG: Final = 1
@@ -106,8 +109,8 @@ def _found(data: Path | None) -> Iterator[Finding]:
 
 
 def _services(usable: dict[type[Section], Any], data: Path | None) -> Iterator[Check]:
-    kafka, cluster, database, provider = (
-        usable.get(each) for each in (KafkaSettings, ElasticsearchSettings, DatabaseSettings, OidcSettings)
+    kafka, cluster, database, provider, notices = (
+        usable.get(each) for each in (KafkaSettings, ElasticsearchSettings, DatabaseSettings, OidcSettings, NotificationSettings)
     )
     if kafka is not None and kafka.bootstrap:
         yield Check("kafka", lambda: services.kafka(kafka))
@@ -115,6 +118,9 @@ def _services(usable: dict[type[Section], Any], data: Path | None) -> Iterator[C
         yield Check("elasticsearch", lambda: services.elasticsearch(cluster))
     if provider is not None and provider.issuer:
         yield Check("oidc", lambda: services.openid(provider))
+    channels: dict[str, ChannelSettings] = {} if notices is None else notices.channels
+    for name, channel in channels.items():
+        yield Check(f"notifications.channels.{name}", partial(services.channel, name, channel))
     if database is not None and database.url:
         yield Check("database", lambda: services.postgresql(database))
     elif database is not None and data is not None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from api.notification_settings import ChannelSettings
     from api.oidc_settings import OidcSettings
     from api.settings import DatabaseSettings
     from collector.settings import ElasticsearchSettings
@@ -128,6 +129,20 @@ def openid(settings: OidcSettings) -> Iterator[Finding]:
         yield wrong("oidc", key, issuer=settings.issuer, reason=problem.values.get("reason", ""))
     else:
         yield ok("oidc", "oidc.in", issuer=settings.issuer)
+
+
+def channel(name: str, settings: ChannelSettings) -> Iterator[Finding]:
+    """Whether the receiver of notices is there, as far as that can be seen without a message. Raises ConfigurationError."""
+    from api.notifications.channels import DeliveryError, channel_of  # noqa: PLC0415  a gateway has none of this
+
+    limit = min(settings.timeout_seconds, PATIENCE_SECONDS)
+    subject = f"notifications.channels.{name}"
+    try:
+        channel_of(name, settings.model_copy(update={"timeout_seconds": limit})).reach()
+    except DeliveryError as error:
+        yield wrong(subject, "channel.away", place=settings.place, reason=error)
+    else:
+        yield ok(subject, "channel.in", place=settings.place)
 
 
 def sqlite(path: Path) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from sensor.configuration import configuration_file, tables
 from sensor.secrets import MASK
@@ -66,6 +66,8 @@ def toml(value: object) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, BaseModel):
+        return toml({name: each for name in type(value).model_fields if (each := getattr(value, name)) is not None})
     if isinstance(value, dict):
         inner = (f"{toml(name)} = {toml(each)}" for name, each in cast("dict[str, object]", value).items())
         return f"{{{', '.join(inner)}}}"

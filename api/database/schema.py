@@ -19,6 +19,7 @@ from api.handovers import models as _handovers
 from api.idempotency import models as _idempotency
 from api.incidents import models as _incidents
 from api.jobs import models as _jobs
+from api.notifications import models as _notifications
 from api.obligations import models as _obligations
 from api.oidc import models as _oidc
 from api.passkeys import models as _passkeys
@@ -49,6 +50,7 @@ RESOURCES: Final = (
     _idempotency,
     _incidents,
     _jobs,
+    _notifications,
     _obligations,
     _oidc,
     _passkeys,

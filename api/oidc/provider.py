@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oidc.discovery import get_well_known_url
-from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from api.https import Adapter, closed_in
 from api.oidc import mapping
 from api.oidc.tokens import Expected, UnknownKeyError, UntrustedError, claims_of, signing_keys
 from api.oidc_settings import OidcSettings, is_https
@@ -26,7 +26,6 @@ from sensor.configuration import ConfigurationError
 from sensor.tls import TlsUnusable, client_context
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Generator, Mapping
 
     from joserfc.jwk import KeySet
@@ -74,15 +73,8 @@ class Begun:
     at: int
 
 
-class _Adapter(HTTPAdapter):
-    """Checks certificates as `[oidc]` says, not against what a package brings; reads no answer without an end."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__()
-
-    def init_poolmanager(self, *given: Any, **options: Any) -> None:
-        super().init_poolmanager(*given, **options, ssl_context=self._context)  # pyright: ignore[reportUnknownMemberType]
+class _Adapter(Adapter):
+    """Reads no answer without an end."""
 
     def send(self, request: PreparedRequest, *given: Any, **options: Any) -> Response:
         """As the library does, with all of the answer. Raises RequestException."""
@@ -100,9 +92,6 @@ class _Adapter(HTTPAdapter):
         content.seek(0)
         answer.raw = content
         return answer
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """The context has all of it."""
 
 
 class Provider:
@@ -243,11 +232,9 @@ class Provider:
             token_endpoint_auth_method="none" if self._secret is None else f"client_secret_{settings.client_authentication}",
             default_timeout=settings.timeout_seconds, leeway=0,
         )  # fmt: skip
-        # Neither proxies, authorities nor passwords from the environment: what holds is in the configuration.
-        client.trust_env = False
+        # What holds is in the configuration.
+        closed_in(client, _Adapter(self._context))
         client.headers["Accept-Encoding"] = "identity"
-        client.adapters.clear()
-        client.mount("https://", _Adapter(self._context))
         return client
 
 

@@ -65,18 +65,19 @@ def listed(*lines: str) -> frozenset[str]:
 # has; what is reserved in neither is not reserved in 5.0.
 
 KEYWORDS = listed(
-    "add alter and any array as asc before bigint boolean by column constraint create default delete desc distinct",
+    "add alter and any array as asc before bigint boolean by coalesce column constraint create default delete desc distinct",
     "double drop each execute false for foreign from function group in index insert integer into is join key language limit",
-    "local not null on or order precision primary procedure references returning returns row select set smallint table text",
-    "trigger true type unique update values varchar where",
+    "local not null on or order precision primary procedure references rename returning returns row select set smallint table",
+    "text to trigger true type unique update values varchar where",
 )
 """Keywords of its grammar that are used: in both."""
 
 OTHERS = frozenset(
-    # Types and a language that are no keywords.
+    # Types, functions and a language that are no keywords.
     [
         "bigserial",
         "json",
+        "max",
         "plpgsql",
         "pg_catalog",
         "pg_class",
