@@ -45,7 +45,9 @@ def resolved(node: Any, document: dict[str, Any]) -> Any:
         target: Any = document
         for part in fields["$ref"].removeprefix("#/").split("/"):
             target = target[part]
-        return resolved(target, document)
+        # What stands beside the reference holds too, such as an example of this very use.
+        beside = {name: value for name, value in fields.items() if name != "$ref"}
+        return {**resolved(target, document), **resolved(beside, document)}
     return {name: resolved(value, document) for name, value in fields.items()}
 
 
