@@ -6,11 +6,15 @@ holds nobody up until the spool is full, and a crash at any moment leaves every 
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from api import system
 from api.alerts.consumer import AlertConsumer
@@ -18,6 +22,7 @@ from api.alerts.upserts import position as alerts_position
 from api.baseline import service as baseline
 from api.capture import PART as CAPTURE
 from api.capture import Capture
+from api.database.turns import is_busy
 from api.decisions import service as decisions
 from api.evidence.pins import Pins
 from api.exceptions import service as exceptions
@@ -70,6 +75,8 @@ RETRY_SECONDS: Final = 10.0
 
 STOP_SECONDS: Final = 2.5
 """How long the parts get to end; each leaves a consistent state at any moment, so that none is waited for longer."""
+
+_log = logging.getLogger(__name__)
 
 
 class Embedded:
@@ -192,10 +199,11 @@ class Embedded:
             with self._services.database.write() as session:
                 baseline.adopt(session, taken, self._worker.facts.site)
             self._adopted = len(taken)
-        changes, self._followed = self._control.changes_since(self._followed)
+        changes, followed = self._control.changes_since(self._followed)
         if changes:
             with self._services.database.write() as session:
                 exceptions.adopt(session, changes, self._worker.facts.site)
+        self._followed = followed
         facts = self._worker.facts
         if facts is self._facts:
             return
@@ -206,10 +214,16 @@ class Embedded:
         self._facts = facts
 
     def _observe(self) -> None:
-        self._take_over()
-        if time.monotonic() - self._retried >= RETRY_SECONDS:
-            self._retried = time.monotonic()
-            decisions.send_unsent(self._services)
+        try:
+            self._take_over()
+            if time.monotonic() - self._retried >= RETRY_SECONDS:
+                self._retried = time.monotonic()
+                decisions.send_unsent(self._services)
+        except (OperationalError, PoolTimeoutError) as error:
+            if not is_busy(error):
+                raise
+            # At the next look.
+            _log.warning("what detection has taken up is written down later: the database is busy")
         status = self._services.status
         self._capture.observe()
         end = self._records.end()

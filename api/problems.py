@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from api.database.turns import LOCKED
+from api.database.turns import is_busy
 from api.security.refusals import Refusals
 from api.texts import language_of, text
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request
+    from sqlalchemy.exc import SQLAlchemyError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -320,7 +321,7 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _operational(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, PoolTimeoutError) or any(each in str(error) for each in (LOCKED, "lock timeout")):
+    if is_busy(cast("SQLAlchemyError", error)):
         return answer(request, Problem("database_busy", headers={"Retry-After": "2"}))
     if "interrupted" in str(error) or "statement timeout" in str(error):
         return answer(request, Problem("query_too_long", headers={"Retry-After": "5"}))

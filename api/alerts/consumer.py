@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from polars.exceptions import PanicException, PolarsError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from api.alerts import upserts
 from api.alerts.models import SEVERITIES
+from api.database.turns import is_busy
 from api.decisions.taken import effects, take_over
 from api.status import Gap
 from collector.records import stream_schema
@@ -71,11 +74,21 @@ class AlertConsumer:
         self._services.watched.append(self._failures)
 
     def run(self, stop: threading.Event) -> None:
-        """Apply what comes until `stop` is set. Raises StreamError or SQLAlchemyError where it cannot go on."""
+        """Apply what comes until `stop` is set. Raises StreamError or SQLAlchemyError where it cannot go on.
+
+        Where others keep the database it begins again at the place that stands there.
+        """
         self.watch()
-        with self.subscribe() as consumer:
-            while not stop.is_set():
-                self.apply_next(consumer, POLL_SECONDS)
+        while not stop.is_set():
+            try:
+                with self.subscribe() as consumer:
+                    while not stop.is_set():
+                        self.apply_next(consumer, POLL_SECONDS)
+            except (OperationalError, PoolTimeoutError) as error:
+                if not is_busy(error):
+                    raise
+                _log.warning("%s: the database is busy; alerts wait", PART)
+                stop.wait(POLL_SECONDS)
 
     def drain(self) -> None:
         """Apply all that is in the stream now."""

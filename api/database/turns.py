@@ -12,15 +12,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from sqlalchemy.exc import SQLAlchemyError
 
 TURN_SECONDS: Final = 10.0
 """How long a writer waits for those before it in the same process."""
 
 LOCKED: Final = "database is locked"
 """What SQLite says where another process writes for too long, and `Turns` where those of this process do."""
+
+
+def is_busy(error: SQLAlchemyError) -> bool:
+    """Whether others kept the database: the same may succeed a moment later."""
+    return isinstance(error, PoolTimeoutError) or any(each in str(error) for each in (LOCKED, "lock timeout"))
 
 
 class Turns:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from api.alerts import upserts
 from api.alerts.consumer import AlertConsumer
+from api.database.turns import Turns
 from collector.stream import NewerBatch, Position
 from detection.alerts import encode_alerts
 from detection.control import NORMAL, SITE
@@ -19,6 +23,7 @@ from detection.publish import Publisher
 from sensor.control_records import encode
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
+from tests.api.test_ticking import until
 
 if TYPE_CHECKING:
     from collector.stream import Consumer
@@ -138,3 +143,26 @@ def test_bytes_that_are_nothing_are_passed_over_and_told(system_running: Running
     AlertConsumer(stream, system_running.services).drain()
     assert list(listed(system_running)) == [f"{3:032x}"]
     assert any("damaged" in part.detail for part in system_running.services.status.parts() if part.name == "alerts")
+
+
+@SQLITE_ONLY
+def test_alerts_wait_while_others_keep_the_database_and_what_is_wrong_with_it_is_no_waiting(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    services, stream, stop = system_running.services, KeptStream(), threading.Event()
+    Publisher(stream, "detection", "e", "alert").publish(encode_alerts([upsert(1)]), 1, "east", (1, 1))
+    monkeypatch.setattr(Turns.turn.__wrapped__, "__defaults__", (0.05,))  # pyright: ignore[reportFunctionMemberAccess]
+    with ThreadPoolExecutor(1) as pool:
+        with services.database.write():
+            running = pool.submit(AlertConsumer(stream, services).run, stop)
+            until(lambda: "alerts wait" in caplog.text)
+        until(lambda: bool(listed(system_running)))
+        stop.set()
+        assert running.result(30) is None
+
+    def broken(*_: object) -> None:
+        raise OperationalError(None, None, ValueError("no such table: alert"))
+
+    monkeypatch.setattr(upserts, "position", broken)
+    with pytest.raises(OperationalError, match="no such table"):
+        AlertConsumer(stream, services).run(threading.Event())

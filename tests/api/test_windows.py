@@ -10,9 +10,11 @@ import pytest
 from api.alerts import upserts
 from api.alerts.tuning import Seen
 from api.audit.verification import verify
+from api.database import row_of
 from api.ticking import Looks, tick
 from api.times import NANOSECONDS, iso, now, parse
 from api.windows import hiding, scope, service
+from api.windows.models import MaintenanceWindow
 from api.windows.scope import Cover, Known, Told
 from detection import attack, own_alerts
 from tests.api.alerts import part_of, upsert
@@ -403,3 +405,17 @@ def test_a_site_has_so_many_windows_and_no_more(system_running: Running, monkeyp
     assert client.post("/api/windows", json=window()).json()["code"] == "windows_full"
     client.post(f"/api/windows/{number}/end", json={"reason": "x"}, headers=ANY)
     made(client)
+
+
+def test_a_window_that_could_not_be_made_any_more_hides_until_its_end_and_holds_up_no_alert(system_running: Running) -> None:
+    client = system_running.signed_in()
+    number = made(client)["number"]
+    with system_running.services.database.write() as session:
+        stored = row_of(session, MaintenanceWindow, number)
+        assert stored is not None
+        stored.said = {**stored.said, "clients": ["0.0.0.0/0"]}
+    alerts = [fresh(1), fresh(2)]
+    system_running.alerts(*alerts)
+    assert ids(client.get("/api/alerts")) == []
+    assert client.post(f"/api/windows/{number}/end", json={"reason": "done"}, headers=ANY).json()["report"]["restored"] == 2
+    assert sorted(ids(client.get("/api/alerts"))) == [1, 2]
