@@ -117,8 +117,8 @@ def detach(session: Session, alert: Alert, actor: Actor, note: str) -> AlertMerg
 def undo(session: Session, alert: Alert, number: int, actor: Actor) -> None:
     """Put back what told each alert before a merge of this one, or before one was detached.
 
-    Raises Problem `merge_unknown`, `merge_changed` where that is not what is so now, `alert_state` where it would be told by one
-    that is closed by now.
+    Raises Problem `merge_unknown`, `merge_changed` where that is not what is so now or it would be told by one that nobody sees
+    or that another tells, `alert_state` where it would be told by one that is closed by now.
     """
     made = _get(session, alert, number)
     parts = {part.alert_id: part for part in _parts(session, [number])}
@@ -128,12 +128,22 @@ def undo(session: Session, alert: Alert, number: int, actor: Actor) -> None:
         raise Problem("merge_changed", number=number)
     tellers = {name: service.get(session, name) for part in parts.values() if (name := part.merged_into) is not None}
     for name, teller in tellers.items():
-        if name not in parts:
-            _check_open(teller)
+        if teller.triage_state == "closed":
+            raise Problem("alert_state", state=teller.triage_state, action="merge")
+        is_told = name not in parts and teller.merged_into is not None
+        if is_told or teller.snooze is not None or teller.suppressed_by is not None:
+            raise Problem("merge_changed", number=number)
+    # Nothing is told at second hand: what has taken in others since goes under none.
+    going = [name for name, part in parts.items() if part.merged_into is not None]
+    others = sa.select(Alert.id).where(Alert.merged_into.in_(going), Alert.id.not_in(list(parts)))
+    if session.scalars(others.limit(1)).first() is not None:
+        raise Problem("merge_changed", number=number)
     for each in moved:
         part = parts[each.id]
         each.merged_into, each.detached_from = part.merged_into, part.detached_from
         _moved(session, each, actor, ("undone", None, made.alert_id))
+    for teller in tellers.values():
+        teller.change = advance(session, "change")
     stayed = row_of(session, Alert, made.alert_id)
     if stayed is not None and made.kind == "merge":
         if made.before is not None and _triaged(stayed) == made.after:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.alerts import upserts
 from api.ticking import tick
-from api.times import now
+from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import part_of, upsert, with_related
 from tests.api.test_alerts import counted, decide, ids
 
@@ -165,6 +165,40 @@ def test_undo_puts_back_what_was_before_also_of_what_had_taken_in_others(system_
     assert decide(client, 2, "close", CLOSE).status_code == 200
     assert undone(client, 1, detached).json()["code"] == "alert_state"
     assert shown(client, 1)["part_of"] is None
+
+
+def test_undo_puts_nothing_under_what_nobody_sees_or_another_tells(system_running: Running) -> None:
+    system_running.alerts(*(upsert(number, severity="critical" if number == 1 else "low") for number in range(1, 5)))
+    client = system_running.signed_in(name="lin")
+    assert merged(client, 2, 1).status_code == 200
+    assert decide(client, 1, "detach", {"note": "x"}).status_code == 200
+    detached = client.get(f"{path(1)}/merges").json()[0]["number"]
+    assert decide(client, 2, "snooze", {"note": "x", "until": iso(now() + 3600 * NANOSECONDS)}).status_code == 200
+    assert undone(client, 1, detached).json()["code"] == "merge_changed", "it would be away until tomorrow"
+    assert decide(client, 2, "wake", {"note": "x"}).status_code == 200
+    assert merged(client, 1, 3).status_code == 200
+    taken = client.get(f"{path(3)}/merges").json()[0]["number"]
+    assert undone(client, 1, detached).json()["code"] == "merge_changed", "3 would be told by one that 2 tells"
+    assert merged(client, 4, 2).status_code == 200
+    assert undone(client, 1, taken).status_code == 200
+    assert undone(client, 1, detached).json()["code"] == "merge_changed", "2 is told by 4"
+    assert sorted(ids(client.get("/api/alerts"))) == [1, 3, 4]
+    assert undone(client, 2, client.get(f"{path(2)}/merges").json()[0]["number"]).status_code == 200
+    change = shown(client, 2)["change"]
+    assert undone(client, 1, detached).status_code == 200
+    assert (sorted(ids(client.get("/api/alerts"))), shown(client, 2)["severity"]) == ([2, 3, 4], "critical")
+    assert shown(client, 2)["change"] > change
+
+
+def test_undo_puts_nothing_back_under_what_was_closed_while_another_told_it(system_running: Running) -> None:
+    system_running.alerts(*(upsert(number) for number in range(1, 4)))
+    client = system_running.signed_in(name="lin")
+    assert merged(client, 2, 1).status_code == 200
+    assert merged(client, 3, 2).status_code == 200
+    assert decide(client, 2, "close", CLOSE).status_code == 200
+    number = client.get(f"{path(3)}/merges").json()[0]["number"]
+    assert undone(client, 3, number).json()["code"] == "alert_state"
+    assert ids(client.get("/api/alerts")) == [3]
 
 
 def test_what_cannot_be_merged_is_refused_and_nothing_is_changed(system_running: Running) -> None:
