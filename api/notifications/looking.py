@@ -145,6 +145,10 @@ def follow_up(session: Session, identity: int, moment: int) -> int:
     return tellings
 
 
+WOKEN: Final = "woken_"
+"""What steps begin with by which an alert comes back by itself that was laid aside."""
+
+
 def _parts(waiting: int) -> Sequence[int]:
     return range(min(-(-waiting // CHUNK), MOST_CHUNKS)) if waiting > 0 else ()
 
@@ -166,18 +170,21 @@ def _came_up(
         found |= {alert.id: alert for alert in _fitting(session, said.alerts, matching)}
     if said.blind:
         found |= {alert.id: alert for alert in session.scalars(base) if BLIND & {alert.rule, *told.rules(alert.body)}}
-    recurred = _recurrences(session, [alert.id for alert in found.values() if alert.triage_state == "triaging"])
+    again = _comes_back(session, list(found))
     return [
-        (alert, "raised" if alert.triage_state == "new" else f"recurred-{recurred[alert.id]}")
-        for alert in found.values()
-        if alert.triage_state == "new" or alert.id in recurred
+        (alert, again.get(alert.id, "raised")) for alert in found.values() if alert.triage_state == "new" or alert.id in again
     ]
 
 
 def _fitting(session: Session, match: AlertMatch, matching: Sequence[Alert]) -> Iterable[Alert]:
     """Those of some alerts that have one of the rules and lie in one of the zones."""
     if match.rules:
-        matching = [alert for alert in matching if any(fnmatch.fnmatchcase(alert.rule, each) for each in match.rules)]
+        # What belongs to an alert is told by nothing else.
+        matching = [
+            alert
+            for alert in matching
+            if any(fnmatch.fnmatchcase(name, each) for each in match.rules for name in (alert.rule, *told.rules(alert.body)))
+        ]
     if not match.zones:
         return matching
     by_site: dict[str, list[Alert]] = {}
@@ -186,23 +193,21 @@ def _fitting(session: Session, match: AlertMatch, matching: Sequence[Alert]) -> 
     kept: list[Alert] = []
     for site, some in by_site.items():
         ground = ground_of(session, site, [Seen.of(alert) for alert in some])
-        hosts = {alert.id: (alert.client_ip, alert.server_ip) for alert in some}
-        kept += [
-            alert for alert in some if any(ground.get(host or "", UNKNOWN).zone in match.zones for host in hosts[alert.id])
-        ]  # fmt: skip
+        hosts = {alert.id: told.traits(alert)["asset"] for alert in some}
+        kept += [alert for alert in some if any(ground.get(host, UNKNOWN).zone in match.zones for host in hosts[alert.id])]
     return kept
 
 
-def _recurrences(session: Session, ids: Sequence[str]) -> dict[str, int]:
-    """Of those whose last step was that they go on, the number of that step."""
-    found: dict[str, int] = {}
+def _comes_back(session: Session, ids: Sequence[str]) -> dict[str, str]:
+    """Of those whose last step was that they go on, or are laid aside no longer since something joined them, what happened."""
+    found: dict[str, str] = {}
     latest = sa.select(AlertEvent.alert_id, AlertEvent.id, AlertEvent.kind).where(AlertEvent.alert_id.in_(list(ids)))
     last: dict[str, tuple[int, str]] = {}
     for alert_id, number, kind in session.execute(latest.order_by(AlertEvent.id)) if ids else ():
         last[alert_id] = (number, kind)
     for alert_id, (number, kind) in last.items():
-        if kind == "recurred":
-            found[alert_id] = number
+        if kind == "recurred" or kind.startswith(WOKEN):
+            found[alert_id] = f"{kind.partition('_')[0]}-{number}"
     return found
 
 

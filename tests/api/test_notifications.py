@@ -15,7 +15,7 @@ from api.notifications.models import Message, Telling
 from api.notifications.sending import Sender, wait_seconds
 from api.ticking import Looks, tick
 from api.times import NANOSECONDS, iso, now, parse
-from tests.api.alerts import part_of, upsert
+from tests.api.alerts import part_of, upsert, with_related
 from tests.api.notification_peers import LOCAL, Answers, collector, https
 from tests.api.notification_peers import until as waited
 from tests.api.test_alerts import decide
@@ -140,6 +140,26 @@ def test_nothing_of_what_is_hidden_laid_aside_taken_on_or_told_by_others_is_sent
     assert clock.on(2) == []
     served.alerts(upsert(3, 9))
     assert clock.on(2) == [("hook", ["first 003"])], "what was closed and goes on is told"
+
+
+def test_what_was_told_is_told_again_once_it_comes_back_for_what_joined_it(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    served.alerts(upsert(1), upsert(2))
+    assert len(clock.on()) == 1
+    for number in (1, 2):
+        said: dict[str, Any] = {"note": "later", "until": iso(now() + 60 * MINUTE), "conditions": ["rule"]}
+        assert decide(client, number, "snooze", said).status_code == 200
+    served.alerts(with_related(1, severity="critical"))
+    Looks(served.services).look(now())
+    assert clock.on(2) == [("hook", ["first 001"])]
+    assert clock.on(2) == []
+
+
+def test_a_rule_tells_what_another_alert_tells_besides(served: Running, clock: Clock) -> None:
+    made(served.signed_in("administrator", name="lin"), alerts={"rules": ["write_to_critical_point"]})
+    served.alerts(with_related(1, rule="sweep"), with_related(2, rule="write_to_critical_point"))
+    assert clock.on() == [("hook", ["first 002"])]
 
 
 def test_what_comes_in_the_same_minute_is_one_message_and_what_is_over_the_hour_waits(served: Running, clock: Clock) -> None:
