@@ -49,6 +49,13 @@ class AnyOf:
         owners = sa.select(owner).where(column.in_(self.values))
         return key.not_in(owners) if self.negated else key.in_(owners)
 
+    def has_one_of(
+        self, key: InstrumentedAttribute[Any], owner: InstrumentedAttribute[Any], column: InstrumentedAttribute[Any]
+    ) -> sa.ColumnElement[bool]:
+        """The same condition, looked at row by row: of values that many have a database would gather all rows first."""
+        found = sa.exists().where(owner == key, column.in_(self.values))
+        return ~found if self.negated else found
+
     def __str__(self) -> str:
         return ("!" if self.negated else "") + ",".join(self.values)
 

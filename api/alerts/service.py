@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from api.alerts import assignees, told
+from api.alerts import assignees, tally, told
 from api.alerts.models import SEVERITIES, STATES, TRIAGED, Alert, AlertEvent, AlertTechnique, State
 from api.audit import service as audit
 from api.database import Counter, advance, row_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from api.alerts.schemas import AlertFilter, AlertQuery, CloseInput, Sort
     from api.audit.service import Actor
+    from api.filters import AnyOf
     from api.incidents.schemas import CloseIncidentInput
 
 _TAG: Final = re.compile(r'"\d+\.\d+\.[0-9a-f]+\.[A-Za-z-]+"')
@@ -37,6 +38,9 @@ SORTS: Final[dict[str, InstrumentedAttribute[int] | InstrumentedAttribute[float]
 """What a list can be sorted by; the alert's id breaks ties."""
 
 
+FEW: Final = 2_000
+"""So many alerts of a technique are read and put in order; where more have it, all are gone through in their order."""
+
 _OVERLAYS: Final = {"snoozed": Alert.snoozed_until, "suppressed": Alert.suppressed_by}
 """Columns that have a value where something lies over the state."""
 
@@ -48,12 +52,16 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     key = sa.tuple_(column, Alert.id)
     question = query.question()
     statement = sa.select(Alert).where(*_asked(query))
+    few = _few(session, query.technique)
+    if few is not None:
+        statement = statement.where(few)
     if query.cursor is not None:
         kind = float if column is Alert.rank else int
         place = sa.tuple_(*read_cursor(question, query.cursor, (kind, str)))
         statement = statement.where(key < place if sort.startswith("-") else key > place)
-    # Those of a window are few: SQLite would look at all alerts in their order, unless that is none that an index has.
-    by = column if query.window is None else column + 0
+    # Those of a window are few, and those of some techniques: SQLite would go through all alerts in their order, unless that is
+    # none that an index has.
+    by = column if few is None and query.window is None else column + 0
     order = (by.desc(), Alert.id.desc()) if sort.startswith("-") else (by, Alert.id)
     rows = session.scalars(statement.order_by(*order).limit(query.limit + 1)).all()
     if len(rows) <= query.limit:
@@ -62,11 +70,23 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     return rows[: query.limit], write_cursor(question, getattr(last, column.key), last.id)
 
 
+def _few(session: Session, technique: AnyOf | None) -> sa.ColumnElement[bool] | None:
+    """The condition to begin with those that have a technique, where these are few; None where nothing is won by that."""
+    if technique is None or technique.negated:
+        return None
+    having = sa.select(AlertTechnique.alert_id).where(AlertTechnique.technique.in_(technique.values)).limit(FEW + 1)
+    if (session.scalar(sa.select(sa.func.count()).select_from(having.subquery())) or 0) > FEW:
+        return None
+    return technique.on_one_of(Alert.id, AlertTechnique.alert_id, AlertTechnique.technique)
+
+
 def told_by_itself(*, hidden: bool = False, laid: bool = False) -> sa.ColumnElement[bool]:
     """Alerts that no stronger one tells and, unless these are wanted, no exception or window hides and nobody laid aside.
 
     What a person has taken on stays where it was found, unless it was laid aside or merged into another.
     """
+    if not hidden and not laid:
+        return tally.TOLD
     alone = [Alert.part_of.is_(None)]
     if not hidden:
         alone.append(Alert.exception.is_(None))
@@ -110,7 +130,7 @@ def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
     if query.ip is not None:
         found.append(query.ip.on_any(Alert.client_ip, Alert.server_ip))
     if query.technique is not None:
-        found.append(query.technique.on_one_of(Alert.id, AlertTechnique.alert_id, AlertTechnique.technique))
+        found.append(query.technique.has_one_of(Alert.id, AlertTechnique.alert_id, AlertTechnique.technique))
     if query.overlay is not None:
         laid = [_OVERLAYS[name] for name in query.overlay.values]
         # Above 0, not "not null": SQLite looks in the index for that alone.
@@ -128,14 +148,9 @@ def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
 
 def counts(session: Session) -> dict[tuple[str, str], int]:
     """How many alerts there are by (severity, state)."""
-    rows = session.execute(
-        sa.select(Alert.severity, Alert.triage_state, sa.func.count())
-        .where(told_by_itself())
-        .group_by(Alert.severity, Alert.triage_state)
-    )
     found = {(severity, state): 0 for severity in SEVERITIES for state in STATES}
-    for severity, state, count in rows:
-        found[SEVERITIES[severity], state] = count
+    for (severity, state), count in tally.by_severity_and_state(session).items():
+        found[SEVERITIES[severity], cast("State", state)] = count
     return found
 
 

@@ -10,11 +10,13 @@ from zlib import crc32
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from argon2 import PasswordHasher
 from pydantic import SecretStr
 
 from api import system
-from api.alerts import upserts
+from api.alerts import tally, upserts
+from api.alerts.models import AlertTally
 from api.database import Database
 from api.decisions import service as decisions
 from api.main import create_app
@@ -222,8 +224,12 @@ def database(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Da
 
 @pytest.fixture
 def system_running(tmp_path: Path, database_settings: DatabaseSettings) -> Iterator[Running]:
+    """A served system; whatever a test did to alerts, they are counted right at its end."""
     with running(tmp_path / OPENED, database=database_settings) as served:
         yield served
+        with served.services.database.read() as session:
+            kept = session.execute(sa.select(AlertTally.site, AlertTally.severity, AlertTally.triage_state, AlertTally.count))
+            assert {tuple(row[:3]): row[3] for row in kept if row[3]} == tally.counted(session)
 
 
 @pytest.fixture

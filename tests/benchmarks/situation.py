@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from api import system
-from api.alerts import upserts
+from api.alerts import tally, upserts
 from api.alerts.models import Alert, AlertEvent, AlertTechnique
 from api.database import advance
 from api.settings import DatabaseSettings, Settings
@@ -121,6 +121,8 @@ def fill(services: Services, count: int) -> None:
             connection.execute(sa.insert(AlertEvent), [step for _, steps, _ in made for step in steps])
             connection.execute(sa.insert(AlertTechnique), [technique for _, _, technique in made])
         connection.execute(sa.text("ANALYZE"))
+    with services.database.write() as session:
+        tally.count_anew(session)
 
 
 Row = dict[str, Any]
