@@ -255,7 +255,8 @@ class Clock(BaseModel):
     rule: str = Field(examples=["cac-2025-first"])
     """Key of the rule that it follows from."""
     kind: str = Field(examples=["first"])
-    state: str = Field(examples=["pending"])
+    state: str | None = Field(examples=["pending"])
+    """Null for a past time at which it was not approved: whether it was drafted then is not kept."""
     due_at: str | None = Field(examples=["2026-11-23T12:14:02.000000000Z"])
     """Null: its clock has not started."""
     seconds_left: int | None = Field(examples=[7200])
@@ -271,9 +272,9 @@ class OpenIncident(BaseModel):
     site: str = Field(examples=["waterworks"])
     title: str = Field(examples=["Writes to the filling line"])
     state: str | None = Field(examples=["containing"])
-    """Null for a past time after which it moved on."""
+    """Null for a past time of which its timeline says nothing."""
     grade: int | None = Field(examples=[3])
-    """1 is the worst of all; null: nobody has graded it, or not as of a past time."""
+    """1 is the worst of all; null: nobody has graded it, or had by a past time."""
     drill: bool = Field(examples=[False])
     lead: str | None = Field(examples=["lin.wei"])
     discovered_at: str = Field(examples=["2026-11-23T08:14:02.000000000Z"])
@@ -282,7 +283,7 @@ class OpenIncident(BaseModel):
     """How long they have run."""
     on_hold: bool = Field(examples=[False])
     clocks: list[Clock]
-    """Those that run, the one that ends first first; of a past time none."""
+    """Those that run, the one that ends first first. Of a past time without those that have lapsed since."""
 
 
 class Changes(BaseModel):

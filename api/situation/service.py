@@ -8,7 +8,8 @@ from api.alerts import service as alerts
 from api.alerts.models import SEVERITIES
 from api.sensors.sites import seen, sensors_of
 from api.site import service as sites
-from api.situation import collected, drawn, seeing
+from api.situation import collected, drawn, incidents_then, seeing
+from api.situation.incidents_then import Then
 from api.situation.load import BUCKET_SECONDS, DAY_ALARMS, TEN_MINUTES_ALARMS, hours_of, verdict, worst_of
 from api.situation.schemas import SHIFT_HOURS, AlarmLoad, Changes, Clock, OpenAlert, OpenIncident, SeverityCount, Situation
 from api.times import NANOSECONDS, iso, now
@@ -43,8 +44,7 @@ def situation(provided: Services, query: SituationQuery, language: str) -> Situa
         load = _load(session, moment)
         changes = _changes(session, moment, query.since)
         stated = collected.incidents(session, moment)
-        clocks = {} if past else collected.clocks(session, [each.number for each in stated])
-        incidents = [_incident(each, moment, clocks.get(each.number, ())) for each in stated]
+        incidents = _incidents(session, stated, moment)
         change = alerts.newest_change(session)
     sensors = _sensors(provided, query, moment)
     stages = drawn.stages(techniques, language)
@@ -149,28 +149,46 @@ def _changes(session: Session, moment: Moment, since: int | None) -> Changes:
     return Changes(since=iso(begin), **taken, **collected.changed(session, moment, begin))
 
 
-def _incident(incident: Incident, moment: Moment, clocks: Sequence[Obligation]) -> OpenIncident:
-    settled = not moment.past or incident.moved_at <= moment.at
+def _incidents(session: Session, stated: Sequence[Incident], moment: Moment) -> list[OpenIncident]:
+    """Those that are open, or were then."""
+    numbers = [each.number for each in stated]
+    if moment.past:
+        then = incidents_then.of(session, numbers, moment.at)
+        return [_incident(each, moment, then[each.number]) for each in stated if then[each.number].state != "closed"]
+    clocks = collected.clocks(session, numbers)
+    return [
+        _incident(each, moment, Then(each.state, each.held_until is not None, each.grade, clocks.get(each.number, [])))
+        for each in stated
+    ]
+
+
+def _incident(incident: Incident, moment: Moment, then: Then) -> OpenIncident:
     return OpenIncident(
         number=incident.number,
         site=incident.site,
         title=incident.title,
-        state=incident.state if settled else None,
-        grade=None if moment.past else incident.grade,
+        state=then.state,
+        grade=then.grade,
         drill=incident.drill,
         lead=incident.lead,
         discovered_at=iso(incident.discovered_at),
         seconds=max(0, (moment.at - incident.discovered_at) // NANOSECONDS),
-        on_hold=incident.held_until is not None and not moment.past,
-        clocks=[
-            Clock(
-                obligation=each.id,
-                rule=each.rule,
-                kind=each.kind,
-                state=each.state,
-                due_at=None if each.due_at is None else iso(each.due_at),
-                seconds_left=None if each.due_at is None else (each.due_at - moment.at) // NANOSECONDS,
-            )
-            for each in clocks
-        ],
+        on_hold=then.on_hold,
+        clocks=[_clock(each, moment) for each in then.clocks],
+    )
+
+
+def _clock(each: Obligation, moment: Moment) -> Clock:
+    started = each.due_at is not None and not (moment.past and (each.started_at or 0) > moment.at)
+    due = each.due_at if started else None
+    state: str | None = each.state
+    if moment.past:
+        state = "approved" if each.approved_at is not None and each.approved_at <= moment.at else None
+    return Clock(
+        obligation=each.id,
+        rule=each.rule,
+        kind=each.kind,
+        state=state,
+        due_at=None if due is None else iso(due),
+        seconds_left=None if due is None else (due - moment.at) // NANOSECONDS,
     )

@@ -225,6 +225,44 @@ def test_incidents_stand_with_the_time_that_their_clocks_have_run(system_running
     assert situation(client, as_of=iso(now() - 30 * MINUTE))["incidents"] == []
 
 
+def test_incidents_of_a_past_time_are_as_they_were(system_running: Running) -> None:
+    client = system_running.signed_in("administrator")
+    begun = {"title": "Writes", "reported_by": "Shift B", "discovered_at": iso(now() - 90 * MINUTE)}
+    number = client.post("/api/incidents", json=begun).json()["number"]
+    moments = [now()]
+
+    def step(action: str, body: dict[str, object]) -> None:
+        answer = client.post(f"/api/incidents/{number}/{action}", json=body, headers={"If-Match": "*"})
+        assert answer.status_code in {200, 201}, answer.text
+        moments.append(now())
+
+    step("grade", {"scheme": "cac-2025", "level": 3, "reason": "as the facts say"})
+    step("move", {"to": "analysing", "reason": "begun"})
+    step("hold", {"until": iso(now() + 60 * MINUTE), "reason": "wait for the vendor"})
+    step("resume", {"reason": "the vendor is here"})
+    step("grade", {"scheme": "cac-2025", "level": 2, "reason": "more is known"})
+    step("close", {"disposition": "true_positive_no_impact", "reason": "over", "override": "nothing was lost"})
+    step("reopen", {"reason": "it goes on"})
+    then = [situation(client, as_of=iso(moment))["incidents"] for moment in moments]
+    assert [[(each["state"], each["grade"], each["on_hold"]) for each in found] for found in then] == [
+        [("declared", None, False)],
+        [("declared", 3, False)],
+        [("analysing", 3, False)],
+        [("analysing", 3, True)],
+        [("analysing", 3, False)],
+        [("analysing", 2, False)],
+        [],
+        [("analysing", 2, False)],
+    ]
+    assert then[0][0]["clocks"] == []
+    clocks = then[1][0]["clocks"]
+    assert clocks
+    assert {clock["state"] for clock in clocks} == {None}
+    due = [clock["due_at"] for clock in clocks if clock["due_at"] is not None]
+    assert due
+    assert due == sorted(due)
+
+
 def test_what_is_open_stays_in_sight_when_the_clock_is_set_back(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     client = system_running.signed_in("administrator")
     client.put("/api/zones", json=PLAN, headers={"If-Match": '"0"'})
