@@ -215,7 +215,7 @@ class AlertTechnique(KeyedByOrganisation, Base):
 
 
 class AlertEvent(OfOrganisation, Base):
-    """One step in the life of an alert: raised, acknowledged, assigned, snoozed, closed, recurred."""
+    """One step in the life of an alert: raised, acknowledged, assigned, commented, snoozed, closed, recurred."""
 
     __tablename__ = "alert_event"
 

@@ -1,4 +1,4 @@
-"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, assign, snooze, merge, close and accept."""
+"""`/api/alerts`: list, counts, one, its records, its history; acknowledge, assign, comment, snooze, merge, close and accept."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from api.alerts.schemas import (
     AlertQuery,
     AssignAlertInput,
     CloseInput,
+    CommentInput,
     DetachInput,
     HistoryEntry,
     MergeAlertsInput,
@@ -216,6 +217,19 @@ def close(
         service.check_precondition(found, if_match)
         service.close(session, found, caller.actor, body)
     return _decided(found, request, response, provided)
+
+
+@router.post("/{alert_id}/comments", status_code=201, responses=problems("signed_out", "cross_site", "alert_unknown"))
+def comment(alert_id: AlertId, body: CommentInput, caller: Decider, provided: Provided) -> HistoryEntry:
+    """Write something into the history of an alert, whatever its state, a closed one too. Nothing else of it changes.
+
+    Needs no `If-Match`: a comment is added to what others write and decide meanwhile.
+    """
+    with provided.database.write() as session:
+        made = service.comment(session, service.get(session, alert_id), caller.actor, body.note)
+        shown = presentation.history_entry(made)
+    provided.hub.notify()
+    return shown
 
 
 @router.post("/{alert_id}/snooze", responses=problems(*_DECISION, "records_missing", "snooze_times"))

@@ -396,7 +396,7 @@ class HistoryEntry(BaseModel):
     kind: Literal[
         "raised", "acknowledged", "assigned", "accepted", "escalated", "moved", "released", "undone", "closed", "recurred",
         "snoozed", "woken", "woken_time", "woken_function", "woken_asset", "woken_rule", "woken_severity",
-        "suppressed", "lifted", "restored", "alone", "merged", "took_in", "detached", "let_go",
+        "suppressed", "lifted", "restored", "alone", "merged", "took_in", "detached", "let_go", "commented",
     ]  # fmt: skip
     actor: str = Field(examples=["lin.wei"])
     note: str | None = None
@@ -413,6 +413,14 @@ class AcknowledgeInput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     note: Note = Field(examples=["Asking the shift whether maintenance is at line 4"])
+
+
+class CommentInput(BaseModel):
+    """Says something about an alert."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: Note = Field(examples=["The contractor says that his laptop was in the workshop then"])
 
 
 AccountName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00]*$")]

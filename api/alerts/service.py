@@ -302,6 +302,18 @@ def accept(session: Session, alert: Alert, actor: Actor, note: str) -> None:
     audit.record(session, actor, "alert.accept", alert.id, {"note": note})
 
 
+def comment(session: Session, alert: Alert, actor: Actor, note: str) -> AlertEvent:
+    """Write what a person has to say into the history of an alert, a closed one too; nothing else of it changes.
+
+    Its version stays: who decides about it meanwhile is in nobody's way.
+    """
+    alert.change = advance(session, "change")
+    made = AlertEvent(alert_id=alert.id, at=now(), kind="commented", actor=actor.name, note=note, count=alert.count)
+    session.add(made)
+    audit.record(session, actor, "alert.comment", alert.id, {"note": note})
+    return made
+
+
 def recur(session: Session, alert: Alert, joined: Collection[str] = ()) -> None:
     """What was closed goes on, or other rules' findings joined it: closed → triaging. What it was stays in the history."""
     alert.triage_disposition = alert.triage_permit = alert.triage_count = None

@@ -55,6 +55,21 @@ export function decide(kind, alert, etag) {
 }
 
 /**
+ * Ask what there is to say about an alert, and write it into its history. Answers the line, or null where the person turned back.
+ * @param {Alert} alert
+ */
+export function comment(alert) {
+  const note = h("textarea", { id: "decision-note", name: "note", rows: 3, required: true, maxlength: 4000, placeholder: t("action.comment.hint") });
+  return ask({
+    title: t("action.comment"),
+    hint: alert.title,
+    fields: [labelled(t("action.acknowledge.note"), note)],
+    confirm: t("action.comment.confirm"),
+    send: async (values) => (await call("POST", `${pathOf(alert)}/comments`, { body: { note: String(values.get("note")) } })).data,
+  });
+}
+
+/**
  * Ask why an alert is to be told by itself, and say so. Answers as `decide`.
  * @param {Alert} alert
  * @param {string | null} etag

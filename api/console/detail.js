@@ -1,7 +1,7 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
 import { Problem, call, get, may } from "./api.js";
-import { accept, assign, decide, detach } from "./decision.js";
+import { accept, assign, comment, decide, detach } from "./decision.js";
 import { addTo, declare } from "./declare.js";
 import { fill, h, icon } from "./dom.js";
 import { except } from "./exceptions.js";
@@ -159,7 +159,7 @@ export class AlertDetail {
       alert.related.length ? section("related", this.findings(alert)) : null,
       may(this.session, "packets.read") && section("evidence", evidence(alert)),
       may(this.session, "records.read") && section("records", this.records),
-      section("history", this.history),
+      section("history", this.history, may(this.session, "alert.decide") ? this.commenting(alert) : null),
     );
     if (this.shown !== alert.records.join()) fill(this.records, h("p", { class: "loading" }, t("page.loading")));
   }
@@ -196,6 +196,14 @@ export class AlertDetail {
       alert.triage.incident === null && may(this.session, "incident.work") && h("button", { type: "button", class: "quiet", onclick: () => act(addTo(alert)) }, t("incidents.add")),
       problem,
     );
+  }
+
+  /** The button that adds a line to the history, of a closed alert too. @param {Alert} alert */
+  commenting(alert) {
+    const go = async () => {
+      if (await comment(alert)) await this.open(alert.id);
+    };
+    return h("button", { type: "button", class: "quiet", onclick: go }, t("action.comment"));
   }
 
   /**

@@ -201,7 +201,9 @@ def _fitting(session: Session, match: AlertMatch, matching: Sequence[Alert]) -> 
 def _comes_back(session: Session, ids: Sequence[str]) -> dict[str, str]:
     """Of those whose last step was that they go on, or are laid aside no longer since something joined them, what happened."""
     found: dict[str, str] = {}
-    latest = sa.select(AlertEvent.alert_id, AlertEvent.id, AlertEvent.kind).where(AlertEvent.alert_id.in_(list(ids)))
+    # A comment changes nothing: what happened before it is still the last.
+    of_these = AlertEvent.alert_id.in_(list(ids)), AlertEvent.kind != "commented"
+    latest = sa.select(AlertEvent.alert_id, AlertEvent.id, AlertEvent.kind).where(*of_these)
     last: dict[str, tuple[int, str]] = {}
     for alert_id, number, kind in session.execute(latest.order_by(AlertEvent.id)) if ids else ():
         last[alert_id] = (number, kind)

@@ -421,3 +421,37 @@ def test_of_a_technique_the_same_alerts_are_found_be_they_few_or_many(
     assert client.get(query, params={"cursor": few["next"]}).json() == further
     assert len(few["items"]) == len(further["items"]) == 6
     assert client.get("/api/alerts?technique=!T0836").json()["items"] == []
+
+
+def test_a_comment_is_a_line_of_the_history_and_changes_nothing_that_was_decided(system_running: Running) -> None:
+    system_running.alerts(upsert(1), upsert(2))
+    lin, wang = system_running.signed_in(name="lin"), system_running.signed_in("engineer", "wang")
+    path = f"/api/alerts/{1:032x}"
+    seen = lin.get(path)
+    answer = wang.post(f"{path}/comments", json={"note": "  The laptop was in the workshop then. "})
+    assert answer.status_code == 201, answer.text
+    line = answer.json()
+    assert (line["kind"], line["actor"], line["note"]) == ("commented", "wang", "The laptop was in the workshop then.")
+    now = lin.get(path).json()
+    assert now["triage"] == seen.json()["triage"]
+    assert now["change"] > lin.get(f"/api/alerts/{2:032x}").json()["change"], "live streams tell it"
+    # Whoever looked before it was written still decides on what he saw.
+    closing = {"note": "Known.", "disposition": "false_positive"}
+    assert decide(lin, 1, "close", closing, seen.headers["ETag"]).status_code == 200
+    assert lin.post(f"{path}/comments", json={"note": "It was his after all."}).status_code == 201
+    assert lin.get(path).json()["triage"]["state"] == "closed"
+    steps = [(each["kind"], each["actor"], each["disposition"]) for each in lin.get(f"{path}/history").json()]
+    assert steps == [
+        ("raised", "system", None), ("commented", "wang", None), ("acknowledged", "lin", None),
+        ("closed", "lin", "false_positive"), ("commented", "lin", None),
+    ]  # fmt: skip
+    entries = system_running.signed_in("administrator").get("/api/audit", params={"action": "alert.comment"}).json()["items"]
+    told = [(entry["actor"], entry["subject"], entry["detail"]) for entry in reversed(entries)]
+    assert told == [
+        ("wang", f"{1:032x}", {"note": "The laptop was in the workshop then."}),
+        ("lin", f"{1:032x}", {"note": "It was his after all."}),
+    ]
+    viewer = system_running.signed_in("viewer")
+    assert viewer.post(f"{path}/comments", json={"note": "x"}).json()["code"] == "forbidden"
+    assert lin.post(f"{path}/comments", json={"note": "  "}).status_code == 422
+    assert lin.post("/api/alerts/none/comments", json={"note": "x"}).json()["code"] == "alert_unknown"

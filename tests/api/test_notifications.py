@@ -139,7 +139,8 @@ def test_nothing_of_what_is_hidden_laid_aside_taken_on_or_told_by_others_is_sent
     assert decide(client, 3, "close", close).status_code == 200
     assert clock.on(2) == []
     served.alerts(upsert(3, 9))
-    assert clock.on(2) == [("hook", ["first 003"])], "what was closed and goes on is told"
+    assert client.post(f"/api/alerts/{3:032x}/comments", json={"note": "again"}).status_code == 201
+    assert clock.on(2) == [("hook", ["first 003"])], "what was closed and goes on is told, whatever somebody has to say"
 
 
 def test_what_was_told_is_told_again_once_it_comes_back_for_what_joined_it(served: Running, clock: Clock) -> None:

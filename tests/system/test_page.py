@@ -144,6 +144,13 @@ def test_from_the_setup_link_to_a_closed_alert(page: Page, served: Running) -> N
     triage = served.sign_in("lin.wei").get(f"/api/alerts/{7:032x}").json()["triage"]
     assert (triage["state"], triage["by"], triage["permit"]) == ("closed", "lin.wei", "WP-2026-7")
 
+    # What there is to say afterwards stands below.
+    detail.get_by_role("button", name="Comment").click()
+    page.get_by_label("Note").fill("the permit is with the foreman")
+    page.get_by_role("button", name="Add comment").click()
+    expect(detail.get_by_text("the permit is with the foreman")).to_be_visible()
+    expect(detail.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
 
 def test_an_alert_that_a_stronger_one_tells_leaves_the_page_and_is_told_there(page: Page, served: Running) -> None:
     header = BatchHeader("local", EPOCH, 0, "modbus", 6)
