@@ -57,7 +57,11 @@ def handovers(query: Annotated[HandoverQuery, Query()], caller: Reader, provided
 
 @router.post("", status_code=201, responses=problems(*_DECISION, *_COLLECTS, "handover_begun"))
 def begin(body: BeginHandoverInput, caller: Writer, request: Request, response: Response, provided: Provided) -> HandoverOutput:
-    """Begin a note from what is open: stories, alerts, incidents and clocks, tasks due, what is not seen, what ends soon."""
+    """Begin a note from what is open.
+
+    Stories, alerts, also those laid aside, incidents and clocks, tasks due, actions in the plant, maintenance windows that run or
+    begin next shift, what is not seen, what ends soon.
+    """
     with provided.database.read() as session:
         site = service.site_of(session, body.site)
     content = _collected(provided, site, body.since)

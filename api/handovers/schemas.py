@@ -144,16 +144,65 @@ class NoteTask(_Output):
 
 
 class NoteEnd(_Output):
-    """Something that keeps alerts or an incident quiet, and ends within 24 hours."""
+    """Something that keeps alerts or an incident quiet, and ends within 24 hours; maintenance windows are told by themselves."""
 
-    kind: Literal["suppress", "normal", "maintenance", "hold"] = Field(examples=["maintenance"])
-    """An exception or a maintenance window, or an incident that is on hold."""
+    kind: Literal["suppress", "normal", "maintenance", "hold"] = Field(examples=["suppress"])
+    """The kind of an exception, or an incident that is on hold."""
     name: str = Field(examples=["line-4-night"])
     """Of the exception; of an incident its number."""
     site: str = Field(examples=["waterworks"])
     at: str = Field(examples=["2026-11-23T16:00:00Z"])
     reason: str = Field(examples=["New firmware of line 4."])
     by: str = Field(examples=["lin.wei"])
+
+
+class NoteWindow(_Output):
+    """A maintenance window that runs, or begins within the next shift."""
+
+    number: int = Field(examples=[7])
+    site: str = Field(examples=["waterworks"])
+    state: str = Field(examples=["running"])
+    starts_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
+    ends_at: str = Field(examples=["2026-11-23T16:00:00.000000000Z"])
+    permit: str = Field(examples=["WP-2026-1123"])
+    work: str = Field(examples=["New firmware of line 4"])
+    performed_by: str = Field(examples=["Zhao of Pumps Ltd"])
+    hides: int = Field(examples=[3])
+    """Alerts that it hid at the time of the note."""
+
+
+class NoteAction(_Output):
+    """An action in the plant that is proposed, approved or being carried out."""
+
+    id: int = Field(examples=[4])
+    incident: int = Field(examples=[7])
+    site: str = Field(examples=["waterworks"])
+    drill: bool = Field(default=False, examples=[False])
+    title: str = Field(examples=["Close port 12 of switch S4"])
+    state: str = Field(examples=["operations_approved"])
+    window_from: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
+    window_until: str = Field(examples=["2026-11-23T12:00:00.000000000Z"])
+    seconds_left: int = Field(examples=[7200])
+    """Until its window is over, at the time of the note; below 0 where it was."""
+    proposed_by: str = Field(examples=["lin.wei"])
+    security_by: str | None = Field(default=None, examples=["chen.jie"])
+    operations_by: str | None = Field(default=None, examples=["wu.min"])
+    executed_by: str | None = Field(default=None, examples=[None])
+
+
+class NoteSnooze(_Output):
+    """An open alert that somebody laid aside."""
+
+    id: str = Field(examples=["9c1f0e6a52d14f0b"])
+    site: str = Field(examples=["waterworks"])
+    severity: Severity = Field(examples=["medium"])
+    title: str = Field(examples=["Write by a station that may not write"])
+    until: str = Field(examples=["2026-11-24T06:00:00.000000000Z"])
+    """When it comes back at the latest."""
+    conditions: list[str] = Field(examples=[["function"]])
+    """What brings it back before."""
+    by: str = Field(examples=["lin.wei"])
+    note: str = Field(examples=["The contractor answers tomorrow"])
 
 
 class NoteSensor(_Output):
@@ -224,6 +273,12 @@ class Content(_Output):
     """Those due first before others, at most 100; lessons of closed incidents too."""
     ends: list[NoteEnd]
     """Those that end first before others, at most 100."""
+    windows: list[NoteWindow] = []
+    """Those that end first before others, at most 100."""
+    actions: list[NoteAction] = []
+    """Those whose window is over first before others, at most 100."""
+    snoozed: list[NoteSnooze] = []
+    """Those that come back first before others, at most 100; `alerts` has those of them that rank highest, too."""
     blindness: NoteBlindness
     load: NoteLoad
     changes: NoteChanges

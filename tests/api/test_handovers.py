@@ -11,10 +11,13 @@ from api.alerts import upserts
 from api.handovers import service
 from api.handovers.models import Handover
 from api.times import NANOSECONDS, now, parse
+from tests.api.test_actions import body as action
+from tests.api.test_actions import step
 from tests.api.test_alerts import decide
 from tests.api.test_exceptions import MADE
 from tests.api.test_incidents import PHONE, act, declare, done, refused
 from tests.api.test_situation import told, with_story
+from tests.api.test_windows import window
 
 if TYPE_CHECKING:
     import httpx
@@ -161,3 +164,54 @@ def test_a_shift_of_a_site_hears_of_no_other(system_running: Running) -> None:
     assert refused(both.post("/api/handovers", json={})) == "site_missing"
     tanks = begin(both, site="tanks")
     assert ("tanks overflow" in str(tanks), "pumps" in str(tanks)) == (True, False)
+
+
+def test_a_note_tells_windows_actions_that_are_open_and_what_was_laid_aside(system_running: Running) -> None:
+    system_running.services.site = None
+    with system_running.services.database.write() as session:
+        upserts.apply(session, [told(1), told(3, severity="low")], "pumps")
+        upserts.apply(session, [told(2)], "tanks")
+    administrator = system_running.signed_in("administrator", name="chen")
+    expected: dict[str, dict[str, Any]] = {}
+    for site, alert in (("pumps", 1), ("tanks", 2)):
+        number = declare(administrator, **PHONE | {"site": site, "title": f"{site} overflow"})["number"]
+        planned = {"site": site, "permit": f"WP-{site}"}
+        running = done(administrator.post("/api/windows", json=window(**planned, ends_at=later(hours=3))), 201)
+        done(administrator.post("/api/windows", json=window(**planned, starts_at=later(hours=6), ends_at=later(hours=9))), 201)
+        done(administrator.post("/api/windows", json=window(**planned, starts_at=later(hours=9), ends_at=later(hours=12))), 201)
+        over = done(administrator.post("/api/windows", json=window(**planned, ends_at=later(hours=1))), 201)
+        done(administrator.post(f"/api/windows/{over['number']}/end", json={"reason": "x"}, headers={"If-Match": "*"}))
+        for title in (f"close {site}", f"open {site}", f"not {site}"):
+            made = done(administrator.post(f"/api/incidents/{number}/actions", json=action(title=title)), 201)
+        done(step(administrator, made["id"], "withdraw"))
+        assert decide(administrator, alert, "snooze", {"until": later(hours=5), "note": f"ask {site}"}).status_code == 200
+        expected[site] = {"incident": number, "window": running["number"]}
+    with system_running.services.database.write() as session:
+        upserts.apply(session, [told(9, first_seen=now(), last_seen=now(), client_ip="10.0.0.9")], "pumps")
+    lin = system_running.signed_in(name="lin", sites=frozenset({"pumps"}))
+    note = begin(lin)
+    content = note["content"]
+    assert [(each["permit"], each["state"], each["hides"]) for each in content["windows"]] == [
+        ("WP-pumps", "running", 1), ("WP-pumps", "planned", 0),
+    ]  # fmt: skip
+    first = content["windows"][0]
+    assert (first["number"], first["site"], first["performed_by"]) == (expected["pumps"]["window"], "pumps", "Zhang San")
+    told_of = [(each["title"], each["state"], each["incident"], each["site"], each["proposed_by"]) for each in content["actions"]]
+    of = ("proposed", expected["pumps"]["incident"], "pumps", "chen")
+    assert told_of == [("close pumps", *of), ("open pumps", *of)]
+    assert all(0 < each["seconds_left"] <= 3_600 for each in content["actions"])
+    (aside,) = content["snoozed"]
+    assert (aside["id"], aside["by"], aside["note"], aside["title"]) == (f"{1:032x}", "chen", "ask pumps", "Alert 1")
+    assert aside["until"] > note["at"]
+    chinese = lin.get(f"/api/handovers/{note['id']}", params={"language": "zh-CN"}).json()["content"]
+    assert (chinese["snoozed"][0]["title"], chinese["windows"]) == ("告警 1", content["windows"])
+    every = begin(administrator)["content"]
+    assert (len(every["windows"]), len(every["actions"]), len(every["snoozed"])) == (4, 4, 2)
+    # A note of an earlier version, which knew nothing of these, is read as it was written.
+    with system_running.services.database.write() as session:
+        found = service.get(session, note["id"])
+        new = {"windows", "actions", "snoozed"}
+        found.content = {
+            language: {name: value for name, value in said.items() if name not in new} for language, said in found.content.items()
+        }
+    assert lin.get(f"/api/handovers/{note['id']}").json()["content"]["windows"] == []
