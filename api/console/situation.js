@@ -31,7 +31,7 @@ const AGAIN_MILLISECONDS = 30_000;
  *   baseline: {site: string, sensor: string, phase: string, learning: boolean, immaturity: number, heard_hours: number}[] | null,
  *   stages: {tactic: string, name: string, alerts: number}[],
  *   incidents: {number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean, clocks: {rule: string, due_at: string | null, seconds_left: number | null}[]}[],
- *   changes: Record<string, number | string> & {since: string}}} Plant
+ *   changes: Record<string, number | string | null> & {since: string, since_of: string}}} Plant
  */
 
 const CHANGES = ["raised", "acknowledged", "escalated", "closed", "recurred", "incidents_declared", "incidents_closed", "assets", "zones", "decisions"];
@@ -210,7 +210,7 @@ function maturityOf({ baseline }) {
 function changesOf({ changes }) {
   const some = CHANGES.filter((name) => changes[name]);
   const items = some.map((name) => h("li", {}, t(`changes.${name}`, { count: number(Number(changes[name])) })));
-  return tile("situation.changes", h("p", { class: "quiet-text" }, t("situation.since"), " ", time(changes.since)), items.length ? h("ul", {}, items) : h("p", { class: "quiet-text" }, t("situation.nothing_changed")));
+  return tile("situation.changes", h("p", { class: "quiet-text" }, t(`situation.since.${changes.since_of}`), " ", time(changes.since)), items.length ? h("ul", {}, items) : h("p", { class: "quiet-text" }, t("situation.nothing_changed")));
 }
 
 /**

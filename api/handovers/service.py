@@ -18,7 +18,7 @@ from api.situation.schemas import SHIFT_HOURS
 from api.times import NANOSECONDS, iso, now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -82,6 +82,15 @@ def began(session: Session, site: str, moment: int) -> int:
         # A clock that was ahead and was set right says that it was handed over later than now.
         return min(last, moment)
     return moment - SHIFT_HOURS * 3_600 * NANOSECONDS
+
+
+def latest(session: Session, sites: Collection[str], moment: int) -> Handover | None:
+    """The note that was handed over last, of a time, of any of these sites (empty: of all); None where that is long ago."""
+    since = moment - LONGEST_DAYS * 86_400 * NANOSECONDS
+    asked = sa.select(Handover).where(
+        Handover.site.in_(sites), Handover.state != "draft", Handover.handed_at >= since, Handover.handed_at <= moment
+    )
+    return session.scalar(asked.order_by(Handover.handed_at.desc(), Handover.id.desc()).limit(1))
 
 
 def check_since(since: int, moment: int) -> None:

@@ -18,6 +18,9 @@ Standing = Literal["quiet", "noticed", "attacked"]
 
 SHIFT_HOURS: int = 8
 
+SinceOf = Literal["asked", "handover", "hours"]
+"""asked: the caller said so. handover: when the last note of the site was handed over. hours: eight hours before."""
+
 
 class SituationQuery(BaseModel):
     """Of what, and of when."""
@@ -31,7 +34,8 @@ class SituationQuery(BaseModel):
     as_of: Time = None
     """A past time; without it, now."""
     since: Time = None
-    """When the shift began; what changed since then is told. Without it, eight hours before."""
+    """When the shift began; what changed since then is told. Without it, when the last note of the site was handed over within a
+    week (of several sites: a note about all of them); where there is none, eight hours before."""
     language: Literal["en", "zh-CN"] | None = None
     """Language of the texts; without it, that of `Accept-Language`."""
 
@@ -292,6 +296,10 @@ class Changes(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     since: str = Field(examples=["2026-11-30T00:00:00.000000000Z"])
+    since_of: SinceOf = Field(examples=["handover"])
+    """asked: the caller said when. handover: a note was handed over then. hours: nobody says; eight hours before."""
+    handover: int | None = Field(default=None, examples=[31])
+    """The note that was handed over then."""
     raised: int = Field(examples=[4])
     """Alerts."""
     acknowledged: int = Field(examples=[3])

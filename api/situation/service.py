@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.alerts import service as alerts
 from api.alerts.models import SEVERITIES
+from api.handovers import service as handovers
 from api.sensors.sites import seen, sensors_of
 from api.site import service as sites
 from api.situation import collected, drawn, incidents_then, seeing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from api.obligations.models import Obligation
     from api.services import Services
     from api.situation.collected import Looked, Moment
-    from api.situation.schemas import SituationQuery
+    from api.situation.schemas import SinceOf, SituationQuery
 
 ALERTS: Final = 50
 """Alerts that are told."""
@@ -143,10 +144,22 @@ def _load(session: Session, moment: Moment) -> AlarmLoad:
 
 
 def _changes(session: Session, moment: Moment, since: int | None) -> Changes:
-    begin = max(0, moment.at - SHIFT_HOURS * 3_600 * NANOSECONDS) if since is None else since
+    begin, of, note = _began(session, moment, since)
     steps = collected.steps(session, moment, begin)
     taken = {name: steps.get(name, 0) for name in ("raised", "acknowledged", "escalated", "closed", "recurred")}
-    return Changes(since=iso(begin), **taken, **collected.changed(session, moment, begin))
+    told = {"since": iso(begin), "since_of": of, "handover": note}
+    return Changes.model_validate({**told, **taken, **collected.changed(session, moment, begin)})
+
+
+def _began(session: Session, moment: Moment, since: int | None) -> tuple[int, SinceOf, int | None]:
+    """When the shift began, whence that is known, and the note that says so."""
+    if since is not None:
+        return since, "asked", None
+    # A note about all sites hands this one over, too.
+    note = handovers.latest(session, {"", *moment.sites} if len(moment.sites) == 1 else {""}, moment.at)
+    if note is not None and note.handed_at is not None:
+        return note.handed_at, "handover", note.id
+    return max(0, moment.at - SHIFT_HOURS * 3_600 * NANOSECONDS), "hours", None
 
 
 def _incidents(session: Session, stated: Sequence[Incident], moment: Moment) -> list[OpenIncident]:

@@ -215,3 +215,36 @@ def test_a_note_tells_windows_actions_that_are_open_and_what_was_laid_aside(syst
             language: {name: value for name, value in said.items() if name not in new} for language, said in found.content.items()
         }
     assert lin.get(f"/api/handovers/{note['id']}").json()["content"]["windows"] == []
+
+
+def test_the_situation_tells_what_changed_since_the_last_shift_was_handed_over(system_running: Running) -> None:
+    system_running.services.site = None
+    with system_running.services.database.write() as session:
+        upserts.apply(session, [told(1)], "pumps")
+        upserts.apply(session, [told(2)], "tanks")
+    lin = system_running.signed_in("administrator", name="lin")
+
+    def changes(**asked: str) -> dict[str, Any]:
+        return done(lin.get("/api/situation", params=asked))["changes"]
+
+    nobody = changes()
+    assert (nobody["since_of"], nobody["handover"], nobody["raised"]) == ("hours", None, 2)
+    assert abs(now() - 8 * HOUR - parse(nobody["since"])) < HOUR / 60
+    written = begin(lin, site="pumps")
+    assert changes(site="pumps")["since_of"] == "hours", "nobody has handed it over"
+    note = done(change(lin, written["id"], "hand-over"))
+    before = note["handed_at"]
+    mine = changes(site="pumps")
+    assert (mine["since_of"], mine["handover"], mine["since"], mine["raised"]) == ("handover", note["id"], before, 0)
+    assert changes(site="tanks")["since_of"] == changes()["since_of"] == "hours", "another site's note says nothing of it"
+    said = changes(site="pumps", since="-2h")
+    assert (said["since_of"], said["handover"], said["raised"]) == ("asked", None, 1)
+    every = done(change(lin, begin(lin)["id"], "hand-over"))
+    for asked in ({"site": "tanks"}, {"site": "pumps"}, {}):
+        assert changes(**asked)["handover"] == every["id"], "a note about all hands each over"
+    assert changes(site="pumps", as_of=before)["handover"] == note["id"], "as it was then"
+    pumps = system_running.signed_in(sites=frozenset({"pumps"})).get("/api/situation").json()["changes"]
+    assert (pumps["since_of"], pumps["handover"]) == ("handover", note["id"]), "who is limited sees no note about all"
+    with system_running.services.database.write() as session:
+        session.execute(sa.update(Handover).values(handed_at=now() - 10 * 24 * HOUR))
+    assert changes()["since_of"] == "hours", "nobody wrote a note for longer than a week"
