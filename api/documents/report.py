@@ -8,7 +8,8 @@ from api.documents.contents import NOTHING, About, Report, Said, local
 from api.incidents import grading
 from api.incidents.presentation import category_name
 from api.obligations.models import UNDONE
-from api.obligations.rules import rule_set
+from api.obligations.rules import content_keys
+from api.obligations.service import rule_of, rules_of
 from api.texts import text
 from api.times import now
 from sensor import __version__
@@ -26,7 +27,7 @@ ROMAN: Final = ("I", "II", "III", "IV")
 
 def contents(found: Obligation, incident: Incident, operator: OperatorInput, by: str, language: str) -> Report:
     """What a report says now."""
-    rules, zone, moment = rule_set(), operator.time_zone, now()
+    rules, zone, moment = rules_of(found), operator.time_zone, now()
     rule = rules.rule(found.rule)
     regime = next(each for each in rules.regimes if each.key == rule.regime)
     said = [_said(key, found, language, needed=key in rule.minimum) for key in rule.contents]
@@ -57,7 +58,7 @@ def contents(found: Obligation, incident: Incident, operator: OperatorInput, by:
         submitted_by_way_of=found.channel or "",
         receipt=found.receipt or NOTHING,
         contents=said,
-        content={each.key: "" for each in rules.contents} | {each.key: each.text for each in said},
+        content=dict.fromkeys(content_keys(), "") | {each.key: each.text for each in said},
         missing=[each.name for each in said if each.needed and each.missing],
         made_at=local(moment, zone),
         made_by=by,
@@ -68,7 +69,7 @@ def contents(found: Obligation, incident: Incident, operator: OperatorInput, by:
 
 def due(found: Obligation, zone: str, language: str) -> str:
     """Until when a report must be submitted, in words."""
-    if rule_set().rule(found.rule).term.kind == "at_once" and found.due_at is not None:
+    if rule_of(found).term.kind == "at_once" and found.due_at is not None:
         return text(language, "document.at_once", at=local(found.due_at, zone))
     if found.due_at is None:
         return text(language, "document.no_clock")
@@ -77,7 +78,7 @@ def due(found: Obligation, zone: str, language: str) -> str:
 
 def missing(found: Obligation, language: str) -> list[str]:
     """Names of what a report must say and does not."""
-    rules = rule_set()
+    rules = rules_of(found)
     return [rules.content(key).name(language) for key in rules.rule(found.rule).minimum if not found.contents.get(key)]
 
 
@@ -124,7 +125,7 @@ def _grades(incident: Incident, language: str) -> str:
 def _said(key: str, found: Obligation, language: str, *, needed: bool) -> Said:
     written = found.contents.get(key, "")
     absent = text(language, "document.missing_needed" if needed else "document.missing")
-    return Said(key, rule_set().content(key).name(language), written or absent, needed, not written)
+    return Said(key, rules_of(found).content(key).name(language), written or absent, needed, not written)
 
 
 def _at(moment: int | None, zone: str) -> str:

@@ -15,7 +15,7 @@ from api.documents import contents, pdf, process, report, summary
 from api.documents.models import ReportDocument, ReportTemplate
 from api.incidents import service as incidents
 from api.obligations import service as obligations
-from api.obligations.rules import rule_set
+from api.obligations.rules import content_keys, made_under, rule_set
 from api.problems import Problem
 from api.times import iso, now
 from api.versions import check_version
@@ -211,15 +211,19 @@ def _stored(session: Session, key: str, language: Language) -> ReportTemplate | 
 
 
 def _check_key(key: str) -> None:
-    if key not in {REPORT, SUMMARY, *(rule.key for rule in rule_set().rules)}:
-        raise Problem("template_unknown", template=key)
+    if key in {REPORT, SUMMARY}:
+        return
+    try:
+        made_under(rule_set().version, key)
+    except KeyError:
+        raise Problem("template_unknown", template=key) from None
 
 
 def _shape(key: str, *, full: bool = True, many: bool = False) -> dict[str, Any]:
     """What there is for a template to name."""
     if key == SUMMARY:
         return contents.shape(contents.Summary, [], full=full, many=many)
-    keys = [each.key for each in rule_set().contents] if key == REPORT else list(rule_set().rule(key).contents)
+    keys = list(content_keys() if key == REPORT else made_under(rule_set().version, key).rule(key).contents)
     return contents.shape(contents.Report, keys, full=full, many=many)
 
 

@@ -20,7 +20,6 @@ from api.incidents import grades, grading, presentation, service, timeline
 from api.incidents.models import IncidentEntry
 from api.obligations import presentation as obligation_presentation
 from api.obligations import service as obligations
-from api.obligations.rules import rule_set
 from api.playbooks import service as playbooks
 from api.situation.drawn import mapped
 from api.texts import text
@@ -221,7 +220,7 @@ def _fact(value: object, metric: grading.Metric, language: str) -> str:
 
 def _due(session: Session, each: Obligation, incident: Incident, zone: str, language: str) -> Due:
     shown = obligation_presentation.output(session, each, incident, language)
-    regime = next(regime for regime in rule_set().regimes if regime.key == shown.regime)
+    regime = next(regime for regime in obligations.rules_of(each).regimes if regime.key == shown.regime)
     state = text(language, f"obligation.state.{each.state}")
     if each.submitted_at is not None:
         state = f"{state}\n{local(each.submitted_at, zone)}"
@@ -256,7 +255,7 @@ def _gaps(incident: Incident, graded: Sequence[Grade], reports: Sequence[Obligat
     for each in reports:
         lacks = missing(each, language)
         if lacks:
-            title = rule_set().rule(each.rule).name(language)
+            title = obligations.rule_of(each).name(language)
             gaps.append(text(language, "document.gap.report", title=title, names=_some(lacks, language)))
     return gaps
 

@@ -39,7 +39,8 @@ def items(session: Session, found: Sequence[Obligation], language: str) -> list[
 
 def output(session: Session, found: Obligation, incident: Incident, language: str) -> ObligationOutput:
     """A report with what it says."""
-    rule = rule_set().rule(found.rule)
+    rules = service.rules_of(found)
+    rule = rules.rule(found.rule)
     names = ("drafters", "approved_by", "submitted_by", "receipt", "document", "rules_version")
     return ObligationOutput.model_validate(
         {
@@ -52,7 +53,7 @@ def output(session: Session, found: Obligation, incident: Incident, language: st
             "acknowledged_at": _text(found.acknowledged_at),
             "contents": [
                 ContentOutput(
-                    key=key, name=rule_set().content(key).name(language), needed=key in rule.minimum,
+                    key=key, name=rules.content(key).name(language), needed=key in rule.minimum,
                     text=found.contents.get(key, ""),
                 )
                 for key in rule.contents
@@ -67,7 +68,7 @@ def operator(site: str, said: OperatorInput, version: int) -> OperatorOutput:
 
 
 def _item(session: Session, found: Obligation, incident: Incident, language: str, moment: int) -> dict[str, Any]:
-    rule = rule_set().rule(found.rule)
+    rule = service.rule_of(found)
     runs = found.state in UNDONE and found.started_at is not None and found.due_at is not None
     left = share = None
     if runs and found.due_at is not None and found.started_at is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -17,7 +17,7 @@ from api.incidents.grading import Certainty, Named
 from api.obligations.clocks import Term  # noqa: TC001  pydantic reads the annotation at run time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Kind = Literal["warning", "first", "supplement", "final", "police"]
 """Which report of a series it is."""
@@ -116,10 +116,42 @@ class Case:
     facts: Mapping[str, object]
 
 
+DATA: Final = files("api.obligations") / "data"
+"""`rules.json`, the newest version, and `rules-VERSION.json`, each version that was ever given out, the newest too."""
+
+
 @cache
 def rule_set() -> RuleSet:
-    """The rules that this version of the product knows."""
-    return RuleSet.model_validate_json((files("api.obligations") / "data" / "rules.json").read_bytes())
+    """The rules that this version of the product knows: those that new reports follow."""
+    return RuleSet.model_validate_json((DATA / "rules.json").read_bytes())
+
+
+@cache
+def kept() -> tuple[RuleSet, ...]:
+    """All versions of the rules that were given out, the newest first."""
+    found = [each for each in DATA.iterdir() if each.name.startswith("rules-") and each.name.endswith(".json")]
+    read = [RuleSet.model_validate_json(each.read_bytes()) for each in found]
+    return tuple(sorted(read, key=lambda each: [int(part) for part in each.version.split(".")], reverse=True))
+
+
+@cache
+def made_under(version: str, key: str) -> RuleSet:
+    """The rules that a report was made under, whatever became of its rule since.
+
+    Those of its version; where that was never given out, or has no such rule, the newest that have it. Raises KeyError where none
+    have.
+    """
+    known = (rule_set(), *kept())
+    for each in (*(each for each in known if each.version == version), *known):
+        if any(rule.key == key for rule in each.rules):
+            return each
+    raise KeyError(key)
+
+
+@cache
+def content_keys() -> Sequence[str]:
+    """Keys of what reports of any version contain: what a template may name."""
+    return tuple(dict.fromkeys(content.key for each in (rule_set(), *kept()) for content in each.contents))
 
 
 def applies(rule: Rule, case: Case) -> bool:

@@ -16,7 +16,7 @@ from api.incidents import service as incidents
 from api.incidents.models import Incident
 from api.obligations import clocks
 from api.obligations.models import UNDONE, Obligation, SiteOperator
-from api.obligations.rules import Case, Operator, Rule, applies, required, rule_set
+from api.obligations.rules import Case, Operator, Rule, RuleSet, applies, made_under, required, rule_set
 from api.obligations.schemas import OperatorInput
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
@@ -85,6 +85,16 @@ def is_provisional(rule: Rule, incident: Incident) -> bool:
     return rule.applies.scheme is not None and rule.applies.scheme not in incident.grades
 
 
+def rules_of(found: Obligation) -> RuleSet:
+    """The rules that a report was made under: its clock and what it must say follow these, whatever rules came since."""
+    return made_under(found.rules_version, found.rule)
+
+
+def rule_of(found: Obligation) -> Rule:
+    """The rule that a report follows from, as it was when the report was made."""
+    return rules_of(found).rule(found.rule)
+
+
 def of_incident(session: Session, number: int) -> list[Obligation]:
     """The reports of an incident and of those merged into it, in the order in which they are due."""
     mine = sa.select(Obligation).where(Obligation.incident.in_(timeline.told_by(session, number)))
@@ -104,7 +114,7 @@ def sync(session: Session, incident: Incident, actor: Actor) -> None:
     wanted = {rule.key: rule for rule in required(case)}
     made = {each.rule: each.id for each in reversed(known) if each.state in DONE and each.kind != "supplement"}
     for each in known:
-        rule = rule_set().rule(each.rule)
+        rule = rule_of(each)
         asked = applies(rule, case) and each.rule not in made
         if each.state in UNDONE and not asked:
             each.state, each.look_at = "lapsed", None
@@ -157,7 +167,7 @@ def _start_clocks(session: Session, incident: Incident, known: Sequence[Obligati
     for each in known:
         if each.state not in UNDONE:
             continue
-        rule = rule_set().rule(each.rule)
+        rule = rule_of(each)
         after = rule.start.removeprefix("submitted:")
         start = submitted.get(after) if after != rule.start else starts.get(rule.start, each.made_at)
         if rule.start != "discovered" and start is not None and each.started_at is not None:
@@ -293,7 +303,7 @@ def draft(session: Session, found: Obligation, incident: Incident, given: DraftI
     Raises Problem `obligation_state`, `contents_unfit`.
     """
     _in(found, "draft", "pending", "drafted", "approved")
-    rule = rule_set().rule(found.rule)
+    rule = rule_of(found)
     unfit = sorted(set(given.contents) - set(rule.contents))
     if unfit:
         raise Problem("contents_unfit", keys=", ".join(unfit))
@@ -316,7 +326,7 @@ def approve(session: Session, found: Obligation, incident: Incident, actor: Acto
     _in(found, "approve", "drafted")
     if actor.name in found.drafters:
         raise Problem("approver_wrote")
-    missing = [key for key in rule_set().rule(found.rule).minimum if not found.contents.get(key)]
+    missing = [key for key in rule_of(found).minimum if not found.contents.get(key)]
     if missing:
         raise Problem("contents_missing", keys=", ".join(missing))
     found.state, found.approved_by, found.approved_at = "approved", actor.name, now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ import rfc8785
 from api import system
 from api.database import Database
 from api.incidents.service import Start, made
-from api.obligations import service
+from api.obligations import rules, service
 from api.settings import Settings
 from api.ticking import Looks, tick, ticking
 from api.times import NANOSECONDS, iso, now, parse
@@ -420,3 +421,82 @@ def test_what_the_operator_is_can_be_said_before_anything_was_heard_of_its_site(
     said = done(chief.put("/api/operator", params={"site": "north"}, json=OPERATOR, headers={"If-Match": '"0"'}))
     assert (said["site"], said["version"]) == ("north", 1)
     assert done(chief.get("/api/operator", params={"site": "north"}))["name"] == OPERATOR["name"]
+
+
+def newer(folder: Path) -> None:
+    """Rules of a version to come: a regime is gone, and of another's rule the clock, the words and the minimum differ."""
+    for each in rules.DATA.iterdir():
+        if each.name.endswith(".json"):
+            (folder / each.name).write_bytes(each.read_bytes())
+    said = json.loads((folder / "rules.json").read_bytes())
+    said["version"] = "2099.1.1"
+    said["rules"] = [each for each in said["rules"] if each["regime"] != "miit-data-2024"]
+    said["regimes"] = [each for each in said["regimes"] if each["key"] != "miit-data-2024"]
+    (first,) = [each for each in said["rules"] if each["key"] == "cac-first"]
+    first["term"]["amount"], first["en"], first["minimum"] = 10, "Another name", [*first["minimum"], "trend"]
+    (folder / "rules.json").write_text(json.dumps(said))
+
+
+def test_a_report_follows_the_rule_as_it_was_when_the_report_was_made(
+    system_running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lin, wu = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator", name="wu")
+    done(wu.put("/api/operator", json=OPERATOR, headers={"If-Match": "*"}))
+    number = declare(lin, **PHONE)["number"]
+    grade(lin, number, 3)
+    grade(lin, number, 3, "miit-data-2024")
+    before = reports(lin, number)
+    assert {each["regime"] for each in before.values()} == {"cac-2025", "miit-data-2024"}
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    newer(folder)
+    monkeypatch.setattr(rules, "DATA", folder)
+    for each in (cached := (rules.rule_set, rules.kept, rules.made_under, rules.content_keys)):
+        each.cache_clear()
+    try:
+        assert rules.rule_set().version == "2099.1.1"
+        # Whatever happens to the incident now, its reports stay what they were, those under the rules that are gone, too.
+        done(act(lin, number, "move", {"state": "analysing", "reason": "x"}))
+        grade(lin, number, 2)
+        after = reports(lin, number)
+        same = ("title", "regime", "to", "channel", "clause", "note", "due_at", "state")
+        assert {key: [each[name] for name in same] for key, each in before.items()} == {
+            key: [after[key][name] for name in same] for key in before
+        }
+        for each in after.values():
+            found = lin.get(f"/api/obligations/{each['id']}").json()
+            assert found["rules_version"] != "2099.1.1", "made before"
+            assert all(content["name"] for content in found["contents"])
+            assert lin.get(f"/api/obligations/{each['id']}/document").status_code == 200
+        assert lin.get(f"/api/incidents/{number}/summary").status_code == 200
+        assert lin.get("/api/obligations").status_code == 200
+        first = after["cac-first"]["id"]
+        done(step(lin, first, "draft", {"contents": SAID}, "PUT"))
+        assert done(step(wu, first, "approve", {"note": "read"}))["state"] == "approved", "as much as it had to say then"
+        later = declare(lin, **PHONE)["number"]
+        grade(lin, later, 3)
+        made = reports(lin, later)
+        assert set(made) == {"cac-first", "cac-final"}, "new ones follow the new rules"
+        assert (made["cac-first"]["title"], lin.get(f"/api/obligations/{made['cac-first']['id']}").json()["rules_version"]) == (
+            "Another name", "2099.1.1",
+        )  # fmt: skip
+    finally:
+        for each in cached:
+            each.cache_clear()
+
+
+def test_every_version_of_the_rules_that_was_given_out_is_kept_as_it_was() -> None:
+    newest = (rules.DATA / "rules.json").read_bytes()
+    beside = rules.DATA / f"rules-{rules.rule_set().version}.json"
+    assert beside.is_file(), "copy rules.json to rules-VERSION.json, and give rules that differ another version"
+    assert beside.read_bytes() == newest
+    for kept in rules.kept():
+        assert (rules.DATA / f"rules-{kept.version}.json").is_file(), "the name of the file is its version"
+        for rule in kept.rules:
+            assert rules.made_under(kept.version, rule.key) == kept
+            assert {rule.regime} <= {each.key for each in kept.regimes}
+            assert set(rule.contents) <= set(rules.content_keys())
+    assert rules.kept()[0] == rules.rule_set()
+    assert rules.made_under("1999.1.1", "cac-first") == rules.rule_set(), "of a version that nobody knows"
+    with pytest.raises(KeyError):
+        rules.made_under(rules.rule_set().version, "none")
