@@ -25,9 +25,10 @@ def context(alert_id: AlertId, caller: Reader, request: Request, provided: Provi
 
     Both ends (registered, observed, zone, level), the process points that it touched, who else did the same to its server,
     earlier alerts of the same ends, and their incidents. Parts that records tell are empty where these cannot be read now, or not
-    in time; `missing` says which. Process points are for those who may see their values, and the audit trail says who did.
+    in time; `missing` says which. Process points need `point.read`, and the audit trail says who was shown them; assets, devices
+    and who else did the same need `asset.read`, incidents `incident.read`.
     """
-    found = service.around(provided, alert_id, values=caller.may("point.read"))
+    found = service.around(provided, alert_id, caller.may)
     if found.points is not None:
         told = {"alert": alert_id, "rows": found.points.points.height}
         audit.record_read(provided.database, caller.actor, "points.query", found.alert.site, told)

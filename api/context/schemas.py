@@ -14,8 +14,8 @@ from api.points.schemas import Point
 from api.topology.schemas import Agreement
 from api.zones.plan import Level
 
-Part = Literal["devices", "operations", "points"]
-"""Parts of a context that records tell."""
+Part = Literal["devices", "incidents", "operations", "points"]
+"""Parts of a context that can be missing: what records tell, and what needs more than seeing the alert."""
 
 
 class SaidOf(BaseModel):
@@ -129,7 +129,7 @@ class Missing(BaseModel):
 
     part: Part = Field(examples=["points"])
     code: str = Field(examples=["records_missing"])
-    """The problem: `records_missing`, `query_too_long`, or `forbidden` for who may not see process values."""
+    """The problem: `records_missing`, `query_too_long`, or `forbidden` for who may not see that."""
     reason: str = Field(examples=["Stored records cannot be read."])
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from api.context.schemas import Part
     from api.points.service import Found
+    from api.security.permissions import Permission
     from api.services import Services
     from api.zones.plan import Places
     from detection.site import Site
@@ -82,19 +83,33 @@ class Context:
     missing: dict[Part, Problem] = field(default_factory=dict["Part", Problem])
 
 
-def around(services: Services, alert_id: str, *, values: bool) -> Context:
-    """What is known around an alert; process points only where their values may be seen. Raises Problem `alert_unknown`."""
+NEEDED: Final[Mapping[Part, Permission]] = {
+    "devices": "asset.read",
+    "incidents": "incident.read",
+    "operations": "asset.read",
+    "points": "point.read",
+}
+"""What a part of a context needs beside seeing the alert: what the resource needs that tells it by itself."""
+
+
+def around(services: Services, alert_id: str, may: Callable[[Permission], bool]) -> Context:
+    """What is known around an alert, of what its reader may see. Raises Problem `alert_unknown`."""
     with services.database.read() as session:
         found = _stored(session, services, alerts.get(session, alert_id))
     deadline = time.monotonic() + services.settings.query_seconds
-    if not values:
-        found.missing["points"] = Problem("forbidden", permission="point.read")
+    refused: dict[Part, Problem] = {
+        part: Problem("forbidden", permission=permission) for part, permission in NEEDED.items() if not may(permission)
+    }
+    if "devices" in refused:
+        found.assets = {}
+    if "incidents" in refused:
+        found.incidents = []
     try:
         sensors = sensors_of(services, found.alert.site)
     except Problem as problem:
-        found.missing |= {"devices": problem, "operations": problem}
-        found.missing.setdefault("points", problem)
+        found.missing = {"devices": problem, "operations": problem, "points": problem, **refused}
         return found
+    found.missing |= refused
     found.span = replace(found.span, sensors=sensors)
 
     def asked(part: Part, questions: int, put: Callable[[Span], T]) -> T | None:
@@ -105,14 +120,16 @@ def around(services: Services, alert_id: str, *, values: bool) -> Context:
             found.missing[part] = problem
             return None
 
-    told = asked("operations", 2, lambda span: _others(services, found.alert, span))
-    if told is not None:
-        found.others, found.more, found.protocol = told
-    if values and found.alert.server_ip is not None:
+    if "operations" not in refused:
+        told = asked("operations", 2, lambda span: _others(services, found.alert, span))
+        if told is not None:
+            found.others, found.more, found.protocol = told
+    if "points" not in refused and found.alert.server_ip is not None:
         found.points = asked("points", 5 + len(sensors), lambda span: _points(services, found.alert, span))
-    known = asked("devices", 3, lambda span: _devices(services, found.alert, span))
-    if known is not None:
-        found.seen, found.said = known
+    if "devices" not in refused:
+        known = asked("devices", 3, lambda span: _devices(services, found.alert, span))
+        if known is not None:
+            found.seen, found.said = known
     if found.others.height:
         with services.database.read() as session:
             clients = [str(each) for each in found.others["client"].unique()]

@@ -26,7 +26,8 @@ def timeline(query: Annotated[TimelineQuery, Query()], caller: Reader, request: 
     """Alerts, what was decided about them, and records of what was done, merged by time.
 
     Of records those are told that change something (writes, calls), that say something of a device, or that break a protocol.
-    The audit trail says who was shown which.
+    Whoever has no `records.read` is told that there was one, when and between whom, and not what it holds. The audit trail says
+    who was shown which.
     """
     with provided.database.read() as session:
         life = service.life(session, query)
@@ -34,9 +35,12 @@ def timeline(query: Annotated[TimelineQuery, Query()], caller: Reader, request: 
         site, span = of_query(session, provided, asked)
         life = replace(life, site=site)
         items, cursor = service.page(session, provided.records, (life, span), query, language_of(request))
+    if not caller.may("records.read"):
+        items = [service.without_values(each) for each in items]
     shown = [str(each.fields["record"]["record"]) for each in items if "record" in each.fields]
     if shown:
-        audit.record_read(provided.database, caller.actor, "records.timeline", "", {"records": shown})
+        told = {"records": shown} if caller.may("records.read") else {"records": shown, "values": False}
+        audit.record_read(provided.database, caller.actor, "records.timeline", "", told)
     return Timeline(
         addresses=list(dict.fromkeys([*life.addresses, *life.targets])),
         items=[Entry.model_validate({"at": iso(each.at), **each.fields}) for each in items],

@@ -73,7 +73,8 @@ class Entry(BaseModel):
     table: str | None = Field(default=None, examples=[None])
     """Table of the record."""
     record: dict[str, Any] | None = Field(default=None, examples=[None])
-    """The record: its identity, and the columns that hold something."""
+    """The record: its identity, and the columns that hold something. Without `records.read` only its identity, its time and its
+    addresses."""
 
 
 class Timeline(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -54,6 +54,10 @@ _TELLING: Final = {
 """The column that says in a word what a row tells."""
 
 
+WHO: Final = ("record", "ts", "client.ip", "server.ip", "device.ip")
+"""Columns of a record that say which it is, when, and between whom; the rest is what it holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Life:
     """What is looked at.
@@ -86,6 +90,14 @@ class Happened:
     def key(self) -> tuple[int, int]:
         """Sorts entries of different sources: the latest first."""
         return -self.at, self.source
+
+
+def without_values(entry: Happened) -> Happened:
+    """An entry without what its record holds."""
+    if "record" not in entry.fields:
+        return entry
+    record = {name: value for name, value in entry.fields["record"].items() if name in WHO}
+    return replace(entry, fields={**entry.fields, "record": record})
 
 
 _DECISIONS: Final = 1

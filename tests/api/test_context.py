@@ -145,3 +145,34 @@ def test_without_records_what_the_database_knows_is_told_and_the_rest_is_missing
     system_running.alerts(upsert(5, client_ip=None, server_ip=None))
     empty = client.get(f"/api/alerts/{5:032x}/context").json()
     assert (empty["ends"], empty["operations"], empty["earlier"], empty["missing"]) == ([], [], [], [])
+
+
+@SQLITE_ONLY
+def test_what_needs_more_than_the_alert_is_missing_for_who_has_no_more(system_running: Running) -> None:
+    recorded(system_running)
+    engineer = system_running.signed_in("engineer", name="lin")
+    made = {"name": "PLC-3", "addresses": [PLC], "role": "plc", "criticality": "high"}
+    assert engineer.post("/api/assets", json=made).status_code == 201
+    records = [f"local/{EPOCH}/7/{row}" for row in range(2)]
+    system_running.alerts(alert(body={**upsert(9).body, "records": records}))
+    assert engineer.post("/api/incidents", json={"title": "Laptop", "alerts": [f"{9:032x}"]}).status_code == 201
+    whole = engineer.get(PATH).json()
+    assert whole["missing"] == []
+    assert all((whole["operations"], whole["incidents"], whole["points"], whole["ends"][1]["asset"]))
+    needed = {"devices": "asset.read", "operations": "asset.read", "points": "point.read", "incidents": "incident.read"}
+    for held in (set[str](), {"asset.read"}, {"point.read"}, {"incident.read"}):
+        given = {"name": "program", "permissions": sorted({"alert.read", *held})}
+        token = engineer.post("/api/tokens", json=given).json()["token"]
+        program = system_running.client()
+        program.headers["Authorization"] = f"Bearer {token}"
+        found = program.get(PATH).json()
+        refused = {part for part, permission in needed.items() if permission not in held}
+        assert {each["part"] for each in found["missing"] if each["code"] == "forbidden"} == refused
+        assert bool(found["operations"]) == ("operations" not in refused)
+        assert bool(found["incidents"]) == ("incidents" not in refused)
+        assert bool(found["points"]) == ("points" not in refused)
+        server = found["ends"][1]
+        assert (server["address"], bool(server["asset"]), bool(server["first_seen"])) == (
+            PLC, "devices" not in refused, "devices" not in refused,
+        )  # fmt: skip
+        assert [each["id"] for each in found["earlier"]] == [each["id"] for each in whole["earlier"]]

@@ -281,6 +281,23 @@ def test_the_life_of_a_device_is_told_in_order_and_whole_however_it_is_paged(sys
     assert pages(client, address=PLC, limit=limit, kind="!record") == only
 
 
+def test_what_a_record_of_a_life_holds_is_for_who_may_see_records(system_running: Running) -> None:
+    lived(system_running)
+    viewer, auditor = system_running.signed_in("viewer"), system_running.signed_in("auditor", name="audit")
+    whole, lines = (pages(client, address=PLC, limit=50) for client in (viewer, auditor))
+    assert any("modbus.function" in entry["record"] for entry in whole if entry["record"])
+    told = ("at", "kind", "text", "table", "alert", "note")
+    assert [[entry[name] for name in told] for entry in lines] == [[entry[name] for name in told] for entry in whole]
+    for entry, shown in zip(lines, whole, strict=True):
+        if entry["record"] is not None:
+            assert entry["record"].keys() <= {"record", "ts", "client.ip", "server.ip", "device.ip"}
+            assert entry["record"].items() <= shown["record"].items()
+            assert entry["record"]["record"]
+    asked = {"action": "records.timeline", "actor": "audit"}
+    (entry,) = auditor.get("/api/audit", params=asked).json()["items"]
+    assert (entry["detail"]["values"], len(entry["detail"]["records"])) == (False, 7)
+
+
 def test_a_cursor_that_somebody_wrote_is_refused_or_leads_on(system_running: Running) -> None:
     lived(system_running)
     client = system_running.signed_in("viewer")
