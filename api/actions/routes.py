@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 
 from api.actions import presentation, proof, service
 from api.actions.schemas import ActionOutput, ExecuteInput, ProposeInput, StepInput, VerdictOutput, VerifyInput
+from api.audit import service as audit
 from api.incidents import service as incidents
 from api.openapi import problems
 from api.problems import Problem
@@ -86,12 +87,14 @@ def action(identity: Identity, caller: Reader, request: Request, response: Respo
     "/actions/{identity}/verdict", responses=problems("signed_out", "action_unknown", "proof_none", "query_too_long", *_RECORDS)
 )
 def verdict(identity: Identity, caller: Doer, request: Request, provided: Provided) -> VerdictOutput:
-    """What traffic shows now of an action that was carried out. Nothing is changed."""
-    del caller
+    """What traffic shows now of an action that was carried out. Nothing is changed; the audit trail says who looked."""
     found = _look(identity, provided)
     if found is None:
         raise Problem("proof_none", id=identity)
-    return presentation.verdict(found, language_of(request))
+    shown = presentation.verdict(found, language_of(request))
+    told = {"verdict": shown.verdict, "records": [*shown.acts, *shown.unreadable]}
+    audit.record_read(provided.database, caller.actor, "action.look", str(identity), told)
+    return shown
 
 
 @router.post("/actions/{identity}/security", responses=problems(*_OPEN))

@@ -73,17 +73,23 @@ def register(body: AssetMade, caller: Keeper, response: Response, provided: Prov
 
 @router.get("/observed", responses=problems(*PROBLEMS))
 def devices(query: Annotated[SpanQuery, Query()], caller: Reader, request: Request, provided: Provided) -> Inventory:
-    """The devices that traffic shows: addresses, what they say of themselves with source and confidence, what they are for."""
-    del caller
+    """The devices that traffic shows: addresses, what they say of themselves with source and confidence, what they are for.
+
+    The audit trail says who asked.
+    """
     site, span, found, shown, _ = _observed(query, request, provided)
+    audit.record_read(provided.database, caller.actor, "assets.observe", site, {"devices": len(shown)})
     return presentation.inventory(site, span, found, shown)
 
 
 @router.get("/comparison", responses=problems(*PROBLEMS))
 def comparison(query: Annotated[SpanQuery, Query()], caller: Reader, request: Request, provided: Provided) -> Comparison:
-    """What traffic shows against what is registered: new devices, assets of which nothing was seen, and what is otherwise."""
-    del caller
+    """What traffic shows against what is registered: new devices, assets of which nothing was seen, and what is otherwise.
+
+    The audit trail says who asked.
+    """
     site, span, found, shown, places = _observed(query, request, provided)
+    audit.record_read(provided.database, caller.actor, "assets.compare", site, {"devices": len(shown)})
     with provided.database.read() as session:
         compared = comparing.compare(service.of_site(session, site), shown)
         return presentation.comparison(site, span, compared, places, limited=found.limited)

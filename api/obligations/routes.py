@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from api.audit import service as audit
 from api.incidents import service as incidents
 from api.obligations import presentation, service
 from api.obligations.schemas import (
@@ -99,12 +100,17 @@ def add_supplement(
 
 @router.get("/obligations/{identity}", responses=problems("signed_out", "obligation_unknown"))
 def obligation(identity: Identity, caller: Reader, request: Request, response: Response, provided: Provided) -> ObligationOutput:
-    """One report with what it says. The header ETag is what `If-Match` of a change must bring."""
-    del caller
+    """One report with what it says. The header ETag is what `If-Match` of a change must bring.
+
+    The audit trail says who read it.
+    """
     with provided.database.read() as session:
         found, incident = service.get(session, identity)
         response.headers["ETag"] = service.etag(found)
-        return presentation.output(session, found, incident, language_of(request))
+        shown = presentation.output(session, found, incident, language_of(request))
+    told = {"state": shown.state, "sha256": shown.sha256}
+    audit.record_read(provided.database, caller.actor, "report.read", str(identity), told)
+    return shown
 
 
 @router.put("/obligations/{identity}/draft", responses=problems(*_CHANGE, "contents_unfit"))

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
-from api.audit.service import Actor
+from api.audit.service import Actor, record_read
 from api.database.scope import Scope
 from api.idempotency import service as idempotency
 from api.problems import Problem
 from api.security.guard import SAFE_METHODS
-from api.security.permissions import OPEN, Permission, Role, permissions_of
+from api.security.permissions import OPEN, REGULATORS, TOLD_BY_LAW, Permission, Role, permissions_of
 from api.services import Services, services
 from api.tokens import service as tokens
 from api.users import service as users
@@ -161,16 +162,28 @@ def still_in(session: Session, settings: Settings, callers: Collection[Caller]) 
     return frozenset(filter(is_good, callers))
 
 
+QUESTION_CHARACTERS: Final = 1_000
+"""So much of the question of a regulator is in the audit trail."""
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Lets only callers pass who have a permission. Raises Problem `forbidden`."""
+    """Lets only callers pass who have a permission, and puts on record what regulators read. Raises Problem `forbidden`."""
 
     permission: Permission
 
-    async def __call__(self, caller: Annotated[Caller, Depends(current)]) -> Caller:
+    async def __call__(
+        self,
+        request: Request,
+        caller: Annotated[Caller, Depends(current)],
+        provided: Annotated[Services, Depends(services)],
+    ) -> Caller:
         """The caller, who has the permission."""
         if not caller.may(self.permission):
             raise Problem("forbidden", permission=self.permission)
+        if caller.role in REGULATORS and self.permission in TOLD_BY_LAW and request.method in SAFE_METHODS:
+            asked = {"question": request.url.query[:QUESTION_CHARACTERS]} if request.url.query else {}
+            await run_in_threadpool(record_read, provided.database, caller.actor, "regulator.read", request.url.path, asked)
         return caller
 
 

@@ -29,6 +29,9 @@ ROLES: Final[Mapping[Role, str]] = {
 }
 """All roles, and what each is for."""
 
+REGULATORS: Final[frozenset[Role]] = frozenset({"city_regulator", "province_regulator"})
+"""Roles of authorities, who are no part of the plant: whatever they read of it is on record."""
+
 Permission = Literal[
     "account.own",
     "action.approve_operations",
@@ -158,6 +161,9 @@ TABLE: Final[Mapping[Permission, Grant]] = {
 
 FOR_TOKENS: Final = frozenset(permission for permission, grant in TABLE.items() if not grant.person)
 """Permissions that a token can have."""
+
+TOLD_BY_LAW: Final[frozenset[Permission]] = frozenset({"incident.read", "report.read"})
+"""What authorities may see of a plant."""
 
 OPEN: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/"): "the page: nothing of it is secret, all that it shows comes from the API",

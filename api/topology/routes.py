@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api.audit import service as audit
 from api.openapi import problems
 from api.records.span import PROBLEMS, of_query
 from api.security.access import Caller, Provided, needs
@@ -23,9 +24,8 @@ Reader = Annotated[Caller, needs("asset.read")]
 def topology(query: Annotated[TopologyQuery, Query()], caller: Reader, provided: Provided) -> Topology:
     """Who talks to whom. Where devices are too many they are shown as their zones, networks or levels, and one of these opened.
 
-    What was asked and never said a word (a scan leaves many such addresses) is one node.
+    What was asked and never said a word (a scan leaves many such addresses) is one node. The audit trail says who asked for what.
     """
-    del caller
     with provided.database.read() as session:
         site, span = of_query(session, provided, query)
     flows, limited = service.flows(provided.records, span)
@@ -36,4 +36,6 @@ def topology(query: Annotated[TopologyQuery, Query()], caller: Reader, provided:
         addresses = {*flows["client"].unique(), *flows["server"].unique()}
         known = service.known(session, site, places, addresses)
     found = collapse(flows, operations, known, places, query.by, query.open, query.nodes)
+    asked = query.model_dump(mode="json", exclude_defaults=True, exclude={"language"})
+    audit.record_read(provided.database, caller.actor, "topology.query", site, asked)
     return presentation.output(site, span, found, limited=limited or more)

@@ -520,6 +520,8 @@ def test_an_action_is_verified_by_traffic_and_by_nobody_against_it(system_runnin
     told = done(doer.get(f"{path}/verdict", params={"language": "zh-CN"}))
     assert (told["verdict"], told["text"]) == ("silent", "已静默 30 分钟，期间 local 一直在监视。")
     assert doer.get(path).json()["verdict"] is None, "to look changes nothing"
+    looked = system_running.signed_in("auditor").get("/api/audit", params={"action": "action.look"}).json()["items"]
+    assert [(each["subject"], each["detail"]) for each in looked] == [(str(identity), {"verdict": "silent", "records": []})]
     verified = done(step(doer, identity, "verify"))
     assert (verified["state"], verified["verdict"]["verdict"], verified["verdict"]["sensors"]) == (
         "verified",

@@ -156,14 +156,16 @@ def test_every_read_of_what_is_sensitive_is_on_record_with_its_person(
     client = system_running.signed_in("administrator", "lin")
     for path in (
         f"/api/alerts/{1:032x}/records", "/api/records/modbus?where=modbus.unit_id%20%3D%203", "/api/users", "/api/sessions",
-        "/api/audit", "/api/audit/verification", "/api/audit/export",
+        "/api/audit", "/api/audit/verification", "/api/audit/export", "/api/topology", "/api/assets/observed",
+        "/api/assets/comparison",
     ):  # fmt: skip
         assert client.get(path).status_code == 200, path
     items = client.get("/api/audit", params={"limit": 100}).json()["items"]
     found = [(each["action"], each["subject"], each["detail"]) for each in reversed(items) if each["actor"] == "lin"][1:]
     assert [(action, subject) for action, subject, _ in found] == [
         ("alert.records", f"{1:032x}"), ("records.query", "modbus"), ("user.list", "users"), ("session.list", "sessions"),
-        ("audit.read", "trail"), ("audit.verify", "trail"), ("audit.export", "trail"),
+        ("audit.read", "trail"), ("audit.verify", "trail"), ("audit.export", "trail"), ("topology.query", ""),
+        ("assets.observe", ""), ("assets.compare", ""),
     ]  # fmt: skip
     assert found[1][2] == {"where": ["modbus.unit_id = 3"], "rows": 0}
     # What cannot be written down is not shown, and what could not be read is no read.
@@ -178,6 +180,42 @@ def test_every_read_of_what_is_sensitive_is_on_record_with_its_person(
     assert client.get("/api/users").status_code == 503
     monkeypatch.undo()
     assert len(client.get("/api/audit", params={"limit": 100}).json()["items"]) == count
+
+
+def test_whatever_a_regulator_reads_and_whoever_reads_a_report_is_on_record(system_running: Running) -> None:
+    system_running.alerts(upsert(1))
+    lin = system_running.signed_in("responder", "lin")
+    number = lin.post("/api/incidents", json={"title": "Overflow", "reported_by": "phone"}).json()["number"]
+    grade = {"scheme": "cac-2025", "level": 3, "reason": "x"}
+    assert lin.post(f"/api/incidents/{number}/grade", json=grade, headers={"If-Match": "*"}).status_code == 200
+    identity = lin.get(f"/api/incidents/{number}/obligations").json()[0]["id"]
+    asked = (
+        "/api/incidents?state=declared", f"/api/incidents/{number}", f"/api/incidents/{number}/timeline", "/api/obligations",
+        f"/api/obligations/{identity}", "/api/incidents/999", "/api/alerts", "/api/sessions",
+    )  # fmt: skip
+    for role, name in (("city_regulator", "city"), ("province_regulator", "province"), ("viewer", "qian")):
+        client = system_running.signed_in(role, name)  # pyright: ignore[reportArgumentType]  it is one of them
+        answers = [client.get(path) for path in asked]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [404, 200 if role == "viewer" else 403, 200]
+    items = system_running.signed_in("auditor", "audit").get("/api/audit", params={"limit": 200}).json()["items"]
+    for name in ("city", "province"):
+        found = [
+            (each["action"], each["subject"], each["detail"].get("question"))
+            for each in reversed(items)
+            if each["actor"] == name and each["action"] != "session.open"
+        ]
+        assert found == [
+            ("regulator.read", "/api/incidents", "state=declared"),
+            ("regulator.read", f"/api/incidents/{number}", None),
+            ("regulator.read", f"/api/incidents/{number}/timeline", None),
+            ("regulator.read", "/api/obligations", None),
+            ("regulator.read", f"/api/obligations/{identity}", None),
+            ("report.read", str(identity), None),
+            ("regulator.read", "/api/incidents/999", None),
+        ]
+    (read,) = [each for each in items if each["actor"] == "qian" and each["action"] != "session.open"]
+    assert (read["action"], read["subject"], read["detail"]["state"]) == ("report.read", str(identity), "pending")
+    assert len(read["detail"]["sha256"]) == 64
 
 
 def test_a_look_at_one_s_own_sessions_and_at_alerts_is_not_on_record(system_running: Running) -> None:
