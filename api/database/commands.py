@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,6 +12,8 @@ from api.commands import settings_of
 from sensor.terminal import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from api.database import Database
     from api.database.backup import Manifest
 
@@ -34,6 +37,12 @@ def backup(data: Path, file: Path) -> None:
     database = _opened(data)
     try:
         told = back_up(database, file, settings.evidence_place)
+        try:
+            _tell(database, "database.backup", {"file": str(file), "sha256": _sha256(file), **_extent(told)})
+        except BaseException:
+            # All that there is was taken out: where nobody is told of it, it was not.
+            file.unlink(missing_ok=True)
+            raise
     except BackupError as error:
         raise CommandError(str(error)) from error
     finally:
@@ -69,12 +78,44 @@ def restore(data: Path, file: Path) -> None:
                     for suffix in ("", "-wal", "-shm"):
                         path.with_name(path.name + suffix).unlink(missing_ok=True)
                 raise
-            database.close()
+            try:
+                said = {
+                    "file": str(file),
+                    "sha256": _sha256(file),
+                    "version": told.version,
+                    "schema": told.schema,
+                    **_extent(told),
+                }
+                _tell(database, "database.restore", said)
+            finally:
+                database.close()
     except (BackupError, FolderError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{data}: cannot be used ({error.strerror})") from error
     click.echo(f"{database.place}: {_rows(told)} of {file}, written by icsight {told.version}")
+
+
+def _tell(database: Database, action: str, detail: Mapping[str, Any]) -> None:
+    """Add an entry to the audit trail of the organisation whose configuration it is. Raises CommandError."""
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  needs all libraries; `--help` does not
+
+    from api.at_the_machine import acting  # noqa: PLC0415
+    from api.audit import service as audit  # noqa: PLC0415
+
+    try:
+        audit.record_read(database, acting(), action, "database", detail)
+    except SQLAlchemyError as error:
+        raise CommandError(f"{database.place}: the audit trail cannot be told of it ({error})") from error
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _extent(told: Manifest) -> dict[str, int]:
+    return {"rows": sum(table.rows for table in told.tables), "files": len(told.files)}
 
 
 def _opened(data: Path) -> Database:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.alerts import service as alerts
 from api.alerts import upserts
 from api.alerts.models import Alert
 from api.alerts.schemas import CloseInput
 from api.audit import service as audit
+from api.audit.schemas import AuditQuery
 from api.audit.verification import Verdict, verify
 from api.database import Database
 from api.database.backup import BackupError, back_up, restore
@@ -279,11 +281,43 @@ def test_the_commands_carry_a_system_to_another_folder(tmp_path: Path, monkeypat
     result = run.invoke(restore_command, ["--data", two, file], standalone_mode=False)
     assert result.exception is None
     restored = Database.of(Settings(data=tmp_path / "two"))
-    assert rows(restored) == before
-    restored.close()
+    found = rows(restored)
+    told = {"audit_entry", "counter"}
+    assert {name: some for name, some in found.items() if name not in told} == {
+        name: some for name, some in before.items() if name not in told
+    }
+    assert len(found["audit_entry"]) == len(before["audit_entry"]) + 1
+    digest = hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()
+    with closing(restored), restored.read() as session:
+        assert verify(session).fault is None
+        entry = audit.find(session, AuditQuery(limit=1))[0][0]
+        assert (entry.action, entry.subject, entry.actor.endswith(audit.MACHINE)) == ("database.restore", "database", True)
+        assert (entry.detail["file"], entry.detail["sha256"]) == (file, digest)
+        assert entry.detail["rows"] == sum(map(len, before.values()))
+    with closing(Database.of(Settings(data=tmp_path / "one"))) as source, source.read() as session:
+        entry = audit.find(session, AuditQuery(limit=1))[0][0]
+        assert (entry.action, entry.detail["file"], entry.detail["sha256"]) == ("database.backup", file, digest)
+        assert verify(session).fault is None
     result = run.invoke(restore_command, ["--data", two, file], standalone_mode=False)
     assert "holds tables already" in str(result.exception)
     cut(tmp_path / "file")
     result = run.invoke(restore_command, ["--data", str(tmp_path / "three"), file], standalone_mode=False)
     assert "damaged" in str(result.exception)
     assert not (tmp_path / "three").exists()
+
+
+def test_a_backup_that_the_audit_trail_cannot_be_told_of_is_taken_away_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = Database.of(Settings(data=tmp_path / "one"))
+    local.migrate()
+    local.close()
+
+    def fail(*_: object) -> None:
+        raise SQLAlchemyError("the disk is full")
+
+    monkeypatch.setattr("api.audit.service.record", fail)
+    result = CliRunner().invoke(backup_command, ["--data", str(tmp_path / "one"), str(tmp_path / "file")], standalone_mode=False)
+    assert "the audit trail cannot be told of it (the disk is full)" in str(result.exception)
+    assert not (tmp_path / "file").exists()
