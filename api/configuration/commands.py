@@ -11,6 +11,7 @@ import click
 
 from api.configuration import files, services
 from api.configuration.checks import Check, Finding, findings, warning, wrong
+from api.configuration.documents import documents
 from api.configuration.shown import shown
 from api.notification_settings import NotificationSettings
 from api.oidc_settings import OidcSettings
@@ -100,9 +101,10 @@ def _found(data: Path | None) -> Iterator[Finding]:
             yield wrong(table, "reason", reason=error)
     checks = [each for settings in usable.values() for each in files.files_of(settings)]
     checks += _services(usable, data)
-    checks += _ports(
-        usable, is_served="serve" in written or any(name.upper().startswith("ICSIGHT_SERVE_") for name in os.environ)
-    )
+    is_served = "serve" in written or any(name.upper().startswith("ICSIGHT_SERVE_") for name in os.environ)
+    checks += _ports(usable, is_served=is_served)
+    if is_served or data is not None:
+        checks.append(Check("documents", documents))
     if data is not None:
         checks.append(Check("--data", lambda: files.folder("--data", data)))
     yield from findings(checks)

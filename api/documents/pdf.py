@@ -59,16 +59,20 @@ _PROFILE: Final = (
 _ONE: Final = threading.BoundedSemaphore(1)
 
 
+def program() -> str | None:
+    """LibreOffice on this machine; None where it has none."""
+    return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+
+
 def convert(document: bytes) -> bytes:
     """The PDF of a Word file. Raises Problem `converter_none`, `converter_failed`, `documents_busy`."""
-    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-    if program is None:
+    if (found := program()) is None:
         raise Problem("converter_none", packages=PACKAGES)
     if not _ONE.acquire(timeout=WAIT_SECONDS):
         raise Problem("documents_busy", headers={"Retry-After": "10"})
     try:
         with tempfile.TemporaryDirectory(prefix="icsight-document-", ignore_cleanup_errors=True) as folder:
-            return _converted(program, Path(folder), document)
+            return _converted(found, Path(folder), document)
     finally:
         _ONE.release()
 

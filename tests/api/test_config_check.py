@@ -155,6 +155,32 @@ def test_missing_topics_are_told_and_who_may_not_look_at_rights_is_told_what_it_
     assert f"{prefix}.records" in about("kafka", lines)[-1]
 
 
+def test_what_pdf_files_lack_is_told_where_reports_are_made(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs, data = tmp_path / "programs", tmp_path / "data"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def brings(name: str, printed: str) -> None:
+        (programs / name).write_text(f"#!/bin/sh\necho '{printed}'\n")
+        (programs / name).chmod(0o755)
+
+    told: list[str] = []
+    for name, printed in (("", ""), ("soffice", ""), ("fc-list", ""), ("fc-list", "Noto Sans CJK SC")):
+        if name:
+            brings(name, printed)
+        status, lines = checked(file, {}, "--data", str(data))
+        assert status == 0, "Word files are made all the same"
+        told += about("documents", lines)
+    assert [line.split()[0] for line in told] == ["warning", "warning", "warning", "ok"]
+    assert "cannot be made" in told[0]
+    assert all("fonts-noto-cjk" in line for line in told[:3])
+    assert "boxes in place of Chinese" in told[1]
+    assert told[3].endswith(str(programs / "soffice"))
+    _, lines = checked(file, {"serve": {"port": free_port()}})
+    assert about("documents", lines) == told[3:]
+    assert about("documents", checked(file, {})[1]) == [], "a gateway makes no reports"
+
+
 def test_the_schema_of_a_database_is_told_and_the_file_not_touched(file: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     status, lines = checked(file, {}, "--data", str(data))
