@@ -33,6 +33,7 @@ let token = "";
  *   points: {point: string, latest: number | null, expected: {least: number, greatest: number} | null, outside: boolean | null}[],
  *   operations: {client: string, name: string | null, own: boolean, operation: string, records: number, last: string}[],
  *   earlier: {id: string, title: string, disposition: string | null, first_seen: string}[], incidents: {number: number, title: string}[],
+ *   effects: {kind: string, text: string, seen: boolean, techniques: string[], written: string[], role: string | null}[],
  *   missing: {part: string, code: string, reason: string}[]}} Context
  */
 

@@ -379,6 +379,7 @@ function around(found) {
   return h(
     "ul",
     {},
+    found.effects.map((each) => line(each.seen ? "effect.seen" : "effect", named(each.text, each.techniques.join(", "), each.written.join(", ")))),
     found.ends.map((end) =>
       line(
         end.side,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from api.alerts.models import SEVERITIES
@@ -9,9 +10,11 @@ from api.assets.levels import level_of
 from api.assets.models import CRITICALITIES
 from api.assets.presentation import zone_of
 from api.context import service
+from api.context.effects import effects
 from api.context.schemas import (
     AlertContext,
     ContextAsset,
+    ContextEffect,
     ContextEnd,
     ContextIncident,
     ContextPoint,
@@ -42,6 +45,7 @@ def output(found: Context, language: str) -> AlertContext:
         {
             "since": iso(found.span.since), "until": iso(found.span.until),
             "ends": [_end(found, side, address) for side, address in sides],
+            "effects": _effects(found, language),
             "way": _way(found), "points": _points(found), "operations": _others(found), "more_operations": found.more,
             "earlier": [_earlier(alert, each, language) for each in found.earlier],
             "incidents": [
@@ -94,6 +98,16 @@ def _end(found: Context, side: str, address: str) -> ContextEnd:
 def _asset(asset: Asset) -> ContextAsset:
     plain = {name: getattr(asset, name) for name in ("id", "name", "role", "owner", "location", "vendor", "product", "note")}
     return ContextAsset.model_validate({**plain, "criticality": CRITICALITIES[asset.criticality]})
+
+
+def _effects(found: Context, language: str) -> list[ContextEffect]:
+    if found.alert.body.get("posture"):
+        return []  # nothing happened
+    server = None if found.alert.server_ip is None else found.assets.get(found.alert.server_ip)
+    return [
+        ContextEffect.model_validate({**asdict(each), "text": text(language, f"effect.{each.kind}")})
+        for each in effects(found.alert.body["techniques"], found.written, None if server is None else server.role)
+    ]
 
 
 def _way(found: Context) -> str:

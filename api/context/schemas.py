@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.alerts.models import Disposition, Severity, State
 from api.assets.models import Criticality
 from api.assets.schemas import LevelOf
+from api.context.effects import EffectKind
 from api.incidents.lifecycle import Phase
 from api.points.schemas import Point
 from api.topology.schemas import Agreement
@@ -122,6 +123,24 @@ class ContextIncident(BaseModel):
     """Which of these alerts belong to it."""
 
 
+class ContextEffect(BaseModel):
+    """What the alert may do to the process."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    kind: EffectKind = Field(examples=["manipulation_of_control"])
+    """The effect, as ATT&CK for ICS names those of its tactic Impact."""
+    text: str = Field(examples=["Manipulation of control: the process may do what nobody on shift told it to."])
+    seen: bool = Field(examples=[False])
+    """Whether the alert's rule names the effect itself; else it may follow."""
+    techniques: list[str] = Field(examples=[["T0836"]])
+    """Techniques of the alert that it follows from."""
+    written: list[str] = Field(default=[], examples=[["holding:100@1"]])
+    """Process points that its client wrote while it went on; none for who may not see points."""
+    role: str | None = Field(default=None, examples=[None])
+    """The role of the server, as it is registered, where the effect follows from that."""
+
+
 class Missing(BaseModel):
     """A part that cannot be told now."""
 
@@ -143,6 +162,9 @@ class AlertContext(BaseModel):
     until: str = Field(examples=["2026-11-23T08:13:55.870001000Z"])
     ends: list[ContextEnd]
     """The client and the server, as far as the alert names them."""
+    effects: list[ContextEffect]
+    """What the alert may do to the process, the gravest first: by its techniques, the points that were written, and the role of
+    its server. None for one that only says how a server is set up."""
     way: Agreement = Field(examples=["undeclared"])
     """How they fit the plan of zones: inside one, declared by a conduit, by one that is not for this protocol, undeclared, or
     unknown where an end lies in no zone."""

@@ -64,7 +64,7 @@ class Context:
     """What is known around an alert.
 
     seen: first and last time of each address in conversations. said: rows of table `device`. others: client, operation, rows,
-    first, last. missing: problems, by part.
+    first, last. written: process points that the client wrote. missing: problems, by part.
     """
 
     alert: Alert
@@ -80,6 +80,7 @@ class Context:
     more: int = 0
     protocol: str | None = None
     points: Found | None = None
+    written: frozenset[str] = frozenset()
     missing: dict[Part, Problem] = field(default_factory=dict["Part", Problem])
 
 
@@ -125,7 +126,9 @@ def around(services: Services, alert_id: str, may: Callable[[Permission], bool])
         if told is not None:
             found.others, found.more, found.protocol = told
     if "points" not in refused and found.alert.server_ip is not None:
-        found.points = asked("points", 5 + len(sensors), lambda span: _points(services, found.alert, span))
+        touched = asked("points", 5 + len(sensors), lambda span: _points(services, found.alert, span))
+        if touched is not None:
+            found.points, found.written = touched
     if "devices" not in refused:
         known = asked("devices", 3, lambda span: _devices(services, found.alert, span))
         if known is not None:
@@ -211,8 +214,11 @@ def _others(services: Services, alert: Alert, span: Span) -> tuple[pl.DataFrame,
     return whole.head(SHOWN), max(0, whole.height - SHOWN), min(protocols, default=None)
 
 
-def _points(services: Services, alert: Alert, span: Span) -> Found | None:
-    """The process points that the alert is about, or that its client wrote, else read, on its server while it went on."""
+def _points(services: Services, alert: Alert, span: Span) -> tuple[Found | None, frozenset[str]]:
+    """The process points that the alert is about, or that its client wrote, else read, on its server while it went on.
+
+    Which of them it wrote is told besides.
+    """
     target: Mapping[str, Any] = alert.body.get("target") or {}
     names = {str(target[name]) for name in POINT_FIELDS if target.get(name) is not None}
     server = [Filter("server.ip", "=", str(alert.server_ip))]
@@ -223,7 +229,9 @@ def _points(services: Services, alert: Alert, span: Span) -> Found | None:
     busiest = (writes if writes.height else touched).drop_nulls("point.id").sort("rows", "point.id", descending=[True, False])
     names |= set(busiest["point.id"].head(SHOWN).to_list())
     learned = [each for name, each in baseline.learned(services) if name == alert.site]
-    return points.named(services.records, span, str(alert.server_ip), sorted(names)[:SHOWN], learned) if names else None
+    shown = sorted(names)[:SHOWN]
+    written = frozenset(shown) & frozenset(writes.drop_nulls("point.id")["point.id"].to_list())
+    return points.named(services.records, span, str(alert.server_ip), shown, learned) if names else None, written
 
 
 def _devices(services: Services, alert: Alert, span: Span) -> tuple[dict[str, tuple[int, int]], pl.DataFrame]:

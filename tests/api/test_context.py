@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from api.context import effects
 from api.site import service as sites
+from api.texts import LANGUAGES, text
 from collector.store import QueryTimeoutError, StoreError
+from detection import attack
 from detection.site import Site
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
@@ -16,8 +21,6 @@ from tests.batches import EPOCH, START
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from detection.alerts import Alert as Revision
     from tests.api.conftest import Running
@@ -111,9 +114,15 @@ def test_what_is_known_around_an_alert_is_one_answer(start: Callable[..., Runnin
         (2, ["client"], None), (1, ["server"], "false_positive"),
     ]  # fmt: skip
     assert [(each["number"], each["alerts"]) for each in found["incidents"]] == [(incident, [f"{2:032x}"])]
+    assert [(each["kind"], each["seen"], each["techniques"], each["written"]) for each in found["effects"]] == [
+        ("manipulation_of_control", False, ["T0836"], ["holding:100@1", "holding:7@1"]),
+    ]  # fmt: skip
     # Who sees no process values sees none here; who did is on record.
     auditor = system_running.signed_in("auditor")
     shown = auditor.get(PATH).json()
+    assert [(each["kind"], each["written"]) for each in shown["effects"]] == [("manipulation_of_control", [])]
+    chinese = auditor.get(PATH, params={"language": "zh-CN"}).json()["effects"]
+    assert (shown["effects"][0]["text"][:12], chinese[0]["text"][:4]) == ("Manipulation", "操纵控制")
     assert (shown["points"], shown["missing"][0]["part"], shown["missing"][0]["code"]) == ([], "points", "forbidden")
     assert len(shown["operations"]) == 2
     looked = auditor.get("/api/audit", params={"action": "points.query"}).json()["items"]
@@ -176,3 +185,54 @@ def test_what_needs_more_than_the_alert_is_missing_for_who_has_no_more(system_ru
             PLC, "devices" not in refused, "devices" not in refused,
         )  # fmt: skip
         assert [each["id"] for each in found["earlier"]] == [each["id"] for each in whole["earlier"]]
+
+
+FOLLOWS: list[tuple[list[str], tuple[str, ...], str | None, list[tuple[str, bool, list[str]]]]] = [
+    (["T0846", "T0888"], (), "plc", []),
+    (["T0829"], (), None, [("loss_of_view", True, ["T0829"])]),
+    (["T0878", "T0816"], (), None, [
+        ("loss_of_protection", False, ["T0878"]), ("loss_of_control", False, ["T0816"]), ("loss_of_view", False, ["T0816"]),
+        ("denial_of_view", False, ["T0878"]),
+    ]),
+    (["T0836", "T0831"], ("holding:1@1",), "plc", [("manipulation_of_control", True, ["T0836", "T0831"])]),
+    ([], ("holding:1@1",), "plc", [("manipulation_of_control", False, [])]),
+    (["T0836"], (), "safety_controller", [("loss_of_safety", False, []), ("manipulation_of_control", False, ["T0836"])]),
+    (["T0829"], (), "safety_controller", [("loss_of_view", True, ["T0829"])]),
+    (["T1693.002"], (), None, [
+        ("loss_of_control", False, ["T1693.002"]), ("manipulation_of_control", False, ["T1693.002"]),
+    ]),
+]  # fmt: skip
+"""Techniques, points that were written, the role of the server: which effects follow, whether they are seen, from which."""
+
+
+@pytest.mark.parametrize(("techniques", "written", "role", "found"), FOLLOWS)
+def test_effects_follow_from_techniques_points_and_the_role_of_the_server(
+    techniques: list[str], written: tuple[str, ...], role: str | None, found: list[tuple[str, bool, list[str]]]
+) -> None:
+    told = effects.effects(techniques, written, role)
+    assert [(each.kind, each.seen, list(each.techniques)) for each in told] == found
+    for each in told:
+        assert each.written == (written if each.kind == "manipulation_of_control" else ())
+        assert each.role == (role if each.kind == "loss_of_safety" else None)
+        assert all(text(language, f"effect.{each.kind}") for language in LANGUAGES)
+
+
+def test_every_technique_of_impact_is_an_effect_and_every_technique_named_is_one_of_att_ck() -> None:
+    known = attack.techniques()
+    assert {name for name, each in known.items() if "impact" in each.tactics} == effects.IMPACT.keys()
+    assert sorted(effects.IMPACT.values()) == sorted(effects.KINDS)
+    assert effects.LEADS_TO.keys() <= known.keys()
+    assert not effects.LEADS_TO.keys() & effects.IMPACT.keys()
+    inhibiting = {
+        name for name, each in known.items() if {"inhibit-response-function", "impair-process-control"} & {*each.tactics}
+    }
+    led = {name for name in inhibiting if effects.effects([name], (), None)}
+    assert inhibiting - led == {"T0851"}, "a rootkit hides, and says nothing of what"
+
+
+@SQLITE_ONLY
+def test_an_alert_about_how_a_server_is_set_up_has_no_effect(system_running: Running) -> None:
+    client = system_running.signed_in()
+    for posture, count in ((False, 1), (True, 0)):
+        system_running.alerts(alert(revision=2 + posture, body={**upsert(9).body, "posture": posture}))
+        assert len(client.get(PATH).json()["effects"]) == count
