@@ -165,11 +165,6 @@ class Looks:
         return self.look(moment, TAKEN_BACK)
 
 
-def tick(services: Services, moment: int | None = None) -> int:
-    """Look once; as `Looks.look`."""
-    return Looks(services).look(moment)
-
-
 class Jumps:
     """Notices where the clock of this machine was set: it went on otherwise than time since the start did."""
 

@@ -16,13 +16,13 @@ from api.actions.schemas import ProposeInput, Silence
 from api.audit.service import Actor
 from api.incidents import service as incidents
 from api.problems import Problem
-from api.ticking import tick
 from api.times import NANOSECONDS, iso, now
 from api.users import service as users
 from collector.records import decode
 from sensor.spool_format import BatchHeader
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
+from tests.api.looks import tick
 from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, lines, refused
 from tests.batches import EPOCH, encode, sample
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.incidents import service
-from api.ticking import tick, ticking
+from api.ticking import ticking
 from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import upsert
+from tests.api.looks import tick
 from tests.api.test_alerts import decide
 
 if TYPE_CHECKING:

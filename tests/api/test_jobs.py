@@ -25,10 +25,10 @@ from api.jobs import service, worker
 from api.jobs.models import Job
 from api.jobs.worker import JobWorker
 from api.settings import Settings
-from api.ticking import tick
 from api.times import NANOSECONDS, iso, now, parse
 from tests.api.alerts import upsert, with_related
 from tests.api.conftest import STARTED, running
+from tests.api.looks import tick
 from tests.api.test_tokens import bearer
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from api.alerts import upserts
-from api.ticking import tick
 from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import part_of, upsert, with_related
+from tests.api.looks import tick
 from tests.api.test_alerts import counted, decide, ids
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from api.notification_settings import NotificationSettings
 from api.notifications import sending
 from api.notifications.models import Message, Telling
 from api.notifications.sending import Sender, wait_seconds
-from api.ticking import Looks, tick
+from api.ticking import Looks
 from api.times import NANOSECONDS, iso, now, parse
 from tests.api.alerts import part_of, upsert, with_related
+from tests.api.looks import tick
 from tests.api.notification_peers import LOCAL, Answers, collector, https
 from tests.api.notification_peers import until as waited
 from tests.api.test_alerts import decide

@@ -14,10 +14,11 @@ from api.database import Database
 from api.incidents.service import Start, made
 from api.obligations import rules, service
 from api.settings import Settings
-from api.ticking import Looks, tick, ticking
+from api.ticking import Looks, ticking
 from api.times import NANOSECONDS, iso, now, parse
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
+from tests.api.looks import tick
 from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, lines, refused
 from tests.api.test_ticking import until
 

@@ -18,10 +18,10 @@ from api.incidents import categories
 from api.playbooks import cacao, service
 from api.playbooks.content import built_in, fit
 from api.texts import LANGUAGES
-from api.ticking import tick
 from api.times import NANOSECONDS, parse
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
+from tests.api.looks import tick
 from tests.api.test_incidents import CLOSE, PHONE, act, alert_id, declare, done, kinds, lines, refused
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from api.audit.verification import verify
 from api.main import create_app
 from api.server import Server
 from api.settings import Settings
-from api.ticking import tick
 from api.times import NANOSECONDS, iso, parse
 from collector.store import Order, Query
 from detection.site import Site
 from sensor._core import Reader
 from tests.api.conftest import OPENED, Running
+from tests.api.looks import tick
 from tests.api.test_actions import SAFETY
 from tests.api.test_actions import step as act_on
 from tests.api.test_documents import printed

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.ticking import tick
 from api.times import parse
 from tests.api.alerts import upsert
+from tests.api.looks import tick
 from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, lines, refused
 from tests.api.test_playbooks import step
 

@@ -8,9 +8,10 @@ import pytest
 
 from api.alerts import snoozing
 from api.problems import Problem
-from api.ticking import Looks, tick
+from api.ticking import Looks
 from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import upsert, with_related
+from tests.api.looks import tick
 from tests.api.test_alerts import counted, decide, ids
 from tests.api.test_exceptions import audited
 from tests.api.test_records import identity, store

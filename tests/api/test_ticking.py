@@ -9,10 +9,11 @@ import pytest
 
 from api.alerts import snoozing
 from api.incidents import timeline
-from api.ticking import Looks, Ticking, tick, ticking
+from api.ticking import Looks, Ticking, ticking
 from api.times import parse
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY, both_back_ends
+from tests.api.looks import tick
 from tests.api.test_incidents import PHONE, act, declare, done, kinds
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from api.alerts import upserts
 from api.alerts.tuning import Seen
 from api.audit.verification import verify
 from api.database import row_of
-from api.ticking import Looks, tick
+from api.ticking import Looks
 from api.times import NANOSECONDS, iso, now, parse
 from api.windows import hiding, scope, service
 from api.windows.models import MaintenanceWindow
 from api.windows.scope import Cover, Known, Told
 from detection import attack, own_alerts
 from tests.api.alerts import part_of, upsert
+from tests.api.looks import tick
 from tests.api.test_alerts import counted, decide, ids
 from tests.api.test_exceptions import audited
 from tests.api.test_live import listening
