@@ -48,8 +48,8 @@ export function reportsOf(incident, reports, surroundings) {
   ];
 }
 
-/** The reports that stand against closing an incident, by name. @param {Report[]} reports */
-export const undoneReports = (reports) => reports.filter((each) => each.kind !== "supplement" && STEPS.indexOf(each.state) >= 0 && STEPS.indexOf(each.state) < STEPS.indexOf("submitted")).map((each) => each.title);
+/** The reports that stand against closing an incident, by name: not what is due only if it goes on until then. @param {Report[]} reports */
+export const undoneReports = (reports) => reports.filter((each) => each.kind !== "supplement" && (each.kind !== "progress" || each.late) && STEPS.indexOf(each.state) >= 0 && STEPS.indexOf(each.state) < STEPS.indexOf("submitted")).map((each) => each.title);
 
 /** Links to the management summary. @param {import("./incident.js").Incident} incident */
 function summaryOf(incident) {

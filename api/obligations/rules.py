@@ -19,7 +19,7 @@ from api.obligations.clocks import Term  # noqa: TC001  pydantic reads the annot
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Kind = Literal["warning", "first", "supplement", "final", "police"]
+Kind = Literal["warning", "first", "supplement", "progress", "final", "police"]
 """Which report of a series it is."""
 
 Operator = Literal["cii", "other", "data_processor", "nis2_essential", "nis2_important"]
@@ -58,6 +58,19 @@ class Applies(BaseModel):
     """Facts that must be so."""
 
 
+Start = Annotated[str, Field(pattern=r"^(discovered|resolved|added|submitted:[a-z0-9-]+)$")]
+"""What a clock starts from."""
+
+
+class GoingOn(BaseModel):
+    """The clock of a report of an incident that goes on when the report would be due."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: Start
+    term: Term
+
+
 class Rule(Named):
     """One report that must be made."""
 
@@ -65,9 +78,13 @@ class Rule(Named):
     kind: Kind
     to: Both
     channel: Both
-    start: Annotated[str, Field(pattern=r"^(discovered|resolved|added|submitted:[a-z0-9-]+)$")]
+    start: Start
     """What its clock starts from."""
     term: Term
+    going_on: GoingOn | None = None
+    """The other clock that it has where the incident goes on when it would be due by this one."""
+    stands_for: str | None = None
+    """Key of the rule whose report it stands in for: it is asked for only where the incident goes on when that would be due."""
     contents: tuple[str, ...]
     """What it contains, by key."""
     minimum: tuple[str, ...]

@@ -15,6 +15,7 @@ from api.incidents import grades, timeline
 from api.incidents import service as incidents
 from api.incidents.models import Incident
 from api.obligations import clocks
+from api.obligations.course import Course
 from api.obligations.models import UNDONE, Obligation, SiteOperator
 from api.obligations.rules import Case, Operator, Rule, RuleSet, applies, made_under, required, rule_set
 from api.obligations.schemas import OperatorInput
@@ -111,14 +112,15 @@ def sync(session: Session, incident: Incident, actor: Actor) -> None:
         return
     case = case_of(session, incident)
     known = of_incident(session, incident.number)
-    wanted = {rule.key: rule for rule in required(case)}
+    course = _course(session, incident, known)
+    wanted = {rule.key: rule for rule in required(case) if course.asks(rule)}
     made = {each.rule: each.id for each in reversed(known) if each.state in DONE and each.kind != "supplement"}
     for each in known:
         rule = rule_of(each)
-        asked = applies(rule, case) and each.rule not in made
+        asked = applies(rule, case) and course.asks(rule) and each.rule not in made
         if each.state in UNDONE and not asked:
             each.state, each.look_at = "lapsed", None
-            if applies(rule, case):
+            if each.rule in made and applies(rule, case):
                 _told(session, incident, actor, "obligation_covered", each, other=str(made[each.rule]))
             else:
                 _told(session, incident, actor, "obligation_lapsed", each)
@@ -129,7 +131,7 @@ def sync(session: Session, incident: Incident, actor: Actor) -> None:
     for key, rule in wanted.items():
         if key not in there:
             known.append(_made(session, incident, rule, actor))
-    _start_clocks(session, incident, known)
+    _start_clocks(session, known, course)
 
 
 def add_supplement(session: Session, incident: Incident, key: str, actor: Actor, reason: str) -> Obligation:
@@ -156,24 +158,26 @@ def _made(session: Session, incident: Incident, rule: Rule, actor: Actor, reason
     return made
 
 
-def _start_clocks(session: Session, incident: Incident, known: Sequence[Obligation]) -> None:
-    zone = operator_of(session, incident.site)[0].time_zone
+def _course(session: Session, incident: Incident, known: Sequence[Obligation]) -> Course:
     submitted: dict[str, int] = {}
     for each in known:
         if each.submitted_at is not None:
             # What was told first counts: of incidents that were merged the law has known since then.
             submitted[each.rule] = min(each.submitted_at, submitted.get(each.rule, each.submitted_at))
-    starts: dict[str, int | None] = {"discovered": incident.discovered_at, "resolved": incident.resolved_at}
+    zone = operator_of(session, incident.site)[0].time_zone
+    return Course(incident.discovered_at, incident.resolved_at, submitted, zone)
+
+
+def _start_clocks(session: Session, known: Sequence[Obligation], course: Course) -> None:
     for each in known:
         if each.state not in UNDONE:
             continue
         rule = rule_of(each)
-        after = rule.start.removeprefix("submitted:")
-        start = submitted.get(after) if after != rule.start else starts.get(rule.start, each.made_at)
+        start, term = course.start(rule, each.made_at)
         if rule.start != "discovered" and start is not None and each.started_at is not None:
             # Only people put a clock off that runs: by another discovery, or by opening again what was over.
             start = min(start, each.started_at)
-        due = None if start is None else clocks.due(start, rule.term, zone)
+        due = course.due(start, term)
         if each.started_at is None:
             each.told = []  # a clock that starts anew warns anew
         before = each.started_at, each.due_at
@@ -375,8 +379,15 @@ def contents_hash(found: Obligation) -> str:
 
 
 def blockers(session: Session, incident: Incident) -> list[str]:
-    """Reports that stand against closing an incident: those that were not submitted, but supplements."""
-    undone = [each for each in of_incident(session, incident.number) if each.state in UNDONE and each.kind != "supplement"]
+    """Reports that stand against closing an incident: those not submitted, but supplements and what is due only if it goes on."""
+    moment = now()
+    undone = [
+        each
+        for each in of_incident(session, incident.number)
+        if each.state in UNDONE
+        and each.kind != "supplement"
+        and (each.kind != "progress" or (each.due_at is not None and each.due_at < moment))
+    ]
     return [f"{each.rule} ({each.state})" for each in undone]
 
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from api.incidents.grading import grading
 from api.obligations.clocks import NANOSECONDS, SHARES, SLACK, Due, Term, due, in_time, is_working_day, next_look, warnings
+from api.obligations.course import Course
 from api.obligations.rules import Case, Operator, RuleSet, applies, required, rule_set
 from api.ticking import Jumps
 
 HOUR = 3600 * NANOSECONDS
 SHANGHAI = "Asia/Shanghai"
 BERLIN = "Europe/Berlin"
+DAY = 24 * HOUR
 
 
 def at(text: str, zone: str = SHANGHAI) -> int:
@@ -208,6 +210,9 @@ def case(*operator: Operator, cac: int | None = None, miit: int | None = None, *
     return Case(frozenset(operator), {key: value for key, value in grades.items() if value is not None}, facts)
 
 
+NIS2 = ["nis2-early-warning", "nis2-notification", "nis2-progress", "nis2-final"]
+
+
 @pytest.mark.parametrize(
     ("given_case", "rules"),
     [
@@ -220,7 +225,7 @@ def case(*operator: Operator, cac: int | None = None, miit: int | None = None, *
         (case("other", cac=4, crime_suspected=True), ["cac-police"]),
         (case("data_processor", may_become_serious=True), ["miit-warning"]),
         (case("nis2_important"), []),
-        (case("nis2_essential", nis2_significant=True), ["nis2-early-warning", "nis2-notification", "nis2-final"]),
+        (case("nis2_essential", nis2_significant=True), NIS2),
         (case("other", cac=4, nis2_significant=True), []),
     ],
 )
@@ -244,6 +249,11 @@ def test_the_rules_are_whole_and_cite_their_clause() -> None:
         after = rule.start.removeprefix("submitted:")
         assert after == rule.start or after in {each.key for each in known.rules}
         assert rule.kind == "supplement" or rule.term.kind != "none"
+        if rule.stands_for is not None:
+            other = known.rule(rule.stands_for)
+            assert other.going_on is not None, "else nothing would ever be due in its place"
+            assert (rule.start, rule.term, rule.applies) == (other.start, other.term, other.applies)
+    assert [rule.stands_for for rule in known.rules if rule.kind == "progress"] == ["nis2-final"]
     assert {rule.key: rule.term.amount for rule in known.rules if rule.term.kind == "minutes"} == {
         "cac-first-cii": 60, "cac-first": 240, "nis2-early-warning": 1440, "nis2-notification": 4320,
     }  # fmt: skip
@@ -256,3 +266,27 @@ def test_a_worse_grade_never_asks_for_fewer_reports(one: int, other: int) -> Non
         worse, better = (case(*kinds, cac=level, miit=level) for level in (one, other))  # pyright: ignore[reportArgumentType]  kinds of operators
         assert {rule.key for rule in required(better)} <= {rule.key for rule in required(worse)}
         assert all(applies(rule, worse) for rule in required(worse))
+
+
+@given(st.integers(0, 40), st.none() | st.integers(-10, 80), st.booleans())
+def test_of_a_final_and_a_progress_report_one_clock_runs_and_never_beyond_the_law(
+    notified: int, resolved: int | None, told: bool
+) -> None:
+    progress, final = rule_set().rule("nis2-progress"), rule_set().rule("nis2-final")
+    found = at("2026-11-01T08:00:00")
+    sent = found + notified * DAY
+    over = None if resolved is None else sent + resolved * DAY
+    course = Course(found, over, {"nis2-notification": sent} | ({"nis2-final": sent} if told else {}), BERLIN)
+    month = due(sent, term("months", 1), BERLIN)
+    assert month is not None
+    goes_on = over is None or over > month.at
+    assert course.asks(final)
+    assert course.asks(progress) == (goes_on and not told)
+    assert course.due(*course.start(progress, 0)) == month
+    by = course.due(*course.start(final, 0))
+    if over is None:
+        assert by is None
+    else:
+        assert by == (due(over, term("months", 1), BERLIN) if goes_on else month)
+    unsent = Course(found, over, {}, BERLIN)
+    assert (unsent.asks(progress), unsent.start(final, 0)[0]) == (False, None)

@@ -133,6 +133,11 @@ def test_a_report_that_was_approved_by_a_clock_ahead_is_told_as_submitted_and_as
     assert second != identity
 
 
+def resolve(client: httpx.Client, number: int, **more: str) -> None:
+    for to in ("analysing", "monitoring"):
+        done(act(client, number, "move", {"to": to, "reason": "x", **(more if to == "monitoring" else {})}))
+
+
 def test_the_kind_of_operator_says_how_long_there_is(system_running: Running) -> None:
     client, chief = system_running.signed_in("responder", name="lin"), system_running.signed_in("administrator")
     assumed = client.get("/api/operator")
@@ -156,6 +161,7 @@ def test_the_kind_of_operator_says_how_long_there_is(system_running: Running) ->
     done(step(client, identity, "draft", {"contents": {"severity": "high"}}, "PUT"))
     done(step(chief, identity, "approve", {"note": "x"}))
     done(step(client, identity, "submit", {"channel": "portal", "note": "x"}))
+    resolve(client, number)
     final = reports(client, number)["nis2-final"]
     assert final["started_at"] == client.get(f"/api/obligations/{identity}").json()["submitted_at"]
     assert 27 * 24 * HOUR < parse(final["due_at"]) - parse(final["started_at"]) <= 31 * 24 * HOUR + HOUR
@@ -334,8 +340,77 @@ def test_a_server_takes_back_at_its_start_what_a_wrong_clock_has_told(system_run
         until(lambda: reports(client, number)["cac-first"]["warned"] == [])
 
 
+DAY = 24 * HOUR
 FINAL = ("severity", "root_cause", "mitigation")
+PROGRESS = ("severity", "mitigation")
 EUROPEAN = OPERATOR | {"china": False, "data_processor": False, "nis2": "essential", "time_zone": "Europe/Berlin"}
+
+
+def notified(running: Running, days: int) -> tuple[int, str]:
+    """An incident of an essential entity whose notification was submitted so many days ago, and when that was."""
+    client, chief = running.signed_in("responder", name="lin"), running.signed_in("administrator", name="wu")
+    done(chief.put("/api/operator", json=EUROPEAN, headers={"If-Match": '"0"'}))
+    number = declare(client, **PHONE | {"discovered_at": f"-{days + 2}d"})["number"]
+    done(act(client, number, "facts", {"facts": {"nis2_significant": True}, "reason": "x"}, "PUT"))
+    assert "nis2-progress" not in reports(client, number), "nothing would be due yet"
+    sent = make(running, reports(client, number)["nis2-notification"]["id"], ("severity",), f"-{days}d")
+    return number, sent["submitted_at"]
+
+
+def make(running: Running, identity: int, contents: tuple[str, ...], at: str | None = None) -> dict[str, Any]:
+    client, chief = running.signed_in("responder", name="lin"), running.signed_in("administrator", name="wu")
+    done(step(client, identity, "draft", {"contents": dict.fromkeys(contents, "x")}, "PUT"))
+    done(step(chief, identity, "approve", {"note": "x"}))
+    told = {"channel": "portal", "note": "x"} | ({} if at is None else {"at": at, "before_approval": True})
+    return done(step(client, identity, "submit", told))
+
+
+def test_an_incident_that_goes_on_when_the_final_report_would_be_due_asks_for_a_progress_report_then(
+    system_running: Running,
+) -> None:
+    number, submitted = notified(system_running, 40)
+    client = system_running.signed_in("responder", name="lin")
+    found = reports(client, number)
+    progress, final = found["nis2-progress"], found["nis2-final"]
+    assert (progress["kind"], progress["clause"]) == ("progress", "Directive (EU) 2022/2555 (NIS2), Article 23(4)(e)")
+    assert (progress["started_at"], progress["late"]) == (submitted, True)
+    assert 28 * DAY - HOUR <= parse(progress["due_at"]) - parse(submitted) <= 31 * DAY + HOUR
+    assert (final["state"], final["started_at"], final["due_at"]) == ("pending", None, None), "until it is over"
+    assert "nis2-progress (pending)" in act(client, number, "close", CLOSE).json()["detail"], "it is overdue"
+    make(system_running, progress["id"], PROGRESS)
+    resolve(client, number)
+    found = reports(client, number)
+    assert (found["nis2-progress"]["state"], found["nis2-progress"]["late"]) == ("submitted", True)
+    final, resolved = found["nis2-final"], client.get(f"/api/incidents/{number}").json()["resolved_at"]
+    assert final["started_at"] == resolved
+    assert 28 * DAY - HOUR <= parse(final["due_at"]) - parse(resolved) <= 31 * DAY + HOUR
+    done(act(client, number, "move", {"to": "containing", "reason": "it is back"}))
+    assert reports(client, number)["nis2-final"]["due_at"] is None
+    for to in ("recovering", "monitoring"):
+        done(act(client, number, "move", {"to": to, "reason": "x"}))
+    again = reports(client, number)["nis2-final"]
+    assert parse(again["started_at"]) > parse(final["started_at"])
+    assert make(system_running, again["id"], FINAL)["late"] is False
+
+
+def test_an_incident_that_is_over_in_time_asks_for_no_progress_report(system_running: Running) -> None:
+    number, submitted = notified(system_running, 20)
+    client = system_running.signed_in("responder", name="lin")
+    progress = reports(client, number)["nis2-progress"]
+    assert (progress["state"], progress["started_at"], progress["late"]) == ("pending", submitted, False)
+    tick(system_running.services, now() + 6 * DAY)
+    said = reports(client, number)["nis2-progress"]["warned"]
+    detail = act(client, number, "close", CLOSE).json()["detail"]
+    assert (said, "nis2-progress" in detail, "nis2-final (pending)" in detail) == ([50, 80], False, True)
+    resolve(client, number)
+    found = reports(client, number)
+    assert (found["nis2-progress"]["state"], found["nis2-final"]["started_at"]) == ("lapsed", submitted)
+    assert found["nis2-final"]["due_at"] == progress["due_at"], "as if nobody had thought that it goes on"
+    done(act(client, number, "move", {"to": "containing", "reason": "it is back"}))
+    found = reports(client, number)
+    assert (found["nis2-progress"]["state"], found["nis2-final"]["due_at"]) == ("pending", None)
+    make(system_running, found["nis2-final"]["id"], FINAL)
+    assert reports(client, number)["nis2-progress"]["state"] == "lapsed", "the final report tells all"
 
 
 @pytest.mark.parametrize(
@@ -376,6 +451,11 @@ def test_the_first_report_that_was_made_starts_the_next_clock_of_incidents_that_
                 continue
             submitted.append(done(step(client, identity, "submit", sent))["submitted_at"])
     every = client.get(f"/api/incidents/{numbers[0]}/obligations").json()
+    waiting = [each for each in every if each["rule"] == "nis2-progress" and each["state"] == "pending"]
+    assert {each["started_at"] for each in waiting} == {min(submitted)}, "nobody knows yet whether it goes on until then"
+    resolve(client, numbers[0])
+    every = client.get(f"/api/incidents/{numbers[0]}/obligations").json()
+    assert {each["state"] for each in every if each["rule"] == "nis2-progress"} == {"lapsed"}
     finals = [each for each in every if each["rule"] == "nis2-final"]
     assert [each["started_at"] for each in finals] == [min(submitted)] * 2
     assert all(each["due_at"] is not None for each in finals)
