@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 Kind = Literal["warning", "first", "supplement", "progress", "final", "police"]
 """Which report of a series it is."""
 
-Operator = Literal["cii", "other", "data_processor", "nis2_essential", "nis2_important"]
-"""What an operator is: of critical information infrastructure, or any other; a processor of data in industry and information
-technology; an essential or important entity of NIS2."""
+Operator = Literal["cii", "state_body", "other", "served", "industrial", "data_processor", "nis2_essential", "nis2_important"]
+"""What an operator is: of critical information infrastructure, a central body of the state or the party, or any other; one that
+others watch or maintain systems for; an industrial enterprise; a processor of data in industry and information technology; an
+essential or important entity of NIS2."""
 
 
 Text = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]

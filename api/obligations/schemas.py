@@ -114,6 +114,12 @@ class OperatorInput(_Input):
     """Whether it is an entity of NIS2, and which."""
     china: bool = Field(default=True, examples=[True])
     """Whether it is subject to the Chinese rule on reporting incidents."""
+    state_body: bool = Field(default=False, examples=[False])
+    """Whether it is a central body of the state or the party, or directly under one (中央和国家机关各部门及其直属单位)."""
+    served: bool = Field(default=False, examples=[False])
+    """Whether a provider of security or maintenance looks after its systems, bound by contract to tell it of incidents."""
+    industrial: bool = Field(default=True, examples=[True])
+    """Whether it is an industrial enterprise, to which the ministry's guides for industrial control systems apply."""
     time_zone: TimeZone = Field(default="Asia/Shanghai", examples=["Asia/Shanghai"])
     """Time zone in which days and months count."""
 

@@ -14,10 +14,10 @@ from api.documents.models import ReportDocument
 from api.incidents import grades, timeline
 from api.incidents import service as incidents
 from api.incidents.models import Incident
-from api.obligations import clocks
+from api.obligations import clocks, operators
 from api.obligations.course import Course
 from api.obligations.models import UNDONE, Obligation, SiteOperator
-from api.obligations.rules import Case, Operator, Rule, RuleSet, applies, made_under, required, rule_set
+from api.obligations.rules import Case, Rule, RuleSet, applies, made_under, required, rule_set
 from api.obligations.schemas import OperatorInput
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from api.audit.service import Actor
     from api.obligations.schemas import AcknowledgeReportInput, DraftInput, ObligationQuery, SubmitInput
 
-ASSUMED: Final = OperatorInput(name="–", cii=False, data_processor=True, nis2="none")
-"""What an operator is taken for of which nobody has said anything."""
-
 MOST: Final = 200
 """Most reports of one incident."""
 
@@ -45,7 +42,7 @@ DONE: Final = ("submitted", "acknowledged")
 def operator_of(session: Session, site: str) -> tuple[OperatorInput, int]:
     """What the operator of a site is, and the version of that; 0 where nobody has said."""
     stored = session.get(SiteOperator, {"organisation": scope_of(session).organisation, "site": site})
-    return (ASSUMED, 0) if stored is None else (OperatorInput.model_validate(stored.content), stored.version)
+    return (operators.ASSUMED, 0) if stored is None else (OperatorInput.model_validate(stored.content), stored.version)
 
 
 def say_operator(session: Session, site: str, given: OperatorInput, actor: Actor, if_match: str | None) -> None:
@@ -69,16 +66,9 @@ def say_operator(session: Session, site: str, given: OperatorInput, actor: Actor
 def case_of(session: Session, incident: Incident) -> Case:
     """What of an incident decides which rules apply."""
     said, _ = operator_of(session, incident.site)
-    kinds: set[Operator] = set()
-    if said.china:
-        kinds.add("cii" if said.cii else "other")
-    if said.data_processor:
-        kinds.add("data_processor")
-    if said.nis2 != "none":
-        kinds.add("nis2_essential" if said.nis2 == "essential" else "nis2_important")
     # Until somebody has decided, what the facts propose holds: the clocks of the law do not wait for a decision.
     proposed = {each.scheme: each.level for each in grades.proposals(incident) if each.level is not None}
-    return Case(frozenset(kinds), {**proposed, **incident.grades}, incident.facts)
+    return Case(operators.kinds(said), {**proposed, **incident.grades}, incident.facts)
 
 
 def is_provisional(rule: Rule, incident: Incident) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import jsonschema
@@ -12,9 +13,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from api.incidents.grading import grading
+from api.obligations import operators
 from api.obligations.clocks import NANOSECONDS, SHARES, SLACK, Due, Term, due, in_time, is_working_day, next_look, warnings
 from api.obligations.course import Course
 from api.obligations.rules import Case, Operator, RuleSet, applies, required, rule_set
+from api.obligations.schemas import OperatorInput
 from api.ticking import Jumps
 
 HOUR = 3600 * NANOSECONDS
@@ -223,6 +226,13 @@ NIS2 = ["nis2-early-warning", "nis2-notification", "nis2-progress", "nis2-final"
         (case("cii", "data_processor", cac=1, miit=3), ["cac-first-cii", "cac-final", "miit-first"]),
         (case("other", "data_processor", cac=4, miit=2), ["miit-first", "miit-final"]),
         (case("other", cac=4, crime_suspected=True), ["cac-police"]),
+        (case("state_body", cac=4), []),
+        (case("state_body", cac=3, crime_suspected=True), ["cac-first-state", "cac-final", "cac-police"]),
+        (case("cii", "state_body", cac=2), ["cac-first-cii", "cac-first-state", "cac-final"]),
+        (case("other", "served", cac=4), ["cac-provider"]),
+        (case("industrial", "other", cac=4), []),
+        (case("industrial", "other", cac=4, control_disturbed=True), ["miit-ics-first"]),
+        (case("other", cac=4, control_disturbed=True), []),
         (case("data_processor", may_become_serious=True), ["miit-warning"]),
         (case("nis2_important"), []),
         (case("nis2_essential", nis2_significant=True), NIS2),
@@ -255,8 +265,31 @@ def test_the_rules_are_whole_and_cite_their_clause() -> None:
             assert (rule.start, rule.term, rule.applies) == (other.start, other.term, other.applies)
     assert [rule.stands_for for rule in known.rules if rule.kind == "progress"] == ["nis2-final"]
     assert {rule.key: rule.term.amount for rule in known.rules if rule.term.kind == "minutes"} == {
-        "cac-first-cii": 60, "cac-first": 240, "nis2-early-warning": 1440, "nis2-notification": 4320,
+        "cac-first-cii": 60, "cac-first-state": 120, "cac-first": 240, "nis2-early-warning": 1440, "nis2-notification": 4320,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({}, {"other", "industrial"}),
+        ({"cii": True}, {"cii", "industrial"}),
+        ({"state_body": True, "industrial": False}, {"state_body"}),
+        ({"cii": True, "state_body": True, "served": True}, {"cii", "state_body", "served", "industrial"}),
+        ({"china": False, "cii": True, "state_body": True, "served": True}, set[str]()),
+        ({"china": False, "nis2": "important", "data_processor": True}, {"nis2_important", "data_processor"}),
+    ],
+    ids=str,
+)
+def test_an_operator_is_of_every_kind_that_was_said_and_of_no_other(said: dict[str, Any], found: set[str]) -> None:
+    assert (
+        operators.kinds(OperatorInput.model_validate({"name": "x", "cii": False, "data_processor": False, "nis2": "none"} | said))
+        == found
+    )
+
+
+def test_what_is_assumed_of_an_operator_is_what_most_plants_are() -> None:
+    assert operators.kinds(operators.ASSUMED) == {"other", "industrial", "data_processor"}
 
 
 @given(st.integers(1, 4), st.integers(1, 4))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rfc8785
+import sqlalchemy as sa
 
 from api import system
 from api.database import Database
 from api.incidents.service import Start, made
 from api.obligations import rules, service
+from api.obligations.models import SiteOperator
 from api.settings import Settings
 from api.ticking import Looks, ticking
 from api.times import NANOSECONDS, iso, now, parse
@@ -165,6 +167,28 @@ def test_the_kind_of_operator_says_how_long_there_is(system_running: Running) ->
     final = reports(client, number)["nis2-final"]
     assert final["started_at"] == client.get(f"/api/obligations/{identity}").json()["submitted_at"]
     assert 27 * 24 * HOUR < parse(final["due_at"]) - parse(final["started_at"]) <= 31 * 24 * HOUR + HOUR
+
+
+def test_what_was_said_of_an_operator_by_an_earlier_version_still_holds_and_more_can_be_said(system_running: Running) -> None:
+    chief = system_running.signed_in("administrator", name="wu")
+    done(chief.put("/api/operator", json=OPERATOR, headers={"If-Match": '"0"'}))
+    with system_running.services.database.write() as session:
+        stored = session.scalars(sa.select(SiteOperator)).one()
+        stored.content = {key: value for key, value in stored.content.items() if key in OPERATOR or key in {"china", "time_zone"}}
+    before = chief.get("/api/operator").json()
+    assert (before["state_body"], before["served"], before["industrial"]) == (False, False, True)
+    number = declare(chief, **PHONE)["number"]
+    done(act(chief, number, "facts", {"facts": {"control_disturbed": True}, "reason": "x"}, "PUT"))
+    assert reports(chief, number)["miit-ics-first"]["at_once"] is True
+    said = OPERATOR | {"state_body": True, "served": True, "industrial": False}
+    done(chief.put("/api/operator", json=said, headers={"If-Match": '"1"'}))
+    grade(chief, number, 3)
+    states = {rule: each["state"] for rule, each in reports(chief, number).items()}
+    assert states == {
+        "miit-ics-first": "lapsed", "cac-provider": "pending", "cac-first-state": "pending", "cac-final": "pending",
+    }  # fmt: skip
+    first = reports(chief, number)["cac-first-state"]
+    assert parse(first["due_at"]) - parse(first["started_at"]) == 2 * HOUR
 
 
 def test_a_grade_decided_otherwise_lets_reports_lapse_and_brings_them_back(system_running: Running) -> None:
