@@ -43,7 +43,8 @@ function pieceOf(incident, piece, takes, changed) {
   const verify = async () => {
     try {
       const found = await get(`${path}/verification`);
-      fill(told, t(found.intact ? "evidence.intact" : "evidence.broken", { file: t(`evidence.file.${found.file}`), entries: number(found.entries), first: found.first_broken ?? "–" }));
+      const said = t(found.intact ? "evidence.intact" : "evidence.broken", { file: t(`evidence.file.${found.file}`), entries: number(found.entries), first: found.first_broken ?? "–" });
+      fill(told, said, found.trail === "intact" ? "" : ` ${t(`evidence.trail.${found.trail}`)}`);
     } catch (error) {
       fill(told, error instanceof Error ? error.message : t("page.failed"));
     }

@@ -8,7 +8,7 @@ anew as a whole, and what was cut at the end. `verify.py`, which goes with each 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import rfc8785
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from api.audit.models import AuditEntry
     from api.custody.models import CustodyEntry, EvidenceItem
+
+Trail = Literal["intact", "older", "differs", "missing"]
+"""What the audit trail says of the custody of a piece."""
+
+SOUND: Final[tuple[Trail, ...]] = ("intact", "older")
+"""Where nothing that it says speaks against the custody."""
 
 
 def of_item(item: EvidenceItem) -> dict[str, Any]:
@@ -51,7 +57,9 @@ class Chain:
         entries: entries that there are.
         first_broken: number of the first entry that does not hold by itself; None where all do.
         clock_back: number of the first entry whose time is before that of the one before; their order holds all the same.
-        trail: whether the audit trail has the same entries; `missing`: it has none of them.
+        trail: whether the audit trail has the same entries; `missing`: it has none of them. `older`, which `api.custody.trail`
+            finds: the first are from before custody was in the trail, and it has the same of all others.
+        untold: how many entries there are before those that the trail has, where it has the same of all others; else None.
     """
 
     def __init__(self, item: EvidenceItem, entries: Iterable[CustodyEntry], trail: Iterable[AuditEntry]) -> None:
@@ -70,4 +78,6 @@ class Chain:
         if not self.entries:
             self.first_broken = 1
         told = [[entry.detail.get("number"), entry.detail.get("hash")] for entry in trail]
-        self.trail: Literal["intact", "differs", "missing"] = "intact" if told == hashes else "differs" if told else "missing"
+        before_told = len(hashes) - len(told)
+        self.untold = before_told if before_told >= 0 and told == hashes[before_told:] else None
+        self.trail: Trail = "intact" if self.untold == 0 else "differs" if told else "missing"

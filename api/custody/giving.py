@@ -11,7 +11,8 @@ from api.audit import checkpoints, keeping, keys
 from api.audit import service as audit
 from api.audit.keys import AuditKeyError
 from api.audit.models import AuditEntry
-from api.custody import package, service
+from api.custody import package, service, trail
+from api.custody.earlier import TAKEN
 from api.custody.package import Contents, Custody, Part, Piece
 from api.incidents import presentation as incidents_shown
 from api.incidents import service as incidents
@@ -100,9 +101,11 @@ def give(provided: Services, wish: Wish) -> list[Part]:
             lambda: service.content(database, settings.evidence_place, item, actor),
         )  # fmt: skip
 
+    with database.read(unlimited=True) as session:
+        since = lines.find_older(session)
     pieces = [Piece(item, lines.custody[item.id], part(item)) for item in items]
-    trail, left_out = lines.trail()
-    return package.parts(Contents(told, pieces, trail, left_out, end, given), key)
+    told_of, left_out = lines.trail()
+    return package.parts(Contents(told, pieces, told_of, left_out, end, since, given), key)
 
 
 def _chosen(session: Session, number: int, identities: Sequence[int]) -> list[EvidenceItem]:
@@ -141,6 +144,7 @@ class _Lines:
         self._of_custody: dict[int, bytes] = {}
         self._others: dict[int, bytes] = {}
         self._counted: set[int] = set()
+        self._in_trail = {item.id: 0 for item in items}
         self.custody: Final = {item.id: Custody() for item in items}
 
     def read_on(self, session: Session) -> None:
@@ -151,11 +155,14 @@ class _Lines:
             for entry in service.all_entries(session, item.id, custody.entries):
                 self._take(custody.add(entry))
             for entry in service.trail_of(session, item.id, self._after):
-                self._of_custody[entry.number] = keeping.line(entry).encode()
-                self._take(len(self._of_custody[entry.number]))
+                self._always(entry)
+                self._in_trail[item.id] += 1
         for told in self._others_since(session):
             size, kept = 0, 0
             for entry in told:
+                if entry.action == TAKEN:
+                    self._always(entry)
+                    continue
                 self._counted.add(entry.number)
                 # The newest come first: of what has no room anyhow only how much it is.
                 if kept < MOST_TRAIL and size < LINES_BYTES:
@@ -163,8 +170,19 @@ class _Lines:
                     size, kept = size + len(line), kept + 1
         self._after = newest
 
+    def find_older(self, session: Session) -> int | None:
+        """Find the pieces with custody from before it was in the trail; returns where it begins there, None without any."""
+        following, any_older = trail.Following(session), False
+        for item in self._items:
+            if self.custody[item.id].entries == self._in_trail[item.id]:
+                continue
+            found = following.follow(item)
+            if found.trail == "older" and found.untold is not None:
+                self.custody[item.id].untold, any_older = found.untold, True
+        return following.earlier.since if any_older else None
+
     def trail(self) -> tuple[bytes, int]:
-        """What the trail says, oldest first: all about custody, of the rest what has room; and how many older are left out."""
+        """What the trail says, oldest first: all about custody and taking, of the rest what has room; how many are left out."""
         told, room = dict(self._of_custody), LINES_BYTES - self._size
         for number in sorted(self._others, reverse=True)[:MOST_TRAIL]:
             room -= len(self._others[number])
@@ -173,6 +191,11 @@ class _Lines:
             told[number] = self._others[number]
         left_out = len(self._of_custody) + len(self._counted) - len(told)
         return b"".join(told[number] for number in sorted(told)), left_out
+
+    def _always(self, entry: AuditEntry) -> None:
+        """Take an entry of the trail that must not be left out."""
+        self._of_custody[entry.number] = line = keeping.line(entry).encode()
+        self._take(len(line))
 
     def _take(self, size: int) -> None:
         self._size += size

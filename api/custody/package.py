@@ -68,11 +68,13 @@ class Custody:
         lines: the entries, one a line.
         entries: how many there are.
         hash: that of the last.
+        untold: how many of the first are from before custody was in the audit trail, which told the same of them then.
     """
 
     lines: bytearray = field(default_factory=bytearray)
     entries: int = 0
     hash: str = ""
+    untold: int = 0
 
     def add(self, entry: CustodyEntry) -> int:
         """Take the next entry; returns how many bytes it takes."""
@@ -100,6 +102,7 @@ class Contents:
         trail: the entries of the audit trail that are about this evidence, one a line.
         left_out: how many older ones there are, none of which is about custody.
         checkpoint: how far the trail is, signed.
+        since: number of the trail's first entry of custody, where a piece has custody from before it; else None.
         given: who gives it out, to whom, why and when.
     """
 
@@ -108,6 +111,7 @@ class Contents:
     trail: bytes
     left_out: int
     checkpoint: Checkpoint
+    since: int | None
     given: dict[str, Any]
 
 
@@ -133,6 +137,7 @@ def parts(contents: Contents, key: Ed25519PrivateKey) -> list[Part]:
     manifest = rfc8785.dumps(
         {
             **contents.given,
+            **({} if contents.since is None else {"custody_since": contents.since}),
             "audit_left_out": contents.left_out,
             "drill": contents.incident["drill"],
             "files": [
@@ -152,6 +157,8 @@ def parts(contents: Contents, key: Ed25519PrivateKey) -> list[Part]:
 
 def _item(piece: Piece) -> dict[str, Any]:
     end = {"entries": piece.custody.entries, "hash": piece.custody.hash}
+    if piece.custody.untold:
+        end["untold"] = piece.custody.untold
     return {**chain.of_item(piece.item), "custody": end, "path": piece.part.name}
 
 

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from api.alerts.schemas import Note
 from api.audit import service as audit
-from api.custody import giving, package, presentation, service, snapshot, trail
+from api.custody import chain, giving, package, presentation, service, snapshot, trail
 from api.custody.files import PIECE, DamagedError, Draft
 from api.custody.files import check as check_file
 from api.custody.schemas import (
@@ -260,7 +260,7 @@ def hand_on(number: Number, identity: Identity, body: HandInput, caller: Taker, 
 def _verified(provided: Services, number: int, identity: int, caller: Caller) -> EvidenceVerification:
     with provided.database.read() as session:
         found = service.get(session, number, identity)
-        custody = trail.followed(session, found)
+        custody = trail.Following(session).follow(found)
     file = "intact"
     try:
         with service.damage(provided.database, found, caller.actor):
@@ -269,7 +269,7 @@ def _verified(provided: Services, number: int, identity: int, caller: Caller) ->
         if not isinstance(problem.__cause__, DamagedError):
             raise
         file = problem.__cause__.how
-    intact = file == "intact" and custody.first_broken is None and custody.trail == "intact"
+    intact = file == "intact" and custody.first_broken is None and custody.trail in chain.SOUND
     return EvidenceVerification(
         intact=intact, file=file, entries=custody.entries, first_broken=custody.first_broken, clock_back=custody.clock_back,
         trail=custody.trail,

@@ -133,5 +133,6 @@ class EvidenceVerification(_Output):
     """Number of the first custody entry that does not hold."""
     clock_back: int | None = Field(default=None, examples=[None])
     """Number of the first custody entry whose time is before that of the one before: a clock was set back. Their order holds."""
-    trail: Literal["intact", "differs", "missing"] = Field(examples=["intact"])
-    """Whether the audit trail has the same custody entries, by their hashes; `missing`: it has none."""
+    trail: Literal["intact", "older", "differs", "missing"] = Field(examples=["intact"])
+    """Whether the audit trail has the same custody entries, by their hashes; `missing`: it has none. `older`: the piece was taken
+    before custody was in the audit trail, which told the same of it then, and has the same entries since."""

@@ -233,9 +233,13 @@ def _enter(session: Session, item: EvidenceItem, kind: CustodyKind, actor: Actor
     entry.hash = chain.digest(chain.of_entry(entry))
     session.add(entry)
     session.flush()
-    # Whoever owns the database can make a chain anew; the trail, of which checkpoints lie elsewhere, still tells what it was.
-    audit.record(session, actor, CUSTODY, subject(item), {"kind": kind, "number": entry.number, "hash": entry.hash})
+    _tell(session, actor, item, entry)
     return entry
+
+
+def _tell(session: Session, actor: Actor, item: EvidenceItem, entry: CustodyEntry) -> None:
+    """Whoever owns the database can make a chain anew; the trail, of which checkpoints lie elsewhere, still tells what it was."""
+    audit.record(session, actor, CUSTODY, subject(item), {"kind": entry.kind, "number": entry.number, "hash": entry.hash})
 
 
 def subject(item: EvidenceItem) -> str:
