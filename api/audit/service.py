@@ -42,24 +42,32 @@ class Actor:
 
 def record(session: Session, actor: Actor, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> AuditEntry:
     """Add an entry in the transaction of the change that it tells of, so that neither is there without the other."""
-    number = advance(session, "audit")
-    previous = session.scalar(sa.select(AuditEntry.hash).where(AuditEntry.number == number - 1))
-    entry = AuditEntry(
-        organisation=scope_of(session).organisation,
-        number=number,
-        form=FORM,
-        at=now(),
-        actor=actor.name,
-        address=actor.address,
-        action=action,
-        subject=subject,
-        detail=plain(detail or {}),
-        previous_hash=previous or FIRST_PREVIOUS,
-    )
-    entry.hash = digest(entry)
-    session.add(entry)
+    return record_all(session, actor, action, [(subject, detail or {})])[0]
+
+
+def record_all(session: Session, actor: Actor, action: str, told: Sequence[tuple[str, Mapping[str, Any]]]) -> list[AuditEntry]:
+    """Add an entry for each subject with its detail, in their order and as `record` does: many are added as fast as one."""
+    number = advance(session, "audit", len(told)) - len(told)
+    previous = session.scalar(sa.select(AuditEntry.hash).where(AuditEntry.number == number)) or FIRST_PREVIOUS
+    entries: list[AuditEntry] = []
+    for place, (subject, detail) in enumerate(told, start=number + 1):
+        entry = AuditEntry(
+            organisation=scope_of(session).organisation,
+            number=place,
+            form=FORM,
+            at=now(),
+            actor=actor.name,
+            address=actor.address,
+            action=action,
+            subject=subject,
+            detail=plain(detail),
+            previous_hash=previous,
+        )
+        entry.hash = previous = digest(entry)
+        entries.append(entry)
+    session.add_all(entries)
     session.flush()
-    return entry
+    return entries
 
 
 def record_read(database: Database, actor: Actor, action: str, subject: str, detail: Mapping[str, Any] | None = None) -> None:

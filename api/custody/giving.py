@@ -21,7 +21,7 @@ from api.problems import Problem
 from api.times import iso, now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -80,14 +80,12 @@ def give(provided: Services, wish: Wish) -> list[Part]:
         raise Problem("checkpoint_unwritten", reason=error) from error
     with database.read(unlimited=True) as session:
         items = _chosen(session, number, wish.identities)
-        lines = _Lines(number, items)
+        lines = Lines(number, items)
         lines.read_on(session)
     crcs = {item.id: service.check(database, settings.evidence_place, item, actor) for item in items}
     with database.write() as session:
         incident = incidents.get(session, number)
-        service.give_out(session, number, items, actor, hands)
-        # What was written before is never changed: nobody waits until all of it was read.
-        lines.read_on(session)
+        made = service.give_out(session, number, items, actor, hands)
         end = checkpoints.sign(key, database.scope.organisation, *audit.newest(session), now())
         told = incidents_shown.output(session, incident, wish.language).model_dump(mode="json")
         given: dict[str, Any] = {
@@ -102,6 +100,8 @@ def give(provided: Services, wish: Wish) -> list[Part]:
         )  # fmt: skip
 
     with database.read(unlimited=True) as session:
+        # What was written is never changed: nobody waits until all of it was read, and what came after it is left out.
+        lines.read_on(session, Until(end.number, {each.evidence: each.number for each in made}))
         since = lines.find_older(session)
     pieces = [Piece(item, lines.custody[item.id], part(item)) for item in items]
     told_of, left_out = lines.trail()
@@ -125,7 +125,20 @@ def _large() -> Problem:
     return Problem("package_large", pieces=service.MOST_ITEMS, entries=MOST_ENTRIES, gibibytes=round(package.BYTES / 2**30))
 
 
-class _Lines:
+@dataclass(frozen=True, slots=True)
+class Until:
+    """How far custody and trail are read.
+
+    Attributes:
+        trail: number of the last entry of the trail.
+        custody: number of the last custody entry of each piece, by its id.
+    """
+
+    trail: int
+    custody: Mapping[int, int]
+
+
+class Lines:
     """Custody of pieces, and what the audit trail says of them, as lines: read once, and read on to what came since.
 
     Args:
@@ -141,23 +154,33 @@ class _Lines:
         self._items = items
         self._after = 0
         self._size = 0
+        self._strict = True
         self._of_custody: dict[int, bytes] = {}
         self._others: dict[int, bytes] = {}
         self._counted: set[int] = set()
         self._in_trail = {item.id: 0 for item in items}
         self.custody: Final = {item.id: Custody() for item in items}
 
-    def read_on(self, session: Session) -> None:
-        """Read what came since. Raises Problem `package_large` where the custody has no room."""
-        newest, _ = audit.newest(session)
+    def read_on(self, session: Session, until: Until | None = None) -> None:
+        """Read what came since, all of it or until it was given out.
+
+        Raises Problem `package_large` where the custody has no room: not where it was given out, for what that adds, as others
+        may have meanwhile, there is room besides.
+        """
+        self._strict = until is None
+        newest = audit.newest(session)[0] if until is None else until.trail
         for item in self._items:
             custody = self.custody[item.id]
             for entry in service.all_entries(session, item.id, custody.entries):
+                if until is not None and entry.number > until.custody[item.id]:
+                    break
                 self._take(custody.add(entry))
             for entry in service.trail_of(session, item.id, self._after):
+                if entry.number > newest:
+                    break
                 self._always(entry)
                 self._in_trail[item.id] += 1
-        for told in self._others_since(session):
+        for told in self._others_since(session, newest):
             size, kept = 0, 0
             for entry in told:
                 if entry.action == TAKEN:
@@ -199,10 +222,10 @@ class _Lines:
 
     def _take(self, size: int) -> None:
         self._size += size
-        if self._size > LINES_BYTES:
+        if self._strict and self._size > LINES_BYTES:
             raise _large()
 
-    def _others_since(self, session: Session) -> Iterator[Iterator[AuditEntry]]:
+    def _others_since(self, session: Session, newest: int) -> Iterator[Iterator[AuditEntry]]:
         """What else the trail says of these pieces, the newest of each kind first."""
         numbers = [str(each) for each in timeline.told_by(session, self._number)]
         for subjects, actions in (
@@ -214,7 +237,8 @@ class _Lines:
             ([str(item.origin["alert"]) for item in self._items if "alert" in item.origin], AuditEntry.action == "evidence.take"),
         ):
             for some in incidents.in_parts(list(dict.fromkeys(subjects))):
-                asked = sa.select(AuditEntry).where(AuditEntry.subject.in_(some), actions, AuditEntry.number > self._after)
+                since = (AuditEntry.number > self._after) & (AuditEntry.number <= newest)
+                asked = sa.select(AuditEntry).where(AuditEntry.subject.in_(some), actions, since)
                 asked = asked.order_by(AuditEntry.number.desc()).execution_options(yield_per=_CHUNK)
                 yield (entry for entry in session.scalars(asked) if self._is_about(entry))
 

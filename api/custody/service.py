@@ -127,7 +127,7 @@ def keep(database: Database, draft: Draft, number: int, about: About, actor: Act
             )  # fmt: skip
             session.add(item)
             session.flush()
-            _enter(session, item, "taken", actor, Hands(about.giver, actor.name, about.description))
+            _enter(session, [item], "taken", actor, Hands(about.giver, actor.name, about.description))
             detail = {
                 "item": item.id, "name": item.name, "size": item.size, "sha256": item.sha256, "sm3": item.sm3,
                 "from": about.giver,
@@ -196,7 +196,7 @@ def entry_count(session: Session, identities: Sequence[int]) -> int:
 
 def hand_on(session: Session, number: int, item: EvidenceItem, actor: Actor, hands: Hands) -> CustodyEntry:
     """Write down that a piece went from somebody to somebody. Raises Problem `custody_full`."""
-    entry = _enter(session, item, "handed", actor, hands)
+    (entry,) = _enter(session, [item], "handed", actor, hands)
     detail = {"item": item.id, "name": item.name, "from": hands.giver, "to": hands.receiver}
     timeline.write(session, number, actor, "evidence_handed", note=hands.reason, detail=detail)
     session.flush()
@@ -206,40 +206,56 @@ def hand_on(session: Session, number: int, item: EvidenceItem, actor: Actor, han
 def move(session: Session, before: int, after: int, actor: Actor, reason: str) -> None:
     """Write down that the evidence of an incident, and of those it tells, is another's from now on."""
     mine = sa.select(EvidenceItem).where(EvidenceItem.incident.in_(timeline.told_by(session, before)))
-    for item in session.scalars(mine.order_by(EvidenceItem.id)).all():
-        _enter(session, item, "moved", actor, Hands(f"incident {before}", f"incident {after}", reason))
+    items = session.scalars(mine.order_by(EvidenceItem.id)).all()
+    _enter(session, items, "moved", actor, Hands(f"incident {before}", f"incident {after}", reason))
 
 
-def give_out(session: Session, number: int, items: Sequence[EvidenceItem], actor: Actor, hands: Hands) -> None:
-    """Write down that pieces were given out in a package. Raises Problem `custody_full`."""
-    for item in items:
-        _enter(session, item, "exported", actor, hands)
+def give_out(session: Session, number: int, items: Sequence[EvidenceItem], actor: Actor, hands: Hands) -> list[CustodyEntry]:
+    """Write down that pieces were given out in a package; returns the entry of each. Raises Problem `custody_full`."""
+    made = _enter(session, items, "exported", actor, hands)
     detail = {"items": [item.id for item in items], "count": len(items), "to": hands.receiver}
     timeline.write(session, number, actor, "evidence_exported", note=hands.reason, detail=detail)
     session.flush()
+    return made
 
 
-def _enter(session: Session, item: EvidenceItem, kind: CustodyKind, actor: Actor, hands: Hands) -> CustodyEntry:
-    last = session.scalar(
-        sa.select(CustodyEntry).where(CustodyEntry.evidence == item.id).order_by(CustodyEntry.number.desc()).limit(1)
-    )
-    if kind != "moved" and last is not None and last.number >= MOST_ENTRIES:
-        raise Problem("custody_full", id=item.id, most=MOST_ENTRIES)
-    entry = CustodyEntry(
-        organisation=item.organisation, evidence=item.id, number=1 if last is None else last.number + 1, kind=kind, at=now(),
-        actor=actor.name, giver=hands.giver, receiver=hands.receiver, reason=hands.reason,
-        previous_hash=chain.digest(chain.of_item(item)) if last is None else last.hash,
-    )  # fmt: skip
-    entry.hash = chain.digest(chain.of_entry(entry))
-    session.add(entry)
+def _enter(session: Session, items: Sequence[EvidenceItem], kind: CustodyKind, actor: Actor, hands: Hands) -> list[CustodyEntry]:
+    """Write an entry for each piece, of many together: nobody else can write meanwhile. Raises Problem `custody_full`."""
+    last = _last(session, [item.id for item in items])
+    made: list[CustodyEntry] = []
+    for item in items:
+        before = last.get(item.id)
+        if kind != "moved" and before is not None and before.number >= MOST_ENTRIES:
+            raise Problem("custody_full", id=item.id, most=MOST_ENTRIES)
+        entry = CustodyEntry(
+            organisation=item.organisation, evidence=item.id, number=1 if before is None else before.number + 1, kind=kind,
+            at=now(), actor=actor.name, giver=hands.giver, receiver=hands.receiver, reason=hands.reason,
+            previous_hash=chain.digest(chain.of_item(item)) if before is None else before.hash,
+        )  # fmt: skip
+        entry.hash = chain.digest(chain.of_entry(entry))
+        made.append(entry)
+    session.add_all(made)
     session.flush()
-    _tell(session, actor, item, entry)
-    return entry
+    _tell(session, actor, made)
+    return made
 
 
-def _tell(session: Session, actor: Actor, item: EvidenceItem, entry: CustodyEntry) -> None:
+def _last(session: Session, identities: Sequence[int]) -> dict[int, CustodyEntry]:
+    """The last custody entry of each piece that has any."""
+    found: dict[int, CustodyEntry] = {}
+    for some in incidents.in_parts(identities):
+        newest = sa.select(CustodyEntry.evidence, sa.func.max(CustodyEntry.number).label("number"))
+        newest = newest.where(CustodyEntry.evidence.in_(some)).group_by(CustodyEntry.evidence).subquery()
+        mine = (CustodyEntry.evidence == newest.c.evidence) & (CustodyEntry.number == newest.c.number)
+        found |= {each.evidence: each for each in session.scalars(sa.select(CustodyEntry).join(newest, mine))}
+    return found
+
+
+def _tell(session: Session, actor: Actor, made: Sequence[CustodyEntry]) -> None:
     """Whoever owns the database can make a chain anew; the trail, of which checkpoints lie elsewhere, still tells what it was."""
-    audit.record(session, actor, CUSTODY, subject(item), {"kind": entry.kind, "number": entry.number, "hash": entry.hash})
+    if made:
+        told = [(subject_of(each.evidence), {"kind": each.kind, "number": each.number, "hash": each.hash}) for each in made]
+        audit.record_all(session, actor, CUSTODY, told)
 
 
 def subject(item: EvidenceItem) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -41,6 +41,8 @@ MOST_ALERTS: Final = 20_000
 _TAG: Final = re.compile(r'(?:W/)?"(\d{1,18})"')
 
 SYSTEM: Final = Actor(audit.SYSTEM)
+
+Id = TypeVar("Id", str, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +442,6 @@ def _check_category(category: str | None) -> None:
         raise Problem("category_unknown", category=category)
 
 
-def in_parts(ids: Sequence[str]) -> list[Sequence[str]]:
+def in_parts(ids: Sequence[Id]) -> list[Sequence[Id]]:
     """The ids, as many at a time as a statement can ask for."""
     return [ids[start : start + 1_000] for start in range(0, len(ids), 1_000)]

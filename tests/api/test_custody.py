@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from api.custody import chain, service, snapshot
+from api.custody import chain, giving, service, snapshot
 from api.custody.files import Draft, Hashing, NoRoomError, TooLargeError
 from api.custody.models import CustodyEntry, EvidenceItem
 from api.custody.verify import Archive, Verification
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx
+    from sqlalchemy.orm import Session
 
     from api.settings import DatabaseSettings
     from tests.api.conftest import Running
@@ -334,6 +336,57 @@ def test_a_package_that_has_no_room_for_its_custody_is_not_given_out(
     monkeypatch.setattr("api.custody.giving.LINES_BYTES", 1_000)
     assert refused(client.post(f"{path}/package", json=TO)) == "package_large"
     assert done(client.get(f"{path}/{taken['id']}/verification"))["entries"] == 2
+
+
+def test_as_much_is_asked_of_the_database_for_many_pieces_as_for_few_while_nobody_else_can_write(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE)["number"]
+    path, asked, give_out = f"/api/incidents/{number}/evidence", list[int](), service.give_out
+
+    def counted(session: Session, *said: Any) -> list[CustodyEntry]:
+        seen = list[str]()
+        count = lambda *given: seen.append(given[2])  # noqa: E731  to be taken off again
+        event.listen(session.connection(), "before_cursor_execute", count)
+        made = give_out(session, *said)
+        event.remove(session.connection(), "before_cursor_execute", count)
+        asked.append(len(seen))
+        return made
+
+    monkeypatch.setattr(service, "give_out", counted)
+    for pieces in (2, 30):
+        for _ in range(pieces):
+            done(take(client, number, b"x"), 201)
+        assert len(json.loads(opened(client.post(f"{path}/package", json=TO))["manifest.json"])["items"]) >= pieces
+    assert asked[0] == asked[1]
+
+
+def test_others_write_while_a_package_is_made_and_what_they_write_is_not_in_it(
+    system_running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    client = system_running.signed_in("responder", name="lin")
+    number = declare(client, **PHONE)["number"]
+    path = f"/api/incidents/{number}/evidence"
+    taken = [done(take(client, number, b"x"), 201)["id"] for _ in range(3)]
+    read_on, hands = giving.Lines.read_on, {"giver": "Lin Wei", "receiver": "Officer Zhao", "reason": "Sealed disk 4"}
+
+    def read(lines: Any, session: Session, *until: Any) -> None:
+        done(client.post(f"{path}/{taken[1]}/custody", json=hands), 201)
+        client.get(f"{path}/{taken[2]}/content")
+        read_on(lines, session, *until)
+
+    monkeypatch.setattr("api.custody.giving.Lines.read_on", read)
+    archive = tmp_path / "package.zip"
+    archive.write_bytes(client.post(f"{path}/package", json=TO).content)
+    found = Verification(Archive(archive))
+    assert (found.faults, found.counts["entries"]) == ([], 3 + 3 + 1), "handed on before it was given out, not after"
+    entries = done(client.get(f"{path}/{taken[1]}/custody"))["items"]
+    assert [each["kind"] for each in entries] == ["taken", "handed", "exported", "handed"]
+    assert done(client.get(f"{path}/{taken[1]}/verification"))["intact"]
+    monkeypatch.undo()
+    archive.write_bytes(client.post(f"{path}/package", json=TO).content)
+    assert Verification(Archive(archive)).faults == []
 
 
 @pytest.mark.parametrize("harm", ["exchanged", "cut"])

@@ -34,7 +34,7 @@ HANDS = {"giver": "Lin Wei", "receiver": "Officer Zhao", "reason": "Sealed disk 
 def earlier_version(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Custody as earlier versions wrote it: nothing of it in the audit trail but what the timeline tells."""
     with monkeypatch.context() as patch:
-        patch.setattr(service, "_tell", lambda *_: None)
+        patch.setattr("api.custody.service._tell", lambda *_: None)
         yield
 
 
