@@ -49,6 +49,7 @@ from api.texts.routes import router as texts
 from api.timeline.routes import router as timeline
 from api.tokens.routes import router as tokens
 from api.topology.routes import router as topology
+from api.users.links import PAGE as PASSWORD_PAGE
 from api.users.routes import router as users
 from api.views.routes import router as views
 from api.windows.routes import router as windows
@@ -77,7 +78,7 @@ _ROUTERS = (
     handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 
-PAGES = ("/", "/setup", "/sign-in", OIDC_PAGE)
+PAGES = ("/", "/setup", PASSWORD_PAGE, "/sign-in", OIDC_PAGE)
 """Paths at which the console answers; the page itself shows what is needed."""
 
 

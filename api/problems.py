@@ -26,6 +26,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 CODES: Final[Mapping[str, int]] = {
     "acceptance_none": 409,
     "account_disabled": 403,
+    "account_of_provider": 409,
     "action_state": 409,
     "action_unknown": 404,
     "action_window": 409,
@@ -166,6 +167,7 @@ CODES: Final[Mapping[str, int]] = {
     "passkey_refused": 403,
     "passkey_unknown": 404,
     "passkeys_full": 409,
+    "password_link_invalid": 403,
     "password_weak": 422,
     "password_wrong": 403,
     "periods_many": 422,

@@ -123,6 +123,9 @@ class ServeSettings(Section, table="serve"):
     setup_link_seconds: int = Field(default=3600, ge=60, le=7 * 86_400)
     """How long the one-time link that creates the first account can be used."""
 
+    password_link_seconds: int = Field(default=86_400, ge=300, le=7 * 86_400)
+    """How long a one-time link can be used by which the owner of an account chooses its password."""
+
     password_characters: int = Field(default=12, ge=8, le=128)
     """Least length of a password, in characters (NIST SP 800-63B, 5.1.1.2: length instead of composition)."""
 

@@ -122,6 +122,36 @@ export function setUp(root, token, done) {
 }
 
 /**
+ * The page behind the one-time link by which the owner of an account chooses its password.
+ * @param {HTMLElement} root
+ * @param {{name: string, token: string}} link
+ */
+export function choosePassword(root, link) {
+  const redraw = () => choosePassword(root, link);
+  document.title = `${t("password_link.title")} · icsight`;
+  if (!link.token) {
+    card(root, redraw, h("h1", {}, t("password_link.title")), h("p", {}, t("password_link.none")));
+    return;
+  }
+  const fields = [
+    field("name", t("account.name"), { autocomplete: "username", value: link.name, readonly: true }),
+    field("password", t("account.password"), { type: "password", autocomplete: "new-password", minlength: 12, maxlength: 256 }, t("account.password.hint")),
+    field("again", t("account.password.again"), { type: "password", autocomplete: "new-password", maxlength: 256 }),
+  ];
+  const send = async (/** @type {Record<string, string>} */ values) => {
+    if (values.password !== values.again) throw new Error(t("account.password.differs"));
+    await call("POST", "/api/password", { body: { token: link.token, password: values.password } });
+    chosen(root);
+  };
+  card(root, redraw, h("h1", {}, t("password_link.title")), h("p", {}, t("password_link.text")), form(t("password_link.submit"), fields, send));
+}
+
+/** The way on once a password is chosen: nobody is signed in by a link. @param {HTMLElement} root */
+function chosen(root) {
+  card(root, () => chosen(root), h("h1", {}, t("password_link.title")), h("p", { role: "status" }, t("password_link.done")), h("a", { class: "button primary", href: "/" }, t("sign_in.title")));
+}
+
+/**
  * The ways to sign in without a password: a passkey, and the provider, which sends the browser back to `/sign-in/oidc`.
  * @param {string | null} name of the provider
  * @param {() => void} done

@@ -7,7 +7,7 @@ import { t, time } from "./texts.js";
 
 const ROLES = ["viewer", "operator", "responder", "engineer", "administrator", "city_regulator", "province_regulator", "auditor"];
 
-/** @typedef {{id: number, name: string, role: string, sites: string[] | null, version: number, disabled: boolean, password: boolean, second_factor: boolean, locked_until: string | null}} User */
+/** @typedef {{id: number, name: string, role: string, sites: string[] | null, version: number, disabled: boolean, password: boolean, provider: boolean, link_until: string | null, second_factor: boolean, locked_until: string | null}} User */
 
 /**
  * @param {User[]} users
@@ -37,16 +37,18 @@ function account(each, manageable, changed) {
       h("strong", {}, each.name),
       h("span", {}, t(`role.${each.role}`)),
       h("span", {}, each.sites === null ? t("account.sites.all") : each.sites.map((site) => site || t("accounts.sites.unnamed")).join(", ")),
-      each.password ? null : h("span", {}, t("accounts.provider")),
+      each.provider ? h("span", {}, t("accounts.provider")) : each.password ? null : h("span", {}, t("accounts.no_password")),
       each.second_factor ? h("span", {}, t("accounts.strong")) : null,
       each.disabled ? h("span", {}, t("accounts.disabled")) : null,
     ),
+    each.link_until ? h("p", { class: "hint" }, `${t("accounts.link.until")} `, time(each.link_until)) : null,
     each.locked_until ? h("p", { class: "hint" }, `${t("accounts.locked")} `, time(each.locked_until)) : null,
     manageable &&
       h(
         "div",
         { class: "actions" },
         act("action.change", () => change(each)),
+        each.provider ? null : act("accounts.link", () => makeLink(each)),
         each.locked_until ? act("accounts.unlock", () => sure("accounts.unlock", each, `/api/users/${each.id}/lock`)) : null,
         each.second_factor ? act("accounts.reset", () => sure("accounts.reset", each, `/api/users/${each.id}/authenticator`)) : null,
         act("accounts.disable", () => sure("accounts.disable", each, `/api/users/${each.id}`)),
@@ -88,17 +90,43 @@ function given(values, before = []) {
   return { role, sites };
 }
 
-function make() {
-  return ask({
+/** Make an account; its owner chooses the password by the link that is shown then. */
+async function make() {
+  const made = await ask({
     title: t("accounts.make"),
-    fields: [
-      labelled(t("account.name"), h("input", { id: "account-name", name: "name", required: true, maxlength: 64 })),
-      labelled(t("account.password"), h("input", { id: "account-password", name: "password", type: "password", required: true, autocomplete: "new-password", minlength: 12, maxlength: 256 }), t("account.password.hint")),
-      ...rights("operator"),
-    ],
+    hint: t("accounts.make.hint"),
+    fields: [labelled(t("account.name"), h("input", { id: "account-name", name: "name", required: true, maxlength: 64, autocomplete: "off" })), ...rights("operator")],
     confirm: t("accounts.make"),
-    send: async (values) => (await call("POST", "/api/users", { body: { name: values.get("name"), password: values.get("password"), ...given(values) } })).data,
+    send: async (values) => (await call("POST", "/api/users", { body: { name: values.get("name"), ...given(values) } })).data,
   });
+  return made && told(made.name, made.link);
+}
+
+/** Make a link by which the owner of an account chooses another password. @param {User} each */
+async function makeLink(each) {
+  const made = await ask({
+    title: `${t("accounts.link")}: ${each.name}`,
+    hint: t("accounts.link.text"),
+    fields: [],
+    confirm: t("accounts.link.again"),
+    send: async () => (await call("POST", `/api/users/${each.id}/link`)).data,
+  });
+  return made && told(each.name, made);
+}
+
+/**
+ * Show a link, once.
+ * @param {string} name of the account
+ * @param {{path: string, expires_at: string}} link
+ */
+async function told(name, link) {
+  await ask({
+    title: `${t("accounts.link")}: ${name}`,
+    fields: [h("p", {}, `${t("accounts.link.once", { name })} `, time(link.expires_at)), h("ul", { class: "once" }, h("li", {}, h("code", {}, `${location.origin}${link.path}`)))],
+    confirm: t("account.noted"),
+    send: async () => true,
+  });
+  return true;
 }
 
 /** @param {User} each */

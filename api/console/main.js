@@ -1,6 +1,6 @@
 // The console: who is there, what to show, and what keeps it up to date.
 
-import { setUp, signIn, brand, languageSwitch } from "./account.js";
+import { choosePassword, setUp, signIn, brand, languageSwitch } from "./account.js";
 import { Problem, call, get, keep, may } from "./api.js";
 import { AlertDetail } from "./detail.js";
 import { fill, h, icon } from "./dom.js";
@@ -19,11 +19,14 @@ const root = /** @type {HTMLElement} */ (document.getElementById("root"));
 /** Ends the live stream of the page that is shown. */
 let leave = () => {};
 
-/** The token of a setup link leaves the address bar at once, so that it is in no history. */
-const setupToken = location.pathname === "/setup" ? (new URLSearchParams(location.hash.slice(1)).get("token") ?? "") : "";
-if (location.pathname === "/setup") history.replaceState(null, "", "/setup");
+/** Pages of one-time links. */
+const linked = ["/setup", "/password"].includes(location.pathname) ? location.pathname : "";
+
+/** What a one-time link brings leaves the address bar at once, so that it is in no history. */
+const link = new URLSearchParams(linked ? location.hash.slice(1) : "");
+if (linked) history.replaceState(null, "", linked);
 // A link that is opened where this page is shown already changes nothing but what stands behind the #.
-addEventListener("hashchange", () => location.pathname === "/setup" && location.reload());
+addEventListener("hashchange", () => linked && location.pathname === linked && location.reload());
 
 /** What a provider has sent the browser back with leaves the address bar too; it is handed on once. */
 let returned = location.pathname === "/sign-in/oidc" ? Object.fromEntries(new URLSearchParams(location.search)) : null;
@@ -46,6 +49,10 @@ async function finish() {
 async function start() {
   leave();
   leave = () => {};
+  if (location.pathname === "/password") {
+    choosePassword(root, { name: link.get("name") ?? "", token: link.get("token") ?? "" });
+    return;
+  }
   const told = await finish();
   try {
     const session = keep(await get("/api/session"));
@@ -59,7 +66,7 @@ async function start() {
       return;
     }
     const [{ needed }, provider] = await Promise.all([get("/api/setup"), get("/api/oidc")]);
-    if (needed) setUp(root, setupToken, start);
+    if (needed) setUp(root, link.get("token") ?? "", start);
     else signIn(root, provider.name, start, told);
   }
 }

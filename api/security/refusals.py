@@ -16,9 +16,9 @@ TOLD: Final = frozenset(
         "account_disabled", "approval_lapsed", "approver_same", "approver_wrote", "body_too_large", "code_wrong", "cross_site",
         "enrolment_other_sensor", "enrolment_token_expired", "enrolment_token_invalid", "enrolment_token_used", "forbidden",
         "handover_own", "host_unknown", "idempotency_other", "input_invalid", "metrics_elsewhere", "oidc_name_unfit",
-        "oidc_role_none", "oidc_site_none", "oidc_unbegun", "oidc_untrusted", "passkey_refused", "password_wrong",
-        "permission_unheld", "rate_limited", "renewal_refused", "setup_link_invalid", "sign_in_failed", "sign_in_wait",
-        "signed_out", "signer_wrote", "template_active", "verifier_executed",
+        "oidc_role_none", "oidc_site_none", "oidc_unbegun", "oidc_untrusted", "passkey_refused",
+        "password_link_invalid", "password_wrong", "permission_unheld", "rate_limited", "renewal_refused", "setup_link_invalid",
+        "sign_in_failed", "sign_in_wait", "signed_out", "signer_wrote", "template_active", "verifier_executed",
     )
 )  # fmt: skip
 """Codes of problems that are told. `signed_out` is where an API token was brought: a browser asks whether it is signed in."""

@@ -70,30 +70,24 @@ def reset(name: str, data: Path) -> None:
 @click.argument("name")
 @_DATA
 def password(name: str, data: Path) -> None:
-    """Give NAME, who has forgotten it, another password, which is asked for. The account's sessions end, its tokens do not.
+    """Print a one-time link by which NAME chooses a password: who has forgotten it, or has none yet.
 
-    An account of the OpenID provider's signs in with it past the provider, with the rights that it had there last.
+    Nobody else gets to know it. Once it is chosen the account's sessions end, its tokens do not. An account of the OpenID
+    provider's signs in with it past the provider, with the rights that it had there last.
     """
-    new = click.prompt("New password", hide_input=True, confirmation_prompt=True)
     with _account(name, data) as (settings, session, user):
-        from api.problems import Problem  # noqa: PLC0415  as above
-        from api.security.passwords import NO_PASSWORD  # noqa: PLC0415
-        from api.tokens.service import tokens  # noqa: PLC0415
-        from api.users import lockout, service  # noqa: PLC0415
+        from api.tokens.service import tokens  # noqa: PLC0415  as above
+        from api.users import links, lockout  # noqa: PLC0415
 
-        try:
-            password_hash = service.hash_checked(settings, user.name, new)
-        except Problem:
-            least = settings.password_characters
-            raise CommandError(
-                f"the password is too weak: {least} characters or more, not the name, nothing that is easily guessed"
-            ) from None
-        had_none, going_on = user.password_hash == NO_PASSWORD, len(tokens(session, user.id))
-        service.set_password(session, acting(), user, password_hash)
+        of_provider, going_on = user.id in links.of_provider(session), len(tokens(session, user.id))
+        made = links.make(session, settings, acting(), user)
         lockout.forget(session, user.name)
-    click.echo(f"{name}: signs in with the new password, and should set one of their own then")
-    if had_none:
-        click.echo(f"{name}: had none, and signed in through the provider, which no longer has the last word about this account")
+    hours = settings.password_link_seconds / 3600
+    click.echo(f"{name}: chooses a password, once and within {hours:g} hours, at\n  {settings.address}{made.path}")
+    if not settings.address:
+        click.echo("  which stands behind the address of this system, as browsers call it")
+    if of_provider:
+        click.echo(f"{name}: signed in through the provider, which no longer has the last word about this account then")
     if going_on:
         click.echo(f"{name}: has {going_on} API tokens, which go on; their owner or an administrator ends them")
 

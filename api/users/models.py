@@ -1,4 +1,4 @@
-"""Accounts, their sessions, and the one-time link that makes the first account."""
+"""Accounts, their sessions, and the one-time links that make the first account and by which owners choose passwords."""
 
 from __future__ import annotations
 
@@ -75,6 +75,18 @@ class SetupLink(OfOrganisation, Base):
     __tablename__ = "setup_link"
 
     token_hash: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    used_at: Mapped[int | None]
+
+
+class PasswordLink(OfOrganisation, Base):
+    """A link by which the owner of an account chooses its password, once and for a limited time; the hash of its token."""
+
+    __tablename__ = "password_link"
+
+    token_hash: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     created_at: Mapped[int]
     expires_at: Mapped[int]
     used_at: Mapped[int | None]

@@ -1,7 +1,8 @@
-"""`/api/setup`, `/api/session`, `/api/sessions`, `/api/users`."""
+"""`/api/setup`, `/api/session`, `/api/sessions`, `/api/password`, `/api/users`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
@@ -15,10 +16,14 @@ from api.security import passwords
 from api.security.access import Caller, Provided, address_of, cookie_name, needs
 from api.services import Services, services
 from api.times import iso
-from api.users import lockout, service
+from api.users import links, lockout, service
 from api.users.models import User, UserSession
 from api.users.presentation import entry_of, signed_in, state, wait
 from api.users.schemas import (
+    InvitedOutput,
+    LinkOutput,
+    LinkUse,
+    LinkUsed,
     PasswordChange,
     RightsInput,
     SessionOutput,
@@ -189,19 +194,55 @@ def change_password(body: PasswordChange, request: Request, caller: Owner, provi
 def users(caller: Reader, provided: Provided) -> list[UserOutput]:
     """All accounts."""
     with provided.database.read() as session:
-        strong = factors.holders(session)
-        found = [_user(session, provided, user, strong) for user in service.users(session)]
+        known = _Known.read(session)
+        found = [_user(session, provided, user, known) for user in service.users(session)]
     audit.record_read(provided.database, caller.actor, "user.list", "users", {"users": len(found)})
     return found
 
 
-@router.post("/users", status_code=201, responses=problems("signed_out", "cross_site", "name_taken", "password_weak"))
-def create(body: UserInput, caller: Manager, provided: Provided) -> UserOutput:
-    """Make an account."""
-    password_hash = service.hash_checked(provided.settings, body.name, body.password)
+@router.post("/users", status_code=201, responses=problems("signed_out", "cross_site", "name_taken"))
+def create(body: UserInput, caller: Manager, response: Response, provided: Provided) -> InvitedOutput:
+    """Make an account. `link` is for its owner, who chooses the password by it: nobody else knows it. It is told once."""
+    rights = _rights(body)
+    response.headers["Cache-Control"] = "no-store"
     with provided.database.write() as session:
-        user = service.create(session, caller.actor, body.name, password_hash, _rights(body))
-        return _user(session, provided, user)
+        user = service.create(session, caller.actor, body.name, passwords.NO_PASSWORD, rights)
+        made = links.make(session, provided.settings, caller.actor, user)
+        return InvitedOutput(**_user(session, provided, user).model_dump(), link=_link(made))
+
+
+@router.post(
+    "/users/{user_id}/link",
+    status_code=201,
+    responses=problems("signed_out", "cross_site", "user_unknown", "own_account", "account_of_provider"),
+)
+def make_link(user_id: UserId, caller: Manager, response: Response, provided: Provided) -> LinkOutput:
+    """Make a one-time link by which the owner of an account chooses another password, or the first. An earlier one ends.
+
+    The password that it has holds until the link is used. The link is told once; that it was made is in the audit trail.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    with provided.database.write() as session:
+        user = service.others(session, caller.actor, user_id)
+        links.check_local(session, user)
+        return _link(links.make(session, provided.settings, caller.actor, user))
+
+
+@router.post("/password", responses=problems("password_link_invalid", "password_weak", "sign_in_wait"))
+def choose_password(body: LinkUse, request: Request, provided: Entrance) -> LinkUsed:
+    """Choose the password of the account that a one-time link is of. Its sessions end; nobody is signed in by it."""
+    address = address_of(request)
+    wait(provided, f"link:{address}")
+    with provided.database.read() as session:
+        try:
+            name = links.check(session, body.token)[1].name
+        except Problem:
+            provided.attempts.failed(f"link:{address}")
+            raise
+    password_hash = service.hash_checked(provided.settings, name, body.password)
+    with provided.database.write() as session:
+        user = links.use(session, body.token, password_hash, address)
+        return LinkUsed(name=user.name)
 
 
 @router.put(
@@ -278,8 +319,32 @@ def _rights(body: RightsInput) -> service.Rights:
     return service.Rights(body.role, None if body.sites is None else frozenset(body.sites))
 
 
-def _user(session: Session, provided: Services, user: User, strong: set[int] | None = None) -> UserOutput:
-    strong = factors.holders(session) if strong is None else strong
+def _link(made: links.Made) -> LinkOutput:
+    return LinkOutput(path=made.path, expires_at=iso(made.expires_at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of all accounts besides what they are.
+
+    Attributes:
+        strong: those with a second factor.
+        elsewhere: those of a provider.
+        links: until when links can be used.
+    """
+
+    strong: set[int]
+    elsewhere: set[int]
+    links: dict[int, int]
+
+    @classmethod
+    def read(cls, session: Session) -> _Known:
+        return cls(factors.holders(session), links.of_provider(session), links.pending(session))
+
+
+def _user(session: Session, provided: Services, user: User, known: _Known | None = None) -> UserOutput:
+    known = _Known.read(session) if known is None else known
+    link_until = known.links.get(user.id)
     locked_until = lockout.locked_until(session, provided.settings, user.name)
     return UserOutput(
         id=user.id,
@@ -290,7 +355,9 @@ def _user(session: Session, provided: Services, user: User, strong: set[int] | N
         created_at=iso(user.created_at),
         disabled=user.disabled_at is not None,
         password=user.password_hash != passwords.NO_PASSWORD,
-        second_factor=user.id in strong,
+        provider=user.id in known.elsewhere,
+        link_until=None if link_until is None or user.disabled_at is not None else iso(link_until),
+        second_factor=user.id in known.strong,
         locked_until=None if locked_until is None else iso(locked_until),
     )
 

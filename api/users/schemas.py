@@ -90,9 +90,16 @@ class RightsInput(Input):
 
 
 class UserInput(RightsInput):
-    """Creates a further account."""
+    """Creates a further account. Its owner chooses the password, by the link in the answer."""
 
     name: NewName = Field(examples=["chen.jie"])
+
+
+class LinkUse(Input):
+    """Chooses the password of the account of a link."""
+
+    token: str = Field(min_length=1, max_length=100, examples=["nq2m3PpG0r9zq0o0T0mVb1V0cJc5u3fU6kq1mJx0a4E"])
+    """Token of the link."""
     password: Password = Field(examples=["morning shift, line 4"])
 
 
@@ -146,8 +153,34 @@ class UserOutput(BaseModel):
     created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     disabled: bool = Field(examples=[False])
     password: bool = Field(examples=[True])
-    """Whether it has a password; without one it signs in through the provider, which decides on its role and sites."""
+    """Whether it has a password."""
+    provider: bool = Field(examples=[False])
+    """Whether it signs in through the provider, which decides on its role and sites."""
+    link_until: str | None = Field(default=None, examples=[None])
+    """Until when the link can be used by which its owner chooses its password; null where none waits to be used."""
     second_factor: bool = Field(examples=[True])
     """Whether signing in asks for a code besides the password."""
     locked_until: str | None = Field(default=None, examples=[None])
     """Until when it has to wait after failed sign-ins; null where it may sign in."""
+
+
+class LinkOutput(BaseModel):
+    """A one-time link by which the owner of an account chooses its password. It is told once."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    path: str = Field(examples=["/password#name=chen.jie&token=nq2m3PpG0r9zq0o0T0mVb1V0cJc5u3fU6kq1mJx0a4E"])
+    """What follows the address of the server. What stands behind the `#` is sent to no server."""
+    expires_at: str = Field(examples=["2026-11-24T08:00:00.000000000Z"])
+
+
+class InvitedOutput(UserOutput):
+    """A new account, and the link for its owner."""
+
+    link: LinkOutput
+
+
+class LinkUsed(BaseModel):
+    """Whose password was chosen."""
+
+    name: str = Field(examples=["chen.jie"])

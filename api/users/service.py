@@ -14,7 +14,7 @@ from api.audit import service as audit
 from api.problems import Problem
 from api.security import passwords
 from api.times import NANOSECONDS, now
-from api.users.models import SetupLink, User, UserSession
+from api.users.models import PasswordLink, SetupLink, User, UserSession
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -180,9 +180,10 @@ def hash_checked(settings: Settings, name: str, password: str) -> str:
 
 
 def set_password(session: Session, actor: Actor, user: User, password_hash: str, kept: str = "") -> None:
-    """Give an account another password. Its sessions end, all but the one that is kept."""
+    """Give an account another password. Its sessions end, all but the one that is kept, and a link that was not used."""
     user.password_hash = password_hash
     end_sessions(session, user.id, kept)
+    session.execute(sa.delete(PasswordLink).where(PasswordLink.user_id == user.id, PasswordLink.used_at.is_(None)))
     audit.record(session, actor, "user.password", user.name)
 
 

@@ -126,16 +126,16 @@ def test_what_needs_no_caller_and_what_changes_nothing_needs_no_key(system_runni
 def test_of_many_that_send_the_same_at_once_one_is_carried_out(system_running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     clients = [system_running.signed_in("administrator", "lin"), *(system_running.sign_in("lin") for _ in range(7))]
     together = threading.Barrier(len(clients))
-    hashed = users.hash_checked
+    rights = users.Rights
 
-    def slowly(*given: Any) -> str:
+    def slowly(*given: Any) -> users.Rights:
         time.sleep(0.2)
-        return hashed(*given)
+        return rights(*given)
 
-    monkeypatch.setattr(users, "hash_checked", slowly)
+    monkeypatch.setattr("api.users.routes._rights", lambda body: slowly(body.role))
 
     def make(client: httpx.Client, number: int) -> tuple[int, str]:
-        body = {"name": f"new-{number}", "password": PASSWORD, "role": "viewer"}
+        body = {"name": f"new-{number}", "role": "viewer"}
         together.wait(30)
         for _ in range(200):
             answer = client.post("/api/users", json=body, headers={"Idempotency-Key": f"round-{number}"})
@@ -273,7 +273,7 @@ def test_an_answer_too_long_to_be_kept_is_given_once(system_running: Running, mo
 
 def test_every_change_that_needs_a_caller_takes_a_key(system_running: Running) -> None:
     document = system_running.client().get("/api/openapi.json").json()
-    entries = ("session", "setup", "oidc/sign-in", "oidc/session", "passkeys/begin", "passkeys/session")
+    entries = ("session", "setup", "oidc/sign-in", "oidc/session", "password", "passkeys/begin", "passkeys/session")
     without = {f"/api/{entry}": {"post"} for entry in entries}
     found = 0
     for path, item in document["paths"].items():

@@ -272,20 +272,18 @@ def test_the_rules_are_whole_and_cite_their_clause() -> None:
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        ({}, {"other", "industrial"}),
-        ({"cii": True}, {"cii", "industrial"}),
-        ({"state_body": True, "industrial": False}, {"state_body"}),
-        ({"cii": True, "state_body": True, "served": True}, {"cii", "state_body", "served", "industrial"}),
-        ({"china": False, "cii": True, "state_body": True, "served": True}, set[str]()),
-        ({"china": False, "nis2": "important", "data_processor": True}, {"nis2_important", "data_processor"}),
+        ({}, ["industrial", "other"]),
+        ({"cii": True}, ["cii", "industrial"]),
+        ({"state_body": True, "industrial": False}, ["state_body"]),
+        ({"cii": True, "state_body": True, "served": True}, ["cii", "industrial", "served", "state_body"]),
+        ({"china": False, "cii": True, "state_body": True, "served": True}, []),
+        ({"china": False, "nis2": "important", "data_processor": True}, ["data_processor", "nis2_important"]),
     ],
     ids=str,
 )
-def test_an_operator_is_of_every_kind_that_was_said_and_of_no_other(said: dict[str, Any], found: set[str]) -> None:
-    assert (
-        operators.kinds(OperatorInput.model_validate({"name": "x", "cii": False, "data_processor": False, "nis2": "none"} | said))
-        == found
-    )
+def test_an_operator_is_of_every_kind_that_was_said_and_of_no_other(said: dict[str, Any], found: list[str]) -> None:
+    plain = {"name": "x", "cii": False, "data_processor": False, "nis2": "none"}
+    assert sorted(operators.kinds(OperatorInput.model_validate(plain | said))) == found
 
 
 def test_what_is_assumed_of_an_operator_is_what_most_plants_are() -> None:

@@ -371,12 +371,60 @@ def test_an_account_gets_a_second_factor_and_a_token_on_its_page(page: Page, ser
     expect(page.get_by_text("剩余恢复码：9。")).to_be_visible()
 
 
+def once(page: Page) -> str:
+    """The one-time link that is shown, noted."""
+    shown = page.get_by_role("dialog").locator(".once code")
+    expect(shown).to_contain_text("/password#")
+    link = shown.inner_text()
+    page.get_by_role("button", name="I have noted it").click()
+    return link
+
+
+def test_a_colleague_chooses_a_password_by_a_link_and_another_where_it_is_forgotten(
+    page: Page, served: Running, browser: Browser
+) -> None:
+    set_up(page, served)
+    page.get_by_role("link", name="lin.wei").click()
+    page.get_by_role("button", name="New account").click()
+    page.get_by_label("Name", exact=True).fill("chen.jie")
+    page.get_by_label("Reach").select_option("all")
+    page.get_by_role("dialog").get_by_role("button", name="New account").click()
+    first = once(page)
+    account = page.locator("section.exception", has_text="chen.jie")
+    expect(account.get_by_text("no password yet")).to_be_visible()
+    expect(account.get_by_text("Has a link to choose a password")).to_be_visible()
+    account.get_by_role("button", name="Link for a password").click()
+    page.get_by_role("dialog").get_by_role("button", name="Make a one-time link").click()
+    second = once(page)
+
+    # The colleague, in a browser of their own.
+    context = browser.new_context(locale="en-GB")
+    theirs = context.new_page()
+    for link, password, told in ((first, PASSWORD, "replaced by a newer one"), (second, PASSWORD, "Your password is chosen")):
+        theirs.goto(link)
+        expect(theirs.get_by_label("Name")).to_have_value("chen.jie")
+        assert "token" not in theirs.url
+        theirs.get_by_label("Password", exact=True).fill(password)
+        theirs.get_by_label("Password again").fill(password)
+        theirs.get_by_role("button", name="Choose this password").click()
+        expect(theirs.get_by_text(told)).to_be_visible()
+    theirs.get_by_role("button", name="切换到中文").click()
+    expect(theirs.get_by_text("密码已设置，请用它登录。")).to_be_visible()
+    theirs.get_by_role("link", name="登录").click()
+    theirs.get_by_label("名称").fill("chen.jie")
+    theirs.get_by_label("密码").fill(PASSWORD)
+    theirs.get_by_role("button", name="登录").click()
+    expect(theirs.get_by_role("link", name="chen.jie")).to_be_visible()
+    theirs.goto(f"{served.url}/password")
+    expect(theirs.get_by_text("打开本页需要您收到的完整链接")).to_be_visible()
+    context.close()
+
+
 def test_an_account_is_given_sites_one_by_one_and_keeps_them(page: Page, served: Running) -> None:
     set_up(page, served)
     page.get_by_role("link", name="lin.wei").click()
     page.get_by_role("button", name="New account").click()
     page.get_by_label("Name", exact=True).fill("chen.jie")
-    page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Role").select_option("responder")
     # All sites are never given because a field is empty.
     page.get_by_label("Reach").select_option("some")
@@ -385,6 +433,7 @@ def test_an_account_is_given_sites_one_by_one_and_keeps_them(page: Page, served:
     page.get_by_label("Sites", exact=True).fill("pumps, old\ntanks")
     page.get_by_label("The site without a name").check()
     page.get_by_role("dialog").get_by_role("button", name="New account").click()
+    link = once(page)
     account = page.locator("section.exception", has_text="chen.jie")
     expect(account.get_by_text("Responder")).to_be_visible()
     # Who changes the role leaves the sites as they were.
@@ -392,6 +441,7 @@ def test_an_account_is_given_sites_one_by_one_and_keeps_them(page: Page, served:
     page.get_by_label("Role").select_option("operator")
     page.get_by_role("dialog").get_by_role("button", name="Change").click()
     expect(account.get_by_text("Operator")).to_be_visible()
+    assert served.client().post("/api/password", json={"token": link.rpartition("token=")[2], "password": PASSWORD}).is_success
     told = served.sign_in("chen.jie").get("/api/session").json()
     assert (told["role"], sorted(told["sites"])) == ("operator", ["", "pumps, old", "tanks"])
 
