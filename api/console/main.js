@@ -7,7 +7,7 @@ import { fill, h, icon } from "./dom.js";
 import { IncidentPage } from "./incident.js";
 import { INCIDENTS, IncidentList } from "./incidents.js";
 import { AlertList } from "./list.js";
-import { listen } from "./live.js";
+import { listen, visit } from "./live.js";
 import { PROFILE, Profile } from "./profile.js";
 import { drawSensors } from "./sensors.js";
 import { SITUATION, SituationPage } from "./situation.js";
@@ -87,7 +87,9 @@ function stopped(text, label) {
 
 /** @param {import("./api.js").Session} session */
 function show(session) {
-  document.title = `${t("page.alerts")} · icsight`;
+  // Who may see incidents alone, as an authority, begins with them, and is not told of alerts as they change.
+  const watches = may(session, "alert.read");
+  document.title = `${t(watches ? "page.alerts" : "page.incidents")} · icsight`;
   const strip = h("div", { class: "strip", role: "region", "aria-label": t("sensors.label") });
   const lamp = h("span", { class: "lamp", role: "status" });
   const list = new AlertList((id) => (location.hash = `#${encodeURIComponent(id)}`));
@@ -133,17 +135,13 @@ function show(session) {
       h("button", { type: "button", class: "quiet square", "aria-label": t("page.sign_out"), title: t("page.sign_out"), onclick: signOut }, icon("out")),
     ),
   );
-  if (!may(session, "alert.read")) {
-    fill(root, header, h("main", { class: "split tuned" }, h("section", { class: "tuning" }, h("p", { class: "hint" }, t("page.nothing"))), profile.element));
-    profile.open();
-    return;
-  }
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, list.element, detail.element, tuning.element, profile.element, situation.element, incidents.element, incident.element);
-  fill(root, skip, header, main);
+  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, incidents.element, incident.element);
+  fill(root, watches && skip, header, main);
 
   function route() {
-    const place = decodeURIComponent(location.hash.slice(1));
+    const asked = decodeURIComponent(location.hash.slice(1));
+    const place = watches || asked.startsWith("/") ? asked : INCIDENTS;
     const number = place.startsWith(`${INCIDENTS}/`) ? Number(place.slice(INCIDENTS.length + 1)) : 0;
     const page = place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
     const id = page ? "" : place;
@@ -159,6 +157,7 @@ function show(session) {
     else incident.close();
     main.classList.toggle("tuned", page);
     main.classList.toggle("opened", Boolean(id));
+    if (!watches) return;
     list.choose(id);
     if (id) detail.open(id);
     else detail.close();
@@ -175,16 +174,16 @@ function show(session) {
     }
     lost = !is;
     lamp.className = `lamp ${is ? "on" : "off"}`;
-    lamp.textContent = t(is ? "page.live" : "page.live.lost");
+    lamp.textContent = t(is ? (watches ? "page.live" : "page.polled") : "page.live.lost");
   };
   connected(false);
-  const stop = listen(language(), {
-    alert: (item) => {
+  const listeners = {
+    alert: (/** @type {import("./api.js").AlertItem} */ item) => {
       list.take(item);
       situation.changed();
       if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
     },
-    incidents: (numbers) => {
+    incidents: (/** @type {number[]} */ numbers) => {
       incidents.changed();
       incident.changed(numbers);
       situation.changed();
@@ -195,10 +194,11 @@ function show(session) {
       incidents.changed();
       incident.changed(null);
     },
-    sensors: (health) => drawSensors(strip, health),
+    sensors: (/** @type {import("./sensors.js").Health} */ health) => drawSensors(strip, health),
     state: connected,
     ended: () => setTimeout(start, 2000),
-  });
+  };
+  const stop = watches ? listen(language(), listeners) : visit(listeners);
   addEventListener("hashchange", route);
   addEventListener("keydown", onKey);
   leave = () => {
@@ -206,7 +206,8 @@ function show(session) {
     removeEventListener("hashchange", route);
     removeEventListener("keydown", onKey);
   };
-  list.load().then(route, failed);
+  if (watches) list.load().then(route, failed);
+  else route();
 }
 
 speak().then(start, failed);

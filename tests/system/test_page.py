@@ -446,14 +446,28 @@ def test_an_account_is_given_sites_one_by_one_and_keeps_them(page: Page, served:
     assert (told["role"], sorted(told["sites"])) == ("operator", ["", "pumps, old", "tanks"])
 
 
-def test_a_role_without_a_page_of_alerts_finds_its_account(page: Page, served: Running) -> None:
+def test_an_authority_begins_with_incidents_and_reads_them_without_alerts(page: Page, served: Running) -> None:
+    served.alerts(upsert(1))
+    body = {"title": "Writes to line 4", "alerts": [f"{1:032x}"], "lead": "wu.jun"}
+    assert served.signed_in("responder").post("/api/incidents", json=body).status_code == 201
     served.signed_in("province_regulator", name="lin.wei")
     page.goto(served.url)
     sign_in(page)
-    expect(page.get_by_text("Your role has no page here.")).to_be_visible()
+    expect(page.get_by_text("Asked every 30 s")).to_be_visible()
+    page.get_by_role("region", name="Incidents").get_by_role("link", name="Writes to line 4").click()
+    shown = page.get_by_role("region", name="Incident", exact=True)
+    expect(shown.get_by_role("heading", name="Writes to line 4")).to_be_visible()
+    expect(shown.get_by_role("region", name="Alerts")).to_contain_text("Alert 1")
+    # Nothing is offered that the role may not do, nor a way to alerts.
+    expect(shown.get_by_role("button", name=re.compile("Move|Close|Decide|Add|Propose"))).to_have_count(0)
+    expect(page.get_by_role("article")).to_have_count(0)
+    page.get_by_role("link", name="lin.wei").click()
     expect(page.get_by_role("button", name="Add an authenticator")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.get_by_role("link", name="Incidents").click()
+    page.get_by_role("button", name="切换到中文").click()
+    expect(page.get_by_role("region", name="事件").get_by_role("link", name="Writes to line 4")).to_be_visible()
+    page.get_by_role("button", name="退出登录").click()
+    expect(page.get_by_role("button", name="登录")).to_be_visible()
 
 
 def test_the_page_speaks_chinese_and_remembers_it(page: Page, served: Running) -> None:
