@@ -1,7 +1,7 @@
 // Calls to the API: the session's token with every change, problems as errors.
 
 import { h } from "./dom.js";
-import { language } from "./texts.js";
+import { language, t } from "./texts.js";
 
 /** A request that the API could not answer (RFC 9457). */
 export class Problem extends Error {
@@ -15,6 +15,36 @@ export class Problem extends Error {
 }
 
 let token = "";
+
+/** Keys of changes that got no answer, or are carried out still: sent again, they are carried out once. @type {Map<string, string>} */
+const unanswered = new Map();
+
+/** What is answered of a change that was, or is, carried out: sent with another key it would be so twice. */
+const UNDER_WAY = ["idempotency_busy", "idempotency_done"];
+
+/** The dialog in which they were asked for is gone: the same asked for anew is another change. */
+export const forget = () => unanswered.clear();
+
+/**
+ * Send a change with a key (`Idempotency-Key`), the same one for as long as the same change gets no answer.
+ * @param {string} path
+ * @param {RequestInit & {headers: Record<string, string>}} request
+ * @param {string} said what tells it from other changes
+ */
+async function once(path, request, said) {
+  const asked = JSON.stringify([request.method, path, request.headers["If-Match"] ?? null, said]);
+  const key = unanswered.get(asked) ?? drawn();
+  unanswered.set(asked, key);
+  const response = await fetch(path, { ...request, headers: { ...request.headers, "Idempotency-Key": key } }).catch(() => {
+    throw new Error(t("page.unanswered"));
+  });
+  const problem = response.ok ? null : await response.clone().json();
+  if (response.status < 500 && !UNDER_WAY.includes(problem?.code)) unanswered.delete(asked);
+  return response;
+}
+
+/** A key that nobody drew before. `crypto.randomUUID` is not there where the page came without TLS. */
+const drawn = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /**
  * @typedef {{name: string, role: string, sites: string[] | null, permissions: string[], for_tokens: string[], csrf_token: string}} Session
@@ -77,12 +107,9 @@ export async function call(method, path, { body, etag } = {}) {
   const headers = headersOf(method);
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (etag) headers["If-Match"] = etag;
-  const response = await fetch(path, {
-    method,
-    headers,
-    body: body === undefined ? null : JSON.stringify(body),
-    credentials: "same-origin",
-  });
+  const content = body === undefined ? null : JSON.stringify(body);
+  const request = { method, headers, body: content, credentials: /** @type {const} */ ("same-origin") };
+  const response = method === "GET" ? await fetch(path, request) : await once(path, request, content ?? "");
   if (response.status === 204) return { data: null, etag: null };
   const data = await response.json();
   if (!response.ok) throw new Problem(data);
@@ -100,6 +127,9 @@ export async function get(path, query = {}) {
   return (await call("GET", given.size ? `${path}?${given}` : path)).data;
 }
 
+/** The largest file that is sent with a key, which the server holds in memory; it may have been told another bound. */
+const KEYED_BYTES = 8 * 1024 * 1024;
+
 /**
  * Send a file as it is, not held in memory. Throws Problem.
  * @param {string} path
@@ -109,7 +139,10 @@ export async function get(path, query = {}) {
  */
 export async function upload(path, query, file) {
   const headers = { ...headersOf("POST"), "Content-Type": file.type || "application/octet-stream" };
-  const response = await fetch(`${path}?${new URLSearchParams(query)}`, { method: "POST", headers, body: file, credentials: "same-origin" });
+  const request = { method: "POST", headers, body: file, credentials: /** @type {const} */ ("same-origin") };
+  const address = `${path}?${new URLSearchParams(query)}`;
+  const keyed = file.size > KEYED_BYTES ? null : await once(address, request, `${file.name} ${file.size} ${file.lastModified}`);
+  const response = keyed && keyed.status !== 413 ? keyed : await fetch(address, request);
   const data = await response.json();
   if (!response.ok) throw new Problem(data);
   return data;
@@ -123,7 +156,8 @@ export async function upload(path, query, file) {
  */
 export async function save(path, body, name) {
   const headers = { ...headersOf("POST"), "Content-Type": "application/json" };
-  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" });
+  const content = JSON.stringify(body);
+  const response = await once(path, { method: "POST", headers, body: content, credentials: "same-origin" }, content);
   if (!response.ok) throw new Problem(await response.json());
   const link = h("a", { href: URL.createObjectURL(await response.blob()), download: name });
   link.click();

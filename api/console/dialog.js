@@ -1,6 +1,6 @@
 // A dialog that asks a person and sends the answer; problems are told in it.
 
-import { Problem } from "./api.js";
+import { Problem, forget } from "./api.js";
 import { h } from "./dom.js";
 import { t } from "./texts.js";
 
@@ -32,6 +32,7 @@ export function ask({ title, hint, fields, confirm, wide = false, send, ready })
     let answered = null;
     dialog.addEventListener("close", () => {
       dialog.remove();
+      forget();
       resolve(answered);
     });
     form.addEventListener("submit", async (event) => {

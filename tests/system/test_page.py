@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Download
+    from playwright.sync_api import Browser, Download, Route
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -150,6 +150,38 @@ def test_from_the_setup_link_to_a_closed_alert(page: Page, served: Running) -> N
     page.get_by_role("button", name="Add comment").click()
     expect(detail.get_by_text("the permit is with the foreman")).to_be_visible()
     expect(detail.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+
+def test_a_decision_without_an_answer_is_sent_again_and_made_once(page: Page, served: Running) -> None:
+    served.alerts(upsert(1), upsert(2))
+    set_up(page, served)
+    keys: list[str] = []
+
+    def lose(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        answer = route.fetch()
+        if len(keys) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=answer)
+
+    # Another tab, since Chromium complains about what is lost.
+    tab = page.context.new_page()
+    tab.route("**/acknowledge", lose)
+    tab.goto(f"{served.url}/#{1:032x}")
+    for number in (1, 2):
+        tab.get_by_role("link", name=re.compile(f"Alert {number}")).click()
+        expect(tab.get_by_role("heading", name=f"Alert {number}")).to_be_visible()
+        tab.get_by_role("button", name="Acknowledge").click()
+        tab.get_by_label("Note").fill("asking the shift")
+        tab.get_by_role("button", name="Take it on").click()
+        if number == 1:
+            expect(tab.get_by_role("alert").filter(has_text="No answer came")).to_be_visible()
+            tab.get_by_role("button", name="Take it on").click()
+        expect(tab.get_by_role("dialog")).to_be_hidden()
+    history = served.sign_in("lin.wei").get(f"/api/alerts/{1:032x}/history").json()
+    assert [entry["kind"] for entry in history] == ["raised", "acknowledged"]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_an_alert_that_a_stronger_one_tells_leaves_the_page_and_is_told_there(page: Page, served: Running) -> None:
