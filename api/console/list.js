@@ -2,31 +2,31 @@
 
 import { get } from "./api.js";
 import { fill, h } from "./dom.js";
+import { Filters, matches } from "./filters.js";
 import { number, t, time } from "./texts.js";
+import { Views } from "./views.js";
 
 /** @typedef {import("./api.js").AlertItem} AlertItem */
-
-export const SEVERITIES = ["critical", "high", "medium", "low", "informational"];
-const STATES = ["new", "triaging", "escalated", "closed"];
-const SORTS = /** @type {const} */ (["-rank", "-last_seen", "-count"]);
 
 /** Alerts on a page. */
 const PAGE = "50";
 
-/**
- * What the list shows.
- * @typedef {{state: string, severity: Set<string>, sort: "-rank" | "-last_seen" | "-count", ip: string}} Filters
- */
-
-/** What kinds of alert do to the order: the value to sort by. @type {Record<string, (item: AlertItem) => number>} */
-const SORT_VALUES = { "-rank": (item) => item.rank, "-last_seen": (item) => Date.parse(item.last_seen), "-count": (item) => item.count };
+/** What alerts are sorted by. @type {Record<string, (item: AlertItem) => number>} */
+const SORT_VALUES = {
+  rank: (item) => item.rank,
+  first_seen: (item) => Date.parse(item.first_seen),
+  last_seen: (item) => Date.parse(item.last_seen),
+  count: (item) => item.count,
+  updated_at: (item) => Date.parse(item.updated_at),
+};
 
 export class AlertList {
-  /** @param {(id: string) => void} open called when an alert is chosen */
-  constructor(open) {
+  /**
+   * @param {import("./api.js").Session} session
+   * @param {(id: string) => void} open called when an alert is chosen
+   */
+  constructor(session, open) {
     this.open = open;
-    /** @type {Filters} */
-    this.filters = { state: "open", severity: new Set(), sort: "-rank", ip: "" };
     /** @type {Map<string, AlertItem>} */
     this.items = new Map();
     /** @type {Map<string, HTMLElement>} */
@@ -36,9 +36,11 @@ export class AlertList {
     this.chosen = "";
     this.stored = true;
     this.round = 0;
-    /** @type {{severity: string, state: string, count: number}[]} */
-    this.counts = [];
-    this.bar = h("div", { class: "filters", role: "group", "aria-label": t("filter.severity") });
+    this.views = new Views(session, {
+      shown: () => ({ filter: this.filters.filter(), sort: this.filters.sort }),
+      show: (view) => this.show(view),
+    });
+    this.filters = new Filters(session, { changed: () => this.load(), items: () => [...this.items.values()] }, this.views.element);
     this.head = h(
       "div",
       { class: "row head", "aria-hidden": "true" },
@@ -46,8 +48,21 @@ export class AlertList {
     );
     this.list = h("ol", { class: "alerts", id: "alerts", tabindex: -1, "aria-label": t("page.alerts") });
     this.foot = h("div", { class: "foot" });
-    this.element = h("section", { class: "list", "aria-label": t("page.alerts") }, this.bar, this.head, this.list, this.foot);
+    this.element = h("section", { class: "list", "aria-label": t("page.alerts") }, this.filters.element, this.head, this.list, this.foot);
     this.list.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  /** Begin with the view that the account begins with, or with what is open. */
+  async begin() {
+    const view = await this.views.begin();
+    await (view ? this.show(view) : this.load());
+  }
+
+  /** Show what a saved view asks for. @param {import("./views.js").View} view */
+  show(view) {
+    this.filters.asked = Object.fromEntries(Object.entries(view.filter).map(([name, value]) => [name, String(value)]));
+    this.filters.sort = view.sort;
+    return this.load();
   }
 
   /** Load the first page anew. */
@@ -76,14 +91,13 @@ export class AlertList {
 
   /** @returns {Record<string, string>} */
   query() {
-    const { state, severity, sort, ip } = this.filters;
-    return { limit: PAGE, sort, severity: [...severity].join(","), ip, state: state === "open" ? "!closed" : state === "all" ? "" : state };
+    return { limit: PAGE, sort: this.filters.sort, ...this.filters.filter() };
   }
 
   /** Count again, now and not more than once a second. */
   async count() {
-    this.counts = await get("/api/alerts/counts");
-    this.drawBar();
+    this.filters.counts = await get("/api/alerts/counts");
+    this.filters.draw();
   }
 
   recount() {
@@ -96,19 +110,13 @@ export class AlertList {
 
   /** Alerts of all severities and states. */
   total() {
-    return this.counts.reduce((total, entry) => total + entry.count, 0);
+    return this.filters.count(() => true);
   }
 
-  /**
-   * Whether an alert is one of those shown.
-   * @param {AlertItem} item
-   */
-  matches(item) {
-    const { state, severity, ip } = this.filters;
-    const wanted = state === "all" || (state === "open" ? item.triage.state !== "closed" : item.triage.state === state);
-    const hidden = item.part_of !== null || item.hidden_by !== null || item.suppressed_by !== null;
-    const told = !item.snooze && !item.merged_into && !(hidden && item.triage.state === "new");
-    return wanted && told && (!severity.size || severity.has(item.severity)) && (!ip || item["client.ip"] === ip || item["server.ip"] === ip);
+  /** The value to sort by, the greatest first. @param {AlertItem} item */
+  value(item) {
+    const value = SORT_VALUES[this.filters.sort.replace("-", "")]?.(item) ?? 0;
+    return this.filters.sort.startsWith("-") ? value : -value;
   }
 
   /**
@@ -118,10 +126,9 @@ export class AlertList {
   take(item) {
     const known = this.items.has(item.id);
     const last = [...this.items.values()].at(-1);
-    const value = SORT_VALUES[this.filters.sort] ?? (() => 0);
-    if (!this.matches(item)) {
+    if (!matches(this.filters.filter(), item, known)) {
       this.items.delete(item.id);
-    } else if (known || !this.next || !last || value(item) >= value(last)) {
+    } else if (known || !this.next || !last || this.value(item) >= this.value(last)) {
       this.items.set(item.id, item);
     }
     this.rows.delete(item.id);
@@ -131,8 +138,8 @@ export class AlertList {
   }
 
   sort() {
-    const value = SORT_VALUES[this.filters.sort] ?? (() => 0);
-    const sorted = [...this.items.values()].sort((a, b) => value(b) - value(a) || (a.id < b.id ? 1 : -1));
+    const tie = this.filters.sort.startsWith("-") ? 1 : -1;
+    const sorted = [...this.items.values()].sort((a, b) => this.value(b) - this.value(a) || (a.id < b.id ? tie : -tie));
     this.items = new Map(sorted.map((item) => [item.id, item]));
   }
 
@@ -210,7 +217,7 @@ export class AlertList {
         h("span", { class: "c-alert" }, h("strong", {}, item.title), h("span", { class: "summary" }, item.site ? `${item.site} · ${item.summary}` : item.summary)),
         h("span", { class: "c-count", title: t("list.count") }, `${number(item.count)} ×`),
         h("span", { class: "c-last" }, time(item.last_seen), h("span", { class: "since" }, `${t("list.since")} `, time(item.first_seen))),
-        h("span", { class: "c-state" }, h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)), triage.by ? h("span", { class: "by" }, triage.by) : null),
+        h("span", { class: "c-state" }, h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)), triage.by ? h("span", { class: "by" }, triage.by) : null, aside(item)),
       ),
     );
     this.mark(item.id, row);
@@ -238,92 +245,13 @@ export class AlertList {
   }
 
   clear() {
-    this.filters = { ...this.filters, state: "all", severity: new Set(), ip: "" };
-    this.load();
+    this.views.leave();
+    this.filters.ask({});
   }
+}
 
-  drawBar() {
-    const focus = document.activeElement instanceof HTMLElement && this.bar.contains(document.activeElement) ? document.activeElement.dataset["key"] : "";
-    const count = (/** @type {(entry: {severity: string, state: string}) => boolean} */ wanted) =>
-      this.counts.filter(wanted).reduce((total, entry) => total + entry.count, 0);
-    const { filters } = this;
-    const inState = (/** @type {string} */ state) =>
-      filters.state === "all" || (filters.state === "open" ? state !== "closed" : state === filters.state);
-    const severities = SEVERITIES.map((severity) =>
-      h(
-        "button",
-        {
-          type: "button",
-          class: `chip sev-${severity}`,
-          "aria-pressed": filters.severity.has(severity),
-          "data-key": severity,
-          onclick: () => {
-            if (!filters.severity.delete(severity)) filters.severity.add(severity);
-            this.load();
-          },
-        },
-        h("span", { class: "dot" }),
-        t(`severity.${severity}`),
-        h("span", { class: "chip-count" }, number(count((entry) => entry.severity === severity && inState(entry.state)))),
-      ),
-    );
-    const option = (/** @type {string} */ value, /** @type {string} */ label, /** @type {boolean} */ selected) => h("option", { value, selected }, label);
-    const select = (/** @type {string} */ key, /** @type {string} */ label, /** @type {HTMLOptionElement[]} */ options, /** @type {(value: string) => void} */ set) =>
-      h(
-        "label",
-        { class: "choice" },
-        h("span", {}, label),
-        h(
-          "select",
-          {
-            "data-key": key,
-            onchange: (/** @type {Event} */ event) => {
-              set(/** @type {HTMLSelectElement} */ (event.currentTarget).value);
-              this.load();
-            },
-          },
-          options,
-        ),
-      );
-    const states = ["open", ...STATES, "all"].map((state) =>
-      option(
-        state,
-        `${t(state === "open" || state === "all" ? `filter.${state}` : `state.${state}`)} (${number(
-          count((entry) => state === "all" || (state === "open" ? entry.state !== "closed" : entry.state === state)),
-        )})`,
-        filters.state === state,
-      ),
-    );
-    const address = h("input", {
-      type: "search",
-      "data-key": "ip",
-      value: filters.ip,
-      placeholder: t("filter.address"),
-      "aria-label": t("filter.address.hint"),
-      maxlength: 45,
-      onchange: (/** @type {Event} */ event) => {
-        filters.ip = /** @type {HTMLInputElement} */ (event.currentTarget).value.trim();
-        this.load();
-      },
-    });
-    // A filter that is being typed is not drawn anew under the hands.
-    if (focus === "ip") return;
-    fill(
-      this.bar,
-      h("div", { class: "chips" }, severities),
-      h(
-        "div",
-        { class: "choices" },
-        select("state", t("filter.state"), states, (value) => (filters.state = value)),
-        select(
-          "sort",
-          t("filter.sort"),
-          SORTS.map((sort) => option(sort, t(`filter.sort.${sort.slice(1)}`), filters.sort === sort)),
-          (value) => (filters.sort = /** @type {Filters["sort"]} */ (value)),
-        ),
-        address,
-      ),
-    );
-    if (focus) /** @type {HTMLElement | null} */ (this.bar.querySelector(`[data-key="${focus}"]`))?.focus();
-  }
+/** What keeps an alert out of the list, where it is asked for all the same. @param {AlertItem} item */
+function aside({ snooze, suppressed_by: window }) {
+  if (snooze) return h("span", { class: "by" }, `${t("list.snoozed")} `, time(snooze.until));
+  return window === null ? null : h("span", { class: "by" }, t("list.suppressed", { number: number(window) }));
 }

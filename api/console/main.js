@@ -92,7 +92,7 @@ function show(session) {
   document.title = `${t(watches ? "page.alerts" : "page.incidents")} · icsight`;
   const strip = h("div", { class: "strip", role: "region", "aria-label": t("sensors.label") });
   const lamp = h("span", { class: "lamp", role: "status" });
-  const list = new AlertList((id) => (location.hash = `#${encodeURIComponent(id)}`));
+  const list = new AlertList(session, (id) => (location.hash = `#${encodeURIComponent(id)}`));
   const close = () => {
     const id = detail.id;
     history.pushState(null, "", location.pathname);
@@ -206,7 +206,7 @@ function show(session) {
     removeEventListener("hashchange", route);
     removeEventListener("keydown", onKey);
   };
-  if (watches) list.load().then(route, failed);
+  if (watches) list.begin().then(route, failed);
   else route();
 }
 
