@@ -1,12 +1,17 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
 import { Problem, call, get, may } from "./api.js";
+import { snooze, wake } from "./aside.js";
+import { around } from "./context.js";
 import { accept, assign, comment, decide, detach } from "./decision.js";
 import { addTo, declare } from "./declare.js";
 import { fill, h, icon } from "./dom.js";
 import { except } from "./exceptions.js";
 import { INCIDENTS } from "./incidents.js";
+import { merge, merged, merges } from "./merging.js";
+import { proposals } from "./proposals.js";
 import { recordTables } from "./records.js";
+import { similar } from "./similar.js";
 import { number, t, time } from "./texts.js";
 
 /** @typedef {import("./api.js").Alert} Alert */
@@ -25,6 +30,10 @@ export class AlertDetail {
     this.records = h("div", { class: "records" });
     this.history = h("ol", { class: "history" });
     this.context = h("div", { class: "context" });
+    this.similar = h("div", {});
+    this.merges = h("div", {});
+    /** Why what was asked for was not done. */
+    this.problem = h("p", { class: "problem", role: "alert" });
     /** Exceptions that could be made for an alert that was false. */
     this.proposals = h("div", {});
     /** Records of what is related to the alert, by rule, as far as they are opened. @type {Map<string, HTMLElement>} */
@@ -41,15 +50,21 @@ export class AlertDetail {
     this.element.hidden = false;
     if (fresh) {
       this.related.clear();
+      fill(this.problem);
+      fill(this.merges);
       fill(this.element, h("p", { class: "loading" }, t("page.loading")));
     }
     try {
       const path = `/api/alerts/${encodeURIComponent(id)}`;
-      const [{ data, etag }, history] = await Promise.all([call("GET", path), get(`${path}/history`)]);
+      const [{ data, etag }, history, found] = await Promise.all([call("GET", path), get(`${path}/history`), get(`${path}/merges`)]);
       if (this.id !== id) return;
+      fill(this.merges, found.length ? merges(found, data, etag, this.session, (asked) => this.act(asked)) : null);
       this.draw(data, etag);
       this.drawHistory(history);
-      if (fresh) this.openContext(id, path);
+      if (fresh) {
+        this.openPart(id, this.context, `${path}/context`, around);
+        this.openPart(id, this.similar, `${path}/similar`, similar);
+      }
       if (data.triage.disposition === "false_positive" && may(this.session, "exception.write")) {
         const found = await get(`${path}/exceptions`);
         if (this.id !== id) return;
@@ -130,6 +145,7 @@ export class AlertDetail {
         alert.suppressed_by ? h("p", { class: "hint" }, t("detail.suppressed", { number: alert.suppressed_by })) : null,
         alert.snooze ? h("p", { class: "hint" }, t("detail.snoozed", { name: alert.snooze.by, note: alert.snooze.note }), " ", time(alert.snooze.until)) : null,
         this.actions(alert, etag),
+        this.problem,
       ),
       h(
         "dl",
@@ -151,11 +167,13 @@ export class AlertDetail {
       ),
       triage.disposition === "false_positive" && may(this.session, "exception.write") ? section("proposals", this.proposals) : null,
       alert.holds.length ? section("holds", links(alert.holds)) : null,
-      alert.merged.length ? section("merged", merged(alert)) : null,
+      alert.merged.length ? section("merged", merged(alert, this.session, (asked) => this.act(asked))) : null,
+      this.merges.childElementCount ? section("merges", this.merges) : null,
       alert.story ? section("story", ...story(alert.story, alert.id)) : null,
       alert.next_steps.length ? section("next_steps", h("ol", { class: "steps" }, alert.next_steps.map((step) => h("li", {}, step)))) : null,
       alert.techniques.length ? section("techniques", techniques(alert)) : null,
       section("context", this.context),
+      section("similar", this.similar),
       alert.related.length ? section("related", this.findings(alert)) : null,
       may(this.session, "packets.read") && section("evidence", evidence(alert)),
       may(this.session, "records.read") && section("records", this.records),
@@ -172,14 +190,14 @@ export class AlertDetail {
     if (alert.triage.state === "closed") return null;
     if (!may(this.session, "alert.decide")) return h("p", { class: "hint" }, t("action.viewer"));
     const act = async (/** @type {Promise<import("./api.js").AlertItem | null>} */ decided) => {
+      fill(this.problem);
       try {
         const item = await decided;
         if (item) this.surroundings.changed(item);
       } catch (error) {
-        fill(problem, error instanceof Error ? error.message : String(error));
+        fill(this.problem, error instanceof Error ? error.message : String(error));
       }
     };
-    const problem = h("p", { class: "problem", role: "alert" });
     /** @type {Partial<import("./exceptions.js").Scope>} */
     const narrow = { rules: [alert.rule], clients: [alert["client.ip"]].filter((each) => each !== null), servers: [alert["server.ip"]].filter((each) => each !== null) };
     return h(
@@ -190,11 +208,13 @@ export class AlertDetail {
         : null,
       h("button", { type: "button", class: alert.triage.state === "new" ? "" : "primary", onclick: () => act(decide("close", alert, etag)) }, t("action.close")),
       h("button", { type: "button", class: "quiet", onclick: () => act(assign(alert, etag)) }, t("action.assign")),
+      alert.triage.state === "escalated" ? null : h("button", { type: "button", class: "quiet", onclick: () => act(snooze(alert, etag)) }, t("action.snooze")),
+      alert.snooze ? h("button", { type: "button", onclick: () => act(wake(alert, etag)) }, t("action.wake")) : null,
+      alert.merged_into === null && h("button", { type: "button", class: "quiet", onclick: () => act(merge(alert, etag)) }, t("action.merge")),
       h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
       h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
       alert.triage.incident === null && may(this.session, "incident.declare") && h("button", { type: "button", class: "quiet", onclick: () => act(declare(this.session, alert)) }, t("incidents.declare")),
       alert.triage.incident === null && may(this.session, "incident.work") && h("button", { type: "button", class: "quiet", onclick: () => act(addTo(alert)) }, t("incidents.add")),
-      problem,
     );
   }
 
@@ -221,17 +241,32 @@ export class AlertDetail {
   }
 
   /**
-   * What is known around the alert; it is asked for once, and the page does not wait for it.
-   * @param {string} id
+   * A part that is asked for once; the page does not wait for it.
+   * @param {string} id of the alert
+   * @param {HTMLElement} place where it goes
    * @param {string} path
+   * @param {(found: any) => Node} shown
    */
-  async openContext(id, path) {
-    fill(this.context, h("p", { class: "loading" }, t("page.loading")));
+  async openPart(id, place, path, shown) {
+    fill(place, h("p", { class: "loading" }, t("page.loading")));
     try {
-      const found = await get(`${path}/context`);
-      if (this.id === id) fill(this.context, around(found));
+      const found = await get(path);
+      if (this.id === id) fill(place, shown(found));
     } catch (error) {
-      if (this.id === id) fill(this.context, h("p", { class: "problem", role: "alert" }, error instanceof Problem ? error.message : t("page.failed")));
+      if (this.id === id) fill(place, h("p", { class: "problem", role: "alert" }, error instanceof Problem ? error.message : t("page.failed")));
+    }
+  }
+
+  /**
+   * Do what a person asked for, and show what came of it.
+   * @param {Promise<unknown>} asked
+   */
+  async act(asked) {
+    fill(this.problem);
+    try {
+      if (await asked) await this.open(this.id);
+    } catch (error) {
+      fill(this.problem, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -333,32 +368,6 @@ function story(told, id) {
 }
 
 /**
- * Exceptions that could be made, narrowest first; each can be put in force.
- * @param {import("./api.js").Proposal[]} found
- * @param {string} alert id of the alert that they are for
- */
-function proposals(found, alert) {
-  if (!found.length) return h("p", { class: "hint" }, t("detail.proposals.none"));
-  const list = (/** @type {string} */ key, /** @type {string[]} */ values) => (values.length ? `  ${key}: [${values.join(", ")}]\n` : "");
-  const target = (/** @type {import("./api.js").Proposal} */ each) => Object.entries(each.target).map(([name, value]) => `${name}: "${value}"`).join(", ");
-  return found.map((each) =>
-    h(
-      "details",
-      {},
-      h("summary", {}, t("detail.proposals.hides", { count: number(each.hides), undecided: number(each.undecided) })),
-      h(
-        "pre",
-        {},
-        `- name: ${each.name}\n${list("rules", each.rules)}${list("clients", each.clients)}${list("servers", each.servers)}`,
-        target(each) ? `  target: {${target(each)}}\n` : "",
-        each.end ? `  end: ${each.end}\n` : "",
-      ),
-      h("button", { type: "button", onclick: () => except(each, { alert }) }, t("detail.proposals.put")),
-    ),
-  );
-}
-
-/**
  * Links to alerts, numbered.
  * @param {string[]} ids
  * @param {string} [open] the one that is open
@@ -367,42 +376,6 @@ function links(ids, open) {
   const link = (/** @type {string} */ id, /** @type {number} */ place) =>
     id === open ? null : h("li", {}, h("a", { href: `#${encodeURIComponent(id)}` }, t("detail.alert", { place: number(place + 1) })));
   return h("ul", { class: "tags" }, ids.map(link));
-}
-
-/**
- * What is known around an alert, in a few lines.
- * @param {import("./api.js").Context} found
- */
-function around(found) {
-  const line = (/** @type {string} */ key, /** @type {(Node | string | null)[]} */ ...content) => h("li", {}, h("strong", {}, t(`context.${key}`)), " ", content);
-  const named = (/** @type {(string | null)[]} */ ...parts) => parts.filter(Boolean).join(" · ");
-  return h(
-    "ul",
-    {},
-    found.effects.map((each) => line(each.seen ? "effect.seen" : "effect", named(each.text, each.techniques.join(", "), each.written.join(", ")))),
-    found.ends.map((end) =>
-      line(
-        end.side,
-        named(end.address, end.asset?.name ?? t("context.unregistered"), end.asset && t(`criticality.${end.asset.criticality}`), end.asset?.owner ?? null, end.zone, end.level && `L${end.level}`),
-      ),
-    ),
-    found.points.map((point) => line("point", named(point.point, String(point.latest ?? "–"), point.expected && `${point.expected.least}…${point.expected.greatest}`, point.outside ? t("context.outside") : null))),
-    found.operations.map((each) => line(each.own ? "same.own" : "same", named(each.client, each.name, each.operation, `× ${number(each.records)}`), " ", time(each.last))),
-    found.earlier.map((each) => line("earlier", h("a", { href: `#${encodeURIComponent(each.id)}` }, each.title), each.disposition ? ` · ${t(`disposition.${each.disposition}`)}` : null, " ", time(each.first_seen))),
-    found.incidents.map((each) => line("incident", h("a", { href: `#${INCIDENTS}/${each.number}` }, `#${each.number} ${each.title}`))),
-    found.missing.map((each) => h("li", { class: "hint" }, `${t(`context.missing.${each.part}`)}: ${each.reason}`)),
-  );
-}
-
-/** What people merged into an alert. @param {Alert} alert */
-function merged(alert) {
-  return h(
-    "ul",
-    { class: "related" },
-    alert.merged.map((each) =>
-      h("li", {}, h("span", { class: `pill sev-${each.severity}` }, t(`severity.${each.severity}`)), " ", h("a", { href: `#${encodeURIComponent(each.id)}` }, each.title)),
-    ),
-  );
 }
 
 /** @param {Alert} alert */

@@ -1,7 +1,8 @@
-"""The list of alerts in a real Chromium: filters and saved views."""
+"""The list of alerts in a real Chromium: filters and saved views, what is laid aside, and merged."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -67,3 +68,55 @@ def test_what_is_laid_aside_and_whose_it_is_is_found_and_kept_as_a_view(page: Pa
     page.get_by_role("button", name="删除视图").click()
     page.get_by_role("dialog").get_by_role("button", name="删除视图").click()
     expect(page.get_by_role("combobox", name="视图", exact=True)).to_have_value("0")
+
+
+def answer(page: Page, confirm: str, reason: str = "x") -> None:
+    """Give the reason that a dialog asks for, and confirm it."""
+    dialog = page.get_by_role("dialog")
+    dialog.locator("textarea").fill(reason)
+    dialog.get_by_role("button", name=confirm).click()
+    expect(dialog).to_be_hidden()
+
+
+def test_an_alert_is_laid_aside_brought_back_and_tells_others_for_a_while(page: Page, served: Running) -> None:
+    served.alerts(upsert(1), upsert(2), upsert(3))
+    set_up(page, served)
+    false = {"disposition": "false_positive", "note": "the historian"}
+    assert served.sign_in("lin.wei").post(f"/api/alerts/{1:032x}/close", json=false, headers=ANY).status_code == 200
+    titles = page.locator("#alerts strong")
+    page.get_by_role("link", name=re.compile("Alert 3")).click()
+    detail = page.get_by_role("article")
+
+    # How what was like it ended.
+    expect(detail.get_by_text("False alarm: 1")).to_be_visible()
+    expect(detail.get_by_text("the historian")).to_be_visible()
+
+    # Laid aside until something joins it, and brought back.
+    detail.get_by_role("button", name="Lay aside").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("the contractor answers tomorrow")
+    dialog.get_by_role("button", name="Lay aside").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Give a time")
+    dialog.get_by_label("A new address joins it").check()
+    answer(page, "Lay aside", "the contractor answers tomorrow")
+    expect(detail.get_by_text("Laid aside by lin.wei (the contractor answers tomorrow)")).to_be_visible()
+    expect(titles).to_have_text(["Alert 2"])
+    detail.get_by_role("button", name="Bring back").click()
+    answer(page, "Bring back")
+    expect(detail.get_by_role("button", name="Bring back")).to_have_count(0)
+    expect(titles).to_have_text(["Alert 3", "Alert 2"])
+
+    # It tells another, which is taken out again, and that is taken back.
+    detail.get_by_role("button", name="Merge others into it").click()
+    dialog.get_by_label("Alert 2").check()
+    answer(page, "Merge others into it")
+    expect(titles).to_have_text(["Alert 3"])
+    detail.get_by_role("button", name="Tell by itself").click()
+    answer(page, "Tell by itself")
+    expect(titles).to_have_text(["Alert 3", "Alert 2"])
+    assert page.evaluate(CONTRAST) == []
+    page.get_by_role("button", name="切换到中文").click()
+    detail.get_by_role("button", name="撤销").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="撤销").click()
+    expect(detail.get_by_text("已由 lin.wei 撤销")).to_be_visible()
+    expect(titles).to_have_text(["告警 3"])
