@@ -1,8 +1,10 @@
 // The list of alerts: filters, pages, and rows that change as they happen.
 
-import { get } from "./api.js";
+import { get, may } from "./api.js";
 import { fill, h } from "./dom.js";
 import { Filters, matches } from "./filters.js";
+import { JobPanel } from "./jobs.js";
+import { Several } from "./several.js";
 import { number, t, time } from "./texts.js";
 import { Views } from "./views.js";
 
@@ -41,6 +43,16 @@ export class AlertList {
       show: (view) => this.show(view),
     });
     this.filters = new Filters(session, { changed: () => this.load(), items: () => [...this.items.values()] }, this.views.element);
+    this.jobs = new JobPanel(session);
+    this.several = new Several({
+      ids: () => [...this.items.keys()],
+      filter: () => this.filters.filter(),
+      more: () => this.next !== null,
+      follow: (job) => this.jobs.follow(job),
+      chosen: () => this.anew(),
+    });
+    /** Whether several alerts can be chosen, to decide about them at once. */
+    this.picks = may(session, "alert.decide");
     this.head = h(
       "div",
       { class: "row head", "aria-hidden": "true" },
@@ -48,12 +60,13 @@ export class AlertList {
     );
     this.list = h("ol", { class: "alerts", id: "alerts", tabindex: -1, "aria-label": t("page.alerts") });
     this.foot = h("div", { class: "foot" });
-    this.element = h("section", { class: "list", "aria-label": t("page.alerts") }, this.filters.element, this.head, this.list, this.foot);
+    this.element = h("section", { class: `list ${this.picks ? "picks" : ""}`, "aria-label": t("page.alerts") }, this.filters.element, this.jobs.element, this.several.element, this.head, this.list, this.foot);
     this.list.addEventListener("keydown", (event) => this.move(event));
   }
 
   /** Begin with the view that the account begins with, or with what is open. */
   async begin() {
+    this.jobs.begin();
     const view = await this.views.begin();
     await (view ? this.show(view) : this.load());
   }
@@ -111,6 +124,12 @@ export class AlertList {
   /** Alerts of all severities and states. */
   total() {
     return this.filters.count(() => true);
+  }
+
+  /** Draw all rows anew. */
+  anew() {
+    this.rows.clear();
+    this.draw();
   }
 
   /** The value to sort by, the greatest first. @param {AlertItem} item */
@@ -174,12 +193,15 @@ export class AlertList {
     else link?.removeAttribute("aria-current");
   }
 
-  /** Arrow keys go from row to row. @param {KeyboardEvent} event */
+  /** Arrow keys go from row to row, x chooses one. @param {KeyboardEvent} event */
   move(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "x") document.activeElement?.closest("li")?.querySelector("input")?.click();
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
-    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!step) return;
     const links = [...this.list.querySelectorAll("a")];
-    const place = links.indexOf(/** @type {HTMLAnchorElement} */ (document.activeElement));
+    const here = document.activeElement?.closest("li")?.querySelector("a");
+    const place = here ? links.indexOf(here) : -1;
     links[Math.min(links.length - 1, Math.max(0, place + step))]?.focus();
     event.preventDefault();
   }
@@ -187,6 +209,7 @@ export class AlertList {
   /** @param {string} [changed] id of the alert to point out */
   draw(changed) {
     const focused = document.activeElement?.closest("li")?.dataset["id"];
+    const part = document.activeElement?.tagName === "INPUT" ? "input" : "a";
     const rows = [...this.items.values()].map((item) => {
       let row = this.rows.get(item.id);
       if (!row) {
@@ -197,7 +220,8 @@ export class AlertList {
       return row;
     });
     this.list.replaceChildren(...rows);
-    if (focused) /** @type {HTMLElement | undefined} */ (this.rows.get(focused)?.firstElementChild)?.focus({ preventScroll: true });
+    if (focused) this.rows.get(focused)?.querySelector(part)?.focus({ preventScroll: true });
+    this.several.keep((id) => this.items.has(id));
     this.head.hidden = !rows.length;
     if (!rows.length) fill(this.foot, this.empty());
     else if (this.next) fill(this.foot, h("button", { type: "button", onclick: () => this.more() }, t("page.more")));
@@ -219,6 +243,7 @@ export class AlertList {
         h("span", { class: "c-last" }, time(item.last_seen), h("span", { class: "since" }, `${t("list.since")} `, time(item.first_seen))),
         h("span", { class: "c-state" }, h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)), triage.by ? h("span", { class: "by" }, triage.by) : null, aside(item)),
       ),
+      this.picks && this.several.box(item),
     );
     this.mark(item.id, row);
     return row;

@@ -1,4 +1,4 @@
-"""The list of alerts in a real Chromium: filters and saved views, what is laid aside, and merged."""
+"""The list of alerts in a real Chromium: filters and saved views, what is laid aside, merged, and decided about many at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from tests.api.alerts import upsert
+from tests.api.test_jobs import working
 from tests.system import test_page
 from tests.system.test_page import CONTRAST, set_up
 
@@ -120,3 +121,59 @@ def test_an_alert_is_laid_aside_brought_back_and_tells_others_for_a_while(page: 
     page.get_by_role("dialog").get_by_role("button", name="撤销").click()
     expect(detail.get_by_text("已由 lin.wei 撤销")).to_be_visible()
     expect(titles).to_have_text(["告警 3"])
+
+
+def test_several_are_closed_with_one_note_after_a_look_and_taken_back(page: Page, served: Running) -> None:
+    served.alerts(upsert(1), upsert(2), upsert(3))
+    set_up(page, served)
+    served.signed_in("engineer", name="wang.fang")
+    titles = page.locator("#alerts strong")
+    page.get_by_label("Choose Alert 3").check()
+    chosen = page.get_by_role("region", name="Chosen alerts")
+    # By the keyboard as well.
+    page.get_by_role("link", name=re.compile("Alert 2")).focus()
+    page.keyboard.press("x")
+    expect(chosen.get_by_text("2 chosen")).to_be_visible()
+    chosen.get_by_role("button", name="Close").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("What was it?").select_option("authorised_work")
+    dialog.get_by_label("Permit number").fill("WP-1")
+    dialog.get_by_label("Note").fill("a scan, as announced")
+
+    with working(served.services):
+        dialog.get_by_role("button", name="Look at what would come of it").click()
+        expect(dialog.get_by_text("2 would be decided on, 0 would be left as they are.")).to_be_visible()
+        expect(titles).to_have_count(3)
+        # What somebody else does meanwhile is left to him.
+        closed = {"disposition": "duplicate", "note": "mine"}
+        answer = served.sign_in("wang.fang").post(f"/api/alerts/{3:032x}/close", json=closed, headers=ANY)
+        assert answer.status_code == 200
+        dialog.get_by_role("button", name="Close", exact=True).click()
+        job = page.get_by_role("region", name="Decision about several alerts")
+        expect(job.get_by_role("status")).to_have_text("Close: at its end. 1 done, 1 left as they are.")
+        expect(titles).to_have_text(["Alert 1"])
+        job.get_by_text("What came of each").click()
+        expect(job.get_by_role("listitem").filter(has_text=f"{3:032x}")).to_have_count(1)
+        expect(job.get_by_role("listitem").filter(has_text="Not possible in this state")).to_have_count(1)
+        assert page.evaluate(CONTRAST) == []
+        page.get_by_role("button", name="切换到中文").click()
+        job = page.get_by_role("region", name="批量处理")
+        job.get_by_role("button", name="全部撤销").click()
+        expect(job.get_by_role("status")).to_have_text("撤销：已完成。已处理 1 条，0 条保持不变。")
+        expect(titles).to_have_text(["告警 2", "告警 1"])
+
+
+def test_a_job_is_stopped(page: Page, served: Running) -> None:
+    served.alerts(upsert(1))
+    set_up(page, served)
+    page.get_by_label("Choose Alert 1").check()
+    page.get_by_role("region", name="Chosen alerts").get_by_role("button", name="Acknowledge").click()
+    page.get_by_label("Note").fill("x")
+    page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+    # Nobody carries it out here.
+    job = page.get_by_role("region", name="Decision about several alerts")
+    expect(job.get_by_role("status")).to_contain_text("waiting")
+    job.get_by_role("button", name="Stop").click()
+    expect(job.get_by_role("status")).to_contain_text("stopped")
+    job.get_by_role("button", name="Put away").click()
+    expect(job).to_be_hidden()
