@@ -12,9 +12,13 @@ import { merge, merged, merges } from "./merging.js";
 import { proposals } from "./proposals.js";
 import { recordTables } from "./records.js";
 import { similar } from "./similar.js";
+import { redrawn } from "./tables.js";
 import { number, t, time } from "./texts.js";
 
 /** @typedef {import("./api.js").Alert} Alert */
+
+/** How long after a live event is looked again whether the question is answered that is open. */
+const SETTLE_MILLISECONDS = 400;
 
 export class AlertDetail {
   /**
@@ -36,6 +40,10 @@ export class AlertDetail {
     this.problem = h("p", { class: "problem", role: "alert" });
     /** Exceptions that could be made for an alert that was false. */
     this.proposals = h("div", {});
+    /** What is offered there, as JSON. */
+    this.offered = "";
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     /** Records of what is related to the alert, by rule, as far as they are opened. @type {Map<string, HTMLElement>} */
     this.related = new Map();
   }
@@ -52,6 +60,8 @@ export class AlertDetail {
       this.related.clear();
       fill(this.problem);
       fill(this.merges);
+      fill(this.proposals);
+      this.offered = "";
       fill(this.element, h("p", { class: "loading" }, t("page.loading")));
     }
     try {
@@ -59,7 +69,7 @@ export class AlertDetail {
       const [{ data, etag }, history, found] = await Promise.all([call("GET", path), get(`${path}/history`), get(`${path}/merges`)]);
       if (this.id !== id) return;
       fill(this.merges, found.length ? merges(found, data, etag, this.session, (asked) => this.act(asked)) : null);
-      this.draw(data, etag);
+      redrawn(this.element, () => this.draw(data, etag));
       this.drawHistory(history);
       if (fresh) {
         this.openPart(id, this.context, `${path}/context`, around);
@@ -68,7 +78,9 @@ export class AlertDetail {
       if (data.triage.disposition === "false_positive" && may(this.session, "exception.write")) {
         const found = await get(`${path}/exceptions`);
         if (this.id !== id) return;
-        fill(this.proposals, proposals(found, id));
+        // What is read meanwhile stays as it is, as long as the same is offered.
+        if (this.offered !== JSON.stringify(found)) redrawn(this.proposals, () => fill(this.proposals, proposals(found, id)));
+        this.offered = JSON.stringify(found);
       }
       if (fresh) {
         this.element.scrollTop = 0;
@@ -89,7 +101,16 @@ export class AlertDetail {
     }
   }
 
+  /** It has changed: show it as it is now; not under the hands of who answers a question. */
+  changed() {
+    clearTimeout(this.timer);
+    if (!this.id) return;
+    if (document.querySelector("dialog")) this.timer = setTimeout(() => this.changed(), SETTLE_MILLISECONDS);
+    else this.open(this.id);
+  }
+
   close() {
+    clearTimeout(this.timer);
     this.id = "";
     this.element.hidden = true;
     fill(this.element);
@@ -165,7 +186,8 @@ export class AlertDetail {
         h("section", {}, h("h3", {}, t("detail.expected")), h("p", {}, alert.expected)),
         h("section", { class: `sev-${alert.severity}` }, h("h3", {}, t("detail.observed")), h("p", {}, alert.observed)),
       ),
-      triage.disposition === "false_positive" && may(this.session, "exception.write") ? section("proposals", this.proposals) : null,
+      // One that is open stays, also where the alert comes back meanwhile.
+      (triage.disposition === "false_positive" && may(this.session, "exception.write")) || this.proposals.querySelector("details[open]") ? section("proposals", this.proposals) : null,
       alert.holds.length ? section("holds", links(alert.holds)) : null,
       alert.merged.length ? section("merged", merged(alert, this.session, (asked) => this.act(asked))) : null,
       this.merges.childElementCount ? section("merges", this.merges) : null,

@@ -181,7 +181,7 @@ function show(session) {
     alert: (/** @type {import("./api.js").AlertItem} */ item) => {
       list.take(item);
       situation.changed();
-      if (item.id === detail.id && !document.querySelector("dialog")) detail.open(item.id);
+      if (item.id === detail.id) detail.changed();
     },
     incidents: (/** @type {number[]} */ numbers) => {
       incidents.changed();

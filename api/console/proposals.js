@@ -16,7 +16,7 @@ export function proposals(found, alert) {
   return found.map((each) =>
     h(
       "details",
-      {},
+      { "data-key": `proposal ${each.name}` },
       h("summary", {}, t("detail.proposals.hides", { count: number(each.hides), undecided: number(each.undecided) })),
       h(
         "pre",

@@ -287,6 +287,10 @@ def test_a_false_alarm_is_excepted_after_a_look_and_listed_with_who_why_and_unti
     page.get_by_role("button", name="Close alert").click()
     proposal = detail.get_by_role("group").filter(has_text="Would have hidden 2 alerts in 30 days, 1 of them not closed")
     proposal.locator("summary").click()
+
+    # It stays open while the alert changes, and comes back.
+    served.alerts(upsert(2, 2, first_seen=moment - 2, client_ip="10.0.0.1"))
+    expect(detail.get_by_text("Recurred, open again")).to_be_visible()
     proposal.get_by_role("button", name="Put in force…").click()
 
     # Nothing is put in force before the look, and none but what was looked at.
@@ -295,13 +299,16 @@ def test_a_false_alarm_is_excepted_after_a_look_and_listed_with_who_why_and_unti
     put = dialog.get_by_role("button", name="Put it in force")
     expect(put).to_be_disabled()
     dialog.get_by_role("button", name="Look at what it hides").click()
-    expect(dialog.get_by_text("Would have hidden 2 alerts in 30 days, 1 of them not closed.")).to_be_visible()
+    expect(dialog.get_by_text("Would have hidden 2 alerts in 30 days, 2 of them not closed.")).to_be_visible()
+    served.alerts(upsert(2, 3, first_seen=moment - 2, client_ip="10.0.0.1", count=41))
     expect(put).to_be_enabled()
     dialog.get_by_label("Clients").fill("10.0.0.9")
     expect(put).to_be_disabled()
     dialog.get_by_label("Clients").fill("10.0.0.1")
     put.click()
     expect(dialog).to_be_hidden()
+    # What changed under the form is shown once it is gone.
+    expect(detail.get_by_text("41", exact=True)).to_be_visible()
 
     page.get_by_role("link", name="Exceptions and baseline").click()
     shown = page.get_by_role("region", name="Exceptions and baseline").get_by_role("listitem").filter(has_text="modbus_write")
