@@ -109,7 +109,7 @@ function show(session) {
   });
   const tuning = new Tuning(session);
   const profile = new Profile(session);
-  const situation = new SituationPage();
+  const situation = new SituationPage(session);
   const incidents = new IncidentList(session);
   const incident = new IncidentPage(session);
   const signOut = async () => {

@@ -20,25 +20,34 @@ const AGAIN_MILLISECONDS = 30_000;
  * @typedef {{as_of: string, past: boolean, standing: string, limited: boolean, furthest: string | null,
  *   counts: {severity: string, new: number, triaging: number, escalated: number}[],
  *   stories: {id: string, sentence: string, severity: string, alerts: number, stages: string[], last_seen: string}[],
- *   alerts: {id: string, severity: string, state: string, title: string, summary: string, last_seen: string}[],
+ *   alerts: {site: string, id: string, severity: string, state: string, title: string, summary: string, last_seen: string}[],
  *   assets: (Worst & {address: string, asset: string | null, name: string, criticality: string | null, zone: string | null, level: string | null, acts: number, suffers: number})[],
- *   zones: (Worst & {name: string | null, level: string | null, assets: number, standing: string})[],
- *   conduits: (Worst & {zones: string[], declared: boolean, protocols: string[], standing: string})[],
+ *   zones: (Worst & {site: string, name: string | null, level: string | null, assets: number, standing: string})[],
+ *   conduits: (Worst & {site: string, zones: string[], declared: boolean, protocols: string[], standing: string})[],
  *   levels: (Worst & {level: string | null, standing: string})[],
- *   points: (Worst & {server: string | null, point: string})[],
+ *   points: (Worst & {site: string, server: string | null, point: string})[],
  *   load: {day: number, day_limit: number, worst_ten_minutes: number, worst_at: string | null, ten_minutes_limit: number, floods: number, hours: number[], verdict: string},
  *   blindness: {sensors: {sensor: string, at: string | null, dropped: number, causes: string[]}[], silent: string[], gaps: number, unseen: {reason: string, records: number, share: number}[], readable: boolean},
  *   baseline: {site: string, sensor: string, phase: string, learning: boolean, immaturity: number, heard_hours: number}[] | null,
  *   stages: {tactic: string, name: string, alerts: number}[],
- *   incidents: {number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean, clocks: {rule: string, due_at: string | null, seconds_left: number | null}[]}[],
+ *   incidents: {site: string, number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean, clocks: {rule: string, due_at: string | null, seconds_left: number | null}[]}[],
  *   changes: Record<string, number | string | null> & {since: string, since_of: string}}} Plant
  */
+
+/** A table of which the first column is the site, told where there are several. @typedef {(heads: string[], rows: (import("./dom.js").Child | import("./dom.js").Child[])[][]) => Node | null} Sited */
 
 const CHANGES = ["raised", "acknowledged", "escalated", "closed", "recurred", "incidents_declared", "incidents_closed", "assets", "zones", "decisions"];
 
 export class SituationPage {
-  constructor() {
+  /** @param {import("./api.js").Session} session */
+  constructor(session) {
     this.round = 0;
+    /** The site that is shown, null for all. @type {string | null} */
+    this.site = null;
+    /** The sites that something was heard of. */
+    this.sites = new Set(session.sites ?? []);
+    this.choice = h("select", { id: "situation-site", onchange: () => this.choose() });
+    this.chooser = h("span", { class: "chooser", hidden: true }, h("label", { for: "situation-site" }, t("field.site")), this.choice);
     this.asOf = "";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
@@ -54,6 +63,7 @@ export class SituationPage {
         "div",
         { class: "bar" },
         h("a", { class: "button quiet", href: "#" }, icon("previous"), t("situation.back")),
+        this.chooser,
         h("label", { for: "situation-as-of" }, t("situation.as_of")),
         this.moment,
         h("button", { type: "button", class: "quiet", onclick: () => { this.moment.value = ""; this.choose(); } }, t("situation.now")),
@@ -70,7 +80,9 @@ export class SituationPage {
     this.element.hidden = false;
     if (!this.body.childElementCount) fill(this.body, h("p", { class: "loading" }, t("page.loading")));
     try {
-      const plant = await get("/api/situation", { as_of: this.asOf });
+      // The site without a name is one, too: it is asked for by an empty one.
+      const asked = new URLSearchParams({ ...(this.site === null ? {} : { site: this.site }), ...(this.asOf ? { as_of: this.asOf } : {}) });
+      const plant = await get(`/api/situation?${asked}`);
       if (round === this.round) this.draw(plant);
     } catch (error) {
       if (round === this.round) fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
@@ -106,14 +118,33 @@ export class SituationPage {
     if (!this.asking) this.wait();
   }
 
-  /** Another time was chosen, in the viewer's zone. */
+  /** Another site was chosen, or another time, in the viewer's zone. */
   choose() {
+    const site = this.choice.selectedOptions[0]?.dataset["site"];
+    this.site = site === undefined ? null : site;
     this.asOf = this.moment.value ? new Date(this.moment.value).toISOString() : "";
     this.open();
   }
 
+  /** The sites to choose from, where there are several. */
+  drawSites() {
+    this.chooser.hidden = this.sites.size < 2;
+    const names = [...this.sites].sort();
+    // What somebody is about to choose from is not drawn anew.
+    if (this.choice.options.length === names.length + 1) return;
+    fill(
+      this.choice,
+      h("option", { selected: this.site === null }, t("situation.all_sites")),
+      names.map((name) => h("option", { "data-site": name, selected: name === this.site }, name || t("accounts.sites.unnamed"))),
+    );
+  }
+
   /** @param {Plant} plant */
   draw(plant) {
+    for (const each of [...plant.alerts, ...plant.zones, ...plant.conduits, ...plant.points, ...plant.incidents]) this.sites.add(each.site);
+    this.drawSites();
+    /** Of several sites each thing is told with its own. @type {Sited} */
+    const sited = this.site === null && this.sites.size > 1 ? (heads, rows) => table(["field.site", ...heads], rows) : (heads, rows) => table(heads, rows.map((row) => row.slice(1)));
     fill(
       this.body,
       h(
@@ -125,14 +156,14 @@ export class SituationPage {
       ),
       plant.limited && h("p", { class: "hint" }, t("situation.limited")),
       h("div", { class: "tiles" }, countsOf(plant), loadOf(plant), stagesOf(plant), blindnessOf(plant), maturityOf(plant), changesOf(plant)),
-      part("situation.incidents", incidentsOf(plant)),
+      part("situation.incidents", incidentsOf(plant, sited)),
       part("situation.stories", storiesOf(plant)),
-      part("situation.alerts", alertsOf(plant)),
-      part("situation.zones", zonesOf(plant)),
-      part("situation.conduits", conduitsOf(plant)),
+      part("situation.alerts", alertsOf(plant, sited)),
+      part("situation.zones", zonesOf(plant, sited)),
+      part("situation.conduits", conduitsOf(plant, sited)),
       part("situation.levels", levelsOf(plant)),
       part("situation.assets", assetsOf(plant)),
-      part("situation.points", pointsOf(plant)),
+      part("situation.points", pointsOf(plant, sited)),
     );
   }
 }
@@ -223,9 +254,10 @@ function dueOf(clocks) {
   return [left(next.seconds_left ?? 0), " ", h("span", { class: "quiet-text" }, time(next.due_at), " ", next.rule)];
 }
 
-/** @param {Plant} plant */
-function incidentsOf({ incidents }) {
+/** @param {Plant} plant @param {Sited} sited */
+function incidentsOf({ incidents }, sited) {
   const rows = incidents.map((each) => [
+    each.site || "–",
     `#${each.number}`,
     [h("a", { href: `#${INCIDENTS}/${each.number}` }, each.title), " ", drill(each.drill)],
     each.state ? t(`incident.state.${each.state}`) : "–",
@@ -234,7 +266,7 @@ function incidentsOf({ incidents }) {
     lasting(each.seconds),
     dueOf(each.clocks),
   ]);
-  return table(["field.incident", "field.title", "field.state", "field.grade", "field.discovered", "field.clock", "field.due"], rows);
+  return sited(["field.incident", "field.title", "field.state", "field.grade", "field.discovered", "field.clock", "field.due"], rows);
 }
 
 /** @param {Plant} plant */
@@ -246,28 +278,29 @@ function storiesOf({ stories }) {
   return h("ol", { class: "lines" }, items);
 }
 
-/** @param {Plant} plant */
-function alertsOf({ alerts }) {
-  const rows = alerts.map((alert) => [pill(alert.severity), h("a", { href: `#${encodeURIComponent(alert.id)}` }, alert.title), alert.summary, t(`state.${alert.state}`), time(alert.last_seen)]);
-  return table(["field.severity", "field.title", "field.summary", "field.state", "field.last_seen"], rows);
+/** @param {Plant} plant @param {Sited} sited */
+function alertsOf({ alerts }, sited) {
+  const rows = alerts.map((alert) => [alert.site || "–", pill(alert.severity), h("a", { href: `#${encodeURIComponent(alert.id)}` }, alert.title), alert.summary, t(`state.${alert.state}`), time(alert.last_seen)]);
+  return sited(["field.severity", "field.title", "field.summary", "field.state", "field.last_seen"], rows);
 }
 
-/** @param {Plant} plant */
-function zonesOf({ zones }) {
-  const rows = zones.map((zone) => [zone.name ?? t("situation.no_zone"), zone.level ?? "–", stands(zone.standing), pill(zone.severity), number(zone.alerts), number(zone.assets)]);
-  return table(["field.zone", "field.level", "field.standing", "field.severity", "field.alerts", "field.assets"], rows);
+/** @param {Plant} plant @param {Sited} sited */
+function zonesOf({ zones }, sited) {
+  const rows = zones.map((zone) => [zone.site || "–", zone.name ?? t("situation.no_zone"), zone.level ?? "–", stands(zone.standing), pill(zone.severity), number(zone.alerts), number(zone.assets)]);
+  return sited(["field.zone", "field.level", "field.standing", "field.severity", "field.alerts", "field.assets"], rows);
 }
 
-/** @param {Plant} plant */
-function conduitsOf({ conduits }) {
+/** @param {Plant} plant @param {Sited} sited */
+function conduitsOf({ conduits }, sited) {
   const rows = conduits.map((each) => [
+    each.site || "–",
     each.zones.join(" – "),
     each.declared ? each.protocols.join(", ") || t("situation.any_protocol") : h("strong", {}, t("situation.undeclared")),
     stands(each.standing),
     pill(each.severity),
     number(each.alerts),
   ]);
-  return table(["field.conduit", "field.protocols", "field.standing", "field.severity", "field.alerts"], rows);
+  return sited(["field.conduit", "field.protocols", "field.standing", "field.severity", "field.alerts"], rows);
 }
 
 /** @param {Plant} plant */
@@ -291,8 +324,8 @@ function assetsOf({ assets }) {
   return table(["field.asset", "field.address", "field.criticality", "field.zone", "field.level", "field.severity", "field.acts", "field.suffers"], rows);
 }
 
-/** @param {Plant} plant */
-function pointsOf({ points }) {
-  const rows = points.map((each) => [each.point, each.server ?? "–", pill(each.severity), number(each.alerts)]);
-  return table(["field.point", "field.server", "field.severity", "field.alerts"], rows);
+/** @param {Plant} plant @param {Sited} sited */
+function pointsOf({ points }, sited) {
+  const rows = points.map((each) => [each.site || "–", each.point, each.server ?? "–", pill(each.severity), number(each.alerts)]);
+  return sited(["field.point", "field.server", "field.severity", "field.alerts"], rows);
 }

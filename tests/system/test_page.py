@@ -13,6 +13,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 from pyotp.totp import TOTP
 
 from api import system
+from api.alerts import upserts
 from api.times import now
 from collector.records import decode
 from detection.inbox import Inbox
@@ -673,3 +674,25 @@ def test_the_situation_is_one_look_and_follows_what_happens(page: Page, served: 
     chinese.get_by_role("link", name="告警 7").click()
     expect(page.get_by_role("article").get_by_role("heading", name="告警 7")).to_be_visible()
     expect(chinese).to_be_hidden()
+
+
+def test_the_situation_of_several_sites_tells_them_apart(page: Page, served: Running) -> None:
+    with served.services.database.write() as session:
+        for number, site in ((1, "north"), (2, "south")):
+            upserts.apply(session, [upsert(number, first_seen=now() - 5, last_seen=now())], site)
+    set_up(page, served)
+    page.get_by_role("link", name="Situation").click()
+    shown = page.get_by_role("region", name="Situation")
+    alerts = shown.get_by_role("region", name="Alerts by rank")
+    expect(alerts.get_by_role("row")).to_have_text(
+        [re.compile("^Site"), re.compile("^southHighAlert 2"), re.compile("^northHighAlert 1")]
+    )
+    zones = shown.get_by_role("region", name="Zones")
+    expect(zones.get_by_role("row", name=re.compile("^north"))).to_be_visible()
+    shown.get_by_role("combobox", name="Site").select_option("north")
+    expect(alerts.get_by_role("row")).to_have_text([re.compile("^Severity"), re.compile("^HighAlert 1")])
+    assert page.evaluate(CONTRAST) == []
+    page.get_by_role("button", name="切换到中文").click()
+    page.get_by_role("combobox", name="站点").select_option("south")
+    expect(page.get_by_role("link", name="告警 2")).to_be_visible()
+    expect(page.get_by_role("link", name="告警 1")).to_have_count(0)
