@@ -4,6 +4,7 @@ import { choosePassword, setUp, signIn, brand, languageSwitch } from "./account.
 import { Problem, call, get, keep, may } from "./api.js";
 import { AlertDetail } from "./detail.js";
 import { fill, h, icon } from "./dom.js";
+import { HANDOVERS, HandoverPage } from "./handovers.js";
 import { IncidentPage } from "./incident.js";
 import { INCIDENTS, IncidentList } from "./incidents.js";
 import { AlertList } from "./list.js";
@@ -110,6 +111,7 @@ function show(session) {
   const tuning = new Tuning(session);
   const profile = new Profile(session);
   const situation = new SituationPage(session);
+  const handovers = new HandoverPage(session);
   const incidents = new IncidentList(session);
   const incident = new IncidentPage(session);
   const signOut = async () => {
@@ -136,14 +138,15 @@ function show(session) {
     ),
   );
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, incidents.element, incident.element);
+  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, handovers.element, incidents.element, incident.element);
   fill(root, watches && skip, header, main);
 
   function route() {
     const asked = decodeURIComponent(location.hash.slice(1));
     const place = watches || asked.startsWith("/") ? asked : INCIDENTS;
     const number = place.startsWith(`${INCIDENTS}/`) ? Number(place.slice(INCIDENTS.length + 1)) : 0;
-    const page = place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
+    const note = place === HANDOVERS ? 0 : place.startsWith(`${HANDOVERS}/`) ? Number(place.slice(HANDOVERS.length + 1)) : -1;
+    const page = note >= 0 || place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
     const id = page ? "" : place;
     if (place === TUNING) tuning.open();
     else tuning.close();
@@ -151,6 +154,8 @@ function show(session) {
     else profile.close();
     if (place === SITUATION) situation.open();
     else situation.close();
+    if (note >= 0) handovers.open(note);
+    else handovers.close();
     if (place === INCIDENTS) incidents.open();
     else incidents.close();
     if (number) incident.open(number);

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { fill, h, icon } from "./dom.js";
+import { HANDOVERS } from "./handovers.js";
 import { INCIDENTS } from "./incidents.js";
 import { drill, lasting, left, part, roman, table } from "./tables.js";
 import { number, t, time } from "./texts.js";
@@ -67,6 +68,8 @@ export class SituationPage {
         h("label", { for: "situation-as-of" }, t("situation.as_of")),
         this.moment,
         h("button", { type: "button", class: "quiet", onclick: () => { this.moment.value = ""; this.choose(); } }, t("situation.now")),
+        h("span", { class: "grow" }),
+        h("a", { class: "button quiet", href: `#${HANDOVERS}` }, t("handover.label"), icon("next")),
       ),
       this.body,
     );

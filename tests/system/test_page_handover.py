@@ -1,0 +1,53 @@
+"""Handover notes in a real Chromium: begun and handed over by one person, taken over by another, each in a language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.api.alerts import upsert
+from tests.system import test_page_incident
+from tests.system.test_page import CONTRAST
+from tests.system.test_page_incident import answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    from tests.api.conftest import Running
+
+browser = test_page_incident.browser
+served = test_page_incident.served
+person = test_page_incident.person
+
+
+def test_a_shift_hands_over_what_is_open_and_another_takes_it_over(person: Callable[..., Page], served: Running) -> None:
+    served.alerts(upsert(1))
+    lin = person("lin.wei", "operator", "en-GB")
+    lin.get_by_role("link", name="Situation").click()
+    lin.get_by_role("link", name="Handover notes").click()
+    expect(lin.get_by_text("No note yet.")).to_be_visible()
+    lin.get_by_role("button", name="Begin a note").click()
+    answer(lin, "Begin a note", remarks="The vendor comes at 14:00.")
+    shown = lin.get_by_role("region", name="Handover notes")
+    expect(shown.get_by_role("status")).to_have_text("being written")
+    expect(shown.get_by_role("region", name="Alerts by rank").get_by_role("link", name="Alert 1")).to_be_visible()
+    shown.get_by_role("button", name="Write").click()
+    answer(lin, "Keep", remarks="The vendor comes at 15:00.")
+    expect(shown.get_by_text("The vendor comes at 15:00.")).to_be_visible()
+    assert lin.evaluate(CONTRAST) == []
+    shown.get_by_role("button", name="Hand over").click()
+    answer(lin, "Hand over")
+    expect(shown.get_by_role("status")).to_have_text("handed over")
+    # Nobody takes over from himself.
+    expect(shown.get_by_role("button")).to_have_count(0)
+
+    wu = person("wu.jun", "operator", "zh-CN")
+    wu.goto(f"{served.url}/#/handovers")
+    wu.get_by_role("link", name="记录 1").click()
+    expect(wu.get_by_role("link", name="告警 1")).to_be_visible()
+    wu.get_by_role("button", name="接班").click()
+    answer(wu, "接班", note="已一起核对")
+    expect(wu.get_by_text("接班人：wu.jun：已一起核对")).to_be_visible()
