@@ -68,8 +68,10 @@ export class AlertDetail {
       const path = `/api/alerts/${encodeURIComponent(id)}`;
       const [{ data, etag }, history, found] = await Promise.all([call("GET", path), get(`${path}/history`), get(`${path}/merges`)]);
       if (this.id !== id) return;
-      fill(this.merges, found.length ? merges(found, data, etag, this.session, (asked) => this.act(asked)) : null);
-      redrawn(this.element, () => this.draw(data, etag));
+      redrawn(this.element, () => {
+        fill(this.merges, found.length ? merges(found, data, etag, this.session, (asked) => this.act(asked)) : null);
+        this.draw(data, etag);
+      });
       this.drawHistory(history);
       if (fresh) {
         this.openPart(id, this.context, `${path}/context`, around);

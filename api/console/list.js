@@ -40,9 +40,9 @@ export class AlertList {
     this.round = 0;
     this.views = new Views(session, {
       shown: () => ({ filter: this.filters.filter(), sort: this.filters.sort }),
-      show: (view) => this.show(view),
+      show: (view) => this.show(view).catch((error) => this.failed(error)),
     });
-    this.filters = new Filters(session, { changed: () => this.load(), items: () => [...this.items.values()] }, this.views.element);
+    this.filters = new Filters(session, { changed: () => this.again(), items: () => [...this.items.values()] }, this.views.element);
     this.jobs = new JobPanel(session);
     this.several = new Several({
       ids: () => [...this.items.keys()],
@@ -68,7 +68,8 @@ export class AlertList {
   async begin() {
     this.jobs.begin();
     const view = await this.views.begin();
-    await (view ? this.show(view) : this.load());
+    // A view that cannot be had leaves the filters to ask for something else.
+    await (view ? this.show(view).catch((error) => this.failed(error)) : this.load());
   }
 
   /** Show what a saved view asks for. @param {import("./views.js").View} view */
@@ -76,6 +77,16 @@ export class AlertList {
     this.filters.asked = Object.fromEntries(Object.entries(view.filter).map(([name, value]) => [name, String(value)]));
     this.filters.sort = view.sort;
     return this.load();
+  }
+
+  /** Load the list as it is asked for now, and say why where it cannot be had. */
+  again() {
+    this.load().catch((error) => this.failed(error));
+  }
+
+  /** @param {unknown} error */
+  failed(error) {
+    fill(this.foot, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
   }
 
   /** Load the first page anew. */

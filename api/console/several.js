@@ -58,6 +58,7 @@ export class Several {
 
   /** Choose all that are shown, or none. @param {boolean} is */
   choose(is) {
+    fill(this.problem);
     this.picked = new Set(is ? this.list.ids() : []);
     this.all = false;
     this.list.chosen();
@@ -66,7 +67,6 @@ export class Several {
 
   draw() {
     this.element.hidden = !this.picked.size;
-    fill(this.problem);
     if (!this.picked.size) return;
     const focused = document.activeElement instanceof HTMLElement && this.buttons.contains(document.activeElement) ? document.activeElement.dataset["key"] : "";
     this.count.textContent = this.all ? t("several.all") : t("several.count", { count: number(this.picked.size) });
