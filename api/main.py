@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from api.security.access import Needs
     from api.services import Services
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -163,7 +164,7 @@ def _console(app: FastAPI) -> None:
     app.mount("/console", Parts(directory=str(console)))
 
 
-def _document(app: FastAPI, permissions: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _document(app: FastAPI, permissions: Mapping[tuple[str, str], Needs]) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.openapi_schema = openapi.complete(
             get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes), permissions

@@ -12,6 +12,8 @@ from api.texts import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from api.security.access import Needs
+
 DESCRIPTION: Final = """
 Alerts, the records behind them, and the sensors' health.
 
@@ -97,7 +99,7 @@ def _add(answers: dict[Any, dict[str, Any]], codes: Iterable[str], name: Callabl
         }
 
 
-def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], Needs]) -> dict[str, Any]:
     """Put in the problem's schema and the permission that each operation needs; take out the framework's own error format."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schema = ProblemOutput.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -108,7 +110,10 @@ def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], str
     for path, operations in document.get("paths", {}).items():
         for method, operation in operations.items():
             if (method.upper(), path) in permissions:
-                operation["x-permission"] = permissions[method.upper(), path]
+                needed = permissions[method.upper(), path]
+                operation["x-permission"] = needed.permission
+                if needed.instead is not None:
+                    operation["x-permission-instead"] = needed.instead
             answers = operation.setdefault("responses", {})
             if "requestBody" in operation:
                 _add(answers, ("body_invalid",), str)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from api.alerts import presentation
 from api.alerts import service as alerts
 from api.incidents import timeline
+from api.live import others
 from api.security.access import still_in
 from api.sensors import service as sensors
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from api.alerts.models import Alert
+    from api.live.others import Touched
     from api.security.access import Caller
     from api.services import Services
 
@@ -36,19 +38,46 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """How far a listener is: the identifier of events.
+
+    Attributes:
+        change: the last change of an alert that he was told of.
+        line: the newest line of an incident's timeline.
+        entry: the newest entry of the audit trail, which tells of all else.
+    """
+
+    change: int
+    line: int
+    entry: int
+
+    @classmethod
+    def read(cls, given: str, newest: Place) -> Place:
+        """The place that an identifier names; what it does not say, as older ones, is the newest there is."""
+        parts = [int(part) for part in given.split("-")]
+        return cls(*parts, *(newest.change, newest.line, newest.entry)[len(parts) :])
+
+    def __str__(self) -> str:
+        return f"{self.change}-{self.line}-{self.entry}"
+
+    def is_past(self, other: Place) -> bool:
+        """Whether something of it is more than another knows."""
+        return self.change > other.change or self.line > other.line or self.entry > other.entry
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """An alert as it is since a change."""
 
     number: int
     alert: Alert
-    _events: dict[str, bytes] = field(default_factory=dict[str, bytes], compare=False)
+    _told: dict[str, str] = field(default_factory=dict[str, str], compare=False)
 
-    def event(self, language: str) -> bytes:
-        """The alert as in the list, as an event; made once for each language."""
-        if language not in self._events:
-            told = presentation.item(self.alert, language).model_dump_json()
-            self._events[language] = format_sse_event(event="alert", data_str=told, id=str(self.number))
-        return self._events[language]
+    def event(self, language: str, place: Place) -> bytes:
+        """The alert as in the list, as an event for who was at a place; told once in each language."""
+        if language not in self._told:
+            self._told[language] = presentation.item(self.alert, language).model_dump_json()
+        return format_sse_event(event="alert", data_str=self._told[language], id=str(replace(place, change=self.number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,42 +85,50 @@ class Seen:
     """What a look has found.
 
     Attributes:
-        start: changes after this one are in `changes`, each alert's last.
-        reached: the last change that was looked at.
-        changes: in order.
-        line: the newest line of a timeline that was looked for.
-        incidents: what has changed since somebody listens: the newest line of each incident.
+        start: what changed after this place is here, each once, as it is since its last change.
+        place: the last of all that was looked at.
+        changes: alerts, in order.
+        incidents: the newest line of each incident.
+        others: the newest entry of what else has changed.
         still_in: the listeners who would be let in now.
         health: the sensors' health as JSON, as it was known last; None where it is not known yet.
     """
 
-    start: int
-    reached: int
+    start: Place
+    place: Place
     changes: tuple[Change, ...] = ()
-    line: int = 0
     incidents: Mapping[int, int] = field(default_factory=dict[int, int])
+    others: Mapping[Touched, int] = field(default_factory=dict["Touched", int])
     still_in: frozenset[Caller] = frozenset()
     health: str | None = None
-    _told: dict[tuple[int, str], bytes] = field(default_factory=dict[tuple[int, str], bytes], compare=False)
+    _told: dict[tuple[Place, str], bytes] = field(default_factory=dict[tuple[Place, str], bytes], compare=False)
 
     def after(self, number: int) -> tuple[Change, ...] | None:
-        """The changes after one; None where it is before what was kept."""
-        if number < self.start:
+        """The changes of alerts after one; None where it is before what was kept."""
+        if number < self.start.change:
             return None
         return self.changes[bisect_right(self.changes, number, key=attrgetter("number")) :]
 
-    def told(self, number: int, language: str) -> bytes | None:
+    def told(self, place: Place, language: str) -> bytes | None:
         """As `after`, as events; put together once for all who stand at the same place."""
-        if (number, language) not in self._told:
-            changes = self.after(number)
+        if (place, language) not in self._told:
+            changes = self.after(place.change)
             if changes is None:
                 return None
-            self._told[number, language] = b"".join(change.event(language) for change in changes)
-        return self._told[number, language]
+            self._told[place, language] = b"".join(change.event(language, place) for change in changes)
+        return self._told[place, language]
 
-    def touched(self, line: int) -> list[int]:
-        """The incidents that have changed since a line."""
+    def touched(self, line: int) -> list[int] | None:
+        """The incidents that have changed since a line; None where it is before what was kept."""
+        if line < self.start.line:
+            return None
         return sorted(number for number, newest in self.incidents.items() if newest > line)
+
+    def other(self, entry: int) -> list[Touched] | None:
+        """What else has changed since an entry; None where it is before what was kept."""
+        if entry < self.start.entry:
+            return None
+        return [each for each, newest in self.others.items() if newest > entry]
 
     def moved(self, changed: list[Alert], reached: int, most: int) -> tuple[int, tuple[Change, ...]]:
         """Where what is kept starts, and what it is, once these alerts have changed, of which `most` are kept."""
@@ -101,7 +138,7 @@ class Seen:
         kept = [each for each in self.changes if each.alert.id not in again]
         kept += [Change(alert.change, alert) for alert in changed]
         dropped = kept[: max(0, len(kept) - most)]
-        return (dropped[-1].number if dropped else self.start), tuple(kept[len(dropped) :])
+        return (dropped[-1].number if dropped else self.start.change), tuple(kept[len(dropped) :])
 
 
 class Feed:
@@ -156,22 +193,27 @@ class Feed:
         most = self._provided.settings.live_replay_rows
         with self._provided.database.read() as session:
             # Asked before: whatever is committed up to there is seen by what is asked next.
-            reached = alerts.newest_change(session)
-            line = timeline.newest(session)
+            reached = Place(alerts.newest_change(session), timeline.newest(session), others.newest(session))
             seen = self._seen
             if seen is None:
                 # All who come back after a restart are told of one look.
-                first = max(0, reached - most)
-                seen = Seen(first, first, line=line)
-            changed = alerts.changed_since(session, seen.reached, most + 1) if reached > seen.reached else []
-            start, changes = seen.moved(changed, reached, most)
-            incidents = seen.incidents
-            if line > seen.line:
-                incidents = {**incidents, **timeline.written_since(session, seen.line)}
+                first = Place(*(max(0, number - most) for number in (reached.change, reached.line, reached.entry)))
+                seen = Seen(first, first)
+            before = seen.place
+            changed = alerts.changed_since(session, before.change, most + 1) if reached.change > before.change else []
+            start, changes = seen.moved(changed, reached.change, most)
+            incidents, other = seen.incidents, seen.others
+            if reached.line > before.line:
+                incidents = {**incidents, **timeline.written_since(session, before.line)}
+            kept = replace(seen.start, change=start)
+            if reached.entry > before.entry:
+                found = others.touched_since(session, before.entry, reached.entry)
+                other = {} if found is None else {**other, **found}
+                kept = kept if found is not None else replace(kept, entry=reached.entry)
             good = still_in(session, self._provided.settings, listeners)
         last = changes[-1].number if changes else 0
-        known = max(seen.line, line), incidents
-        return Seen(start, max(seen.reached, reached, last), changes, *known, good, health)
+        place = Place(max(before.change, reached.change, last), max(before.line, reached.line), max(before.entry, reached.entry))
+        return Seen(kept, place, changes, incidents, other, good, health)
 
     async def _ask(self) -> None:
         """Look up the sensors' health, and wake those who listen where it has changed."""

@@ -1,12 +1,12 @@
-"""`/api/live`: alerts as they change, which incidents do, and the sensors' health, as server-sent events (WHATWG HTML, 9.2)."""
+"""`/api/live`: alerts, incidents and what else changes, and the sensors' health: server-sent events (WHATWG HTML, 9.2)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator  # noqa: TC003  FastAPI reads the annotation at run time
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -14,16 +14,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from api.alerts import service as alerts
-from api.live.feed import Change, Feed, Seen
+from api.incidents import timeline
+from api.live import others
+from api.live.feed import Change, Feed, Place, Seen
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import Caller, Provided, needs
 from api.services import Services
 from api.texts import language_of
 
+if TYPE_CHECKING:
+    from api.live.others import Touched
+
 router = APIRouter(prefix="/api", tags=["live"])
 
-Reader = Annotated[Caller, needs("alert.read")]
+Reader = Annotated[Caller, needs("alert.read", "incident.read")]
 RETRY_MILLISECONDS = 2000
 """How long a browser waits before it connects again."""
 
@@ -67,47 +72,48 @@ async def live(
     caller: Reader,
     provided: Provided,
     stream: Annotated[Stream, Depends(_stream)],
-    last_event_id: Annotated[int | None, Header(ge=0, le=2**63 - 1)] = None,
+    last_event_id: Annotated[
+        str | None, Header(pattern=r"^\d{1,18}(-\d{1,18}){0,2}$", examples=["1041-77-530"], description="The last event's id.")
+    ] = None,
 ) -> EventStream:
-    """Events as they happen.
+    """Events as they happen, of what the caller may see.
 
-    `alert`: an alert that is new or has changed, as in the list; its event id is the alert's `change`, so that a client which
-    comes back with `Last-Event-ID` gets all that it missed, each alert once, as it is now. `reload`: more was missed than is
-    sent; load the list anew. `incidents`: numbers of incidents that have changed, in whatever belongs to them: ask for them
-    again, as after a reconnect. `sensors`: the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with
-    what changes from now on.
+    `alert`: an alert that is new or has changed, as in the list. `incidents`: numbers of incidents that have changed, in
+    whatever belongs to them: ask for them again. `changed`: identifiers of windows, exceptions, handovers and jobs that have
+    changed, by kind. An event's id says how far each of these was told, so that a client which comes back with `Last-Event-ID`
+    gets all that it missed, each once, as it is now. `reload`: more was missed than is sent; load anew what is shown. `sensors`:
+    the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with what changes from now on.
     """
     first = await stream.feed.look()
-    told = _told(provided, caller, stream, language_of(request), first, last_event_id)
+    told = _told(provided, caller, stream, language_of(request), first.place, last_event_id)
     return EventStream(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
 async def _told(
-    provided: Services, caller: Caller, stream: Stream, language: str, first: Seen, last: int | None
+    provided: Services, caller: Caller, stream: Stream, language: str, newest: Place, last: str | None
 ) -> AsyncIterator[bytes]:
     """The events: all of a look in one piece, which those who stand at the same place share."""
-    newest, line = first.reached, first.line
-    position = newest if last is None else last
-    yield format_sse_event(event="hello", data_str=f'{{"change":{position}}}', id=str(position), retry=RETRY_MILLISECONDS)
-    if position > newest:
-        # A backup was restored: the numbers of changes begin anew, and what is known there may be no more.
-        position = newest
-        yield _reload(position)
-    health = None
+    place = newest if last is None else Place.read(last, newest)
+    hello = f'{{"change":{place.change}}}'
+    yield format_sse_event(event="hello", data_str=hello, id=str(place), retry=RETRY_MILLISECONDS)
+    if place.is_past(newest):
+        # A backup was restored: numbers begin anew, and what is known there may be no more.
+        place = newest
+        yield _reload(place)
+    said, health = place, None
     while not provided.hub.closed:
         stream.waiter.clear()
         seen = await stream.feed.look()
         if caller not in seen.still_in:
             break
-        events = seen.told(position, language)
+        events = _events(caller, seen, place, language)
         if events is None:
             # It was away for longer than what is kept.
-            missed = await run_in_threadpool(_missed, provided, position, seen.reached)
-            events = _reload(seen.reached) if missed is None else b"".join(change.event(language) for change in missed)
-        position = max(position, seen.reached)
-        if caller.may("incident.read") and (touched := seen.touched(line)):
-            events += format_sse_event(event="incidents", data_str=json.dumps({"numbers": touched}))
-        line = max(line, seen.line)
+            missed = await run_in_threadpool(_missed, provided, caller, place, seen)
+            events = _reload(seen.place) if missed is None else b"".join(_written(caller, missed, place, seen.place, language))
+        place = seen.place
+        if events:
+            said = place
         if caller.may("sensor.read") and seen.health != health:
             health = seen.health
             events += format_sse_event(event="sensors", data_str=health)
@@ -116,17 +122,54 @@ async def _told(
         try:
             await asyncio.wait_for(stream.waiter.wait(), min(provided.settings.live_poll_seconds, SILENCE_SECONDS))
         except TimeoutError:
-            # Nothing is told to keep what lies between awake; who has gone away is found out by it.
-            yield KEEPALIVE_COMMENT
+            # Nothing is told to keep what lies between awake, and who has gone away is found out by it. An identifier alone is
+            # no event, and whoever is told nothing for long need not ask for all of it when he comes back.
+            yield KEEPALIVE_COMMENT if said == place else f"id: {place}\n\n".encode()
+            said = place
 
 
-def _reload(position: int) -> bytes:
-    return format_sse_event(event="reload", data_str=f'{{"change":{position}}}', id=str(position))
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What has changed after a place."""
+
+    changes: list[Change]
+    incidents: list[int]
+    others: list[Touched]
 
 
-def _missed(provided: Services, position: int, reached: int) -> list[Change] | None:
-    """The alerts that changed after a position, up to `reached`, where the next look goes on; None where they are too many."""
-    limit = provided.settings.live_replay_rows
+def _events(caller: Caller, seen: Seen, place: Place, language: str) -> bytes | None:
+    """What a look has found after a place, as events; None where something of it was not kept."""
+    told = seen.told(place, language) if caller.may("alert.read") else b""
+    incidents = seen.touched(place.line) if caller.may("incident.read") else []
+    other = seen.other(place.entry)
+    if told is None or incidents is None or other is None:
+        return None
+    return told + b"".join(_written(caller, Missed([], incidents, other), place, seen.place, language))
+
+
+def _written(caller: Caller, missed: Missed, place: Place, reached: Place, language: str) -> list[bytes]:
+    """What was missed, as events. The identifier of each says what was told up to it, and no more."""
+    events = [change.event(language, place) for change in missed.changes]
+    if missed.incidents:
+        told = json.dumps({"numbers": missed.incidents})
+        events.append(format_sse_event(event="incidents", data_str=told, id=str(replace(reached, entry=place.entry))))
+    if other := others.told_to(caller, missed.others):
+        events.append(format_sse_event(event="changed", data_str=json.dumps(other), id=str(reached)))
+    return events
+
+
+def _reload(place: Place) -> bytes:
+    return format_sse_event(event="reload", data_str=f'{{"change":{place.change}}}', id=str(place))
+
+
+def _missed(provided: Services, caller: Caller, place: Place, seen: Seen) -> Missed | None:
+    """What has changed after a place, up to where the next look goes on; None where it is too much."""
+    limit, reached = provided.settings.live_replay_rows, seen.place
     with provided.database.read() as session:
-        changed = alerts.changed_since(session, position, limit + 1)
-    return None if len(changed) > limit else [Change(alert.change, alert) for alert in changed if alert.change <= reached]
+        changed = alerts.changed_since(session, place.change, limit + 1) if caller.may("alert.read") else []
+        written = timeline.written_since(session, place.line) if caller.may("incident.read") else {}
+        other = others.touched_since(session, place.entry, reached.entry)
+    if other is None or max(len(changed), len(written), len(other)) > limit:
+        return None
+    changes = [Change(alert.change, alert) for alert in changed if alert.change <= reached.change]
+    return Missed(changes, sorted(written), list(other))

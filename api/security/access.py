@@ -168,9 +168,13 @@ QUESTION_CHARACTERS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Lets only callers pass who have a permission, and puts on record what regulators read. Raises Problem `forbidden`."""
+    """Lets only callers pass who have a permission, or the one that will do instead, and puts on record what regulators read.
+
+    Raises Problem `forbidden`.
+    """
 
     permission: Permission
+    instead: Permission | None = None
 
     async def __call__(
         self,
@@ -179,7 +183,7 @@ class Needs:
         provided: Annotated[Services, Depends(services)],
     ) -> Caller:
         """The caller, who has the permission."""
-        if not caller.may(self.permission):
+        if not caller.may(self.permission) and (self.instead is None or not caller.may(self.instead)):
             raise Problem("forbidden", permission=self.permission)
         if caller.role in REGULATORS and self.permission in TOLD_BY_LAW and request.method in SAFE_METHODS:
             asked = {"question": request.url.query[:QUESTION_CHARACTERS]} if request.url.query else {}
@@ -187,9 +191,9 @@ class Needs:
         return caller
 
 
-def needs(permission: Permission) -> Any:
-    """Marks the caller of a route as one who has this permission, in `Annotated[Caller, …]`."""
-    return Depends(Needs(permission))
+def needs(permission: Permission, instead: Permission | None = None) -> Any:
+    """Marks the caller of a route as one who has this permission, or another instead, in `Annotated[Caller, …]`."""
+    return Depends(Needs(permission, instead))
 
 
 async def limited(caller: Annotated[Caller, Depends(current)], provided: Annotated[Services, Depends(services)]) -> Services:
@@ -208,18 +212,18 @@ class UnguardedError(Exception):
     """A route of the application does not say who may call it, or uses more than its caller may. A defect."""
 
 
-def permissions_of_routes(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], Permission]:
+def permissions_of_routes(routes: Sequence[BaseRoute]) -> dict[tuple[str, str], Needs]:
     """The permission that each operation needs, by method and path; those open to all are left out.
 
     Raises UnguardedError for a route that neither names a permission nor is in `OPEN`, and for one that names a permission and
     takes the services as they are, past the caller's sites.
     """
-    found: dict[tuple[str, str], Permission] = {}
+    found: dict[tuple[str, str], Needs] = {}
     for route in iter_route_contexts(routes):
         if not isinstance(route.original_route, APIRoute):
             continue  # the document itself, and the parts of the page
         direct = [each.call for each in route.original_route.dependant.dependencies]
-        named: list[Permission] = [call.permission for call in direct if isinstance(call, Needs)]
+        named = [call for call in direct if isinstance(call, Needs)]
         for method in sorted(route.methods or ()):
             operation = (method, route.path or "")
             if (operation in OPEN) == bool(named) or len(named) > 1:
