@@ -199,6 +199,7 @@ CODES: Final[Mapping[str, int]] = {
     "rule_unfit": 422,
     "scheme_unknown": 404,
     "sensor_unreachable": 503,
+    "sensor_unknown": 404,
     "sensor_unset": 422,
     "session_unknown": 404,
     "setup_done": 409,

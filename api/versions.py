@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.problems import Problem
 
 
-def check_version(version: int, if_match: str | None, by: str) -> None:
+def check_version(version: int | str, if_match: str | None, by: str) -> None:
     """Whether a change is made on a version. Raises Problem `precondition_required`, `precondition_failed`."""
     if if_match is None:
         raise Problem("precondition_required")

@@ -57,7 +57,7 @@ function account(each, manageable, changed) {
 }
 
 /** @param {string} key @param {User} each @param {string} path */
-const sure = (key, each, path) => ask({ title: `${t(key)}: ${each.name}`, fields: [], confirm: t(key), send: async () => (await call("DELETE", path), true) });
+const sure = (key, each, path) => ask({ title: `${t(key)}: ${each.name}`, fields: [], confirm: t(key), send: async () => (await call("DELETE", path, { etag: `"${each.version}"` }), true) });
 
 /**
  * The controls of role and sites. All sites must be chosen: nobody gets them because a field is empty.

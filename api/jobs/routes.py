@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from api.jobs import service
 from api.jobs.schemas import ItemQuery, JobInput, JobItemOutput, JobItemPage, JobOutput, JobPage, JobQuery
 from api.openapi import problems
 from api.security.access import Caller, Provided, needs
 from api.times import iso
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -23,6 +24,12 @@ Reader = Annotated[Caller, needs("alert.read")]
 Decider = Annotated[Caller, needs("alert.decide")]
 
 Number = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[7])]
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=1024, examples=['W/"open"'], description="ETag of the job as the caller saw it; without it 428, else 412."),
+]
+
+_STEP = ("signed_out", "cross_site", "job_unknown", "precondition_failed", "precondition_required")
 
 
 @router.post("", status_code=202, responses=problems("signed_out", "cross_site", "jobs_full"))
@@ -34,7 +41,8 @@ def make(body: JobInput, caller: Decider, response: Response, provided: Provided
     goes on for as long as who made it may decide.
     """
     with provided.database.write() as session:
-        made = _output(session, service.make(session, caller, body))
+        job = service.make(session, caller, body)
+        made = _tagged(session, job, response)
     provided.jobs.set()
     response.headers["Location"] = f"/api/jobs/{made.number}"
     return made
@@ -49,10 +57,10 @@ def jobs(query: Annotated[JobQuery, Query()], caller: Reader, provided: Provided
 
 
 @router.get("/{number}", responses=problems("signed_out", "job_unknown"))
-def job(number: Number, caller: Reader, provided: Provided) -> JobOutput:
-    """A job, and how far it is."""
+def job(number: Number, caller: Reader, response: Response, provided: Provided) -> JobOutput:
+    """A job, and how far it is. The header ETag, which its progress leaves as it is, is what `If-Match` of a step must bring."""
     with provided.database.read() as session:
-        return _output(session, service.get(session, caller, number))
+        return _tagged(session, service.get(session, caller, number), response)
 
 
 @router.get("/{number}/items", responses=problems("signed_out", "job_unknown", "cursor_invalid"))
@@ -67,24 +75,32 @@ def items(number: Number, query: Annotated[ItemQuery, Query()], caller: Reader, 
 @router.post(
     "/{number}/undo",
     status_code=202,
-    responses=problems("signed_out", "cross_site", "job_unknown", "job_open", "job_undone", "job_late", "jobs_full"),
+    responses=problems(*_STEP, "job_open", "job_undone", "job_late", "jobs_full"),
 )
-def undo(number: Number, caller: Decider, response: Response, provided: Provided) -> JobOutput:
+def undo(number: Number, caller: Decider, response: Response, provided: Provided, if_match: IfMatch = None) -> JobOutput:
     """Take a job back, as a job of its own: each alert is then as it was, unless something was decided about it since."""
     with provided.database.write() as session:
-        made = _output(session, service.undo(session, caller, service.get(session, caller, number)))
+        found = service.get(session, caller, number)
+        check_version(service.step_of(session, found), if_match, found.made_by)
+        made = _tagged(session, service.undo(session, caller, found), response)
     provided.jobs.set()
     response.headers["Location"] = f"/api/jobs/{made.number}"
     return made
 
 
-@router.post("/{number}/stop", responses=problems("signed_out", "cross_site", "job_unknown", "job_ended"))
-def stop(number: Number, caller: Decider, provided: Provided) -> JobOutput:
+@router.post("/{number}/stop", responses=problems(*_STEP, "job_ended"))
+def stop(number: Number, caller: Decider, response: Response, provided: Provided, if_match: IfMatch = None) -> JobOutput:
     """Leave the rest of a job undone. What it did stays, and can be taken back."""
     with provided.database.write() as session:
         found = service.get(session, caller, number)
+        check_version(service.step_of(session, found), if_match, found.made_by)
         service.stop(session, caller, found)
-        return _output(session, found)
+        return _tagged(session, found, response)
+
+
+def _tagged(session: Session, found: Job, response: Response) -> JobOutput:
+    response.headers["ETag"] = f'W/"{service.step_of(session, found)}"'
+    return _output(session, found)
 
 
 def _output(session: Session, found: Job) -> JobOutput:

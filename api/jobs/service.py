@@ -120,6 +120,14 @@ def stop(session: Session, caller: Caller, job: Job) -> None:
     _end(session, job, "stopped", caller.actor, "job.stop")
 
 
+def step_of(session: Session, job: Job) -> str:
+    """Where a job stands for who stops it or takes it back; how far it is does not matter for that."""
+    if job.state in OPEN:
+        return "open"
+    undone = undone_by(session, job)
+    return job.state if undone is None else f"{job.state}-{undone}"
+
+
 def get(session: Session, caller: Caller, number: int) -> Job:
     """A job that the caller may see. Raises Problem `job_unknown`."""
     job = session.get(Job, {"organisation": scope_of(session).organisation, "number": number})

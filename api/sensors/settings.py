@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from api.audit import service as audit
 from api.database.scope import row_of
 from api.enrolment.models import EnrolledSensor
+from api.versions import check_version
 from sensor.configuration import ConfigurationError
 from sensor.control_records import SETTINGS
 from sensor.remote_settings import ALLOWED, Version, checked
@@ -65,7 +66,15 @@ class KafkaPost:
             raise Unreachable(str(error)) from error
 
 
-def change(database: Database, post: Post, actor: audit.Actor, sensor: str, changes: Mapping[str, float | None]) -> Version:
+def change(  # noqa: PLR0913 - what is sent to whom, by whom, and what he had seen
+    database: Database,
+    post: Post,
+    actor: audit.Actor,
+    sensor: str,
+    changes: Mapping[str, float | None],
+    *,
+    if_match: str | None = "*",
+) -> Version:
     """Make the next version of a sensor's settings, and send it.
 
     Args:
@@ -74,9 +83,11 @@ def change(database: Database, post: Post, actor: audit.Actor, sensor: str, chan
         actor: who changes.
         sensor: name of the sensor.
         changes: new values; None for what shall be as the sensor was started. Others stay as they are.
+        if_match: the version that the change is made on, as an entity tag.
 
     Raises:
         SettingsRefused: a setting is not one that may be changed from afar, or out of its bounds. Nothing was changed.
+        Problem: `precondition_failed` where somebody has sent others since; `precondition_required`.
         Unreachable: the sensor cannot be asked. At the last moment the version is kept, and goes with the next one.
     """
     for name, value in changes.items():
@@ -84,6 +95,7 @@ def change(database: Database, post: Post, actor: audit.Actor, sensor: str, chan
     post.check(sensor)
     with database.write() as session:
         row = row_of(session, EnrolledSensor, sensor)
+        check_version(0 if row is None else row.settings_version, if_match, "another administrator")
         if row is None:
             row = EnrolledSensor(
                 name=sensor, site="", generation=1, enrolled_at=None, revoked_at=None, settings_version=0, settings={}

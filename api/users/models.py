@@ -27,7 +27,7 @@ class User(OfOrganisation, Base):
     sites: Mapped[list[Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     """Names of the sites that it is limited to; None for all of the organisation."""
     version: Mapped[int]
-    """How often role and sites were decided on."""
+    """Rises with each decision of an administrator about it: its entity tag."""
     created_at: Mapped[int]
     disabled_at: Mapped[int | None]
 

@@ -34,6 +34,7 @@ from api.users.schemas import (
     UserInput,
     UserOutput,
 )
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -51,6 +52,8 @@ IfMatch = Annotated[
     str | None,
     Header(max_length=1024, examples=['"1"'], description="ETag of the account as the caller saw it; without it 428, else 412."),
 ]
+
+_OTHERS = ("signed_out", "cross_site", "user_unknown", "precondition_failed", "precondition_required")
 
 
 @router.get("/setup")
@@ -247,15 +250,7 @@ def choose_password(body: LinkUse, request: Request, provided: Entrance) -> Link
 
 @router.put(
     "/users/{user_id}",
-    responses=problems(
-        "signed_out",
-        "cross_site",
-        "user_unknown",
-        "own_account",
-        "last_administrator",
-        "precondition_failed",
-        "precondition_required",
-    ),
+    responses=problems(*_OTHERS, "own_account", "last_administrator"),
 )
 def change(
     user_id: UserId, body: RightsInput, caller: Manager, response: Response, provided: Provided, if_match: IfMatch = None
@@ -270,19 +265,20 @@ def change(
 @router.delete(
     "/users/{user_id}",
     status_code=204,
-    responses=problems("signed_out", "cross_site", "user_unknown", "own_account", "last_administrator"),
+    responses=problems(*_OTHERS, "own_account", "last_administrator"),
 )
-def disable(user_id: UserId, caller: Manager, provided: Provided) -> None:
+def disable(user_id: UserId, caller: Manager, provided: Provided, if_match: IfMatch = None) -> None:
     """Disable an account and end its sessions. What it did stays on record."""
     with provided.database.write() as session:
-        service.disable(session, caller.actor, user_id)
+        service.disable(session, caller.actor, user_id, if_match)
 
 
-@router.delete("/users/{user_id}/lock", status_code=204, responses=problems("signed_out", "cross_site", "user_unknown"))
-def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
+@router.delete("/users/{user_id}/lock", status_code=204, responses=problems(*_OTHERS))
+def unlock(user_id: UserId, caller: Manager, provided: Provided, if_match: IfMatch = None) -> None:
     """Let an account sign in at once that has to wait after failed sign-ins, also from where these came."""
     with provided.database.write() as session:
         user = service.by_id(session, user_id)
+        check_version(user.version, if_match, "another administrator")
         addresses = lockout.failed_from(session, provided.settings, user.name)
         if lockout.forget(session, user.name) or addresses:
             audit.record(session, caller.actor, "user.unlock", user.name, {"addresses": addresses})
@@ -293,13 +289,15 @@ def unlock(user_id: UserId, caller: Manager, provided: Provided) -> None:
 @router.delete(
     "/users/{user_id}/authenticator",
     status_code=204,
-    responses=problems("signed_out", "cross_site", "user_unknown", "own_account", "authenticator_none"),
+    responses=problems(*_OTHERS, "own_account", "authenticator_none"),
 )
-def reset(user_id: UserId, caller: Manager, provided: Provided) -> None:
+def reset(user_id: UserId, caller: Manager, provided: Provided, if_match: IfMatch = None) -> None:
     """Take authenticator and passkeys away from an account whose owner has lost them. Its sessions end."""
     with provided.database.write() as session:
         user = service.others(session, caller.actor, user_id)
+        check_version(user.version, if_match, "another administrator")
         factors.reset(session, caller.actor, user.id)
+        user.version += 1
         service.end_sessions(session, user.id)
 
 

@@ -149,7 +149,7 @@ class UserOutput(BaseModel):
     sites: list[str] | None = Field(examples=[None])
     """The sites that it is limited to; null for all."""
     version: int = Field(examples=[1])
-    """How often role and sites were decided on: `"1"` is the entity tag that a change must bring."""
+    """Rises with each decision about it: `"1"` is the entity tag that a change must bring."""
     created_at: str = Field(examples=["2026-11-23T08:00:00.000000000Z"])
     disabled: bool = Field(examples=[False])
     password: bool = Field(examples=[True])

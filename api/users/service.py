@@ -15,6 +15,7 @@ from api.problems import Problem
 from api.security import passwords
 from api.times import NANOSECONDS, now
 from api.users.models import PasswordLink, SetupLink, User, UserSession
+from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -148,10 +149,7 @@ def change(session: Session, actor: Actor, user_id: int, rights: Rights, if_matc
     Raises Problem `user_unknown`, `own_account`, `last_administrator`, `precondition_required`, `precondition_failed`.
     """
     user = others(session, actor, user_id)
-    if if_match is None:
-        raise Problem("precondition_required")
-    if etag(user) not in [tag.strip() for tag in if_match.split(",")] and if_match.strip() != "*":
-        raise Problem("precondition_failed", by="another administrator")
+    check_version(user.version, if_match, "another administrator")
     before = Rights(user.role, user.limits)
     if is_last_administrator(session, user) and rights != before:
         raise Problem("last_administrator", name=user.name)
@@ -278,12 +276,13 @@ def revoke(session: Session, actor: Actor, session_id: str, user_id: int | None)
     audit.record(session, actor, "session.revoke", session_id, {"user": found.user.name})
 
 
-def disable(session: Session, actor: Actor, user_id: int) -> None:
-    """Disable an account and end its sessions. Raises Problem `user_unknown`, `own_account`, `last_administrator`."""
+def disable(session: Session, actor: Actor, user_id: int, if_match: str | None) -> None:
+    """Disable an account and end its sessions. Raises Problem as `change`."""
     user = others(session, actor, user_id)
+    check_version(user.version, if_match, "another administrator")
     if is_last_administrator(session, user):
         raise Problem("last_administrator", name=user.name)
-    user.disabled_at = now()
+    user.disabled_at, user.version = now(), user.version + 1
     end_sessions(session, user.id)
     audit.record(session, actor, "user.disable", user.name)
 

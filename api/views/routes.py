@@ -9,8 +9,9 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from api.openapi import problems
 from api.security.access import Caller, Provided, needs
 from api.times import iso
+from api.versions import check_version
 from api.views import service
-from api.views.schemas import DefaultInput, ViewInput, ViewOutput, ViewPage, ViewQuery
+from api.views.schemas import DefaultInput, DefaultOutput, ViewInput, ViewOutput, ViewPage, ViewQuery
 
 if TYPE_CHECKING:
     from api.views.models import SavedView
@@ -24,6 +25,13 @@ Number = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[2])]
 IfMatch = Annotated[
     str | None,
     Header(max_length=1024, examples=['"1"'], description="ETag of the view as the caller saw it; without it 428, else 412."),
+]
+
+IfDefault = Annotated[
+    str | None,
+    Header(
+        max_length=1024, examples=['"0"'], description='ETag of the choice as the caller saw it, `"0"` for none; without it 428.'
+    ),
 ]
 
 _CHANGE = ("signed_out", "cross_site", "view_unknown", "precondition_failed", "precondition_required")
@@ -76,11 +84,22 @@ def remove(number: Number, caller: Keeper, provided: Provided, if_match: IfMatch
         service.remove(session, caller, found)
 
 
-@router.put("/account/default-view", status_code=204, responses=problems("signed_out", "cross_site", "view_unknown"))
-def choose(body: DefaultInput, caller: Owner, provided: Provided) -> None:
+@router.get("/account/default-view", responses=problems("signed_out"))
+def default(caller: Owner, response: Response, provided: Provided) -> DefaultOutput:
+    """The view to begin with. The header ETag is what `If-Match` of a change must bring."""
+    with provided.database.read() as session:
+        found = service.default_of(session, caller)
+    response.headers["ETag"] = f'"{found or 0}"'
+    return DefaultOutput(view=found)
+
+
+@router.put("/account/default-view", status_code=204, responses=problems(*_CHANGE))
+def choose(body: DefaultInput, caller: Owner, response: Response, provided: Provided, if_match: IfDefault = None) -> None:
     """Begin with a view from now on, or with none."""
     with provided.database.write() as session:
+        check_version(service.default_of(session, caller) or 0, if_match, caller.name)
         service.choose(session, caller, body.view)
+    response.headers["ETag"] = f'"{body.view or 0}"'
 
 
 def _tagged(found: SavedView, default: int | None, response: Response) -> ViewOutput:

@@ -87,3 +87,12 @@ class DefaultInput(BaseModel):
 
     view: int | None = Field(ge=1, le=2**63 - 1, examples=[2])
     """Its number; null for none."""
+
+
+class DefaultOutput(BaseModel):
+    """The view that the caller begins with."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    view: int | None = Field(examples=[2])
+    """Its number; null for none, also where it is no longer shared with him."""

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 PASSWORD = "seven pumps, two tanks"
 
+ANY: Final = {"If-Match": "*"}
+"""Headers of a change that is made whatever the thing is now."""
+
 OPENED = "data"
 """The folder of `database` and `system_running`, in a test's."""
 

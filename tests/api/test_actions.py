@@ -155,7 +155,7 @@ def disable(system: Running, name: str) -> None:
     with system.services.database.write() as session:
         user = users.account(session, name)
         assert user is not None
-        users.disable(session, Actor("test"), user.id)
+        users.disable(session, Actor("test"), user.id, "*")
 
 
 def test_an_action_needs_all_of_its_safety_context_and_a_window(system_running: Running) -> None:
@@ -291,7 +291,7 @@ def _do(session: Any, made: Any, incident: Any, deed: str, name: str) -> None:
             users.change(session, Actor("test"), user.id, users.Rights(cast("Role", deed)), "*")
     elif deed == "disable":
         if user is not None:
-            users.disable(session, Actor("test"), user.id)
+            users.disable(session, Actor("test"), user.id, "*")
     elif deed == "expire":
         service.expire(session, made.id, now() + 120 * MINUTE)
     elif deed == "execute":

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from api.alerts.service import newest_change
 from tests.api.alerts import part_of, upsert
 from tests.api.conftest import both_back_ends
+from tests.api.openapi import example, operations
 from tests.api.test_live import change, listening
+from tests.api.test_permissions import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,92 @@ if TYPE_CHECKING:
 
 ORIGIN = {"Origin": "https://portal.example"}
 PREFLIGHT = {**ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+
+
+BLIND: Final = {
+    "POST /api/incidents/{number}/timeline": "adds a line, and changes none",
+    "POST /api/incidents/{number}/evidence": "adds a piece",
+    "POST /api/incidents/{number}/evidence/packets": "adds a piece",
+    "POST /api/incidents/{number}/evidence/snapshot": "adds a piece",
+    "POST /api/incidents/{number}/evidence/package": "gives out what there is",
+    "POST /api/incidents/{number}/evidence/{identity}/custody": "adds an entry to the chain of custody",
+    "POST /api/incidents/{number}/obligations": "adds the reports that are not there yet",
+    "POST /api/incidents/{number}/playbooks": "adds the tasks of a playbook once",
+    "POST /api/incidents/{number}/tasks": "adds a task",
+    "POST /api/incidents/{number}/actions": "adds a proposal",
+    "POST /api/incidents/{number}/review/lessons": "adds a lesson",
+    "POST /api/incidents/{number}/stix": "gives out what there is",
+    "POST /api/stories/{alert_id}/stix": "gives out what there is",
+    "POST /api/notifications/channels/{name}/test": "sends a message, and changes nothing",
+    "POST /api/notifications/{number}/again": "sends anew what failed, which is refused unless it has",
+    "DELETE /api/sessions/{session_id}": "ends it for good; nothing else of it can change",
+    "DELETE /api/tokens/{token_id}": "ends it for good; nothing else of it can change",
+    "POST /api/account/passkeys/{passkey_id}/remove": "one's own, after another proof; nothing else of it can change",
+    "PUT /api/account/password": "the password that it had is told with it",
+}
+"""Changes of one thing that overwrite nothing, or that bring what they overwrite, and why they need no entity tag."""
+
+
+FIRST: Final = frozenset({"playbook_of_product", "review_early"})
+"""Codes of what cannot be changed at all yet, or ever, whoever saw it how."""
+
+
+def test_a_change_of_one_thing_is_made_on_what_the_caller_saw(system_running: Running) -> None:
+    """Every one says so in the document, and refuses whoever does not say what he saw; what overwrites nothing is named here."""
+    document = operations(system_running.client().get("/api/openapi.json").json())
+    filled = fill(system_running)
+    client = system_running.sign_in("chen")
+    # Nobody decides about his own account.
+    (filled["user_id"],) = [str(each["id"]) for each in client.get("/api/users").json() if each["name"] == "zhao"]
+    blind: set[str] = set()
+    otherwise: list[tuple[str, int, str]] = []
+    asked = 0
+    for operation in document:
+        name = f"{operation.method.upper()} {operation.path}"
+        is_one = "{" in operation.path or operation.method in {"put", "patch", "delete"}
+        if operation.method == "get" or not is_one or name == "DELETE /api/session":
+            continue
+        if not any(each["name"].lower() == "if-match" for each in operation.parameters):
+            blind.add(name)
+            continue
+        assert {"412", "428"} <= operation.said["responses"].keys(), name
+        body = example(operation.body) if operation.body else None
+        query = {"site": "tanks"} if any(each["name"] == "site" for each in operation.parameters) else {}
+        answer = client.request(operation.method, operation.path.format(**filled), params=query, json=body)
+        # What there is none of, and what is another's to do, is not told more of.
+        if answer.status_code not in {403, 404, 428} and answer.json()["code"] not in FIRST:
+            otherwise.append((name, answer.status_code, answer.text))
+        asked += answer.status_code == 428
+    assert otherwise == []
+    assert blind == set(BLIND)
+    assert asked > 20
+
+
+def test_who_disables_an_account_has_seen_what_it_is(system_running: Running) -> None:
+    one, other = (system_running.signed_in("administrator", name=name) for name in ("lin", "chen"))
+    system_running.signed_in("viewer", name="zhao")
+    (seen,) = [each for each in other.get("/api/users").json() if each["name"] == "zhao"]
+    path, tag = f"/api/users/{seen['id']}", {"If-Match": f'"{seen["version"]}"'}
+    assert one.put(path, json={"role": "operator", "sites": None}, headers=tag).status_code == 200
+    for late in (path, f"{path}/lock", f"{path}/authenticator"):
+        assert other.delete(late).json()["code"] == "precondition_required"
+        assert other.delete(late, headers=tag).json()["code"] == "precondition_failed"
+    assert other.delete(path, headers={"If-Match": f'"{seen["version"] + 1}"'}).status_code == 204
+    (shown,) = [each for each in other.get("/api/users").json() if each["name"] == "zhao"]
+    assert (shown["disabled"], shown["version"]) == (True, seen["version"] + 2)
+
+
+def test_the_view_to_begin_with_is_chosen_on_what_it_was(system_running: Running) -> None:
+    lin = system_running.signed_in(name="lin")
+    view = lin.post("/api/views", json={"name": "mine", "filter": {}}).json()["number"]
+    path = "/api/account/default-view"
+    first = lin.get(path)
+    assert (first.json(), first.headers["ETag"]) == ({"view": None}, '"0"')
+    assert lin.put(path, json={"view": view}).json()["code"] == "precondition_required"
+    chosen = lin.put(path, json={"view": view}, headers={"If-Match": first.headers["ETag"]})
+    assert (chosen.status_code, chosen.headers["ETag"]) == (204, f'"{view}"')
+    assert lin.put(path, json={"view": None}, headers={"If-Match": first.headers["ETag"]}).status_code == 412
+    assert lin.get(path).json() == {"view": view}
 
 
 def listed(client: httpx.Client, **asked: Any) -> list[dict[str, Any]]:

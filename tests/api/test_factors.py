@@ -10,7 +10,7 @@ import pytest
 from pyotp.totp import TOTP
 
 from api.factors import totp
-from tests.api.conftest import PASSWORD, both_back_ends
+from tests.api.conftest import ANY, PASSWORD, both_back_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,9 +162,9 @@ def test_who_has_lost_everything_is_helped_by_an_administrator(system_running: R
     assert (users["lin"]["second_factor"], users["chen"]["second_factor"]) == (True, False)
     path = f"/api/users/{users['lin']['id']}/authenticator"
     assert client.delete(path).json()["code"] == "forbidden"
-    assert administrator.delete(path).status_code == 204
-    assert administrator.delete(path).json()["code"] == "authenticator_none"
-    assert administrator.delete(f"/api/users/{users['chen']['id']}/authenticator").json()["code"] == "own_account"
+    assert administrator.delete(path, headers=ANY).status_code == 204
+    assert administrator.delete(path, headers=ANY).json()["code"] == "authenticator_none"
+    assert administrator.delete(f"/api/users/{users['chen']['id']}/authenticator", headers=ANY).json()["code"] == "own_account"
     assert client.get("/api/session").status_code == 401
     assert sign_in(system_running)[0] == 201
     again = system_running.sign_in("lin")

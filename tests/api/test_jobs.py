@@ -27,7 +27,7 @@ from api.jobs.worker import JobWorker
 from api.settings import Settings
 from api.times import NANOSECONDS, iso, now, parse
 from tests.api.alerts import upsert, with_related
-from tests.api.conftest import STARTED, running
+from tests.api.conftest import ANY, STARTED, running
 from tests.api.looks import tick
 from tests.api.test_tokens import bearer
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 ACKNOWLEDGE = {"action": "acknowledge", "note": "x"}
 CLOSE = {"action": "close", "note": "scan", "disposition": "authorised_work", "permit": "WP-1"}
-ANY = {"If-Match": "*"}
 
 
 @contextmanager
@@ -130,7 +129,7 @@ def test_a_dry_run_says_of_each_what_would_come_of_it_and_changes_nothing(system
         assert states(client) == before
         assert client.get(f"/api/alerts/{1:032x}").headers["ETag"] == written
         assert on_record(system_running, "alert.acknowledge") == [f"{2:032x}"]
-        assert client.post(f"/api/jobs/{job['number']}/undo").json()["code"] == "job_undone"
+        assert client.post(f"/api/jobs/{job['number']}/undo", headers=ANY).json()["code"] == "job_undone"
         real = ended(client, made(client, **ACKNOWLEDGE, ids=ids)["number"])
     assert would == results(client, real["number"]) == {1: "done", 2: "alert_state", 3: "done", 99: "alert_unknown"}
     assert results(client, real["number"], refused=True) == {2: "alert_state", 99: "alert_unknown"}
@@ -268,12 +267,12 @@ def test_a_job_is_taken_back_where_nobody_decided_since(system_running: Running)
         assert closed["undo_until"] > closed["ended_at"]
         # One goes on, and was opened again by that.
         system_running.alerts(upsert(2, revision=9))
-        answer = client.post(f"/api/jobs/{number}/undo")
+        answer = client.post(f"/api/jobs/{number}/undo", headers=ANY)
         assert answer.status_code == 202, answer.text
         back = ended(client, answer.json()["number"])
         assert (back["action"], back["undoes"], back["done"], back["refused"]) == ("undo", number, 119, 1)
-        assert client.post(f"/api/jobs/{number}/undo").json()["code"] == "job_undone"
-        assert client.post(f"/api/jobs/{back['number']}/undo").json()["code"] == "job_undone"
+        assert client.post(f"/api/jobs/{number}/undo", headers=ANY).json()["code"] == "job_undone"
+        assert client.post(f"/api/jobs/{back['number']}/undo", headers=ANY).json()["code"] == "job_undone"
     assert results(client, back["number"], refused=True) == {2: "precondition_failed"}
     assert client.get(f"/api/jobs/{number}").json()["undone_by"] == back["number"]
     found = states(client)
@@ -294,12 +293,12 @@ def test_a_job_can_be_taken_back_for_a_time_only_and_not_while_it_is_at_work(
     system_running.alerts(upsert(1))
     client = system_running.signed_in()
     number = made(client, **CLOSE, filter={})["number"]
-    assert client.post(f"/api/jobs/{number}/undo").json()["code"] == "job_open"
+    assert client.post(f"/api/jobs/{number}/undo", headers=ANY).json()["code"] == "job_open"
     with working(system_running.services):
         ended(client, number)
     monkeypatch.setattr(service, "UNDO_SECONDS", -1)
-    assert client.post(f"/api/jobs/{number}/undo").json()["code"] == "job_late"
-    assert client.post("/api/jobs/99/undo").json()["code"] == "job_unknown"
+    assert client.post(f"/api/jobs/{number}/undo", headers=ANY).json()["code"] == "job_late"
+    assert client.post("/api/jobs/99/undo", headers=ANY).json()["code"] == "job_unknown"
 
 
 def test_a_job_that_is_stopped_goes_no_further_and_can_be_taken_back(system_running: Running) -> None:
@@ -307,15 +306,15 @@ def test_a_job_that_is_stopped_goes_no_further_and_can_be_taken_back(system_runn
     client = system_running.signed_in()
     number = made(client, **CLOSE, filter={})["number"]
     assert worker.go_on(system_running.services.database, number)
-    assert client.post(f"/api/jobs/{number}/stop").json()["state"] == "stopped"
-    assert client.post(f"/api/jobs/{number}/stop").json()["code"] == "job_ended"
+    assert client.post(f"/api/jobs/{number}/stop", headers=ANY).json()["state"] == "stopped"
+    assert client.post(f"/api/jobs/{number}/stop", headers=ANY).json()["code"] == "job_ended"
     # A job that was to take it back and was stopped itself leaves it to be taken back.
-    first = client.post(f"/api/jobs/{number}/undo").json()["number"]
+    first = client.post(f"/api/jobs/{number}/undo", headers=ANY).json()["number"]
     assert client.get(f"/api/jobs/{number}").json()["undone_by"] == first
-    assert client.post(f"/api/jobs/{first}/stop").json()["state"] == "stopped"
+    assert client.post(f"/api/jobs/{first}/stop", headers=ANY).json()["state"] == "stopped"
     assert client.get(f"/api/jobs/{number}").json()["undone_by"] is None
     with working(system_running.services):
-        answer = client.post(f"/api/jobs/{number}/undo")
+        answer = client.post(f"/api/jobs/{number}/undo", headers=ANY)
         back = ended(client, answer.json()["number"])
     assert (client.get(f"/api/jobs/{number}").json()["done"], back["done"]) == (service.AT_A_TIME, service.AT_A_TIME)
     assert set(states(client).values()) == {"new"}

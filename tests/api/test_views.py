@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.views import service
 from tests.api.alerts import upsert
+from tests.api.conftest import ANY
 from tests.api.test_alerts import ids
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from tests.api.conftest import Running
 
-ANY = {"If-Match": "*"}
 HIGH = {"name": "Grave", "filter": {"severity": "high,critical", "server.ip": "10.0.1.1", "since": "-24h"}, "sort": "-last_seen"}
 
 
@@ -64,17 +64,17 @@ def test_views_are_seen_by_whom_they_are_shared_with_and_changed_by_their_owners
     assert north.put(path, json=HIGH, headers=ANY).json()["code"] == "forbidden"
     assert north.delete(path, headers=ANY).json()["code"] == "forbidden"
     # One view to begin with, each for himself; where it is seen no more, none.
-    assert north.put("/api/account/default-view", json={"view": own["number"]}).json()["code"] == "view_unknown"
+    assert north.put("/api/account/default-view", json={"view": own["number"]}, headers=ANY).json()["code"] == "view_unknown"
     for number in (local["number"], whole["number"]):
-        assert north.put("/api/account/default-view", json={"view": number}).status_code == 204
+        assert north.put("/api/account/default-view", json={"view": number}, headers=ANY).status_code == 204
     assert [view["default"] for view in north.get("/api/views").json()["items"]] == [False, True]
     assert not any(view["default"] for view in lin.get("/api/views").json()["items"])
     chen = system_running.signed_in("administrator")
     assert chen.put(path, json={**HIGH, "shared": "nobody"}, headers=ANY).json()["owner"] == "lin"
     assert not any(view["default"] for view in north.get("/api/views").json()["items"])
     assert chen.get(path).status_code == 404
-    assert lin.put("/api/account/default-view", json={"view": whole["number"]}).status_code == 204
-    assert lin.put("/api/account/default-view", json={"view": None}).status_code == 204
+    assert lin.put("/api/account/default-view", json={"view": whole["number"]}, headers=ANY).status_code == 204
+    assert lin.put("/api/account/default-view", json={"view": None}, headers=ANY).status_code == 204
     assert not any(view["default"] for view in lin.get("/api/views").json()["items"])
 
 
