@@ -24,6 +24,16 @@ def now() -> int:
     return time.time_ns()
 
 
+_LATEST = 0
+
+
+def rising() -> int:
+    """The wall clock; where it is set back, the latest that was told: what changes later never seems to have changed before."""
+    global _LATEST  # noqa: PLW0603  one clock of the process
+    _LATEST = max(_LATEST, now())
+    return _LATEST
+
+
 def iso(nanoseconds: int) -> str:
     """RFC 3339 text of a time, in UTC, with nine decimals."""
     seconds, rest = divmod(nanoseconds, NANOSECONDS)

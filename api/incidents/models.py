@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import KeyedByOrganisation, OfOrganisation, OfSite
+from api.times import rising
 
 Origin = Literal["alerts", "report"]
 """What an incident was made from: alerts, or what somebody reported."""
@@ -56,6 +57,8 @@ class Incident(KeyedByOrganisation, OfSite, Base):
     closed_at: Mapped[int | None]
     moved_at: Mapped[int]
     """When it came into its state."""
+    updated_at: Mapped[int] = mapped_column(server_default="0", default=rising, onupdate=rising)
+    """When it changed last, whatever changed. A line of its timeline is a change too."""
     disposition: Mapped[str | None] = mapped_column(sa.String(32))
     """What it turned out to be, once it is closed."""
     held_until: Mapped[int | None] = mapped_column(index=True)
@@ -71,6 +74,7 @@ class Incident(KeyedByOrganisation, OfSite, Base):
     __table_args__ = (
         sa.Index("ix_incident_organisation_state_declared_at", "organisation", "state", "declared_at"),
         sa.Index("ix_incident_organisation_declared_at_number", "organisation", "declared_at", "number"),
+        sa.Index("ix_incident_organisation_updated_at_number", "organisation", "updated_at", "number"),
     )
 
 

@@ -70,7 +70,10 @@ def _item(incident: Incident, language: str) -> dict[str, Any]:
         hold = {"until": iso(incident.held_until), "by": incident.held_by, "reason": incident.held_reason}
     return {
         **{name: getattr(incident, name) for name in names},
-        **{name: _text(getattr(incident, name)) for name in ("discovered_at", "declared_at", "moved_at", "closed_at")},
+        **{
+            name: _text(getattr(incident, name))
+            for name in ("discovered_at", "declared_at", "moved_at", "updated_at", "closed_at")
+        },
         "category_name": None if incident.category is None else category_name(incident.category, language),
         "hold": hold,
     }

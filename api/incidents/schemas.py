@@ -41,6 +41,13 @@ class _Output(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+IncidentSort = Literal[
+    "declared_at", "-declared_at", "updated_at", "-updated_at", "discovered_at", "-discovered_at", "moved_at", "-moved_at",
+    "grade", "-grade",
+]  # fmt: skip
+"""What a list can be sorted by."""
+
+
 class IncidentQuery(_Input):
     """Which incidents. `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these; all filters must hold."""
 
@@ -62,6 +69,10 @@ class IncidentQuery(_Input):
     """Declared at this time or later."""
     until: Time = None
     """Declared before this time."""
+    updated_since: Time = None
+    """Changed at this time or later, whatever changed. Ask with `sort=updated_at`, and go on from the last `updated_at`."""
+    sort: IncidentSort = "-declared_at"
+    """Order; with `-` the most first. The identifier breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
     """`next` of the page before; everything else must be asked as it was then."""
     limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
@@ -243,6 +254,8 @@ class IncidentItem(_Output):
     declared_at: str = Field(examples=["2026-11-23T08:16:00.000000000Z"])
     moved_at: str = Field(examples=["2026-11-23T08:30:00.000000000Z"])
     """Since when it is in its state."""
+    updated_at: str = Field(examples=["2026-11-23T08:31:00.000000000Z"])
+    """When it changed last, with all that belongs to it."""
     closed_at: str | None = None
 
 

@@ -16,14 +16,14 @@ from api.database import advance
 from api.database.scope import scope_of
 from api.incidents import categories, lifecycle, timeline
 from api.incidents.models import Incident, IncidentAlert
-from api.pages import read_cursor, write_cursor
+from api.ordering import page
 from api.problems import Problem
 from api.times import NANOSECONDS, now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from api.alerts.models import Disposition
     from api.incidents.lifecycle import Phase
@@ -65,6 +65,16 @@ class Step:
     at: int | None = None
 
 
+SORTS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
+    "declared_at": Incident.declared_at,
+    "updated_at": Incident.updated_at,
+    "discovered_at": Incident.discovered_at,
+    "moved_at": Incident.moved_at,
+    "grade": Incident.grade,
+}
+"""What a list can be sorted by; the number breaks ties."""
+
+
 def get(session: Session, number: int) -> Incident:
     """One incident. Raises Problem `incident_unknown`."""
     found = session.get(Incident, {"organisation": scope_of(session).organisation, "number": number})
@@ -82,18 +92,8 @@ def teller(session: Session, incident: Incident) -> Incident:
 
 
 def find(session: Session, query: IncidentQuery) -> tuple[Sequence[Incident], str | None]:
-    """One page of incidents, the latest declared first, and the cursor of the next one."""
-    statement = sa.select(Incident).where(*_conditions(query))
-    question = query.question()
-    key = sa.tuple_(Incident.declared_at, Incident.number)
-    if query.cursor is not None:
-        statement = statement.where(key < sa.tuple_(*read_cursor(question, query.cursor, (int, int))))
-    ordered = statement.order_by(Incident.declared_at.desc(), Incident.number.desc())
-    rows = session.scalars(ordered.limit(query.limit + 1)).all()
-    if len(rows) <= query.limit:
-        return rows, None
-    last = rows[query.limit - 1]
-    return rows[: query.limit], write_cursor(question, last.declared_at, last.number)
+    """One page of incidents, and the cursor of the next one. Raises Problem `cursor_invalid`."""
+    return page(session, sa.select(Incident).where(*_conditions(query)), SORTS, Incident.number, query)
 
 
 def _conditions(query: IncidentQuery) -> list[sa.ColumnElement[bool]]:
@@ -112,6 +112,8 @@ def _conditions(query: IncidentQuery) -> list[sa.ColumnElement[bool]]:
         found.append(Incident.drill.is_(query.drill))
     if query.held is not None:
         found.append(Incident.held_until.is_not(None) if query.held else Incident.held_until.is_(None))
+    if query.updated_since is not None:
+        found.append(Incident.updated_at >= query.updated_since)
     if query.since is not None:
         found.append(Incident.declared_at >= query.since)
     if query.until is not None:

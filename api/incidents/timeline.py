@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from api.audit import service as audit
 from api.incidents.models import Incident, IncidentEntry
-from api.times import now
+from api.times import now, rising
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +42,7 @@ def write(  # noqa: PLR0913 - what a line says has a name each
         note=note, detail=dict(detail or {}),
     )  # fmt: skip
     session.add(entry)
+    _touch(session, number)
     told = {**(detail or {}), **({} if note is None else {"note": note}), **({} if at is None else {"at": at})}
     audit.record(session, actor, f"incident.{kind}", str(number), told)
     return entry
@@ -54,6 +55,7 @@ def write_by_hand(session: Session, number: int, actor: Actor, given: EntryInput
         origin=given.source, note=given.text, detail={},
     )  # fmt: skip
     session.add(entry)
+    _touch(session, number)
     audit.record(session, actor, "incident.note", str(number), given.model_dump())
     session.flush()
     return entry
@@ -61,6 +63,7 @@ def write_by_hand(session: Session, number: int, actor: Actor, given: EntryInput
 
 def copy(session: Session, entry: IncidentEntry, number: int) -> None:
     """Tell a line in another incident too; the first stays where it is."""
+    _touch(session, number)
     detail = {**entry.detail, "copied_from": entry.detail.get("copied_from", entry.incident)}
     session.add(
         IncidentEntry(
@@ -68,6 +71,11 @@ def copy(session: Session, entry: IncidentEntry, number: int) -> None:
             origin=entry.origin, note=entry.note, detail=detail,
         )
     )  # fmt: skip
+
+
+def _touch(session: Session, number: int) -> None:
+    """Something of an incident has changed."""
+    session.execute(sa.update(Incident).where(Incident.number == number).values(updated_at=rising()))
 
 
 def told_by(session: Session, number: int) -> list[int]:

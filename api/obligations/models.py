@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import SITE_CHARACTERS, OfOrganisation
+from api.times import rising
 
 State = Literal["pending", "drafted", "approved", "submitted", "acknowledged", "lapsed"]
 """lapsed: it is asked for no more, because what it followed from was decided otherwise."""
@@ -34,6 +35,8 @@ class Obligation(OfOrganisation, Base):
     version: Mapped[int]
     """Rises with each change: its entity tag."""
     made_at: Mapped[int]
+    updated_at: Mapped[int] = mapped_column(server_default="0", default=rising, onupdate=rising)
+    """When it changed last, whatever changed."""
     started_at: Mapped[int | None]
     """When its clock started; null where it has not yet."""
     due_at: Mapped[int | None]
@@ -59,7 +62,10 @@ class Obligation(OfOrganisation, Base):
     """What the authority gave for it."""
     acknowledged_at: Mapped[int | None]
 
-    __table_args__ = (sa.Index("ix_obligation_organisation_state_due_at", "organisation", "state", "due_at"),)
+    __table_args__ = (
+        sa.Index("ix_obligation_organisation_state_due_at", "organisation", "state", "due_at"),
+        sa.Index("ix_obligation_organisation_updated_at_id", "organisation", "updated_at", "id"),
+    )
 
 
 class SiteOperator(OfOrganisation, Base):

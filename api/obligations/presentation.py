@@ -92,6 +92,7 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
         "before_approval": found.before_approval,
         "started_at": _text(found.started_at),
         "due_at": _text(found.due_at),
+        "updated_at": iso(found.updated_at),
         "at_once": rule.term.kind == "at_once",
         "seconds_left": left,
         "share": share,

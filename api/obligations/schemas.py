@@ -38,6 +38,12 @@ class _Output(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+ObligationSort = Literal[
+    "due_at", "-due_at", "made_at", "-made_at", "updated_at", "-updated_at",
+]  # fmt: skip
+"""What a list can be sorted by."""
+
+
 class ObligationQuery(_Input):
     """Which reports; all filters must hold."""
 
@@ -45,6 +51,10 @@ class ObligationQuery(_Input):
     """State."""
     due_before: Time = None
     """Due before this time."""
+    updated_since: Time = None
+    """Changed at this time or later, whatever changed. Ask with `sort=updated_at`, and go on from the last `updated_at`."""
+    sort: ObligationSort = "due_at"
+    """Order; with `-` the most first. The identifier breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
     """`next` of the page before; everything else must be asked as it was then."""
     limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
@@ -179,6 +189,8 @@ class ObligationItem(_Output):
     """How much of the time is over, in percent."""
     warned: list[int] = Field(default=[], examples=[[50]])
     """Warnings that were given, in percent of the time."""
+    updated_at: str = Field(examples=["2026-11-23T08:31:00.000000000Z"])
+    """When it changed last, whatever changed."""
     submitted_at: str | None = None
     before_approval: bool = False
     """Whether it was told before it was approved."""

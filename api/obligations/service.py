@@ -19,15 +19,15 @@ from api.obligations.course import Course
 from api.obligations.models import UNDONE, Obligation, SiteOperator
 from api.obligations.rules import Case, Rule, RuleSet, applies, made_under, required, rule_set
 from api.obligations.schemas import OperatorInput
-from api.pages import read_cursor, write_cursor
+from api.ordering import page
 from api.problems import Problem
 from api.times import LATEST, iso, now
 from api.versions import check_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from api.audit.service import Actor
     from api.obligations.schemas import AcknowledgeReportInput, DraftInput, ObligationQuery, SubmitInput
@@ -258,9 +258,16 @@ def get(session: Session, identity: int) -> tuple[Obligation, Incident]:
     return found, incident
 
 
+SORTS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
+    "due_at": Obligation.due_at,
+    "made_at": Obligation.made_at,
+    "updated_at": Obligation.updated_at,
+}
+"""What a list can be sorted by; the identifier breaks ties."""
+
+
 def find(session: Session, query: ObligationQuery) -> tuple[Sequence[Obligation], str | None]:
-    """One page of reports, those due first before others, and the cursor of the next one."""
-    due = sa.func.coalesce(Obligation.due_at, LATEST)
+    """One page of reports, and the cursor of the next one. Raises Problem `cursor_invalid`."""
     sites = scope_of(session).sites
     statement = sa.select(Obligation)
     if sites is not None:
@@ -270,15 +277,9 @@ def find(session: Session, query: ObligationQuery) -> tuple[Sequence[Obligation]
         statement = statement.where(query.state.on(Obligation.state))
     if query.due_before is not None:
         statement = statement.where(Obligation.due_at < query.due_before)
-    question = query.question()
-    if query.cursor is not None:
-        place = sa.tuple_(*read_cursor(question, query.cursor, (int, int)))
-        statement = statement.where(sa.tuple_(due, Obligation.id) > place)
-    rows = session.scalars(statement.order_by(due, Obligation.id).limit(query.limit + 1)).all()
-    if len(rows) <= query.limit:
-        return rows, None
-    last = rows[query.limit - 1]
-    return rows[: query.limit], write_cursor(question, LATEST if last.due_at is None else last.due_at, last.id)
+    if query.updated_since is not None:
+        statement = statement.where(Obligation.updated_at >= query.updated_since)
+    return page(session, statement, SORTS, Obligation.id, query)
 
 
 def etag(found: Obligation) -> str:

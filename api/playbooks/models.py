@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import KeyedByOrganisation, OfOrganisation
+from api.times import rising
 
 TaskState = Literal["open", "doing", "done", "left_out"]
 """left_out: it is not to be done, and somebody said why; a mandatory one still stands against closing."""
@@ -60,6 +61,8 @@ class IncidentTask(OfOrganisation, Base):
     state: Mapped[str] = mapped_column(sa.String(16))
     owner: Mapped[str | None] = mapped_column(sa.String(64))
     made_at: Mapped[int]
+    updated_at: Mapped[int] = mapped_column(server_default="0", default=rising, onupdate=rising)
+    """When it changed last, whatever changed."""
     due_at: Mapped[int | None]
     late_told: Mapped[bool]
     """Whether it was told that it is overdue."""
@@ -67,4 +70,7 @@ class IncidentTask(OfOrganisation, Base):
     done_at: Mapped[int | None]
     note: Mapped[str | None] = mapped_column(sa.Text())
 
-    __table_args__ = (sa.Index("ix_incident_task_organisation_state_due_at", "organisation", "state", "due_at"),)
+    __table_args__ = (
+        sa.Index("ix_incident_task_organisation_state_due_at", "organisation", "state", "due_at"),
+        sa.Index("ix_incident_task_organisation_updated_at_id", "organisation", "updated_at", "id"),
+    )

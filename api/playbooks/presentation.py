@@ -45,6 +45,7 @@ def task(found: IncidentTask, language: str) -> TaskOutput:
             "text": found.text[language],
             "due_at": None if found.due_at is None else iso(found.due_at),
             "done_at": None if found.done_at is None else iso(found.done_at),
+            "updated_at": iso(found.updated_at),
             "overdue": found.due_at is not None and found.state in UNDONE and found.due_at <= now(),
         }
     )

@@ -88,6 +88,12 @@ class BeginInput(_Input):
     reason: Note = Field(examples=["As proposed."])
 
 
+TaskSort = Literal[
+    "due_at", "-due_at", "made_at", "-made_at", "updated_at", "-updated_at",
+]  # fmt: skip
+"""What a list can be sorted by."""
+
+
 class TaskQuery(_Input):
     """Which tasks; all filters must hold."""
 
@@ -101,6 +107,10 @@ class TaskQuery(_Input):
     """Only lessons of incidents that are closed, or none."""
     due_before: Time = None
     """Due before this time."""
+    updated_since: Time = None
+    """Changed at this time or later, whatever changed. Ask with `sort=updated_at`, and go on from the last `updated_at`."""
+    sort: TaskSort = "due_at"
+    """Order; with `-` the most first. The identifier breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
     """`next` of the page before; everything else must be asked as it was then."""
     limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)
@@ -159,6 +169,8 @@ class TaskOutput(_Output):
     owner: str | None = Field(default=None, examples=["lin.wei"])
     due_at: str | None = Field(default=None, examples=["2026-11-23T08:24:00.000000000Z"])
     overdue: bool = Field(default=False, examples=[False])
+    updated_at: str = Field(examples=["2026-11-23T08:31:00.000000000Z"])
+    """When it changed last, whatever changed."""
     done_by: str | None = None
     done_at: str | None = None
     note: str | None = None

@@ -15,17 +15,17 @@ from api.incidents import service as incidents
 from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations.clocks import SLACK
-from api.pages import read_cursor, write_cursor
+from api.ordering import page
 from api.playbooks import cacao, content
 from api.playbooks.models import LESSON, IncidentTask, StoredPlaybook
 from api.problems import Problem
-from api.times import LATEST, NANOSECONDS, now
+from api.times import NANOSECONDS, now
 from api.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from api.audit.service import Actor
     from api.incidents.lifecycle import Phase
@@ -197,9 +197,16 @@ def due(session: Session, before: int, site: str | None, most: int) -> Sequence[
     return session.scalars(found.order_by(IncidentTask.due_at, IncidentTask.id).limit(most)).all()
 
 
+SORTS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
+    "due_at": IncidentTask.due_at,
+    "made_at": IncidentTask.made_at,
+    "updated_at": IncidentTask.updated_at,
+}
+"""What a list can be sorted by; the identifier breaks ties."""
+
+
 def find(session: Session, query: TaskQuery) -> tuple[Sequence[IncidentTask], str | None]:
-    """One page of the tasks of all incidents, those due first before others, and the cursor of the next one."""
-    due = sa.func.coalesce(IncidentTask.due_at, LATEST)
+    """One page of the tasks of all incidents, and the cursor of the next one. Raises Problem `cursor_invalid`."""
     # What a session does not see of incidents, it does not see of their tasks.
     statement = sa.select(IncidentTask).join(Incident, Incident.number == IncidentTask.incident)
     for asked, column in ((query.state, IncidentTask.state), (query.owner, IncidentTask.owner), (query.site, Incident.site)):
@@ -209,15 +216,9 @@ def find(session: Session, query: TaskQuery) -> tuple[Sequence[IncidentTask], st
         statement = statement.where((IncidentTask.phase == LESSON) if query.lesson else (IncidentTask.phase != LESSON))
     if query.due_before is not None:
         statement = statement.where(IncidentTask.due_at < query.due_before)
-    question = query.question()
-    if query.cursor is not None:
-        place = sa.tuple_(*read_cursor(question, query.cursor, (int, int)))
-        statement = statement.where(sa.tuple_(due, IncidentTask.id) > place)
-    rows = session.scalars(statement.order_by(due, IncidentTask.id).limit(query.limit + 1)).all()
-    if len(rows) <= query.limit:
-        return rows, None
-    last = rows[query.limit - 1]
-    return rows[: query.limit], write_cursor(question, LATEST if last.due_at is None else last.due_at, last.id)
+    if query.updated_since is not None:
+        statement = statement.where(IncidentTask.updated_at >= query.updated_since)
+    return page(session, statement, SORTS, IncidentTask.id, query)
 
 
 def tasks(session: Session, number: int) -> Sequence[IncidentTask]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base
 from api.database.scope import KeyedByOrganisation, OfSite
+from api.times import rising
 
 WindowState = Literal["planned", "running", "ending", "ended", "cancelled"]
 STATES: Final[tuple[WindowState, ...]] = get_args(WindowState)
@@ -42,6 +43,8 @@ class MaintenanceWindow(KeyedByOrganisation, OfSite, Base):
     made_at: Mapped[int]
     changed_by: Mapped[str] = mapped_column(sa.String(64))
     changed_at: Mapped[int]
+    updated_at: Mapped[int] = mapped_column(server_default="0", default=rising, onupdate=rising)
+    """When it changed last, whatever changed."""
     end_reason: Mapped[str | None] = mapped_column(sa.Text())
     """Why a person ended it before its time."""
     ended_at: Mapped[int | None]
@@ -50,7 +53,10 @@ class MaintenanceWindow(KeyedByOrganisation, OfSite, Base):
     report: Mapped[dict[str, Any] | None]
     """What it hid, once it is over."""
 
-    __table_args__ = (sa.Index("ix_maintenance_window_organisation_state", "organisation", "state"),)
+    __table_args__ = (
+        sa.Index("ix_maintenance_window_organisation_state", "organisation", "state"),
+        sa.Index("ix_maintenance_window_organisation_updated_at_number", "organisation", "updated_at", "number"),
+    )
 
 
 class WindowAlert(KeyedByOrganisation, Base):

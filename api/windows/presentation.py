@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _NAMES = (
     "number", "version", "site", "state", "permit", "work", "performed_by", "made_by", "changed_by", "end_reason", "report",
 )  # fmt: skip
-_TIMES = ("starts_at", "ends_at", "made_at", "changed_at")
+_TIMES = ("starts_at", "ends_at", "made_at", "changed_at", "updated_at")
 
 
 def output(window: MaintenanceWindow) -> WindowOutput:

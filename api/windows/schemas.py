@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from api.alerts.schemas import Note, Permit
 from api.exceptions.schemas import Address, Preview, Rule, SiteName
-from api.filters import AnyOf, Moment, OneOf
+from api.filters import AnyOf, Moment, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.windows.models import PERFORMER_CHARACTERS, STATES, WindowState
 from api.zones.plan import ZoneName
@@ -159,6 +159,8 @@ class WindowOutput(BaseModel):
     made_at: str = Field(examples=["2026-11-30T08:14:02.000000000Z"])
     changed_by: str = Field(examples=["lin.wei"])
     changed_at: str = Field(examples=["2026-11-30T08:14:02.000000000Z"])
+    updated_at: str = Field(examples=["2026-11-23T08:14:00.000000000Z"])
+    """When it changed last, whatever changed."""
     end_reason: str | None = Field(examples=[None])
     """Why a person ended it before its time."""
     ended_at: str | None = Field(examples=[None])
@@ -176,6 +178,12 @@ class WindowPage(BaseModel):
     """`cursor` of the next page; null on the last."""
 
 
+WindowSort = Literal[
+    "number", "-number", "starts_at", "-starts_at", "ends_at", "-ends_at", "updated_at", "-updated_at",
+]  # fmt: skip
+"""What a list can be sorted by."""
+
+
 class WindowQuery(BaseModel):
     """Which windows. `FIELD=VALUE[,VALUE…]`: any of these; `FIELD=!VALUE[,VALUE…]`: none of these."""
 
@@ -187,6 +195,10 @@ class WindowQuery(BaseModel):
     """Name of the site."""
     permit: Annotated[AnyOf | None, OneOf((), "WP-2026-1123")] = None
     """Number of the work permit."""
+    updated_since: Time = None
+    """Changed at this time or later, whatever changed. Ask with `sort=updated_at`, and go on from the last `updated_at`."""
+    sort: WindowSort = "-number"
+    """Order; with `-` the most first. The identifier breaks ties."""
     cursor: str | None = Field(default=None, max_length=CURSOR_CHARACTERS)
     """`next` of the page before; everything else must be asked as it was then."""
     limit: int = Field(default=PAGE_ROWS, ge=1, le=PAGE_ROWS_MOST)

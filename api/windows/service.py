@@ -14,7 +14,7 @@ from api.database import advance
 from api.database.scope import scope_of
 from api.exceptions.presentation import preview as shown
 from api.obligations.clocks import SLACK
-from api.pages import read_cursor, write_cursor
+from api.ordering import page
 from api.problems import Problem
 from api.times import NANOSECONDS, now
 from api.windows import hiding
@@ -24,9 +24,9 @@ from api.windows.schemas import Scope, WindowPreview
 from api.zones import service as zones
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from api.audit.service import Actor
     from api.windows.schemas import WindowChange, WindowQuery
@@ -54,9 +54,18 @@ def get(session: Session, number: int) -> MaintenanceWindow:
     return found
 
 
+SORTS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
+    "number": MaintenanceWindow.number,
+    "starts_at": MaintenanceWindow.starts_at,
+    "ends_at": MaintenanceWindow.ends_at,
+    "updated_at": MaintenanceWindow.updated_at,
+}
+"""What a list can be sorted by; the number breaks ties."""
+
+
 def find(session: Session, query: WindowQuery) -> tuple[Sequence[MaintenanceWindow], str | None]:
-    """One page of windows, the latest made first, and the cursor of the next one. Raises Problem `cursor_invalid`."""
-    statement = sa.select(MaintenanceWindow).order_by(MaintenanceWindow.number.desc()).limit(query.limit + 1)
+    """One page of windows, and the cursor of the next one. Raises Problem `cursor_invalid`."""
+    statement = sa.select(MaintenanceWindow)
     for asked, column in (
         (query.state, MaintenanceWindow.state),
         (query.site, MaintenanceWindow.site),
@@ -64,13 +73,9 @@ def find(session: Session, query: WindowQuery) -> tuple[Sequence[MaintenanceWind
     ):
         if asked is not None:
             statement = statement.where(asked.on(column))
-    if query.cursor is not None:
-        (place,) = read_cursor(query.question(), query.cursor, (int,))
-        statement = statement.where(MaintenanceWindow.number < place)
-    found = session.scalars(statement).all()
-    if len(found) <= query.limit:
-        return found, None
-    return found[: query.limit], write_cursor(query.question(), found[query.limit - 1].number)
+    if query.updated_since is not None:
+        statement = statement.where(MaintenanceWindow.updated_at >= query.updated_since)
+    return page(session, statement, SORTS, MaintenanceWindow.number, query)
 
 
 def etag(window: MaintenanceWindow) -> str:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from api.alerts import upserts
 from api.alerts.service import newest_change
+from api.times import iso, now
 from tests.api.alerts import part_of, upsert
-from tests.api.conftest import both_back_ends
+from tests.api.conftest import ANY, both_back_ends
 from tests.api.openapi import example, operations
 from tests.api.test_live import change, listening
 from tests.api.test_permissions import fill
@@ -172,6 +174,94 @@ def test_a_follower_by_time_has_a_whole_copy_while_others_write(system_running: 
         ended.set()
         following.result(60)
     assert sorted(copy.values(), key=str) == sorted(listed(client), key=str)
+
+
+def pages(client: httpx.Client, path: str, **asked: Any) -> list[dict[str, Any]]:
+    """All pages of a list, two items on each."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = client.get(path, params={"limit": 2, **asked})
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["items"]
+        if answer.json()["next"] is None:
+            return found
+        asked["cursor"] = answer.json()["next"]
+
+
+def incidents_with_all(served: Running, client: httpx.Client, count: int) -> list[int]:
+    """Incidents with tasks and reports."""
+    with served.services.database.write() as session:
+        upserts.apply(session, [upsert(1)], "pumps")
+    numbers: list[int] = []
+    for each in range(count):
+        said = {"title": f"x {each}", "reported_by": "Shift B", "site": "pumps"}
+        numbers.append(client.post("/api/incidents", json=said).json()["number"])
+        path = f"/api/incidents/{numbers[-1]}"
+        due = {} if each == 1 else {"due_at": f"2100-01-0{1 + each % 3}T00:00:00Z"}
+        assert client.post(f"{path}/tasks", json={"title": f"t {each}", **due}).status_code == 201
+        grade = {"scheme": "cac-2025", "level": 1 + each % 4, "reason": "x"}
+        if each != 1:
+            assert client.post(f"{path}/grade", json=grade, headers=ANY).status_code == 200
+    return numbers
+
+
+@both_back_ends
+def test_lists_of_incidents_and_what_belongs_to_them_are_sorted_and_paged_as_asked(system_running: Running) -> None:
+    client = system_running.signed_in("administrator")
+    incidents_with_all(system_running, client, 5)
+    window = {"servers": ["10.0.1.0/24"], "work": "x", "performed_by": "y", "seen": 1000, "site": "pumps"}
+    for hours in (3, 1, 2):
+        said = {**window, "permit": f"WP-{hours}", "ends_at": iso(now() + hours * 3600 * 10**9)}
+        assert client.post("/api/windows", json=said).status_code == 201
+    for path, identity, sorts in (
+        ("/api/incidents", "number", ("declared_at", "updated_at", "discovered_at", "moved_at", "grade")),
+        ("/api/tasks", "id", ("due_at", "updated_at")),
+        ("/api/obligations", "id", ("due_at", "updated_at")),
+        ("/api/windows", "number", ("number", "starts_at", "ends_at", "updated_at")),
+    ):
+        expected = {item[identity] for item in pages(client, path)}
+        assert len(expected) >= 3, path
+        for sort in sorts:
+            up, down = pages(client, path, sort=sort), pages(client, path, sort=f"-{sort}")
+            assert [item[identity] for item in up] == [item[identity] for item in down][::-1], (path, sort)
+            assert {item[identity] for item in up} == expected, (path, sort)
+            values = [item[sort] for item in up]
+            given = [value for value in values if value is not None]
+            assert values == sorted(given) + [None] * (len(values) - len(given)), (path, sort)
+        assert client.get(path, params={"sort": "title"}).json()["code"] == "input_invalid"
+        cursor = client.get(path, params={"limit": 1}).json()["next"]
+        assert client.get(path, params={"sort": "-updated_at", "cursor": cursor}).json()["code"] == "cursor_invalid"
+
+
+def test_what_changed_of_incidents_tasks_reports_and_windows_is_listed(system_running: Running) -> None:
+    client = system_running.signed_in("administrator")
+    first, second, third = incidents_with_all(system_running, client, 3)
+    window = {"servers": ["10.0.1.0/24"], "work": "x", "performed_by": "y", "seen": 1000, "site": "pumps", "permit": "WP-1"}
+    made = client.post("/api/windows", json={**window, "ends_at": iso(now() + 3600 * 10**9)}).json()
+
+    def changed(path: str, since: str, identity: str = "id") -> list[Any]:
+        return [item[identity] for item in pages(client, path, updated_since=since, sort="updated_at")]
+
+    since = iso(now())
+    for path, identity in (("incidents", "number"), ("tasks", "id"), ("obligations", "id"), ("windows", "number")):
+        assert changed(f"/api/{path}", since, identity) == []
+    line = {"at": "-1m", "text": "x", "source": "y"}
+    assert client.post(f"/api/incidents/{second}/timeline", json=line).status_code == 201
+    assert client.post(f"/api/incidents/{first}/move", json={"to": "analysing", "reason": "x"}, headers=ANY).status_code == 200
+    assert changed("/api/incidents", since, "number") == [second, first]
+    (task,) = [each for each in pages(client, "/api/tasks") if each["incident"] == third]
+    assert client.post(f"/api/tasks/{task['id']}/move", json={"to": "doing", "note": "x"}, headers=ANY).status_code == 200
+    assert changed("/api/tasks", since) == [task["id"]]
+    assert changed("/api/incidents", since, "number") == [second, first, third]
+    report = next(each for each in pages(client, "/api/obligations") if each["incident"] == third)
+    draft = client.put(f"/api/obligations/{report['id']}/draft", json={"contents": {}}, headers=ANY)
+    assert draft.status_code == 200, draft.text
+    assert changed("/api/obligations", since) == [report["id"]]
+    assert client.post(f"/api/windows/{made['number']}/end", json={"reason": "x"}, headers=ANY).status_code == 200
+    assert changed("/api/windows", since, "number") == [made["number"]]
+    # What a change answers is what the list has then.
+    moved = client.post(f"/api/incidents/{first}/move", json={"to": "containing", "reason": "x"}, headers=ANY).json()
+    assert moved["updated_at"] == client.get(f"/api/incidents/{first}").json()["updated_at"]
 
 
 def test_the_audit_trail_is_filtered_and_sorted_as_other_lists_are(system_running: Running) -> None:
