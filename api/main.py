@@ -70,7 +70,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 CORS_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID")
 """Headers that pages of other origins may send, where any are let in."""
 
-CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Retry-After")
+CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Link", "Retry-After")
 """Headers of answers that they may read."""
 
 _ROUTERS = (

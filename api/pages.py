@@ -9,9 +9,14 @@ import base64
 import binascii
 import hashlib
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import Query
 
 from api.problems import Problem
+
+if TYPE_CHECKING:
+    from fastapi import Request, Response
 
 CURSOR_CHARACTERS: Final = 4096
 """Longest cursor taken: longer than any that is given."""
@@ -21,6 +26,23 @@ PAGE_ROWS: Final = 50
 
 PAGE_ROWS_MOST: Final = 500
 """Most rows of a page."""
+
+
+Cursor = Annotated[
+    str | None, Query(max_length=CURSOR_CHARACTERS, description="Of the address that the header Link names as `next`.")
+]
+"""Where a page of a plain list starts."""
+
+
+Limit = Annotated[int, Query(ge=1, le=PAGE_ROWS_MOST, description="Most items of the page.")]
+"""How long a page of a plain list is."""
+
+
+def name_next(request: Request, response: Response, cursor: str | None) -> None:
+    """Tell where the next page of a plain list is, which has no place for it: in the header Link (RFC 8288)."""
+    if cursor is not None:
+        address = request.url.include_query_params(cursor=cursor)
+        response.headers["Link"] = f'<{address.path}?{address.query}>; rel="next"'
 
 
 def write_cursor(question: str, *place: str | float | None) -> str:

@@ -17,6 +17,7 @@ from api.alerts.models import TRIAGED, Alert, AlertMerge, AlertMergePart
 from api.audit import service as audit
 from api.database import advance, row_of
 from api.database.scope import scope_of
+from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import now
 
@@ -32,9 +33,6 @@ COUNTER: Final = "merge"
 
 MOST: Final = 50
 """Most alerts that one takes in."""
-
-LISTED: Final = 100
-"""Merges of an alert that are told, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +153,23 @@ def undo(session: Session, alert: Alert, number: int, actor: Actor) -> None:
     audit.record(session, actor, "alert.unmerge", made.alert_id, {"merge": number, "alerts": sorted(parts)})
 
 
-def merges(session: Session, alert: Alert) -> list[Done]:
-    """What was merged into an alert or detached from it, and what it was merged into or detached from; the latest first."""
+def merges(session: Session, alert: Alert, cursor: str | None, limit: int) -> tuple[list[Done], str | None]:
+    """One page of what was merged into an alert or detached from it, and what it was merged into or detached from.
+
+    The latest are first; with the cursor of the next one. Raises Problem `cursor_invalid`.
+    """
+    question = f"merges {alert.id}"
     part = sa.select(AlertMergePart.merge_number).where(AlertMergePart.alert_id == alert.id)
     mine = sa.select(AlertMerge).where(sa.or_(AlertMerge.alert_id == alert.id, AlertMerge.number.in_(part)))
-    found = session.scalars(mine.order_by(AlertMerge.number.desc()).limit(LISTED)).all()
+    if cursor is not None:
+        mine = mine.where(AlertMerge.number < read_cursor(question, cursor, (int,))[0])
+    rows = session.scalars(mine.order_by(AlertMerge.number.desc()).limit(limit + 1)).all()
+    found = rows[:limit]
     names: dict[int, list[str]] = {}
     for each in _parts(session, [merge.number for merge in found]):
         names.setdefault(each.merge_number, []).append(each.alert_id)
-    return [Done(merge, tuple(names.get(merge.number, ()))) for merge in found]
+    shown = [Done(merge, tuple(names.get(merge.number, ()))) for merge in found]
+    return shown, write_cursor(question, found[-1].number) if len(rows) > limit else None
 
 
 def follow(session: Session, written_before: Iterable[tuple[Alert, int]]) -> list[Alert]:

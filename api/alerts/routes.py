@@ -37,6 +37,7 @@ from api.baseline import service as baseline
 from api.decisions import service as decisions
 from api.exceptions import service as exceptions_service
 from api.openapi import problems
+from api.pages import PAGE_ROWS_MOST, Cursor, Limit, name_next
 from api.problems import Problem
 from api.records import service as records
 from api.records.schemas import AlertRecords
@@ -128,12 +129,17 @@ def alert_records(alert_id: AlertId, caller: RecordReader, provided: Provided, r
     return found
 
 
-@router.get("/{alert_id}/history", responses=problems("signed_out", "alert_unknown"))
-def history(alert_id: AlertId, caller: Reader, provided: Provided) -> list[HistoryEntry]:
-    """What has happened to an alert, oldest first."""
+@router.get("/{alert_id}/history", responses=problems("signed_out", "alert_unknown", "cursor_invalid"))
+def history(
+    alert_id: AlertId, caller: Reader, request: Request, response: Response, provided: Provided, cursor: Cursor = None,
+    limit: Limit = PAGE_ROWS_MOST,
+) -> list[HistoryEntry]:  # fmt: skip
+    """What has happened to an alert, oldest first. The header Link names the next page."""
     del caller
     with provided.database.read() as session:
-        return [presentation.history_entry(event) for event in service.history(session, alert_id)]
+        found, following = service.history(session, alert_id, cursor, limit)
+        name_next(request, response, following)
+        return [presentation.history_entry(event) for event in found]
 
 
 @router.get("/{alert_id}/similar", responses=problems("signed_out", "alert_unknown", "query_too_long"))
@@ -267,12 +273,20 @@ def wake(
     return _decided(found, request, response, provided)
 
 
-@router.get("/{alert_id}/merges", responses=problems("signed_out", "alert_unknown"))
-def merges(alert_id: AlertId, caller: Reader, provided: Provided) -> list[MergeOutput]:
-    """What was merged into an alert or taken out of it, and what it was merged into or taken out of; the latest 100 first."""
+@router.get("/{alert_id}/merges", responses=problems("signed_out", "alert_unknown", "cursor_invalid"))
+def merges(
+    alert_id: AlertId, caller: Reader, request: Request, response: Response, provided: Provided, cursor: Cursor = None,
+    limit: Limit = 100,
+) -> list[MergeOutput]:  # fmt: skip
+    """What was merged into an alert or taken out of it, and what it was merged into or taken out of; the latest first.
+
+    The header Link names the next page.
+    """
     del caller
     with provided.database.read() as session:
-        return [presentation.merge(each) for each in merging.merges(session, service.get(session, alert_id))]
+        found, following = merging.merges(session, service.get(session, alert_id), cursor, limit)
+        name_next(request, response, following)
+        return [presentation.merge(each) for each in found]
 
 
 @router.post(

@@ -169,10 +169,18 @@ def records(alert: Alert, related: str | None = None) -> list[str]:
     return [identity for findings in alert.body["related"] if findings["rule"] == related for identity in findings["records"]]
 
 
-def history(session: Session, alert_id: str) -> Sequence[AlertEvent]:
-    """What has happened to an alert, oldest first. Raises Problem `alert_unknown`."""
+def history(session: Session, alert_id: str, cursor: str | None, limit: int) -> tuple[Sequence[AlertEvent], str | None]:
+    """One page of what has happened to an alert, oldest first, and the cursor of the next one.
+
+    Raises Problem `alert_unknown`, `cursor_invalid`.
+    """
     get(session, alert_id)
-    return session.scalars(sa.select(AlertEvent).where(AlertEvent.alert_id == alert_id).order_by(AlertEvent.id)).all()
+    question = f"history {alert_id}"
+    statement = sa.select(AlertEvent).where(AlertEvent.alert_id == alert_id)
+    if cursor is not None:
+        statement = statement.where(AlertEvent.id > read_cursor(question, cursor, (int,))[0])
+    found = session.scalars(statement.order_by(AlertEvent.id).limit(limit + 1)).all()
+    return found[:limit], write_cursor(question, found[limit - 1].id) if len(found) > limit else None
 
 
 def newest_change(session: Session) -> int:

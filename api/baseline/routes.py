@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 
 from api.baseline import presentation, service
 from api.baseline.schemas import BaselineOutput, DecisionInput, DecisionOutput
 from api.decisions import service as decisions
 from api.openapi import problems
+from api.pages import PAGE_ROWS, Cursor, Limit, name_next
 from api.security.access import Caller, Provided, needs
 
 router = APIRouter(prefix="/api/baseline", tags=["baseline"])
@@ -26,13 +27,17 @@ def baseline(caller: Reader, provided: Provided, days: Days = 14) -> list[Baseli
     return [presentation.output(site, each, days) for site, each in service.learned(provided)]
 
 
-@router.get("/decisions", responses=problems("signed_out"))
-def made(caller: Reader, provided: Provided) -> list[DecisionOutput]:
-    """The latest 50 decisions that were taken here, newest first."""
+@router.get("/decisions", responses=problems("signed_out", "cursor_invalid"))
+def made(
+    caller: Reader, request: Request, response: Response, provided: Provided, cursor: Cursor = None, limit: Limit = PAGE_ROWS
+) -> list[DecisionOutput]:
+    """Decisions that were taken here, newest first. The header Link names the next page."""
     del caller
     with provided.database.read() as session:
         waiting = decisions.waiting(session)
-        return [presentation.stored(each, waiting) for each in service.latest(session)]
+        found, following = service.latest(session, cursor, limit)
+        name_next(request, response, following)
+        return [presentation.stored(each, waiting) for each in found]
 
 
 @router.post(

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 COMMAND: Final = "command"
 """Where a decision comes from that was left in the data folder by a command, in place of an address."""
 
-LATEST: Final = 50
-"""Decisions that are listed."""
-
 
 def learned(services: Services) -> list[tuple[str, Learned]]:
     """What was learned of each sensor's records, and what the models promise, with its site, of those heard latest first.
@@ -102,9 +99,9 @@ def about(decision: Decision) -> dict[str, str]:
     return {name: text for name, text in named.items() if text}
 
 
-def latest(session: Session) -> Sequence[Stored]:
-    """The latest decisions, newest first."""
-    return decisions.latest(session, CHOICES, LATEST)
+def latest(session: Session, cursor: str | None, limit: int) -> tuple[Sequence[Stored], str | None]:
+    """One page of the decisions, newest first, and the cursor of the next one. Raises Problem `cursor_invalid`."""
+    return decisions.latest(session, CHOICES, cursor, limit)
 
 
 def looked_at(services: Services, asked: DecisionInput) -> str | None:

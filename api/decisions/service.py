@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import sqlalchemy as sa
 
 from api.decisions.models import Decision
+from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import now
 from detection.inbox import InboxError, fits, parse
@@ -96,7 +97,12 @@ def waiting(session: Session) -> set[str]:
     return set(session.scalars(sa.select(Decision.id).where(Decision.taken_at.is_(None))))
 
 
-def latest(session: Session, choices: Sequence[str], limit: int) -> Sequence[Decision]:
-    """The latest decisions of these kinds, newest first."""
-    found = sa.select(Decision).where(Decision.choice.in_(choices)).order_by(Decision.at.desc(), Decision.id).limit(limit)
-    return session.scalars(found).all()
+def latest(session: Session, choices: Sequence[str], cursor: str | None, limit: int) -> tuple[Sequence[Decision], str | None]:
+    """One page of the decisions of these kinds, newest first, and the cursor of the next one. Raises Problem `cursor_invalid`."""
+    question = f"decisions {choices}"
+    asked = sa.select(Decision).where(Decision.choice.in_(choices))
+    if cursor is not None:
+        asked = asked.where(sa.tuple_(Decision.at, Decision.id) < sa.tuple_(*read_cursor(question, cursor, (int, str))))
+    found = session.scalars(asked.order_by(Decision.at.desc(), Decision.id.desc()).limit(limit + 1)).all()
+    last = found[limit - 1] if len(found) > limit else None
+    return found[:limit], None if last is None else write_cursor(question, last.at, last.id)

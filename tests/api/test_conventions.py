@@ -321,6 +321,41 @@ def test_who_is_nobody_waits_too(start: Callable[..., Running]) -> None:
     assert codes == ["signed_out"] * 60 + ["rate_limited"]
 
 
+def chained(client: httpx.Client, path: str) -> list[dict[str, Any]]:
+    """All pages of a plain list, one item on each, as their headers lead from one to the next."""
+    found: list[dict[str, Any]] = []
+    following: str | None = f"{path}?limit=1"
+    while following is not None:
+        answer = client.get(following)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()
+        assert len(answer.json()) <= 1
+        following = answer.links.get("next", {}).get("url")
+    return found
+
+
+@both_back_ends
+def test_plain_lists_lead_from_page_to_page(system_running: Running) -> None:
+    system_running.services.site = "pumps"
+    system_running.alerts(*(upsert(number) for number in range(1, 5)))
+    client = system_running.signed_in("engineer")
+    paths = [f"/api/alerts/{number:032x}" for number in range(1, 5)]
+    for other in (2, 3, 4):
+        seen = client.get(paths[other - 1]).json()["triage"]["version"]
+        body = {"alerts": [{"id": f"{other:032x}", "version": seen}], "note": "x"}
+        assert client.post(f"{paths[0]}/merge", json=body, headers=ANY).status_code == 200
+    for server in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
+        asked = {"choice": "relearn", "server": server, "hours": 1, "reason": "x"}
+        assert client.post("/api/baseline/decisions", json=asked).status_code == 202
+    for path, least in ((f"{paths[0]}/history", 4), (f"{paths[0]}/merges", 3), ("/api/baseline/decisions", 3)):
+        whole = client.get(path)
+        assert "Link" not in whole.headers
+        assert len(whole.json()) >= least, path
+        assert chained(client, path) == whole.json(), path
+    cursor = client.get(f"{paths[0]}/history?limit=1").links["next"]["url"].partition("?")[2]
+    assert client.get(f"{paths[1]}/history?{cursor}").json()["code"] == "cursor_invalid"
+
+
 def test_no_other_origin_is_let_in_unless_it_is_named(system_running: Running) -> None:
     client = system_running.client()
     for answer in (
