@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import core_schema
 
 from api.times import parse
+from api.unfit import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,15 +84,15 @@ class OneOf:
         if given is None or isinstance(given, AnyOf):
             return given
         if not isinstance(given, str) or len(given) > MOST_CHARACTERS:
-            raise ValueError(f"a filter is a text of at most {MOST_CHARACTERS} characters")
+            raise Unfit("filter_text", most=MOST_CHARACTERS)
         values = tuple(value.strip() for value in given.removeprefix("!").split(","))
         if len(values) > MOST_VALUES:
-            raise ValueError(f"a filter has at most {MOST_VALUES} values")
+            raise Unfit("filter_values", most=MOST_VALUES)
         if not all(values) or any("\x00" in value for value in values):
-            raise ValueError("a filter is a list of values with commas between: severity=high,critical")
+            raise Unfit("filter_list")
         unknown = [value for value in values if self.choices and value not in self.choices]
         if unknown:
-            raise ValueError(f"{unknown[0][:50]!r} is none of {', '.join(self.choices)}")
+            raise Unfit("filter_choice", given=repr(unknown[0][:50]), choices=", ".join(self.choices))
         return AnyOf(values, negated=given.startswith("!"))
 
 
@@ -113,7 +114,7 @@ class Instant(int):
         if isinstance(given, Instant):
             return given
         if not isinstance(given, str):
-            raise ValueError("a time is a text")  # noqa: TRY004  pydantic reports ValueError
+            raise Unfit("time_text")
         instant = cls(parse(given))
         instant.written = given
         return instant
@@ -121,7 +122,7 @@ class Instant(int):
 
 def _moment(given: object) -> int:
     if not isinstance(given, str):
-        raise ValueError("a time is a text")  # noqa: TRY004  pydantic reports ValueError
+        raise Unfit("time_text")
     return parse(given)
 
 

@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 
 from api.database.turns import is_busy
 from api.security.refusals import Refusals
-from api.texts import language_of, text
+from api.texts import LANGUAGES, catalogue, language_of, text
+from api.unfit import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -257,7 +258,7 @@ class Problem(Exception):  # noqa: N818  RFC 9457's own word
     Args:
         code: one of `CODES`.
         headers: further response headers.
-        values: what the detail's placeholders are filled with.
+        values: what the detail's placeholders are filled with; a dict has a text for each language.
     """
 
     def __init__(self, code: str, *, headers: Mapping[str, str] | None = None, **values: object) -> None:
@@ -270,11 +271,12 @@ class Problem(Exception):  # noqa: N818  RFC 9457's own word
 
 def response(problem: Problem, language: str, path: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
     """The problem as an answer."""
+    values = {name: value[language] if isinstance(value, dict) else value for name, value in problem.values.items()}  # pyright: ignore[reportUnknownVariableType]
     content: dict[str, Any] = {
         "type": f"urn:icsight:problem:{problem.code}",
         "title": text(language, f"problem.{problem.code}.title"),
         "status": problem.status,
-        "detail": text(language, f"problem.{problem.code}.detail", **problem.values),
+        "detail": text(language, f"problem.{problem.code}.detail", **values),
         "instance": path,
         "code": problem.code,
     }
@@ -316,11 +318,26 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     """What is wrong, by place. The input itself is not repeated: it may hold a password."""
     errors: list[dict[str, str]] = []
     places: list[str] = []
+    language = language_of(request)
     for item in cast("RequestValidationError", error).errors():
         place = ".".join(str(part) for part in item["loc"])
         places.append(place)
-        errors.append({"place": place, "code": str(item["type"]), "message": str(item["msg"])})
+        errors.append({"place": place, "code": str(item["type"]), "message": message_of(item, language)})
     return answer(request, Problem("input_invalid", places=", ".join(places)), errors)
+
+
+def message_of(item: Mapping[str, Any], language: str) -> str:
+    """What is wrong in one place: in words of the catalogue, or by its type where these have none for it."""
+    context: Mapping[str, Any] = item.get("ctx") or {}
+    reason = context.get("error")
+    if isinstance(reason, Unfit):
+        return reason.told(language)
+    key = f"input.{item['type']}"
+    if key in catalogue(language):
+        # The choices of pydantic are in a row for people, in English.
+        expected = str(context.get("expected", "")).replace(" or ", "、" if language == "zh-CN" else " or ")
+        return text(language, key, **{**context, "expected": expected})
+    return str(item["msg"]) if language == LANGUAGES[0] else text(language, "input.other", type=item["type"])
 
 
 async def _operational(request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from api.unfit import Unfit
+
 NANOSECONDS: Final = 1_000_000_000
 """Nanoseconds in a second."""
 
@@ -50,10 +52,10 @@ def parse(text: str) -> int:
         return max(0, now() - int(match[1]) * _UNIT_SECONDS[match[2]] * NANOSECONDS)
     match = _RFC3339.fullmatch(text)
     if match is None:
-        raise ValueError("a time is written 2026-11-23T08:00:00Z, or -24h for 24 hours ago (s, m, h, d)")
+        raise Unfit("time_form")
     date, clock, fraction, zone = match.groups()
     moment = datetime.fromisoformat(f"{date}T{clock}{'+00:00' if zone in 'Zz' else zone}")
     nanoseconds = int((moment - _EPOCH) // timedelta(seconds=1)) * NANOSECONDS + int((fraction or "0").ljust(9, "0"))
     if not 0 <= nanoseconds <= LATEST:
-        raise ValueError("a time lies between 1970 and 2262")
+        raise Unfit("time_range")
     return nanoseconds

@@ -12,6 +12,7 @@ from api.actions.sight import Reason, Verdict
 from api.alerts.schemas import Note
 from api.filters import Moment
 from api.incidents.schemas import Number, Title
+from api.unfit import Unfit
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]
 
@@ -75,7 +76,7 @@ class ProposeInput(_Input):
     @model_validator(mode="after")
     def _window(self) -> Self:
         if self.window_until <= self.window_from:
-            raise ValueError("the window ends before it begins")
+            raise Unfit("window_order")
         return self
 
 

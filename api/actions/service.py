@@ -10,8 +10,8 @@ from api.actions import lifecycle
 from api.actions.models import Action
 from api.actions.schemas import Silence
 from api.audit.service import SYSTEM, Actor
+from api.incidents import gate, timeline
 from api.incidents import service as incidents
-from api.incidents import timeline
 from api.incidents.models import Incident
 from api.problems import Problem
 from api.security.permissions import permissions_of
@@ -234,9 +234,10 @@ def _is_over(moment: int) -> sa.ColumnElement[bool]:
     return sa.and_(Action.state.in_(lifecycle.WAITING), Action.window_until < moment, sa.not_(told))
 
 
-def blockers(session: Session, incident: Incident) -> list[str]:
+def blockers(session: Session, incident: Incident) -> list[dict[str, Any]]:
     """Actions that stand against closing an incident: those that are neither carried out and looked at, nor given up."""
-    return [f"{each.title} ({each.state})" for each in of_incident(session, incident.number) if each.state in lifecycle.UNDONE]
+    undone = [each for each in of_incident(session, incident.number) if each.state in lifecycle.UNDONE]
+    return [gate.blocker("action", each.id, gate.in_all(each.title), each.state) for each in undone]
 
 
 def may(session: Session, name: str, permission: Permission, incident: Incident) -> bool:

@@ -10,6 +10,7 @@ from api.alerts.models import DISPOSITIONS, SEVERITIES, STATES, Disposition, Mer
 from api.filters import AnyOf, Moment, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.times import iso
+from api.unfit import Unfit
 from detection.tuning import Kind
 
 Sort = Literal[
@@ -450,7 +451,7 @@ class SnoozeInput(BaseModel):
     @model_validator(mode="after")
     def _ends(self) -> Self:
         if self.until is None and not self.conditions:
-            raise ValueError("give a time, or what is to bring it back")
+            raise Unfit("snooze")
         return self
 
 
@@ -525,5 +526,5 @@ class CloseInput(BaseModel):
     @model_validator(mode="after")
     def _permit_with_authorised_work(self) -> Self:
         if (self.disposition == "authorised_work") != (self.permit is not None):
-            raise ValueError("a permit number is needed for authorised_work, and only for it")
+            raise Unfit("permit")
         return self

@@ -6,6 +6,8 @@ import ipaddress
 import re
 from typing import Final
 
+from api.unfit import Unfit
+
 _HARDWARE: Final = re.compile(r"[0-9a-f]{12}")
 
 
@@ -21,7 +23,7 @@ def normal(text: str) -> str:
     try:
         return str(ipaddress.ip_address(plain.split("/")[0]))
     except ValueError:
-        raise ValueError(f"{plain[:60]!r} is no address of a network or of hardware") from None
+        raise Unfit("address", given=repr(plain[:60])) from None
 
 
 def is_hardware(address: str) -> bool:

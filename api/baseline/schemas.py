@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.database.scope import SITE_CHARACTERS
 from api.filters import Time
+from api.unfit import Unfit
 from detection.baseline.decisions import RELEARN_HOURS, TEXT, Choice
 from detection.baseline.kinds import KINDS
 
@@ -24,7 +25,7 @@ FACT_KINDS = ["", *KINDS]
 
 def _kind(text: str) -> str:
     if text not in FACT_KINDS:
-        raise ValueError(f"{text[:40]!r} is no kind of facts: {', '.join(KINDS)}")
+        raise Unfit("facts_kind", given=repr(text[:40]), kinds=", ".join(KINDS))
     return text
 
 
@@ -199,13 +200,13 @@ class DecisionInput(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.choice in {"propose", "approve"} and not (self.sensor and self.epoch):
-            raise ValueError("name the sensor and its epoch")
+            raise Unfit("decision_run")
         if self.choice == "approve" and self.learned_until is None:
-            raise ValueError("name the end of what was looked at: learned_until")
+            raise Unfit("decision_until")
         if self.choice in {"relearn", "accept"} and not (self.server or self.client):
-            raise ValueError("name a server, a client, or both")
+            raise Unfit("decision_ends")
         if self.choice == "relearn" and self.since is None:
-            raise ValueError("name the time of the planned change: since")
+            raise Unfit("decision_since")
         if self.choice == "merge" and ("" in self.parties or len(set(self.parties)) < 2):
-            raise ValueError("name at least two addresses")
+            raise Unfit("decision_parties")
         return self

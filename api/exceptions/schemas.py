@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.database.scope import SITE_CHARACTERS
+from api.unfit import Unfit
 from detection.tuning import Kind, Name
 
 _WILD: Final = re.compile(r"\[!?\]?[^\]]*\]|[*?]")
@@ -20,7 +21,7 @@ LEAST_LITERAL: Final = 3
 
 def _names_something(pattern: str) -> str:
     if _WILD.search(pattern) and max(map(len, _WILD.split(pattern))) < LEAST_LITERAL:
-        raise ValueError(f"a pattern has at least {LEAST_LITERAL} characters in a row that are meant as they stand")
+        raise Unfit("pattern", least=LEAST_LITERAL)
     return pattern
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from api.incidents import grades, grading, lifecycle, service, timeline
+from api.incidents import gate, grades, grading, lifecycle, service, timeline
 from api.incidents.categories import categories
 from api.incidents.schemas import (
     ChoiceOutput,
@@ -110,7 +110,7 @@ def _worded(key: str, value: object, language: str) -> object:
         texts = cast("dict[str, object]", value)
         return texts.get(language, texts)
     if isinstance(value, list):
-        return "; ".join(str(each) for each in cast("list[object]", value))
+        return gate.told(cast("list[object]", value), language)
     return value
 
 

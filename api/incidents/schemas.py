@@ -13,6 +13,7 @@ from api.filters import AnyOf, Moment, OneOf, Time
 from api.incidents.lifecycle import PHASES, Phase
 from api.incidents.models import Origin
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from api.unfit import Unfit
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
@@ -112,7 +113,7 @@ class DeclareInput(_Input):
     @model_validator(mode="after")
     def _from_something(self) -> Self:
         if not self.alerts and self.story is None and self.reported_by is None:
-            raise ValueError("an incident is declared from alerts, from a story, or from what somebody reported")
+            raise Unfit("incident_from")
         return self
 
 
@@ -165,7 +166,7 @@ class CloseIncidentInput(_Input):
     @model_validator(mode="after")
     def _permit_with_authorised_work(self) -> Self:
         if (self.disposition == "authorised_work") != (self.permit is not None):
-            raise ValueError("a permit number is needed for authorised_work, and only for it")
+            raise Unfit("permit")
         return self
 
 

@@ -14,7 +14,7 @@ from api.audit import service as audit
 from api.audit.service import Actor
 from api.database import advance
 from api.database.scope import scope_of
-from api.incidents import categories, lifecycle, timeline
+from api.incidents import categories, gate, lifecycle, timeline
 from api.incidents.models import Incident, IncidentAlert
 from api.ordering import page
 from api.problems import Problem
@@ -339,7 +339,9 @@ def wake(session: Session, number: int, moment: int) -> int:
     return 1
 
 
-def close(session: Session, incident: Incident, actor: Actor, given: CloseIncidentInput, blockers: Sequence[str] = ()) -> None:
+def close(
+    session: Session, incident: Incident, actor: Actor, given: CloseIncidentInput, blockers: Sequence[dict[str, Any]] = ()
+) -> None:
     """Close an incident and its alerts with it.
 
     What stands against it (`blockers`) is overridden only where the person says why; that is told.
@@ -350,7 +352,7 @@ def close(session: Session, incident: Incident, actor: Actor, given: CloseIncide
     if not lifecycle.may_close(phase_of(incident)):
         raise Problem("incident_state", number=incident.number, state=incident.state, action="closed")
     if blockers and given.override is None:
-        raise Problem("incident_gate", number=incident.number, open="; ".join(blockers))
+        raise Problem("incident_gate", number=incident.number, open=gate.in_each(blockers))
     if blockers:
         timeline.write(session, incident.number, actor, "gate_overridden", note=given.override, detail={"open": list(blockers)})
     for some in in_parts(alert_ids(session, incident.number)):

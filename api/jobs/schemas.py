@@ -10,6 +10,7 @@ from api.alerts.models import Disposition
 from api.alerts.schemas import AccountName, AlertFilter, Note, Permit
 from api.jobs.models import Action, JobState
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from api.unfit import Unfit
 
 MOST_IDS: Final = 10_000
 """Most alerts that are named, where the bound on bodies lets them in; a filter has no bound."""
@@ -40,13 +41,13 @@ class JobInput(BaseModel):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if (self.ids is None) == (self.filter is None):
-            raise ValueError("give either ids or a filter")
+            raise Unfit("job_ids")
         if (self.action == "close") != (self.disposition is not None):
-            raise ValueError("a disposition is needed for close, and only for it")
+            raise Unfit("job_disposition")
         if (self.action == "assign") != (self.to is not None):
-            raise ValueError("an account is needed for assign, and only for it")
+            raise Unfit("job_to")
         if (self.disposition == "authorised_work") != (self.permit is not None):
-            raise ValueError("a permit number is needed for authorised_work, and only for it")
+            raise Unfit("permit")
         return self
 
 

@@ -15,6 +15,7 @@ from api.notification_settings import ChannelName, Kind
 from api.notifications.models import NAME_CHARACTERS, STATES, MessageState
 from api.notifications.quiet import Day, Span
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from api.unfit import Unfit
 from api.zones.plan import ZoneName
 
 Name = Annotated[
@@ -43,7 +44,7 @@ class AlertMatch(BaseModel):
     def _is_about_what_comes_up(self) -> Self:
         for name in UNFIT:
             if getattr(self.filter, name) is not None:
-                raise ValueError(f"filter.{name} says nothing of an alert that comes up: leave it out")
+                raise Unfit("rule_filter", name=name)
         return self
 
 
@@ -127,7 +128,7 @@ class RuleContent(_Said):
     @model_validator(mode="after")
     def _is_about_something(self) -> Self:
         if self.alerts is None and not (self.blind or self.incidents or self.shares):
-            raise ValueError("name alerts, blind, incidents or shares: a rule about nothing tells nothing")
+            raise Unfit("rule_nothing")
         return self
 
     def stored(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from api.incidents.schemas import Key, Number, Short
 from api.obligations.models import STATES, State
 from api.obligations.rules import Kind
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from api.unfit import Unfit
 
 Content = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=20_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]*$")
@@ -22,7 +23,7 @@ Content = Annotated[
 
 def _zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"{name[:50]!r} is no time zone: write its IANA name, such as Asia/Shanghai")
+        raise Unfit("time_zone", given=repr(name[:50]))
     return name
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from api.audit import service as audit
 from api.database.scope import scope_of
 from api.documents.models import ReportDocument
-from api.incidents import grades, timeline
+from api.incidents import gate, grades, timeline
 from api.incidents import service as incidents
 from api.incidents.models import Incident
 from api.obligations import clocks, operators
@@ -21,6 +21,7 @@ from api.obligations.rules import Case, Rule, RuleSet, applies, made_under, requ
 from api.obligations.schemas import OperatorInput
 from api.ordering import page
 from api.problems import Problem
+from api.texts import LANGUAGES
 from api.times import LATEST, iso, now
 from api.versions import check_version
 
@@ -369,7 +370,7 @@ def contents_hash(found: Obligation) -> str:
     return hashlib.sha256(rfc8785.dumps(found.contents)).hexdigest()
 
 
-def blockers(session: Session, incident: Incident) -> list[str]:
+def blockers(session: Session, incident: Incident) -> list[dict[str, Any]]:
     """Reports that stand against closing an incident: those not submitted, but supplements and what is due only if it goes on."""
     moment = now()
     undone = [
@@ -379,7 +380,12 @@ def blockers(session: Session, incident: Incident) -> list[str]:
         and each.kind != "supplement"
         and (each.kind != "progress" or (each.due_at is not None and each.due_at < moment))
     ]
-    return [f"{each.rule} ({each.state})" for each in undone]
+    return [gate.blocker("report", each.id, _titles(each), each.state) for each in undone]
+
+
+def _titles(found: Obligation) -> dict[str, str]:
+    """What a report is called, by language."""
+    return {language: rule_of(found).name(language) for language in LANGUAGES}
 
 
 def _kept(session: Session, found: Obligation) -> set[str]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from api.incidents.lifecycle import OPEN, Phase
 from api.obligations.rules import Both  # noqa: TC001  pydantic reads the annotation at run time
+from api.unfit import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,9 +67,9 @@ class Playbook(BaseModel):
     def _whole(self) -> Self:
         keys = [task.key for task in self.tasks]
         if len(set(keys)) < len(keys):
-            raise ValueError("two tasks have the same key")
+            raise Unfit("task_twice")
         if any(task.phase not in OPEN for task in self.tasks):
-            raise ValueError("a task is done while the incident is open")
+            raise Unfit("task_phase")
         return self
 
 

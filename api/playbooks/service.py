@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from api.alerts.models import Alert
 from api.audit import service as audit
 from api.database import row_of
+from api.incidents import gate, timeline
 from api.incidents import service as incidents
-from api.incidents import timeline
 from api.incidents.models import Incident
 from api.obligations.clocks import SLACK
 from api.ordering import page
@@ -272,9 +272,10 @@ def move(session: Session, found: IncidentTask, incident: Incident, given: TaskM
     _tell(session, found, actor, f"task_{given.to}", note=given.note, before=before)
 
 
-def blockers(session: Session, incident: Incident) -> list[str]:
+def blockers(session: Session, incident: Incident) -> list[dict[str, Any]]:
     """Mandatory tasks of an incident that are not done: they stand against closing it."""
-    return [each.title["en"] for each in tasks(session, incident.number) if each.mandatory and each.state != "done"]
+    undone = [each for each in tasks(session, incident.number) if each.mandatory and each.state != "done"]
+    return [gate.blocker("task", each.id, each.title, each.state) for each in undone]
 
 
 def overdue(session: Session, moment: int) -> Sequence[int]:

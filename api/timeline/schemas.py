@@ -11,6 +11,7 @@ from api.assets.addresses import normal
 from api.filters import AnyOf, OneOf
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS
 from api.records.span import SpanQuery
+from api.unfit import Unfit
 
 PAGE_ENTRIES_MOST: int = 200
 """Most entries of a page."""
@@ -45,7 +46,7 @@ class TimelineQuery(SpanQuery):
     @model_validator(mode="after")
     def _one_life(self) -> Self:
         if sum(each is not None for each in (self.address, self.asset, self.story)) > 1:
-            raise ValueError("only one of address, asset and story can be asked for")
+            raise Unfit("timeline_one")
         return self
 
     def question(self) -> str:

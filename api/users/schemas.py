@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.audit.service import MACHINE, SYSTEM
 from api.database.scope import SITE_CHARACTERS
 from api.security.permissions import Permission, Role
+from api.unfit import Unfit
 from api.users.service import normalise
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -20,9 +21,9 @@ def _new_name(name: str) -> str:
     """A name that an account may be given. Raises ValueError."""
     stored = normalise(name)
     if not 0 < len(stored) <= NAME_CHARACTERS:
-        raise ValueError(f"as it is compared the name has more than {NAME_CHARACTERS} characters")
+        raise Unfit("name_long", most=NAME_CHARACTERS)
     if stored == SYSTEM or stored.startswith("token ") or stored.endswith(MACHINE):
-        raise ValueError("what the system, a token or a command does is told by this name")
+        raise Unfit("name_taken")
     return name
 
 

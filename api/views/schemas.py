@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from api.alerts.schemas import AlertFilter, Sort
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.records.span import SiteName
+from api.unfit import Unfit
 from api.views.models import NAME_CHARACTERS, Shared
 
 
@@ -32,7 +33,7 @@ class ViewInput(BaseModel):
     @model_validator(mode="after")
     def _site_where_shared_with_one(self) -> Self:
         if (self.shared == "site") != (self.site is not None):
-            raise ValueError("a site is needed for a view that is shared with one, and only for it")
+            raise Unfit("view_site")
         return self
 
 

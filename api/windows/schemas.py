@@ -11,6 +11,7 @@ from api.alerts.schemas import Note, Permit
 from api.exceptions.schemas import Address, Preview, Rule, SiteName
 from api.filters import AnyOf, Moment, OneOf, Time
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
+from api.unfit import Unfit
 from api.windows.models import PERFORMER_CHARACTERS, STATES, WindowState
 from api.zones.plan import ZoneName
 
@@ -51,11 +52,11 @@ class Scope(BaseModel):
             try:
                 network = ipaddress.ip_network(name, strict=False)
             except ValueError as error:
-                raise ValueError(f"{name!r} is neither an address nor a network such as 10.0.1.0/24") from error
+                raise Unfit("network", given=repr(name)) from error
             if network.prefixlen < LEAST_PREFIX:
-                raise ValueError(f"{name!r} is no network of a plant: that of 10.0.0.0/8 is the widest")
+                raise Unfit("network_wide", given=repr(name))
         if not (self.rules or self.servers or self.assets or self.zones):
-            raise ValueError("name rules, servers, assets or zones: a window for everything would hide everything")
+            raise Unfit("window_everything")
         return self
 
 

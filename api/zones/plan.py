@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from api.unfit import Unfit
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -87,18 +89,18 @@ class Plan(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if twice := _twice(zone.name for zone in self.zones):
-            raise ValueError(f"two zones are named {twice}; rename one")
+            raise Unfit("zone_twice", name=twice)
         if twice := _twice(network for zone in self.zones for network in zone.networks):
-            raise ValueError(f"{twice} is in two zones; an address lies in one")
+            raise Unfit("zone_network", network=twice)
         names = {zone.name for zone in self.zones}
         pairs: set[tuple[str, str]] = set()
         for pair in (conduit.pair for conduit in self.conduits):
             if unknown := [name for name in pair if name not in names]:
-                raise ValueError(f"a conduit names zone {unknown[0]}, which there is not")
+                raise Unfit("conduit_zone", name=unknown[0])
             if pair[0] == pair[1]:
-                raise ValueError(f"a conduit leads from {pair[0]} to itself; it joins two zones")
+                raise Unfit("conduit_self", name=pair[0])
             if pair in pairs:
-                raise ValueError(f"two conduits join {pair[0]} and {pair[1]}; make them one")
+                raise Unfit("conduit_twice", one=pair[0], other=pair[1])
             pairs.add(pair)
         return self
 

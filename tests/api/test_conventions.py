@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import pytest
 
 from api.alerts import upserts
 from api.alerts.service import newest_change
+from api.problems import message_of
+from api.texts import LANGUAGES
 from api.times import iso, now
 from tests.api.alerts import part_of, upsert
 from tests.api.conftest import ANY, both_back_ends
@@ -354,6 +357,51 @@ def test_plain_lists_lead_from_page_to_page(system_running: Running) -> None:
         assert chained(client, path) == whole.json(), path
     cursor = client.get(f"{paths[0]}/history?limit=1").links["next"]["url"].partition("?")[2]
     assert client.get(f"{paths[1]}/history?{cursor}").json()["code"] == "cursor_invalid"
+
+
+WRONG: Final[tuple[tuple[str, str, dict[str, Any], Any], ...]] = (
+    ("GET", "/api/alerts", {"limit": 0, "severity": "grave", "since": "yesterday", "sort": "title", "other": "x"}, None),
+    ("GET", "/api/incidents", {"limit": 501, "grade": "1,,2", "drill": "perhaps", "since": "1066-10-14T00:00:00Z"}, None),
+    ("POST", "/api/incidents", {}, {"title": "", "alerts": "x", "drill": 3, "category": "A B", "other": 1}),
+    ("POST", "/api/incidents", {}, {"title": "x"}),
+    ("POST", "/api/incidents", {}, []),
+    ("POST", "/api/jobs", {}, {"action": "close", "note": "x", "ids": []}),
+    ("POST", "/api/windows", {}, {"ends_at": 3, "servers": ["10.0.0.0/2"], "permit": "x" * 500, "work": 1, "seen": -1}),
+    ("POST", "/api/assets", {}, {"name": "x", "addresses": ["nowhere"] * 3, "level": "high"}),
+    ("PUT", "/api/zones", {}, {"zones": [{"name": "a"}, {"name": "a"}], "conduits": []}),
+    ("POST", "/api/views", {}, {"name": "x", "filter": {"severity": 7}, "sort": 1, "shared": "site"}),
+    ("POST", "/api/baseline/decisions", {}, {"choice": "approve", "reason": "x"}),
+    ("POST", "/api/baseline/decisions", {}, {"choice": "nothing"}),
+)
+"""Requests of which the input is wrong, in many ways."""
+
+
+def test_what_is_wrong_with_an_input_is_told_in_the_callers_language(system_running: Running) -> None:
+    client = system_running.signed_in("administrator")
+    types: set[str] = set()
+    for method, path, query, body in WRONG:
+        told: dict[str, list[dict[str, str]]] = {}
+        for language in LANGUAGES:
+            answer = client.request(method, path, params=query, json=body, headers={**ANY, "Accept-Language": language})
+            assert (answer.status_code, answer.json()["code"]) == (422, "input_invalid"), (path, answer.text)
+            assert answer.headers["Content-Language"] == language
+            told[language] = answer.json()["errors"]
+        in_english, in_chinese = (told[language] for language in LANGUAGES)
+        assert [(each["place"], each["code"]) for each in in_english] == [(each["place"], each["code"]) for each in in_chinese]
+        for one, other in zip(in_english, in_chinese, strict=True):
+            assert one["message"].isascii(), one
+            assert re.search("[\u4e00-\u9fff]", other["message"]), other
+            # Nothing is left of a template, and nothing is told by its type alone that has words of its own.
+            assert not re.search(r"\{[a-z_]+\}", one["message"] + other["message"]), (one, other)
+            assert f"（{other['code']}）" not in other["message"], other
+            types.add(one["code"])
+    assert {"missing", "extra_forbidden", "value_error", "literal_error", "less_than_equal", "string_too_short"} <= types
+
+
+def test_what_the_catalogue_has_no_words_for_is_told_by_its_type() -> None:
+    item = {"type": "made_up", "loc": ("query", "x"), "msg": "It is wrong", "ctx": {"error": ValueError("wrong")}}
+    assert message_of(item, "en") == "It is wrong"
+    assert message_of(item, "zh-CN") == "无效的内容（made_up）"
 
 
 def test_no_other_origin_is_let_in_unless_it_is_named(system_running: Running) -> None:

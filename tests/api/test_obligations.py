@@ -15,11 +15,12 @@ from api.database import Database
 from api.incidents.service import Start, made
 from api.obligations import rules, service
 from api.obligations.models import SiteOperator
+from api.obligations.rules import rule_set
 from api.settings import Settings
 from api.ticking import Looks, ticking
 from api.times import NANOSECONDS, iso, now, parse
 from tests.api.alerts import upsert
-from tests.api.conftest import SQLITE_ONLY
+from tests.api.conftest import ANY, SQLITE_ONLY
 from tests.api.looks import tick
 from tests.api.test_incidents import CLOSE, PHONE, act, declare, done, kinds, lines, refused
 from tests.api.test_ticking import until
@@ -271,15 +272,22 @@ def test_reports_that_are_not_made_stand_against_closing(system_running: Running
     grade(client, number, 3)
     answer = act(client, number, "close", CLOSE)
     assert refused(answer) == "incident_gate"
-    assert "cac-first (pending)" in answer.json()["detail"]
+    title = rule_set().rule("cac-first").name("en")
+    assert f"{title} (pending)" in answer.json()["detail"]
+    in_chinese = client.post(f"/api/incidents/{number}/close?language=zh-CN", json=CLOSE, headers=ANY).json()["detail"]
+    assert f"{rule_set().rule('cac-first').name('zh-CN')}（待撰写）；" in in_chinese
+    assert "pending" not in in_chinese
     override = CLOSE | {"override": "The authority took it by phone."}
     assert refused(act(client, number, "close", override)) == "forbidden"
     done(act(system_running.signed_in("administrator"), number, "close", override))
     (line,) = [line for line in lines(client, number) if line["kind"] == "gate_overridden"]
-    assert (line["note"], line["detail"]["open"]) == (
+    assert (line["note"], [each["state"] for each in line["detail"]["open"]]) == (
         "The authority took it by phone.",
-        ["cac-first (pending)", "cac-final (pending)"],
+        ["pending", "pending"],
     )
+    assert title in line["text"]
+    (line,) = [line for line in lines(client, number, "zh-CN") if line["kind"] == "gate_overridden"]
+    assert f"{rule_set().rule('cac-final').name('zh-CN')}（待撰写）" in line["text"]
 
 
 def test_supplements_are_a_series_and_a_merge_keeps_all_reports(system_running: Running) -> None:
