@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import FileResponse
+from starlette.requests import Request  # noqa: TC002  routes are made of it
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from api import openapi, probes, problems
 from api.actions.routes import router as actions
@@ -45,6 +46,7 @@ from api.security.guard import BodyLimit, Guard, Texts
 from api.sensors.routes import router as sensors
 from api.sharing.routes import router as sharing
 from api.situation.routes import router as situation
+from api.texts import language_of
 from api.texts.routes import router as texts
 from api.timeline.routes import router as timeline
 from api.tokens.routes import router as tokens
@@ -59,7 +61,6 @@ from sensor import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from api.security.access import Needs
@@ -79,6 +80,9 @@ _ROUTERS = (
     handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 
+DOCUMENT = "/api/openapi.json"
+"""Where the document of the API is."""
+
 PAGES = ("/", "/setup", PASSWORD_PAGE, "/sign-in", OIDC_PAGE)
 """Paths at which the console answers; the page itself shows what is needed."""
 
@@ -91,7 +95,7 @@ def create_app(services: Services) -> FastAPI:
         description=openapi.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
         redirect_slashes=False,
         # The routes themselves, not `include_router`: that works each out anew for every application, a second of its start.
         routes=[route for router in _ROUTERS for route in router.routes],
@@ -101,6 +105,7 @@ def create_app(services: Services) -> FastAPI:
     permissions = permissions_of_routes(app.routes)
     problems.install(app)
     app.openapi = lambda: _document(app, permissions)
+    _describe(app)
     app.add_middleware(Texts)
     idempotency.install(app, services)
     app.add_middleware(BodyLimit, settings=services.settings)
@@ -162,6 +167,21 @@ def _console(app: FastAPI) -> None:
     for path in PAGES:
         app.add_api_route(path, index, methods=["GET"], include_in_schema=False)
     app.mount("/console", Parts(directory=str(console)))
+
+
+def _describe(app: FastAPI) -> None:
+    """The document of the API, in the caller's language as far as it is told in any."""
+    told: dict[str, bytes] = {}
+
+    def document(request: Request) -> Response:
+        language = language_of(request)
+        if language not in told:
+            told[language] = JSONResponse(openapi.in_language(app.openapi(), language)).body
+        return Response(
+            told[language], media_type="application/json", headers={"Content-Language": language, "Vary": "Accept-Language"}
+        )
+
+    app.add_route(DOCUMENT, document, include_in_schema=False)
 
 
 def _document(app: FastAPI, permissions: Mapping[tuple[str, str], Needs]) -> dict[str, Any]:

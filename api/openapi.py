@@ -77,7 +77,9 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-def _add(answers: dict[Any, dict[str, Any]], codes: Iterable[str], name: Callable[[int], int | str] = int) -> None:
+def _add(
+    answers: dict[Any, dict[str, Any]], codes: Iterable[str], name: Callable[[int], int | str] = int, language: str = "en"
+) -> None:
     """Add these codes to the answers of a route, which are under `name` of their statuses."""
     for code in codes:
         status = CODES[code]
@@ -85,18 +87,44 @@ def _add(answers: dict[Any, dict[str, Any]], codes: Iterable[str], name: Callabl
             name(status),
             {"description": "", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}},
         )
-        title = text("en", f"problem.{code}.title")
+        title = text(language, f"problem.{code}.title")
         answer["description"] = f"{answer['description']}; {title}" if answer["description"] else title
         answer["content"][MEDIA_TYPE]["examples"][code] = {
             "value": {
                 "type": f"urn:icsight:problem:{code}",
                 "title": title,
                 "status": status,
-                "detail": text("en", f"problem.{code}.detail"),
+                "detail": text(language, f"problem.{code}.detail"),
                 "instance": "/api/…",
                 "code": code,
             }
         }
+
+
+def in_language(document: dict[str, Any], language: str) -> dict[str, Any]:
+    """The document with titles and examples of problems in a language; all else of it is in English."""
+    paths = {
+        path: {method: _operation_in(operation, language) for method, operation in operations.items()}
+        for path, operations in document["paths"].items()
+    }
+    return {**document, "paths": paths}
+
+
+def _operation_in(operation: dict[str, Any], language: str) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for status, answer in operation["responses"].items():
+        examples = answer.get("content", {}).get(MEDIA_TYPE, {}).get("examples")
+        if examples is None:
+            answers[status] = answer
+            continue
+        told: dict[int | str, dict[str, Any]] = {}
+        _add(told, examples, lambda _, status=status: status, language)
+        answers[status] = {
+            **answer,
+            "description": told[status]["description"],
+            "content": {**answer["content"], **told[status]["content"]},
+        }
+    return {**operation, "responses": answers}
 
 
 def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], Needs]) -> dict[str, Any]:

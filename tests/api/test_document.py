@@ -72,6 +72,31 @@ def test_every_example_is_what_its_schema_allows(system_running: Running) -> Non
                     jsonschema.validate(example(schema), schema)
 
 
+def test_the_document_tells_problems_in_the_language_that_is_asked_for(system_running: Running) -> None:
+    client = system_running.client()
+    found = {language: client.get("/api/openapi.json", headers={"Accept-Language": language}) for language in LANGUAGES}
+    assert client.get("/api/openapi.json?language=zh-CN").json() == found["zh-CN"].json()
+    shown: dict[str, Any] = {}
+    for language, answer in found.items():
+        assert answer.headers["Content-Language"] == language
+        said = answer.json()["paths"]["/api/alerts/{alert_id}/close"]["post"]["responses"]["409"]
+        shown[language] = said["content"]["application/problem+json"]["examples"]["alert_escalated"]["value"]
+        title, detail = (catalogue(language)[f"problem.alert_escalated.{part}"] for part in ("title", "detail"))
+        assert (shown[language]["title"], shown[language]["detail"]) == (title, detail)
+        assert title in said["description"]
+    assert shown["en"] != shown["zh-CN"]
+
+    def without_words(document: dict[str, Any]) -> dict[str, Any]:
+        for path in document["paths"].values():
+            for operation in path.values():
+                for status in operation["responses"]:
+                    operation["responses"][status] = sorted(operation["responses"][status].get("content", ()))
+        return document
+
+    one, other = (without_words(answer.json()) for answer in found.values())
+    assert one == other
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_input_gets_an_answer_that_the_document_does_not_name(system_running: Running, part: int) -> None:
     """What a generator makes of the document is answered as the document says, and never with a fault of the server."""
