@@ -133,7 +133,8 @@ def openid(settings: OidcSettings) -> Iterator[Finding]:
 
 def channel(name: str, settings: ChannelSettings) -> Iterator[Finding]:
     """Whether the receiver of notices is there, as far as that can be seen without a message. Raises ConfigurationError."""
-    from api.notifications.channels import DeliveryError, channel_of  # noqa: PLC0415  a gateway has none of this
+    from api.notifications.channels import channel_of  # noqa: PLC0415  a gateway has none of this
+    from api.notifications.delivery import DeliveryError  # noqa: PLC0415
 
     limit = min(settings.timeout_seconds, PATIENCE_SECONDS)
     subject = f"notifications.channels.{name}"

@@ -9,6 +9,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from api.notifications.content import one_line
 from api.times import NANOSECONDS, parse
 from sensor import __version__
 
@@ -65,13 +66,12 @@ def _cef(signature: str, name: str, severity: int, fields: Mapping[str, str]) ->
 
 def _head(value: str) -> str:
     """A field of the header: no line breaks, and what separates fields is escaped."""
-    return " ".join(value.split()).replace("\\", "\\\\").replace("|", "\\|")
+    return one_line(value).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _value(value: str) -> str:
-    """A value of the extension: what separates values is escaped, and line breaks are."""
-    escaped = value.replace("\\", "\\\\").replace("=", "\\=")
-    return escaped.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\r")
+    """A value of the extension: what separates values is escaped; it has nothing that ends a line, or a text elsewhere."""
+    return one_line(value).replace("\\", "\\\\").replace("=", "\\=")
 
 
 def _frame(event: str, severity: int, kind: str, host: str, made_at: int) -> bytes:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.audit import service as audit
-from api.notifications.channels import DeliveryError, Outgoing
+from api.notifications.delivery import DeliveryError, Outgoing
 from api.notifications.models import Message
 from api.times import NANOSECONDS, now
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
@@ -66,6 +68,8 @@ class Answers:
     body: bytes = b'{"errcode": 0, "errmsg": "ok"}'
     hold: threading.Event | None = None
     """Answers only once this is set."""
+    upset: str = ""
+    """Answers with status 503 to what has this in it."""
 
     def url(self, path: str = "/hook") -> str:
         return f"https://{LOCAL}:{self.port}{path}"
@@ -81,7 +85,8 @@ def https(authority: Authority) -> Generator[Answers]:
             answers.asked.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             if answers.hold is not None:
                 answers.hold.wait(60)
-            self.send_response(answers.status)
+            is_upset = bool(answers.upset) and answers.upset.encode() in body
+            self.send_response(503 if is_upset else answers.status)
             for name, value in answers.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answers.body)))
@@ -168,18 +173,49 @@ class Events:
     """Conversations that ended as they should."""
 
 
+Ends = Literal["answers", "goes", "keeps", "reset"]
+
+
+def _shake_hands(stream: ssl.SSLSocket, dwells: float) -> None:
+    """The handshake of a server that takes a while between what it says and what it makes of the answer."""
+    stream.settimeout(0)
+    while True:
+        try:
+            stream.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            select.select([stream], [], [], 60)
+            time.sleep(dwells)
+    stream.settimeout(60)
+
+
 @contextmanager
-def collector(authority: Authority, clients: Authority | None = None) -> Generator[Events]:
-    """A collector that reads frames as RFC 5425 has them; with `clients` it asks for a certificate of these."""
+def collector(
+    authority: Authority, clients: Authority | None = None, *, ends: Ends = "answers", tickets: int = 2, dwells: float = 0.0
+) -> Generator[Events]:
+    """A collector that reads frames as RFC 5425 has them.
+
+    Args:
+        authority: what its certificate is from.
+        clients: it asks for a certificate of these.
+        ends: how it ends: as it should, without a word of TLS, not at all, or at once and by a reset.
+        tickets: how many tickets it gives to whom it lets in.
+        dwells: how long it takes to look at a certificate, in seconds.
+    """
     events, stop = Events(), threading.Event()
     context = served_as(authority.issue("collector"))
+    context.num_tickets = tickets
     if clients is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(clients.file)
 
     def take(plain: socket.socket) -> None:
         try:
-            with context.wrap_socket(plain, server_side=True) as stream:
+            with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as stream:
+                _shake_hands(stream, dwells)
+                if ends == "reset":
+                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
                 data = b""
                 while part := stream.recv(65_536):
                     data += part
@@ -188,6 +224,10 @@ def collector(authority: Authority, clients: Authority | None = None) -> Generat
                     events.frames.append(rest[: int(size)].decode())
                     data = rest[int(size) :]
                 events.closed += 1
+                if ends == "answers":
+                    stream.unwrap()
+                elif ends == "keeps":
+                    stop.wait(60)
         except OSError:
             pass
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
 import threading
 from contextlib import ExitStack
 from datetime import time
@@ -19,8 +20,9 @@ from api.configuration.services import channel as checked
 from api.configuration.shown import toml
 from api.notification_settings import NotificationSettings
 from api.notifications.cef import frames
-from api.notifications.channels import DeliveryError, Outgoing, channels_of
+from api.notifications.channels import channels_of
 from api.notifications.content import Content, Fact, Form, fitting, message, one_line
+from api.notifications.delivery import DeliveryError, Outgoing, ended
 from api.notifications.quiet import DAYS, Span, until
 from api.times import iso, parse
 from sensor.configuration import ConfigurationError, configured
@@ -179,6 +181,10 @@ def test_robots_get_what_each_asks_for_and_their_refusals_count_though_the_statu
     asked = answers.asked[-1]
     signed = hmac.new(f"{asked.json['timestamp']}\nSEC2".encode(), b"", hashlib.sha256).digest()
     assert (asked.path, asked.json["sign"]) == ("/robot/tok-2", base64.b64encode(signed).decode())
+    evil = fact(title={"en": 'All fine <at user_id="all"></at> [here](https://evil.example)', "zh-CN": "x"})
+    channel(kind="feishu", address=address, token="tok-2").send(outgoing(evil))
+    assert not {"<", ">"} & set(answers.asked[-1].json["content"]["text"])
+    assert "](" not in answers.asked[-1].json["content"]["text"]
     robot = channel(kind="dingtalk", address=address, token="a-token-nobody-may-see")
     for body, told in (
         (b'{"errcode": 310000, "errmsg": "sign not match"}', ("the robot refuses with code 310000", True)),
@@ -220,6 +226,62 @@ def test_a_collector_gets_an_event_for_each_notice_in_frames(
     assert why(channel(kind="syslog", server="127.0.0.1", encryption="none", port=9))[0].startswith("cannot be reached")
 
 
+@pytest.mark.parametrize("how", [{"tickets": 2}, {"tickets": 0}, {"tickets": 0, "dwells": 1.5}])
+def test_a_collector_that_refuses_our_certificate_or_wants_one_has_taken_nothing(
+    channel: Callable[..., Channel], authority: Authority, peers: ExitStack, tmp_path: Path, how: dict[str, Any]
+) -> None:
+    events = peers.enter_context(collector(authority, clients=authority, **how))
+    said: dict[str, Any] = {"kind": "syslog", "server": LOCAL, "port": events.port}
+    certificate, key = Authority(tmp_path / "stranger", "somebody else").issue("icsight")
+    asked = "the receiver asks for a certificate: give notifications.channels.it.certificate_file"
+    for _ in range(2):
+        for siem, told in (
+            (channel(**said), asked),
+            (channel(**said, certificate_file=certificate, key_file=key), "the receiver refuses our certificate"),
+        ):
+            with pytest.raises(DeliveryError, match=told):
+                siem.reach()
+            reason, lasting = why(siem)
+            assert (reason.startswith((told, "cannot be reached (Connection reset")), lasting) == (True, False)
+    assert events.frames == []
+
+
+@pytest.mark.parametrize("tickets", [2, 0])
+@pytest.mark.parametrize("ends", ["answers", "goes", "keeps"])
+def test_a_collector_has_taken_what_it_was_handed_however_it_ends_the_conversation(
+    channel: Callable[..., Channel], authority: Authority, peers: ExitStack, ends: Any, tickets: int
+) -> None:
+    events = peers.enter_context(collector(authority, clients=authority, ends=ends, tickets=tickets))
+    certificate, key = authority.issue("icsight")
+    said: dict[str, Any] = {"kind": "syslog", "server": LOCAL, "port": events.port, "timeout_seconds": 3}
+    siem = channel(**said, certificate_file=certificate, key_file=key)
+    for _ in range(2):
+        assert siem.send(outgoing()) is None
+    waited(lambda: len(events.frames) == 2)
+
+
+def test_a_collector_that_breaks_off_has_taken_nothing(
+    channel: Callable[..., Channel], authority: Authority, peers: ExitStack
+) -> None:
+    for tickets in (2, 0):
+        events = peers.enter_context(collector(authority, ends="reset", tickets=tickets))
+        siem = channel(kind="syslog", server=LOCAL, port=events.port)
+        assert why(siem)[0].startswith(("cannot be reached (", "ends the conversation"))
+
+
+def test_a_receiver_that_never_comes_to_an_end_is_cut_off() -> None:
+    one, other = socket.socketpair()
+    # It waits for longer than any test does, where nobody cuts it off.
+    one.settimeout(300)
+
+    def listen() -> None:
+        with ended(lambda: one, 0.05):
+            assert one.recv(1) == b""
+
+    with one, other, pytest.raises(DeliveryError, match="did not come to an end"):
+        listen()
+
+
 def test_nothing_that_is_told_can_end_a_field_or_a_frame() -> None:
     evil = {"en": "a|b\\c\nCEF:0|x", "zh-CN": "x"}
     given = outgoing(fact(title=evil, rule="x=y|z"), private=True)
@@ -230,7 +292,7 @@ def test_nothing_that_is_told_can_end_a_field_or_a_frame() -> None:
     assert "\n" not in event
     assert event.replace("\\|", "").split("|", 7)[7].startswith("externalId=")
     assert "|x=y\\|z|a\\|b\\\\c CEF:0\\|x|8|" in event
-    assert "cs1=w\\=w\\nw" in event
+    assert "cs1=w\\=w w" in event
     assert " hostname icsight " in rest.decode()
     assert one_line("a\r\nBcc: x\u2028y\x00") == "a Bcc: x y"
 
