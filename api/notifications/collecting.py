@@ -133,6 +133,8 @@ def _standing(session: Session, telling: Telling, notice: Notice) -> standing.St
     if session.scalar(sa.select(NotificationRule.number).where(_of_rule(notice))) is None:
         return "over"
     state = standing.of(session, notice)
+    if state == "looked_after":
+        return "open" if telling.why == "first" else "over"
     # What came up is told, however quick somebody is; what waited, or is told again, need not be.
     at_once = telling.why == "first" and telling.due_at == telling.made_at
     return "open" if state == "over" and at_once and _is_told_alone(session, notice) else state
@@ -159,7 +161,7 @@ def _fact(session: Session, notice: Notice, why: str) -> Fact | None:
         if alert is None:
             return None
         named |= {"rule": alert.rule, "count": alert.count}
-        texts["title"] = {language: str(written["title"]) for language, written in alert.body["texts"].items()}
+        texts["title"] = {language: str(written.get("title", "")) for language, written in alert.body["texts"].items()}
         hosts = (("client", alert.client_ip), ("server", alert.server_ip))
         private = {name: host for name, host in hosts if host is not None}
     else:

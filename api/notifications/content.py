@@ -128,7 +128,9 @@ def test(form: Form, channel: str) -> Content:
 
 def _item(form: Form, fact: Fact) -> Item:
     language = form.language
-    named: dict[str, Any] = {**fact.named, **{name: told[language] for name, told in fact.texts.items()}}
+    # An alert that lacks a language is told in another; that it is told matters more.
+    texts = {name: told.get(language) or next(iter(told.values()), "") for name, told in fact.texts.items()}
+    named: dict[str, Any] = {**fact.named, **texts}
     severity = text(language, f"severity.{SEVERITIES[fact.urgency]}")
     what = one_line(
         text(language, f"notice.what.{_kind_of_text(fact)}", **{**named, "due": local(named.get("due_at"), form.zone)})

@@ -16,7 +16,7 @@ from api.alerts import told
 from api.alerts.models import SEVERITIES, Alert, AlertEvent
 from api.alerts.tuning import Seen
 from api.incidents.models import Incident, IncidentEntry
-from api.notifications import quiet, service, standing
+from api.notifications import joining, quiet, service, standing
 from api.notifications.models import Notice, Telling
 from api.obligations import service as obligations
 from api.windows.ground import ground_of
@@ -68,7 +68,8 @@ def look_at_alerts(session: Session, part: int, moment: int) -> int:
     for rule, said in rules:
         for alert, occasion in _came_up(session, rule, said, (at, upto)):
             urgency = told.severity(alert.severity, alert.body)
-            made += _bring_up(session, (rule, said), alert.site, ("alert", alert.id, occasion), urgency, {}, moment)
+            detail = {"incident": alert.triage_incident} if alert.triage_state == "escalated" else {}
+            made += _bring_up(session, (rule, said), alert.site, ("alert", alert.id, occasion), urgency, detail, moment)
     service.stand(session, service.ALERTS, upto)
     return made
 
@@ -121,7 +122,7 @@ def follow_up(session: Session, identity: int, moment: int) -> int:
         return 0
     said = next((content for rule, content in service.enabled(session) if rule.number == notice.rule), None)
     state = standing.of(session, notice)
-    if said is None or state == "over":
+    if said is None or state in {"over", "looked_after"}:
         notice.look_at = None
         return 0
     if state == "hidden":
@@ -159,25 +160,58 @@ def _came_up(
     """The alerts among some changes that a rule tells of and nobody has taken on, each with what happened to it."""
     found: dict[str, Alert] = {}
     changed = [Alert.change > span[0], Alert.change <= span[1], *([Alert.site == rule.site] if rule.site else [])]
-    # Nobody has taken on what was closed and goes on, though it is triaged.
+    # Nobody has taken on what was closed and goes on, though it is triaged, nor what an incident took by itself.
     standing_alone = [
-        Alert.triage_state.in_(("new", "triaging")), Alert.part_of.is_(None), Alert.exception.is_(None),
+        Alert.triage_state.in_(("new", "triaging", "escalated")), Alert.part_of.is_(None), Alert.exception.is_(None),
         Alert.suppressed_by.is_(None), Alert.snoozed_until.is_(None), Alert.merged_into.is_(None),
     ]  # fmt: skip
     base = sa.select(Alert).where(*changed, *standing_alone).order_by(Alert.change)
     if said.alerts is not None:
-        matching = session.scalars(base.where(*alerts.conditions(said.alerts.filter))).all()
+        asked = said.alerts.filter.model_copy(update={"severity": None})
+        matching = session.scalars(base.where(*alerts.conditions(asked))).all()
         found |= {alert.id: alert for alert in _fitting(session, said.alerts, matching)}
     if said.blind:
         found |= {alert.id: alert for alert in session.scalars(base) if BLIND & {alert.rule, *told.rules(alert.body)}}
-    again = _comes_back(session, list(found))
+    again = _comes_back(session, [alert.id for alert in found.values() if alert.triage_state != "escalated"])
+    again |= _joins(session, rule, [alert for alert in found.values() if alert.triage_state == "escalated"])
     return [
-        (alert, again.get(alert.id, "raised")) for alert in found.values() if alert.triage_state == "new" or alert.id in again
+        (alert, again.get(alert.id, standing.RAISED))
+        for alert in found.values()
+        if alert.triage_state == "new" or alert.id in again
     ]
 
 
+def _joins(session: Session, rule: NotificationRule, escalated: Sequence[Alert]) -> dict[str, str]:
+    """Of alerts of incidents those that joined one by themselves and that a rule has not told of since they came up."""
+    joined = joining.by_itself(session, [alert.id for alert in escalated])
+    numbers = {alert.triage_incident for alert in escalated if alert.id in joined}
+    # Nothing of a drill leaves the site.
+    real = set(session.scalars(sa.select(Incident.number).where(Incident.number.in_(numbers), Incident.drill.is_(False))))
+    mine = sa.select(Notice.subject, Notice.occasion).where(
+        Notice.rule == rule.number, Notice.kind == "alert", Notice.subject.in_(list(joined))
+    )
+    known = {
+        subject
+        for subject, occasion in (session.execute(mine) if joined else ())
+        if _step(occasion) >= (joined[subject].begun if joined[subject].goes_on else 0)
+    }
+    return {
+        alert.id: f"{standing.JOINED}-{joined[alert.id].step}"
+        for alert in escalated
+        if alert.id in joined and alert.id not in known and alert.triage_incident in real
+    }
+
+
+def _step(occasion: str) -> int:
+    """The number of the step that an occasion of an alert is about; 0 where it has none."""
+    return int(occasion.partition("-")[2] or 0)
+
+
 def _fitting(session: Session, match: AlertMatch, matching: Sequence[Alert]) -> Iterable[Alert]:
-    """Those of some alerts that have one of the rules and lie in one of the zones."""
+    """Those of some alerts that are severe enough, have one of the rules and lie in one of the zones."""
+    if match.filter.severity is not None:
+        wanted, is_not = set(match.filter.severity.values), match.filter.severity.negated
+        matching = [alert for alert in matching if any((each in wanted) != is_not for each in _severities(alert))]
     if match.rules:
         # What belongs to an alert is told by nothing else.
         matching = [
@@ -196,6 +230,11 @@ def _fitting(session: Session, match: AlertMatch, matching: Sequence[Alert]) -> 
         hosts = {alert.id: told.traits(alert)["asset"] for alert in some}
         kept += [alert for alert in some if any(ground.get(host, UNKNOWN).zone in match.zones for host in hosts[alert.id])]
     return kept
+
+
+def _severities(alert: Alert) -> set[str]:
+    """The severities of all that an alert tells: what belongs to it is told by nothing else."""
+    return {SEVERITIES[alert.severity], *(str(each["severity"]) for each in alert.body.get("related", ()))}
 
 
 def _comes_back(session: Session, ids: Sequence[str]) -> dict[str, str]:
@@ -237,10 +276,14 @@ def _bring_up(  # noqa: PLR0913, PLR0917  what a notice is about has a name each
     """Write down what a rule has to tell; returns whether that is new."""
     rule, said = of
     kind, identity, occasion = subject
-    known = sa.select(Notice.id).where(
+    stored = sa.select(Notice).where(
         Notice.rule == rule.number, Notice.kind == kind, Notice.subject == identity, Notice.occasion == occasion
     )
-    if session.scalar(known) is not None:
+    known = session.scalar(stored)
+    if known is not None and urgency > known.urgency:
+        waits = _raise(session, said, known, urgency, moment)
+        return 0 if waits else _bring_up(session, of, site, (kind, identity, f"worse-{urgency}"), urgency, detail, moment)
+    if known is not None:
         return 0
     due_at = _due(session, said, site, urgency, moment)
     notice = Notice(
@@ -252,6 +295,19 @@ def _bring_up(  # noqa: PLR0913, PLR0917  what a notice is about has a name each
     session.flush()
     _tell(session, notice, dict.fromkeys(said.channels), "first", (moment, due_at))
     return 1
+
+
+def _raise(session: Session, said: RuleContent, notice: Notice, urgency: int, moment: int) -> bool:
+    """Let a notice be more urgent than it was; whether it was still to be told, which may now be earlier."""
+    notice.urgency = urgency
+    due_at = _due(session, said, notice.site, urgency, moment)
+    unsaid = session.scalars(sa.select(Telling).where(Telling.notice == notice.id, Telling.state == "waiting")).all()
+    for telling in unsaid:
+        telling.due_at = min(telling.due_at, due_at)
+    notice.began_at, notice.told_at = min(notice.began_at, due_at), min(notice.told_at, due_at)
+    if notice.look_at is not None:
+        notice.look_at = standing.next_look(notice, said)
+    return bool(unsaid)
 
 
 def _due(session: Session, said: RuleContent, site: str, urgency: int, moment: int) -> int:

@@ -123,7 +123,8 @@ class RuleContent(_Said):
     """What a rule says: of what is told, by which channels, and when."""
 
     alerts: AlertMatch | None = None
-    """Alerts that come up, or that were closed and go on; not what is snoozed, hidden, or told by a stronger one."""
+    """Alerts that come up, that were closed and go on, or that an open incident takes by itself; not what is snoozed, hidden, or
+    told by a stronger one."""
 
     @model_validator(mode="after")
     def _is_about_something(self) -> Self:
