@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 CHECKPOINTS: Final = "checkpoints"
 """Name of the part that signs how far the audit trail is."""
 
-NOTICES: Final = "notifications"
-"""Name of the part of the system that sends notices."""
-
 JOBS: Final = "jobs"
 """Name of the part that carries out decisions about many alerts."""
 
@@ -232,7 +229,7 @@ def _served(services: Services) -> Generator[Server]:
     from api.audit.keeping import Schedule  # noqa: PLC0415
     from api.jobs.worker import JobWorker  # noqa: PLC0415
     from api.main import create_app  # noqa: PLC0415
-    from api.notifications.sending import Sender  # noqa: PLC0415
+    from api.notifications import sending  # noqa: PLC0415
     from api.parts import Parts  # noqa: PLC0415
     from api.server import Server, ServerError  # noqa: PLC0415
     from api.ticking import ticking  # noqa: PLC0415
@@ -244,7 +241,7 @@ def _served(services: Services) -> Generator[Server]:
         raise CommandError(str(error)) from error
     parts = Parts(services.status)
     parts.start(JOBS, JobWorker(services).run)
-    parts.start(NOTICES, Sender(services).run)
+    parts.start(sending.PART, sending.Sender(services).run)
     parts.start(CHECKPOINTS, Schedule(services.database, services.settings, _told(services)).run)
     try:
         link = system.setup_link(services, server.url)

@@ -210,6 +210,9 @@ class NotificationSettings(Section, table="notifications"):
     channels: dict[ChannelName, ChannelSettings] = Field(default_factory=dict[str, ChannelSettings], max_length=32)
     """Channels by name: `[notifications.channels.NAME]`, each with its `kind`."""
 
+    keep_days: int = Field(default=400, ge=1, le=36_500)
+    """How long messages are kept after they were sent or given up, in days. That they left stays in the audit trail."""
+
 
 def secret_of(name: str, channel: BaseModel, what: str) -> str | None:
     """A secret of a channel, `what` or the file that `what_file` names. Raises ConfigurationError where that cannot be read."""

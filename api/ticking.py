@@ -25,6 +25,7 @@ from api.incidents import service as incidents
 from api.jobs import service as jobs
 from api.notifications import looking
 from api.notifications.collecting import Collecting
+from api.notifications.keeping import Keeping
 from api.obligations import service as obligations
 from api.obligations.clocks import SLACK
 from api.playbooks import service as playbooks
@@ -104,9 +105,10 @@ class Looks:
         self._passed_over: dict[str, str] = {}
         snoozed = snoozing.Snoozed(services.records)
         collecting = Collecting(services.channels, services.settings.address)
+        keeping = Keeping(services.settings.notifications.keep_days)
         self._works = (
             *WORK, Work("snoozed alert", snoozed.due, snoozed.end), *NOTICES,
-            Work("message", collecting.due, collecting.collect),
+            Work("message", collecting.due, collecting.collect), Work("old message", keeping.due, keeping.remove),
         )  # fmt: skip
 
     def look(self, moment: int | None = None, works: Sequence[Work] | None = None) -> int:

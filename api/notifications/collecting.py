@@ -1,7 +1,8 @@
 """Messages, made of what waits for a channel: one in a minute at most, and no more in an hour than the channel takes.
 
-The first notice goes at once; what comes up in the minute after is told together at its end. While a message is on its way no
-other is made, so that what a receiver missed comes in one as well.
+The first notice goes at once; what comes up in the minute after is told together at its end. A message that is not taken holds up
+no other: while one is on its way the next is made all the same, and later the more there are, so that what a receiver missed
+that is away comes in few.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import sqlalchemy as sa
 
 from api.alerts.models import Alert
 from api.incidents.models import Incident
-from api.notifications import content, service, standing
+from api.notifications import content, room, service, standing
 from api.notifications.content import FOR_PROGRAMS, Fact, Form
-from api.notifications.models import Message, Notice, NotificationRule, Telling
+from api.notifications.models import Notice, NotificationRule, Telling
 from api.obligations import service as obligations
 from api.times import NANOSECONDS
 
@@ -25,13 +26,8 @@ if TYPE_CHECKING:
 
     from api.notifications.channels import Channel
 
-GAP_SECONDS: Final = 60
-"""Least time between two messages of a site by a channel, but for collectors of events."""
-
 HELD_SECONDS: Final = 150
 """What waited for longer than it takes to collect was held back."""
-
-HOUR: Final = 3600 * NANOSECONDS
 
 MOST: Final = 500
 """Most notices of one message."""
@@ -50,25 +46,41 @@ class Collecting:
         self._origin: Final = origin
 
     def due(self, session: Session, moment: int) -> list[int]:
-        """One of what waits, for each channel and site that a message may be made for."""
-        waiting = sa.select(Telling.channel, Telling.site, sa.func.min(Telling.id)).where(
-            Telling.state == "waiting", Telling.due_at <= moment
+        """One of what waits, for each channel and site that a message may be made for: the most urgent first.
+
+        Of what is as urgent, first that of the site that was told of least in this hour, then what has waited longest.
+        """
+        waiting = (
+            sa.select(
+                Telling.channel, Telling.site, sa.func.min(Telling.id), sa.func.max(Notice.urgency), sa.func.min(Telling.due_at)
+            )
+            .join(Notice, Notice.id == Telling.notice)
+            .where(Telling.state == "waiting", Telling.due_at <= moment)
         )
         groups = session.execute(waiting.group_by(Telling.channel, Telling.site)).all()
-        return [int(first) for channel, site, first in groups if self._is_free(session, channel, site, moment)]
+        ranked: list[tuple[tuple[int, int, int], int]] = []
+        for channel, site, first, urgency, since in groups:
+            found = self._room(session, channel, site, moment)
+            if found.has_place(urgency):
+                ranked.append(((-int(urgency), found.own, int(since)), int(first)))
+        return [first for _, first in sorted(ranked)]
 
     def collect(self, session: Session, first: int, moment: int) -> int:
-        """Make a message of all that waits where one does; returns how many were made."""
+        """Make a message of what waits where one does, the most urgent first; returns how many were made."""
         telling = session.scalar(sa.select(Telling).where(Telling.id == first, Telling.state == "waiting"))
-        if telling is None or not self._is_free(session, telling.channel, telling.site, moment):
+        if telling is None:
             return 0
         name, site = telling.channel, telling.site
-        mine = sa.select(Telling).where(
-            Telling.state == "waiting", Telling.channel == name, Telling.site == site, Telling.due_at <= moment
+        mine = (
+            sa.select(Telling)
+            .join(Notice, Notice.id == Telling.notice)
+            .where(Telling.state == "waiting", Telling.channel == name, Telling.site == site, Telling.due_at <= moment)
         )
-        tellings = session.scalars(mine.order_by(Telling.due_at, Telling.id).limit(MOST)).all()
+        ordered = mine.order_by(Notice.urgency.desc(), Telling.due_at, Telling.id)
+        tellings = session.scalars(ordered.limit(MOST)).all()
         facts, told = _facts(session, tellings, moment)
-        if not facts:
+        # What was urgent may have been taken on since.
+        if not facts or not self._room(session, name, site, moment).has_place(max(fact.urgency for fact in facts)):
             return 0
         held = sum(each.due_at + HELD_SECONDS * NANOSECONDS < moment for each in told)
         operator, _ = obligations.operator_of(session, site)
@@ -90,18 +102,10 @@ class Collecting:
         known = self._channels.get(channel)
         return 1 if known is None else known.settings.most_per_hour
 
-    def _is_free(self, session: Session, channel: str, site: str, moment: int) -> bool:
-        """Whether a message may be made: none is on its way, the last is a minute ago, the hour has room."""
-        mine = sa.select(sa.func.count()).select_from(Message).where(Message.channel == channel, Message.test.is_(False))
-        if session.scalar(mine.where(Message.state == "pending", Message.site == site)):
-            return False
+    def _room(self, session: Session, channel: str, site: str, moment: int) -> room.Room:
         known = self._channels.get(channel)
-        gap = 0 if known is not None and known.settings.kind == "syslog" else GAP_SECONDS * NANOSECONDS
-        # What was made by a clock that was ahead holds up nothing.
-        before = mine.where(Message.made_at <= moment)
-        if gap and session.scalar(before.where(Message.made_at > moment - gap, Message.site == site)):
-            return False
-        return (session.scalar(before.where(Message.made_at > moment - HOUR)) or 0) < self._most(channel)
+        gap = 0 if known is not None and known.settings.kind == "syslog" else room.GAP_SECONDS
+        return room.of(session, channel, site, moment, (self._most(channel), gap))
 
 
 def _facts(session: Session, tellings: Sequence[Telling], moment: int) -> tuple[list[Fact], list[Telling]]:

@@ -1,8 +1,9 @@
 """Sends what is in the outbox, by a thread for each channel that has something to send, outside of any transaction.
 
-Before a message is sent it is written down that it is tried, and until when nobody else tries it; afterwards what came of it. A
-process that ends between the two has it sent again, by whoever comes next: at least once, and twice only where the end, or an
-answer that was lost, came between. A receiver knows it by its key.
+What was never tried goes first, so that a message that is not taken holds up none that comes after it. Before a message is sent
+it is written down that it is tried, and until when nobody else tries it; afterwards what came of it. A process that ends between
+the two has it sent again, by whoever comes next: at least once, and twice only where the end, or an answer that was lost, came
+between. A receiver knows it by its key.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from api.notifications.content import Content
     from api.services import Services
 
+PART: Final = "notifications"
+"""Name of this part of the system."""
+
 LOOK_SECONDS: Final = 2.0
 """How often is looked for messages that another server made, or that are to be tried again."""
 
@@ -40,12 +44,12 @@ FIRST_SECONDS: Final = 30
 LONGEST_SECONDS: Final = 1800
 """Longest wait."""
 
-TRIED_SECONDS: Final = 24 * 3600
-"""For how long a message is tried whose receiver cannot be reached."""
+TRIES: Final = 53
+"""Tries of a message whose receiver cannot be reached: with the waits between them a day, in which this system is at work."""
 
-REFUSALS: Final = 5
-"""Tries of a message that the receiver refuses as it is: a person can put the receiver right within minutes, and the next message
-waits for it."""
+REFUSALS: Final = 10
+"""Tries of a message that the receiver refuses as it is: with the waits between them two hours, in which a person can put the
+receiver right."""
 
 STOP_SECONDS: Final = 5.0
 
@@ -64,16 +68,20 @@ class Sender:
     def __init__(self, services: Services) -> None:
         self._services: Final = services
         self._threads: dict[str, threading.Thread] = {}
+        self._stop = threading.Event()
+        self._refused: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def run(self, stop: threading.Event) -> None:
         """Send what there is until the event is set."""
+        self._stop = stop
         while not stop.is_set():
             self._services.outbox.wait(LOOK_SECONDS)
             self._services.outbox.clear()
             try:
                 self.work()
-            except SQLAlchemyError:
-                _log.exception("messages wait: the database cannot be used")
+            except Exception:  # noqa: BLE001  whatever it is, the next look may do what this one could not
+                _log.exception("messages wait: they cannot be looked for, or sent")
                 stop.wait(LOOK_SECONDS)
         deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads.values():
@@ -84,20 +92,24 @@ class Sender:
         self._threads = {name: thread for name, thread in self._threads.items() if thread.is_alive()}
         with self._services.database.read() as session:
             waiting = due(session, now())
-        for channel in dict.fromkeys(name for name, _ in waiting):
-            mine = [number for name, number in waiting if name == channel]
+        for channel in waiting:
             if channel not in self._threads:
                 # One that hangs must keep neither the other channels up nor the process from ending.
-                thread = threading.Thread(target=self._send_all, args=(mine,), daemon=True, name=f"channel {channel}")
+                thread = threading.Thread(target=self._send_all, args=(channel,), daemon=True, name=f"channel {channel}")
                 self._threads[channel] = thread
                 thread.start()
 
-    def _send_all(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
+    def _send_all(self, channel: str) -> None:
+        while not self._stop.is_set():
             try:
+                # Asked anew each time: what was made meanwhile goes before what was not taken.
+                with self._services.database.read() as session:
+                    number = next_of(session, channel, now())
+                if number is None:
+                    return
                 self.send(number)
             except SQLAlchemyError:
-                _log.exception("what came of message %s cannot be written down: it is sent again", number)
+                _log.exception("what came of a message by channel %s cannot be written down: it is sent again", channel)
                 return
 
     def send(self, number: int) -> None:
@@ -120,6 +132,20 @@ class Sender:
         self._services.metrics.notifications.labels(message.channel, outcome).inc()
         if failure is not None:
             _log.warning("message %s was not taken by channel %s: %s", number, message.channel, failure)
+        self._tell(message.channel, failure)
+
+    def _tell(self, channel: str, failure: DeliveryError | None) -> None:
+        """Let the status say which channels did not take their latest message, and why."""
+        with self._lock:
+            before = dict(self._refused)
+            if failure is None:
+                self._refused.pop(channel, None)
+            else:
+                self._refused[channel] = str(failure)
+            if self._refused != before:
+                refused = sorted(self._refused.items())
+                told = "; ".join(f"channel {name} did not take its latest message: {reason}" for name, reason in refused)
+                self._services.status.tell(PART, detail=told)
 
     def _hand_over(self, message: Message) -> str | None:
         channel = self._services.channels.get(message.channel)
@@ -129,15 +155,21 @@ class Sender:
         return channel.send(Outgoing(message.key, message.site, message.made_at, content, message.held_back))
 
 
-def due(session: Session, moment: int) -> list[tuple[str, int]]:
-    """The messages that are to be tried, by channel, the oldest first."""
+def due(session: Session, moment: int) -> Sequence[str]:
+    """The channels by which a message is to be tried."""
+    return session.scalars(sa.select(Message.channel).where(_is_due(moment)).distinct().order_by(Message.channel)).all()
+
+
+def next_of(session: Session, channel: str, moment: int) -> int | None:
+    """The message that is to be tried next by a channel: the one that was tried least, and of these the oldest."""
+    mine = sa.select(Message.id).where(_is_due(moment), Message.channel == channel)
+    return session.scalar(mine.order_by(Message.attempts, Message.id).limit(1))
+
+
+def _is_due(moment: int) -> sa.ColumnElement[bool]:
     # A clock that was ahead has nothing wait for longer than the longest wait.
     late = moment + (LEASE_SECONDS + LONGEST_SECONDS) * NANOSECONDS
-    found = sa.select(Message.channel, Message.id).where(
-        Message.state == "pending", sa.or_(Message.due_at <= moment, Message.due_at > late)
-    )
-    rows = session.execute(found.order_by(Message.id).limit(1_000)).all()
-    return [(str(channel), int(number)) for channel, number in rows]
+    return sa.and_(Message.state == "pending", sa.or_(Message.due_at <= moment, Message.due_at > late))
 
 
 def taken(session: Session, number: int, moment: int) -> Message | None:
@@ -162,7 +194,7 @@ def settle(session: Session, number: int, moment: int, failure: DeliveryError | 
         message.state, message.ended_at = "sent", moment
         audit.record(session, SYSTEM, "notification.send", str(number), told)
         return "sent"
-    if (failure.lasting and message.attempts >= REFUSALS) or moment > message.made_at + TRIED_SECONDS * NANOSECONDS:
+    if message.attempts >= (REFUSALS if failure.lasting else TRIES):
         message.state, message.ended_at = "failed", moment
         audit.record(session, SYSTEM, "notification.fail", str(number), {**told, "reason": message.reason})
         return "failed"

@@ -285,7 +285,7 @@ def test_a_receiver_that_never_comes_to_an_end_is_cut_off() -> None:
 def test_nothing_that_is_told_can_end_a_field_or_a_frame() -> None:
     evil = {"en": "a|b\\c\nCEF:0|x", "zh-CN": "x"}
     given = outgoing(fact(title=evil, rule="x=y|z"), private=True)
-    (frame,) = frames(given.content, given.key, "w=w\nw", "host name\n", MADE_AT)
+    (frame,) = frames(given.content, given.key, "w=w\n\x00w", "host name\n", MADE_AT)
     size, _, rest = frame.partition(b" ")
     assert int(size) == len(rest)
     event = rest.decode().partition("\ufeff")[2]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
+from api.alerts import upserts
 from api.notification_settings import NotificationSettings
 from api.notifications import sending
-from api.notifications.models import Message, Telling
+from api.notifications.models import Message, Notice, Telling
 from api.notifications.sending import Sender, wait_seconds
 from api.ticking import Looks
 from api.times import NANOSECONDS, iso, now, parse
@@ -21,7 +22,7 @@ from tests.api.notification_peers import LOCAL, Answers, collector, https
 from tests.api.notification_peers import until as waited
 from tests.api.test_alerts import decide
 from tests.api.test_exceptions import audited
-from tests.api.test_incidents import PHONE, act, declare, done, refused
+from tests.api.test_incidents import CLOSE, PHONE, act, alert_id, declare, done, in_story, refused
 from tests.api.test_windows import fresh
 from tests.api.test_windows import made as window_made
 from tests.services.certificates import Authority
@@ -73,14 +74,24 @@ class Clock:
         before = len(self.hook.asked)
         self._looks.look(self.at)
         sender = Sender(self.services)
-        with self.services.database.read() as session:
-            waiting = sending.due(session, self.at)
-        for _, number in waiting:
+        for number in self.next():
             sender.send(number)
         return [
             (asked.path.strip("/"), [f"{item['why']} {item['subject'][-3:]}" for item in asked.json["items"]])
             for asked in self.hook.asked[before:]
         ]
+
+    def next(self) -> Iterator[int]:
+        """The messages that are to be tried, in their order."""
+        with self.services.database.read() as session:
+            channels = sending.due(session, self.at)
+        for channel in channels:
+            while True:
+                with self.services.database.read() as session:
+                    number = sending.next_of(session, channel, self.at)
+                if number is None:
+                    break
+                yield number
 
 
 @pytest.fixture
@@ -91,6 +102,17 @@ def clock(served: Running, hook: Answers, monkeypatch: pytest.MonkeyPatch) -> Cl
     monkeypatch.setattr("api.notifications.sending.now", lambda: made.at)
     made.on()
     return made
+
+
+def of_site(served: Running, site: str, *given: Any) -> None:
+    """Alerts as the stream of a site would bring them."""
+    with served.services.database.write() as session:
+        upserts.apply(session, given, site)
+
+
+def told_of(number: int) -> str:
+    """That an alert was told of for the first time."""
+    return f"first {alert_id(number)[-3:]}"
 
 
 def made(client: httpx.Client, **said: Any) -> int:
@@ -164,6 +186,13 @@ def test_a_rule_tells_what_another_alert_tells_besides(served: Running, clock: C
     assert clock.on() == [("hook", ["first 002"])]
 
 
+@pytest.mark.parametrize("severity", ["critical", "!low,medium,high"])
+def test_a_rule_for_what_is_critical_tells_what_has_such_in_it(served: Running, clock: Clock, severity: str) -> None:
+    made(served.signed_in("administrator", name="lin"), alerts={"filter": {"severity": severity}})
+    served.alerts(with_related(1, severity="medium"), with_related(2, severity="critical"), upsert(3, severity="critical"))
+    assert clock.on() == [("hook", ["first 002", "first 003"])]
+
+
 def test_what_comes_in_the_same_minute_is_one_message_and_what_is_over_the_hour_waits(served: Running, clock: Clock) -> None:
     client = served.signed_in("administrator", name="lin")
     made(client)
@@ -178,11 +207,11 @@ def test_what_comes_in_the_same_minute_is_one_message_and_what_is_over_the_hour_
     for number in range(10, 16):
         served.alerts(upsert(number))
         sent += len(clock.on(2))
-    assert sent == 5, "the channel takes five in an hour"
+    assert sent == 4, "the channel takes five in an hour, and keeps one for what is critical"
     (last,) = clock.on(60)
-    assert len(last[1]) == 3
+    assert len(last[1]) == 4
     told = messages(client)[0]
-    assert (told["count"], told["held_back"]) == (3, 3)
+    assert (told["count"], told["held_back"]) == (4, 4)
 
 
 def test_it_is_told_again_and_further_until_somebody_takes_it_on(served: Running, clock: Clock) -> None:
@@ -254,7 +283,7 @@ def test_a_receiver_that_is_away_gets_it_later_and_a_kill_loses_and_changes_noth
     clock.at += 2 * MINUTE
     tick(served.services, clock.at)
     with served.services.database.write() as session:
-        (number,) = [number for _, number in sending.due(session, clock.at)]
+        number = next(clock.next())
         assert sending.taken(session, number, clock.at) is not None
     assert clock.on(1) == [], "whoever tries it has it for a while"
     assert clock.on(5) == [("hook", ["first 003"])]
@@ -271,16 +300,203 @@ def test_a_message_that_is_refused_is_given_up_told_and_tried_anew_when_a_person
     made(client)
     hook.status = 403
     served.alerts(upsert(1))
-    for _ in range(8):
-        clock.on(5)
+    for _ in range(sending.REFUSALS):
+        clock.on(31)
     (told,) = messages(client, state="failed")
     assert (told["attempts"], told["reason"]) == (sending.REFUSALS, "answers with status 403")
+    shown = {part.name: part.detail for part in served.services.status.parts()}
+    assert shown[sending.PART] == "channel hook did not take its latest message: answers with status 403"
     assert 'icsight_notifications_waiting{what="failed"} 1.0' in client.get("/metrics").text
     hook.status = 200
     assert done(client.post(f"/api/notifications/{told['number']}/again"), 202)["state"] == "pending"
     assert clock.on() == [("hook", ["first 001"])]
     assert refused(client.post(f"/api/notifications/{told['number']}/again")) == "notification_state"
     assert [wait_seconds(attempts) for attempts in (1, 2, 7, 99)] == [30, 60, 1800, 1800]
+
+
+def test_a_message_that_is_never_taken_holds_up_no_other(served: Running, clock: Clock, hook: Answers) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    hook.upset = f"{1:032x}"
+    served.alerts(upsert(1))
+    assert clock.on() == [("hook", ["first 001"])]
+    assert hook.asked[0].headers["webhook-id"] == messages(client, state="pending")[0]["key"]
+    for number in (2, 3):
+        served.alerts(upsert(number))
+        got = [told for _, told in clock.on(1.5)]
+        assert [f"first {number:03}"] in got, "a new one goes while the first is not taken"
+    for number in (4, 5):
+        served.alerts(upsert(number))
+        got = [told for _, told in clock.on(60)]
+        assert got == [[f"first {number:03}"], ["first 001"]], "what was never tried goes first"
+    (told,) = messages(client, state="pending")
+    assert told["reason"] == "answers with status 503"
+    assert len(messages(client, state="sent")) == 4
+    for _ in range(sending.TRIES):
+        clock.on(31)
+    (told,) = messages(client, state="failed")
+    assert (told["attempts"], told["items"][0]["subject"]) == (sending.TRIES, f"{1:032x}")
+    hook.upset = ""
+    assert done(client.post(f"/api/notifications/{told['number']}/again"), 202)["state"] == "pending"
+    assert clock.on() == [("hook", ["first 001"])]
+
+
+def test_while_a_receiver_is_away_few_messages_are_made_but_what_is_critical_is_tried_at_once(
+    served: Running, clock: Clock, hook: Answers
+) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    hook.status = 503
+    for number in range(1, 61):
+        served.alerts(upsert(number, severity="medium"))
+        clock.on(1)
+    assert len(messages(client)) <= 7
+    before = len(hook.asked)
+    served.alerts(upsert(61, severity="critical"))
+    clock.on(1)
+    first = hook.asked[before].json["items"][0]
+    assert (first["subject"], first["urgency"]) == (f"{61:032x}", "critical")
+    hook.status = 200
+    for _ in range(3):
+        clock.on(31)
+    told = {item["subject"] for each in messages(client, state="sent") for item in each["items"]}
+    assert len(told) >= 50, "people get twenty of each, programs all"
+    assert messages(client, state="pending") == []
+
+
+def test_what_is_urgent_goes_though_others_have_used_the_hour(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    for number in range(1, 10):
+        served.alerts(upsert(number, severity="low"))
+        clock.on(2)
+    assert len(messages(client)) == 3, "half of five, as there is one more"
+    served.alerts(upsert(20))
+    ((_, got),) = clock.on(2)
+    assert got[0] == told_of(20), "what is high finds a place, and what waits goes with it"
+    served.alerts(upsert(21))
+    assert clock.on(2) == []
+    served.alerts(upsert(22, severity="critical"))
+    assert clock.on(2) == [("hook", [told_of(22), told_of(21)])]
+
+
+def test_a_site_that_brings_up_much_leaves_room_for_another(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    of_site(served, "north", upsert(700, severity="low"))
+    assert clock.on() == [("hook", [told_of(700)])]
+    clock.on(61)
+    for number in range(1, 10):
+        served.alerts(upsert(number, severity="critical"))
+        clock.on(2)
+    assert len([each for each in messages(client) if not each["site"]]) == 4
+    of_site(served, "north", upsert(701, severity="critical"))
+    assert clock.on() == [("hook", [told_of(701)])]
+
+
+def test_the_most_urgent_of_a_flood_is_told_in_the_first_message(served: Running, clock: Clock, hook: Answers) -> None:
+    made(served.signed_in("administrator", name="lin"))
+    served.alerts(*(upsert(number, severity="low") for number in range(1, 600)))
+    served.alerts(upsert(600, severity="critical"))
+    ((_, got),) = clock.on()
+    assert (got[0], len(got)) == (told_of(600), 500)
+
+
+def test_an_alert_that_an_open_incident_takes_by_itself_is_told(served: Running, clock: Clock, hook: Answers) -> None:
+    client = served.signed_in("administrator", name="lin")
+    served.alerts(in_story(1, 1, (1, 2)), in_story(2, 1, (1, 2)))
+    clock.on()
+    made(client)
+    number = declare(client, story=alert_id(1))["number"]
+    assert clock.on() == [], "whoever declares it has its alerts"
+    served.alerts(in_story(3, 1, (1, 2, 3)))
+    assert clock.on() == [("hook", ["first 003"])]
+    item = hook.asked[-1].json["items"][0]
+    assert item["occasion"].startswith("joined-")
+    assert item["incident"] == number
+    assert item["what"] == f"Alert 3: goes on in incident {number}"
+    served.alerts(in_story(3, 1, (1, 2, 3), 3))
+    assert clock.on(2) == [], "it is told once"
+    served.alerts(upsert(4), upsert(5))
+    assert len(clock.on(2)) == 1
+    assert decide(client, 4, "acknowledge", {"note": "mine"}).status_code == 200
+    served.alerts(*(in_story(each, 1, (1, 2, 3, 4, 5)) for each in (4, 5)))
+    assert clock.on(2) == [], "one has somebody, and of the other was told"
+
+
+def test_what_an_incident_took_by_itself_is_told_again_until_somebody_moves_that_on(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client, repeat={"minutes": 10, "times": 9}, escalate={"minutes": 15, "channels": ["boss"]})
+    served.alerts(in_story(1, 1, (1,)))
+    assert clock.on() == [("hook", ["first 001"])]
+    number = declare(client, story=alert_id(1))["number"]
+    served.alerts(upsert(2))
+    assert clock.on(2) == [("hook", ["first 002"])]
+    served.alerts(in_story(2, 1, (1, 2)), in_story(3, 1, (1, 2, 3)))
+    assert clock.on(2) == [("hook", ["first 003"])], "of the other was told"
+    assert sorted(clock.on(10)[0][1]) == ["repeat 002", "repeat 003"]
+    assert [channel for channel, _ in clock.on(5)] == ["boss"]
+    done(act(client, number, "move", {"to": "analysing", "reason": "On it"}))
+    assert [clock.on(30), clock.on(30)] == [[], []]
+    served.alerts(in_story(4, 1, (1, 2, 3, 4)))
+    assert clock.on() == [("hook", ["first 004"])], "those who have the incident are told once"
+    assert [clock.on(20), clock.on(20)] == [[], []]
+
+
+def test_what_goes_on_in_the_incident_after_a_closed_one_is_told_and_nothing_of_a_drill(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    served.alerts(in_story(1, 1, (1,)), in_story(2, 2, (2,)))
+    assert len(clock.on()) == 1
+    for story, drill in ((1, False), (2, True)):
+        number = declare(client, story=alert_id(story), drill=drill)["number"]
+        done(act(client, number, "close", CLOSE))
+    assert clock.on(2) == []
+    served.alerts(in_story(1, 1, (1,), 9), in_story(2, 2, (2,), 9))
+    assert clock.on(2) == [("hook", ["first 001"])]
+
+
+def test_what_grows_more_severe_in_quiet_hours_waits_for_no_morning_and_is_told_again_where_it_was_told(
+    served: Running, clock: Clock
+) -> None:
+    client = served.signed_in("administrator", name="lin")
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    made(client, quiet={"spans": [{"days": days, "begins": "22:00", "ends": "06:00"}]})
+    clock.at = parse("2027-01-10T12:00:00Z")  # 20 o'clock at the site
+    served.alerts(upsert(1))
+    assert clock.on() == [("hook", ["first 001"])]
+    clock.on(3 * 60)
+    served.alerts(upsert(2))
+    assert clock.on() == []
+    served.alerts(with_related(2, 3, severity="critical"))
+    assert clock.on() == [("hook", ["first 002"])]
+    served.alerts(with_related(1, 3, severity="critical"))
+    assert clock.on(2) == [("hook", ["first 001"])]
+    assert clock.hook.asked[-1].json["items"][0]["what"] == "Alert 1: more severe than told before"
+    served.alerts(with_related(1, 4, severity="critical"), with_related(2, 4, severity="critical"))
+    assert [clock.on(2), clock.on(9 * 60)] == [[], []]
+
+
+def test_messages_are_kept_for_as_long_as_the_settings_say_and_nothing_is_told_anew(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    served.alerts(upsert(1), upsert(2))
+    assert len(clock.on()) == 1
+    assert decide(client, 1, "close", {"disposition": "false_positive", "note": "x"}).status_code == 200
+    (kept,) = messages(client)
+    clock.on(399 * 24 * 60)
+    assert messages(client) == [kept]
+    clock.on(2 * 24 * 60)
+    assert messages(client) == []
+    assert refused(client.get(f"/api/notifications/{kept['number']}")) == "notification_unknown"
+    with served.services.database.read() as session:
+        assert session.scalars(sa.select(Notice.subject)).all() == [f"{2:032x}"], "of what is open it is known that it was told"
+        assert len(session.scalars(sa.select(Telling.id)).all()) == 1
+    subjects = {action: subject for action, _, subject in audited(served)}
+    assert subjects["notification.send"] == str(kept["number"])
+    assert subjects["notification.remove"] == f"{kept['number']}-{kept['number']}"
+    served.alerts(upsert(2, 5))
+    assert clock.on(2) == []
 
 
 def test_rules_are_changed_by_who_saw_them_and_name_what_there_is(served: Running, clock: Clock) -> None:
