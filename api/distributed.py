@@ -27,7 +27,8 @@ from collector.stream import StreamError
 from collector.stream.kafka import KafkaStream
 from detection.changelog_topic import ChangelogTopic
 from detection.inbox import InboxError
-from detection.published import publish_decision
+from detection.published import Published, RuleVersions, publish_decision
+from detection.sigma.rule import RuleError
 from sensor.configuration import ConfigurationError
 from sensor.control_records import PIN, EvidenceRequest
 from sensor.kafka_client import KafkaUnusable, NoSuchTopic, probe
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from api.services import Services
     from api.settings import Settings
     from detection.inbox import Entry
+    from detection.ruleset import Ruleset
     from sensor.kafka_settings import KafkaSettings
     from sensor.packets import Asked, Evidence, Statement
 
@@ -125,6 +127,7 @@ class Distributed:
         self._decided = threading.Event()
         self._decided.set()
         services.site, services.decided, services.leave = None, self._decided, self._leave
+        services.ruleset = self._ruleset
         services.packets, services.learned = RemotePackets(kafka), self._changelog.learned
 
     def start(self) -> None:
@@ -219,6 +222,17 @@ class Distributed:
             publish_decision(self._kafka, self._topics, site, decision)
         except (KafkaUnusable, ConfigurationError) as error:
             raise InboxError(str(error)) from error
+
+    def _ruleset(self, site: str) -> Ruleset:
+        """The rules that are published for a site, else the product's own; read anew, for nobody asks often. Raises RuleError."""
+        try:
+            published = Published(self._kafka, self._topics)
+        except (KafkaUnusable, ConfigurationError) as error:
+            raise RuleError(str(error)) from error
+        try:
+            return RuleVersions(published, site).read()
+        finally:
+            published.close()
 
     def _pin(self, statement: Statement, sensors: Sequence[str]) -> None:
         """Ask sensors to pin packets; one without a topic is passed over: it is none of ours, or no more. Raises StreamError."""

@@ -263,6 +263,7 @@ def embedded(
         files = RuleFiles(rules)
         ruleset = files.read()
         pipeline, told = Pipeline.proved(ruleset, site)
+        services.ruleset = lambda _: RuleFiles(rules).read()
         yield Embedded(
             services, (records, alerts, control), capture, (pipeline, LiveRules(files, ruleset, told), site_file), packets
         )

@@ -22,6 +22,7 @@ from api.baseline.routes import router as baseline
 from api.context.routes import router as context
 from api.custody.routes import router as custody
 from api.documents.routes import router as documents
+from api.drills.routes import router as drills
 from api.enrolment.routes import router as enrolment
 from api.evidence.routes import router as evidence
 from api.exceptions.routes import router as exceptions
@@ -76,8 +77,8 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Link", "Retry-After")
 
 _ROUTERS = (
     probes.router, users, figures, alerts, context, views, evidence, exceptions, incidents, custody, jobs, obligations, documents,
-    playbooks, reviews, sharing, actions, baseline, assets, windows, zones, topology, points, timeline, records, situation,
-    handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
+    playbooks, reviews, sharing, actions, drills, baseline, assets, windows, zones, topology, points, timeline, records,
+    situation, handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 
 DOCUMENT = "/api/openapi.json"

@@ -21,6 +21,7 @@ from api.security.rate import Rate  # noqa: TC001  as above
 from api.sensors.reports import Reports
 from api.situation.kept import PLANS, Kept
 from api.status import Status
+from detection.ruleset import RuleFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collector.store import RecordStore
     from detection.inbox import Entry
     from detection.remembered import Learned
+    from detection.ruleset import Ruleset
     from sensor.packets import Asked, Evidence, Statement
 
 
@@ -60,6 +62,7 @@ class Services:
         learned: what was learned of each sensor's records, by site. Raises CheckpointError where it cannot be read.
         leave: leaves a decision about a site for detection; durable on return. Raises InboxError.
         decided: is set where there is a decision to be left, by somebody else then; None: whoever decides leaves it himself.
+        ruleset: the rules that are in use at a site. Raises RuleError where they cannot be read.
         rate: how often a caller may ask.
         jobs: is set where there is a job to be carried out.
         site: the one site of this system; None where it serves several.
@@ -83,6 +86,7 @@ class Services:
     packets: Packets
     learned: Callable[[], Mapping[str, Sequence[Learned]]]
     leave: Callable[[Entry, str], None]
+    ruleset: Callable[[str], Ruleset] = lambda _: RuleFiles().read()
     decided: threading.Event | None = None
     site: str | None = None
     jobs: threading.Event = field(default_factory=threading.Event)

@@ -30,7 +30,12 @@ class Acceptance:
 
 
 def acceptance(session: Session, alert: Alert, by: str, reason: str) -> Acceptance:
-    """What accepting an alert would mean. Raises Problem `acceptance_none` where one that was right cannot be told from it."""
+    """What accepting an alert would mean. Raises Problem `acceptance_none` where one that was right cannot be told from it.
+
+    Raises Problem `alert_of_drill` too: what was made up is never normal.
+    """
+    if alert.drill is not None:
+        raise Problem("alert_of_drill", id=alert.id, number=alert.drill)
     fact = cast("Mapping[str, Any] | None", alert.body.get("accept"))
     # Alerts stored before may name no kind, which would mean all, and lack what came later.
     if fact is not None and fact["kind"]:

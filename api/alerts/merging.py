@@ -66,7 +66,7 @@ def merge(session: Session, alert: Alert, actor: Actor, given: Mapping[str, int]
     """Let an alert tell others, of which these versions were seen. A new one is acknowledged first.
 
     Raises Problem `alert_state`, `alert_escalated`, `alert_unknown`, `alert_merge_full`, `alert_merge_hidden`,
-    `alert_merge_sites`, `alert_merge_unfit`, `alert_merged`, `precondition_failed`.
+    `alert_merge_sites`, `alert_merge_unfit`, `alert_merged`, `drill_mixed`, `precondition_failed`.
     """
     _check_open(alert)
     if alert.suppressed_by is not None:
@@ -224,6 +224,8 @@ def _fitting(session: Session, alert: Alert, name: str, version: int) -> Alert:
         raise Problem("alert_merge_unfit", id=name)
     if found.site != alert.site:
         raise Problem("alert_merge_sites", id=name, other=alert.id)
+    if found.drill != alert.drill:
+        raise Problem("drill_mixed")
     if found.triage_version != version:
         raise Problem("precondition_failed", by=found.triage_by or audit.SYSTEM)
     if found.triage_state == "escalated":

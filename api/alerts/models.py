@@ -40,6 +40,9 @@ ADDRESS_CHARACTERS: Final = 45
 """Longest text of an address: IPv6 with an IPv4 address at its end."""
 
 
+_SHOWN: Final = "part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL AND drill IS NULL"
+
+
 class Alert(KeyedByOrganisation, OfSite, Base):
     """One alert."""
 
@@ -103,6 +106,8 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     """Its severity as detection says it, where it took others in: `severity` is then the highest of all."""
     own_rank: Mapped[float | None]
     """Its rank as detection says it, likewise."""
+    drill: Mapped[int | None]
+    """Number of the drill that it is of: nothing of it happened. Null: it is real."""
 
     __table_args__ = (
         sa.UniqueConstraint("organisation", "change"),
@@ -124,8 +129,8 @@ class Alert(KeyedByOrganisation, OfSite, Base):
             "rank",
             "id",
             "severity",
-            sqlite_where=sa.text("part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL"),
-            postgresql_where=sa.text("part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL"),
+            sqlite_where=sa.text(_SHOWN),
+            postgresql_where=sa.text(_SHOWN),
         ),
         # Of a million alerts next to none have these: an index of all of them looks to a database as if it told none apart.
         *(
@@ -161,6 +166,7 @@ class Alert(KeyedByOrganisation, OfSite, Base):
             sqlite_where=sa.text("triage_disposition IS NOT NULL"),
             postgresql_where=sa.text("triage_disposition IS NOT NULL"),
         ),
+        sa.Index("ix_alert_organisation_drill", "organisation", "drill"),
     )
 
 

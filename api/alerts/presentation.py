@@ -182,6 +182,7 @@ def _item(alert: Alert, language: str) -> dict[str, Any]:
         "snooze": _snooze(alert),
         "merged_into": alert.merged_into,
         "detached_from": alert.detached_from,
+        "drill": alert.drill,
         "severity": SEVERITIES[alert.severity],
         "confidence": alert.confidence,
         "rank": alert.rank,

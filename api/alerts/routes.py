@@ -89,7 +89,7 @@ def alerts(query: Annotated[AlertQuery, Query()], caller: Reader, request: Reque
 
 @router.get("/counts", responses=problems("signed_out", "query_too_long"))
 def counts(caller: Reader, provided: Provided) -> list[AlertCount]:
-    """How many alerts there are, by severity and state."""
+    """How many alerts there are, by severity and state. Those of drills do not count."""
     del caller
     with provided.database.read() as session:
         found = service.counts(session)
@@ -299,6 +299,7 @@ def merges(
         "alert_merge_sites",
         "alert_merge_unfit",
         "alert_merged",
+        "drill_mixed",
     ),
 )
 def merge(
@@ -346,7 +347,10 @@ def undo_merge(
     return _decided(found, request, response, provided)
 
 
-@router.get("/{alert_id}/acceptance", responses=problems("signed_out", "alert_unknown", "acceptance_none", "query_too_long"))
+@router.get(
+    "/{alert_id}/acceptance",
+    responses=problems("signed_out", "alert_unknown", "acceptance_none", "alert_of_drill", "query_too_long"),
+)
 def acceptance(alert_id: AlertId, caller: Teacher, provided: Provided) -> AcceptanceOutput:
     """What accepting as normal what an alert tells would mean, and what would not have been told. Nothing is changed."""
     with provided.database.read() as session:
@@ -358,6 +362,7 @@ def acceptance(alert_id: AlertId, caller: Teacher, provided: Provided) -> Accept
     responses=problems(
         *_DECISION,
         "acceptance_none",
+        "alert_of_drill",
         "decision_unfit",
         "exception_hides_more",
         "exception_taken",

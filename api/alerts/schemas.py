@@ -49,6 +49,8 @@ class AlertFilter(BaseModel):
     `window` both are left out."""
     window: int | None = Field(default=None, ge=1, le=2**63 - 1, examples=[None])
     """Number of a maintenance window: what it hides, or has hidden."""
+    drill: bool | None = None
+    """Only alerts of drills, or none; without this filter both are told, those of drills marked as such."""
     technique: Annotated[AnyOf | None, OneOf((), "T0836")] = None
     """ATT&CK for ICS technique."""
     client_ip: Annotated[AnyOf | None, OneOf((), "192.0.2.17")] = Field(default=None, alias="client.ip")
@@ -164,6 +166,8 @@ class AlertItem(BaseModel):
     """The alert that a person let tell it, which `part_of` names then; lists leave it out, whatever its state is."""
     detached_from: str | None = Field(default=None, examples=[None])
     """The alert that a person took it out of: it is told by itself."""
+    drill: int | None = Field(default=None, examples=[None])
+    """Number of the drill that it is of: it tells of traffic that was made up, and nothing happened. Null: it is real."""
     triage: Triage
 
 

@@ -136,6 +136,8 @@ def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
         # Above 0, not "not null": SQLite looks in the index for that alone.
         there = sa.or_(*(column > 0 for column in laid))
         found.append(sa.and_(*(column.is_(None) for column in laid)) if query.overlay.negated else there)
+    if query.drill is not None:
+        found.append(Alert.drill.is_not(None) if query.drill else Alert.drill.is_(None))
     if query.window is not None:
         covered = sa.select(WindowAlert.alert_id).where(WindowAlert.window_number == query.window)
         found.append(Alert.id.in_(covered))
@@ -147,7 +149,7 @@ def _filters(query: AlertFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def counts(session: Session) -> dict[tuple[str, str], int]:
-    """How many alerts there are by (severity, state)."""
+    """How many alerts there are by (severity, state), without those of drills."""
     found = {(severity, state): 0 for severity in SEVERITIES for state in STATES}
     for (severity, state), count in tally.by_severity_and_state(session).items():
         found[SEVERITIES[severity], cast("State", state)] = count

@@ -80,6 +80,6 @@ def similar(session: Session, alert: Alert) -> Past:
 
 def _closed(session: Session, alert: Alert, like: sa.ColumnElement[bool]) -> Sequence[Alert]:
     # Above 0, so that SQLite looks in the index of what was decided.
-    decided = Alert.triage_at > 0
+    decided = sa.and_(Alert.triage_at > 0, Alert.drill.is_(None))
     meant = sa.select(Alert).where(decided, Alert.site == alert.site, Alert.triage_state == "closed", Alert.id != alert.id, like)
     return session.scalars(meant.order_by(Alert.triage_at.desc()).limit(LOOKED_AT)).all()

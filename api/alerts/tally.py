@@ -36,7 +36,7 @@ TOLD: Final = sa.and_(
     Alert.snoozed_until.is_(None),
     Alert.merged_into.is_(None),
 )
-"""Alerts that are counted: those that lists show which ask for nothing else."""
+"""Alerts that lists show which ask for nothing else; those of drills among them are not counted."""
 
 
 def by_severity_and_state(session: Session) -> dict[tuple[int, str], int]:
@@ -49,7 +49,7 @@ def by_severity_and_state(session: Session) -> dict[tuple[int, str], int]:
 def counted(session: Session) -> dict[Place, int]:
     """The same of each site, counted one by one: what the tally must say."""
     keys = (Alert.site, Alert.severity, Alert.triage_state)
-    return {Place(*row[:3]): row[3] for row in session.execute(sa.select(*keys, sa.func.count()).where(TOLD).group_by(*keys))}
+    return {Place(*row[:3]): row[3] for row in session.execute(sa.select(*keys, sa.func.count()).where(TOLD, Alert.drill.is_(None)).group_by(*keys))}
 
 
 def count_anew(session: Session) -> None:
@@ -100,6 +100,6 @@ def _place(value: Callable[[str], Any]) -> tuple[Place, ...]:
     """Where an alert with these columns is counted: in one place, or in none."""
     state = value("triage_state") or "new"
     hidden = state == "new" and any(value(name) is not None for name in ("part_of", "exception", "suppressed_by"))
-    if hidden or value("snoozed_until") is not None or value("merged_into") is not None:
+    if hidden or any(value(name) is not None for name in ("snoozed_until", "merged_into", "drill")):
         return ()
     return (Place(value("site") or "", value("severity"), state),)

@@ -75,15 +75,17 @@ class Hidden:
 
 def last_days(session: Session) -> tuple[int, int]:
     """From when until when the last 30 days are, nanoseconds since 1970: up to the latest alert, for captures that are old."""
-    latest = session.scalar(sa.select(sa.func.max(Alert.first_seen)))
+    latest = session.scalar(sa.select(sa.func.max(Alert.first_seen)).where(Alert.drill.is_(None)))
     end = now() if latest is None else min(now(), latest)
     return end - int(LOOK_BACK.total_seconds()) * 1_000_000_000, end
 
 
 def seen(session: Session, *conditions: sa.ColumnElement[bool]) -> list[Seen]:
-    """The latest alerts for which these hold, as many as are looked at."""
+    """The latest alerts for which these hold, as many as are looked at; none of a drill."""
     closed = Alert.triage_state == "closed"
-    found = sa.select(*COLUMNS, closed).where(*conditions).order_by(Alert.first_seen.desc()).limit(LOOKED_AT)
+    found = (
+        sa.select(*COLUMNS, closed).where(Alert.drill.is_(None), *conditions).order_by(Alert.first_seen.desc()).limit(LOOKED_AT)
+    )
     return [Seen(*columns) for columns in session.execute(found)]
 
 
@@ -104,7 +106,12 @@ def hidden_by(session: Session, exemption: Exemption, site: str) -> Hidden:
 
 
 def proposals(session: Session, alert: Alert, by: str) -> list[Proposal]:
-    """Exceptions for an alert, narrowest first; none covers an alert of its rule that was closed as right, whenever that was."""
+    """Exceptions for an alert, narrowest first; none covers an alert of its rule that was closed as right, whenever that was.
+
+    For an alert of a drill there are none: what was made up is no reason for one.
+    """
+    if alert.drill is not None:
+        return []
     since, end = last_days(session)
     alike = Alert.rule == alert.rule, Alert.site == alert.site
     recent = seen(session, *alike, Alert.first_seen >= since)

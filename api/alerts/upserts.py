@@ -74,12 +74,14 @@ def fitting(upsert: Revision) -> Revision:
     return upsert if all(fits.values()) else replace(upsert, **{name: None for name, does in fits.items() if not does})
 
 
-def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
+def apply(session: Session, upserts: Sequence[Revision], site: str = "", drill: int | None = None) -> int:
     """Write the revisions of a site that are newer than what is stored; returns how many were.
 
     Of several revisions of one alert only the last is written. A closed alert has recurred whose count has risen, or that
     findings of a rule joined which had none among them: nothing else tells these. One that was merged into another is told by
     that, which opens again with it. Maintenance windows hide what they cover. Incidents hear of what they follow.
+
+    Alerts of a drill are given with its number: no window hides them, and no incident follows them.
     """
     newest = {upsert.id: upsert for upsert in sorted(upserts, key=lambda upsert: upsert.revision)}
     stored = {
@@ -97,7 +99,7 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
         change += 1
         alert = stored.get(upsert.id)
         if alert is None:
-            alert = Alert(id=upsert.id, site=site, triage_state="new", triage_version=0)
+            alert = Alert(id=upsert.id, site=site, drill=drill, triage_state="new", triage_version=0)
             _write(alert, upsert, change)
             raised.append(alert)
         else:
@@ -118,6 +120,8 @@ def apply(session: Session, upserts: Sequence[Revision], site: str = "") -> int:
     for alert in raised:
         service.add_event(session, alert, "raised", audit.SYSTEM)
         session.add_all(AlertTechnique(technique=technique, alert_id=alert.id) for technique in alert.body["techniques"])
+    if drill is not None:
+        return len(changed)
     new = {alert.id for alert in raised}
     hiding.take(session, site, raised, [alert for alert in seen if alert.id not in new])
     following.follow(session, seen, recurred)

@@ -173,7 +173,7 @@ def _earlier(session: Session, alert: Alert) -> list[Alert]:
             continue
         before = sa.select(Alert).where(
             column == address, Alert.site == alert.site, Alert.first_seen < alert.first_seen, Alert.id != alert.id,
-            alerts.told_by_itself(hidden=True, laid=True),
+            alerts.told_by_itself(hidden=True, laid=True), Alert.drill.is_(None),
         )  # fmt: skip
         found |= {each.id: each for each in session.scalars(before.order_by(Alert.first_seen.desc(), Alert.id).limit(SHOWN))}
     return sorted(found.values(), key=lambda each: (-each.first_seen, each.id))[:SHOWN]

@@ -12,6 +12,7 @@ from api.custody import models as _custody
 from api.database import Base
 from api.decisions import models as _decisions
 from api.documents import models as _documents
+from api.drills import models as _drills
 from api.enrolment import models as _enrolment
 from api.exceptions import models as _exceptions
 from api.factors import models as _factors
@@ -43,6 +44,7 @@ RESOURCES: Final = (
     _custody,
     _decisions,
     _documents,
+    _drills,
     _enrolment,
     _exceptions,
     _factors,

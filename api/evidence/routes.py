@@ -55,6 +55,8 @@ def evidence(
     Of an alert that names no address, such as one about a hardware address: all packets from 5 s before it was first seen to 10 s
     after. A digest, and an alert about the product itself, has none.
 
+    Of an alert of a drill: packets that were made up for it, by sensor `drill`.
+
     At most 64 MiB; the file's comment and the audit trail say who asked.
     What the ring has let go of is given out as far as it is pinned.
     """

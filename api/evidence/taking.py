@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from api.alerts import service as alerts
 from api.audit import service as audit
+from api.drills import packets as drill_packets
+from api.drills import service as drills
 from api.evidence.statement import sensors_of, statement_of, statement_of_time
 from api.problems import Problem
 from sensor.packets import Asked, Evidence, EvidenceError, NoPackets
@@ -27,14 +29,15 @@ def take(alert_id: str, sensor: str | None, actor: audit.Actor, provided: Servic
     """The packets of an alert, and an entry in the audit trail. Raises Problem, one of `PROBLEMS`."""
     with provided.database.read() as session:
         alert = alerts.get(session, alert_id)
+        capture = None if alert.drill is None else drills.capture_of(session, alert.drill)
         statement = statement_of(alert.id, alert.client_ip, alert.server_ip, (alert.first_seen, alert.last_seen))
-        sensors = sensors_of(alert.body)
+        sensors = sensors_of(alert.body) if capture is None else [drill_packets.SENSOR]
         if (statement is None and not sensors) or sensor not in {None, *sensors}:
             raise Problem("evidence_none", id=alert_id)
         statement = statement or statement_of_time(alert.id, alert.first_seen)
     try:
         asked = Asked(actor.name, time.time_ns(), sensor or (sensors or [LOCAL_SENSOR])[0], mask_values)
-        found = provided.packets.take(statement, asked)
+        found = provided.packets.take(statement, asked) if capture is None else drill_packets.take(capture, statement, asked)
     except NoPackets as error:
         raise Problem("evidence_gone", id=alert_id) from error
     except EvidenceError as error:

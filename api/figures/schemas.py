@@ -44,6 +44,8 @@ class AlertFiguresQuery(_Query):
     """Severity."""
     rule: Annotated[AnyOf | None, OneOf((), "write_by_unauthorised_client")] = None
     """The rule that raised it."""
+    drill: bool = False
+    """Those of drills in place of what really happened."""
 
 
 class Duration(BaseModel):

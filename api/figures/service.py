@@ -65,6 +65,7 @@ def alerts(session: Session, query: AlertFiguresQuery) -> list[AlertFigures]:
     raised = aliased(AlertEvent)
     bucket, name = _bucket(query, raised.at, {"site": Alert.site, "severity": Alert.severity})
     conditions = [raised.kind == "raised", raised.at >= since, raised.at < until]
+    conditions.append(Alert.drill.is_not(None) if query.drill else Alert.drill.is_(None))
     if query.site is not None:
         conditions.append(query.site.on(Alert.site))
     if query.severity is not None:

@@ -89,8 +89,8 @@ def vocabulary(caller: Reader, request: Request) -> Vocabulary:
 @router.post(
     "", status_code=201,
     responses=problems(
-        *_DECISION, "alert_unknown", "alert_state", "alert_elsewhere", "alert_other_site", "category_unknown", "incident_full",
-        "incident_times", "site_missing", "site_unknown", "story_unknown",
+        *_DECISION, "alert_unknown", "alert_state", "alert_elsewhere", "alert_other_site", "category_unknown", "drill_mixed",
+        "incident_full", "incident_times", "site_missing", "site_unknown", "story_unknown",
     ),
 )  # fmt: skip
 def declare(body: DeclareInput, caller: Declarer, request: Request, response: Response, provided: Provided) -> IncidentOutput:
@@ -206,7 +206,9 @@ def reopen(
 
 @router.post(
     "/{number}/alerts",
-    responses=problems(*_CHANGE, "alert_unknown", "alert_state", "alert_elsewhere", "alert_other_site", "incident_full"),
+    responses=problems(
+        *_CHANGE, "alert_unknown", "alert_state", "alert_elsewhere", "alert_other_site", "drill_mixed", "incident_full"
+    ),
 )
 def add_alerts(
     number: Number, body: AlertsInput, caller: Worker, request: Request, response: Response, provided: Provided,

@@ -108,7 +108,7 @@ class DeclareInput(_Input):
     lead: Person | None = Field(default=None, examples=["lin.wei"])
     """Who leads the work."""
     drill: bool = False
-    """Whether it is exercise only."""
+    """Whether it is exercise only. What is declared from alerts of a drill always is; one of both kinds is refused."""
 
     @model_validator(mode="after")
     def _from_something(self) -> Self:

@@ -145,7 +145,8 @@ def alert_ids(session: Session, number: int) -> list[str]:
 def declare(session: Session, actor: Actor, given: DeclareInput, site: str) -> Incident:
     """Declare an incident, from alerts or from what somebody reported.
 
-    Raises Problem `incident_times`, `category_unknown`, `alert_unknown`, `alert_state`, `alert_elsewhere`.
+    One that is declared from alerts of a drill is a drill. Raises Problem `incident_times`, `category_unknown`, `alert_unknown`,
+    `alert_state`, `alert_elsewhere`, `drill_mixed`.
     """
     moment = now()
     chosen = [alerts.get(session, alert_id) for alert_id in dict.fromkeys(given.alerts)]
@@ -156,11 +157,12 @@ def declare(session: Session, actor: Actor, given: DeclareInput, site: str) -> I
     occurred = given.occurred_at if given.occurred_at is not None else (None if first is None else min(first, discovered))
     _check_times(occurred, discovered, moment)
     _check_category(given.category)
-    incident = made(session, actor, Start(given.title, site, discovered, occurred, given.drill))
+    drill = given.drill or any(each.drill is not None for each in chosen)
+    incident = made(session, actor, Start(given.title, site, discovered, occurred, drill))
     incident.summary, incident.category, incident.lead = given.summary, given.category, given.lead
     incident.reported_by, incident.story = given.reported_by, None if story is None else str(story["id"])
     incident.origin = "alerts" if chosen else "report"
-    told = {"title": given.title, "drill": given.drill, "reported_by": given.reported_by or "–", "discovered_at": discovered}
+    told = {"title": given.title, "drill": drill, "reported_by": given.reported_by or "–", "discovered_at": discovered}
     timeline.write(session, incident.number, actor, "declared", note=given.summary or None, detail=told)
     add_alerts(session, incident, chosen, actor, given.title)
     session.flush()
@@ -203,7 +205,7 @@ def add_alerts(session: Session, incident: Incident, chosen: Sequence[Alert], ac
     """Put alerts into an open incident: they are escalated. Those that it has already are passed over.
 
     Raises Problem `incident_closed`, `incident_full`, `alert_state` for a closed alert, `alert_elsewhere` for one of another
-    incident, `alert_other_site`.
+    incident, `alert_other_site`, `drill_mixed`.
     """
     _check_open(incident)
     mine = set[str]()
@@ -217,6 +219,8 @@ def add_alerts(session: Session, incident: Incident, chosen: Sequence[Alert], ac
     for alert in new:
         if alert.site != incident.site:
             raise Problem("alert_other_site", id=alert.id, number=incident.number)
+        if (alert.drill is not None) != incident.drill:
+            raise Problem("drill_mixed")
         if alert.triage_incident is not None and alert.triage_incident != incident.number:
             raise Problem("alert_elsewhere", id=alert.id, number=alert.triage_incident)
         alerts.escalate(session, alert, actor, incident.number, note)
@@ -355,6 +359,16 @@ def close(
         raise Problem("incident_gate", number=incident.number, open=gate.in_each(blockers))
     if blockers:
         timeline.write(session, incident.number, actor, "gate_overridden", note=given.override, detail={"open": list(blockers)})
+    _close(session, incident, actor, given)
+
+
+def close_over(session: Session, incident: Incident, actor: Actor, given: CloseIncidentInput) -> None:
+    """Close the open incident of a drill that is over, wherever it stands and whatever is open of it, and its alerts with it."""
+    incident.held_until = incident.held_by = incident.held_reason = None
+    _close(session, incident, actor, given)
+
+
+def _close(session: Session, incident: Incident, actor: Actor, given: CloseIncidentInput) -> None:
     for some in in_parts(alert_ids(session, incident.number)):
         for alert in session.scalars(sa.select(Alert).where(Alert.id.in_(some), Alert.triage_incident == incident.number)):
             alerts.close_with_incident(session, alert, actor, given)

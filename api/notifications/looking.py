@@ -164,6 +164,8 @@ def _came_up(
     standing_alone = [
         Alert.triage_state.in_(("new", "triaging", "escalated")), Alert.part_of.is_(None), Alert.exception.is_(None),
         Alert.suppressed_by.is_(None), Alert.snoozed_until.is_(None), Alert.merged_into.is_(None),
+        # Nothing of a drill leaves the site.
+        Alert.drill.is_(None),
     ]  # fmt: skip
     base = sa.select(Alert).where(*changed, *standing_alone).order_by(Alert.change)
     if said.alerts is not None:

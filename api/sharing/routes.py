@@ -40,7 +40,7 @@ def share_incident(number: Number, body: ShareInput, caller: Sharer, request: Re
     return StixBundle.model_validate(made)
 
 
-@router.post("/stories/{alert_id}/stix", responses=problems(*_DECISION, "story_unknown"))
+@router.post("/stories/{alert_id}/stix", responses=problems(*_DECISION, "story_of_drill", "story_unknown"))
 def share_story(alert_id: AlertId, body: ShareInput, caller: Sharer, request: Request, provided: Provided) -> StixBundle:
     """Make a STIX 2.1 bundle of a story, with what is chosen masked. That it was made is on record."""
     language = language_of(request)

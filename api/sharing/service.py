@@ -94,11 +94,13 @@ def incident(session: Session, number: int, given: ShareInput, language: str, se
 
 
 def story(session: Session, alert_id: str, given: ShareInput, language: str, sensors: Iterable[str]) -> Prepared:
-    """The same of a story, which is called by its first alert. Raises Problem `story_unknown`."""
+    """The same of a story, which is called by its first alert. Raises Problem `story_unknown`, `story_of_drill`."""
     first = row_of(session, Alert, alert_id)
     told: Mapping[str, Any] | None = None if first is None else first.body.get("story")
     if first is None or told is None:
         raise Problem("story_unknown", id=alert_id)
+    if first.drill is not None:
+        raise Problem("story_of_drill", number=first.drill)
     alerts = _alerts(session, list(dict.fromkeys([alert_id, *told["alerts"]])))
     registered = assets.of_site(session, first.site)
     subject = Subject(

@@ -56,8 +56,11 @@ AFTER: Final[Mapping[str, str]] = {
 }
 """The state of an alert after a step of its history; other steps leave it as it was."""
 
-SHOWN: Final = sa.and_(Alert.part_of.is_(None), Alert.exception.is_(None), Alert.suppressed_by.is_(None))
-"""Alerts that stand for themselves and that no exception and no window hides; the condition of the index `ix_alert_shown`."""
+REAL: Final = Alert.drill.is_(None)
+"""Alerts that are of no drill: nothing else is the situation."""
+
+SHOWN: Final = sa.and_(Alert.part_of.is_(None), Alert.exception.is_(None), Alert.suppressed_by.is_(None), REAL)
+"""Real alerts that stand for themselves, hidden by no exception and no window; the condition of the index `ix_alert_shown`."""
 
 COLUMNS: Final = (
     Alert.id, Alert.site, Alert.severity, Alert.rank, Alert.first_seen, Alert.last_seen, Alert.client_ip, Alert.server_ip,
@@ -109,7 +112,7 @@ def open_alerts(session: Session, moment: Moment) -> tuple[list[Looked], dict[tu
     limited = False
     for site in moment.sites:
         for state in OPEN:
-            conditions = [Alert.site == site, Alert.triage_state == state]
+            conditions = [Alert.site == site, Alert.triage_state == state, REAL]
             # What a person has taken on stays where it was found, unless he merged it into another.
             conditions.append(SHOWN if state == "new" else Alert.merged_into.is_(None))
             if moment.past:
@@ -140,7 +143,7 @@ def open_alerts(session: Session, moment: Moment) -> tuple[list[Looked], dict[tu
 
 def _moved_since(session: Session, moment: Moment) -> list[Looked]:
     """Alerts that were open at a past time and that somebody, or a recurrence, has moved since."""
-    moved = sa.select(*COLUMNS).where(Alert.triage_at > moment.at, Alert.first_seen <= moment.at)
+    moved = sa.select(*COLUMNS).where(Alert.triage_at > moment.at, Alert.first_seen <= moment.at, REAL)
     if not moment.whole:
         moved = moved.where(Alert.site.in_(moment.sites))
     rows = {row.id: row for row in session.execute(moved.order_by(Alert.triage_at).limit(MOVED))}
@@ -181,7 +184,7 @@ def told(session: Session, moment: Moment) -> tuple[dict[int, int], bool]:
     """Alerts that people were told in 24 hours, by spans of ten minutes since 1970; and whether there were more."""
     since = moment.at - 86_400 * NANOSECONDS
     # What people merged into another they had been told.
-    merged = sa.and_(Alert.merged_into.is_not(None), Alert.exception.is_(None), Alert.suppressed_by.is_(None))
+    merged = sa.and_(Alert.merged_into.is_not(None), Alert.exception.is_(None), Alert.suppressed_by.is_(None), REAL)
     found = sa.select(Alert.first_seen).where(sa.or_(SHOWN, merged), Alert.first_seen > since, Alert.first_seen <= moment.at)
     if not moment.whole:
         found = found.where(Alert.site.in_(moment.sites))
@@ -194,6 +197,8 @@ def told(session: Session, moment: Moment) -> tuple[dict[int, int], bool]:
 def steps(session: Session, moment: Moment, since: int) -> dict[str, int]:
     """How many steps alerts took from a time on, by kind."""
     taken = sa.select(AlertEvent.kind, sa.func.count(AlertEvent.id)).where(AlertEvent.at > since, moment.until(AlertEvent.at))
+    # Those of drills are few, and found by their index.
+    taken = taken.where(AlertEvent.alert_id.not_in(sa.select(Alert.id).where(Alert.drill.is_not(None))))
     if not moment.whole:
         taken = taken.join(Alert, sa.and_(Alert.id == AlertEvent.alert_id, Alert.organisation == AlertEvent.organisation)).where(
             Alert.site.in_(moment.sites)
@@ -213,6 +218,8 @@ def changed(session: Session, moment: Moment, since: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, (table, at) in questions.items():
         counted = sa.select(sa.func.count(at)).where(at > since, moment.until(at))
+        if table is Incident:
+            counted = counted.where(Incident.drill.is_(False))
         if not moment.whole:
             counted = counted.where(table.site.in_(moment.sites))
         found[name] = session.scalar(counted) or 0

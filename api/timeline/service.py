@@ -194,11 +194,11 @@ def _after(
 
 def _of_life(life: Life) -> sa.ColumnElement[bool]:
     if life.whole:
-        return sa.true()
+        return Alert.drill.is_(None)
     if life.alerts is not None:
         return Alert.id.in_(list(life.alerts))
     addresses = list(life.addresses)
-    return sa.or_(Alert.client_ip.in_(addresses), Alert.server_ip.in_(addresses))
+    return sa.and_(Alert.drill.is_(None), sa.or_(Alert.client_ip.in_(addresses), Alert.server_ip.in_(addresses)))
 
 
 def _alerts(session: Session, span: Span, life: Life, language: str) -> Source:

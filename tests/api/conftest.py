@@ -81,10 +81,10 @@ class Running:
         """Detection takes up the decisions that wait."""
         take_up(self.services)
 
-    def alerts(self, *given: Alert) -> None:
-        """Alerts as the stream would bring them."""
+    def alerts(self, *given: Alert, drill: int | None = None) -> None:
+        """Alerts as the stream would bring them, or as a drill does."""
         with self.services.database.write() as session:
-            upserts.apply(session, given)
+            upserts.apply(session, given, drill=drill)
         self.services.hub.notify()
 
 

@@ -346,10 +346,11 @@ def test_whoever_follows_alerts_hears_that_one_went_to_another_incident(system_r
 
 
 def test_a_story_that_was_merged_into_another_goes_on_there_and_no_drill_takes_what_happens(system_running: Running) -> None:
-    system_running.alerts(in_story(1, 1, (1,)), in_story(2, 2, (2,)), in_story(5, 5, (5,)))
+    system_running.alerts(in_story(1, 1, (1,)), in_story(2, 2, (2,)))
+    system_running.alerts(in_story(5, 5, (5,)), drill=1)
     client = system_running.signed_in("responder")
     kept, gone = (declare(client, story=alert_id(each))["number"] for each in (1, 2))
-    declare(client, story=alert_id(5), drill=True)
+    assert declare(client, story=alert_id(5))["drill"] is True
     done(act(client, kept, "merge", {"other": gone, "reason": "one"}))
     system_running.alerts(in_story(3, 2, (2, 3)), in_story(6, 5, (5, 6)))
     assert state(client, 3) == ("escalated", kept)

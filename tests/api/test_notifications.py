@@ -262,6 +262,14 @@ def test_incidents_grades_and_clocks_of_reports_are_told_but_never_those_of_dril
     assert "Dosing" not in "".join(asked.body.decode() for asked in clock.hook.asked), "titles that people gave stay here"
 
 
+def test_alerts_of_a_drill_are_told_nobody_not_even_those_that_are_always_told(served: Running, clock: Clock) -> None:
+    made(served.signed_in("administrator", name="lin"), blind=True)
+    served.alerts(upsert(1, severity="critical"), upsert(2, rule="sensor_silent"), drill=1)
+    assert [clock.on(), clock.on(60)] == [[], []]
+    served.alerts(upsert(3))
+    assert clock.on() == [("hook", ["first 003"])]
+
+
 def test_a_receiver_that_is_away_gets_it_later_and_a_kill_loses_and_changes_nothing(
     served: Running, clock: Clock, hook: Answers
 ) -> None:

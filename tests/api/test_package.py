@@ -65,9 +65,9 @@ class Given(NamedTuple):
 def made(tmp_path_factory: pytest.TempPathFactory) -> Given:
     """Two pieces, one of which went through several hands, a snapshot, and all that goes with them."""
     with running(tmp_path_factory.mktemp("package")) as served:
-        served.alerts(upsert(1))
+        served.alerts(upsert(1), drill=1)
         client = served.signed_in("responder", name="林")
-        number = declare(client, alerts=[alert_id(1)], drill=True)["number"]
+        number = declare(client, alerts=[alert_id(1)])["number"]
         path = f"/api/incidents/{number}/evidence"
         taken = [done(take(client, number, content), 201)["id"] for content in (b"one\n" * 50, bytes(range(256)))]
         for receiver in ("Zhao", "Qian", "Sun"):
