@@ -50,7 +50,7 @@ const drawn = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) =
  * @typedef {{name: string, role: string, sites: string[] | null, permissions: string[], for_tokens: string[], csrf_token: string}} Session
  * @typedef {{state: string, version: number, by: string | null, at: string | null, note: string | null, disposition: string | null, permit: string | null, incident: number | null}} Triage
  * @typedef {{id: string, revision: number, change: number, updated_at: string, site: string, rule: string, part_of: string | null, hidden_by: string | null, suppressed_by: number | null,
- *   merged_into: string | null, detached_from: string | null, snooze: {until: string, conditions: string[], by: string, note: string} | null, severity: string, confidence: number, rank: number, title: string,
+ *   merged_into: string | null, detached_from: string | null, drill: number | null, snooze: {until: string, conditions: string[], by: string, note: string} | null, severity: string, confidence: number, rank: number, title: string,
  *   summary: string, first_seen: string, last_seen: string, count: number, "client.ip": string | null, "server.ip": string | null,
  *   techniques: string[], triage: Triage}} AlertItem
  * @typedef {{name: string, kind: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, end: string | null, hides: number, undecided: number}} Proposal

@@ -38,7 +38,7 @@ export async function declare(session, alert) {
   const { categories: classes } = await get("/api/incidents/vocabulary");
   const made = await ask({
     title: t("incidents.declare"),
-    hint: t(alert ? "incidents.declare.from_alert" : "incidents.declare.from_report"),
+    hint: alert && alert.drill !== null ? t("detail.drill", { number: String(alert.drill) }) : t(alert ? "incidents.declare.from_alert" : "incidents.declare.from_report"),
     fields: [
       line("title", "field.title", { value: alert?.title ?? "", required: true }),
       lines("summary", "incident.summary", { value: alert?.summary ?? "", maxlength: 10_000 }),
@@ -48,7 +48,7 @@ export async function declare(session, alert) {
       at("discovered_at", "field.discovered", { hint: "incident.discovered.hint" }),
       categories(classes),
       line("lead", "field.lead", { value: session.name, maxlength: 64 }),
-      may(session, "drill.run") ? check("drill", "incidents.declare.drill") : null,
+      !alert && may(session, "drill.run") ? check("drill", "incidents.declare.drill") : null,
     ],
     confirm: t("incidents.declare"),
     send: async (values) => {
@@ -76,7 +76,7 @@ export async function declare(session, alert) {
  * @param {import("./api.js").Alert} alert
  */
 export async function addTo(alert) {
-  const { items } = await get("/api/incidents", { state: "!closed", site: alert.site, limit: "500" });
+  const { items } = await get("/api/incidents", { state: "!closed", site: alert.site, drill: String(alert.drill !== null), limit: "500" });
   /** @type {import("./incidents.js").IncidentItem[]} */
   const incidents = items;
   const to = await ask({

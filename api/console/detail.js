@@ -12,7 +12,7 @@ import { merge, merged, merges } from "./merging.js";
 import { proposals } from "./proposals.js";
 import { recordTables } from "./records.js";
 import { similar } from "./similar.js";
-import { redrawn } from "./tables.js";
+import { drill, redrawn } from "./tables.js";
 import { number, t, time } from "./texts.js";
 
 /** @typedef {import("./api.js").Alert} Alert */
@@ -155,10 +155,12 @@ export class AlertDetail {
           h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)),
           triage.by ? h("span", { class: "by" }, t("detail.by", { name: triage.by })) : null,
           triage.disposition ? h("span", { class: "by" }, t(`disposition.${triage.disposition}`)) : null,
+          drill(alert.drill !== null),
           triage.incident ? h("a", { href: `#${INCIDENTS}/${triage.incident}` }, t("detail.incident", { number: triage.incident })) : null,
         ),
         h("h2", {}, alert.title),
         h("p", { class: "lead" }, alert.summary),
+        alert.drill === null ? null : h("p", { class: "hint" }, t("detail.drill", { number: String(alert.drill) })),
         alert.part_of
           ? h("p", { class: "hint" }, `${t("detail.part_of")}: `, h("a", { href: `#${encodeURIComponent(alert.part_of)}` }, t("detail.part_of.open")), " ", this.detaching(alert, etag))
           : null,
@@ -200,7 +202,7 @@ export class AlertDetail {
       section("similar", this.similar),
       alert.related.length ? section("related", this.findings(alert)) : null,
       may(this.session, "packets.read") && section("evidence", evidence(alert)),
-      may(this.session, "records.read") && section("records", this.records),
+      may(this.session, "records.read") && section("records", alert.drill === null ? this.records : h("p", { class: "hint" }, t("detail.drill.records"))),
       section("history", this.history, may(this.session, "alert.decide") ? this.commenting(alert) : null),
     );
     if (this.shown !== alert.records.join()) fill(this.records, h("p", { class: "loading" }, t("page.loading")));
@@ -235,8 +237,8 @@ export class AlertDetail {
       alert.triage.state === "escalated" ? null : h("button", { type: "button", class: "quiet", onclick: () => act(snooze(alert, etag)) }, t("action.snooze")),
       alert.snooze ? h("button", { type: "button", onclick: () => act(wake(alert, etag)) }, t("action.wake")) : null,
       alert.merged_into === null && h("button", { type: "button", class: "quiet", onclick: () => act(merge(alert, etag)) }, t("action.merge")),
-      h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
-      h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
+      alert.drill === null && h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
+      alert.drill === null && h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
       alert.triage.incident === null && may(this.session, "incident.declare") && h("button", { type: "button", class: "quiet", onclick: () => act(declare(this.session, alert)) }, t("incidents.declare")),
       alert.triage.incident === null && may(this.session, "incident.work") && h("button", { type: "button", class: "quiet", onclick: () => act(addTo(alert)) }, t("incidents.add")),
     );

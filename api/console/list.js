@@ -5,6 +5,7 @@ import { fill, h } from "./dom.js";
 import { Filters, matches } from "./filters.js";
 import { JobPanel } from "./jobs.js";
 import { Several } from "./several.js";
+import { drill } from "./tables.js";
 import { number, t, time } from "./texts.js";
 import { Views } from "./views.js";
 
@@ -249,7 +250,7 @@ export class AlertList {
         "a",
         { class: `row sev-${item.severity} ${triage.state === "closed" ? "done" : ""}`, href: `#${encodeURIComponent(item.id)}` },
         h("span", { class: "c-severity" }, h("span", { class: `pill sev-${item.severity}` }, t(`severity.${item.severity}`))),
-        h("span", { class: "c-alert" }, h("strong", {}, item.title), h("span", { class: "summary" }, item.site ? `${item.site} · ${item.summary}` : item.summary)),
+        h("span", { class: "c-alert" }, h("strong", {}, item.title), h("span", { class: "summary" }, drill(item.drill !== null), " ", item.site ? `${item.site} · ${item.summary}` : item.summary)),
         h("span", { class: "c-count", title: t("list.count") }, `${number(item.count)} ×`),
         h("span", { class: "c-last" }, time(item.last_seen), h("span", { class: "since" }, `${t("list.since")} `, time(item.first_seen))),
         h("span", { class: "c-state" }, h("span", { class: `state ${triage.state}` }, t(`state.${triage.state}`)), triage.by ? h("span", { class: "by" }, triage.by) : null, aside(item)),

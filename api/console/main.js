@@ -4,6 +4,7 @@ import { choosePassword, setUp, signIn, brand, languageSwitch } from "./account.
 import { Problem, call, get, keep, may } from "./api.js";
 import { AlertDetail } from "./detail.js";
 import { fill, h, icon } from "./dom.js";
+import { DRILLS, DrillPage } from "./drills.js";
 import { HANDOVERS, HandoverPage } from "./handovers.js";
 import { IncidentPage } from "./incident.js";
 import { INCIDENTS, IncidentList } from "./incidents.js";
@@ -114,6 +115,7 @@ function show(session) {
   const handovers = new HandoverPage(session);
   const incidents = new IncidentList(session);
   const incident = new IncidentPage(session);
+  const drills = new DrillPage(session);
   const signOut = async () => {
     leave();
     await call("DELETE", "/api/session").catch(() => {});
@@ -131,6 +133,7 @@ function show(session) {
       { class: "account" },
       may(session, "situation.read") && h("a", { class: "button quiet", href: `#${SITUATION}` }, t("page.situation")),
       may(session, "incident.read") && h("a", { class: "button quiet", href: `#${INCIDENTS}` }, t("page.incidents")),
+      may(session, "incident.read") && h("a", { class: "button quiet", href: `#${DRILLS}` }, t("page.drills")),
       may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
       h("a", { class: "who", href: `#${PROFILE}`, title: t(`role.${session.role}`) }, session.name),
@@ -138,7 +141,7 @@ function show(session) {
     ),
   );
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, handovers.element, incidents.element, incident.element);
+  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, handovers.element, incidents.element, incident.element, drills.element);
   fill(root, watches && skip, header, main);
 
   function route() {
@@ -146,7 +149,8 @@ function show(session) {
     const place = watches || asked.startsWith("/") ? asked : INCIDENTS;
     const number = place.startsWith(`${INCIDENTS}/`) ? Number(place.slice(INCIDENTS.length + 1)) : 0;
     const note = place === HANDOVERS ? 0 : place.startsWith(`${HANDOVERS}/`) ? Number(place.slice(HANDOVERS.length + 1)) : -1;
-    const page = note >= 0 || place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
+    const drill = place === DRILLS ? 0 : place.startsWith(`${DRILLS}/`) ? Number(place.slice(DRILLS.length + 1)) : -1;
+    const page = note >= 0 || drill >= 0 || place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
     const id = page ? "" : place;
     if (place === TUNING) tuning.open();
     else tuning.close();
@@ -160,6 +164,8 @@ function show(session) {
     else incidents.close();
     if (number) incident.open(number);
     else incident.close();
+    if (drill >= 0) drills.open(drill);
+    else drills.close();
     main.classList.toggle("tuned", page);
     main.classList.toggle("opened", Boolean(id));
     if (!watches) return;
@@ -176,6 +182,7 @@ function show(session) {
     if (is && lost) {
       incidents.changed();
       incident.changed(null);
+      drills.changed();
     }
     lost = !is;
     lamp.className = `lamp ${is ? "on" : "off"}`;
@@ -186,11 +193,13 @@ function show(session) {
     alert: (/** @type {import("./api.js").AlertItem} */ item) => {
       list.take(item);
       situation.changed();
+      drills.changed();
       if (item.id === detail.id) detail.changed();
     },
     incidents: (/** @type {number[]} */ numbers) => {
       incidents.changed();
       incident.changed(numbers);
+      drills.changed();
       situation.changed();
     },
     reload: () => {
@@ -198,6 +207,7 @@ function show(session) {
       situation.changed();
       incidents.changed();
       incident.changed(null);
+      drills.changed();
     },
     sensors: (/** @type {import("./sensors.js").Health} */ health) => drawSensors(strip, health),
     state: connected,

@@ -4,7 +4,7 @@ import { call, get, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { at, check, choice, line, lines, moment, reason, written } from "./forms.js";
-import { left } from "./tables.js";
+import { drill, left } from "./tables.js";
 import { number, t, time } from "./texts.js";
 
 /**
@@ -78,7 +78,7 @@ function reportOf(report, surroundings) {
   return h(
     "article",
     { class: "sheet", "aria-label": report.title },
-    h("header", {}, h("strong", {}, report.title), " ", h("span", { class: "quiet-text" }, report.rule)),
+    h("header", {}, h("strong", {}, report.title), " ", drill(report.drill), " ", h("span", { class: "quiet-text" }, report.rule)),
     clockOf(report),
     h("ol", { class: "track small" }, STEPS.map((each, place) => h("li", { class: place < here ? "past" : "", "aria-current": each === report.state ? "step" : null }, t(`obligation.state.${each}`)))),
     h("p", {}, t("report.to", { to: report.to, channel: report.channel })),

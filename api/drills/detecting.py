@@ -29,5 +29,5 @@ def detect(capture: bytes, ruleset: Ruleset, facts: Site) -> list[Alert]:
 
 
 def _without_records(body: Mapping[str, Any]) -> dict[str, Any]:
-    related = [{**each, "records": []} for each in body["related"]]
+    related: list[dict[str, Any]] = [{**each, "records": []} for each in body["related"]]
     return {**body, "records": [], "related": related}

@@ -41,10 +41,12 @@ from tests.api.traffic import plant as plant_of
 from tests.sensor.test_packets import content
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import httpx
 
     from api.drills.plant import Plant
-    from api.drills.scenarios import ScenarioKey
+    from api.drills.scenarios import Act, ScenarioKey
     from tests.api.conftest import Running
 
 TITLE = "Autumn drill"
@@ -78,12 +80,18 @@ def told(key: ScenarioKey, of: Plant = FOUND) -> set[str]:
     return {rule for each in found for rule in (each.rule, *(inner["rule"] for inner in each.body["related"]))}
 
 
+def nothing(of: Plant) -> Iterator[Act]:
+    """A stranger who only looks whether somebody is there."""
+    del of
+    return iter(())
+
+
 @pytest.mark.parametrize("key", SCENARIO_KEYS)
 def test_each_scenario_is_told_by_its_rules_and_a_plant_at_rest_by_none_of_them(key: ScenarioKey) -> None:
     wanted = set(SCENARIOS[key].rules)
     assert wanted <= told(key)
     assert wanted <= told(key, replace(FOUND, station=None, registers=())), "where nobody was seen who reads it, too"
-    quiet = traffic.made(replace(SCENARIOS[key], acts=lambda _: iter(()), silences=False), FOUND, now())
+    quiet = traffic.made(replace(SCENARIOS[key], acts=nothing, silences=False), FOUND, now())
     found = detecting.detect(quiet, RuleFiles().read(), Site())
     assert {each.rule for each in found}.isdisjoint({rule for each in SCENARIOS.values() for rule in each.rules})
 
@@ -101,7 +109,7 @@ def test_traffic_is_whole_modbus_between_machines_of_the_plant_and_one_stranger(
     assert set(modbus["modbus.unit_id"]) == {1}
     answered = modbus.filter(pl.col("modbus.pairing").cast(pl.String) == "both")
     assert modbus.height - answered.height == (0 if not SCENARIOS[key].silences else 43)
-    assert modbus["ts"].dt.epoch("ns").max() < end
+    assert modbus.filter(pl.col("ts").dt.epoch("ns") >= end).is_empty()
     # As another reader sees them: addresses, and checksums that hold.
     frames = [Ether(data) for _, data in content(taken(capture))]
     assert {frame.src for frame in frames} == {MACS[PLC], MACS[HMI], plant.MACS["stranger"]}
