@@ -174,8 +174,8 @@ def test_what_is_real_knows_nothing_of_a_drill(system_running: Running) -> None:
     assert sum(each[state] for each in situation["counts"] for state in ("new", "triaging", "escalated")) == 0
     assert sum(each["count"] for each in client.get("/api/alerts/counts").json()) == 0
     assert client.get("/api/timeline", params={"since": "-1h"}).json()["items"] == []
-    assert client.get("/api/figures/alerts").json() == []
-    assert client.get("/api/figures/alerts", params={"drill": "true"}).json() != []
+    assert client.get("/api/alerts/figures").json() == []
+    assert client.get("/api/alerts/figures", params={"drill": "true"}).json() != []
     hidden = client.post("/api/windows/preview", json={"rules": ["umas_program_replaced"]}).json()
     assert (hidden["hides"], hidden["told"]) == (0, {})
     assert client.get(f"/api/alerts/{identity}/exceptions").json() == []

@@ -46,7 +46,7 @@ def test_two_people_run_a_drill_in_their_languages_from_its_start_to_its_times(
     expect(article.locator(".badges .pill.drill")).to_be_visible()
     expect(article.get_by_role("button", name="接受为正常")).to_have_count(0)
     article.get_by_role("button", name="确认", exact=True).click()
-    answer(wu, "接手", note="查看中")
+    answer(wu, "接手处理", note="查看中")
     article.get_by_role("button", name="宣布事件").click()
     answer(wu, "宣布事件", title="程序被替换", discovered_at="")
     expect(state_of(wu)).to_have_text("已宣布")
