@@ -133,7 +133,7 @@ function show(session) {
       { class: "account" },
       may(session, "situation.read") && h("a", { class: "button quiet", href: `#${SITUATION}` }, t("page.situation")),
       may(session, "incident.read") && h("a", { class: "button quiet", href: `#${INCIDENTS}` }, t("page.incidents")),
-      may(session, "incident.read") && h("a", { class: "button quiet", href: `#${DRILLS}` }, t("page.drills")),
+      may(session, "alert.read") && h("a", { class: "button quiet", href: `#${DRILLS}` }, t("page.drills")),
       may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),
       h("a", { class: "who", href: `#${PROFILE}`, title: t(`role.${session.role}`) }, session.name),

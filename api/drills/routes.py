@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/drills", tags=["drills"])
 
-Reader = Annotated[Caller, needs("incident.read")]
+Reader = Annotated[Caller, needs("alert.read")]
 Runner = Annotated[Caller, needs("drill.run")]
 Number = Annotated[int, Path(ge=1, le=2**53, examples=[3])]
 IfMatch = Annotated[
