@@ -166,7 +166,14 @@ class Alert(KeyedByOrganisation, OfSite, Base):
             sqlite_where=sa.text("triage_disposition IS NOT NULL"),
             postgresql_where=sa.text("triage_disposition IS NOT NULL"),
         ),
-        sa.Index("ix_alert_organisation_drill", "organisation", "drill"),
+        # Of those of drills alone: all others have nothing there, and no question is to look for them by it.
+        sa.Index(
+            "ix_alert_of_drill",
+            "organisation",
+            "drill",
+            sqlite_where=sa.text("drill IS NOT NULL"),
+            postgresql_where=sa.text("drill IS NOT NULL"),
+        ),
     )
 
 

@@ -14,7 +14,8 @@ down_revision = "0033"
 def upgrade() -> None:
     """Make the change."""
     op.add_column("alert", sa.Column("drill", sa.BigInteger(), nullable=True))
-    op.create_index("ix_alert_organisation_drill", "alert", ["organisation", "drill"])
+    of_drill = sa.text("drill IS NOT NULL")
+    op.create_index("ix_alert_of_drill", "alert", ["organisation", "drill"], sqlite_where=of_drill, postgresql_where=of_drill)
     op.drop_index("ix_alert_shown", "alert")
     shown = sa.text("part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL AND drill IS NULL")
     op.create_index(
