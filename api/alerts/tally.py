@@ -49,7 +49,8 @@ def by_severity_and_state(session: Session) -> dict[tuple[int, str], int]:
 def counted(session: Session) -> dict[Place, int]:
     """The same of each site, counted one by one: what the tally must say."""
     keys = (Alert.site, Alert.severity, Alert.triage_state)
-    return {Place(*row[:3]): row[3] for row in session.execute(sa.select(*keys, sa.func.count()).where(TOLD, Alert.drill.is_(None)).group_by(*keys))}
+    asked = sa.select(*keys, sa.func.count()).where(TOLD, Alert.drill.is_(None)).group_by(*keys)
+    return {Place(*row[:3]): row[3] for row in session.execute(asked)}
 
 
 def count_anew(session: Session) -> None:

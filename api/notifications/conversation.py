@@ -50,7 +50,8 @@ class Conversation:
         """Whether it is known that the other side lets us in: our certificate, or that there is none.
 
         Before TLS 1.3 it has looked at that when the handshake is done. With it, it sends a ticket only then (RFC 8446, 4.6.1),
-        or an alert; one without tickets says nothing. Raises OSError where it refuses, DeliveryError where it goes without a word.
+        or an alert; one without tickets says nothing. Raises OSError where it refuses, DeliveryError where it goes
+        without a word.
         """
         if self._tls.version() != "TLSv1.3":
             return True

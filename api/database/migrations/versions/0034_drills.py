@@ -25,15 +25,6 @@ def upgrade() -> None:
         sqlite_where=shown,
         postgresql_where=shown,
     )
-    op.drop_index("ix_alert_counted", "alert")
-    op.create_index(
-        "ix_alert_counted",
-        "alert",
-        [
-            "organisation", "severity", "triage_state", "part_of", "exception", "suppressed_by", "snoozed_until", "merged_into",
-            "drill",
-        ],
-    )  # fmt: skip
     op.create_table(
         "drill",
         sa.Column("organisation", sa.String(64), nullable=False),

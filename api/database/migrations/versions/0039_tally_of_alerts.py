@@ -8,7 +8,7 @@ from alembic import op
 from api.database.migrations import one_way
 
 revision = "0039"
-down_revision = "0033"
+down_revision = "0034"
 
 
 def upgrade() -> None:
@@ -36,7 +36,7 @@ def upgrade() -> None:
         INSERT INTO alert_tally (organisation, site, severity, triage_state, count)
         SELECT organisation, site, severity, triage_state, count(*) FROM alert
         WHERE (part_of IS NULL AND exception IS NULL AND suppressed_by IS NULL OR triage_state <> 'new')
-        AND snoozed_until IS NULL AND merged_into IS NULL
+        AND snoozed_until IS NULL AND merged_into IS NULL AND drill IS NULL
         GROUP BY organisation, site, severity, triage_state
         """
     )

@@ -8,7 +8,7 @@ from alembic import op
 from api.database.migrations import one_way
 
 revision = "0041"
-down_revision = "0033"
+down_revision = "0038"
 
 _SINCE = {
     "incident": ("number", "moved_at"),
