@@ -177,7 +177,7 @@ def _describe(app: FastAPI) -> None:
     def document(request: Request) -> Response:
         language = language_of(request)
         if language not in told:
-            told[language] = JSONResponse(openapi.in_language(app.openapi(), language)).body
+            told[language] = bytes(JSONResponse(openapi.in_language(app.openapi(), language)).body)
         return Response(
             told[language], media_type="application/json", headers={"Content-Language": language, "Vary": "Accept-Language"}
         )

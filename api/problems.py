@@ -280,7 +280,10 @@ class Problem(Exception):  # noqa: N818  RFC 9457's own word
 
 def response(problem: Problem, language: str, path: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
     """The problem as an answer."""
-    values = {name: value[language] if isinstance(value, dict) else value for name, value in problem.values.items()}  # pyright: ignore[reportUnknownVariableType]
+    values = {
+        name: cast("dict[str, object]", value)[language] if isinstance(value, dict) else value
+        for name, value in problem.values.items()
+    }
     content: dict[str, Any] = {
         "type": f"urn:icsight:problem:{problem.code}",
         "title": text(language, f"problem.{problem.code}.title"),

@@ -26,14 +26,14 @@ def now() -> int:
     return time.time_ns()
 
 
-_LATEST = 0
+_latest = 0
 
 
 def rising() -> int:
     """The wall clock; where it is set back, the latest that was told: what changes later never seems to have changed before."""
-    global _LATEST  # noqa: PLW0603  one clock of the process
-    _LATEST = max(_LATEST, now())
-    return _LATEST
+    global _latest  # noqa: PLW0603  one clock of the process
+    _latest = max(_latest, now())
+    return _latest
 
 
 def iso(nanoseconds: int) -> str:

@@ -347,7 +347,10 @@ def test_as_much_is_asked_of_the_database_for_many_pieces_as_for_few_while_nobod
 
     def counted(session: Session, *said: Any) -> list[CustodyEntry]:
         seen = list[str]()
-        count = lambda *given: seen.append(given[2])  # noqa: E731  to be taken off again
+
+        def count(*given: Any) -> None:
+            seen.append(given[2])
+
         event.listen(session.connection(), "before_cursor_execute", count)
         made = give_out(session, *said)
         event.remove(session.connection(), "before_cursor_execute", count)

@@ -33,8 +33,12 @@ HANDS = {"giver": "Lin Wei", "receiver": "Officer Zhao", "reason": "Sealed disk 
 @contextmanager
 def earlier_version(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Custody as earlier versions wrote it: nothing of it in the audit trail but what the timeline tells."""
+
+    def tell(*given: object) -> None:
+        del given
+
     with monkeypatch.context() as patch:
-        patch.setattr("api.custody.service._tell", lambda *_: None)
+        patch.setattr("api.custody.service._tell", tell)
         yield
 
 

@@ -20,7 +20,6 @@ from api.drills.scenarios import SCENARIO_KEYS, SCENARIOS
 from api.drills.schemas import DrillInput
 from api.problems import Problem
 from api.site import service as sites
-from api.ticking import tick
 from api.times import now
 from detection.ruleset import RuleFiles
 from detection.site import Site
@@ -28,6 +27,7 @@ from sensor._core import Reader
 from sensor.packets import PACKETS
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY, both_back_ends
+from tests.api.looks import tick
 from tests.api.test_actions import body as action_body
 from tests.api.test_actions import step as act_on
 from tests.api.test_exceptions import audited

@@ -128,11 +128,11 @@ def test_of_many_that_send_the_same_at_once_one_is_carried_out(system_running: R
     together = threading.Barrier(len(clients))
     rights = users.Rights
 
-    def slowly(*given: Any) -> users.Rights:
+    def slowly(body: Any) -> users.Rights:
         time.sleep(0.2)
-        return rights(*given)
+        return rights(body.role)
 
-    monkeypatch.setattr("api.users.routes._rights", lambda body: slowly(body.role))
+    monkeypatch.setattr("api.users.routes._rights", slowly)
 
     def make(client: httpx.Client, number: int) -> tuple[int, str]:
         body = {"name": f"new-{number}", "role": "viewer"}

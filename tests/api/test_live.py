@@ -166,6 +166,7 @@ def test_a_client_that_is_away_for_long_is_told_of_all_incidents_or_to_load_anew
     served = start(live_replay_rows=3)
     responder = served.signed_in("responder")
     numbers: list[int] = []
+    identity = ""
     raised(served, upsert(1))
     with listening(responder) as stream:
         last = next(stream)[1]

@@ -185,7 +185,7 @@ def test_no_sign_in_takes_the_last_administrator_away(served: Running, openid_pr
     chief = through(served, openid_provider, "root")[2]
     users = {user["name"]: user for user in chief.get("/api/users").json()}
     owner, name = f"/api/users/{users.pop('owner')['id']}", next(iter(users))
-    assert chief.delete(owner).json()["code"] == "last_administrator", "the provider gives roles as it likes"
+    assert chief.delete(owner, headers=ANY).json()["code"] == "last_administrator", "the provider gives roles as it likes"
     lower = chief.put(owner, json={"role": "viewer"}, headers={"If-Match": "*"})
     assert lower.json()["code"] == "last_administrator"
     # As earlier versions let it come to.

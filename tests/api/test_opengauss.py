@@ -44,7 +44,7 @@ def said(server: Postgres) -> list[str]:
     with database.read() as session:
         alerts.counts(session)
         verify(session)
-        alerts.history(session, f"{1:032x}")
+        alerts.history(session, f"{1:032x}", None, 100)
     database.close()
     return statements
 
