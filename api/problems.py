@@ -280,10 +280,7 @@ class Problem(Exception):  # noqa: N818  RFC 9457's own word
 
 def response(problem: Problem, language: str, path: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
     """The problem as an answer."""
-    values = {
-        name: cast("dict[str, object]", value)[language] if isinstance(value, dict) else value
-        for name, value in problem.values.items()
-    }
+    values = {name: _in(value, language) for name, value in problem.values.items()}
     content: dict[str, Any] = {
         "type": f"urn:icsight:problem:{problem.code}",
         "title": text(language, f"problem.{problem.code}.title"),
@@ -296,6 +293,11 @@ def response(problem: Problem, language: str, path: str, errors: list[dict[str, 
         content["errors"] = errors
     headers = {"Content-Language": language, "Cache-Control": "no-store", **problem.headers}
     return JSONResponse(content, problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def _in(value: object, language: str) -> object:
+    """A value of a problem's detail in a language."""
+    return cast("dict[str, str]", value)[language] if isinstance(value, dict) else value
 
 
 def install(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from api.drills.packets import as_file
 from detection import captures
 from detection.pipeline import Pipeline
+from detection.sigma.proof import sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,10 @@ def detect(capture: bytes, ruleset: Ruleset, facts: Site) -> list[Alert]:
 
     Records are looked at and forgotten, so that alerts name none.
     """
-    pipeline, _ = Pipeline.proved(ruleset, facts.model_copy(update={"exceptions": ()}))
+    site = facts.model_copy(update={"exceptions": ()})
+    # As detection takes over rules while it runs: those that can be compiled.
+    rules, _ = sound(ruleset.rules, site)
+    pipeline = Pipeline.of(rules, site)
     with as_file(capture) as path:
         found, _ = captures.detect(path, pipeline)
     return [replace(alert, body=_without_records(alert.body)) for alert in found]

@@ -347,8 +347,8 @@ def test_plain_lists_lead_from_page_to_page(system_running: Running) -> None:
         seen = client.get(paths[other - 1]).json()["triage"]["version"]
         body = {"alerts": [{"id": f"{other:032x}", "version": seen}], "note": "x"}
         assert client.post(f"{paths[0]}/merge", json=body, headers=ANY).status_code == 200
-    for server in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
-        asked = {"choice": "relearn", "server": server, "hours": 1, "reason": "x"}
+    for client_ip in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
+        asked = {"choice": "accept", "client": client_ip, "kind": "writer", "point": "holding:1", "reason": "x"}
         assert client.post("/api/baseline/decisions", json=asked).status_code == 202
     for path, least in ((f"{paths[0]}/history", 4), (f"{paths[0]}/merges", 3), ("/api/baseline/decisions", 3)):
         whole = client.get(path)

@@ -55,6 +55,12 @@ FOUND: Plant = plant.Plant(Host(PLC, MACS[PLC]), "", 502, 1, (100,), Host(HMI, M
 ANY = {"If-Match": "*"}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def rules_compiled() -> None:
+    """All rules are compiled once in a process, as detection has done where it runs: no request waits for it."""
+    told("loss_of_view")
+
+
 def started(client: httpx.Client, scenario: str = "program_change", **fields: Any) -> dict[str, Any]:
     answer = client.post("/api/drills", json={"scenario": scenario, "title": TITLE, **fields})
     assert answer.headers.get("Location") == f"/api/drills/{answer.json().get('number')}", answer.text

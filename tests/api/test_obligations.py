@@ -390,7 +390,7 @@ def notified(running: Running, days: int) -> tuple[int, str]:
 
 
 def make(running: Running, identity: int, contents: tuple[str, ...], at: str | None = None) -> dict[str, Any]:
-    client, chief = running.signed_in("responder", name="lin"), running.signed_in("administrator", name="wu")
+    client, chief = running.sign_in("lin"), running.sign_in("wu")
     done(step(client, identity, "draft", {"contents": dict.fromkeys(contents, "x")}, "PUT"))
     done(step(chief, identity, "approve", {"note": "x"}))
     told = {"channel": "portal", "note": "x"} | ({} if at is None else {"at": at, "before_approval": True})
@@ -401,7 +401,7 @@ def test_an_incident_that_goes_on_when_the_final_report_would_be_due_asks_for_a_
     system_running: Running,
 ) -> None:
     number, submitted = notified(system_running, 40)
-    client = system_running.signed_in("responder", name="lin")
+    client = system_running.sign_in("lin")
     found = reports(client, number)
     progress, final = found["nis2-progress"], found["nis2-final"]
     assert (progress["kind"], progress["clause"]) == ("progress", "Directive (EU) 2022/2555 (NIS2), Article 23(4)(e)")
@@ -427,7 +427,7 @@ def test_an_incident_that_goes_on_when_the_final_report_would_be_due_asks_for_a_
 
 def test_an_incident_that_is_over_in_time_asks_for_no_progress_report(system_running: Running) -> None:
     number, submitted = notified(system_running, 20)
-    client = system_running.signed_in("responder", name="lin")
+    client = system_running.sign_in("lin")
     progress = reports(client, number)["nis2-progress"]
     assert (progress["state"], progress["started_at"], progress["late"]) == ("pending", submitted, False)
     tick(system_running.services, now() + 6 * DAY)
@@ -569,7 +569,7 @@ def test_a_report_follows_the_rule_as_it_was_when_the_report_was_made(
     try:
         assert rules.rule_set().version == "2099.1.1"
         # Whatever happens to the incident now, its reports stay what they were, those under the rules that are gone, too.
-        done(act(lin, number, "move", {"state": "analysing", "reason": "x"}))
+        done(act(lin, number, "move", {"to": "analysing", "reason": "x"}))
         grade(lin, number, 2)
         after = reports(lin, number)
         same = ("title", "regime", "to", "channel", "clause", "note", "due_at", "state")

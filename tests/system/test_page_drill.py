@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import Page, expect
 
+from tests.api import test_drills
 from tests.api.traffic import plant
 from tests.system import test_page, test_page_incident
 from tests.system.test_page_incident import answer, region, state_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.api.conftest import Running
 
+rules_compiled = test_drills.rules_compiled
 browser = test_page.browser
 served = test_page_incident.served
 person = test_page_incident.person
