@@ -87,6 +87,7 @@ OTHERS = frozenset(
         "oid",
         "relkind",
         "relname",
+        "sum",
         "relnamespace",
         "pg_advisory_xact_lock",
         "lock_timeout",
