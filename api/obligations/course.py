@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.obligations import clocks
-from api.obligations.rules import rule_set
+from api.obligations.rules import made_under, rule_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,9 @@ class Course:
         """Whether a report is asked for as the incident goes: one that stands in for another, only while that one waits."""
         if rule.stands_for is None:
             return True
-        return rule.stands_for not in self.submitted and self._goes_on(rule_set().rule(rule.stands_for))
+        # Of the newest rules that have it: a report may be of rules that newer ones do without.
+        other = made_under(rule_set().version, rule.stands_for).rule(rule.stands_for)
+        return rule.stands_for not in self.submitted and self._goes_on(other)
 
     def start(self, rule: Rule, added: int) -> tuple[int | None, Term]:
         """From when the clock of a report runs (None where it does not yet), and how long.
