@@ -53,8 +53,8 @@ def test_two_people_run_a_drill_in_their_languages_from_its_start_to_its_times(
     answer(wu, "宣布事件", title="程序被替换", discovered_at="")
     expect(state_of(wu)).to_have_text("已宣布")
     expect(region(wu, "事件").locator(".badges .pill.drill")).to_have_text("演练")
-    region(wu, "定级").get_by_role("row", name=re.compile("事件报告管理办法")).get_by_role("button").first.click()
-    answer(wu, wu.get_by_role("dialog").locator("[type=submit]").inner_text(), level="3", reason="演练")
+    region(wu, "定级").get_by_role("row", name=re.compile("事件报告管理办法")).get_by_role("button", name="确定级别").click()
+    answer(wu, "确定级别", level="3", reason="演练")
     expect(wu.get_by_role("article", name="首次报告", exact=True).locator(".pill.drill")).to_be_visible()
 
     # Who began it sees each step as it is taken, and ends it.
