@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.database import Base, Number
 from api.database.scope import KeyedByOrganisation
+
+SUBJECT_CHARACTERS: Final = 255
+"""Longest identifier of what something was done to."""
 
 
 class AuditEntry(KeyedByOrganisation, Base):
@@ -27,7 +30,7 @@ class AuditEntry(KeyedByOrganisation, Base):
     """Network address of the caller; empty for the system itself."""
     action: Mapped[str] = mapped_column(sa.String(64), index=True)
     """What was done, as in `alert.acknowledge`."""
-    subject: Mapped[str] = mapped_column(sa.String(255), index=True)
+    subject: Mapped[str] = mapped_column(sa.String(SUBJECT_CHARACTERS), index=True)
     """Identifier of what it was done to."""
     detail: Mapped[dict[str, Any]]
     previous_hash: Mapped[str] = mapped_column(sa.String(64))

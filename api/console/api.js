@@ -101,7 +101,7 @@ function headersOf(method) {
  * @param {string} method
  * @param {string} path
  * @param {{body?: unknown, etag?: string | null}} [options]
- * @returns {Promise<{data: any, etag: string | null}>}
+ * @returns {Promise<{data: any, etag: string | null, next: string | null}>} `next`: address of the next page of a plain list
  */
 export async function call(method, path, { body, etag } = {}) {
   const headers = headersOf(method);
@@ -110,10 +110,28 @@ export async function call(method, path, { body, etag } = {}) {
   const content = body === undefined ? null : JSON.stringify(body);
   const request = { method, headers, body: content, credentials: /** @type {const} */ ("same-origin") };
   const response = method === "GET" ? await fetch(path, request) : await once(path, request, content ?? "");
-  if (response.status === 204) return { data: null, etag: null };
+  if (response.status === 204) return { data: null, etag: null, next: null };
   const data = await response.json();
   if (!response.ok) throw new Problem(data);
-  return { data, etag: response.headers.get("ETag") };
+  return { data, etag: response.headers.get("ETag"), next: /<([^>]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1] ?? null };
+}
+
+/** Pages of a plain list that are followed at most. */
+const MOST_PAGES = 20;
+
+/**
+ * A plain list with all its pages. Throws Problem.
+ * @param {string} path
+ * @returns {Promise<any[]>}
+ */
+export async function whole(path) {
+  const found = [];
+  for (let [place, turn] = [/** @type {string | null} */ (path), 0]; place && turn < MOST_PAGES; turn++) {
+    const { data, next } = await call("GET", place);
+    found.push(...data);
+    place = next;
+  }
+  return found;
 }
 
 /**

@@ -1,6 +1,6 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
-import { Problem, call, get, may } from "./api.js";
+import { Problem, call, get, may, whole } from "./api.js";
 import { snooze, wake } from "./aside.js";
 import { around } from "./context.js";
 import { accept, assign, comment, decide, detach } from "./decision.js";
@@ -66,7 +66,7 @@ export class AlertDetail {
     }
     try {
       const path = `/api/alerts/${encodeURIComponent(id)}`;
-      const [{ data, etag }, history, found] = await Promise.all([call("GET", path), get(`${path}/history`), get(`${path}/merges`)]);
+      const [{ data, etag }, history, found] = await Promise.all([call("GET", path), whole(`${path}/history?limit=500`), whole(`${path}/merges`)]);
       if (this.id !== id) return;
       redrawn(this.element, () => {
         fill(this.merges, found.length ? merges(found, data, etag, this.session, (asked) => this.act(asked)) : null);

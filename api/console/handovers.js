@@ -27,6 +27,9 @@ const PAGE = "50";
  *     clocks: {rule: string, due_at: string | null, seconds_left: number | null}[]}[],
  *   tasks: {id: number, incident: number, title: string, state: string, mandatory: boolean, owner: string | null, due_at: string | null, overdue: boolean}[],
  *   ends: {kind: string, name: string, site: string, at: string, reason: string, by: string}[],
+ *   windows?: {number: number, site: string, starts_at: string, ends_at: string, permit: string, work: string, performed_by: string, hides: number}[],
+ *   actions?: {id: number, incident: number, drill: boolean, title: string, state: string, window_from: string, window_until: string, seconds_left: number}[],
+ *   snoozed?: {id: string, site: string, severity: string, title: string, until: string, by: string, note: string}[],
  *   blindness: {readable: boolean, silent: string[], gaps: number, sensors: {sensor: string, at: string | null, dropped: number}[], unseen: {reason: string, share: number}[]},
  *   load: {day: number, worst_ten_minutes: number, verdict: string}, changes: Record<string, number>, limited: boolean}} Content
  * @typedef {NoteItem & {remarks: string, content: Content}} Note
@@ -234,7 +237,7 @@ function take(note, etag) {
 const pill = (severity) => h("span", { class: `pill sev-${severity}` }, t(`severity.${severity}`));
 
 /** What a note tells of what is open. @param {Content} content */
-function contentOf({ standing, furthest, counts, stories, alerts, incidents, tasks, ends, blindness, load, changes, limited }) {
+function contentOf({ standing, furthest, counts, stories, alerts, incidents, tasks, ends, windows = [], actions = [], snoozed = [], blindness, load, changes, limited }) {
   const open = counts.filter((each) => each.new + each.triaging + each.escalated);
   const some = Object.entries(changes).filter(([name, count]) => count && t(`changes.${name}`) !== `changes.${name}`);
   const blind = [
@@ -294,6 +297,33 @@ function contentOf({ standing, furthest, counts, stories, alerts, incidents, tas
       table(
         ["handover.what", "field.title", "field.site", "handover.until", "action.reason"],
         ends.map((each) => [t(`handover.end.${each.kind}`), each.kind === "hold" ? h("a", { href: `#${INCIDENTS}/${each.name}` }, `#${each.name}`) : each.name, each.site || "–", time(each.at), `${each.reason} (${each.by})`]),
+      ),
+    ),
+    part(
+      "handover.windows",
+      table(
+        ["handover.which_window", "field.site", "field.when", "handover.until", "handover.work", "handover.hides"],
+        windows.map((each) => [`#${each.number}`, each.site || "–", time(each.starts_at), time(each.ends_at), `${each.work} (${each.performed_by}, ${each.permit})`, number(each.hides)]),
+      ),
+    ),
+    part(
+      "handover.actions",
+      table(
+        ["field.incident", "field.title", "field.state", "deed.window_from", "deed.window_until"],
+        actions.map((each) => [
+          h("a", { href: `#${INCIDENTS}/${each.incident}` }, `#${each.incident}`),
+          [each.title, " ", drill(each.drill)],
+          t(`deed.state.${each.state}`),
+          time(each.window_from),
+          each.seconds_left < 0 ? h("strong", { class: "verdict-over" }, time(each.window_until)) : time(each.window_until),
+        ]),
+      ),
+    ),
+    part(
+      "handover.snoozed",
+      table(
+        ["field.severity", "field.title", "field.site", "handover.until", "action.reason"],
+        snoozed.map((each) => [pill(each.severity), h("a", { href: `#${encodeURIComponent(each.id)}` }, each.title), each.site || "–", time(each.until), `${each.note} (${each.by})`]),
       ),
     ),
     part("situation.blindness", listed(blind)),

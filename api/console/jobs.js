@@ -130,7 +130,8 @@ export class JobPanel {
   async act(job, step) {
     fill(this.problem);
     try {
-      const { data } = await call("POST", `/api/jobs/${job.number}/${step}`);
+      const { etag } = await call("GET", `/api/jobs/${job.number}`);
+      const { data } = await call("POST", `/api/jobs/${job.number}/${step}`, { etag });
       if (data.number !== job.number) return this.follow(data);
       this.job = data;
       this.draw(data);

@@ -98,7 +98,8 @@ export class Views {
 
   /** Begin with a view, or with none. @param {number | null} view */
   async first(view) {
-    await call("PUT", "/api/account/default-view", { body: { view } });
+    const { etag } = await call("GET", "/api/account/default-view");
+    await call("PUT", "/api/account/default-view", { body: { view }, etag });
     return true;
   }
 

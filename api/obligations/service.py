@@ -108,7 +108,8 @@ def sync(session: Session, incident: Incident, actor: Actor) -> None:
     made = {each.rule: each.id for each in reversed(known) if each.state in DONE and each.kind != "supplement"}
     for each in known:
         rule = rule_of(each)
-        asked = applies(rule, case) and course.asks(rule) and each.rule not in made
+        # What newer rules ask for under the same key is asked for, whatever those say that it was made under.
+        asked = (applies(rule, case) or each.rule in wanted) and course.asks(rule) and each.rule not in made
         if each.state in UNDONE and not asked:
             each.state, each.look_at = "lapsed", None
             if each.rule in made and applies(rule, case):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -413,12 +413,15 @@ def test_of_a_technique_the_same_alerts_are_found_be_they_few_or_many(
 ) -> None:
     system_running.alerts(*(upsert(number, rank=float(number % 7)) for number in range(20)))
     client = system_running.signed_in()
-    query = "/api/alerts?technique=T0836&limit=6"
-    few = client.get(query).json()
-    further = client.get(query, params={"cursor": few["next"]}).json()
+
+    def pages() -> list[dict[str, Any]]:
+        query = {"technique": "T0836", "limit": "6"}
+        first = client.get("/api/alerts", params=query).json()
+        return [first, client.get("/api/alerts", params={**query, "cursor": first["next"]}).json()]
+
+    few, further = pages()
     monkeypatch.setattr("api.alerts.service.FEW", 5)
-    assert client.get(query).json() == few
-    assert client.get(query, params={"cursor": few["next"]}).json() == further
+    assert pages() == [few, further]
     assert len(few["items"]) == len(further["items"]) == 6
     assert client.get("/api/alerts?technique=!T0836").json()["items"] == []
 
