@@ -94,7 +94,9 @@ def _keep(session: Session, context: UOWTransaction, instances: object) -> None:
 def _stored(alert: Alert, name: str) -> Any:
     """What a column of an alert holds in the database."""
     _, unchanged, deleted = sa.inspect(alert).attrs[name].load_history()
-    return [*(deleted or ()), *(unchanged or ())][0]
+    # What nobody has set yet is not there.
+    found = [*(deleted or ()), *(unchanged or ())]
+    return found[0] if found else None
 
 
 def _place(value: Callable[[str], Any]) -> tuple[Place, ...]:

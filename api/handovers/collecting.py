@@ -143,7 +143,9 @@ def _windows(session: Session, site: str | None, moment: int) -> list[NoteWindow
 def _actions(session: Session, site: str | None, moment: int) -> list[NoteAction]:
     """Actions in the plant that are not done: what has no approval yet, what may be carried out, and what is."""
     # What a session does not see of incidents, it does not see of their actions.
-    asked = sa.select(Action, Incident).join(Incident, Incident.number == Action.incident).where(Action.state.in_(UNDONE))
+    asked = sa.select(Action, Incident).join(Incident, Incident.number == Action.incident)
+    # Of a drill that is over some may stand where they stood.
+    asked = asked.where(Action.state.in_(UNDONE), Incident.state != "closed")
     if site is not None:
         asked = asked.where(Incident.site == site)
     named = ("id", "incident", "title", "state", "proposed_by", "security_by", "operations_by", "executed_by")

@@ -95,10 +95,12 @@ def _go_on(joining: _Joining, alert: Alert, number: int | None) -> Incident | No
     if number is None:
         return None
     closed = _last(session, service.get(session, number))
+    if closed.drill != (alert.drill is not None):
+        return None
     if closed.state != "closed":
         joining.add(closed, alert, "recurred")
         return closed
-    if closed.disposition not in GOES_ON or closed.drill != (alert.drill is not None):
+    if closed.disposition not in GOES_ON:
         return None
     # Discovered is what is known: a sensor's clock may be wrong, and what it saw may be old.
     moment = now()

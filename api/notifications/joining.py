@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BEGUN: Final = ("raised", "recurred")
 """Steps with which an alert comes up, or goes on after it was closed: whoever had it before has it no more."""
 
-LAID_ASIDE: Final = ("snoozed", "woken")
+LAID_ASIDE: Final = ("snoozed", "woken", "commented")
 """Steps by which a person has seen an alert and not taken it on."""
 
 

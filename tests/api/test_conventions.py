@@ -33,6 +33,8 @@ PREFLIGHT = {**ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-
 
 
 BLIND: Final = {
+    "POST /api/alerts/{alert_id}/comments": "adds a line, and changes none",
+    "POST /api/users/{user_id}/link": "adds a link, which alone holds from then on; nothing of the account changes",
     "POST /api/incidents/{number}/timeline": "adds a line, and changes none",
     "POST /api/incidents/{number}/evidence": "adds a piece",
     "POST /api/incidents/{number}/evidence/packets": "adds a piece",

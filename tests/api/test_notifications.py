@@ -454,13 +454,15 @@ def test_what_an_incident_took_by_itself_is_told_again_until_somebody_moves_that
 def test_what_goes_on_in_the_incident_after_a_closed_one_is_told_and_nothing_of_a_drill(served: Running, clock: Clock) -> None:
     client = served.signed_in("administrator", name="lin")
     made(client)
-    served.alerts(in_story(1, 1, (1,)), in_story(2, 2, (2,)))
+    served.alerts(in_story(1, 1, (1,)))
+    served.alerts(in_story(2, 2, (2,)), drill=1)
     assert len(clock.on()) == 1
     for story, drill in ((1, False), (2, True)):
         number = declare(client, story=alert_id(story), drill=drill)["number"]
         done(act(client, number, "close", CLOSE))
     assert clock.on(2) == []
-    served.alerts(in_story(1, 1, (1,), 9), in_story(2, 2, (2,), 9))
+    served.alerts(in_story(1, 1, (1,), 9))
+    served.alerts(in_story(2, 2, (2,), 9), drill=1)
     assert clock.on(2) == [("hook", ["first 001"])]
 
 
