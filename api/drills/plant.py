@@ -17,7 +17,7 @@ from api.sensors.sites import sensors_of
 from collector.store import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from api.assets.models import Asset
     from api.records.span import Span
@@ -82,14 +82,18 @@ def of(provided: Services, site: str) -> Plant:
     found = _asked_most(_talks(provided, span), _criticalities(registered))
     seen = {str(each) for talk in found for each in (talk["client.ip"], talk["server.ip"])}
     taken = {*seen, *(address for asset in registered for address in asset.addresses)}
+
+    def stranger(controller: str) -> Host:
+        return _stranger(controller, taken | _heard(provided, span, controller))
+
     if not found:
-        return _registered(registered, taken, site)
+        return _registered(registered, stranger, site)
     chosen = found[0]
     return Plant(
         Host(str(chosen["server.ip"]), str(chosen["server.mac"] or MACS["controller"])),
         _name_of(registered, str(chosen["server.ip"])), int(chosen["server.port"] or MODBUS_PORT), int(chosen["modbus.unit_id"]),
         _registers(provided, span, chosen), Host(str(chosen["client.ip"]), str(chosen["client.mac"] or MACS["station"])),
-        _stranger(str(chosen["server.ip"]), taken),
+        stranger(str(chosen["server.ip"])),
     )  # fmt: skip
 
 
@@ -126,13 +130,13 @@ def _registers(provided: Services, span: Span, talk: Mapping[str, Any]) -> tuple
     return tuple(int(each) for each in rows["modbus.address"].drop_nulls().sort().head(REGISTERS).cast(pl.Int64))
 
 
-def _registered(registered: Sequence[Asset], taken: Collection[str], site: str) -> Plant:
+def _registered(registered: Sequence[Asset], stranger: Callable[[str], Host], site: str) -> Plant:
     """A controller that people registered, of which nothing was seen. Raises Problem `drill_plant_unknown`."""
     for asset in sorted(registered, key=lambda each: (-each.criticality, each.name)):
         address = next((each for each in asset.addresses if _is_ipv4(each)), None)
         if asset.role in CONTROLLER_ROLES and address is not None:
             mac = next((each for each in asset.addresses if is_hardware(each)), MACS["controller"])
-            return Plant(Host(address, mac), asset.name, MODBUS_PORT, 1, (), None, _stranger(address, taken))
+            return Plant(Host(address, mac), asset.name, MODBUS_PORT, 1, (), None, stranger(address))
     raise Problem("drill_plant_unknown", site=site or "–")
 
 
@@ -147,8 +151,22 @@ def _name_of(registered: Iterable[Asset], address: str) -> str:
 
 def _stranger(controller: str, taken: Collection[str]) -> Host:
     """Somebody beside a controller whom nobody knows."""
-    beside = (f"{controller.rpartition('.')[0]}.{last}" for last in STRANGERS)
-    return Host(next((address for address in beside if address not in taken), STRANGER_ELSEWHERE), MACS["stranger"])
+    free = (address for address in _beside(controller) if address not in taken)
+    return Host(next(free, STRANGER_ELSEWHERE), MACS["stranger"])
+
+
+def _beside(controller: str) -> list[str]:
+    """The addresses that a stranger may have."""
+    return [f"{controller.rpartition('.')[0]}.{last}" for last in STRANGERS]
+
+
+def _heard(provided: Services, span: Span, controller: str) -> set[str]:
+    """Those of them that somebody has, whatever he speaks: a drill names no machine that is there as the intruder."""
+    found: set[str] = set()
+    for side in ("client.ip", "server.ip"):
+        rows, _ = spans.grouped(provided.records, "flow", [side], span, filters=[Filter(side, "in", _beside(controller))])
+        found |= {str(address) for address in rows[side]}
+    return found
 
 
 def _is_ipv4(text: object) -> bool:

@@ -36,7 +36,7 @@ from tests.api.test_obligations import SAID, grade, reports
 from tests.api.test_obligations import step as report_on
 from tests.api.test_playbooks import step as task_on
 from tests.api.test_windows import window
-from tests.api.traffic import HMI, MACS, OTHER, PLC, Recorded, requests
+from tests.api.traffic import HMI, MACS, OTHER, PLC, Recorded, flows, requests
 from tests.api.traffic import plant as plant_of
 from tests.sensor.test_packets import content
 
@@ -133,7 +133,7 @@ def taken(capture: bytes) -> bytes:
 
 @both_back_ends
 def test_a_drill_is_made_of_what_the_plant_has_and_marked_wherever_it_is_shown(system_running: Running) -> None:
-    plant_of(system_running.services.records)
+    plant_of(system_running.services.records).write("flow", flows("10.0.1.201", HMI, "http"))
     client = system_running.signed_in("administrator", name="lin")
     asset = {"name": "Dosing PLC", "addresses": [PLC, STRANGER], "criticality": "high", "role": "plc"}
     done(client.post("/api/assets", json=asset), 201)
@@ -143,7 +143,7 @@ def test_a_drill_is_made_of_what_the_plant_has_and_marked_wherever_it_is_shown(s
     assert (shown["controller"], shown["name"], shown["unit"], shown["registers"]) == (
         {"ip": PLC, "mac": MACS[PLC]}, "Dosing PLC", 1, [100],
     )  # fmt: skip
-    assert (shown["station"]["ip"], shown["stranger"]["ip"]) == (HMI, "10.0.1.201"), "an address that nobody has"
+    assert (shown["station"]["ip"], shown["stranger"]["ip"]) == (HMI, "10.0.1.202"), "an address that nobody has"
     assert (drill["state"], drill["number"], drill["scenario_name"]) == ("running", 1, "Program replaced")
     first = alert(client, drill["alerts"][0])
     assert (first["rule"], first["drill"], first["severity"], first["client.ip"]) == (
