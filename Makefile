@@ -60,7 +60,7 @@ style: $(VENV)/.locked
 	$(call say,rustfmt)
 	@cd $(CORE) && $(CARGO) fmt --all --check && cd fuzz && $(CARGO) fmt --check
 
-types: $(VENV)/.locked
+types: core
 	$(call say,pyright)
 	@$(BIN)/pyright --warnings
 
@@ -69,7 +69,7 @@ clippy: core
 	@cd $(CORE) && $(CARGO) clippy --quiet --workspace --all-targets --locked -- -D warnings
 
 test: $(VENV)/.locked ## everything that must hold before a change lands
-	@$(MAKE) --no-print-directory -j4 -Otarget style types core peers
+	@$(MAKE) --no-print-directory -j3 -Otarget style core peers
 	$(call say,rules)
 	@$(BIN)/icsight rules check
 	@rm -f $(BESIDE) $(BESIDE).failed
@@ -85,8 +85,8 @@ test-python: core
 # pytest waits for services and processes a good part of its time: this takes the processors meanwhile, and only then. What it says is
 # shown in one piece when it has ended; where it fails, last of all.
 test-beside: core
-	@echo "beside it: clippy, cargo test, what builds the core"
-	@nice -n 19 $(MAKE) --no-print-directory clippy test-rust test-cargo fuzz-targets >$(BESIDE) 2>&1 || { mv $(BESIDE) $(BESIDE).failed; exit 1; }
+	@echo "beside it: clippy, pyright, cargo test, what builds the core"
+	@nice -n 19 $(MAKE) --no-print-directory clippy types test-rust test-cargo fuzz-targets >$(BESIDE) 2>&1 || { mv $(BESIDE) $(BESIDE).failed; exit 1; }
 	@cat $(BESIDE)
 
 test-rust: core

@@ -147,7 +147,7 @@ def test_a_drill_is_made_of_what_the_plant_has_and_marked_wherever_it_is_shown(s
     assert (drill["state"], drill["number"], drill["scenario_name"]) == ("running", 1, "Program replaced")
     first = alert(client, drill["alerts"][0])
     assert (first["rule"], first["drill"], first["severity"], first["client.ip"]) == (
-        "umas_program_replaced", 1, "critical", "10.0.1.201",
+        "umas_program_replaced", 1, "critical", "10.0.1.202",
     )  # fmt: skip
     listed = client.get("/api/alerts").json()["items"]
     assert {each["id"] for each in listed} == set(drill["alerts"])
