@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from api.alerts.models import Alert, AlertEvent, AlertTechnique
+from api.alerts.models import Alert, AlertEvent, AlertTally, AlertTechnique
 from api.assets.models import Asset
 from api.decisions.models import Decision
 from api.incidents.models import Incident
@@ -35,7 +35,7 @@ BODIES: Final = 200
 """Of these, how many whole."""
 
 COUNTED: Final = 100_000
-"""Open alerts of a state that are counted at most."""
+"""Open alerts of a state at a past time that are counted at most."""
 
 LOAD_COUNTED: Final = 50_000
 """Alerts of a day that are counted at most."""
@@ -126,19 +126,25 @@ def open_alerts(session: Session, moment: Moment) -> tuple[list[Looked], dict[tu
                 counts.update((each.severity, state) for each in some)
                 continue
             limited = True
-            few = sa.select(Alert.severity).where(*conditions).limit(COUNTED).subquery()
-            counts.update(
-                {
-                    (severity, state): count
-                    for severity, count in session.execute(sa.select(few.c.severity, sa.func.count()).group_by(few.c.severity))
-                }
-            )
+            counts.update(_counted(session, site, state, conditions if moment.past else None))
     if moment.past:
         moved = _moved_since(session, moment)
         found += moved
         counts.update((each.severity, each.state) for each in moved)
     found.sort(key=lambda each: (-each.rank, each.id))
     return found, dict(counts), limited
+
+
+def _counted(
+    session: Session, site: str, state: str, conditions: Sequence[sa.ColumnElement[bool]] | None
+) -> dict[tuple[int, str], int]:
+    """How many alerts a site has in a state, by severity: those on which conditions hold, or by the tally those of now."""
+    if conditions is None:
+        asked = sa.select(AlertTally.severity, AlertTally.count).where(AlertTally.site == site, AlertTally.triage_state == state)
+    else:
+        few = sa.select(Alert.severity).where(*conditions).limit(COUNTED).subquery()
+        asked = sa.select(few.c.severity, sa.func.count()).group_by(few.c.severity)
+    return {(severity, state): count for severity, count in session.execute(asked)}
 
 
 def _moved_since(session: Session, moment: Moment) -> list[Looked]:
