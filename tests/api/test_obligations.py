@@ -408,7 +408,7 @@ def test_an_incident_that_goes_on_when_the_final_report_would_be_due_asks_for_a_
     assert (progress["started_at"], progress["late"]) == (submitted, True)
     assert 28 * DAY - HOUR <= parse(progress["due_at"]) - parse(submitted) <= 31 * DAY + HOUR
     assert (final["state"], final["started_at"], final["due_at"]) == ("pending", None, None), "until it is over"
-    assert "nis2-progress (pending)" in act(client, number, "close", CLOSE).json()["detail"], "it is overdue"
+    assert "Progress report (pending)" in act(client, number, "close", CLOSE).json()["detail"], "it is overdue"
     make(system_running, progress["id"], PROGRESS)
     resolve(client, number)
     found = reports(client, number)
@@ -433,7 +433,7 @@ def test_an_incident_that_is_over_in_time_asks_for_no_progress_report(system_run
     tick(system_running.services, now() + 6 * DAY)
     said = reports(client, number)["nis2-progress"]["warned"]
     detail = act(client, number, "close", CLOSE).json()["detail"]
-    assert (said, "nis2-progress" in detail, "nis2-final (pending)" in detail) == ([50, 80], False, True)
+    assert (said, "Progress report" in detail, "Final report (pending)" in detail) == ([50, 80], False, True)
     resolve(client, number)
     found = reports(client, number)
     assert (found["nis2-progress"]["state"], found["nis2-final"]["started_at"]) == ("lapsed", submitted)

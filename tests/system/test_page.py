@@ -693,6 +693,6 @@ def test_the_situation_of_several_sites_tells_them_apart(page: Page, served: Run
     expect(alerts.get_by_role("row")).to_have_text([re.compile("^Severity"), re.compile("^HighAlert 1")])
     assert page.evaluate(CONTRAST) == []
     page.get_by_role("button", name="切换到中文").click()
-    page.get_by_role("combobox", name="站点").select_option("south")
+    page.get_by_role("combobox", name="现场").select_option("south")
     expect(page.get_by_role("link", name="告警 2")).to_be_visible()
     expect(page.get_by_role("link", name="告警 1")).to_have_count(0)
