@@ -85,7 +85,7 @@ def pending(session: Session) -> dict[int, int]:
     """Until when links can be used that were not, by account."""
     asked = sa.select(PasswordLink.user_id, PasswordLink.expires_at)
     found = session.execute(asked.where(PasswordLink.used_at.is_(None), PasswordLink.expires_at > now()))
-    return dict(found.tuples().all())
+    return {row[0]: row[1] for row in found}
 
 
 def of_provider(session: Session) -> set[int]:
