@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MIGRATION_SECONDS: Final = 600
 """How long a process that starts waits for another that brings the file to this version."""
 
-LOOKED_AT: Final = 1_000
-"""Rows of each index that are looked at to know how well it tells rows apart: a million take no longer than few."""
+LOOKED_AT: Final = 100_000
+"""Rows of each index that are looked at to know how well it tells rows apart: enough that no list of values seems as many."""
 
 BUSY_SECONDS: Final = 10.0
 """How long a transaction waits for another process's write."""
