@@ -13,6 +13,8 @@ CORE_SOURCES := $(shell find $(CORE) -name target -prune -o \( -name '*.rs' -o -
 CARGO := cargo
 FUZZ_SECONDS ?= 60
 BESIDE := $(VENV)/beside.log
+# Tests start some hundred processes, each of which would compile its modules anew where the surroundings forbid it to keep them.
+export PYTHONDONTWRITEBYTECODE :=
 say = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help demo demo-distributed test test-python test-beside test-rust test-cargo fuzz-targets test-full equivalence test-aarch64 fuzz lint style types clippy bench bench-api bench-distributed faults services wheel wheel-aarch64 core environment peers clean lock
