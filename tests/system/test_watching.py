@@ -72,6 +72,10 @@ class Processes:
     def ready(self, name: str) -> httpx.Response:
         return httpx.get(f"{self._urls[name]}/readyz")
 
+    def failures(self, name: str) -> dict[str, str]:
+        """What does not work, and why."""
+        return self.ready(name).json().get("failures", {})
+
     def told(self, name: str) -> dict[str, float]:
         """Its samples: name, and labels where there are any."""
         told = httpx.get(f"{self._urls[name]}/metrics").text
@@ -144,6 +148,6 @@ def test_a_batch_is_followed_through_all_processes_and_a_broker_that_is_gone_is_
         gone = time.monotonic()
         for name in ("uplink", "collect", "detect"):
             # Who asks while it dies is told of a connection that was closed.
-            until(lambda name=name: "no broker answers" in processes.ready(name).json().get("failures", {}).get("kafka", ""), 30.0)
+            until(lambda name=name: "no broker answers" in processes.failures(name).get("kafka", ""), 30.0)
             assert processes.ready(name).status_code == 503
         assert time.monotonic() - gone < 30
