@@ -146,6 +146,9 @@ def follow_up(session: Session, identity: int, moment: int) -> int:
     return tellings
 
 
+WORSE: Final = "worse"
+"""What occasions begin with of what is more severe than it was told."""
+
 WOKEN: Final = "woken_"
 """What steps begin with by which an alert comes back by itself that was laid aside."""
 
@@ -184,23 +187,27 @@ def _came_up(
 
 
 def _joins(session: Session, rule: NotificationRule, escalated: Sequence[Alert]) -> dict[str, str]:
-    """Of alerts of incidents those that joined one by themselves and that a rule has not told of since they came up."""
+    """Of alerts of incidents those that joined one by themselves, each with the occasion by which a rule told it or has to."""
     joined = joining.by_itself(session, [alert.id for alert in escalated])
     numbers = {alert.triage_incident for alert in escalated if alert.id in joined}
     # Nothing of a drill leaves the site.
     real = set(session.scalars(sa.select(Incident.number).where(Incident.number.in_(numbers), Incident.drill.is_(False))))
     mine = sa.select(Notice.subject, Notice.occasion).where(
-        Notice.rule == rule.number, Notice.kind == "alert", Notice.subject.in_(list(joined))
+        Notice.rule == rule.number,
+        Notice.kind == "alert",
+        Notice.subject.in_(list(joined)),
+        Notice.occasion.not_like(f"{WORSE}-%"),
     )
+    # It may be more severe by now than it was told.
     known = {
-        subject
-        for subject, occasion in (session.execute(mine) if joined else ())
+        subject: occasion
+        for subject, occasion in (session.execute(mine.order_by(Notice.id)) if joined else ())
         if _step(occasion) >= (joined[subject].begun if joined[subject].goes_on else 0)
     }
     return {
-        alert.id: f"{standing.JOINED}-{joined[alert.id].step}"
+        alert.id: known.get(alert.id, f"{standing.JOINED}-{joined[alert.id].step}")
         for alert in escalated
-        if alert.id in joined and alert.id not in known and alert.triage_incident in real
+        if alert.id in joined and alert.triage_incident in real
     }
 
 
@@ -282,11 +289,16 @@ def _bring_up(  # noqa: PLR0913, PLR0917  what a notice is about has a name each
         Notice.rule == rule.number, Notice.kind == kind, Notice.subject == identity, Notice.occasion == occasion
     )
     known = session.scalar(stored)
-    if known is not None and urgency > known.urgency:
-        waits = _raise(session, said, known, urgency, moment)
-        return 0 if waits else _bring_up(session, of, site, (kind, identity, f"worse-{urgency}"), urgency, detail, moment)
+    channels = list(dict.fromkeys(said.channels))
     if known is not None:
-        return 0
+        if urgency <= known.urgency:
+            return 0
+        # Those by which it still waits tell it as it is now.
+        waiting = _raise(session, said, known, urgency, moment)
+        channels = [channel for channel in channels if channel not in waiting]
+        if not channels:
+            return 0
+        occasion = f"{WORSE}-{urgency}-{occasion}"
     due_at = _due(session, said, site, urgency, moment)
     notice = Notice(
         rule=rule.number, site=site, kind=kind, subject=identity, occasion=occasion, at=moment, urgency=urgency, detail=detail,
@@ -295,12 +307,12 @@ def _bring_up(  # noqa: PLR0913, PLR0917  what a notice is about has a name each
     notice.look_at = standing.next_look(notice, said)
     session.add(notice)
     session.flush()
-    _tell(session, notice, dict.fromkeys(said.channels), "first", (moment, due_at))
+    _tell(session, notice, channels, "first", (moment, due_at))
     return 1
 
 
-def _raise(session: Session, said: RuleContent, notice: Notice, urgency: int, moment: int) -> bool:
-    """Let a notice be more urgent than it was; whether it was still to be told, which may now be earlier."""
+def _raise(session: Session, said: RuleContent, notice: Notice, urgency: int, moment: int) -> set[str]:
+    """Let a notice be more urgent than it was; the channels by which it is still to be told, which may now be earlier."""
     notice.urgency = urgency
     due_at = _due(session, said, notice.site, urgency, moment)
     unsaid = session.scalars(sa.select(Telling).where(Telling.notice == notice.id, Telling.state == "waiting")).all()
@@ -309,7 +321,7 @@ def _raise(session: Session, said: RuleContent, notice: Notice, urgency: int, mo
     notice.began_at, notice.told_at = min(notice.began_at, due_at), min(notice.told_at, due_at)
     if notice.look_at is not None:
         notice.look_at = standing.next_look(notice, said)
-    return bool(unsaid)
+    return {telling.channel for telling in unsaid}
 
 
 def _due(session: Session, said: RuleContent, site: str, urgency: int, moment: int) -> int:

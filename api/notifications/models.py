@@ -53,7 +53,7 @@ class Notice(OfOrganisation, OfSite, Base):
     subject: Mapped[str] = mapped_column(sa.String(64))
     """Id of the alert or of the report, number of the incident."""
     occasion: Mapped[str] = mapped_column(sa.String(64))
-    """What happened to it: `raised`, `recurred-7`, `joined-8`, `worse-4`, `declared`, `graded-9`, `80-12`."""
+    """What happened to it: `raised`, `recurred-7`, `joined-8`, `worse-4-raised`, `declared`, `graded-9`, `80-12`."""
     at: Mapped[int]
     """When it was brought up."""
     urgency: Mapped[int] = mapped_column(sa.SmallInteger())

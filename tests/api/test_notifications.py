@@ -487,6 +487,56 @@ def test_what_grows_more_severe_in_quiet_hours_waits_for_no_morning_and_is_told_
     assert [clock.on(2), clock.on(9 * 60)] == [[], []]
 
 
+def test_what_an_incident_took_by_itself_is_told_again_where_it_grows_more_severe(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    served.alerts(in_story(1, 1, (1,)))
+    declare(client, story=alert_id(1))
+    served.alerts(upsert(2, severity="medium"))
+    assert clock.on() == [("hook", ["first 002"])]
+    served.alerts(in_story(2, 1, (1, 2), severity="medium"), in_story(3, 1, (1, 2, 3), severity="medium"))
+    assert clock.on(2) == [("hook", ["first 003"])]
+    served.alerts(*(in_story(number, 1, (1, 2, 3), 3, severity="critical") for number in (2, 3)))
+    ((_, got),) = clock.on(2)
+    assert sorted(got) == ["first 002", "first 003"]
+    assert {item["what"] for item in clock.hook.asked[-1].json["items"]} == {
+        "Alert 2: more severe than told before", "Alert 3: more severe than told before"
+    }  # fmt: skip
+    served.alerts(*(in_story(number, 1, (1, 2, 3), 4, severity="critical") for number in (2, 3)))
+    assert clock.on(2) == []
+
+
+def test_what_one_channel_told_and_another_not_yet_is_told_by_both_as_it_is_now(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client, alerts={"rules": ["filler"]}, channels=["boss"])
+    made(client, alerts={"rules": ["modbus_*"]}, channels=["hook", "boss"])
+    for number in range(10, 14):
+        served.alerts(upsert(number, rule="filler", severity="low"))
+        clock.on(2)
+    served.alerts(upsert(1, severity="low"))
+    assert clock.on(2) == [("hook", ["first 001"])], "the other's hour is used up"
+    served.alerts(upsert(1, 2, severity="critical"))
+    told = dict(clock.on(2))
+    assert told["hook"] == ["first 001"]
+    assert told["boss"][0] == "first 001"
+    assert told["boss"].count("first 001") == 1
+    whats = {asked.path: asked.json["items"][0] for asked in clock.hook.asked[-2:]}
+    assert whats["/hook"]["what"] == "Alert 1: more severe than told before"
+    assert whats["/boss"]["urgency"] == "critical"
+
+
+def test_what_goes_on_and_grows_more_severe_a_second_time_is_told_a_second_time(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    made(client)
+    for revision in (1, 3):
+        served.alerts(upsert(1, revision, severity="medium"))
+        assert clock.on(2) == [("hook", ["first 001"])]
+        served.alerts(upsert(1, revision + 1, severity="critical"))
+        assert clock.on(2) == [("hook", ["first 001"])]
+        done(decide(client, 1, "close", {"disposition": "false_positive", "note": "A test"}))
+        clock.on(2)
+
+
 def test_messages_are_kept_for_as_long_as_the_settings_say_and_nothing_is_told_anew(served: Running, clock: Clock) -> None:
     client = served.signed_in("administrator", name="lin")
     made(client)
