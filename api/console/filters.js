@@ -33,6 +33,7 @@ const VALUES = {
   "client.ip": (item) => [item["client.ip"]],
   "server.ip": (item) => [item["server.ip"]],
   ip: (item) => [item["client.ip"], item["server.ip"]],
+  drill: (item) => [String(item.drill !== null)],
   overlay: (item) => [item.snooze && "snoozed", item.suppressed_by === null ? null : "suppressed"],
 };
 
@@ -127,10 +128,26 @@ export class Filters {
     if (key) /** @type {HTMLElement | null} */ (this.element.querySelector(`[data-key="${key}"]`))?.focus();
   }
 
+  /** The counts have changed: the texts alone, as a list of choices may be open. */
+  recount() {
+    for (const severity of SEVERITIES) {
+      const shown = this.chips.querySelector(`[data-key="${severity}"] .chip-count`);
+      if (shown) shown.textContent = number(this.severe(severity));
+    }
+    for (const [state, name] of this.states()) {
+      const shown = this.choices.querySelector(`[data-key="state"] option[value="${state}"]`);
+      if (shown) shown.textContent = name;
+    }
+  }
+
+  /** How many alerts of a severity the state that is asked for has. @param {string} severity */
+  severe(severity) {
+    const state = this.asked["state"] ?? "";
+    return this.count((each) => each.severity === severity && (!state || fits(state, [each.state])));
+  }
+
   severities() {
     const chosen = new Set((this.asked["severity"] ?? "").split(",").filter(Boolean));
-    const state = this.asked["state"] ?? "";
-    const count = (/** @type {string} */ severity) => this.count((each) => each.severity === severity && (!state || fits(state, [each.state])));
     const toggle = (/** @type {string} */ severity) => {
       if (!chosen.delete(severity)) chosen.add(severity);
       this.set("severity", SEVERITIES.filter((each) => chosen.has(each)).join(","));
@@ -141,7 +158,7 @@ export class Filters {
         { type: "button", class: `chip sev-${severity}`, "aria-pressed": chosen.has(severity), "data-key": severity, onclick: () => toggle(severity) },
         h("span", { class: "dot" }),
         t(`severity.${severity}`),
-        h("span", { class: "chip-count" }, number(count(severity))),
+        h("span", { class: "chip-count" }, number(this.severe(severity))),
       ),
     );
   }
@@ -151,14 +168,18 @@ export class Filters {
     return this.counts.filter(wanted).reduce((total, entry) => total + entry.count, 0);
   }
 
-  always() {
-    const states = STATES.map((state) => {
+  /** States that can be asked for, each with what it is called and how many alerts there are. */
+  states() {
+    return STATES.map((state) => {
       const name = state === "!closed" ? "filter.open" : state === "" ? "filter.all" : `state.${state}`;
       return /** @type {const} */ ([state, `${t(name)} (${number(this.count((each) => !state || fits(state, [each.state])))})`]);
     });
+  }
+
+  always() {
     const people = /** @type {const} */ ([["", t("filter.assignee.any")], [this.session.name, t("filter.assignee.mine")]]);
     return [
-      this.select("state", states),
+      this.select("state", this.states()),
       this.select("sort", SORTS.map((sort) => [sort, t(`filter.sort.${sort.slice(1)}`)]), this.sort, (value) => this.ask(this.asked, value)),
       this.select("assignee", people),
       this.select("overlay", OVERLAYS.map((each) => [each, t(`filter.overlay.${each.replace(",", "_") || "none"}`)])),

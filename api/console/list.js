@@ -77,11 +77,13 @@ export class AlertList {
   show(view) {
     this.filters.asked = Object.fromEntries(Object.entries(view.filter).map(([name, value]) => [name, String(value)]));
     this.filters.sort = view.sort;
+    this.several.narrow();
     return this.load();
   }
 
   /** Load the list as it is asked for now, and say why where it cannot be had. */
   again() {
+    this.several.narrow();
     this.load().catch((error) => this.failed(error));
   }
 
@@ -94,6 +96,7 @@ export class AlertList {
   async load() {
     const round = ++this.round;
     const [page] = await Promise.all([get("/api/alerts", this.query()), this.count()]);
+    this.filters.draw();
     if (round !== this.round) return;
     this.items = new Map(page.items.map((/** @type {AlertItem} */ item) => [item.id, item]));
     this.rows.clear();
@@ -119,17 +122,17 @@ export class AlertList {
     return { limit: PAGE, sort: this.filters.sort, ...this.filters.filter() };
   }
 
-  /** Count again, now and not more than once a second. */
+  /** Count again. */
   async count() {
     this.filters.counts = await get("/api/alerts/counts");
-    this.filters.draw();
   }
 
+  /** Count again in a second, and then once for all that came meanwhile. */
   recount() {
     if (this.counting) return;
     this.counting = setTimeout(() => {
       this.counting = 0;
-      this.count().catch(() => {});
+      this.count().then(() => this.filters.recount(), () => {});
     }, 1000);
   }
 

@@ -50,6 +50,12 @@ export class Several {
     this.draw();
   }
 
+  /** Something else is asked for: all that matches would be others than those that were meant. */
+  narrow() {
+    this.all = false;
+    this.draw();
+  }
+
   /** What the list holds has changed: what is not in it any more is not chosen. @param {(id: string) => boolean} has */
   keep(has) {
     for (const id of this.picked) if (!has(id)) this.picked.delete(id);

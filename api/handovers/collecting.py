@@ -165,8 +165,10 @@ def _actions(session: Session, site: str | None, moment: int) -> list[NoteAction
 
 
 def _snoozed(session: Session, site: str | None) -> Sequence[Alert]:
-    """Alerts that somebody laid aside."""
-    asked = sa.select(Alert).where(Alert.snoozed_until > 0, Alert.triage_state != "closed", Alert.merged_into.is_(None))
+    """Alerts of what is real that somebody laid aside."""
+    asked = sa.select(Alert).where(
+        Alert.snoozed_until > 0, Alert.triage_state != "closed", Alert.merged_into.is_(None), Alert.drill.is_(None)
+    )
     if site is not None:
         asked = asked.where(Alert.site == site)
     return session.scalars(asked.order_by(Alert.snoozed_until, Alert.id).limit(LISTED + 1)).all()

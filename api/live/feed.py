@@ -7,8 +7,8 @@ import logging
 import time
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
@@ -35,6 +35,7 @@ HEALTH_SECONDS: Final = 1.0
 """From one look at the sensors' health to the next at least."""
 
 _log = logging.getLogger(__name__)
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +203,14 @@ class Feed:
             before = seen.place
             changed = alerts.changed_since(session, before.change, most + 1) if reached.change > before.change else []
             start, changes = seen.moved(changed, reached.change, most)
-            incidents, other = seen.incidents, seen.others
+            incidents, other, kept = seen.incidents, seen.others, replace(seen.start, change=start)
             if reached.line > before.line:
-                incidents = {**incidents, **timeline.written_since(session, before.line)}
-            kept = replace(seen.start, change=start)
+                line, incidents = _newest({**incidents, **timeline.written_since(session, before.line)}, kept.line, most)
+                kept = replace(kept, line=line)
             if reached.entry > before.entry:
                 found = others.touched_since(session, before.entry, reached.entry)
-                other = {} if found is None else {**other, **found}
-                kept = kept if found is not None else replace(kept, entry=reached.entry)
+                entry, other = (reached.entry, {}) if found is None else _newest({**other, **found}, kept.entry, most)
+                kept = replace(kept, entry=entry)
             good = still_in(session, self._provided.settings, listeners)
         last = changes[-1].number if changes else 0
         place = Place(max(before.change, reached.change, last), max(before.line, reached.line), max(before.entry, reached.entry))
@@ -231,6 +232,14 @@ class Feed:
                     waiter.set()
         finally:
             self._asking = None
+
+
+def _newest(found: dict[_Key, int], start: int, most: int) -> tuple[int, dict[_Key, int]]:
+    """Of what has changed, each with a number, the `most` that did last, and after which number nothing is left out."""
+    if len(found) <= most:
+        return start, found
+    in_order = sorted(found.items(), key=itemgetter(1))
+    return in_order[-most - 1][1], dict(in_order[-most:])
 
 
 def _taken_note_of(task: asyncio.Task[Seen]) -> None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     import httpx
-    import pytest
     from sqlalchemy.orm import Session
 
     from api.sensors.schemas import Health
@@ -162,19 +162,28 @@ def test_a_client_that_comes_back_gets_each_incident_it_missed(system_running: R
 
 
 @both_back_ends
-def test_a_client_that_is_away_for_long_is_told_of_all_incidents_or_to_load_anew(start: Callable[..., Running]) -> None:
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_client_that_is_away_for_long_is_told_of_all_incidents_or_to_load_anew(
+    start: Callable[..., Running], *, watched: bool
+) -> None:
+    """The same whether another listens meanwhile, for whom what changed is kept."""
     served = start(live_replay_rows=3)
     responder = served.signed_in("responder")
     numbers: list[int] = []
     raised(served, upsert(1))
-    with listening(responder) as stream:
-        last = identity = next(stream)[1]
-    for count in range(5):
-        numbers.append(declare(responder))
-        with listening(responder, last=last) as stream:
-            assert next(stream)[0] == "hello"
-            name, identity, told = next(stream)
-            assert (name, told) == (("incidents", {"numbers": numbers}) if count < 3 else ("reload", {"change": 1}))
+    with ExitStack() as stack:
+        if watched:
+            # A stream ends with what reads it.
+            heard = stack.enter_context(listening(responder))
+            assert next(heard)[0] == "hello"
+        with listening(responder) as stream:
+            last = identity = next(stream)[1]
+        for count in range(5):
+            numbers.append(declare(responder))
+            with listening(responder, last=last) as stream:
+                assert next(stream)[0] == "hello"
+                name, identity, told = next(stream)
+                assert (name, told) == (("incidents", {"numbers": numbers}) if count < 3 else ("reload", {"change": 1}))
     with listening(responder, last=identity) as stream:
         assert next(stream)[:2] == ("hello", identity)
         raised(served, upsert(1, 2))

@@ -531,13 +531,20 @@ def test_filters_keep_what_they_say_also_while_alerts_come_in(page: Page, served
     expect(titles).to_have_text(["Alert 3", "Alert 2"])
     served.alerts(upsert(4, severity="low"), upsert(5, severity="high"))
     expect(titles).to_have_text(["Alert 5", "Alert 3", "Alert 2"])
+    states = page.locator("select[data-key=state]")
+    states.focus()
+    states.evaluate("each => each.dataset.mine = 'yes'")
+    served.alerts(upsert(6, severity="high"))
+    expect(states.locator("option", has_text="Open")).to_have_text(re.compile(r"\(6\)"))
+    expect(page.get_by_role("button", name=re.compile("High"))).to_contain_text("4")
+    assert states.evaluate("each => each.dataset.mine") == "yes", "an open list of choices is not taken away"
     page.get_by_label("Client or server address").fill("10.9.9.9")
     page.keyboard.press("Enter")
     expect(titles).to_have_text(["Alert 3"])
     page.get_by_label("Client or server address").fill("10.1.1.1")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Clear filters").click()
-    expect(titles).to_have_count(5)
+    expect(titles).to_have_count(6)
 
 
 def test_the_keyboard_is_enough(page: Page, served: Running) -> None:
