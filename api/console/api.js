@@ -38,10 +38,21 @@ async function once(path, request, said) {
   const response = await fetch(path, { ...request, headers: { ...request.headers, "Idempotency-Key": key } }).catch(() => {
     throw new Error(t("page.unanswered"));
   });
-  const problem = response.ok ? null : await response.clone().json();
+  // What stands before the server answers in its own way.
+  const problem = response.ok ? null : await response.clone().json().catch(() => null);
   if (response.status < 500 && !UNDER_WAY.includes(problem?.code)) unanswered.delete(asked);
   return response;
 }
+
+/**
+ * What an answer says. Throws where something before the server answered in its own way.
+ * @param {Response} response
+ * @returns {Promise<any>}
+ */
+const read = (response) =>
+  response.json().catch(() => {
+    throw new Error(t("page.unanswered"));
+  });
 
 /** A key that nobody drew before. `crypto.randomUUID` is not there where the page came without TLS. */
 const drawn = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -111,7 +122,7 @@ export async function call(method, path, { body, etag } = {}) {
   const request = { method, headers, body: content, credentials: /** @type {const} */ ("same-origin") };
   const response = method === "GET" ? await fetch(path, request) : await once(path, request, content ?? "");
   if (response.status === 204) return { data: null, etag: null, next: null };
-  const data = await response.json();
+  const data = await read(response);
   if (!response.ok) throw new Problem(data);
   return { data, etag: response.headers.get("ETag"), next: /<([^>]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1] ?? null };
 }
@@ -161,7 +172,7 @@ export async function upload(path, query, file) {
   const address = `${path}?${new URLSearchParams(query)}`;
   const keyed = file.size > KEYED_BYTES ? null : await once(address, request, `${file.name} ${file.size} ${file.lastModified}`);
   const response = keyed && keyed.status !== 413 ? keyed : await fetch(address, request);
-  const data = await response.json();
+  const data = await read(response);
   if (!response.ok) throw new Problem(data);
   return data;
 }
@@ -176,7 +187,7 @@ export async function save(path, body, name) {
   const headers = { ...headersOf("POST"), "Content-Type": "application/json" };
   const content = JSON.stringify(body);
   const response = await once(path, { method: "POST", headers, body: content, credentials: "same-origin" }, content);
-  if (!response.ok) throw new Problem(await response.json());
+  if (!response.ok) throw new Problem(await read(response));
   const link = h("a", { href: URL.createObjectURL(await response.blob()), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);

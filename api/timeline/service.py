@@ -93,11 +93,11 @@ class Happened:
 
 
 def without_values(entry: Happened) -> Happened:
-    """An entry without what its record holds."""
+    """An entry without what its record holds, the word that tells it among that."""
     if "record" not in entry.fields:
         return entry
     record = {name: value for name, value in entry.fields["record"].items() if name in WHO}
-    return replace(entry, fields={**entry.fields, "record": record})
+    return replace(entry, fields={**entry.fields, "text": entry.fields["table"], "record": record})
 
 
 _DECISIONS: Final = 1

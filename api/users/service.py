@@ -277,12 +277,13 @@ def revoke(session: Session, actor: Actor, session_id: str, user_id: int | None)
 
 
 def disable(session: Session, actor: Actor, user_id: int, if_match: str | None) -> None:
-    """Disable an account and end its sessions. Raises Problem as `change`."""
+    """Disable an account, end its sessions, and its link for a password. Raises Problem as `change`."""
     user = others(session, actor, user_id)
     check_version(user.version, if_match, "another administrator")
     if is_last_administrator(session, user):
         raise Problem("last_administrator", name=user.name)
     user.disabled_at, user.version = now(), user.version + 1
+    session.execute(sa.delete(PasswordLink).where(PasswordLink.user_id == user.id, PasswordLink.used_at.is_(None)))
     end_sessions(session, user.id)
     audit.record(session, actor, "user.disable", user.name)
 
