@@ -18,6 +18,7 @@ from api.incidents.schemas import (
     TimelineEntry,
     Vocabulary,
 )
+from api.incidents.wording import words
 from api.texts import text
 from api.times import iso
 
@@ -93,7 +94,7 @@ def category_name(category: str, language: str) -> str:
 def line(entry: IncidentEntry, language: str) -> TimelineEntry:
     """A line of the timeline."""
     shown: dict[str, Any] = {key: iso(value) if key in _TIMES and value else value for key, value in entry.detail.items()}
-    worded = {key: _worded(key, value, language) for key, value in shown.items()}
+    worded = {key: _worded(key, value, language) for key, value in shown.items()} | words(entry.kind, entry.detail, language)
     told = entry.note if entry.by_hand and entry.note else text(language, f"timeline.{entry.kind}", **worded)
     return TimelineEntry(
         id=entry.id, incident=entry.incident, at=iso(entry.at), written_at=iso(entry.written_at), kind=entry.kind,

@@ -11,6 +11,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tempfile
 import threading
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import numpy as np
 import pytest
 from docx import Document
 from docx.oxml.ns import qn
@@ -606,6 +608,31 @@ def _libreoffice() -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+MARGIN: Final = 10
+"""Millimetres at each edge of a page that stay white, at least."""
+
+
+def looked_at(file: bytes) -> int:
+    """Look at the pages of a PDF as pictures: something is on each, nothing is cut off at an edge. Returns how many there are."""
+    with tempfile.TemporaryDirectory() as folder:
+        # 254 dots an inch are ten a millimetre; a quarter of that is enough to see whether something is there.
+        command = ["pdftoppm", "-gray", "-r", "63.5", "-", f"{folder}/page"]
+        subprocess.run(command, input=file, capture_output=True, check=True)
+        pages = sorted(Path(folder).iterdir())
+        for page in pages:
+            kind, width, height, _, points = page.read_bytes().split(maxsplit=4)
+            assert kind == b"P5"
+            ink = np.frombuffer(points, np.uint8)[-int(width) * int(height) :].reshape(int(height), int(width)) < 128
+            across, down = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
+            assert across.size, f"{page.name} is empty"
+            edge = MARGIN * 2.5
+            assert edge <= across[0], page.name
+            assert across[-1] < int(width) - edge, page.name
+            assert edge <= down[0], page.name
+            assert down[-1] < int(height) - edge, page.name
+    return len(pages)
 
 
 def printed(file: bytes) -> str:

@@ -390,7 +390,10 @@ def test_a_grade_is_proposed_from_facts_and_decided_by_a_person_again_and_again(
     ]  # fmt: skip
     assert history[0]["facts"] == facts
     told = [line["text"] for line in lines(client, number) if line["kind"] == "graded"]
-    assert told[1] == "Grade by cac-2025: 3 → 2 (proposed 2)"
+    guide = "Cybersecurity incidents: grading guide of the national rule on reporting"
+    assert told[1] == f"Grade by {guide}: III, relatively serious → II, serious (proposed II, serious)"
+    (known,) = [line["text"] for line in lines(client, number, "zh-CN") if line["kind"] == "facts"]
+    assert known == "定级事实已更改：关键信息基础设施整体中断运行、直接经济损失、停工停产或业务处理能力丧失的程度"
     assert refused(act(client, number, "grade", {"scheme": "none", "level": 1, "reason": "x"})) == "scheme_unknown"
     for params, found in (({"grade": "1,2"}, [number]), ({"grade": "!2"}, []), ({"drill": "true"}, []), ({"lead": "wu"}, [])):
         assert [each["number"] for each in client.get("/api/incidents", params=params).json()["items"]] == found
@@ -406,7 +409,7 @@ def test_what_is_said_otherwise_is_told_old_and_new(system_running: Running) -> 
     changed = done(act(client, made["number"], "", body, "PUT"))
     assert (changed["title"], changed["lead"], changed["category"]) == ("Dosing", "wu", "network_attack.scan")
     line = lines(client, made["number"])[-1]
-    assert line["text"] == "Changed: title, category, lead"
+    assert line["text"] == "Changed: title; class; lead"
     assert line["detail"]["changes"]["title"] == ["Dosing jumps", "Dosing"]
 
 

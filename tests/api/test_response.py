@@ -27,7 +27,7 @@ from tests.api.conftest import OPENED, Running
 from tests.api.looks import tick
 from tests.api.test_actions import SAFETY
 from tests.api.test_actions import step as act_on
-from tests.api.test_documents import printed
+from tests.api.test_documents import looked_at, printed
 from tests.api.test_incidents import act, done, lines, refused
 from tests.api.test_obligations import OPERATOR, reports
 from tests.api.test_obligations import step as report_on
@@ -259,13 +259,16 @@ def reported(lin: httpx.Client, chief: httpx.Client, number: int, clock: Clock) 
                 answer = lin.get(f"/api/obligations/{identity}/document", params=query)
                 assert answer.status_code == 200, answer.text
                 assert word in printed(answer.content)
+                assert looked_at(answer.content)
             clock.moment += MINUTE
             done(report_on(lin, identity, "submit", {"channel": "12387", "note": "by phone"}))
             done(report_on(lin, identity, "acknowledge", {"receipt": f"GD-{identity}", "note": "x"}))
             sent += 1
     assert sent
-    summary = lin.get(f"/api/incidents/{number}/summary", params={"format": "pdf", "language": "en"})
-    assert "Set point of boiler 3" in printed(summary.content)
+    for language in ("en", "zh-CN"):
+        summary = lin.get(f"/api/incidents/{number}/summary", params={"format": "pdf", "language": language})
+        assert "Set point of boiler 3" in printed(summary.content)
+        assert looked_at(summary.content)
 
 
 def closed(client: httpx.Client, chief: httpx.Client, number: int, clock: Clock) -> None:
@@ -295,6 +298,11 @@ def reviewed(lin: httpx.Client, chief: httpx.Client, number: int) -> None:
     assert told[-1] == "review_signed"
     assert {"declared", "action_verified", "obligation_submitted", "review_signed"} <= set(told)
     assert lin.get(f"/api/incidents/{number}").json()["state"] == "closed"
+    said = {language: "\n".join(line["text"] for line in lines(lin, number, language)) for language in ("en", "zh-CN")}
+    for key in ("cac-", "miit-", "safety_system_touched", "direct_loss_cny", "went_well"):
+        assert all(key not in each for each in said.values()), key
+    assert "Report to be made: First report, critical information infrastructure" in said["en"]
+    assert "启动预案 " in said["zh-CN"]
 
 
 def intact(package: bytes, chief: httpx.Client, folder: Path) -> None:
