@@ -51,7 +51,7 @@ def things(served: Running) -> dict[str, dict[str, str]]:
         stored: dict[str, Any] = {"enabled": False, "changed_by": "lin", "changed_at": 1, "said": said}
         session.add(NotificationRule(number=7, site="tanks", version=1, name="x", **stored))
         sent: dict[str, Any] = {"test": False, "state": "sent", "made_at": 1, "due_at": 1, "attempts": 1, "ended_at": 1}
-        told = {"title": "x", "lines": [], "items": []}
+        told: dict[str, Any] = {"title": "x", "lines": [], "items": []}
         session.add(Message(id=7, site="tanks", key="k", channel="hook", **sent, reason=None, count=0, held_back=0, content=told))
     return {
         "/api/": there,

@@ -70,7 +70,7 @@ def measure(system: System, batches: list[Outgoing], live_seconds: float, minute
     data.mkdir()
     turns = round(60 * minutes / live_seconds)
     running = [system.collector(), system.worker("one")]
-    standing = Standing(system, system.collectors, system.workers)
+    standing = Standing(system, system.collectors(), system.workers)
     stop = threading.Event()
     count = len(batches) * turns
     with Spool(data / "spool", sensor=SENSOR, site=SITE) as spool:
@@ -102,7 +102,7 @@ def measure(system: System, batches: list[Outgoing], live_seconds: float, minute
             running.append(uplink)
             looks = {
                 "uplink": standing.sent,
-                "collector": lambda: standing.done(system.collectors),
+                "collector": lambda: standing.done(system.collectors()),
                 "detection": lambda: standing.done(system.workers),
             }
             seconds: dict[str, float] = {}

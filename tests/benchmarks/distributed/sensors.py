@@ -87,7 +87,8 @@ def measure(system: System, batches: list[Outgoing], *, into_files: bool, second
         compression_type=kafka_packing.KIND,
     )  # fmt: skip
     collector = system.collector(into_files=into_files)
-    standing = Standing(system, system.collectors)
+    group = system.collectors(into_files=into_files)
+    standing = Standing(system, group)
     try:
         before = collector.cpu(), system.broker_cpu(), system.node_cpu()
         behind = look = 0
@@ -97,13 +98,13 @@ def measure(system: System, batches: list[Outgoing], *, into_files: bool, second
                 time.sleep(ahead)
             producer.send(system.topics.records, message.value, key=message.key, headers=message.headers)
             if time.monotonic() > look:
-                behind = max(behind, number + 1 - standing.done(system.collectors))
+                behind = max(behind, number + 1 - standing.done(group))
                 look = time.monotonic() + LOOK_SECONDS
         producer.flush()
         sent = time.monotonic()
         left = None
         while left is None and time.monotonic() < sent + PATIENCE_SECONDS:
-            if standing.done(system.collectors) >= len(messages):
+            if standing.done(group) >= len(messages):
                 left = time.monotonic() - sent
             time.sleep(LOOK_SECONDS / 5)
         after = collector.cpu(), system.broker_cpu(), system.node_cpu()

@@ -70,7 +70,7 @@ def measure(system: System, name: str, batches: list[Outgoing]) -> Run:
     sample.spooled(data / "spool", batches, SENSOR, SITE)
     spooled = time.process_time() - begin
     running = [system.collector(), system.worker("one")]
-    standing = Standing(system, system.collectors, system.workers)
+    standing = Standing(system, system.collectors(), system.workers)
     try:
         collector, worker = running
         before = [collector.cpu(), worker.cpu(), system.broker_cpu(), system.node_cpu()]
@@ -82,7 +82,7 @@ def measure(system: System, name: str, batches: list[Outgoing]) -> Run:
             start,
             {
                 "uplink": lambda: standing.sent() >= total,
-                "collector": lambda: standing.done(system.collectors) >= total,
+                "collector": lambda: standing.done(system.collectors()) >= total,
                 "detection": lambda: standing.done(system.workers) >= total,
             },
         )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
+from collector.collect_command import FILES
 from collector.writer import CONSUMER
 from detection.changelog import group_of
 from sensor.kafka_settings import KafkaSettings
@@ -116,10 +117,9 @@ class System:
         process.wait_until(lambda: process.has_said("storing "))
         return process
 
-    @property
-    def collectors(self) -> str:
-        """Group of the collectors, by which the broker knows how far they are."""
-        return f"{self.topics.records}-{CONSUMER}"
+    def collectors(self, *, into_files: bool = False) -> str:
+        """Group of the collectors, by which the broker knows how far they are: one that stores into files has its own."""
+        return f"{self.topics.records}-{FILES if into_files else CONSUMER}"
 
     @property
     def workers(self) -> str:
