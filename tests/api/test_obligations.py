@@ -96,7 +96,7 @@ def test_a_report_goes_from_the_grade_to_its_receipt_with_two_people(system_runn
     stale = lin.put(f"/api/obligations/{identity}/draft", json={"contents": {}}, headers={"If-Match": '"1"'})
     assert refused(stale) == "precondition_failed"
     (told,) = [line for line in lines(lin, number) if line["kind"] == "obligation_submitted"]
-    assert told["text"] == "Report cac-first submitted (12387)"
+    assert told["text"] == "Report submitted: First report (12387)"
     # The trail proves what was approved and when it is said to have been sent, and keeps what stood there before.
     assert (told["detail"]["submitted_at"], told["detail"]["before_approval"]) == (sent["submitted_at"], "yes")
     trail = wu.get("/api/audit", params={"limit": 500}).json()["items"]
@@ -344,7 +344,7 @@ def test_what_was_warned_of_by_a_wrong_clock_is_warned_of_again_when_its_time_co
     assert [looks.look(start + passed * HOUR) for passed in (1, 2, 3, 4, 5)] == [1, 1, 0, 2, 0]
     assert [share for _, share in warned(client, number)] == [50, 80, 100, 50, 80, 100]
     told = [line["text"] for line in lines(client, number) if line["kind"] == "obligation_unwarned"]
-    assert told[0] == "Report cac-first: 80, 100 % of the time were told to be over too early; it is told again when they are"
+    assert told[0] == "80, 100 % of the time were told to be over too early, and are told again when they are: First report"
     assert kinds(client, number).count("task_overdue") == 2
     assert client.get(f"/api/tasks/{task}").json()["state"] == "open"
 

@@ -302,7 +302,7 @@ def reviewed(lin: httpx.Client, chief: httpx.Client, number: int) -> None:
     for key in ("cac-", "miit-", "safety_system_touched", "direct_loss_cny", "went_well"):
         assert all(key not in each for each in said.values()), key
     assert "Report to be made: First report, critical information infrastructure" in said["en"]
-    assert "启动预案 " in said["zh-CN"]
+    assert "启动预案“" in said["zh-CN"]
 
 
 def intact(package: bytes, chief: httpx.Client, folder: Path) -> None:
