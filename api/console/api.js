@@ -25,34 +25,54 @@ const UNDER_WAY = ["idempotency_busy", "idempotency_done"];
 /** The dialog in which they were asked for is gone: the same asked for anew is another change. */
 export const forget = () => unanswered.clear();
 
+/** An answer, and what it says. @typedef {{response: Response, data: any}} Answer */
+
 /**
- * Send a change with a key (`Idempotency-Key`), the same one for as long as the same change gets no answer.
+ * Send a change with a key (`Idempotency-Key`), the same one for as long as the same change gets no answer. Throws where none comes,
+ * is cut off, or is that of something before the server.
  * @param {string} path
  * @param {RequestInit & {headers: Record<string, string>}} request
  * @param {string} said what tells it from other changes
+ * @param {(response: Response) => Promise<any>} [take] reads what a good answer brings
+ * @returns {Promise<Answer>}
  */
-async function once(path, request, said) {
+async function once(path, request, said, take = json) {
   const asked = JSON.stringify([request.method, path, request.headers["If-Match"] ?? null, said]);
   const key = unanswered.get(asked) ?? drawn();
   unanswered.set(asked, key);
-  const response = await fetch(path, { ...request, headers: { ...request.headers, "Idempotency-Key": key } }).catch(() => {
+  const answer = await told(path, { ...request, headers: { ...request.headers, "Idempotency-Key": key } }, take).catch(() => {
     throw new Error(t("page.unanswered"));
   });
-  // What stands before the server answers in its own way.
-  const problem = response.ok ? null : await response.clone().json().catch(() => null);
-  if (response.status < 500 && !UNDER_WAY.includes(problem?.code)) unanswered.delete(asked);
-  return response;
+  const { ok, status } = answer.response;
+  if (ok || (status < 500 && !UNDER_WAY.includes(answer.data.code))) unanswered.delete(asked);
+  return answer;
 }
 
 /**
- * What an answer says. Throws where something before the server answered in its own way.
- * @param {Response} response
- * @returns {Promise<any>}
+ * Send what needs no key, or can have none. Throws as `once`.
+ * @param {string} path
+ * @param {RequestInit} request
+ * @returns {Promise<Answer>}
  */
-const read = (response) =>
-  response.json().catch(() => {
-    throw new Error(t("page.unanswered"));
+const plain = (path, request) =>
+  told(path, request, json).catch(() => {
+    throw new Error(t("page.no_answer"));
   });
+
+/**
+ * Send, and read the whole answer.
+ * @param {string} path
+ * @param {RequestInit} request
+ * @param {(response: Response) => Promise<any>} take
+ * @returns {Promise<Answer>}
+ */
+async function told(path, request, take) {
+  const response = await fetch(path, request);
+  return { response, data: response.status === 204 ? null : await (response.ok ? take : json)(response) };
+}
+
+/** @param {Response} response @returns {Promise<any>} */
+const json = (response) => response.json();
 
 /** A key that nobody drew before. `crypto.randomUUID` is not there where the page came without TLS. */
 const drawn = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -120,9 +140,7 @@ export async function call(method, path, { body, etag } = {}) {
   if (etag) headers["If-Match"] = etag;
   const content = body === undefined ? null : JSON.stringify(body);
   const request = { method, headers, body: content, credentials: /** @type {const} */ ("same-origin") };
-  const response = method === "GET" ? await fetch(path, request) : await once(path, request, content ?? "");
-  if (response.status === 204) return { data: null, etag: null, next: null };
-  const data = await read(response);
+  const { response, data } = method === "GET" ? await plain(path, request) : await once(path, request, content ?? "");
   if (!response.ok) throw new Problem(data);
   return { data, etag: response.headers.get("ETag"), next: /<([^>]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1] ?? null };
 }
@@ -171,8 +189,7 @@ export async function upload(path, query, file) {
   const request = { method: "POST", headers, body: file, credentials: /** @type {const} */ ("same-origin") };
   const address = `${path}?${new URLSearchParams(query)}`;
   const keyed = file.size > KEYED_BYTES ? null : await once(address, request, `${file.name} ${file.size} ${file.lastModified}`);
-  const response = keyed && keyed.status !== 413 ? keyed : await fetch(address, request);
-  const data = await read(response);
+  const { response, data } = keyed && keyed.response.status !== 413 ? keyed : await plain(address, request);
   if (!response.ok) throw new Problem(data);
   return data;
 }
@@ -186,9 +203,9 @@ export async function upload(path, query, file) {
 export async function save(path, body, name) {
   const headers = { ...headersOf("POST"), "Content-Type": "application/json" };
   const content = JSON.stringify(body);
-  const response = await once(path, { method: "POST", headers, body: content, credentials: "same-origin" }, content);
-  if (!response.ok) throw new Problem(await read(response));
-  const link = h("a", { href: URL.createObjectURL(await response.blob()), download: name });
+  const { response, data } = await once(path, { method: "POST", headers, body: content, credentials: "same-origin" }, content, (answer) => answer.blob());
+  if (!response.ok) throw new Problem(data);
+  const link = h("a", { href: URL.createObjectURL(data), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   return name;

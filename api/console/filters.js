@@ -73,6 +73,8 @@ export function matches(asked, item, known) {
   return Object.entries(rest).every(([name, wanted]) => !wanted || !VALUES[name] || fits(wanted, VALUES[name](item)));
 }
 
+const SEEN = /** @type {const} */ (["rule", "site"]);
+
 export class Filters {
   /**
    * @param {import("./api.js").Session} session
@@ -138,6 +140,16 @@ export class Filters {
       const shown = this.choices.querySelector(`[data-key="state"] option[value="${state}"]`);
       if (shown) shown.textContent = name;
     }
+    for (const name of SEEN) {
+      const offered = this.rare.querySelector(`#filter-${name}s`);
+      if (offered) fill(offered, this.seen(name));
+    }
+  }
+
+  /** What alerts that are shown have: offered where it is asked for. @param {typeof SEEN[number]} name */
+  seen(name) {
+    const values = [...new Set(this.list.items().map((item) => item[name]))].filter(Boolean).sort();
+    return values.map((value) => h("option", { value }));
   }
 
   /** How many alerts of a severity the state that is asked for has. @param {string} severity */
@@ -199,8 +211,7 @@ export class Filters {
   }
 
   further() {
-    const seen = (/** @type {"rule" | "site"} */ name) => [...new Set(this.list.items().map((item) => item[name]))].filter(Boolean).sort();
-    const named = (/** @type {"rule" | "site"} */ name) => h("datalist", { id: `filter-${name}s` }, seen(name).map((value) => h("option", { value })));
+    const named = (/** @type {typeof SEEN[number]} */ name) => h("datalist", { id: `filter-${name}s` }, this.seen(name));
     const at = (/** @type {"since" | "until"} */ name) => {
       const given = this.asked[name] ?? "";
       return h(

@@ -95,10 +95,12 @@ export class AlertList {
   /** Load the first page anew. */
   async load() {
     const round = ++this.round;
-    const [page] = await Promise.all([get("/api/alerts", this.query()), this.count()]);
+    // It says what is asked for, also where the list cannot be had.
     this.filters.draw();
+    const [page] = await Promise.all([get("/api/alerts", this.query()), this.count().then(() => this.filters.recount())]);
     if (round !== this.round) return;
     this.items = new Map(page.items.map((/** @type {AlertItem} */ item) => [item.id, item]));
+    this.filters.recount();
     this.rows.clear();
     this.next = page.next;
     if (!page.items.length && !this.total()) {

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from api.incidents.grading import grading
 from api.obligations import rules
 from api.playbooks.content import built_in
-from api.texts import text
+from api.texts import catalogue, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from api.incidents.grading import Named
+
+
+MOST_NAMED: Final = 3
+"""More parts of a report, or facts, than this are counted, not named: names are long."""
 
 
 def words(kind: str, detail: Mapping[str, Any], language: str) -> dict[str, str]:
@@ -29,13 +33,20 @@ def words(kind: str, detail: Mapping[str, Any], language: str) -> dict[str, str]
         case "facts":
             return {"fields": _in_a_row(detail["fields"], {each.key: each for each in grading().metrics}, language)}
         case "changed" | "review_written":
-            names = (text(language, f"timeline.field.{name}") if name != "–" else name for name in _split(detail["fields"]))
-            return {"fields": _joined(names, language)}
+            known = catalogue(language)
+            return {"fields": _joined((known.get(f"timeline.field.{name}", name) for name in _split(detail["fields"])), language)}
         case "playbook_begun":
-            playbook = built_in().get(detail["playbook"])
-            return {} if playbook is None else {"playbook": playbook.title.text(language)}
+            return _of_playbook(detail, language)
         case _:
             return _of_report(detail, language) if kind.startswith("obligation_") else {}
+
+
+def _of_playbook(detail: Mapping[str, Any], language: str) -> dict[str, str]:
+    if "title" in detail:
+        return {"playbook": detail["title"][language]}
+    # Lines of earlier versions have no title; a site's own playbook may have a key of the product's, but never its version.
+    playbook = built_in().get(detail["playbook"])
+    return {"playbook": playbook.title.text(language)} if playbook and playbook.version == detail.get("version") else {}
 
 
 def _graded(detail: Mapping[str, Any], language: str) -> dict[str, str]:
@@ -58,7 +69,10 @@ def _of_report(detail: Mapping[str, Any], language: str) -> dict[str, str]:
 
 
 def _in_a_row(keys: str, names: Mapping[str, Named], language: str) -> str:
-    return _joined((names[key].name(language) if key in names else key for key in _split(keys)), language)
+    split = _split(keys)
+    if len(split) > MOST_NAMED:
+        return text(language, "timeline.of_many", count=len(split))
+    return _joined((names[key].name(language) if key in names else key for key in split), language)
 
 
 def _split(keys: str) -> list[str]:
@@ -66,4 +80,4 @@ def _split(keys: str) -> list[str]:
 
 
 def _joined(names: Iterable[str], language: str) -> str:
-    return ("、" if language == "zh-CN" else "; ").join(names)
+    return ("；" if language == "zh-CN" else "; ").join(names) or "–"

@@ -299,6 +299,10 @@ def _bring_up(  # noqa: PLR0913, PLR0917  what a notice is about has a name each
         if not channels:
             return 0
         occasion = f"{WORSE}-{urgency}-{occasion}"
+        told = (Notice.rule == rule.number, Notice.kind == kind, Notice.subject == identity, Notice.occasion == occasion)
+        # What it was told as first may be kept no longer, and have been told anew.
+        if session.scalar(sa.select(Notice.id).where(*told)) is not None:
+            return 0
     due_at = _due(session, said, site, urgency, moment)
     notice = Notice(
         rule=rule.number, site=site, kind=kind, subject=identity, occasion=occasion, at=moment, urgency=urgency, detail=detail,

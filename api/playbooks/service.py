@@ -160,7 +160,8 @@ def begin(session: Session, incident: Incident, key: str, actor: Actor, reason: 
         for task in playbook.tasks
     ]  # fmt: skip
     session.add_all(made)
-    detail = {"playbook": key, "version": playbook.version, "count": len(made)}
+    title = playbook.title.model_dump(by_alias=True)
+    detail = {"playbook": key, "title": title, "version": playbook.version, "count": len(made)}
     timeline.write(session, incident.number, actor, "playbook_begun", note=reason, detail=detail)
     session.flush()
     return made

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.incidents import service
+from api.incidents.schemas import IncidentUpdate
+from api.incidents.wording import words
+from api.playbooks.content import built_in
+from api.reviews.schemas import ReviewInput
+from api.texts import LANGUAGES, catalogue
 from api.ticking import ticking
 from api.times import NANOSECONDS, iso, now
 from tests.api.alerts import upsert
@@ -391,12 +396,27 @@ def test_a_grade_is_proposed_from_facts_and_decided_by_a_person_again_and_again(
     assert history[0]["facts"] == facts
     told = [line["text"] for line in lines(client, number) if line["kind"] == "graded"]
     guide = "Cybersecurity incidents: grading guide of the national rule on reporting"
-    assert told[1] == f"Grade by {guide}: III, relatively serious → II, serious (proposed II, serious)"
+    assert told[1] == f"Grade: III, relatively serious → II, serious (proposed II, serious), by: {guide}"
     (known,) = [line["text"] for line in lines(client, number, "zh-CN") if line["kind"] == "facts"]
-    assert known == "定级事实已更改：关键信息基础设施整体中断运行、直接经济损失、停工停产或业务处理能力丧失的程度"
+    assert known == "定级事实已更改：关键信息基础设施整体中断运行；直接经济损失；停工停产或业务处理能力丧失的程度"
     assert refused(act(client, number, "grade", {"scheme": "none", "level": 1, "reason": "x"})) == "scheme_unknown"
     for params, found in (({"grade": "1,2"}, [number]), ({"grade": "!2"}, []), ({"drill": "true"}, []), ({"lead": "wu"}, [])):
         assert [each["number"] for each in client.get("/api/incidents", params=params).json()["items"]] == found
+
+
+def test_lines_of_earlier_versions_are_told_by_what_they_keep() -> None:
+    (key, playbook), *_ = built_in().items()
+    begun = {"playbook": key, "version": playbook.version, "count": 7}
+    assert words("playbook_begun", begun, "zh-CN") == {"playbook": playbook.title.text("zh-CN")}
+    assert words("playbook_begun", {**begun, "version": playbook.version + 1}, "en") == {}, "it is the site's own"
+    assert words("playbook_begun", {**begun, "title": {"en": "Ours", "zh-CN": "自编"}}, "zh-CN") == {"playbook": "自编"}
+    assert words("obligation_made", {"rule": "gone"}, "en") == {}
+    assert words("obligation_drafted", {"rule": "gone", "fields": ""}, "en") == {"fields": "–"}
+    assert words("obligation_drafted", {"rule": "gone", "fields": "a, b, c, d"}, "en") == {"fields": "4 parts"}
+    assert words("changed", {"fields": "title, gone"}, "en") == {"fields": "title; gone"}
+    for told in (IncidentUpdate.model_fields.keys() - {"reason"}, ReviewInput.model_fields.keys()):
+        for language in LANGUAGES:
+            assert {f"timeline.field.{name}" for name in told} <= catalogue(language).keys()
 
 
 def test_what_is_said_otherwise_is_told_old_and_new(system_running: Running) -> None:

@@ -344,7 +344,7 @@ def test_what_was_warned_of_by_a_wrong_clock_is_warned_of_again_when_its_time_co
     assert [looks.look(start + passed * HOUR) for passed in (1, 2, 3, 4, 5)] == [1, 1, 0, 2, 0]
     assert [share for _, share in warned(client, number)] == [50, 80, 100, 50, 80, 100]
     told = [line["text"] for line in lines(client, number) if line["kind"] == "obligation_unwarned"]
-    assert told[0] == "80, 100 % of the time were told to be over too early, and are told again when they are: First report"
+    assert told[0] == "Told too early that 80, 100 % of the time is over; told again when it is: First report"
     assert kinds(client, number).count("task_overdue") == 2
     assert client.get(f"/api/tasks/{task}").json()["state"] == "open"
 

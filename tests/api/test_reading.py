@@ -78,7 +78,10 @@ def test_each_role_reads_what_there_is_or_is_told_that_it_may_not(system_running
     there = things(system_running)
     client = system_running.signed_in(role, name="lin")
     mine = permissions_of(role, None)
-    for operation in filter(reads_one, documented(system_running)):
+    asked = list(filter(reads_one, documented(system_running)))
+    assert {*OTHERWISE} <= {operation.path for operation in asked}
+    assert all(any(operation.path.startswith(beginning) for operation in asked) for beginning in there)
+    for operation in asked:
         values: dict[str, str] = {}
         for beginning, named in there.items():
             values |= named if operation.path.startswith(beginning) else {}
