@@ -35,8 +35,11 @@ SENSORS: Final = 12
 WORKERS: Final = (0, 1, 2, 3)
 """So many workers share the site; 0: one has it whole."""
 
-QUIET_SECONDS: Final = 4.0
-"""So long nothing more is done where all is worked off."""
+READY_SECONDS: Final = 16.0
+"""So long workers take to be there, and to have their partitions."""
+
+QUIET_SECONDS: Final = 12.0
+"""So long nothing more is done where all is worked off: a worker that has much to do commits seldom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def measure(folder: Path, kafka: Kafka, sent: Sequence[Outgoing], workers: int) 
     with ExitStack() as stack:
         running = [stack.enter_context(_worker(system, f"w{number}")) for number in range(max(1, workers))]
         # Who comes late takes partitions over: nothing is sent before all are there.
-        time.sleep(QUIET_SECONDS * 4)
+        time.sleep(READY_SECONDS)
         before = [used(each.pid) for each in running]
         system.send(sent)
         system.send_long_after(sent[-1])
