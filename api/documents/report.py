@@ -41,7 +41,7 @@ def contents(found: Obligation, incident: Incident, operator: OperatorInput, by:
         incident=about(incident, zone, language),
         drill=incident.drill,
         approved=found.state in APPROVED,
-        to=rule.to.text(language),
+        to=rule.recipient(operator.sector).text(language),
         channel=rule.channel.text(language),
         clause=rule.clause,
         certainty=text(language, f"document.certainty.{rule.certainty}"),

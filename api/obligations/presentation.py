@@ -82,7 +82,7 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
         "regime": rule.regime,
         "supplement": rule_set().supplement(rule.regime),
         "title": rule.name(language),
-        "to": rule.to.text(language),
+        "to": rule.recipient(service.operator_of(session, incident.site)[0].sector).text(language),
         "channel": rule.channel.text(language),
         "clause": rule.clause,
         "certainty": rule.certainty,

@@ -27,6 +27,14 @@ Operator = Literal["cii", "state_body", "other", "served", "industrial", "data_p
 others watch or maintain systems for; an industrial enterprise; a processor of data in industry and information technology; an
 essential or important entity of NIS2."""
 
+Sector = Literal[
+    "nuclear", "steel", "nonferrous", "chemical", "petrochemical", "power", "gas", "adv_mfg", "hydro_hub", "environment",
+    "railway", "metro", "aviation", "municipal", "consumer_goods", "electronics", "telecom", "finance", "public_services",
+    "e_government", "defence", "other",
+]  # fmt: skip
+"""The sector of an operator: the key areas of industrial control systems (工信部协〔2011〕451号), and what is none of these of
+the sectors of critical information infrastructure (关键信息基础设施安全保护条例, article 2) and of industry
+(工业互联网安全分类分级管理办法, article 3)."""
 
 Text = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
 """A text that databases and the audit trail can hold: bounds on its characters refuse halves of UTF-16 pairs too."""
@@ -52,6 +60,8 @@ class Applies(BaseModel):
 
     operator: tuple[Operator, ...]
     """What the operator is: one of these."""
+    sectors: tuple[Sector, ...] = ()
+    """Its sector is one of these; none for all sectors, also where nobody has said which it is."""
     scheme: str | None = None
     level: Annotated[int, Field(ge=1, le=4)] | None = None
     """The grade by the scheme is this or worse."""
@@ -72,12 +82,24 @@ class GoingOn(BaseModel):
     term: Term
 
 
+class Recipient(BaseModel):
+    """To whom a report goes in some sectors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sectors: tuple[Sector, ...]
+    to: Both
+
+
 class Rule(Named):
     """One report that must be made."""
 
     regime: str
     kind: Kind
     to: Both
+    """To whom it goes, where its sector says nothing else."""
+    to_in: tuple[Recipient, ...] = ()
+    """To whom it goes in the sectors for which the text names one."""
     channel: Both
     start: Start
     """What its clock starts from."""
@@ -95,6 +117,10 @@ class Rule(Named):
     applies: Applies
     note: Both
 
+    def recipient(self, sector: Sector | None) -> Both:
+        """To whom an operator of a sector reports; None where nobody has said which it is."""
+        return next((each.to for each in self.to_in if sector in each.sectors), self.to)
+
 
 class Regime(Named):
     """A text of law with rules."""
@@ -109,6 +135,8 @@ class RuleSet(BaseModel):
 
     version: str
     regimes: tuple[Regime, ...]
+    sectors: tuple[Named, ...] = ()
+    """Those that rules and operators name."""
     contents: tuple[Named, ...]
     rules: tuple[Rule, ...]
 
@@ -130,6 +158,7 @@ class Case:
     """What of an incident decides which rules apply."""
 
     operator: frozenset[Operator]
+    sector: Sector | None
     grades: Mapping[str, int]
     facts: Mapping[str, object]
 
@@ -175,7 +204,7 @@ def content_keys() -> Sequence[str]:
 def applies(rule: Rule, case: Case) -> bool:
     """Whether a rule applies."""
     named = rule.applies
-    if not case.operator & set(named.operator):
+    if not case.operator & set(named.operator) or (named.sectors and case.sector not in named.sectors):
         return False
     if named.scheme is not None and named.level is not None:
         grade = case.grades.get(named.scheme)

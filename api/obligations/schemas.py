@@ -11,7 +11,7 @@ from api.alerts.schemas import Note
 from api.filters import AnyOf, Moment, OneOf, Time
 from api.incidents.schemas import Key, Number, Short
 from api.obligations.models import STATES, State
-from api.obligations.rules import Kind
+from api.obligations.rules import Kind, Sector
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
 from api.unfit import Unfit
 
@@ -131,6 +131,8 @@ class OperatorInput(_Input):
     """Whether a provider of security or maintenance looks after its systems, bound by contract to tell it of incidents."""
     industrial: bool = Field(default=True, examples=[True])
     """Whether it is an industrial enterprise, to which the ministry's guides for industrial control systems apply."""
+    sector: Sector | None = Field(default=None, examples=["municipal"])
+    """Its sector, which some reports and whom they go to depend on; null where nobody has said it."""
     time_zone: TimeZone = Field(default="Asia/Shanghai", examples=["Asia/Shanghai"])
     """Time zone in which days and months count."""
 

@@ -69,7 +69,7 @@ def case_of(session: Session, incident: Incident) -> Case:
     said, _ = operator_of(session, incident.site)
     # Until somebody has decided, what the facts propose holds: the clocks of the law do not wait for a decision.
     proposed = {each.scheme: each.level for each in grades.proposals(incident) if each.level is not None}
-    return Case(operators.kinds(said), {**proposed, **incident.grades}, incident.facts)
+    return Case(operators.kinds(said), said.sector, {**proposed, **incident.grades}, incident.facts)
 
 
 def is_provisional(rule: Rule, incident: Incident) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import jsonschema
@@ -16,7 +16,7 @@ from api.incidents.grading import grading
 from api.obligations import operators
 from api.obligations.clocks import NANOSECONDS, SHARES, SLACK, Due, Term, due, in_time, is_working_day, next_look, warnings
 from api.obligations.course import Course
-from api.obligations.rules import Case, Operator, RuleSet, applies, required, rule_set
+from api.obligations.rules import Case, Operator, RuleSet, Sector, applies, required, rule_set
 from api.obligations.schemas import OperatorInput
 from api.ticking import Jumps
 
@@ -208,9 +208,11 @@ def test_a_clock_that_is_set_is_noticed_once_and_by_how_much(looks: list[tuple[i
         pending -= told
 
 
-def case(*operator: Operator, cac: int | None = None, miit: int | None = None, **facts: bool) -> Case:
+def case(
+    *operator: Operator, sector: Sector | None = None, cac: int | None = None, miit: int | None = None, **facts: bool
+) -> Case:
     grades = {"cac-2025": cac, "miit-data-2024": miit}
-    return Case(frozenset(operator), {key: value for key, value in grades.items() if value is not None}, facts)
+    return Case(frozenset(operator), sector, {key: value for key, value in grades.items() if value is not None}, facts)
 
 
 NIS2 = ["nis2-early-warning", "nis2-notification", "nis2-progress", "nis2-final"]
@@ -233,13 +235,17 @@ NIS2 = ["nis2-early-warning", "nis2-notification", "nis2-progress", "nis2-final"
         (case("industrial", "other", cac=4), []),
         (case("industrial", "other", cac=4, control_disturbed=True), ["miit-ics-first"]),
         (case("other", cac=4, control_disturbed=True), []),
+        (case("other", sector="telecom", cac=4, public_internet_disturbed=True), ["miit-public-first"]),
+        (case("other", sector="power", cac=4, public_internet_disturbed=True), []),
+        (case("other", cac=4, public_internet_disturbed=True), []),
+        (case("other", sector="telecom", cac=3), ["cac-first", "cac-final"]),
         (case("data_processor", may_become_serious=True), ["miit-warning"]),
         (case("nis2_important"), []),
         (case("nis2_essential", nis2_significant=True), NIS2),
         (case("other", cac=4, nis2_significant=True), []),
     ],
 )
-def test_grade_operator_and_facts_say_which_reports_must_be_made(given_case: Case, rules: list[str]) -> None:
+def test_grade_sector_operator_and_facts_say_which_reports_must_be_made(given_case: Case, rules: list[str]) -> None:
     assert [rule.key for rule in required(given_case)] == rules
 
 
@@ -250,10 +256,14 @@ def test_the_rules_are_whole_and_cite_their_clause() -> None:
     schemes = {scheme.key for scheme in grading().schemes}
     jsonschema.validate(known.model_dump(mode="json", by_alias=True), RuleSet.model_json_schema())
     assert len({rule.key for rule in known.rules}) == len(known.rules)
+    assert [each.key for each in known.sectors] == list(get_args(Sector))
     for rule in known.rules:
         assert rule.regime in regimes
         assert set(rule.minimum) <= set(rule.contents) <= contents
         assert rule.clause
+        # One sector has one recipient.
+        named = [sector for each in rule.to_in for sector in each.sectors]
+        assert len(set(named)) == len(named)
         assert rule.applies.scheme is None or rule.applies.scheme in schemes
         assert set(rule.applies.facts) <= metrics
         after = rule.start.removeprefix("submitted:")

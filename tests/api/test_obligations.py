@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import rfc8785
 import sqlalchemy as sa
+from docx import Document
 
 from api import system
 from api.database import Database
@@ -190,6 +192,32 @@ def test_what_was_said_of_an_operator_by_an_earlier_version_still_holds_and_more
     }  # fmt: skip
     first = reports(chief, number)["cac-first-state"]
     assert parse(first["due_at"]) - parse(first["started_at"]) == 2 * HOUR
+
+
+def test_whom_a_report_goes_to_and_which_are_asked_for_follow_from_the_sector(system_running: Running) -> None:
+    chief = system_running.signed_in("administrator", name="wu")
+    number = declare(chief, **PHONE)["number"]
+    done(act(chief, number, "facts", {"facts": {"public_internet_disturbed": True}, "reason": "x"}, "PUT"))
+    grade(chief, number, 3, scheme="miit-data-2024")
+    told: dict[str | None, tuple[str, bool]] = {}
+    for version, sector in enumerate((None, "steel", "telecom", "power")):
+        done(chief.put("/api/operator", json=OPERATOR | {"sector": sector}, headers={"If-Match": f'"{version}"'}))
+        found = reports(chief, number)
+        is_asked = "miit-public-first" in found and found["miit-public-first"]["state"] == "pending"
+        told[sector] = (found["miit-first"]["to"].removeprefix("Local regulator of the industry: the "), is_asked)
+    anyone = "provincial department of industry and information technology, communications administration or radio office"
+    assert told == {
+        None: (anyone, False), "steel": ("provincial department of industry and information technology", False),
+        "telecom": ("provincial communications administration", True), "power": (anyone, False),
+    }  # fmt: skip
+    done(chief.put("/api/operator", json=OPERATOR | {"sector": "steel"}, headers={"If-Match": '"4"'}))
+    identity = reports(chief, number)["miit-first"]["id"]
+    query = {"format": "docx", "language": "zh-CN"}
+    document = chief.get(f"/api/obligations/{identity}/document", params=query).content
+    cells = [cell.text for table in Document(io.BytesIO(document)).tables for row in table.rows for cell in row.cells]
+    assert "地方行业监管部门（省级工业和信息化主管部门）" in cells
+    unknown = OPERATOR | {"sector": "circus"}
+    assert refused(chief.put("/api/operator", json=unknown, headers={"If-Match": '"5"'})) == "input_invalid"
 
 
 def test_a_grade_decided_otherwise_lets_reports_lapse_and_brings_them_back(system_running: Running) -> None:

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from tests.services.process import Service
+
 DISK_MIB: Final = 256
 """Room for a service: what many runs leave there is a few MiB, but files are laid out in advance."""
+
+HEAP_MIB: Final = 512
+"""Of the node that is killed: the one that all tests share runs beside it, and a machine of tests must hold both."""
 
 
 class Ground:
@@ -34,6 +39,11 @@ class Ground:
         self.kafka: Final = kafka
         self.elasticsearch: Final = elasticsearch
         self.postgres: Final = postgres
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All of them."""
+        return self.kafka, self.elasticsearch, self.postgres
 
     @property
     def bootstrap(self) -> str:
@@ -66,7 +76,7 @@ class OwnGround(Ground):
             real = free_port()
             self.kafka_proxy: Final = Proxy(real)
             stack.callback(self.kafka_proxy.close)
-            elasticsearch = Elasticsearch(folder / "elasticsearch")
+            elasticsearch = Elasticsearch(folder / "elasticsearch", heap_mib=HEAP_MIB)
             stack.callback(elasticsearch.kill)
             elasticsearch.start()
             kafka = Kafka(folder / "kafka", behind=(real, self.kafka_proxy.port))

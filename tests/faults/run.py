@@ -205,6 +205,10 @@ class Run:
             raise NotReached(f"{error}{''.join(f' ({each})' for each in refused)}") from error
 
     def _supervise(self) -> None:
+        """Start processes again that have ended. Raises NotReached where a service has: nobody starts that one again."""
+        for service in self.system.ground.services:
+            if service.process is not None and not service.process.runs():
+                raise NotReached(f"{type(service).__name__} has ended by itself, having said: {service.process.tail()[-500:]}")
         own = (self.sensor, self.uplink) if self.ships else (self.sensor,)
         for command in (*own, *self.system.shared):
             if not command.runs() and "recorded" not in command.said():
