@@ -175,14 +175,16 @@ class Process:
         return self.log.read_text(errors="replace")[-2000:]
 
     def send(self, number: int) -> None:
-        """Send the service itself a signal."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+        """Send the service itself a signal, if it has not ended: its number may be another's by then."""
+        if self.runs():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once, with all that it has begun, as `kill -9` does."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """End it at once, with all that it has begun, as `kill -9` does. Where it has ended the guard has ended what it began."""
+        if self.runs():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._guard.wait(STOP_SECONDS)
 
     def stop(self, number: int = signal.SIGTERM) -> None:

@@ -89,6 +89,19 @@ def test_a_killed_process_takes_along_what_it_has_begun(tmp_path: Path) -> None:
     assert not _runs(child)
 
 
+def test_who_has_the_number_of_a_process_that_has_ended_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Process(["true"], tmp_path / "log")
+    assert process.wait() == 0
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        monkeypatch.setattr(process, "pid", other.pid)
+        process.send(signal.SIGTERM)
+        process.kill()
+        assert other.poll() is None
+        time.sleep(0.2)
+        assert other.poll() is None
+        other.kill()
+
+
 def test_a_service_may_print_as_much_as_it_likes(tmp_path: Path) -> None:
     process = Process(["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x"], tmp_path / "log")
     until = time.monotonic() + 30
