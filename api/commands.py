@@ -231,7 +231,7 @@ def _served(services: Services) -> Generator[Server]:
     from api.main import create_app  # noqa: PLC0415
     from api.notifications import sending  # noqa: PLC0415
     from api.parts import Parts  # noqa: PLC0415
-    from api.server import Server, ServerError  # noqa: PLC0415
+    from api.server import Server, ServerError, keep_loaded  # noqa: PLC0415
     from api.ticking import ticking  # noqa: PLC0415
 
     try:
@@ -250,6 +250,7 @@ def _served(services: Services) -> Generator[Server]:
             minutes = services.settings.setup_link_seconds // 60
             click.echo(f"First start: create the first account within {minutes} minutes at\n  {link}")
         sys.stdout.flush()
+        keep_loaded()
         with ticking(services):
             yield server
     finally:

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from api.alerts import upserts
+from api.server import keep_loaded
 from tests.api.alerts import upsert
 from tests.api.conftest import Running, running
 from tests.benchmarks.situation import SITES, fill, over_both
@@ -91,6 +92,7 @@ def serve(folder: Path, database: DatabaseSettings, count: int, control: Connect
     """The API, in its own process: tells where it is; then lets as many alerts come in as it is asked for, until 0 comes."""
     with running(folder, database=database, live_connections=LISTENERS + 10, requests_per_minute=10_000_000) as served:
         fill(served.services, count)
+        keep_loaded()
         client = served.signed_in("administrator")
         cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         control.send((served.url, {"Cookie": cookies, "X-CSRF-Token": client.headers["X-CSRF-Token"]}))

@@ -20,6 +20,7 @@ from api import system
 from api.alerts import tally, upserts
 from api.alerts.models import Alert, AlertEvent, AlertTechnique
 from api.database import advance
+from api.server import keep_loaded
 from api.settings import DatabaseSettings, Settings
 from api.situation import service
 from api.situation.schemas import SituationQuery
@@ -81,6 +82,7 @@ def measured(title: str, folder: Path, database: DatabaseSettings, count: int) -
     with system.opened(Settings(data=folder, database=database)) as services:
         began = time.perf_counter()
         fill(services, count)
+        keep_loaded()
         print(f"{title}: {count:,} alerts written in {time.perf_counter() - began:.0f} s")
         begin = now() - SPAN_SECONDS * NANOSECONDS
         past = [iso(begin + turn * (SPAN_SECONDS * NANOSECONDS // CALLS)) for turn in range(CALLS)]
