@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
+from sqlalchemy.orm import object_session
 
 from api.alerts import service as alerts
 from api.alerts.models import Alert
@@ -15,7 +16,7 @@ from api.audit.service import Actor
 from api.database import advance
 from api.database.scope import scope_of
 from api.incidents import categories, gate, lifecycle, timeline
-from api.incidents.models import Incident, IncidentAlert
+from api.incidents.models import Incident, IncidentAlert, IncidentEntry
 from api.ordering import page
 from api.problems import Problem
 from api.times import NANOSECONDS, now
@@ -133,7 +134,14 @@ def check_precondition(incident: Incident, if_match: str | None) -> None:
     tags = [tag.strip() for tag in if_match.split(",")]
     versions = [match[1] for tag in tags if (match := _TAG.fullmatch(tag))]
     if "*" not in tags and str(incident.version) not in versions:
-        raise Problem("precondition_failed", by=incident.lead or incident.declared_by)
+        raise Problem("precondition_failed", by=_changed_by(incident))
+
+
+def _changed_by(incident: Incident) -> str:
+    """Who changed an incident last: each change is a line of its timeline."""
+    newest = sa.select(IncidentEntry.actor).where(IncidentEntry.incident == incident.number).order_by(IncidentEntry.id.desc())
+    session = object_session(incident)
+    return (session and session.scalar(newest.limit(1))) or incident.declared_by
 
 
 def alert_ids(session: Session, number: int) -> list[str]:

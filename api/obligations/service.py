@@ -52,7 +52,7 @@ def say_operator(session: Session, site: str, given: OperatorInput, actor: Actor
     Raises Problem `precondition_required`, `precondition_failed`.
     """
     before, version = operator_of(session, site)
-    check_version(version, if_match, actor.name)
+    check_version(version, if_match, "another administrator")
     stored = session.get(SiteOperator, {"organisation": scope_of(session).organisation, "site": site})
     if stored is None:
         stored = SiteOperator(site=site)

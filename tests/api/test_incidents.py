@@ -154,6 +154,17 @@ def test_no_move_is_made_that_the_states_do_not_allow(system_running: Running) -
     assert refused(client.get("/api/incidents/999")) == "incident_unknown"
 
 
+def test_who_decides_about_what_another_has_changed_meanwhile_is_told_who_that_was(system_running: Running) -> None:
+    lin, wu = (system_running.signed_in("responder", name=name) for name in ("lin", "wu"))
+    number = declare(lin, **PHONE)["number"]
+    seen = lin.get(f"/api/incidents/{number}").headers["ETag"]
+    done(act(wu, number, "move", {"to": "analysing", "reason": "x"}))
+    body = {"to": "containing", "reason": "x"}
+    answer = lin.post(f"/api/incidents/{number}/move", json=body, headers={"If-Match": seen})
+    assert refused(answer) == "precondition_failed"
+    assert "changed by wu " in answer.json()["detail"]
+
+
 def test_an_incident_on_hold_wakes_by_itself_once_and_keeps_its_state(system_running: Running) -> None:
     client = system_running.signed_in("responder", name="lin")
     number = declare(client, **PHONE)["number"]

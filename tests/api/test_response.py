@@ -75,8 +75,9 @@ class Wire:
         self._clock = clock
         self._reached = clock.moment
         self._plant = Plant(clock.moment, 7, PACE)
-        attacks.schedule(self._plant, "identification", clock.moment + 10 * MINUTE)
-        attacks.schedule(self._plant, "set_point_write", clock.moment + 15 * MINUTE)
+        # Not where a step begins: silence until then counts as time that passes, and what is of before counts as of its end.
+        attacks.schedule(self._plant, "identification", clock.moment + 12 * MINUTE)
+        attacks.schedule(self._plant, "set_point_write", clock.moment + 17 * MINUTE)
         # For both ways, so that nobody waits for the other end.
         self._out: Final = os.fdopen(os.open(path, os.O_RDWR), "wb")
         self._out.write(pcap_header())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -112,18 +113,18 @@ def test_a_worker_killed_at_any_moment_makes_the_same_alerts(tmp_path: Path) -> 
     assert wanted
     source = random.Random(1)
     interrupted = 0
-    for _ in range(6):
+    for _ in range(12):
         process = subprocess.Popen([sys.executable, "-c", RUNNING, str(killed), str(count)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "ready"
-        try:
-            process.wait(source.uniform(0.0, 0.2))
-        except subprocess.TimeoutExpired:
-            interrupted += 1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(source.uniform(0.0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert interrupted > 1, "no kill hit a worker at work"
-    assert alerts_of(killed) != wanted, "the work was done before the last kill"
+        if alerts_of(killed) == wanted:
+            break
+        interrupted += 1
+    assert interrupted > 1, "the work was done before a second kill"
     subprocess.run([sys.executable, "-c", WORKER, str(killed)], check=True, capture_output=True)
     assert alerts_of(killed) == wanted
 

@@ -223,6 +223,8 @@ def closed(lin: Page, wu: Page) -> None:
     expect(dialog.get_by_role("alert")).to_contain_text("cannot be closed yet")
     expect(dialog.locator("[name=override]")).to_have_count(0)
     dialog.get_by_role("button", name="Cancel").click()
+    # Else he would decide about what he has not seen yet, and be told so.
+    expect(state_of(wu)).to_have_text("观察")
     wu.get_by_role("button", name="关闭事件").click()
     answer(wu, "关闭", disposition="true_positive_no_impact", reason="已处置", override="其余任务另行跟踪")
     expect(state).to_have_text("closed")
