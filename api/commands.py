@@ -236,6 +236,7 @@ def _served(services: Services) -> Generator[Server]:
 
     try:
         server = Server(create_app(services), services)
+        keep_loaded()
         server.start()
     except ServerError as error:
         raise CommandError(str(error)) from error
@@ -250,7 +251,6 @@ def _served(services: Services) -> Generator[Server]:
             minutes = services.settings.setup_link_seconds // 60
             click.echo(f"First start: create the first account within {minutes} minutes at\n  {link}")
         sys.stdout.flush()
-        keep_loaded()
         with ticking(services):
             yield server
     finally:

@@ -121,7 +121,7 @@ class Server:
 
 
 def keep_loaded() -> None:
-    """Keep all that is loaded by now from the garbage collector: it stays as long as the process does.
+    """Keep all that is loaded by now from the garbage collector: nearly all of it stays as long as the process does.
 
     To look through it takes 0.3 to 0.4 s, in which nobody is answered, and each full collection would do so.
     """

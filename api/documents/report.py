@@ -9,7 +9,7 @@ from api.incidents import grading
 from api.incidents.presentation import category_name
 from api.obligations.models import UNDONE
 from api.obligations.rules import content_keys
-from api.obligations.service import rule_of, rules_of
+from api.obligations.service import recipient, rule_of, rules_of
 from api.texts import text
 from api.times import now
 from sensor import __version__
@@ -41,7 +41,7 @@ def contents(found: Obligation, incident: Incident, operator: OperatorInput, by:
         incident=about(incident, zone, language),
         drill=incident.drill,
         approved=found.state in APPROVED,
-        to=rule.recipient(operator.sector).text(language),
+        to=recipient(found, operator).text(language),
         channel=rule.channel.text(language),
         clause=rule.clause,
         certainty=text(language, f"document.certainty.{rule.certainty}"),

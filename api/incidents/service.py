@@ -39,6 +39,12 @@ AHEAD_NANOSECONDS: Final = 300 * NANOSECONDS
 MOST_ALERTS: Final = 20_000
 """Most alerts of one incident."""
 
+CHANGES: Final = (
+    "moved", "changed", "held", "resumed", "woken", "reopened", "facts", "graded", "alerts_added", "alerts_removed", "merged",
+    "split",
+)  # fmt: skip
+"""Lines of a timeline that tell of a change of the incident itself, after which it has another version."""
+
 _TAG: Final = re.compile(r'(?:W/)?"(\d{1,18})"')
 
 SYSTEM: Final = Actor(audit.SYSTEM)
@@ -138,8 +144,9 @@ def check_precondition(incident: Incident, if_match: str | None) -> None:
 
 
 def _changed_by(incident: Incident) -> str:
-    """Who changed an incident last: each change is a line of its timeline."""
-    newest = sa.select(IncidentEntry.actor).where(IncidentEntry.incident == incident.number).order_by(IncidentEntry.id.desc())
+    """Who changed an incident last: each change is a line of its timeline, beside what people and clocks tell there."""
+    lines = sa.select(IncidentEntry.actor).where(IncidentEntry.incident == incident.number, IncidentEntry.kind.in_(CHANGES))
+    newest = lines.order_by(IncidentEntry.id.desc())
     session = object_session(incident)
     return (session and session.scalar(newest.limit(1))) or incident.declared_by
 

@@ -50,6 +50,8 @@ class Obligation(OfOrganisation, Base):
     """Everybody who wrote in it: none of them may approve it."""
     approved_by: Mapped[str | None] = mapped_column(sa.String(64))
     approved_at: Mapped[int | None]
+    sector: Mapped[str | None] = mapped_column(sa.String(32))
+    """The operator's sector when it was approved, which says whom it went to; null before, and where nobody had said it."""
     before_approval: Mapped[bool]
     """Whether it was told to the authority before it was approved: by phone, say."""
     submitted_by: Mapped[str | None] = mapped_column(sa.String(64))
@@ -78,3 +80,5 @@ class SiteOperator(OfOrganisation, Base):
     version: Mapped[int]
     content: Mapped[dict[str, Any]]
     """As `api.obligations.schemas.OperatorInput` has it."""
+    said_by: Mapped[str | None] = mapped_column(sa.String(64))
+    """Who said so; null where that was not kept yet."""

@@ -28,10 +28,10 @@ def items(session: Session, found: Sequence[Obligation], language: str) -> list[
     numbers = sorted({each.incident for each in found})
     known = {each.number: each for each in session.scalars(sa.select(Incident).where(Incident.number.in_(numbers)))}
     moment = now()
-    assumed = {site: _assumed(session, site) for site in {each.site for each in known.values()}}
+    operators = {site: service.operator_of(session, site) for site in {each.site for each in known.values()}}
     return [
         ObligationItem.model_validate(
-            _item(session, each, incident := known[each.incident], language, moment) | {"assumed": assumed[incident.site]}
+            _item(session, each, incident := known[each.incident], operators[incident.site], language, moment)
         )
         for each in found
     ]
@@ -44,8 +44,7 @@ def output(session: Session, found: Obligation, incident: Incident, language: st
     names = ("drafters", "approved_by", "submitted_by", "receipt", "document", "rules_version")
     return ObligationOutput.model_validate(
         {
-            **_item(session, found, incident, language, now()),
-            "assumed": _assumed(session, incident.site),
+            **_item(session, found, incident, service.operator_of(session, incident.site), language, now()),
             **{name: getattr(found, name) for name in names},
             "submitted_by_way_of": found.channel,
             "sha256": service.contents_hash(found),
@@ -62,12 +61,17 @@ def output(session: Session, found: Obligation, incident: Incident, language: st
     )  # fmt: skip
 
 
-def operator(site: str, said: OperatorInput, version: int) -> OperatorOutput:
+def operator(site: str, said: OperatorInput, version: int, language: str) -> OperatorOutput:
     """What the operator of a site is."""
-    return OperatorOutput.model_validate({**said.model_dump(), "site": site, "version": version})
+    names = {each.key: each.name(language) for each in rule_set().sectors}
+    sector = None if said.sector is None else names[said.sector]
+    return OperatorOutput.model_validate({**said.model_dump(), "sector_name": sector, "site": site, "version": version})
 
 
-def _item(session: Session, found: Obligation, incident: Incident, language: str, moment: int) -> dict[str, Any]:
+def _item(  # noqa: PLR0913, PLR0917 - what a line of a list rests on
+    session: Session, found: Obligation, incident: Incident, operator: tuple[OperatorInput, int], language: str, moment: int
+) -> dict[str, Any]:
+    said, version = operator
     rule = service.rule_of(found)
     runs = found.state in UNDONE and found.started_at is not None and found.due_at is not None
     left = share = None
@@ -82,7 +86,8 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
         "regime": rule.regime,
         "supplement": rule_set().supplement(rule.regime),
         "title": rule.name(language),
-        "to": rule.recipient(service.operator_of(session, incident.site)[0].sector).text(language),
+        "to": service.recipient(found, said).text(language),
+        "assumed": version == 0,
         "channel": rule.channel.text(language),
         "clause": rule.clause,
         "certainty": rule.certainty,
@@ -101,11 +106,6 @@ def _item(session: Session, found: Obligation, incident: Incident, language: str
         # What is to be done at once has no bound that could be told to be passed.
         "late": found.due_at is not None and rule.term.kind != "at_once" and stop is not None and stop > found.due_at,
     }
-
-
-def _assumed(session: Session, site: str) -> bool:
-    """Whether nobody has said what the operator of a site is."""
-    return service.operator_of(session, site)[1] == 0
 
 
 def _text(moment: int | None) -> str | None:

@@ -169,15 +169,16 @@ def acknowledge(
 
 @router.get("/operator", responses=problems("signed_out", "site_missing", "site_unknown"))
 def operator(
-    caller: Reader, response: Response, provided: Provided, site_name: Annotated[Site, Query(alias="site")] = None
-) -> OperatorOutput:
+    caller: Reader, request: Request, response: Response, provided: Provided,
+    site_name: Annotated[Site, Query(alias="site")] = None,
+) -> OperatorOutput:  # fmt: skip
     """What the operator of a site is in the eyes of the law; what is assumed where nobody has said it."""
     del caller
     with provided.database.read() as session:
         name = site.written(session, provided, site_name)
         said, version = service.operator_of(session, name)
     response.headers["ETag"] = f'"{version}"'
-    return presentation.operator(name, said, version)
+    return presentation.operator(name, said, version, language_of(request))
 
 
 @router.put(
@@ -185,7 +186,7 @@ def operator(
     responses=problems(*_DECISION, "site_missing", "site_unknown", "precondition_failed", "precondition_required"),
 )
 def say_operator(
-    body: OperatorInput, caller: OperatorWriter, response: Response, provided: Provided,
+    body: OperatorInput, caller: OperatorWriter, request: Request, response: Response, provided: Provided,
     site_name: Annotated[Site, Query(alias="site")] = None, if_match: IfMatch = None,
 ) -> OperatorOutput:  # fmt: skip
     """Say what the operator of a site is. What open incidents of the site ask for is looked at again."""
@@ -195,7 +196,7 @@ def say_operator(
         said, version = service.operator_of(session, name)
     provided.hub.notify()
     response.headers["ETag"] = f'"{version}"'
-    return presentation.operator(name, said, version)
+    return presentation.operator(name, said, version, language_of(request))
 
 
 def _changed(

@@ -34,7 +34,7 @@ Sector = Literal[
 ]  # fmt: skip
 """The sector of an operator: the key areas of industrial control systems (工信部协〔2011〕451号), and what is none of these of
 the sectors of critical information infrastructure (关键信息基础设施安全保护条例, article 2) and of industry
-(工业互联网安全分类分级管理办法, article 3)."""
+(scope of 工业互联网安全分类分级管理办法)."""
 
 Text = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
 """A text that databases and the audit trail can hold: bounds on its characters refuse halves of UTF-16 pairs too."""
@@ -61,7 +61,7 @@ class Applies(BaseModel):
     operator: tuple[Operator, ...]
     """What the operator is: one of these."""
     sectors: tuple[Sector, ...] = ()
-    """Its sector is one of these; none for all sectors, also where nobody has said which it is."""
+    """Its sector is one of these, or may be, where nobody has said which it is; none for all sectors."""
     scheme: str | None = None
     level: Annotated[int, Field(ge=1, le=4)] | None = None
     """The grade by the scheme is this or worse."""
@@ -99,7 +99,7 @@ class Rule(Named):
     to: Both
     """To whom it goes, where its sector says nothing else."""
     to_in: tuple[Recipient, ...] = ()
-    """To whom it goes in the sectors for which the text names one."""
+    """To whom it goes in some sectors, as we read the text."""
     channel: Both
     start: Start
     """What its clock starts from."""
@@ -204,7 +204,9 @@ def content_keys() -> Sequence[str]:
 def applies(rule: Rule, case: Case) -> bool:
     """Whether a rule applies."""
     named = rule.applies
-    if not case.operator & set(named.operator) or (named.sectors and case.sector not in named.sectors):
+    if not case.operator & set(named.operator):
+        return False
+    if named.sectors and case.sector is not None and case.sector not in named.sectors:
         return False
     if named.scheme is not None and named.level is not None:
         grade = case.grades.get(named.scheme)

@@ -143,6 +143,8 @@ class OperatorOutput(OperatorInput):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     site: str = Field(examples=["waterworks"])
+    sector_name: str | None = Field(examples=["Municipal water, gas and heat supply"])
+    """Name of its sector."""
     version: int = Field(examples=[1])
     """Rises with each change; the ETag that a change must bring. 0 where nobody has said it yet: what is shown is assumed."""
 

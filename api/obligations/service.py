@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import rfc8785
 import sqlalchemy as sa
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from api.audit.service import Actor
+    from api.obligations.rules import Both, Sector
     from api.obligations.schemas import AcknowledgeReportInput, DraftInput, ObligationQuery, SubmitInput
 
 MOST: Final = 200
@@ -52,16 +53,29 @@ def say_operator(session: Session, site: str, given: OperatorInput, actor: Actor
     Raises Problem `precondition_required`, `precondition_failed`.
     """
     before, version = operator_of(session, site)
-    check_version(version, if_match, "another administrator")
     stored = session.get(SiteOperator, {"organisation": scope_of(session).organisation, "site": site})
+    check_version(version, if_match, (stored and stored.said_by) or audit.SYSTEM)
     if stored is None:
         stored = SiteOperator(site=site)
         session.add(stored)
-    stored.content, stored.version = given.model_dump(mode="json"), version + 1
+    stored.content, stored.version, stored.said_by = given.model_dump(mode="json"), version + 1, actor.name
     audit.record(session, actor, "operator.say", site, {"before": before.model_dump(), "after": given.model_dump()})
     session.flush()
     for incident in session.scalars(sa.select(Incident).where(Incident.site == site, Incident.state != "closed")):
         sync(session, incident, actor)
+    here = sa.select(Incident.number).where(Incident.site == site)
+    waiting = sa.select(Obligation).where(
+        Obligation.incident.in_(here), Obligation.state.in_(UNDONE), Obligation.approved_at.is_(None)
+    )
+    for each in session.scalars(waiting):
+        # Who approves it, of a closed incident too, must have seen whom it goes to.
+        if rule_of(each).recipient(before.sector) != rule_of(each).recipient(given.sector):
+            each.version += 1
+
+
+def recipient(found: Obligation, operator: OperatorInput) -> Both:
+    """To whom a report goes: by the operator's sector, as it was when the report was approved."""
+    return rule_of(found).recipient(operator.sector if found.approved_at is None else cast("Sector | None", found.sector))
 
 
 def case_of(session: Session, incident: Incident) -> Case:
@@ -308,7 +322,7 @@ def draft(session: Session, found: Obligation, incident: Incident, given: DraftI
     found.contents = {key: text for key, text in given.contents.items() if text}
     changed = sorted(key for key in {*before, *found.contents} if before.get(key) != found.contents.get(key))
     found.drafters = list(dict.fromkeys([*found.drafters, actor.name]))
-    found.state, found.approved_by, found.approved_at = "drafted", None, None
+    found.state, found.approved_by, found.approved_at, found.sector = "drafted", None, None, None
     # Each version is kept whole where nobody can change it: what was approved is found by its hash whatever is written later.
     kept = {"contents": found.contents, "sha256": contents_hash(found)}
     audit.record(session, actor, "obligation.text", str(found.id), kept)
@@ -327,6 +341,7 @@ def approve(session: Session, found: Obligation, incident: Incident, actor: Acto
     if missing:
         raise Problem("contents_missing", keys=", ".join(missing))
     found.state, found.approved_by, found.approved_at = "approved", actor.name, now()
+    found.sector = operator_of(session, incident.site)[0].sector
     _told(session, incident, actor, "obligation_approved", found, note=note, sha256=contents_hash(found))
 
 

@@ -159,6 +159,8 @@ def test_who_decides_about_what_another_has_changed_meanwhile_is_told_who_that_w
     number = declare(lin, **PHONE)["number"]
     seen = lin.get(f"/api/incidents/{number}").headers["ETag"]
     done(act(wu, number, "move", {"to": "analysing", "reason": "x"}))
+    line = {"at": "-1m", "text": "The pump was heard.", "source": "shift log"}
+    done(lin.post(f"/api/incidents/{number}/timeline", json=line), 201)
     body = {"to": "containing", "reason": "x"}
     answer = lin.post(f"/api/incidents/{number}/move", json=body, headers={"If-Match": seen})
     assert refused(answer) == "precondition_failed"

@@ -237,7 +237,7 @@ NIS2 = ["nis2-early-warning", "nis2-notification", "nis2-progress", "nis2-final"
         (case("other", cac=4, control_disturbed=True), []),
         (case("other", sector="telecom", cac=4, public_internet_disturbed=True), ["miit-public-first"]),
         (case("other", sector="power", cac=4, public_internet_disturbed=True), []),
-        (case("other", cac=4, public_internet_disturbed=True), []),
+        (case("other", cac=4, public_internet_disturbed=True), ["miit-public-first"]),
         (case("other", sector="telecom", cac=3), ["cac-first", "cac-final"]),
         (case("data_processor", may_become_serious=True), ["miit-warning"]),
         (case("nis2_important"), []),

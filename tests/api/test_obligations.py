@@ -205,19 +205,47 @@ def test_whom_a_report_goes_to_and_which_are_asked_for_follow_from_the_sector(sy
         found = reports(chief, number)
         is_asked = "miit-public-first" in found and found["miit-public-first"]["state"] == "pending"
         told[sector] = (found["miit-first"]["to"].removeprefix("Local regulator of the industry: the "), is_asked)
-    anyone = "provincial department of industry and information technology, communications administration or radio office"
+    department = "provincial department of industry and information technology"
+    anyone = f"{department}, communications administration or radio office"
     assert told == {
-        None: (anyone, False), "steel": ("provincial department of industry and information technology", False),
-        "telecom": ("provincial communications administration", True), "power": (anyone, False),
-    }  # fmt: skip
+        None: (anyone, True),
+        "steel": (department, False),
+        "telecom": (f"provincial communications administration; of industrial data the {department}", True),
+        "power": (anyone, False),
+    }
     done(chief.put("/api/operator", json=OPERATOR | {"sector": "steel"}, headers={"If-Match": '"4"'}))
     identity = reports(chief, number)["miit-first"]["id"]
     query = {"format": "docx", "language": "zh-CN"}
     document = chief.get(f"/api/obligations/{identity}/document", params=query).content
     cells = [cell.text for table in Document(io.BytesIO(document)).tables for row in table.rows for cell in row.cells]
     assert "地方行业监管部门（省级工业和信息化主管部门）" in cells
+    said = chief.get("/api/operator", headers={"Accept-Language": "zh-CN"}).json()
+    assert (said["sector"], said["sector_name"]) == ("steel", "钢铁")
     unknown = OPERATOR | {"sector": "circus"}
     assert refused(chief.put("/api/operator", json=unknown, headers={"If-Match": '"5"'})) == "input_invalid"
+
+
+def test_an_approved_report_keeps_whom_it_goes_to_and_one_that_is_not_is_another_version(system_running: Running) -> None:
+    chief, lin = system_running.signed_in("administrator", name="wu"), system_running.signed_in("responder", name="lin")
+    number = declare(lin, **PHONE)["number"]
+    grade(lin, number, 3, scheme="miit-data-2024")
+    done(chief.put("/api/operator", json=OPERATOR | {"sector": "steel"}, headers={"If-Match": '"0"'}))
+    identity = reports(lin, number)["miit-first"]["id"]
+    done(step(lin, identity, "draft", {"contents": SAID}, "PUT"))
+    drafted = lin.get(f"/api/obligations/{identity}")
+    done(chief.put("/api/operator", json=OPERATOR | {"sector": "telecom"}, headers={"If-Match": '"1"'}))
+    path = f"/api/obligations/{identity}/approve"
+    late = chief.post(path, json={"note": "x"}, headers={"If-Match": drafted.headers["ETag"]})
+    assert refused(late) == "precondition_failed", "it goes to another one now"
+    done(step(chief, identity, "approve", {"note": "x"}))
+    to = reports(lin, number)["miit-first"]["to"]
+    assert "the provincial communications administration" in to
+    version = reports(lin, number)["miit-first"]["version"]
+    done(chief.put("/api/operator", json=OPERATOR | {"sector": "steel"}, headers={"If-Match": '"2"'}))
+    kept = reports(lin, number)["miit-first"]
+    assert (kept["to"], kept["version"]) == (to, version)
+    done(step(lin, identity, "draft", {"contents": SAID | {"trend": "none"}}, "PUT"))
+    assert "communications" not in reports(lin, number)["miit-first"]["to"]
 
 
 def test_a_grade_decided_otherwise_lets_reports_lapse_and_brings_them_back(system_running: Running) -> None:

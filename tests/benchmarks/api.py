@@ -91,8 +91,8 @@ def measured(title: str, folder: Path, database: DatabaseSettings, count: int) -
 def serve(folder: Path, database: DatabaseSettings, count: int, control: Connection) -> None:
     """The API, in its own process: tells where it is; then lets as many alerts come in as it is asked for, until 0 comes."""
     with running(folder, database=database, live_connections=LISTENERS + 10, requests_per_minute=10_000_000) as served:
-        fill(served.services, count)
         keep_loaded()
+        fill(served.services, count)
         client = served.signed_in("administrator")
         cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         control.send((served.url, {"Cookie": cookies, "X-CSRF-Token": client.headers["X-CSRF-Token"]}))

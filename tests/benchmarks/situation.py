@@ -81,8 +81,8 @@ def measured(title: str, folder: Path, database: DatabaseSettings, count: int) -
     folder.mkdir(mode=0o700, parents=True)
     with system.opened(Settings(data=folder, database=database)) as services:
         began = time.perf_counter()
-        fill(services, count)
         keep_loaded()
+        fill(services, count)
         print(f"{title}: {count:,} alerts written in {time.perf_counter() - began:.0f} s")
         begin = now() - SPAN_SECONDS * NANOSECONDS
         past = [iso(begin + turn * (SPAN_SECONDS * NANOSECONDS // CALLS)) for turn in range(CALLS)]

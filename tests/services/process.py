@@ -146,6 +146,8 @@ class Process:
             )  # fmt: skip
         assert self._guard.stdout is not None
         self.pid: Final = int(self._guard.stdout.readline() or b"0")
+        if not self.pid:
+            raise ServiceError(f"its guard ended before it began:\n{self.tail()}")
 
     def wait_until(self, is_ready: Callable[[], Any]) -> None:
         """Wait until a question no longer fails. Raises ServiceError."""
@@ -181,7 +183,7 @@ class Process:
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once, with all that it has begun, as `kill -9` does. Where it has ended the guard has ended what it began."""
+        """End it at once, with all that it has begun, as `kill -9` does, if it has not ended."""
         if self.runs():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

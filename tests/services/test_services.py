@@ -93,13 +93,14 @@ def test_who_has_the_number_of_a_process_that_has_ended_is_left_alone(tmp_path: 
     process = Process(["true"], tmp_path / "log")
     assert process.wait() == 0
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
-        monkeypatch.setattr(process, "pid", other.pid)
-        process.send(signal.SIGTERM)
-        process.kill()
-        assert other.poll() is None
-        time.sleep(0.2)
-        assert other.poll() is None
-        other.kill()
+        try:
+            monkeypatch.setattr(process, "pid", other.pid)
+            process.send(signal.SIGTERM)
+            process.kill()
+            time.sleep(0.2)
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_a_service_may_print_as_much_as_it_likes(tmp_path: Path) -> None:
