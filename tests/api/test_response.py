@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from sensor.spool import Spool
 
 MINUTE: Final = 60 * NANOSECONDS
+HOUR: Final = 60 * MINUTE
+
 AGO: Final = 180 * MINUTE
-"""How long ago the plant's traffic begins."""
+"""How long before this hour the plant's traffic begins."""
 
 STEP: Final = 5 * MINUTE
 """Of traffic, in one go: batches are cut by time, and traffic comes faster here than it does in a plant."""
@@ -145,7 +147,8 @@ def watched(folder: Path, wire: Wire, database: DatabaseSettings) -> Generator[R
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """When the plant's traffic begins."""
-    clock = Clock(time.time_ns() // MINUTE * MINUTE - AGO)
+    # On the hour: what is normal is learned hour by hour, and in the first of all what begins in one counts as known in the next.
+    clock = Clock(time.time_ns() // HOUR * HOUR - AGO)
     monkeypatch.setattr("api.times.time", SimpleNamespace(time_ns=clock.time_ns))
     return clock
 
