@@ -33,7 +33,6 @@ from tests.api.test_obligations import OPERATOR, reports
 from tests.api.test_obligations import step as report_on
 from tests.api.test_playbooks import step as task_on
 from tests.api.test_reviews import review
-from tests.api.test_ticking import until
 from tests.plant import attacks
 from tests.plant.day import PACE
 from tests.plant.frames import pcap_header, pcap_record
@@ -139,8 +138,7 @@ def watched(folder: Path, wire: Wire, database: DatabaseSettings) -> Generator[R
         finally:
             wire.close()
             parts.end()
-            # Each is given seconds; on a machine that others use too detection may need more.
-            until(lambda: parts.stop() == [])
+            assert parts.stop() == []
             server.stop()
 
 

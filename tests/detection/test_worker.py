@@ -112,8 +112,7 @@ def test_a_worker_killed_at_any_moment_makes_the_same_alerts(tmp_path: Path) -> 
     wanted = alerts_of(whole)
     assert wanted
     source = random.Random(1)
-    checkpoint = killed / "detection.json"
-    interrupted, before = 0, b""
+    interrupted = 0
     for _ in range(12):
         process = subprocess.Popen([sys.executable, "-c", RUNNING, str(killed), str(count)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -124,10 +123,8 @@ def test_a_worker_killed_at_any_moment_makes_the_same_alerts(tmp_path: Path) -> 
         process.communicate()
         if alerts_of(killed) == wanted:
             break
-        found = checkpoint.read_bytes() if checkpoint.exists() else b""
-        interrupted += found != before
-        before = found
-    assert interrupted, "no kill hit a worker at work"
+        interrupted += 1
+    assert interrupted > 1, "the work was done before a second kill"
     subprocess.run([sys.executable, "-c", WORKER, str(killed)], check=True, capture_output=True)
     assert alerts_of(killed) == wanted
 
