@@ -65,6 +65,8 @@ style: $(VENV)/.locked
 types: core
 	$(call say,pyright)
 	@$(BIN)/pyright --warnings
+	$(call say,TypeScript over the page)
+	@$(BIN)/python -m tests.page_types
 
 clippy: core
 	$(call say,clippy)
@@ -87,7 +89,7 @@ test-python: core
 # pytest waits for services and processes a good part of its time: this takes the processors meanwhile, and only then. What it says is
 # shown in one piece when it has ended; where it fails, last of all.
 test-beside: core
-	@echo "beside it: clippy, pyright, cargo test, what builds the core"
+	@echo "beside it: clippy, pyright, TypeScript, cargo test, what builds the core"
 	@nice -n 19 $(MAKE) --no-print-directory clippy types test-rust test-cargo fuzz-targets >$(BESIDE) 2>&1 || { mv $(BESIDE) $(BESIDE).failed; exit 1; }
 	@cat $(BESIDE)
 

@@ -62,7 +62,8 @@ DEVIATION: Final = Table(
         Column(
             "deviation.acquainted",
             "bool",
-            "whether the client talked to this server in this protocol before",
+            "whether the client talked to this server in this protocol before; while normality is learned live, from its start"
+            " on or for a day",
             nullable=False,
         ),
         Column(

@@ -146,7 +146,8 @@ def _absorbed(state: BaselineState, done: pl.DataFrame) -> tuple[BaselineState, 
         rows.append(overflow_row(over.row(0, named=True), normal))
     if state.learns != "span":
         # Of what is being learned only grave things are told.
-        rows.append(deviations(kept.filter(~pl.col("learned") | pl.col("kind").is_in(GRAVE)), normal))
+        told_now = kept.filter(~pl.col("learned") | pl.col("kind").is_in(GRAVE))
+        rows.append(deviations(told_now, normal, live=state.learns == "live"))
     shown = [each for each in rows if each.height]
     return grown, pl.concat(shown).sort(FIRST, maintain_order=True) if shown else NOTHING
 

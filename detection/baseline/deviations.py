@@ -9,6 +9,7 @@ import polars as pl
 from detection import deviation
 from detection.baseline.acts import FIRST
 from detection.baseline.kinds import HOUR, KINDS, WEIGHT
+from detection.baseline.learning import SEED_NS, STRANGER_NS
 from sensor.tables import APPLICATIONS
 
 if TYPE_CHECKING:
@@ -54,8 +55,14 @@ DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 NOTHING: Final = pl.DataFrame(schema={**deviation.IDENTITY, **deviation.DEVIATION.schema})
 
 
-def deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
-    """New facts as rows in order of their records: of one record the weightiest only."""
+def deviations(new: pl.DataFrame, normal: Normality, *, live: bool = False) -> pl.DataFrame:
+    """New facts as rows in order of their records: of one record the weightiest only.
+
+    Args:
+        new: facts that are not normal.
+        normal: what is.
+        live: whether normality is still being learned live.
+    """
     learned = normal.normal
     if new.is_empty() or not knows(normal):
         # Where nothing was learned, everything is new, and nothing can be said of it.
@@ -77,7 +84,7 @@ def deviations(new: pl.DataFrame, normal: Normality) -> pl.DataFrame:
         .filter(pl.lit(normal.phase != "provisional" or normal.learned_ns >= SETTLED_NS) | ~pl.col("kind").is_in(SLOW_KINDS))
     )
     none = {name: pl.lit(None, pl.Int64) for name in ("things", "number")}
-    return _rows(weightiest.with_columns(fact="kind", **none), learned)
+    return _rows(weightiest.with_columns(fact="kind", **none), learned, normal.start + SEED_NS if live else None)
 
 
 def knows(normal: Normality) -> bool:
@@ -186,13 +193,21 @@ def _unusual_hours(new: pl.DataFrame, same: pl.DataFrame, normal: Normality) -> 
     return unusual.sort(FIRST).with_columns(named), shapes.with_columns(named)
 
 
-def _rows(told: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
-    """Facts with what is normal as rows of table `deviation`."""
+def _rows(told: pl.DataFrame, learned: pl.DataFrame, strangers_from: int | None = None) -> pl.DataFrame:
+    """Facts with what is normal as rows of table `deviation`.
+
+    Args:
+        told: the facts.
+        learned: what is normal.
+        strangers_from: who talks to a server only since then is a stranger to it for a day, nanoseconds since 1970; None: nobody.
+    """
     asks = learned.filter(pl.col("kind") == "asks").select("client").unique()
     answers = learned.filter(pl.col("kind") == "answers").select("client", "protocol").unique()
-    talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", acquainted=pl.lit(value=True))
+    talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", met="event")
     controls = answers.filter(pl.col("protocol").is_in(CONTROL_PROTOCOLS)).select(server="client").unique()
     yes = pl.lit(value=True)
+    settled = pl.lit(value=True) if strangers_from is None else pl.col("met") < strangers_from
+    acquainted = settled | (pl.col("event") - pl.col("met") >= STRANGER_NS)
     joined = (
         told.with_columns(answered_only=pl.col("client").is_in(_answering_only(learned).implode()))
         .join(asks.with_columns(client_asks=yes), on="client", how="left", maintain_order="left")
@@ -209,6 +224,7 @@ def _rows(told: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
         )
         .join(controls.with_columns(controls=yes), on="server", how="left", maintain_order="left")
         .join(talks, on=["client", "server", "protocol"], how="left", maintain_order="left")
+        .with_columns(acquainted=pl.col("met").is_not_null() & acquainted)
         .with_columns(
             pl.col(
                 "client_asks", "client_answers", "server_asks", "server_answers", "serves", "controls", "acquainted"

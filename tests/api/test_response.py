@@ -145,8 +145,8 @@ def watched(folder: Path, wire: Wire, database: DatabaseSettings) -> Generator[R
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """When the plant's traffic begins."""
-    # On the hour: what is normal is learned hour by hour, and in the first of all what begins in one counts as known in the next.
-    clock = Clock(time.time_ns() // HOUR * HOUR - AGO)
+    # At a quarter to: an hour of learning ends between the stranger's first contact and its write.
+    clock = Clock(time.time_ns() // HOUR * HOUR - 15 * MINUTE - AGO)
     monkeypatch.setattr("api.times.time", SimpleNamespace(time_ns=clock.time_ns))
     return clock
 

@@ -92,6 +92,25 @@ def test_while_learning_grave_things_are_told_as_provisional_and_small_ones_are_
     assert told(rows) == [("writer", "10.0.0.66", "provisional")]
 
 
+def test_while_learning_a_stranger_stays_one_for_a_day_also_after_an_hour_has_ended() -> None:
+    month = Learning(least_hours=720, most_hours=720)
+    stranger, early = "10.0.0.66", "10.0.0.67"
+    station = polls(0, 30, client=early, every=600)
+    reads = [record for record in station if record["modbus.function_code"] != 6]
+    for meets, writes, acquainted in ((1.9, 2.2, False), (1.2, 25, False), (1.2, 25.3, True)):
+        seen = [
+            request(meets * HOUR, client=stranger, address=10),
+            request(writes * HOUR, client=stranger, function=6, address=10, values=[1]),
+            request(writes * HOUR, client=early, function=6, address=10, values=[1]),
+        ]
+        _, rows = live([*polls(0, 30), *reads, *seen], limits=month)
+        assert [(row["deviation.kind"], row["client.ip"], row["deviation.acquainted"]) for row in rows] == [
+            ("conversation", stranger, False),
+            ("writer", stranger, acquainted),
+            ("writer", early, True),
+        ]
+
+
 def test_a_burst_of_writes_in_learning_is_told_when_it_ends_and_is_not_normal() -> None:
     burst = [request(1.5 * HOUR + second, client="10.0.0.66", function=6, address=10, values=[1]) for second in range(2)]
     more = polls(0, 6, every=240)

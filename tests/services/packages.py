@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import zipfile
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,8 +95,13 @@ def node() -> Path:
 
 def openid() -> Path:
     """Folder in which the OpenID provider's packages are."""
-    lock = (OPENID / "package-lock.json").read_bytes()
-    return kept(f"openid-{hashlib.sha256(lock).hexdigest()[:12]}", _fetch_openid)
+    return npm(OPENID)
+
+
+def npm(locks: Path) -> Path:
+    """Folder in which packages of npm are, as locked in the `package.json` and `package-lock.json` of another folder."""
+    lock = (locks / "package-lock.json").read_bytes()
+    return kept(f"{locks.name}-{hashlib.sha256(lock).hexdigest()[:12]}", partial(_fetch_npm, locks))
 
 
 def postgres() -> Path:
@@ -148,16 +154,16 @@ def _fetch_kafka(folder: Path) -> None:
     _maven("-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}")
 
 
-def _fetch_openid(folder: Path) -> None:
+def _fetch_npm(locks: Path, folder: Path) -> None:
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(OPENID / name, folder)
-    npm = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        shutil.copy(locks / name, folder)
+    program = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     done = subprocess.run(
-        [node(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True,
+        [node(), program, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True,
         check=False, timeout=FETCH_SECONDS,
     )  # fmt: skip
     if done.returncode:
-        raise Missing(f"npm could not fetch the OpenID provider: {(done.stdout + done.stderr).strip()[-500:]}")
+        raise Missing(f"npm could not fetch what {locks.name}/ locks: {(done.stdout + done.stderr).strip()[-500:]}")
 
 
 def _fetch_elasticsearch(folder: Path) -> None:

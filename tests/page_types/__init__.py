@@ -1,0 +1,1 @@
+"""The types of the page's JavaScript, written in its comments, held by TypeScript at its strictest."""
