@@ -14,6 +14,9 @@ export const HANDOVERS = "/handovers";
 /** How long after an answer it is asked again: others write, too. */
 const AGAIN_MILLISECONDS = 30_000;
 
+/** How long after a live event, so that many at once are one question. */
+const SETTLE_MILLISECONDS = 400;
+
 /** Notes on a page. */
 const PAGE = "50";
 
@@ -82,10 +85,18 @@ export class HandoverPage {
     if (round === this.round) this.wait();
   }
 
-  /** Ask again later; not under the hands of who answers a question, nor of who has loaded more. */
-  wait() {
+  /**
+   * Ask again later; not under the hands of who answers a question, nor of who has loaded more.
+   * @param {number} [milliseconds]
+   */
+  wait(milliseconds = AGAIN_MILLISECONDS) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => (document.querySelector("dialog") || this.more ? this.wait() : this.open(this.id)), AGAIN_MILLISECONDS);
+    this.timer = setTimeout(() => (document.querySelector("dialog") || this.more ? this.wait() : this.open(this.id)), milliseconds);
+  }
+
+  /** Some note has changed: look again, soon. */
+  changed() {
+    if (!this.element.hidden) this.wait(SETTLE_MILLISECONDS);
   }
 
   close() {

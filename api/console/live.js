@@ -1,12 +1,12 @@
-// The live stream: alerts as they change, which incidents have changed, the sensors' health. The browser reconnects by itself and says what it had last.
-
-import { Problem, get } from "./api.js";
-
-/** How long after an answer those are asked again who have no stream: as often as their pages ask by themselves. */
-const AGAIN_MILLISECONDS = 30_000;
+// The live stream: alerts as they change, which incidents and what else has changed, the sensors' health. The browser reconnects by itself and says what it had last.
 
 /**
- * @typedef {{alert: (item: import("./api.js").AlertItem) => void, incidents: (numbers: number[]) => void, reload: () => void,
+ * What else has changed: identifiers, by kind.
+ * @typedef {Partial<Record<"windows" | "exceptions" | "handovers" | "jobs", string[]>>} Others
+ */
+
+/**
+ * @typedef {{alert: (item: import("./api.js").AlertItem) => void, incidents: (numbers: number[]) => void, others: (changed: Others) => void, reload: () => void,
  *   sensors: (health: import("./sensors.js").Health) => void, state: (connected: boolean) => void, ended: () => void}} Listeners
  */
 
@@ -22,6 +22,7 @@ export function listen(language, listeners) {
   source.addEventListener("open", () => listeners.state(true));
   source.addEventListener("alert", (event) => listeners.alert(data(event)));
   source.addEventListener("incidents", (event) => listeners.incidents(data(event).numbers));
+  source.addEventListener("changed", (event) => listeners.others(data(event)));
   source.addEventListener("reload", () => listeners.reload());
   source.addEventListener("sensors", (event) => listeners.sensors(data(event)));
   source.addEventListener("error", () => {
@@ -30,31 +31,4 @@ export function listen(language, listeners) {
     if (source.readyState === EventSource.CLOSED) listeners.ended();
   });
   return () => source.close();
-}
-
-/**
- * For those whom the stream is not for: look now and then whether they are signed in, until the returned function is called.
- * @param {Pick<Listeners, "state" | "ended">} listeners
- * @returns {() => void}
- */
-export function visit(listeners) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  let left = false;
-  const look = async () => {
-    try {
-      await get("/api/session");
-      if (!left) listeners.state(true);
-    } catch (error) {
-      if (left) return;
-      listeners.state(false);
-      if (error instanceof Problem && error.status === 401) return listeners.ended();
-    }
-    if (!left) timer = setTimeout(look, AGAIN_MILLISECONDS);
-  };
-  look();
-  return () => {
-    left = true;
-    clearTimeout(timer);
-  };
 }

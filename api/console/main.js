@@ -9,7 +9,7 @@ import { HANDOVERS, HandoverPage } from "./handovers.js";
 import { IncidentPage } from "./incident.js";
 import { INCIDENTS, IncidentList } from "./incidents.js";
 import { AlertList } from "./list.js";
-import { listen, visit } from "./live.js";
+import { listen } from "./live.js";
 import { PROFILE, Profile } from "./profile.js";
 import { drawSensors } from "./sensors.js";
 import { SITUATION, SituationPage } from "./situation.js";
@@ -89,7 +89,7 @@ function stopped(text, label) {
 
 /** @param {import("./api.js").Session} session */
 function show(session) {
-  // Who may see incidents alone, as an authority, begins with them, and is not told of alerts as they change.
+  // Who may see incidents alone, as an authority, begins with them.
   const watches = may(session, "alert.read");
   document.title = `${t(watches ? "page.alerts" : "page.incidents")} · icsight`;
   const strip = h("div", { class: "strip", role: "region", "aria-label": t("sensors.label") });
@@ -176,17 +176,9 @@ function show(session) {
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape" && detail.id && !document.querySelector("dialog")) close();
   };
-  let lost = false;
   const connected = (/** @type {boolean} */ is) => {
-    // What changed in incidents while nothing was heard is not told again.
-    if (is && lost) {
-      incidents.changed();
-      incident.changed(null);
-      drills.changed();
-    }
-    lost = !is;
     lamp.className = `lamp ${is ? "on" : "off"}`;
-    lamp.textContent = t(is ? (watches ? "page.live" : "page.polled") : "page.live.lost");
+    lamp.textContent = t(is ? "page.live" : "page.live.lost");
   };
   connected(false);
   const listeners = {
@@ -202,9 +194,16 @@ function show(session) {
       drills.changed();
       situation.changed();
     },
-    reload: () => {
-      list.load();
+    others: (/** @type {import("./live.js").Others} */ changed) => {
+      if (changed.handovers) handovers.changed();
+      if (changed.exceptions) tuning.changed();
       situation.changed();
+    },
+    reload: () => {
+      if (watches) list.load();
+      situation.changed();
+      handovers.changed();
+      tuning.changed();
       incidents.changed();
       incident.changed(null);
       drills.changed();
@@ -213,7 +212,7 @@ function show(session) {
     state: connected,
     ended: () => setTimeout(start, 2000),
   };
-  const stop = watches ? listen(language(), listeners) : visit(listeners);
+  const stop = listen(language(), listeners);
   addEventListener("hashchange", route);
   addEventListener("keydown", onKey);
   leave = () => {

@@ -22,7 +22,7 @@ from sensor.spool_format import BatchHeader
 from tests.api.alerts import START, part_of, upsert, with_related
 from tests.api.conftest import PASSWORD, Running, running, take_up
 from tests.api.test_baseline import standing
-from tests.api.test_exceptions import deviation
+from tests.api.test_exceptions import MADE, deviation
 from tests.batches import EPOCH, encode, sample
 from tests.detection.test_anomaly import LEARNED, anomalies
 from tests.detection.test_anomaly import polls as values
@@ -329,6 +329,10 @@ def test_a_false_alarm_is_excepted_after_a_look_and_listed_with_who_why_and_unti
     page.get_by_role("dialog").get_by_role("button", name="Withdraw").click()
     expect(shown.get_by_text("Withdrawn; waits for detection")).to_be_visible()
     expect(shown.get_by_role("button", name="Withdraw")).to_have_count(0)
+    # What another makes is shown at once.
+    other = MADE | {"name": "planned", "clients": ["10.0.0.2"], "reason": "planned work", "seen": 0}
+    assert served.signed_in("engineer", name="wu.jun").post("/api/exceptions", json=other).status_code == 201
+    expect(page.get_by_text("wu.jun, planned work")).to_be_visible(timeout=15_000)
     page.get_by_role("button", name="切换到中文").click()
     expect(page.get_by_role("heading", name="基线")).to_be_visible()
     expect(page.get_by_text("已撤销，等待检测接收")).to_be_visible()
@@ -497,7 +501,7 @@ def test_an_authority_begins_with_incidents_and_reads_them_without_alerts(page: 
     served.signed_in("province_regulator", name="lin.wei")
     page.goto(served.url)
     sign_in(page)
-    expect(page.get_by_text("Asked every 30 s")).to_be_visible()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
     page.get_by_role("region", name="Incidents").get_by_role("link", name="Writes to line 4").click()
     shown = page.get_by_role("region", name="Incident", exact=True)
     expect(shown.get_by_role("heading", name="Writes to line 4")).to_be_visible()

@@ -51,3 +51,5 @@ def test_a_shift_hands_over_what_is_open_and_another_takes_it_over(person: Calla
     wu.get_by_role("button", name="接班").click()
     answer(wu, "接班", note="已一起核对")
     expect(wu.get_by_text("接班人：wu.jun：已一起核对")).to_be_visible()
+    # Whoever has it open sees it at once, long before it would be asked for again.
+    expect(shown.get_by_role("status")).to_have_text("taken over", timeout=15_000)
