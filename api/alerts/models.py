@@ -60,8 +60,8 @@ class Alert(KeyedByOrganisation, OfSite, Base):
     first_seen: Mapped[int]
     last_seen: Mapped[int]
     count: Mapped[int]
-    client_ip: Mapped[str | None] = mapped_column(sa.String(ADDRESS_CHARACTERS), index=True)
-    server_ip: Mapped[str | None] = mapped_column(sa.String(ADDRESS_CHARACTERS), index=True)
+    client_ip: Mapped[str | None] = mapped_column(sa.String(ADDRESS_CHARACTERS))
+    server_ip: Mapped[str | None] = mapped_column(sa.String(ADDRESS_CHARACTERS))
     part_of: Mapped[str | None] = mapped_column(sa.String(64), active_history=True)
     """The stronger alert that tells this one too."""
     exception: Mapped[str | None] = mapped_column(sa.String(64), active_history=True)
@@ -144,6 +144,8 @@ class Alert(KeyedByOrganisation, OfSite, Base):
             for name in ("snoozed_until", "suppressed_by", "merged_into")
         ),
         sa.Index("ix_alert_organisation_rule_rank_id", "organisation", "rule", "rank", "id"),
+        sa.Index("ix_alert_organisation_client_ip_rank_id", "organisation", "client_ip", "rank", "id"),
+        sa.Index("ix_alert_organisation_server_ip_rank_id", "organisation", "server_ip", "rank", "id"),
         sa.Index("ix_alert_organisation_triage_at", "organisation", "triage_at"),
         # How alerts ended that are like one, those decided last first.
         *(

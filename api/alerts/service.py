@@ -51,7 +51,8 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     column = SORTS[sort.removeprefix("-")]
     key = sa.tuple_(column, Alert.id)
     question = query.question()
-    statement = sa.select(Alert).where(*_asked(query))
+    either = None if query.ip is None or query.ip.negated else query.ip
+    statement = sa.select(Alert).where(*_asked(query if either is None else query.model_copy(update={"ip": None})))
     few = _few(session, query.technique)
     if few is not None:
         statement = statement.where(few)
@@ -62,12 +63,22 @@ def find(session: Session, query: AlertQuery) -> tuple[Sequence[Alert], str | No
     # Those of a window are few, and those of some techniques: SQLite would go through all alerts in their order, unless that is
     # none that an index has.
     by = column if few is None and query.window is None else column + 0
-    order = (by.desc(), Alert.id.desc()) if sort.startswith("-") else (by, Alert.id)
-    rows = session.scalars(statement.order_by(*order).limit(query.limit + 1)).all()
+    if either is not None:
+        # By each end an index has them in order, by either none has: a page of both is among the pages of each.
+        ends = [_page(statement.where(either.on(end)), query, by) for end in (Alert.client_ip, Alert.server_ip)]
+        ids = (sa.select(page.with_only_columns(Alert.id).subquery().c.id) for page in ends)
+        statement, by = sa.select(Alert).where(Alert.id.in_(sa.union_all(*ids))), column + 0
+    rows = session.scalars(_page(statement, query, by)).all()
     if len(rows) <= query.limit:
         return rows, None
     last = rows[query.limit - 1]
     return rows[: query.limit], write_cursor(question, getattr(last, column.key), last.id)
+
+
+def _page(statement: sa.Select[Alert], query: AlertQuery, by: sa.SQLColumnExpression[Any]) -> sa.Select[Alert]:
+    """The first alerts of a statement in the order that is asked for, and one more."""
+    order = (by.desc(), Alert.id.desc()) if query.sort.startswith("-") else (by, Alert.id)
+    return statement.order_by(*order).limit(query.limit + 1)
 
 
 def _few(session: Session, technique: AnyOf | None) -> sa.ColumnElement[bool] | None:

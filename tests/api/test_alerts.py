@@ -77,6 +77,31 @@ def test_every_order_pages_through_all_alerts_once(system_running: Running, sort
     assert seen == sorted(range(7), reverse=sort.startswith("-"))
 
 
+@pytest.mark.parametrize("sort", ["rank", "-rank", "-last_seen"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "10.0.0.1,10.0.0.4"])
+def test_pages_of_an_address_hold_those_of_either_end_in_order_and_each_once(
+    system_running: Running, sort: str, address: str
+) -> None:
+    one, other, third = "10.0.0.1", "10.0.0.2", "10.0.0.4"
+    ends = [(one, other), (other, one), (one, one), (other, other), (other, None), (third, one), (third, other), (None, one)]
+    made = {number: ends[number % len(ends)] for number in range(3 * len(ends))}
+    system_running.alerts(
+        *(
+            upsert(number, rank=float(number % 5), last_seen=9 + number % 3, client_ip=client, server_ip=server)
+            for number, (client, server) in made.items()
+        )
+    )
+    wanted = [number for number, both in made.items() if {*both} & {*address.split(",")}]
+    values = {"rank": 5, "last_seen": 3}[sort.removeprefix("-")]
+    client, seen, cursor = system_running.signed_in(), list[int](), ""
+    while cursor is not None:
+        asked = {"ip": address, "limit": 4, "sort": sort, "severity": "!low", **({"cursor": cursor} if cursor else {})}
+        page = client.get("/api/alerts", params=asked).json()
+        seen += [int(item["id"], 16) for item in page["items"]]
+        cursor = page["next"]
+    assert seen == sorted(wanted, key=lambda number: (number % values, number), reverse=sort.startswith("-"))
+
+
 def test_a_cursor_of_another_question_is_refused(system_running: Running) -> None:
     system_running.alerts(*(upsert(number) for number in range(5)))
     client = system_running.signed_in()
