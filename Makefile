@@ -121,7 +121,6 @@ bench: core peers bench-api ## speed against peers, in one run, as ratios
 
 bench-api: core ## the API and the situation over a million alerts, on both databases
 	-@$(BIN)/python -m tests.benchmarks.api
-	-@$(BIN)/python -m tests.benchmarks.situation
 
 bench-distributed: core peers ## speed of the distributed way: PARTS="stages bytes sensors outage uplink store detection split latency"
 	@$(BIN)/python -m tests.benchmarks.distributed $(PARTS)

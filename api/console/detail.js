@@ -1,5 +1,6 @@
 // One alert: what was seen, what it means, what to do, the records behind it, and the decision.
 
+import { Again } from "./again.js";
 import { Problem, call, get, may, whole } from "./api.js";
 import { snooze, wake } from "./aside.js";
 import { around } from "./context.js";
@@ -16,9 +17,6 @@ import { drill, redrawn } from "./tables.js";
 import { number, t, time } from "./texts.js";
 
 /** @typedef {import("./api.js").Alert} Alert */
-
-/** How long after a live event is looked again whether the question is answered that is open. */
-const SETTLE_MILLISECONDS = 400;
 
 export class AlertDetail {
   /**
@@ -42,8 +40,7 @@ export class AlertDetail {
     this.proposals = h("div", {});
     /** What is offered there, as JSON. */
     this.offered = "";
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    this.again = new Again(() => this.open(this.id));
     /** Records of what is related to the alert, by rule, as far as they are opened. @type {Map<string, HTMLElement>} */
     this.related = new Map();
   }
@@ -54,6 +51,7 @@ export class AlertDetail {
    */
   async open(id) {
     const fresh = this.id !== id;
+    this.again.begun();
     this.id = id;
     this.element.hidden = false;
     if (fresh) {
@@ -101,18 +99,16 @@ export class AlertDetail {
       const problem = error instanceof Problem ? error.message : t("page.failed");
       fill(this.element, this.bar(), h("p", { class: "problem", role: "alert" }, problem));
     }
+    if (this.id === id) this.again.answered();
   }
 
-  /** It has changed: show it as it is now; not under the hands of who answers a question. */
+  /** It has changed: show it as it is now, soon. */
   changed() {
-    clearTimeout(this.timer);
-    if (!this.id) return;
-    if (document.querySelector("dialog")) this.timer = setTimeout(() => this.changed(), SETTLE_MILLISECONDS);
-    else this.open(this.id);
+    if (this.id) this.again.soon();
   }
 
   close() {
-    clearTimeout(this.timer);
+    this.again.stop();
     this.id = "";
     this.element.hidden = true;
     fill(this.element);

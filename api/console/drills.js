@@ -1,5 +1,6 @@
 // The page of drills: what ran, one that runs with the times of its steps beside those of the last, and its beginning and end.
 
+import { Again } from "./again.js";
 import { call, get, may } from "./api.js";
 import { ask } from "./dialog.js";
 import { fill, h, icon } from "./dom.js";
@@ -10,9 +11,6 @@ import { number as counted, t, time } from "./texts.js";
 
 /** Place of the page, behind the address's #; that of one drill has its number behind it. */
 export const DRILLS = "/drills";
-
-/** How long after a live event is asked again, so that many at once are one question. */
-const SETTLE_MILLISECONDS = 400;
 
 /** Drills that are listed, the latest. */
 const LISTED = "50";
@@ -33,8 +31,7 @@ export class DrillPage {
     /** The drill that is shown; 0: all of them; -1: nothing. */
     this.number = -1;
     this.round = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    this.again = new Again(() => this.open(this.number));
     this.body = h("div", { class: "situation-body" });
     this.element = h("section", { class: "situation incidents", tabindex: -1, hidden: true, "aria-label": t("page.drills") }, this.body);
   }
@@ -45,7 +42,7 @@ export class DrillPage {
    */
   async open(number) {
     const round = ++this.round;
-    clearTimeout(this.timer);
+    this.again.begun();
     if (this.number !== number) fill(this.body, h("p", { class: "loading" }, t("page.loading")));
     this.number = number;
     this.element.hidden = false;
@@ -55,21 +52,20 @@ export class DrillPage {
     } catch (error) {
       if (round === this.round) fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
     }
+    if (round === this.round) this.again.answered();
   }
 
   close() {
     this.round += 1;
     this.number = -1;
-    clearTimeout(this.timer);
+    this.again.stop();
     this.element.hidden = true;
     fill(this.body);
   }
 
   /** Some alert or incident has changed: a step may have been taken. */
   changed() {
-    if (this.element.hidden) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => (document.querySelector("dialog") ? this.changed() : this.open(this.number)), SETTLE_MILLISECONDS);
+    if (!this.element.hidden) this.again.soon();
   }
 
   /** @param {DrillItem[]} drills */

@@ -1,5 +1,6 @@
 // The pages of handover notes: what is open at the end of a shift, written, handed over, taken over.
 
+import { Again } from "./again.js";
 import { Problem, call, get, may } from "./api.js";
 import { ask } from "./dialog.js";
 import { fill, h, icon } from "./dom.js";
@@ -10,12 +11,6 @@ import { number, t, time } from "./texts.js";
 
 /** Place of the list, behind the address's #; that of one note has its number behind it. */
 export const HANDOVERS = "/handovers";
-
-/** How long after an answer it is asked again: others write, too. */
-const AGAIN_MILLISECONDS = 30_000;
-
-/** How long after a live event, so that many at once are one question. */
-const SETTLE_MILLISECONDS = 400;
 
 /** Notes on a page. */
 const PAGE = "50";
@@ -44,8 +39,8 @@ export class HandoverPage {
     this.session = session;
     this.id = 0;
     this.round = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    // Nor under the hands of who has loaded more of the list.
+    this.again = new Again(() => this.open(this.id), () => this.more || document.querySelector("dialog") !== null);
     /** Whether more of the list was loaded than its first page. */
     this.more = false;
     this.problem = h("p", { class: "problem", role: "alert" });
@@ -60,7 +55,7 @@ export class HandoverPage {
    */
   async open(id) {
     const round = ++this.round;
-    clearTimeout(this.timer);
+    this.again.begun();
     const fresh = this.id !== id || this.element.hidden;
     this.id = id;
     this.more = false;
@@ -82,26 +77,19 @@ export class HandoverPage {
     } catch (error) {
       if (round === this.round) fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Problem ? error.message : t("page.failed")));
     }
-    if (round === this.round) this.wait();
-  }
-
-  /**
-   * Ask again later; not under the hands of who answers a question, nor of who has loaded more.
-   * @param {number} [milliseconds]
-   */
-  wait(milliseconds = AGAIN_MILLISECONDS) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => (document.querySelector("dialog") || this.more ? this.wait() : this.open(this.id)), milliseconds);
+    if (round !== this.round) return;
+    this.again.answered();
+    this.again.later();
   }
 
   /** Some note has changed: look again, soon. */
   changed() {
-    if (!this.element.hidden) this.wait(SETTLE_MILLISECONDS);
+    if (!this.element.hidden) this.again.soon();
   }
 
   close() {
     this.round += 1;
-    clearTimeout(this.timer);
+    this.again.stop();
     this.element.hidden = true;
     fill(this.body);
   }

@@ -1,5 +1,6 @@
 // The page of one incident: where it stands, its clocks and reports, tasks, actions, evidence, and what happened.
 
+import { Again } from "./again.js";
 import { Problem, get, may } from "./api.js";
 import { actionsOf, undoneActions } from "./actions.js";
 import { evidenceOf } from "./custody.js";
@@ -15,12 +16,6 @@ import { drill, part, redrawn, roman } from "./tables.js";
 import { tasksOf, undoneTasks } from "./tasks.js";
 import { number as counted, t, time } from "./texts.js";
 import { timelineOf } from "./timeline.js";
-
-/** How long after a live event is asked again, so that many at once are one question. */
-const SETTLE_MILLISECONDS = 400;
-
-/** How long after an answer is asked again where nothing is heard: clocks run. */
-const AGAIN_MILLISECONDS = 30_000;
 
 /** Alerts of an incident that are shown by name. */
 const ALERTS = 20;
@@ -38,8 +33,7 @@ export class IncidentPage {
     this.session = session;
     this.number = 0;
     this.round = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    this.again = new Again(() => this.open(this.number));
     /** The alerts that are shown by name, as far as they are known. @type {Map<string, import("./api.js").AlertItem>} */
     this.alerts = new Map();
     this.notice = h("p", { class: "problem", role: "alert" });
@@ -60,7 +54,7 @@ export class IncidentPage {
   async open(number) {
     const round = ++this.round;
     const fresh = this.number !== number;
-    clearTimeout(this.timer);
+    this.again.begun();
     this.number = number;
     this.element.hidden = false;
     if (fresh) {
@@ -77,24 +71,16 @@ export class IncidentPage {
       if (round !== this.round) return;
       fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Problem ? error.message : t("page.failed")));
     }
-    this.wait(AGAIN_MILLISECONDS);
+    this.again.answered();
+    this.again.later();
   }
 
   close() {
     this.round += 1;
     this.number = 0;
-    clearTimeout(this.timer);
+    this.again.stop();
     this.element.hidden = true;
     fill(this.body);
-  }
-
-  /**
-   * Ask again later; not under the hands of who answers a question.
-   * @param {number} milliseconds
-   */
-  wait(milliseconds) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => (document.querySelector("dialog") ? this.wait(SETTLE_MILLISECONDS) : this.open(this.number)), milliseconds);
   }
 
   /**
@@ -103,7 +89,7 @@ export class IncidentPage {
    */
   changed(numbers) {
     if (!this.number || (numbers && !numbers.some((each) => each === this.number || this.merged?.includes(each)))) return;
-    this.wait(SETTLE_MILLISECONDS);
+    this.again.soon();
   }
 
   /** All that is shown of an incident, as far as the account may see it. @param {number} number */

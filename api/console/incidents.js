@@ -1,5 +1,6 @@
 // The page of incidents: which there are, how far they are, who leads, and which legal clock ends next.
 
+import { Again } from "./again.js";
 import { get, may } from "./api.js";
 import { declare } from "./declare.js";
 import { fill, h, icon } from "./dom.js";
@@ -8,12 +9,6 @@ import { t, time } from "./texts.js";
 
 /** Place of the page, behind the address's #; that of one incident has its number behind it. */
 export const INCIDENTS = "/incidents";
-
-/** How long after a live event is asked again, so that many at once are one question. */
-const SETTLE_MILLISECONDS = 400;
-
-/** How long after an answer is asked again where nothing is heard: clocks run. */
-const AGAIN_MILLISECONDS = 30_000;
 
 /** Reports that are looked at for the next clock of each incident: those due first. */
 const CLOCKS = "500";
@@ -44,8 +39,7 @@ export class IncidentList {
     this.clocks = new Map();
     /** @type {string | null} */
     this.next = null;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    this.again = new Again(() => this.open());
     const choose = (/** @type {Event} */ event) => {
       this.state = /** @type {keyof typeof STATES} */ (/** @type {HTMLSelectElement} */ (event.currentTarget).value);
       this.open();
@@ -71,7 +65,7 @@ export class IncidentList {
   /** Show the page as things are now. */
   async open() {
     const round = ++this.round;
-    clearTimeout(this.timer);
+    this.again.begun();
     this.element.hidden = false;
     if (!this.body.childElementCount) fill(this.body, h("p", { class: "loading" }, t("page.loading")));
     try {
@@ -89,21 +83,20 @@ export class IncidentList {
       if (round !== this.round) return;
       fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
     }
-    this.timer = setTimeout(() => this.open(), AGAIN_MILLISECONDS);
+    this.again.answered();
+    this.again.later();
   }
 
   close() {
     this.round += 1;
-    clearTimeout(this.timer);
+    this.again.stop();
     this.element.hidden = true;
     fill(this.body);
   }
 
   /** Some incident has changed: look again, soon. */
   changed() {
-    if (this.element.hidden) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.open(), SETTLE_MILLISECONDS);
+    if (!this.element.hidden) this.again.soon();
   }
 
   /** As many as are shown, so that what was loaded stays. @returns {Record<string, string>} */

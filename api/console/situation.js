@@ -1,5 +1,6 @@
 // The page of the situation: how the plant is now, or was at a time before, in one look.
 
+import { Again } from "./again.js";
 import { get } from "./api.js";
 import { fill, h, icon } from "./dom.js";
 import { HANDOVERS } from "./handovers.js";
@@ -9,12 +10,6 @@ import { number, t, time } from "./texts.js";
 
 /** Place of the page, behind the address's #. */
 export const SITUATION = "/situation";
-
-/** How long after a live event is asked again, so that many at once are one question. */
-const SETTLE_MILLISECONDS = 400;
-
-/** How long after an answer is asked again where nothing is heard: time passes, and clocks run. */
-const AGAIN_MILLISECONDS = 30_000;
 
 /**
  * @typedef {{alerts: number, severity: string | null}} Worst
@@ -50,11 +45,7 @@ export class SituationPage {
     this.choice = h("select", { id: "situation-site", onchange: () => this.choose() });
     this.chooser = h("span", { class: "chooser", hidden: true }, h("label", { for: "situation-site" }, t("field.site")), this.choice);
     this.asOf = "";
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
-    /** Whether it is asked again as soon as that makes sense. */
-    this.soon = false;
-    this.asking = false;
+    this.again = new Again(() => this.open());
     this.moment = h("input", { type: "datetime-local", id: "situation-as-of", step: 1, onchange: () => this.choose() });
     this.body = h("div", { class: "situation-body" });
     this.element = h(
@@ -78,8 +69,7 @@ export class SituationPage {
   /** Show the page as the plant is. */
   async open() {
     const round = ++this.round;
-    this.stop();
-    this.asking = true;
+    this.again.begun();
     this.element.hidden = false;
     if (!this.body.childElementCount) fill(this.body, h("p", { class: "loading" }, t("page.loading")));
     try {
@@ -91,34 +81,20 @@ export class SituationPage {
       if (round === this.round) fill(this.body, h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
     }
     if (round !== this.round) return;
-    this.asking = false;
-    if (!this.asOf) this.wait();
+    this.again.answered();
+    if (!this.asOf) this.again.later();
   }
 
   close() {
     this.round += 1;
-    this.stop();
+    this.again.stop();
     this.element.hidden = true;
     fill(this.body);
   }
 
-  stop() {
-    clearTimeout(this.timer);
-    this.soon = this.asking = false;
-  }
-
-  /** Ask again later, or soon where something has changed. */
-  wait() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.open(), this.soon ? SETTLE_MILLISECONDS : AGAIN_MILLISECONDS);
-  }
-
-  /** Something has changed: look again, soon, however much more changes meanwhile. A past time stays as it is. */
+  /** Something has changed: look again, soon. A past time stays as it is. */
   changed() {
-    if (this.element.hidden || this.asOf || this.soon) return;
-    this.soon = true;
-    // While it is asked, the answer comes first: it would never be shown else where every moment something changes.
-    if (!this.asking) this.wait();
+    if (!this.element.hidden && !this.asOf) this.again.soon();
   }
 
   /** Another site was chosen, or another time, in the viewer's zone. */

@@ -1,5 +1,6 @@
 // The page of what the site takes as normal: exceptions in force, the baseline and its proposals, decisions.
 
+import { Again } from "./again.js";
 import { get, may } from "./api.js";
 import { baselineOf, decisionList } from "./baseline.js";
 import { fill, h, icon } from "./dom.js";
@@ -10,23 +11,19 @@ import { t } from "./texts.js";
 /** Place of the page, behind the address's #. */
 export const TUNING = "/tuning";
 
-/** How long after a live event is asked again, so that many at once are one question. */
-const SETTLE_MILLISECONDS = 400;
-
 export class Tuning {
   /** @param {import("./api.js").Session} session */
   constructor(session) {
     this.session = session;
     this.round = 0;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    this.again = new Again(() => this.open());
     this.element = h("section", { class: "tuning", tabindex: -1, hidden: true, "aria-label": t("page.tuning") });
   }
 
   /** Show the page as things are now. */
   async open() {
     const round = ++this.round;
-    clearTimeout(this.timer);
+    this.again.begun();
     this.element.hidden = false;
     if (!this.element.childElementCount) fill(this.element, h("p", { class: "loading" }, t("page.loading")));
     try {
@@ -37,20 +34,20 @@ export class Tuning {
       if (round !== this.round) return;
       fill(this.element, this.bar(), h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
     }
+    this.again.answered();
+    this.again.later();
   }
 
   close() {
     this.round += 1;
-    clearTimeout(this.timer);
+    this.again.stop();
     this.element.hidden = true;
     fill(this.element);
   }
 
-  /** Some exception has changed: look again, soon; not under the hands of who answers a question. */
+  /** Some exception has changed: look again, soon. */
   changed() {
-    if (this.element.hidden) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => (document.querySelector("dialog") ? this.changed() : this.open()), SETTLE_MILLISECONDS);
+    if (!this.element.hidden) this.again.soon();
   }
 
   bar() {

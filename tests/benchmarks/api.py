@@ -3,6 +3,7 @@
 The API runs in a process of its own, over SQLite and over PostgreSQL (where its packages can be fetched, `make services`), and is
 asked over HTTP. Pages of alerts and their counts are asked for one after the other, while alerts change in between; 200 live
 streams listen while 50 alerts a second come in; 16 connections ask for whatever a shift asks for, as fast as they are answered.
+Last, in that process, for the situation (`tests.benchmarks.situation`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from api.alerts import upserts
 from api.server import keep_loaded
 from tests.api.alerts import upsert
 from tests.api.conftest import Running, running
+from tests.benchmarks import situation
 from tests.benchmarks.situation import SITES, fill, over_both
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def measured(title: str, folder: Path, database: DatabaseSettings, count: int) -
     """Print what calls take; whether all limits are kept."""
     folder.mkdir(mode=0o700, parents=True)
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, database, count, theirs))
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(title, folder, database, count, theirs))
     process.start()
     try:
         url, headers = ours.recv()
@@ -82,14 +84,18 @@ def measured(title: str, folder: Path, database: DatabaseSettings, count: int) -
         kept &= listened(title, url, headers, ours)
         kept &= mixed(title, url, headers)
         ours.send(0)
+        kept &= ours.recv()
     finally:
         process.join(60)
         process.kill()
     return kept
 
 
-def serve(folder: Path, database: DatabaseSettings, count: int, control: Connection) -> None:
-    """The API, in its own process: tells where it is; then lets as many alerts come in as it is asked for, until 0 comes."""
+def serve(title: str, folder: Path, database: DatabaseSettings, count: int, control: Connection) -> None:
+    """The API, in its own process: tells where it is; then lets as many alerts come in as it is asked for, until 0 comes.
+
+    Then it measures the situation, and tells whether that keeps its limit.
+    """
     with running(folder, database=database, live_connections=LISTENERS + 10, requests_per_minute=10_000_000) as served:
         keep_loaded()
         fill(served.services, count)
@@ -102,6 +108,7 @@ def serve(folder: Path, database: DatabaseSettings, count: int, control: Connect
                 come_in(served, number + turn)
             number += asked
             control.send(number)
+        control.send(situation.asked(title, served.services))
 
 
 def steadily(count: int) -> Iterator[float]:

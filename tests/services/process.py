@@ -23,7 +23,10 @@ READY_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 15.0
 
 GUARD: Final = """
-import os, signal, sys, threading
+import contextlib, ctypes, os, signal, sys, threading
+PR_SET_CHILD_SUBREAPER = 36
+# Whatever it begins becomes this one's once its parent has ended, in whatever session it is.
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 owner, user, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 child = os.fork()
 if not child:
@@ -38,7 +41,7 @@ if not child:
         os.setuid(entry.pw_uid)
     os.execvp(command[0], command)
 # Whichever of the two comes first: an end that finds no group yet would leave the child for ever.
-with __import__("contextlib").suppress(OSError):
+with contextlib.suppress(OSError):
     os.setpgid(child, child)
 def end(*_):
     os.killpg(child, signal.SIGKILL)
@@ -53,8 +56,18 @@ signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
 print(child, flush=True)
 threading.Thread(target=watch, daemon=True).start()
 _, status = os.waitpid(child, 0)
-with __import__("contextlib").suppress(ProcessLookupError):
+with contextlib.suppress(ProcessLookupError):
     os.killpg(child, signal.SIGKILL)
+def left():
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
+                yield int(name)
+with contextlib.suppress(ChildProcessError):
+    while True:
+        for each in left():
+            os.kill(each, signal.SIGKILL)
+        os.waitpid(-1, 0)
 sys.exit(os.waitstatus_to_exitcode(status) & 255)
 """
 """Runs a command as a user and ends it, with all that it has begun, when its owner has gone, however that went."""

@@ -77,8 +77,9 @@ def test_a_service_ends_with_its_owner_however_that_ends(tmp_path: Path, number:
     assert not _runs(pid)
 
 
-def test_a_killed_process_takes_along_what_it_has_begun(tmp_path: Path) -> None:
-    process = Process(["sh", "-c", "sleep 600 & echo $! >&2; wait"], tmp_path / "log")
+@pytest.mark.parametrize("begun", ["sleep 600", "setsid sleep 600"])
+def test_a_killed_process_takes_along_what_it_has_begun(tmp_path: Path, begun: str) -> None:
+    process = Process(["sh", "-c", f"{begun} & echo $! >&2; wait"], tmp_path / "log")
     while not process.tail():
         time.sleep(0.01)
     child = int(process.tail())

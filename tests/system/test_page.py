@@ -721,3 +721,37 @@ def test_the_situation_of_several_sites_tells_them_apart(page: Page, served: Run
     page.get_by_role("combobox", name="现场").select_option("south")
     expect(page.get_by_role("link", name="告警 2")).to_be_visible()
     expect(page.get_by_role("link", name="告警 1")).to_have_count(0)
+
+
+def test_it_is_asked_again_however_much_changes_and_not_under_the_hands_of_who_answers(page: Page, served: Running) -> None:
+    page.goto(served.url)
+    busy, held, freed, overtaken = page.evaluate(
+        """async () => {
+          const { Again } = await import("/console/again.js");
+          let asked = 0;
+          const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+          const again = new Again(() => { asked += 1; });
+          const changing = async () => {
+            asked = 0;
+            for (let turn = 0; turn < 20; turn += 1) {
+              again.soon();
+              await pause(100);
+            }
+            return asked;
+          };
+          const busy = await changing();
+          const dialog = document.body.appendChild(document.createElement("dialog"));
+          await pause(500);
+          const held = await changing();
+          dialog.remove();
+          await pause(1000);
+          const freed = asked;
+          again.begun();
+          const overtaken = [await changing()];
+          again.answered();
+          await pause(1000);
+          return [busy, held, freed, [...overtaken, asked]];
+        }"""
+    )
+    assert busy >= 2
+    assert (held, freed, overtaken) == (0, 1, [0, 1])
