@@ -62,8 +62,8 @@ DEVIATION: Final = Table(
         Column(
             "deviation.acquainted",
             "bool",
-            "whether the client talked to this server in this protocol before; while normality is learned live, from its start"
-            " on or for a day",
+            "whether the client talked to this server in this protocol before; where normality is learned live, from its start"
+            " or for a day, or as long as the server",
             nullable=False,
         ),
         Column(

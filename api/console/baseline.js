@@ -29,7 +29,7 @@ export function baselineOf(each, session, changed) {
     h("button", { type: "button", onclick: async () => (await decide(choice, fixed)) && changed() }, t(`tuning.decide.${choice}`));
   return h(
     "section",
-    { class: "baseline" },
+    { class: "baseline", "data-key": `${each.sensor} ${each.epoch}` },
     h("p", { class: "badges" }, h("strong", {}, each.sensor), h("span", {}, phase)),
     h("p", { class: "hint" }, time(each.learned_from), " – ", time(each.learned_until)),
     each.promise ? promised(each.promise) : null,

@@ -121,7 +121,7 @@ function item(each, session, changed) {
   const holds = ["waiting", "planned", "in_force"].includes(each.state);
   return h(
     "li",
-    {},
+    { "data-key": each.name },
     h(
       "p",
       { class: "badges" },

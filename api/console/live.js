@@ -1,5 +1,11 @@
 // The live stream: alerts as they change, which incidents and what else has changed, the sensors' health. The browser reconnects by itself and says what it had last.
 
+import { Problem, get } from "./api.js";
+
+/** How long after an answer that is no stream it is tried again; twice as long each time, up to the longest. */
+const PAUSE_MILLISECONDS = 2_000;
+const LONGEST_MILLISECONDS = 60_000;
+
 /**
  * What else has changed: identifiers, by kind.
  * @typedef {Partial<Record<"windows" | "exceptions" | "handovers" | "jobs", string[]>>} Others
@@ -17,18 +23,44 @@
  * @returns {() => void}
  */
 export function listen(language, listeners) {
-  const source = new EventSource(`/api/live?language=${language}`);
   const data = (/** @type {Event} */ event) => JSON.parse(/** @type {MessageEvent<string>} */ (event).data);
-  source.addEventListener("open", () => listeners.state(true));
-  source.addEventListener("alert", (event) => listeners.alert(data(event)));
-  source.addEventListener("incidents", (event) => listeners.incidents(data(event).numbers));
-  source.addEventListener("changed", (event) => listeners.others(data(event)));
-  source.addEventListener("reload", () => listeners.reload());
-  source.addEventListener("sensors", (event) => listeners.sensors(data(event)));
-  source.addEventListener("error", () => {
-    listeners.state(false);
-    // The browser gives up on an answer that is no stream, as when the session has ended.
-    if (source.readyState === EventSource.CLOSED) listeners.ended();
-  });
-  return () => source.close();
+  let left = false;
+  let pause = PAUSE_MILLISECONDS;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const begin = () => {
+    const source = new EventSource(`/api/live?language=${language}`);
+    let greeted = false;
+    source.addEventListener("open", () => listeners.state(true));
+    source.addEventListener("hello", () => {
+      // It tells what changes from now on: what is shown may have been asked for before.
+      if (!greeted) listeners.reload();
+      greeted = true;
+      pause = PAUSE_MILLISECONDS;
+    });
+    source.addEventListener("alert", (event) => listeners.alert(data(event)));
+    source.addEventListener("incidents", (event) => listeners.incidents(data(event).numbers));
+    source.addEventListener("changed", (event) => listeners.others(data(event)));
+    source.addEventListener("reload", () => listeners.reload());
+    source.addEventListener("sensors", (event) => listeners.sensors(data(event)));
+    source.addEventListener("error", () => {
+      listeners.state(false);
+      // The browser gives up on an answer that is no stream, as when the session has ended, or too many listen.
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(again, pause);
+    });
+    return source;
+  };
+  const again = async () => {
+    const ended = await get("/api/session").then(() => false, (error) => error instanceof Problem && error.status === 401);
+    if (left) return;
+    if (ended) return listeners.ended();
+    pause = Math.min(2 * pause, LONGEST_MILLISECONDS);
+    source = begin();
+  };
+  let source = begin();
+  return () => {
+    left = true;
+    clearTimeout(timer);
+    source.close();
+  };
 }

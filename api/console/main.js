@@ -197,7 +197,7 @@ function show(session) {
     others: (/** @type {import("./live.js").Others} */ changed) => {
       if (changed.handovers) handovers.changed();
       if (changed.exceptions) tuning.changed();
-      situation.changed();
+      if (changed.handovers || changed.exceptions || changed.windows) situation.changed();
     },
     reload: () => {
       if (watches) list.load();
@@ -210,7 +210,11 @@ function show(session) {
     },
     sensors: (/** @type {import("./sensors.js").Health} */ health) => drawSensors(strip, health),
     state: connected,
-    ended: () => setTimeout(start, 2000),
+    ended: () => {
+      // What was asked in the session says what it was about.
+      for (const each of document.querySelectorAll("dialog")) each.close();
+      start();
+    },
   };
   const stop = listen(language(), listeners);
   addEventListener("hashchange", route);

@@ -14,7 +14,7 @@ import polars as pl
 from detection.baseline import rarity
 from detection.baseline.acts import FIRST, HOUR_NS, acts
 from detection.baseline.decisions import Accepted, Scope, decide
-from detection.baseline.deviations import NOTHING, deviations, overflow_row, rare_rows
+from detection.baseline.deviations import NOTHING, Strangers, deviations, overflow_row, rare_rows
 from detection.baseline.facts import FACTS, NORMAL, NOT_NORMAL, SCHEMA, SHARE, added, facts_of, held, unknown
 from detection.baseline.kinds import GRAVE
 from detection.baseline.learning import SEED_NS, ends
@@ -147,9 +147,21 @@ def _absorbed(state: BaselineState, done: pl.DataFrame) -> tuple[BaselineState, 
     if state.learns != "span":
         # Of what is being learned only grave things are told.
         told_now = kept.filter(~pl.col("learned") | pl.col("kind").is_in(GRAVE))
-        rows.append(deviations(told_now, normal, live=state.learns == "live"))
+        rows.append(deviations(told_now, normal, _strangers(state)))
     shown = [each for each in rows if each.height]
     return grown, pl.concat(shown).sort(FIRST, maintain_order=True) if shown else NOTHING
+
+
+def _strangers(state: BaselineState) -> Strangers | None:
+    """Who is a stranger for a day: whoever came while normality was learned live, until a person approves of it."""
+    if (state.learns != "live" and not state.heard_hours) or state.normal.phase == "enforced":
+        return None
+    return Strangers(state.normal.start + SEED_NS, _accepted(state))
+
+
+def _accepted(state: BaselineState) -> pl.Expr:
+    """Condition on facts that people took as normal."""
+    return pl.any_horizontal(each.holds for each in state.accepted) if state.accepted else pl.lit(value=False)
 
 
 def _absent(fresh: pl.DataFrame, known: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -234,8 +246,7 @@ def _judged(state: BaselineState, learned: pl.Expr, learned_ns: int, known_at: i
         known_at: event time at which it could be known, nanoseconds since 1970.
     """
     facts = state.normal.facts
-    accepted = pl.any_horizontal(each.holds for each in state.accepted) if state.accepted else pl.lit(value=False)
-    rare = learned & ~pl.col("apart") & ~accepted & pl.col("key").is_in(rarity.rare(facts, learned_ns).implode())
+    rare = learned & ~pl.col("apart") & ~_accepted(state) & pl.col("key").is_in(rarity.rare(facts, learned_ns).implode())
     normal = replace(state.normal, facts=facts.with_columns(apart=pl.col("apart") | rare))
     newly = facts.filter(rare).with_columns(apart=pl.lit(value=True))
     return replace(state, normal=normal), rare_rows(rarity.told(newly), normal, known_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from detection import deviation
 from detection.baseline.acts import FIRST
 from detection.baseline.kinds import HOUR, KINDS, WEIGHT
-from detection.baseline.learning import SEED_NS, STRANGER_NS
+from detection.baseline.learning import STRANGER_NS
 from sensor.tables import APPLICATIONS
 
 if TYPE_CHECKING:
@@ -55,13 +56,26 @@ DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 NOTHING: Final = pl.DataFrame(schema={**deviation.IDENTITY, **deviation.DEVIATION.schema})
 
 
-def deviations(new: pl.DataFrame, normal: Normality, *, live: bool = False) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Who is a stranger for a day though it was learned that he talks to a server.
+
+    Attributes:
+        since: who talks to the server since then only, and it was there before; nanoseconds since 1970.
+        accepted: condition on conversations that people took as normal: nobody is a stranger in these.
+    """
+
+    since: int
+    accepted: pl.Expr
+
+
+def deviations(new: pl.DataFrame, normal: Normality, strangers: Strangers | None = None) -> pl.DataFrame:
     """New facts as rows in order of their records: of one record the weightiest only.
 
     Args:
         new: facts that are not normal.
         normal: what is.
-        live: whether normality is still being learned live.
+        strangers: who is one though it is normal that he talks; None: nobody.
     """
     learned = normal.normal
     if new.is_empty() or not knows(normal):
@@ -84,7 +98,7 @@ def deviations(new: pl.DataFrame, normal: Normality, *, live: bool = False) -> p
         .filter(pl.lit(normal.phase != "provisional" or normal.learned_ns >= SETTLED_NS) | ~pl.col("kind").is_in(SLOW_KINDS))
     )
     none = {name: pl.lit(None, pl.Int64) for name in ("things", "number")}
-    return _rows(weightiest.with_columns(fact="kind", **none), learned, normal.start + SEED_NS if live else None)
+    return _rows(weightiest.with_columns(fact="kind", **none), learned, strangers)
 
 
 def knows(normal: Normality) -> bool:
@@ -193,23 +207,32 @@ def _unusual_hours(new: pl.DataFrame, same: pl.DataFrame, normal: Normality) -> 
     return unusual.sort(FIRST).with_columns(named), shapes.with_columns(named)
 
 
-def _rows(told: pl.DataFrame, learned: pl.DataFrame, strangers_from: int | None = None) -> pl.DataFrame:
-    """Facts with what is normal as rows of table `deviation`.
+def _acquainted(told: pl.DataFrame, learned: pl.DataFrame, strangers: Strangers | None) -> pl.Series:
+    """Of each fact, whether its client is known to talk to its server in its protocol."""
+    pair = ["client", "server", "protocol"]
+    talks = learned.filter(pl.col("kind") == "conversation")
+    known = pl.col("met").is_not_null()
+    if strangers is None:
+        talks = talks.select(*pair, met="event")
+    else:
+        talks = talks.select(*pair, met=pl.when(strangers.accepted).then(pl.lit(0, pl.Int64)).otherwise("event"))
+        before = learned.filter(pl.col("kind") == "answers", pl.col("event") < strangers.since).get_column("client")
+        apart = (pl.col("met") >= strangers.since) & pl.col("server").is_in(before.unique().implode())
+        known = known & ~(apart & (pl.col("event") - pl.col("met") < STRANGER_NS))
+    return told.join(talks, on=pair, how="left", maintain_order="left").select(known.fill_null(value=False)).to_series()
 
-    Args:
-        told: the facts.
-        learned: what is normal.
-        strangers_from: who talks to a server only since then is a stranger to it for a day, nanoseconds since 1970; None: nobody.
-    """
+
+def _rows(told: pl.DataFrame, learned: pl.DataFrame, strangers: Strangers | None = None) -> pl.DataFrame:
+    """Facts with what is normal as rows of table `deviation`."""
     asks = learned.filter(pl.col("kind") == "asks").select("client").unique()
     answers = learned.filter(pl.col("kind") == "answers").select("client", "protocol").unique()
-    talks = learned.filter(pl.col("kind") == "conversation").select("client", "server", "protocol", met="event")
     controls = answers.filter(pl.col("protocol").is_in(CONTROL_PROTOCOLS)).select(server="client").unique()
     yes = pl.lit(value=True)
-    settled = pl.lit(value=True) if strangers_from is None else pl.col("met") < strangers_from
-    acquainted = settled | (pl.col("event") - pl.col("met") >= STRANGER_NS)
     joined = (
-        told.with_columns(answered_only=pl.col("client").is_in(_answering_only(learned).implode()))
+        told.with_columns(
+            answered_only=pl.col("client").is_in(_answering_only(learned).implode()),
+            acquainted=_acquainted(told, learned, strangers),
+        )
         .join(asks.with_columns(client_asks=yes), on="client", how="left", maintain_order="left")
         .join(answers.select("client").unique().with_columns(client_answers=yes), on="client", how="left", maintain_order="left")
         .join(asks.select(server="client", server_asks=yes), on="server", how="left", maintain_order="left")
@@ -223,12 +246,8 @@ def _rows(told: pl.DataFrame, learned: pl.DataFrame, strangers_from: int | None 
             answers.select("protocol", server="client", serves=yes), on=["server", "protocol"], how="left", maintain_order="left"
         )
         .join(controls.with_columns(controls=yes), on="server", how="left", maintain_order="left")
-        .join(talks, on=["client", "server", "protocol"], how="left", maintain_order="left")
-        .with_columns(acquainted=pl.col("met").is_not_null() & acquainted)
         .with_columns(
-            pl.col(
-                "client_asks", "client_answers", "server_asks", "server_answers", "serves", "controls", "acquainted"
-            ).fill_null(False)
+            pl.col("client_asks", "client_answers", "server_asks", "server_answers", "serves", "controls").fill_null(False)
         )
     )
     return joined.select(

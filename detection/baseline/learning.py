@@ -12,8 +12,8 @@ SEED_NS: Final = 600 * 1_000_000_000
 """At the beginning of live learning nothing is told for so long: everything is new."""
 
 STRANGER_NS: Final = 24 * 3_600 * 1_000_000_000
-"""While learning live, who came after its beginning is a stranger for so long to whomever it talks to: what it does next is told
-as what a stranger does, whether or not an hour has ended since."""
+"""Where normality is learned live, who first talks to a server after the beginning is a stranger to it for so long: what it does
+next is told as what a stranger does, whether or not an hour has ended since."""
 
 MATURE: Final = 0.05
 """Learning may end when of each kind in `LASTING` at most this share came in the last third of learning."""

@@ -92,23 +92,56 @@ def test_while_learning_grave_things_are_told_as_provisional_and_small_ones_are_
     assert told(rows) == [("writer", "10.0.0.66", "provisional")]
 
 
-def test_while_learning_a_stranger_stays_one_for_a_day_also_after_an_hour_has_ended() -> None:
-    month = Learning(least_hours=720, most_hours=720)
+LATER: Final = "10.0.1.2"
+"""A server that is not there from the beginning."""
+
+KNOWN: Final = Decision("accept", "Li Na", client="10.0.0.66", kind="conversation")
+
+
+@pytest.mark.parametrize(
+    ("meets", "writes", "server", "accepted", "acquainted"),
+    [
+        (1.9, 2.2, "10.0.0.9", [], False),
+        (1.2, 25, "10.0.0.9", [], False),
+        (1.2, 25.3, "10.0.0.9", [], True),
+        # Nothing was learned of such a server either that its clients could differ from.
+        (1.9, 2.2, LATER, [], True),
+        # A person knows him.
+        (1.2, 4, "10.0.0.9", [(3, KNOWN)], True),
+    ],
+)
+def test_where_learning_is_live_a_stranger_stays_one_for_a_day(
+    meets: float, writes: float, server: str, accepted: list[tuple[float, Decision]], acquainted: bool
+) -> None:
     stranger, early = "10.0.0.66", "10.0.0.67"
-    station = polls(0, 30, client=early, every=600)
-    reads = [record for record in station if record["modbus.function_code"] != 6]
-    for meets, writes, acquainted in ((1.9, 2.2, False), (1.2, 25, False), (1.2, 25.3, True)):
-        seen = [
-            request(meets * HOUR, client=stranger, address=10),
-            request(writes * HOUR, client=stranger, function=6, address=10, values=[1]),
-            request(writes * HOUR, client=early, function=6, address=10, values=[1]),
-        ]
-        _, rows = live([*polls(0, 30), *reads, *seen], limits=month)
-        assert [(row["deviation.kind"], row["client.ip"], row["deviation.acquainted"]) for row in rows] == [
-            ("conversation", stranger, False),
-            ("writer", stranger, acquainted),
-            ("writer", early, True),
-        ]
+    reads = [record for record in polls(0, 30, client=early, every=600) if record["modbus.function_code"] != 6]
+    seen = [
+        request(1.1 * HOUR, client=early, server=LATER, address=10),
+        request(meets * HOUR, client=stranger, server=server, address=10),
+        request(writes * HOUR, client=stranger, server=server, function=6, address=10, values=[1]),
+        request(writes * HOUR, client=early, function=6, address=10, values=[1]),
+    ]
+    _, rows = live([*polls(0, 30), *reads, *seen], accepted, Learning(least_hours=720, most_hours=720))
+    assert [(row["deviation.kind"], row["client.ip"], row["deviation.acquainted"]) for row in rows] == [
+        ("conversation", early, False),
+        ("conversation", stranger, False),
+        ("writer", stranger, acquainted),
+        ("writer", early, True),
+    ]
+
+
+def test_a_stranger_stays_one_when_learning_ends_until_a_person_approves() -> None:
+    seen = [
+        request(2.5 * HOUR, client="10.0.0.66", address=10),
+        request(4.5 * HOUR, client="10.0.0.66", function=6, address=10, values=[1]),
+    ]
+    most = Learning(least_hours=3, most_hours=3)
+    for decisions, phase, acquainted in (([], "proposed", False), ([(4, Decision("approve", "Li Na"))], "enforced", True)):
+        _, rows = live([*polls(0, 6), *seen], decisions, most)
+        writer = rows[-1]
+        assert (writer["deviation.kind"], writer["deviation.phase"], writer["deviation.acquainted"]) == (
+            "writer", phase, acquainted,
+        )  # fmt: skip
 
 
 def test_a_burst_of_writes_in_learning_is_told_when_it_ends_and_is_not_normal() -> None:

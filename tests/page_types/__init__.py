@@ -1,1 +1,1 @@
-"""The types of the page's JavaScript, written in its comments, held by TypeScript at its strictest."""
+"""The types of the page's JavaScript, written in its comments, checked strictly by TypeScript."""
