@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from api.alerts import service as alerts
 from api.alerts import upserts
 from api.alerts.models import Alert, AlertEvent, AlertTechnique
-from api.alerts.schemas import CloseInput
+from api.alerts.schemas import AlertQuery, CloseInput
 from api.audit import service as audit
 from api.audit.verification import Verdict, verify
 from api.database import Database
@@ -75,6 +75,19 @@ def test_no_question_sees_another_organisation(database: Database, question: str
         assert session.scalar(asked) is not None
     with database.read(scope=SOUTH) as session:
         assert session.scalar(asked) is None
+
+
+def test_pages_of_an_address_are_filled_with_what_the_session_sees(database: Database) -> None:
+    # What others have ranks higher: a page that was cut before they are left out would have no room for one's own.
+    for scope, site, first in ((NORTH, "a", 0), (NORTH, "b", 10), (SOUTH, "a", 20)):
+        with database.write(scope=scope) as session:
+            ends = {"client_ip": "10.0.0.1"}, {"client_ip": "10.0.0.2", "server_ip": "10.0.0.1"}
+            made = [upsert(first + turn, rank=float(first + turn), **ends[turn % 2]) for turn in range(4)]
+            upserts.apply(session, made, site)
+    asked = AlertQuery.model_validate({"ip": "10.0.0.1", "limit": 3})
+    for scope, found in ((Scope("north", frozenset({"a"})), [3, 2, 1]), (NORTH, [13, 12, 11]), (SOUTH, [23, 22, 21])):
+        with database.read(scope=scope) as session:
+            assert [int(alert.id, 16) for alert in alerts.find(session, asked)[0]] == found
 
 
 def test_changes_and_removals_reach_one_organisation_only(database: Database) -> None:

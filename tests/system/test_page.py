@@ -9,12 +9,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 from pyotp.totp import TOTP
 
 from api import system
 from api.alerts import upserts
 from api.times import now
+from api.users.models import UserSession
 from collector.records import decode
 from detection.inbox import Inbox
 from sensor.packets import PACKETS
@@ -601,6 +603,24 @@ def test_who_signs_out_is_asked_to_sign_in(page: Page, served: Running) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("role", ["operator", "province_regulator"])
+def test_a_session_that_ends_takes_along_what_is_shown(page: Page, served: Running, role: str) -> None:
+    served.alerts(upsert(1))
+    served.signed_in(role, name="lin.wei")
+    page.goto(served.url)
+    sign_in(page)
+    if role == "operator":
+        page.get_by_role("link", name=re.compile("Alert 1")).click()
+        page.get_by_role("button", name="Acknowledge").click()
+        page.get_by_label("Note").fill("the pump of line 4")
+    expect(page.get_by_text("Live", exact=True)).to_be_attached()
+    with served.services.database.write() as session:
+        session.execute(sa.update(UserSession).values(revoked_at=now()))
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert "line 4" not in page.content()
 
 
 def test_an_empty_system_says_what_to_do(page: Page, served: Running) -> None:
