@@ -221,7 +221,8 @@ def _closed(state: BaselineState, first: Mapping[str, object], limits: Learning)
     ended = state.learns == "span"
     if state.learns == "live":
         heard = state.heard_hours + (state.mark % HOUR_NS == 0)
-        normal = replace(normal, until=state.mark, learned_ns=heard * HOUR_NS)
+        # The first hour is heard in part: taken for a whole one, so little would look as if nothing were known in the next.
+        normal = replace(normal, until=state.mark, learned_ns=min(heard * HOUR_NS, state.mark - normal.start))
         ended = ends(normal, heard, limits) or (state.ending and heard > 0)
         state = replace(state, normal=replace(normal, phase="proposed") if ended else normal, heard_hours=heard)
     known_at = int(str(first["event"]))

@@ -130,6 +130,13 @@ def test_where_learning_is_live_a_stranger_stays_one_for_a_day(
     ]
 
 
+@pytest.mark.parametrize("start", [0.55, 0.75, 0.8])
+def test_what_comes_in_the_hour_after_the_first_is_told_however_late_in_that_learning_began(start: float) -> None:
+    stranger = [request(1.2 * HOUR, client="10.0.0.66", function=6, address=10, values=[1])]
+    _, rows = live([*polls(start, 3), *stranger])
+    assert told(rows) == [("writer", "10.0.0.66", "provisional")]
+
+
 def test_a_stranger_stays_one_when_learning_ends_until_a_person_approves() -> None:
     seen = [
         request(2.5 * HOUR, client="10.0.0.66", address=10),
