@@ -51,6 +51,7 @@ from api.texts import language_of
 from api.texts.routes import router as texts
 from api.timeline.routes import router as timeline
 from api.tokens.routes import router as tokens
+from api.told.routes import router as told
 from api.topology.routes import router as topology
 from api.users.links import PAGE as PASSWORD_PAGE
 from api.users.routes import router as users
@@ -77,7 +78,7 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Link", "Retry-After")
 
 _ROUTERS = (
     probes.router, users, figures, alerts, context, views, evidence, exceptions, incidents, custody, jobs, obligations, documents,
-    playbooks, reviews, sharing, actions, drills, baseline, assets, windows, zones, topology, points, timeline, records,
+    playbooks, reviews, told, sharing, actions, drills, baseline, assets, windows, zones, topology, points, timeline, records,
     situation, handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 

@@ -140,8 +140,8 @@ def complete(document: dict[str, Any], permissions: Mapping[tuple[str, str], Nee
             if (method.upper(), path) in permissions:
                 needed = permissions[method.upper(), path]
                 operation["x-permission"] = needed.permission
-                if needed.instead is not None:
-                    operation["x-permission-instead"] = needed.instead
+                if needed.instead:
+                    operation["x-permission-instead"] = list(needed.instead)
             answers = operation.setdefault("responses", {})
             if "requestBody" in operation:
                 _add(answers, ("body_invalid",), str)

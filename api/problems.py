@@ -75,6 +75,7 @@ CODES: Final[Mapping[str, int]] = {
     "custody_full": 409,
     "database_busy": 503,
     "decision_unfit": 422,
+    "document_none": 404,
     "document_unknown": 422,
     "documents_busy": 503,
     "drill_mixed": 409,

@@ -14,6 +14,7 @@ import { PROFILE, Profile } from "./profile.js";
 import { drawSensors } from "./sensors.js";
 import { SITUATION, SituationPage } from "./situation.js";
 import { language, speak, t } from "./texts.js";
+import { ToldList, ToldPage } from "./told.js";
 import { TUNING, Tuning } from "./tuning.js";
 
 const root = /** @type {HTMLElement} */ (document.getElementById("root"));
@@ -89,8 +90,9 @@ function stopped(text, label) {
 
 /** @param {import("./api.js").Session} session */
 function show(session) {
-  // Who may see incidents alone, as an authority, begins with them.
+  // Who may see incidents alone, as an authority, begins with them; an authority with those that it was told of.
   const watches = may(session, "alert.read");
+  const told = may(session, "told.read");
   document.title = `${t(watches ? "page.alerts" : "page.incidents")} · icsight`;
   const strip = h("div", { class: "strip", role: "region", "aria-label": t("sensors.label") });
   const lamp = h("span", { class: "lamp", role: "status" });
@@ -113,8 +115,8 @@ function show(session) {
   const profile = new Profile(session);
   const situation = new SituationPage(session);
   const handovers = new HandoverPage(session);
-  const incidents = new IncidentList(session);
-  const incident = new IncidentPage(session);
+  const incidents = told ? new ToldList() : new IncidentList(session);
+  const incident = told ? new ToldPage() : new IncidentPage(session);
   const drills = new DrillPage(session);
   const signOut = async () => {
     leave();
@@ -132,7 +134,7 @@ function show(session) {
       "div",
       { class: "account" },
       may(session, "situation.read") && h("a", { class: "button quiet", href: `#${SITUATION}` }, t("page.situation")),
-      may(session, "incident.read") && h("a", { class: "button quiet", href: `#${INCIDENTS}` }, t("page.incidents")),
+      (may(session, "incident.read") || told) && h("a", { class: "button quiet", href: `#${INCIDENTS}` }, t("page.incidents")),
       may(session, "alert.read") && h("a", { class: "button quiet", href: `#${DRILLS}` }, t("page.drills")),
       may(session, "exception.read") && h("a", { class: "button quiet", href: `#${TUNING}` }, t("page.tuning")),
       languageSwitch(start),

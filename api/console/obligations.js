@@ -103,7 +103,7 @@ function reportOf(report, surroundings) {
 
 /** What is left of the time, and how much of it is over. @param {Report} report */
 function clockOf(report) {
-  if (report.submitted_at) return h("p", { class: "clock" }, t(report.late ? "report.submitted.late" : "report.submitted.in_time"), " ", time(report.submitted_at));
+  if (report.submitted_at) return submittedAt(report.submitted_at, report.late);
   if (report.at_once) return h("p", { class: "clock over" }, h("strong", {}, t("report.at_once")));
   if (!report.due_at) return h("p", { class: "clock quiet-text" }, t(report.started_at ? "report.no_term" : "report.not_started"));
   const share = report.share ?? 0;
@@ -116,6 +116,13 @@ function clockOf(report) {
     h("p", { class: "quiet-text" }, t("report.share", { share: number(Math.round(share)) })),
   );
 }
+
+/**
+ * When a report was submitted, and whether in time.
+ * @param {string} when
+ * @param {boolean} late
+ */
+export const submittedAt = (when, late) => h("p", { class: "clock" }, t(late ? "report.submitted.late" : "report.submitted.in_time"), " ", time(when));
 
 /**
  * What may be done with a report where it stands.
@@ -165,8 +172,8 @@ async function tell(report, place) {
   }
 }
 
-/** @param {Written} report */
-function contentsOf(report) {
+/** @param {{contents: Written["contents"]}} report */
+export function contentsOf(report) {
   return h(
     "dl",
     { class: "contents" },

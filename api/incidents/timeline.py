@@ -101,10 +101,10 @@ def newest(session: Session) -> int:
     return session.scalar(sa.select(IncidentEntry.id).order_by(IncidentEntry.id.desc()).limit(1)) or 0
 
 
-def written_since(session: Session, line: int) -> dict[int, int]:
-    """The incidents of which something was written after a line, each with its newest one."""
+def written_since(session: Session, line: int, *also: sa.ColumnElement[bool]) -> dict[int, int]:
+    """The incidents of which something was written after a line, each with its newest one; `also` is so of each."""
     told = sa.select(Incident.number, sa.func.max(IncidentEntry.id)).where(Incident.number == IncidentEntry.incident)
-    found = session.execute(told.where(IncidentEntry.id > line).group_by(Incident.number))
+    found = session.execute(told.where(IncidentEntry.id > line, *also).group_by(Incident.number))
     return dict(found.all())
 
 

@@ -19,9 +19,12 @@ from api.incidents import timeline
 from api.live import others
 from api.security.access import still_in
 from api.sensors import service as sensors
+from api.told.service import is_told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import sqlalchemy as sa
 
     from api.alerts.models import Alert
     from api.live.others import Touched
@@ -149,9 +152,10 @@ class Feed:
     The sensors' health, which the record store is asked for, is looked up beside them: no look waits for it, or fails with it.
     """
 
-    def __init__(self, provided: Services) -> None:
-        """A feed of what these services, limited as its listeners are, show."""
+    def __init__(self, provided: Services, *, authorities: bool = False) -> None:
+        """A feed of what these services, limited as its listeners are, show; of incidents, for authorities, what they know of."""
         self._provided = provided
+        self._limits = incident_limits(authorities=authorities)
         self._listeners: dict[asyncio.Event, Caller] = {}
         self._seen: Seen | None = None
         self._looking: asyncio.Task[Seen] | None = None
@@ -205,7 +209,8 @@ class Feed:
             start, changes = seen.moved(changed, reached.change, most)
             incidents, other, kept = seen.incidents, seen.others, replace(seen.start, change=start)
             if reached.line > before.line:
-                line, incidents = _newest({**incidents, **timeline.written_since(session, before.line)}, kept.line, most)
+                written = timeline.written_since(session, before.line, *self._limits)
+                line, incidents = _newest({**incidents, **written}, kept.line, most)
                 kept = replace(kept, line=line)
             if reached.entry > before.entry:
                 found = others.touched_since(session, before.entry, reached.entry)
@@ -232,6 +237,11 @@ class Feed:
                     waiter.set()
         finally:
             self._asking = None
+
+
+def incident_limits(*, authorities: bool) -> tuple[sa.ColumnElement[bool], ...]:
+    """What is so of the incidents that listeners hear of, if anything must be."""
+    return (is_told(),) if authorities else ()
 
 
 def _newest(found: dict[_Key, int], start: int, most: int) -> tuple[int, dict[_Key, int]]:

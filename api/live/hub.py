@@ -19,8 +19,8 @@ class Hub:
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._lock = threading.Lock()
         self.closed = False
-        self.feeds: dict[Scope, Feed] = {}
-        """What streams tell, by what they may tell; of those only that somebody listens to."""
+        self.feeds: dict[tuple[Scope, bool], Feed] = {}
+        """What streams tell, by what they may tell, and whether as to an authority; of those only that somebody listens to."""
 
     @property
     def streams(self) -> int:

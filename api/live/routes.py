@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from api.alerts import service as alerts
 from api.incidents import timeline
 from api.live import others
-from api.live.feed import Change, Feed, Place, Seen
+from api.live.feed import Change, Feed, Place, Seen, incident_limits
 from api.openapi import problems
 from api.problems import Problem
 from api.security.access import Caller, Provided, needs
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api", tags=["live"])
 
-Reader = Annotated[Caller, needs("alert.read", "incident.read")]
+Reader = Annotated[Caller, needs("alert.read", "incident.read", "told.read")]
 RETRY_MILLISECONDS = 2000
 """How long a browser waits before it connects again."""
 
@@ -55,14 +55,14 @@ async def _stream(caller: Reader, provided: Provided) -> AsyncIterator[Stream]:
     waiter = hub.join(provided.settings.live_connections)
     if waiter is None:
         raise Problem("live_full", headers={"Retry-After": "10"})
-    scope = provided.database.scope
-    feed = hub.feeds.setdefault(scope, Feed(provided))
+    key = provided.database.scope, _is_authority(caller)
+    feed = hub.feeds.setdefault(key, Feed(provided, authorities=_is_authority(caller)))
     feed.join(waiter, caller)
     try:
         yield Stream(waiter, feed)
     finally:
-        if feed.leave(waiter) and hub.feeds.get(scope) is feed:
-            del hub.feeds[scope]
+        if feed.leave(waiter) and hub.feeds.get(key) is feed:
+            del hub.feeds[key]
         hub.leave(waiter)
 
 
@@ -79,10 +79,11 @@ async def live(
     """Events as they happen, of what the caller may see.
 
     `alert`: an alert that is new or has changed, as in the list. `incidents`: numbers of incidents that have changed, in
-    whatever belongs to them: ask for them again. `changed`: identifiers of windows, exceptions, handovers and jobs that have
-    changed, by kind. An event's id says how far each of these was told, so that a client which comes back with `Last-Event-ID`
-    gets all that it missed, each once, as it is now. `reload`: more was missed than is sent; load anew what is shown. `sensors`:
-    the sensors' health, when it changes. Without `Last-Event-ID` the stream starts with what changes from now on.
+    whatever belongs to them: ask for them again; authorities hear of those that they are told of. `changed`: identifiers of
+    windows, exceptions, handovers and jobs that have changed, by kind. An event's id says how far each of these was told, so
+    that a client which comes back with `Last-Event-ID` gets all that it missed, each once, as it is now. `reload`: more was
+    missed than is sent; load anew what is shown. `sensors`: the sensors' health, when it changes. Without `Last-Event-ID` the
+    stream starts with what changes from now on.
     """
     first = await stream.feed.look()
     told = _told(provided, caller, stream, language_of(request), first.place, last_event_id)
@@ -137,10 +138,19 @@ class Missed:
     others: list[Touched]
 
 
+def _is_authority(caller: Caller) -> bool:
+    """Whether a caller hears of those incidents alone that authorities are told of."""
+    return caller.may("told.read") and not caller.may("incident.read")
+
+
+def _hears_of_incidents(caller: Caller) -> bool:
+    return caller.may("incident.read") or _is_authority(caller)
+
+
 def _events(caller: Caller, seen: Seen, place: Place, language: str) -> bytes | None:
     """What a look has found after a place, as events; None where something of it was not kept."""
     told = seen.told(place, language) if caller.may("alert.read") else b""
-    incidents = seen.touched(place.line) if caller.may("incident.read") else []
+    incidents = seen.touched(place.line) if _hears_of_incidents(caller) else []
     other = seen.other(place.entry)
     if told is None or incidents is None or other is None:
         return None
@@ -167,7 +177,8 @@ def _missed(provided: Services, caller: Caller, place: Place, seen: Seen) -> Mis
     limit, reached = provided.settings.live_replay_rows, seen.place
     with provided.database.read() as session:
         changed = alerts.changed_since(session, place.change, limit + 1) if caller.may("alert.read") else []
-        written = timeline.written_since(session, place.line) if caller.may("incident.read") else {}
+        limits = incident_limits(authorities=_is_authority(caller))
+        written = timeline.written_since(session, place.line, *limits) if _hears_of_incidents(caller) else {}
         other = others.touched_since(session, place.entry, reached.entry)
     if other is None or max(len(changed), len(written), len(other)) > limit:
         return None

@@ -169,13 +169,13 @@ QUESTION_CHARACTERS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Lets only callers pass who have a permission, or the one that will do instead, and puts on record what regulators read.
+    """Lets only callers pass who have a permission, or one that will do instead, and puts on record what regulators read.
 
     Raises Problem `forbidden`.
     """
 
     permission: Permission
-    instead: Permission | None = None
+    instead: tuple[Permission, ...] = ()
 
     async def __call__(
         self,
@@ -184,10 +184,10 @@ class Needs:
         provided: Annotated[Services, Depends(services)],
     ) -> Caller:
         """The caller, who has the permission."""
-        if not caller.may(self.permission) and (self.instead is None or not caller.may(self.instead)):
+        named = {self.permission, *self.instead}
+        if named.isdisjoint(caller.permissions):
             raise Problem("forbidden", permission=self.permission)
-        told = not TOLD_BY_LAW.isdisjoint({self.permission, self.instead})
-        if caller.role in REGULATORS and told and request.method in SAFE_METHODS:
+        if caller.role in REGULATORS and not TOLD_BY_LAW.isdisjoint(named) and request.method in SAFE_METHODS:
             # Not checked yet: it may be anything.
             place = request.url.path.replace("\0", "")[:SUBJECT_CHARACTERS]
             asked = {"question": request.url.query[:QUESTION_CHARACTERS]} if request.url.query else {}
@@ -195,8 +195,8 @@ class Needs:
         return caller
 
 
-def needs(permission: Permission, instead: Permission | None = None) -> Any:
-    """Marks the caller of a route as one who has this permission, or another instead, in `Annotated[Caller, …]`."""
+def needs(permission: Permission, *instead: Permission) -> Any:
+    """Marks the caller of a route as one who has this permission, or one of others instead, in `Annotated[Caller, …]`."""
     return Depends(Needs(permission, instead))
 
 

@@ -76,6 +76,7 @@ Permission = Literal[
     "session.manage",
     "share.export",
     "situation.read",
+    "told.read",
     "user.manage",
     "user.read",
 ]
@@ -126,7 +127,7 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "point.read": _to("see process points, their values and writers", *_PLANT),
     "sensor.read": _to("see the health of sensors and of the parts of the system", *_PLANT, "auditor"),
     "sensor.manage": _to("change settings of sensors", "administrator", whole=True),
-    "incident.read": _to("see incidents, their clocks, tasks and actions", *_EVERYBODY),
+    "incident.read": _to("see incidents, their clocks, tasks and actions", *_PLANT, "auditor"),
     "incident.declare": _to("declare an incident", *_SHIFT),
     "incident.work": _to("do tasks of an incident, write into its timeline", *_SHIFT),
     "incident.move": _to("move an incident on, put it on hold, merge, split and close it", *_LEADS),
@@ -141,10 +142,13 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "evidence.write": _to("add evidence to an incident, hand it on and give it out", *_LEADS),
     "playbook.write": _to("import and change playbooks", *_LEADS, whole=True),
     "handover.write": _to("write and sign handover notes of shifts", *_SHIFT),
-    "report.read": _to("see statutory reports and their deadlines", *_EVERYBODY),
+    "report.read": _to("see statutory reports and their deadlines", *_PLANT, "auditor"),
     "report.draft": _to("draft reports", *_LEADS),
     "report.approve": _to("approve reports", "administrator", person=True),
     "report.submit": _to("tell that a report was submitted or acknowledged", *_LEADS),
+    "told.read": _to(
+        "see incidents of which a report was submitted, and the reports that were", "city_regulator", "province_regulator"
+    ),
     "operator.write": _to("say what the operator of a site is in the eyes of the law", "administrator"),
     "report.template": _to("change the templates of reports", "administrator", whole=True),
     "drill.run": _to("run drills", *_LEADS),
@@ -162,7 +166,7 @@ TABLE: Final[Mapping[Permission, Grant]] = {
 FOR_TOKENS: Final = frozenset(permission for permission, grant in TABLE.items() if not grant.person)
 """Permissions that a token can have."""
 
-TOLD_BY_LAW: Final[frozenset[Permission]] = frozenset({"incident.read", "report.read"})
+TOLD_BY_LAW: Final[frozenset[Permission]] = frozenset({"told.read"})
 """What authorities may see of a plant."""
 
 OPEN: Final[Mapping[tuple[str, str], str]] = {

@@ -16,9 +16,12 @@ from tests.api.conftest import SQLITE_ONLY, Running
 from tests.api.test_actions import body as action
 from tests.api.test_documents import bring, word
 from tests.api.test_incidents import done
+from tests.api.test_obligations import SAID, reports, step
 from tests.api.test_permissions import ask, documented, fill
 
 if TYPE_CHECKING:
+    import httpx
+
     from tests.api.openapi import Operation
 
 OTHERWISE: Final = {
@@ -26,6 +29,17 @@ OTHERWISE: Final = {
     "/api/alerts/{alert_id}/evidence": 404,
 }
 """What is not answered with 200: what traffic shows of an action that nobody has carried out yet, packets that nobody kept."""
+
+
+def submitted(served: Running, approver: httpx.Client, number: str) -> str:
+    """The first report of an incident, submitted with its document."""
+    writer = served.signed_in("responder")
+    identity = reports(writer, int(number))["cac-first"]["id"]
+    done(step(writer, identity, "draft", {"contents": SAID}, "PUT"))
+    done(step(approver, identity, "approve", {"note": "read"}))
+    digest = writer.get(f"/api/obligations/{identity}/document").headers["X-Content-SHA256"]
+    done(step(writer, identity, "submit", {"channel": "12387", "note": "x", "document": digest}))
+    return str(identity)
 
 
 def things(served: Running) -> dict[str, dict[str, str]]:
@@ -41,6 +55,7 @@ def things(served: Running) -> dict[str, dict[str, str]]:
     asked = {"action": "acknowledge", "ids": [there["alert_id"]], "note": "x", "dry_run": True}
     job = done(client.post("/api/jobs", json=asked), 202)
     done(bring(client, "report", word("{{ title }}")), 201)
+    reported = submitted(served, client, there["number"])
     with served.services.database.write() as session:
         here: dict[str, Any] = {"site": "tanks", "version": 1, "title": "x", "scenario": "unauthorised_write"}
         times: dict[str, Any] = {"state": "aborted", "started_by": "lin", "started_at": 1, "ended_by": "lin", "ended_at": 2}
@@ -63,6 +78,7 @@ def things(served: Running) -> dict[str, dict[str, str]]:
         "/api/notifications": {"number": "7"},
         "/api/report-templates": {"key": "report"},
         "/api/tasks": {"identity": str(task["id"])},
+        "/api/told": {"identity": reported},
         "/api/views": {"number": str(view["number"])},
     }
 
@@ -86,7 +102,7 @@ def test_each_role_reads_what_there_is_or_is_told_that_it_may_not(system_running
         for beginning, named in there.items():
             values |= named if operation.path.startswith(beginning) else {}
         status, said = ask(client, operation, values)
-        if mine.isdisjoint({operation.said["x-permission"], operation.said.get("x-permission-instead")}):
+        if mine.isdisjoint({operation.said["x-permission"], *operation.said.get("x-permission-instead", ())}):
             assert (status, "urn:icsight:problem:forbidden" in said) == (403, True), (operation[:2], status, said)
         else:
             assert status == OTHERWISE.get(operation.path, 200), (operation[:2], status, said[:300])

@@ -41,7 +41,7 @@ def test_a_token_may_do_what_it_was_given_and_nothing_that_only_a_person_may(sys
     for operation in documented(system_running):
         if (operation.method.upper(), operation.path) in OPEN:
             continue
-        needed = {operation.said["x-permission"], operation.said.get("x-permission-instead")}
+        needed = {operation.said["x-permission"], *operation.said.get("x-permission-instead", ())}
         for client, given in ((whole, every), (little, ["alert.read"])):
             status, said = ask(client, operation, UNKNOWN)
             if needed & set(given):

@@ -25,6 +25,8 @@ from tests.api.alerts import START, part_of, upsert, with_related
 from tests.api.conftest import PASSWORD, Running, running, take_up
 from tests.api.test_baseline import standing
 from tests.api.test_exceptions import MADE, deviation
+from tests.api.test_incidents import done
+from tests.api.test_obligations import SAID, grade, reports, step
 from tests.batches import EPOCH, encode, sample
 from tests.detection.test_anomaly import LEARNED, anomalies
 from tests.detection.test_anomaly import polls as values
@@ -496,21 +498,41 @@ def test_an_account_is_given_sites_one_by_one_and_keeps_them(page: Page, served:
     assert (told["role"], sorted(told["sites"])) == ("operator", ["", "pumps, old", "tanks"])
 
 
-def test_an_authority_begins_with_incidents_and_reads_them_without_alerts(page: Page, served: Running) -> None:
+def test_an_authority_begins_with_the_incidents_that_it_is_told_of_and_reads_their_reports(page: Page, served: Running) -> None:
     served.alerts(upsert(1))
-    body = {"title": "Writes to line 4", "alerts": [f"{1:032x}"], "lead": "wu.jun"}
-    assert served.signed_in("responder").post("/api/incidents", json=body).status_code == 201
+    writer, approver = served.signed_in("responder"), served.signed_in("administrator")
+    body = {"title": "Writes to line 4", "alerts": [f"{1:032x}"], "lead": "wu.jun", "discovered_at": "-1h"}
+    number = done(writer.post("/api/incidents", json=body), 201)["number"]
+    grade(writer, number, 3)
+    identity = reports(writer, number)["cac-first"]["id"]
+    done(step(writer, identity, "draft", {"contents": SAID}, "PUT"))
+    done(step(approver, identity, "approve", {"note": "read"}))
     served.signed_in("province_regulator", name="lin.wei")
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
     page.goto(served.url)
     sign_in(page)
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
-    page.get_by_role("region", name="Incidents").get_by_role("link", name="Writes to line 4").click()
+    here = page.get_by_role("region", name="Incidents")
+    expect(here).to_contain_text("No report was submitted")
+    # It is there as soon as it is told.
+    digest = writer.get(f"/api/obligations/{identity}/document").headers["X-Content-SHA256"]
+    done(step(writer, identity, "submit", {"channel": "12387", "note": "x", "document": digest}))
+    here.get_by_role("link", name="Writes to line 4").click()
     shown = page.get_by_role("region", name="Incident", exact=True)
     expect(shown.get_by_role("heading", name="Writes to line 4")).to_be_visible()
-    expect(shown.get_by_role("region", name="Alerts")).to_contain_text("Alert 1")
-    # Nothing is offered that the role may not do, nor a way to alerts.
-    expect(shown.get_by_role("button", name=re.compile("Move|Close|Decide|Add|Propose"))).to_have_count(0)
-    expect(page.get_by_role("article")).to_have_count(0)
+    expect(shown).to_contain_text("Grade III")
+    expect(shown.get_by_role("article")).to_have_count(1)
+    shown.get_by_text("What it says, and documents").click()
+    expect(shown).to_contain_text(SAID["event"])
+    expect(shown).to_contain_text(digest)
+    # Neither is anything told of what the plant works on, nor offered what the role may not do, nor a way to alerts.
+    expect(shown).not_to_contain_text("wu.jun")
+    expect(shown.get_by_role("region")).to_have_count(1)
+    expect(shown.get_by_role("button")).to_have_count(0)
+    done(step(writer, identity, "acknowledge", {"receipt": "GD-7", "note": "x"}))
+    expect(shown).to_contain_text("acknowledged")
+    assert refused == [], "it is asked for nothing that the role may not read"
     page.get_by_role("link", name="lin.wei").click()
     expect(page.get_by_role("button", name="Add an authenticator")).to_be_visible()
     page.get_by_role("link", name="Incidents").click()
