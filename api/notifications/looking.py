@@ -137,7 +137,7 @@ def follow_up(session: Session, identity: int, moment: int) -> int:
     if said.escalate is not None and not notice.escalated and moment >= standing.escalates_at(notice.began_at, said.escalate):
         notice.escalated = True
         tellings += _tell(session, notice, said.escalate.channels, "escalation", (moment, moment))
-    again = said.repeat is not None and notice.repeats < said.repeat.times
+    again = said.repeat is not None and said.repeat.goes_on(notice.repeats)
     if again and said.repeat is not None and moment >= standing.repeats_at(notice.told_at, said.repeat):
         notice.repeats, notice.told_at = notice.repeats + 1, moment
         further = said.escalate.channels if notice.escalated and said.escalate is not None else []

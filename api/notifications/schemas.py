@@ -84,8 +84,12 @@ class Repeat(BaseModel):
 
     minutes: int = Field(ge=5, le=1440, examples=[15])
     """How long after the last time."""
-    times: int = Field(ge=1, le=20, examples=[4])
-    """How often at most."""
+    times: Annotated[int, Field(ge=1, le=20)] | None = Field(default=None, examples=[None, 4])
+    """How often at most; null: until somebody has."""
+
+    def goes_on(self, repeats: int) -> bool:
+        """Whether it is told again after some repeats, where nobody has taken it on."""
+        return self.times is None or repeats < self.times
 
 
 class Escalate(BaseModel):

@@ -101,6 +101,6 @@ def next_look(notice: Notice, said: RuleContent) -> int | None:
     looks: list[int] = []
     if said.escalate is not None and not notice.escalated:
         looks.append(escalates_at(notice.began_at, said.escalate))
-    if said.repeat is not None and notice.repeats < said.repeat.times:
+    if said.repeat is not None and said.repeat.goes_on(notice.repeats):
         looks.append(repeats_at(notice.told_at, said.repeat))
     return min(looks, default=None)

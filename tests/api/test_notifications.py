@@ -227,6 +227,24 @@ def test_it_is_told_again_and_further_until_somebody_takes_it_on(served: Running
     assert [clock.on(10), clock.on(60)] == [[], []], "twice is enough"
 
 
+def test_without_a_number_of_times_it_is_told_again_for_as_long_as_nobody_takes_it_on(served: Running, clock: Clock) -> None:
+    client = served.signed_in("administrator", name="lin")
+    rule = made(client, repeat={"minutes": 15})
+    assert client.get(f"/api/notifications/rules/{rule}").json()["repeat"] == {"minutes": 15, "times": None}
+    served.alerts(upsert(1))
+    assert clock.on() == [("hook", ["first 001"])]
+    assert [clock.on(16) for _ in range(40)] == [[("hook", ["repeat 001"])]] * 40
+    assert decide(client, 1, "acknowledge", {"note": "mine"}).status_code == 200
+    assert [clock.on(16), clock.on(16)] == [[], []]
+    content = {**ALL, "repeat": {"minutes": 15, "times": 3}}
+    done(client.put(f"/api/notifications/rules/{rule}", json=content, headers=ANY))
+    done(client.put(f"/api/notifications/rules/{rule}", json={**ALL, "repeat": {"minutes": 15, "times": None}}, headers=ANY))
+    assert client.get(f"/api/notifications/rules/{rule}").json()["repeat"]["times"] is None
+    for times in (0, 21):
+        refusal = client.post("/api/notifications/rules", json={**ALL, "repeat": {"minutes": 15, "times": times}})
+        assert refusal.status_code == 422, times
+
+
 def test_in_quiet_hours_only_what_is_urgent_is_told_and_the_rest_in_the_morning_unless_it_was_taken_on(
     served: Running, clock: Clock
 ) -> None:
