@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.alerts import acceptance as accepting
-from api.alerts import assignees as people
 from api.alerts import merging, presentation, service, snoozing, tuning
 from api.alerts import similar as likes
 from api.alerts.models import Alert
@@ -44,6 +43,7 @@ from api.records.schemas import AlertRecords
 from api.security.access import Caller, Provided, needs
 from api.services import Services
 from api.texts import language_of
+from api.users import assignees as people
 from detection.tuning import Exemption
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
@@ -190,7 +190,7 @@ def assignees(alert_id: AlertId, caller: Decider, provided: Provided) -> list[st
     """Names of the accounts that an alert can be given to: those that may decide on alerts of its site."""
     del caller
     with provided.database.read() as session:
-        return people.of_site(session, service.get(session, alert_id).site)
+        return people.of_site(session, "alert.decide", service.get(session, alert_id).site)
 
 
 @router.post("/{alert_id}/assign", responses=problems(*_DECISION, "assignee_unfit"))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import sqlalchemy as sa
 
-from api.alerts import assignees, tally, told
+from api.alerts import tally, told
 from api.alerts.models import SEVERITIES, STATES, TRIAGED, Alert, AlertEvent, AlertTechnique, State
 from api.audit import service as audit
 from api.database import Counter, advance, row_of
 from api.pages import read_cursor, write_cursor
 from api.problems import Problem
 from api.times import now
+from api.users import assignees
 from api.windows.models import WindowAlert
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def assign(session: Session, alert: Alert, actor: Actor, to: str, note: str) -> 
     """
     if alert.triage_state == "closed":
         raise Problem("alert_state", state=alert.triage_state, action="assign")
-    name = assignees.checked(session, to, alert.site)
+    name = assignees.checked(session, to, "alert.decide", alert.site)
     if alert.triage_state == "new":
         acknowledge(session, alert, actor, note)
     before, alert.triage_by = alert.triage_by, name

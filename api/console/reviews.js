@@ -5,7 +5,7 @@ import { ask } from "./dialog.js";
 import { h } from "./dom.js";
 import { at, choice, line, lines, moment } from "./forms.js";
 import { lasting } from "./tables.js";
-import { taskOf } from "./tasks.js";
+import { ownerOf, owners, taskOf } from "./tasks.js";
 import { t, time } from "./texts.js";
 
 /**
@@ -65,14 +65,15 @@ function write(incident, review) {
 }
 
 /** @param {import("./incident.js").Incident} incident */
-function lesson(incident) {
+async function lesson(incident) {
+  const names = await owners(incident.number);
   return ask({
     title: t("review.lesson"),
     fields: [
       line("title", "field.title", { required: true }),
       lines("text", "task.text", { maxlength: 10_000 }),
       choice("role", "task.role", ["operator", "responder", "engineer"].map((each) => /** @type {const} */ ([each, t(`role.${each}`)])), { value: "engineer" }),
-      line("owner", "task.owner", { maxlength: 64, required: true }),
+      ownerOf(names, { required: true }),
       at("due_at", "task.due", { required: true }),
     ],
     confirm: t("review.lesson"),

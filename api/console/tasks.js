@@ -105,10 +105,14 @@ function moved(task, to) {
  * @param {Task} task
  * @param {string} me
  */
-function assign(task, me) {
+async function assign(task, me) {
+  const names = await owners(task.incident);
   return ask({
     title: `${t("task.assign")}: ${task.title}`,
-    fields: [line("owner", "task.owner", { value: task.owner ?? me, maxlength: 64 }), at("due_at", "task.due", { value: task.due_at })],
+    fields: [
+      ownerOf(names, { value: names.includes(task.owner ?? "") ? task.owner : me, required: task.phase === "closed" }),
+      at("due_at", "task.due", { value: task.due_at, required: task.phase === "closed" }),
+    ],
     confirm: t("task.assign"),
     send: (values) => {
       const body = { owner: written(values.get("owner")), due_at: kept(values.get("due_at"), task.due_at) };
@@ -140,8 +144,23 @@ async function begin(incident, tasks, fit) {
   });
 }
 
+/**
+ * The accounts that tasks and lessons of an incident can be given to.
+ * @param {number} incident
+ * @returns {Promise<string[]>}
+ */
+export const owners = (incident) => get(`/api/incidents/${incident}/assignees`);
+
+/**
+ * Who does a task, of those who may; nobody is one of them where somebody need not be.
+ * @param {string[]} names
+ * @param {{value?: string | null, required?: boolean}} [more]
+ */
+export const ownerOf = (names, more = {}) => choice("owner", "task.owner", [["", more.required ? "–" : t("task.nobody")], ...names.map((each) => /** @type {const} */ ([each, each]))], more);
+
 /** @param {import("./incident.js").Incident} incident */
-function add(incident) {
+async function add(incident) {
+  const names = await owners(incident.number);
   return ask({
     title: t("task.add"),
     fields: [
@@ -149,7 +168,7 @@ function add(incident) {
       lines("text", "task.text", { maxlength: 10_000 }),
       choice("phase", "field.state", PHASES.slice(0, -1).map((each) => /** @type {const} */ ([each, t(`incident.state.${each}`)])), { value: incident.state }),
       choice("role", "task.role", DOERS.map((each) => /** @type {const} */ ([each, t(`role.${each}`)]))),
-      line("owner", "task.owner", { maxlength: 64 }),
+      ownerOf(names),
       at("due_at", "task.due"),
       check("mandatory", "task.mandatory.hint"),
     ],

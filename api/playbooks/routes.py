@@ -25,6 +25,7 @@ from api.playbooks.schemas import (
 )
 from api.security.access import Caller, Provided, needs
 from api.texts import language_of
+from api.users import assignees as people
 from api.versions import check_version
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def tasks(number: Number, caller: Reader, request: Request, provided: Provided) 
         return [presentation.task(each, language_of(request)) for each in service.tasks(session, number)]
 
 
-@router.post("/incidents/{number}/tasks", status_code=201, responses=problems(*_OPEN, "tasks_full"))
+@router.post("/incidents/{number}/tasks", status_code=201, responses=problems(*_OPEN, "tasks_full", "assignee_unfit"))
 def add_task(
     number: Number, body: TaskInput, caller: Worker, request: Request, response: Response, provided: Provided
 ) -> TaskOutput:
@@ -154,6 +155,14 @@ def add_task(
     provided.hub.notify()
     response.headers["ETag"] = service.task_etag(made)
     return shown
+
+
+@router.get("/incidents/{number}/assignees", responses=problems("signed_out", "incident_unknown"))
+def assignees(number: Number, caller: Worker, provided: Provided) -> list[str]:
+    """Names of the accounts that tasks and lessons can be given to: those that may work on incidents of the site."""
+    del caller
+    with provided.database.read() as session:
+        return people.of_site(session, service.WORKS, incidents.get(session, number).site)
 
 
 @router.get("/tasks", responses=problems("signed_out", "cursor_invalid", "query_too_long"))
@@ -175,7 +184,7 @@ def task(identity: Identity, caller: Reader, request: Request, response: Respons
         return presentation.task(found, language_of(request))
 
 
-@router.put("/tasks/{identity}/assignment", responses=problems(*_CHANGE, "lesson_unowned"))
+@router.put("/tasks/{identity}/assignment", responses=problems(*_CHANGE, "lesson_unowned", "assignee_unfit"))
 def assign(
     identity: Identity, body: AssignInput, caller: Worker, request: Request, response: Response, provided: Provided,
     if_match: IfMatch = None,

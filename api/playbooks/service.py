@@ -20,6 +20,7 @@ from api.playbooks import cacao, content
 from api.playbooks.models import LESSON, IncidentTask, StoredPlaybook
 from api.problems import Problem
 from api.times import NANOSECONDS, now
+from api.users import assignees
 from api.versions import check_version
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from api.playbooks.content import Playbook
     from api.playbooks.schemas import AssignInput, TaskInput, TaskMove, TaskQuery
     from api.reviews.schemas import LessonInput
+    from api.security.permissions import Permission
 
 MOST_STORED: Final = 500
 """Most playbooks that an organisation brings in."""
@@ -43,6 +45,9 @@ MOST_CHARACTERS: Final = 1_000_000
 """Longest CACAO playbook, as JSON."""
 
 UNDONE: Final = ("open", "doing")
+
+WORKS: Final[Permission] = "incident.work"
+"""What whoever has a task must be allowed to do at the incident's site."""
 
 
 def known(session: Session) -> dict[str, tuple[Playbook, bool]]:
@@ -168,7 +173,7 @@ def begin(session: Session, incident: Incident, key: str, actor: Actor, reason: 
 
 
 def add(session: Session, incident: Incident, given: TaskInput, actor: Actor) -> IncidentTask:
-    """Add a task by hand. Raises Problem `incident_closed`, `incident_merged`, `tasks_full`."""
+    """Add a task by hand. Raises Problem `incident_closed`, `incident_merged`, `tasks_full`, `assignee_unfit`."""
     incidents.check_open(incident)
     made = _by_hand(session, incident, given, given.phase, mandatory=given.mandatory)
     _tell(session, made, actor, "task_added")
@@ -176,9 +181,12 @@ def add(session: Session, incident: Incident, given: TaskInput, actor: Actor) ->
 
 
 def add_lesson(session: Session, incident: Incident, given: LessonInput, actor: Actor) -> IncidentTask:
-    """Add a lesson of a closed incident: a task that outlives it and gates nothing. Raises Problem `tasks_full`."""
+    """Add a lesson of a closed incident: a task that outlives it and gates nothing.
+
+    Raises Problem `tasks_full`, `assignee_unfit`.
+    """
     made = _by_hand(session, incident, given, LESSON, mandatory=False)
-    _tell(session, made, actor, "lesson_added", owner=given.owner)
+    _tell(session, made, actor, "lesson_added", owner=made.owner or "–")
     return made
 
 
@@ -245,18 +253,20 @@ def task_etag(found: IncidentTask) -> str:
 def assign(session: Session, found: IncidentTask, incident: Incident, given: AssignInput, actor: Actor) -> None:
     """Say who does a task, and by when.
 
-    Raises Problem `incident_closed`, `task_state` for one that is done, `lesson_unowned` for a lesson without both.
+    Raises Problem `incident_closed`, `task_state` for one that is done, `lesson_unowned` for a lesson without both,
+    `assignee_unfit`.
     """
     _check_workable(found, incident)
     if found.state not in UNDONE:
         raise Problem("task_state", id=found.id, state=found.state, action="assign")
     if found.phase == LESSON and (given.owner is None or given.due_at is None):
         raise Problem("lesson_unowned", id=found.id)
+    owner = _owner(session, given.owner, incident)
     if found.due_at != given.due_at:
         found.late_told = False
-    found.owner, found.due_at = given.owner, given.due_at
+    found.owner, found.due_at = owner, given.due_at
     found.version += 1
-    _tell(session, found, actor, "task_assigned", owner=given.owner or "–")
+    _tell(session, found, actor, "task_assigned", owner=owner or "–")
 
 
 def move(session: Session, found: IncidentTask, incident: Incident, given: TaskMove, actor: Actor) -> None:
@@ -332,14 +342,20 @@ def _by_hand(
 ) -> IncidentTask:  # fmt: skip
     """A task that a person wrote, the same in both languages."""
     _check_room(session, incident, 1)
+    owner = _owner(session, given.owner, incident)
     both = {"en": given.title, "zh-CN": given.title}, {"en": given.text, "zh-CN": given.text}
     made = IncidentTask(
         incident=incident.number, version=1, title=both[0], text=both[1], phase=phase, role=given.role, mandatory=mandatory,
-        state="open", owner=given.owner, made_at=now(), due_at=given.due_at, late_told=False,
+        state="open", owner=owner, made_at=now(), due_at=given.due_at, late_told=False,
     )  # fmt: skip
     session.add(made)
     session.flush()
     return made
+
+
+def _owner(session: Session, given: str | None, incident: Incident) -> str | None:
+    """Who does a task, as the account is named. Raises Problem `assignee_unfit`."""
+    return None if given is None else assignees.checked(session, given, WORKS, incident.site)
 
 
 def _check_workable(found: IncidentTask, incident: Incident) -> None:

@@ -59,7 +59,7 @@ def write(
     return shown
 
 
-@router.post("/lessons", status_code=201, responses=problems(*_CHANGE, "review_none", "tasks_full"))
+@router.post("/lessons", status_code=201, responses=problems(*_CHANGE, "review_none", "tasks_full", "assignee_unfit"))
 def add_lesson(
     number: Number, body: LessonInput, caller: Worker, request: Request, response: Response, provided: Provided
 ) -> TaskOutput:

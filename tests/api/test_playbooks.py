@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 import yaml
 
+from api.alerts import upserts
 from api.incidents import categories
 from api.playbooks import cacao, service
 from api.playbooks.content import built_in, fit
 from api.texts import LANGUAGES
 from api.times import NANOSECONDS, parse
+from api.users.models import User
 from tests.api.alerts import upsert
 from tests.api.conftest import SQLITE_ONLY
 from tests.api.looks import tick
@@ -207,6 +210,7 @@ def step(client: httpx.Client, identity: int, what: str, body: dict[str, Any], m
 def test_tasks_of_a_playbook_gate_closing_until_they_are_done_or_overridden(system_running: Running) -> None:
     system_running.alerts(upsert(1, rule="write_by_unauthorised_client"), upsert(2, rule="host_sweep"))
     client = system_running.signed_in("responder", name="lin")
+    system_running.signed_in("operator", "wu")
     number = declare(client, alerts=[alert_id(1), alert_id(2)], category="improper_operation.unauthorised_use")["number"]
     offered = client.get(f"/api/incidents/{number}/playbooks", params={"language": "zh-CN"}).json()
     assert (offered[0]["key"], offered[0]["title"], offered[0]["begun"]) == ("unauthorised_write", "未授权写入", False)
@@ -253,8 +257,37 @@ def test_tasks_of_a_playbook_gate_closing_until_they_are_done_or_overridden(syst
     assert done_line["text"] == "任务完成：询问当班人员"
 
 
+def test_tasks_and_lessons_are_of_who_may_work_on_incidents_of_the_site_and_of_nobody_else(system_running: Running) -> None:
+    with system_running.services.database.write() as session:
+        upserts.apply(session, [upsert(1)], "north")
+    lin = system_running.signed_in("responder", name="lin")
+    system_running.signed_in("engineer", "wang", frozenset({"north"}))
+    system_running.signed_in("operator", "zhao", frozenset({"south"}))
+    system_running.signed_in("viewer", "qian")
+    system_running.signed_in("operator", "sun")
+    with system_running.services.database.write() as session:
+        session.execute(sa.update(User).where(User.name == "sun").values(disabled_at=1))
+    number = declare(lin, alerts=[alert_id(1)], lead="wang")["number"]
+    path, due = f"/api/incidents/{number}", "2030-01-01T00:00:00Z"
+    assert lin.get(f"{path}/assignees").json() == ["lin", "wang"]
+    begun = done(lin.post(f"{path}/playbooks", json={"playbook": "network_scanned", "reason": "x"}), 201)
+    assert {each["owner"] for each in begun} == {None}
+    made = done(lin.post(f"{path}/tasks", json={"title": "Look", "owner": " Wang "}), 201)
+    assert made["owner"] == "wang"
+    before = lines(lin, number)
+    for name in ("zhao", "qian", "sun", "wu.jnu"):
+        by_hand = lin.post(f"{path}/tasks", json={"title": "Look", "owner": name})
+        given = step(lin, made["id"], "assignment", {"owner": name, "due_at": due}, "PUT")
+        assert [(answer.status_code, refused(answer)) for answer in (by_hand, given)] == [(422, "assignee_unfit")] * 2, name
+    assert lines(lin, number) == before
+    assert done(step(lin, made["id"], "assignment", {"owner": "LIN", "due_at": due}, "PUT"))["owner"] == "lin"
+    assert done(step(lin, made["id"], "assignment", {"owner": None, "due_at": due}, "PUT"))["owner"] is None
+    assert refused(system_running.signed_in("viewer").get(f"{path}/assignees")) == "forbidden"
+
+
 def test_an_overdue_task_is_told_once_and_again_when_it_has_another_time(system_running: Running) -> None:
     client = system_running.signed_in("responder", name="lin")
+    system_running.signed_in("operator", "wu")
     number = declare(client, **PHONE)["number"]
     due = parse("2030-01-01T00:00:00Z")
     made = done(client.post(f"/api/incidents/{number}/tasks", json={"title": "Look", "due_at": "2030-01-01T00:00:00Z"}), 201)

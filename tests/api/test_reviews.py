@@ -57,6 +57,7 @@ def test_a_closed_incident_is_reviewed_and_signed_by_who_did_not_write(system_ru
     late = review(wu, number, "", SAID | {"cause": "A laptop."}, '"0"')
     assert (refused(late), "lin" in late.json()["detail"]) == ("precondition_failed", True)
     assert refused(review(lin, number, "sign", {"note": "x"})) == "signer_wrote"
+    assert refused(lin.post(f"{path}/lessons", json=LESSON | {"owner": "wu.jnu"})) == "assignee_unfit"
     before = lin.get(path).headers["ETag"]
     lesson = done(lin.post(f"{path}/lessons", json=LESSON), 201)
     assert (lesson["phase"], lesson["owner"], lesson["mandatory"]) == ("closed", "wu", False)
@@ -89,6 +90,8 @@ def test_lessons_outlive_the_incident_and_its_review(system_running: Running) ->
     done(step(wu, lesson["id"], "move", {"to": "doing", "note": "begun"}))
     assert refused(step(wu, lesson["id"], "assignment", {"owner": None, "due_at": None}, "PUT")) == "lesson_unowned"
     later = {"owner": "chen", "due_at": "2031-01-01T00:00:00Z"}
+    assert refused(step(wu, lesson["id"], "assignment", later, "PUT")) == "assignee_unfit"
+    system_running.signed_in("engineer", "chen")
     assert done(step(wu, lesson["id"], "assignment", later, "PUT"))["owner"] == "chen"
     assert tick(system_running.services, parse("2031-01-01T00:00:00Z")) == 1
     assert kinds(lin, number)[-1] == "task_overdue"
