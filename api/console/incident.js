@@ -15,7 +15,7 @@ import { reviewOf } from "./reviews.js";
 import { drill, part, redrawn, roman } from "./tables.js";
 import { tasksOf, undoneTasks } from "./tasks.js";
 import { number as counted, t, time } from "./texts.js";
-import { timelineOf } from "./timeline.js";
+import { LINES, latest, timelineOf } from "./timeline.js";
 
 /** Alerts of an incident that are shown by name. */
 const ALERTS = 20;
@@ -34,6 +34,8 @@ export class IncidentPage {
     this.number = 0;
     this.round = 0;
     this.again = new Again(() => this.open(this.number));
+    /** Lines of the timeline that are shown, so that what was loaded stays. */
+    this.lines = LINES;
     /** The alerts that are shown by name, as far as they are known. @type {Map<string, import("./api.js").AlertItem>} */
     this.alerts = new Map();
     this.notice = h("p", { class: "problem", role: "alert" });
@@ -59,6 +61,7 @@ export class IncidentPage {
     this.element.hidden = false;
     if (fresh) {
       this.alerts.clear();
+      this.lines = LINES;
       fill(this.notice);
       fill(this.body, h("p", { class: "loading" }, t("page.loading")));
     }
@@ -105,13 +108,19 @@ export class IncidentPage {
       get(`${path}/tasks`),
       get(`${path}/playbooks`),
       get(`${path}/actions`),
-      get(`${path}/timeline`, { limit: "500" }),
+      latest(number, this.lines),
       allowed("evidence.read", `${path}/evidence`),
     ]);
     this.merged = incident.merged;
     const review = incident.state === "closed" && incident.merged_into === null ? await get(`${path}/review`) : null;
     await this.name(incident);
     return { incident, grading, vocabulary, grades, reports, tasks, playbooks, actions, entries, evidence, review };
+  }
+
+  /** Show earlier lines of the timeline, too. */
+  earlier() {
+    this.lines += LINES;
+    return this.open(this.number);
   }
 
   /** Load the alerts that are shown by name. @param {Incident} incident */
@@ -151,7 +160,7 @@ export class IncidentPage {
       part("incident.alerts", this.alertsOf(incident, surroundings)),
       evidence && part("incident.evidence", evidenceOf(incident, evidence.items, surroundings)),
       review && part("incident.review", reviewOf(incident, review, surroundings)),
-      part("incident.timeline", timelineOf(incident, entries, surroundings)),
+      part("incident.timeline", timelineOf(incident, entries, surroundings, () => this.earlier())),
     );
   }
 

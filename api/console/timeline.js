@@ -8,22 +8,40 @@ import { t, time } from "./texts.js";
 
 /** @typedef {{id: number, incident: number, at: string, written_at: string, kind: string, actor: string, by_hand: boolean, source: string | null, text: string, note: string | null}} Entry */
 
+/** Lines on a page: the most that the API gives at once. */
+export const LINES = 500;
+
+/**
+ * The latest lines, as many as are asked for, in whole pages.
+ * @param {number} incident
+ * @param {number} count
+ * @returns {Promise<{items: Entry[], next: string | null}>} `next`: there are earlier ones
+ */
+export async function latest(incident, count) {
+  /** @type {Entry[]} */
+  const items = [];
+  /** @type {string | null} */
+  let next = null;
+  do {
+    const page = await get(`/api/incidents/${incident}/timeline`, { sort: "-at", limit: String(LINES), ...(next && { cursor: next }) });
+    items.push(...page.items);
+    next = page.next;
+  } while (next && items.length < count);
+  return { items, next };
+}
+
 /**
  * @param {import("./incident.js").Incident} incident
- * @param {{items: Entry[], next: string | null}} page the first lines
+ * @param {Awaited<ReturnType<typeof latest>>} lines
  * @param {import("./incident.js").Surroundings} surroundings
+ * @param {() => void} more shows earlier ones
  */
-export function timelineOf(incident, page, { session, changed }) {
-  const list = h("ol", { class: "history" }, page.items.map((each) => entryOf(each, incident.number)).reverse());
-  const more = h("button", { type: "button" }, t("incident.timeline.later"));
-  let { next } = page;
-  more.addEventListener("click", async () => {
-    const found = await get(`/api/incidents/${incident.number}/timeline`, { limit: "500", cursor: next ?? "" });
-    list.prepend(...found.items.map((/** @type {Entry} */ each) => entryOf(each, incident.number)).reverse());
-    next = found.next;
-    more.hidden = !next;
-  });
-  return [may(session, "incident.work") && h("div", { class: "actions" }, h("button", { type: "button", onclick: () => changed(write(incident)) }, t("incident.timeline.write"))), next && more, list];
+export function timelineOf(incident, { items, next }, { session, changed }, more) {
+  return [
+    may(session, "incident.work") && h("div", { class: "actions" }, h("button", { type: "button", onclick: () => changed(write(incident)) }, t("incident.timeline.write"))),
+    h("ol", { class: "history" }, items.map((each) => entryOf(each, incident.number))),
+    next && h("button", { type: "button", onclick: more }, t("incident.timeline.earlier")),
+  ];
 }
 
 /**

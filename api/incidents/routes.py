@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
@@ -242,17 +242,20 @@ def lines(
     caller: Reader,
     request: Request,
     provided: Provided,
-    cursor: Annotated[str | None, Query(max_length=CURSOR_CHARACTERS, description="`next` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=CURSOR_CHARACTERS, description="`next` of the page before, in the same order.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MOST, description="Most lines on the page.")] = PAGE_ROWS,
+    sort: Annotated[Literal["at", "-at"], Query(description="Order, by when it happened; with `-` the latest first.")] = "at",
 ) -> TimelinePage:
     """What happened, in the order in which it happened; with the lines of incidents that were merged into this one."""
     del caller
-    question = f"timeline {number}"
+    question = f"timeline {number} {sort}"
     after = None if cursor is None else read_cursor(question, cursor, (int, int))
     with provided.database.read() as session:
         service.get(session, number)
         place = None if after is None else (int(after[0]), int(after[1]))
-        rows = timeline.lines(session, number, place, limit + 1)
+        rows = timeline.lines(session, number, place, limit + 1, latest_first=sort == "-at")
         shown = [presentation.line(row, language_of(request)) for row in rows[:limit]]
         last = rows[limit - 1] if len(rows) > limit else None
         return TimelinePage(items=shown, next=None if last is None else write_cursor(question, last.at, last.id))

@@ -88,12 +88,19 @@ def told_by(session: Session, number: int) -> list[int]:
     return found
 
 
-def lines(session: Session, number: int, after: tuple[int, int] | None, limit: int) -> Sequence[IncidentEntry]:
-    """Lines of an incident and of those merged into it, in the order in which things happened, behind a place (time, id)."""
+def lines(
+    session: Session, number: int, after: tuple[int, int] | None, limit: int, *, latest_first: bool = False
+) -> Sequence[IncidentEntry]:  # fmt: skip
+    """Lines of an incident and of those merged into it, in the order in which things happened, behind a place (time, id).
+
+    Or in the opposite order, the latest first.
+    """
     statement = sa.select(IncidentEntry).where(IncidentEntry.incident.in_(told_by(session, number)))
     if after is not None:
-        statement = statement.where(sa.tuple_(IncidentEntry.at, IncidentEntry.id) > sa.tuple_(*after))
-    return session.scalars(statement.order_by(IncidentEntry.at, IncidentEntry.id).limit(limit)).all()
+        key, place = sa.tuple_(IncidentEntry.at, IncidentEntry.id), sa.tuple_(*after)
+        statement = statement.where(key < place if latest_first else key > place)
+    by = (IncidentEntry.at.desc(), IncidentEntry.id.desc()) if latest_first else (IncidentEntry.at, IncidentEntry.id)
+    return session.scalars(statement.order_by(*by).limit(limit)).all()
 
 
 def newest(session: Session) -> int:

@@ -455,6 +455,30 @@ def test_incidents_come_in_pages_that_hold_their_place(system_running: Running) 
     third = client.get("/api/incidents", params={"limit": 2, "cursor": second["next"]}).json()
     shown = [item["number"] for page in (first, second, third) for item in page["items"]]
     assert (shown, third["next"]) == (numbers[4::-1], None)
-    page = client.get(f"/api/incidents/{numbers[0]}/timeline", params={"limit": 1}).json()
+    path = f"/api/incidents/{numbers[0]}/timeline"
+    page = client.get(path, params={"limit": 1}).json()
     assert page["next"] is None
-    assert refused(client.get(f"/api/incidents/{numbers[0]}/timeline", params={"cursor": "x"})) == "cursor_invalid"
+    assert refused(client.get(path, params={"cursor": "x"})) == "cursor_invalid"
+
+
+def test_a_timeline_is_read_from_its_beginning_or_from_its_end(system_running: Running) -> None:
+    client = system_running.signed_in("responder")
+    number = declare(client, **PHONE)["number"]
+    path = f"/api/incidents/{number}/timeline"
+    for minutes in (3, 1, 2, 2):
+        done(client.post(path, json={"at": f"-{minutes}m", "text": "x", "source": "y"}), 201)
+
+    def read(**asked: Any) -> list[int]:
+        found, cursor = list[int](), None
+        while True:
+            answer = done(client.get(path, params={**asked, "limit": 2, **({} if cursor is None else {"cursor": cursor})}))
+            found += [each["id"] for each in answer["items"]]
+            cursor = answer["next"]
+            if cursor is None:
+                return found
+
+    forward = [each["id"] for each in lines(client, number)]
+    assert len(forward) > 4
+    assert [read(), read(sort="at"), read(sort="-at")] == [forward, forward, forward[::-1]]
+    cursor = done(client.get(path, params={"limit": 1}))["next"]
+    assert refused(client.get(path, params={"sort": "-at", "cursor": cursor})) == "cursor_invalid"

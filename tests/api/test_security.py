@@ -476,7 +476,7 @@ def test_what_no_database_takes_is_refused(system_running: Running, path: str) -
 @pytest.mark.parametrize("place", [[10**30, 1], [1, -(10**30)]])
 def test_a_cursor_with_numbers_that_no_database_takes_is_refused(system_running: Running, place: list[int]) -> None:
     client = system_running.signed_in("administrator")
-    forged = write_cursor("timeline 1", *place)
+    forged = write_cursor("timeline 1 at", *place)
     client.post("/api/incidents", json={"title": "x", "reported_by": "y"})
     answer = client.get("/api/incidents/1/timeline", params={"cursor": forged})
     assert code(answer) == (422, "cursor_invalid")

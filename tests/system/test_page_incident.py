@@ -9,7 +9,10 @@ from zipfile import ZipFile
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
-from api.times import now
+from api.audit.service import Actor
+from api.incidents import timeline
+from api.incidents.schemas import EntryInput
+from api.times import iso, now
 from tests.api.alerts import upsert
 from tests.api.conftest import PASSWORD, Running, running
 from tests.system import test_page
@@ -287,3 +290,29 @@ def test_a_viewer_sees_clocks_run_out_and_is_offered_nothing_to_change(person: C
         # The keyboard finds nothing but what can be read.
         assert page.get_by_role("region", name="Incident", exact=True).get_by_role("button").count() == 0
         page.go_back()
+
+
+def test_the_timeline_shows_the_latest_first_and_what_was_loaded_of_it_stays(
+    person: Callable[..., Page], served: Running
+) -> None:
+    served.alerts(upsert(1))
+    responder = served.signed_in("responder", name="chen")
+    number = responder.post("/api/incidents", json={"title": "Long", "reported_by": "Shift B"}).json()["number"]
+    with served.services.database.write() as session:
+        for place in range(600):
+            line = {"at": iso(now()), "text": f"line {place}", "source": "the shift"}
+            timeline.write_by_hand(session, number, Actor("chen"), EntryInput.model_validate(line))
+    page = person("lin.wei", "responder", "en-GB")
+    page.goto(f"{served.url}/#/incidents/{number}")
+    shown = region(page, "Timeline").locator(".history > li")
+    expect(shown).to_have_count(500)
+    expect(shown.first).to_contain_text("line 599")
+    region(page, "Timeline").get_by_role("button", name="Show what came before").click()
+    expect(shown.last).to_contain_text("chen")
+    expect(region(page, "Timeline").get_by_role("button", name="Show what came before")).to_be_hidden()
+    loaded = shown.count()
+    assert loaded > 600
+    later = {"at": iso(now()), "text": "and one more", "source": "the shift"}
+    assert responder.post(f"/api/incidents/{number}/timeline", json=later).status_code == 201
+    expect(shown).to_have_count(loaded + 1)
+    expect(shown.first).to_contain_text("and one more")
