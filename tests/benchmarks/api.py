@@ -57,12 +57,16 @@ PAGES: Final[Mapping[str, Mapping[str, str]]] = {
     "closed as false": {"state": "closed", "disposition": "false_positive"},
     "of a client": {"client.ip": "10.0.3.11"},
     "of an address": {"ip": "10.0.3.11"},
+    "new of an address": {"ip": "10.0.3.11", "state": "new"},
     "of a rule": {"rule": "rule_7"},
     "of a technique": {"technique": "T0836"},
     "of a site, last day": {"site": SITES[0], "since": "-24h"},
     "last seen first": {"sort": "-last_seen"},
     "first seen first": {"sort": "first_seen"},
     "changed last": {"sort": "-updated_at"},
+    "told most often": {"sort": "-count"},
+    "of an assignee": {"assignee": "wang"},
+    "hidden by a window": {"overlay": "suppressed"},
 }
 """What pages are asked for, by what it is called."""
 

@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks.situation [ALERTS]`: the situation over a million alerts, as a ratio to its limit.
 
-Alerts are spread over half a year; of a hundred, ninety are closed, six hidden by an exception, and four open. What is asked
+Alerts are spread over half a year; of a hundred, ninety are closed, six hidden by an exception (of two thousand one by a window
+instead), and four open. What is asked
 changes from call to call (now, sites, past times), and between calls alerts change, so that no answer is the one before. Both
 databases are measured, PostgreSQL where its packages can be fetched (`make services`).
 """
@@ -158,17 +159,20 @@ def rows(organisation: str, number: int, count: int) -> tuple[Row, list[Row], Ro
     at = now() - SPAN_SECONDS * NANOSECONDS + number * (SPAN_SECONDS * NANOSECONDS // count)
     kind = number % 100
     state = "closed" if kind < 90 else "triaging" if number % 2_000 == 99 else "escalated" if number % 2_000 == 98 else "new"
-    hidden = 90 <= kind < 96
+    windowed = number % 2_000 == 95
+    hidden = 90 <= kind < 96 and not windowed
+    has = None if state == "new" else "lin" if state == "closed" else "wang"
     decided = None if state == "new" else at + 3_600 * NANOSECONDS
     body = {**upsert(number).body, "target": {"modbus.unit_id": "1", "modbus.address": str(number % 50)}}
     identity = f"{number:032x}"
     alert: Row = {
         "organisation": organisation, "id": identity, "site": SITES[number % 2], "revision": 1, "rule": f"rule_{number % 40}",
         "severity": number % 5, "confidence": 0.9, "rank": (number * 7919 % 100_000) / 1_000, "first_seen": at,
-        "last_seen": at + NANOSECONDS, "count": 1, "client_ip": f"10.0.{number % 8}.{number % 200}",
+        "last_seen": at + NANOSECONDS, "count": number * 31 % 997 + 1, "client_ip": f"10.0.{number % 8}.{number % 200}",
         "server_ip": f"10.0.{number % 5}.{number % 97}", "part_of": None, "exception": "night-copy" if hidden else None,
+        "suppressed_by": 1 if windowed else None,
         "body": body, "change": number + 1, "triage_state": state, "triage_version": 0,
-        "triage_by": None if state == "new" else "lin", "triage_at": decided, "triage_note": None, "triage_disposition": None,
+        "triage_by": has, "triage_at": decided, "triage_note": None, "triage_disposition": None,
         "triage_permit": None, "triage_count": None,
     }  # fmt: skip
     step: Row = {
@@ -178,7 +182,7 @@ def rows(organisation: str, number: int, count: int) -> tuple[Row, list[Row], Ro
     steps = [step]
     if decided is not None:
         kinds = {"closed": "closed", "triaging": "acknowledged", "escalated": "escalated"}
-        steps.append({**step, "at": decided, "kind": kinds[state], "actor": "lin"})
+        steps.append({**step, "at": decided, "kind": kinds[state], "actor": has})
     return alert, steps, {"organisation": organisation, "technique": "T0836", "alert_id": identity}
 
 
