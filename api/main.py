@@ -46,6 +46,7 @@ from api.security.access import permissions_of_routes
 from api.security.guard import BodyLimit, Guard, Texts
 from api.sensors.routes import router as sensors
 from api.sharing.routes import router as sharing
+from api.site.routes import router as sites
 from api.situation.routes import router as situation
 from api.texts import language_of
 from api.texts.routes import router as texts
@@ -79,7 +80,7 @@ CORS_EXPOSED = ("ETag", "Idempotency-Replayed", "Link", "Retry-After")
 _ROUTERS = (
     probes.router, users, figures, alerts, context, views, evidence, exceptions, incidents, custody, jobs, obligations, documents,
     playbooks, reviews, told, sharing, actions, drills, baseline, assets, windows, zones, topology, points, timeline, records,
-    situation, handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
+    situation, sites, handovers, sensors, enrolment, notifications, live, audit, texts, tokens, factors, oidc, passkeys,
 )  # fmt: skip
 
 DOCUMENT = "/api/openapi.json"

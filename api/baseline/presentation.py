@@ -74,11 +74,11 @@ def _promise(promise: Promise) -> PromiseOutput:
     )
 
 
-def decision(decided: Decision, *, waiting: bool) -> DecisionOutput:
-    """A decision about what is normal."""
+def decision(site: str, decided: Decision, *, waiting: bool) -> DecisionOutput:
+    """A decision about what is normal at a site."""
     return DecisionOutput(
-        id=decided.id, choice=decided.choice, by=decided.by, at=iso(decided.at), reason=decided.reason, about=about(decided),
-        waiting=waiting,
+        id=decided.id, site=site, choice=decided.choice, by=decided.by, at=iso(decided.at), reason=decided.reason,
+        about=about(decided), waiting=waiting,
     )  # fmt: skip
 
 
@@ -86,9 +86,9 @@ def stored(found: Stored, waiting: set[str]) -> DecisionOutput:
     """A decision as it is stored; of one that cannot be read, who took it and when."""
     held = found.id in waiting
     try:
-        return decision(Decision.from_json(found.content), waiting=held)
+        return decision(found.site, Decision.from_json(found.content), waiting=held)
     except ValueError:
-        said = {"id": found.id, "choice": found.choice, "by": found.by, "at": iso(found.at), "reason": ""}
+        said = {"id": found.id, "site": found.site, "choice": found.choice, "by": found.by, "at": iso(found.at), "reason": ""}
         return DecisionOutput.model_validate({**said, "about": {}, "waiting": held})
 
 

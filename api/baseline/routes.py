@@ -56,9 +56,9 @@ def made(
 def decide(body: DecisionInput, caller: Decider, provided: Provided) -> DecisionOutput:
     """Decide about what is normal, as `icsight baseline` does. It holds for what detection looks at from then on."""
     # Looked at before anything is locked: what was learned may have to be read from Kafka, for as long as that takes.
-    run_site = service.looked_at(provided, body)
+    found = service.looked_at(provided, body)
     with provided.database.write() as session:
-        decision = service.decide(session, provided, body, caller.actor, run_site)
+        site, decision = service.decide(session, provided, body, caller.actor, found)
     decisions.send(provided)
     with provided.database.read() as session:
-        return presentation.decision(decision, waiting=decision.id in decisions.waiting(session))
+        return presentation.decision(site, decision, waiting=decision.id in decisions.waiting(session))

@@ -153,6 +153,8 @@ class DecisionOutput(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: str = Field(examples=["9c1f0e6a52d14f0b"])
+    site: str = Field(examples=["waterworks"])
+    """The site that it is about; empty where the site has no name."""
     choice: Choice = Field(examples=["approve"])
     by: str = Field(examples=["li.na"])
     at: str = Field(examples=["2026-11-23T09:00:00.000000000Z"])
@@ -195,7 +197,7 @@ class DecisionInput(BaseModel):
     parties: list[Address] = Field(default=[], max_length=64, examples=[[]])
     """For merge: the addresses; facts name the first."""
     site: Annotated[str, StringConstraints(max_length=SITE_CHARACTERS)] | None = Field(default=None, examples=["waterworks"])
-    """For relearn, accept and merge: the site; it may be left out where there is only one."""
+    """The site. It may be left out where there is only one; and for propose and approve, where only one has such records."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

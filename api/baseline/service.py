@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from api.services import Services
     from detection.remembered import Learned
 
+OF_RUN: Final = frozenset({"propose", "approve"})
+"""Decisions about the records of one sensor, of which what was learned tells the site."""
+
 COMMAND: Final = "command"
 """Where a decision comes from that was left in the data folder by a command, in place of an address."""
 
@@ -42,20 +45,19 @@ def learned(services: Services) -> list[tuple[str, Learned]]:
     return sorted(found, key=lambda each: (-each[1][1].mark, each[0], each[1][0]))
 
 
-def decide(session: Session, services: Services, asked: DecisionInput, actor: Actor, run_site: str | None) -> Decision:
-    """Write a decision down.
+def decide(session: Session, services: Services, asked: DecisionInput, actor: Actor, found: str | None) -> tuple[str, Decision]:
+    """Write a decision down, and answer its site and the decision.
 
     Args:
         session: the session.
         services: the services.
         asked: what is decided.
         actor: who decides.
-        run_site: as `looked_at` answers.
+        found: the site, as `looked_at` answers.
 
     Raises Problem `site_unknown` or `site_missing` where it is not known which site is meant.
     """
-    of_run = run_site is not None
-    site_name = site.meant(session, services, asked.site) if run_site is None else run_site
+    site_name = site.meant(session, services, asked.site) if found is None else found
     decision = Decision(
         asked.choice,
         actor.name,
@@ -64,7 +66,7 @@ def decide(session: Session, services: Services, asked: DecisionInput, actor: Ac
         client=asked.client,
         kind=asked.kind,
         point=asked.point,
-        run=(asked.sensor, asked.epoch) if of_run else (),
+        run=(asked.sensor, asked.epoch) if asked.choice in OF_RUN else (),
         until=asked.learned_until or 0,
         since=asked.since or 0,
         hours=asked.hours,
@@ -72,7 +74,7 @@ def decide(session: Session, services: Services, asked: DecisionInput, actor: Ac
         parties=tuple(asked.parties),
     )
     leave(session, decision, site_name, actor)
-    return decision
+    return site_name, decision
 
 
 def adopt(session: Session, taken: Sequence[Decision], site_name: str) -> None:
@@ -105,16 +107,20 @@ def latest(session: Session, cursor: str | None, limit: int) -> tuple[Sequence[S
 
 
 def looked_at(services: Services, asked: DecisionInput) -> str | None:
-    """The site of what is to be proposed or approved, which is what the person looked at; None where it is about no run.
+    """The site of a decision, where what was learned tells it; else None.
+
+    That is so of what is to be proposed or approved, which is what the person looked at, and of a site of which nothing else is
+    known.
 
     What was learned is read for that, which may take long: no session that writes is open meanwhile. Whoever decides about the
     same is not kept out by one either: it is detection that takes decisions up, in their order.
 
     Raises Problem `baseline_unknown` or `baseline_changed` where it is about what is no more.
     """
-    if asked.choice not in {"propose", "approve"}:
-        return None
-    of_runs = {run: (site_name, state) for site_name, (run, state, _) in learned(services)}
+    if asked.choice not in OF_RUN:
+        return asked.site if asked.site is not None and _only_learned(services, asked.site) else None
+    # Two sites may have read the same capture.
+    of_runs = {run: (name, state) for name, (run, state, _) in learned(services) if asked.site in {None, name}}
     if (asked.sensor, asked.epoch) not in of_runs:
         raise Problem("baseline_unknown")
     site_name, state = of_runs[asked.sensor, asked.epoch]
@@ -125,3 +131,12 @@ def looked_at(services: Services, asked: DecisionInput) -> str | None:
     if not fits:
         raise Problem("baseline_changed")
     return site_name
+
+
+def _only_learned(services: Services, name: str) -> bool:
+    """Whether something was learned at a site of which nothing else is known."""
+    if services.site is not None:
+        return False
+    with services.database.read() as session:
+        known = site.names(session)
+    return name not in known and any(each == name for each, _ in learned(services))

@@ -3,34 +3,36 @@
 import { call, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { h } from "./dom.js";
+import { called, choiceOfSite, siteOf, sites } from "./sites.js";
 import { number, t, time } from "./texts.js";
 
 /**
  * @typedef {{kind: string, client: string | null, protocol: string | null, server: string | null, servers: number, thing: string | null, things: number}} Line
  * @typedef {{lines: Line[], more: number}} Lines
- * @typedef {{sensor: string, epoch: string, learning: boolean, phase: string, immaturity: number, heard_hours: number, learned_from: string, learned_until: string, approved_by: string,
+ * @typedef {{site: string, sensor: string, epoch: string, learning: boolean, phase: string, immaturity: number, heard_hours: number, learned_from: string, learned_until: string, approved_by: string,
  *   relearning: {client: string, server: string, until: string}[], promise: Promised | null, normal: Lines, rare: Lines, gone: Lines, come: Lines}} Baseline
  * @typedef {{promised: number, measured: number | null, heard_hours: number, minutes: number, broken_since: string | null}} Promised
- * @typedef {{choice: string, by: string, at: string, reason: string, about: Record<string, string>, waiting: boolean}} Decision
+ * @typedef {{site: string, choice: string, by: string, at: string, reason: string, about: Record<string, string>, waiting: boolean}} Decision
  */
 
 /**
  * What is normal in the records of one sensor.
  * @param {Baseline} each
  * @param {{permissions: string[]}} session
+ * @param {boolean} sited whether there are several sites: it is told with its own
  * @param {() => void} changed called when something was decided
  */
-export function baselineOf(each, session, changed) {
+export function baselineOf(each, session, sited, changed) {
   const phase = each.learning
     ? t("tuning.phase.learning", { hours: number(each.heard_hours), share: `${Math.round(each.immaturity * 100)} %` })
     : t(`tuning.phase.${each.phase}`, { name: each.approved_by });
-  const of = { sensor: each.sensor, epoch: each.epoch };
+  const of = { site: each.site, sensor: each.sensor, epoch: each.epoch };
   const button = (/** @type {string} */ choice, /** @type {object} */ fixed = {}) =>
-    h("button", { type: "button", onclick: async () => (await decide(choice, fixed)) && changed() }, t(`tuning.decide.${choice}`));
+    h("button", { type: "button", onclick: async () => (await decide(choice, fixed, each.site)) && changed() }, t(`tuning.decide.${choice}`));
   return h(
     "section",
-    { class: "baseline", "data-key": `${each.sensor} ${each.epoch}` },
-    h("p", { class: "badges" }, h("strong", {}, each.sensor), h("span", {}, phase)),
+    { class: "baseline", "data-key": JSON.stringify([each.site, each.sensor, each.epoch]) },
+    h("p", { class: "badges" }, h("strong", {}, each.sensor), sited && h("span", { class: "by" }, called(each.site)), h("span", {}, phase)),
     h("p", { class: "hint" }, time(each.learned_from), " – ", time(each.learned_until)),
     each.promise ? promised(each.promise) : null,
     each.relearning.map((scope) => h("p", { class: "hint" }, `${t("tuning.relearning", { server: scope.server, client: scope.client }).trim()} `, time(scope.until))),
@@ -81,8 +83,12 @@ function lines(found) {
   );
 }
 
-/** @param {Decision[]} made */
-export function decisionList(made) {
+/**
+ * What was decided about what is normal.
+ * @param {Decision[]} made
+ * @param {boolean} sited whether there are several sites: each is told with its own
+ */
+export function decisionList(made, sited) {
   if (!made.length) return h("p", { class: "hint" }, t("tuning.nothing"));
   return h(
     "ol",
@@ -91,7 +97,7 @@ export function decisionList(made) {
       h(
         "li",
         {},
-        h("p", {}, h("strong", {}, t(`tuning.decide.${each.choice}`)), ` · ${each.by}`, h("span", { class: "when" }, time(each.at))),
+        h("p", {}, h("strong", {}, t(`tuning.decide.${each.choice}`)), ` · ${each.by}`, sited && ` · ${called(each.site)}`, h("span", { class: "when" }, time(each.at))),
         h("p", {}, h("code", {}, Object.values(each.about).join(" · "))),
         h("p", { class: "note" }, each.reason),
         each.waiting ? h("p", { class: "hint" }, t("tuning.waiting")) : null,
@@ -104,15 +110,18 @@ export function decisionList(made) {
  * Ask for a decision about what is normal, and send it.
  * @param {string} choice
  * @param {object} fixed what the decision names besides
+ * @param {string} site that of what is shown: where it is to be chosen, the one at first
  */
-function decide(choice, fixed) {
+async function decide(choice, fixed, site) {
   const input = (/** @type {string} */ name, /** @type {Record<string, unknown>} */ more = {}) => h("input", { id: `decide-${name}`, name, autocomplete: "off", ...more });
   const address = { maxlength: 64 };
   const named = choice === "accept" || choice === "relearn";
+  const place = named || choice === "merge" ? choiceOfSite(await sites().catch(() => []), { site }) : null;
   return ask({
     title: t(`tuning.decide.${choice}`),
     hint: t(`tuning.decide.hint.${choice}`),
     fields: [
+      place,
       named ? labelled(t("detail.client"), input("client", address)) : null,
       named || choice === "approve" ? labelled(t("detail.server"), input("server", address)) : null,
       choice === "relearn" ? labelled(t("tuning.decide.since"), input("since", { type: "datetime-local", required: true })) : null,
@@ -125,7 +134,7 @@ function decide(choice, fixed) {
     send: async (values) => {
       const text = (/** @type {string} */ name) => String(values.get(name) ?? "").trim();
       /** @type {Record<string, unknown>} */
-      const body = { ...fixed, choice, reason: text("reason"), client: text("client"), server: text("server"), with_rare: values.has("with_rare") };
+      const body = { ...fixed, ...siteOf(values), choice, reason: text("reason"), client: text("client"), server: text("server"), with_rare: values.has("with_rare") };
       if (choice === "relearn") Object.assign(body, { since: new Date(text("since")).toISOString(), hours: Number(text("hours")) });
       if (choice === "merge") body["parties"] = text("parties").split(",").map((part) => part.trim()).filter(Boolean);
       return (await call("POST", "/api/baseline/decisions", { body })).data;

@@ -79,7 +79,7 @@ export class AlertDetail {
         const found = await get(`${path}/exceptions`);
         if (this.id !== id) return;
         // What is read meanwhile stays as it is, as long as the same is offered.
-        if (this.offered !== JSON.stringify(found)) redrawn(this.proposals, () => fill(this.proposals, proposals(found, id)));
+        if (this.offered !== JSON.stringify(found)) redrawn(this.proposals, () => fill(this.proposals, proposals(found, data)));
         this.offered = JSON.stringify(found);
       }
       if (fresh) {
@@ -234,7 +234,7 @@ export class AlertDetail {
       alert.snooze ? h("button", { type: "button", onclick: () => act(wake(alert, etag)) }, t("action.wake")) : null,
       alert.merged_into === null && h("button", { type: "button", class: "quiet", onclick: () => act(merge(alert, etag)) }, t("action.merge")),
       alert.drill === null && h("button", { type: "button", class: "quiet", onclick: () => act(accept(alert, etag)) }, t("action.accept")),
-      alert.drill === null && h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { alert: alert.id }) }, t("action.except")),
+      alert.drill === null && h("button", { type: "button", class: "quiet", onclick: () => except(narrow, { site: alert.site, alert: alert.id }) }, t("action.except")),
       alert.triage.incident === null && may(this.session, "incident.declare") && h("button", { type: "button", class: "quiet", onclick: () => act(declare(this.session, alert)) }, t("incidents.declare")),
       alert.triage.incident === null && may(this.session, "incident.work") && h("button", { type: "button", class: "quiet", onclick: () => act(addTo(alert)) }, t("incidents.add")),
     );

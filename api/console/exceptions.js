@@ -1,16 +1,17 @@
-// Exceptions of the site: who made them, why, until when; looked at, made, changed, withdrawn.
+// Exceptions of the sites: who made them, why, until when; looked at, made, changed, withdrawn.
 
 import { call, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { local, moment } from "./forms.js";
+import { called, choiceOfSite, siteOf, sites } from "./sites.js";
 import { number, t, time } from "./texts.js";
 
 const KINDS = ["suppress", "normal"];
 
 /**
  * @typedef {{name: string, kind: string, rules: string[], clients: string[], servers: string[], target: Record<string, string>, start?: string | null, end: string | null, reason?: string}} Scope
- * @typedef {Scope & {origin: string, state: string, by: string, version: number, hidden: number, reason: string}} Exception
+ * @typedef {Scope & {site: string, origin: string, state: string, by: string, version: number, hidden: number, reason: string}} Exception
  */
 
 /** @param {FormDataEntryValue | null} value */
@@ -31,12 +32,15 @@ function scopeOf(values) {
 }
 
 /**
- * Ask for an exception: its scope, a look at what it would have hidden, and only then put it in force.
+ * Ask for an exception: its site where there are several, its scope, a look at what it would have hidden, and only then put it in force.
  * @param {Partial<Scope>} known what is filled in
- * @param {{alert?: string, version?: number}} [about] the alert that it is made for; the version that is changed
+ * @param {{site?: string, alert?: string, version?: number}} [about] the site that it is of, where that is not to be chosen; the alert of that site that it
+ *   is made for; the version that is changed
  * @returns {Promise<unknown>} null where the person turned back
  */
-export function except(known, { alert, version } = {}) {
+export async function except(known, { site, alert, version } = {}) {
+  // Where they cannot be told, the API says in the form that one must be named.
+  const place = choiceOfSite(await sites().catch(() => []), { site, fixed: true });
   const input = (/** @type {string} */ name, /** @type {string} */ value, /** @type {Record<string, unknown>} */ more = {}) =>
     h("input", { id: `except-${name}`, name, value, autocomplete: "off", ...more });
   const kind = h(
@@ -46,6 +50,8 @@ export function except(known, { alert, version } = {}) {
   );
   const target = Object.entries(known.target ?? {}).map(([name, value]) => `${name}=${value}`).join(", ");
   const preview = h("div", { class: "preview", role: "status" });
+  /** What is meant, and where: that of an alert is of its site. @param {FormData} values */
+  const asked = (values) => ({ ...scopeOf(values), ...(alert === undefined ? siteOf(values) : { alert }) });
   /** What was looked at, and how many alerts it would have hidden. @type {{scope: string, hides: number} | null} */
   let seen = null;
   const look = h("button", { type: "button" }, t("action.look"));
@@ -53,6 +59,7 @@ export function except(known, { alert, version } = {}) {
     title: t("except.title"),
     fields: [
       labelled(t("except.name"), input("name", known.name ?? "", { required: true, maxlength: 64, pattern: "[A-Za-z0-9][A-Za-z0-9_.\\-]*", readonly: version !== undefined })),
+      place,
       labelled(t("except.kind"), kind),
       labelled(t("except.rules"), input("rules", (known.rules ?? []).join(", ")), t("except.several")),
       labelled(t("except.clients"), input("clients", (known.clients ?? []).join(", "))),
@@ -67,11 +74,11 @@ export function except(known, { alert, version } = {}) {
     confirm: t("action.put"),
     ready: (form, submit) => {
       const changed = () => {
-        submit.disabled = seen === null || seen.scope !== JSON.stringify(scopeOf(new FormData(form)));
+        submit.disabled = seen === null || seen.scope !== JSON.stringify(asked(new FormData(form)));
       };
       form.addEventListener("input", changed);
       look.addEventListener("click", async () => {
-        const scope = scopeOf(new FormData(form));
+        const scope = asked(new FormData(form));
         try {
           const { data } = await call("POST", "/api/exceptions/preview", { body: scope });
           seen = { scope: JSON.stringify(scope), hides: data.hides };
@@ -85,10 +92,11 @@ export function except(known, { alert, version } = {}) {
       changed();
     },
     send: async (values) => {
-      const body = { ...scopeOf(values), reason: String(values.get("reason")), seen: seen?.hides ?? 0 };
+      const decided = { reason: String(values.get("reason")), seen: seen?.hides ?? 0 };
       const name = String(values.get("name"));
-      if (version !== undefined) return (await call("PUT", `/api/exceptions/${encodeURIComponent(name)}`, { body, etag: `"${version}"` })).data;
-      return (await call("POST", "/api/exceptions", { body: { ...body, name, alert: alert ?? null } })).data;
+      // One that is changed stays at its site.
+      if (version !== undefined) return (await call("PUT", `/api/exceptions/${encodeURIComponent(name)}`, { body: { ...scopeOf(values), ...decided }, etag: `"${version}"` })).data;
+      return (await call("POST", "/api/exceptions", { body: { ...asked(values), ...decided, name } })).data;
     },
   });
 }
@@ -105,27 +113,30 @@ function shown(data) {
 }
 
 /**
- * The exceptions of the site.
+ * The exceptions of the sites.
  * @param {Exception[]} found
  * @param {{permissions: string[]}} session
+ * @param {boolean} sited whether there are several sites: each is told with its own
  * @param {() => void} changed called when one was changed
  */
-export function exceptionList(found, session, changed) {
+export function exceptionList(found, session, sited, changed) {
   if (!found.length) return h("p", { class: "hint" }, t("tuning.exceptions.none"));
-  return h("ul", { class: "exceptions" }, found.map((each) => item(each, session, changed)));
+  return h("ul", { class: "exceptions" }, found.map((each) => item(each, session, sited, changed)));
 }
 
-/** @param {Exception} each @param {{permissions: string[]}} session @param {() => void} changed */
-function item(each, session, changed) {
+/** @param {Exception} each @param {{permissions: string[]}} session @param {boolean} sited @param {() => void} changed */
+function item(each, session, sited, changed) {
   const scope = [...each.rules, ...each.clients, each.servers.length ? `→ ${each.servers.join(", ")}` : "", ...Object.entries(each.target).map(([name, value]) => `${name}=${value}`)];
   const holds = ["waiting", "planned", "in_force"].includes(each.state);
   return h(
     "li",
-    { "data-key": each.name },
+    // The files of two sites may use a name twice, and people one of a file.
+    { "data-key": JSON.stringify([each.site, each.origin, each.name]) },
     h(
       "p",
       { class: "badges" },
       h("strong", {}, each.name),
+      sited && h("span", { class: "by" }, called(each.site)),
       h("span", { class: `state ${each.state}` }, t(`tuning.state.${each.state}`)),
       h("span", { class: "by" }, t(`except.kind.${each.kind}`)),
       h("span", { class: "by" }, t(`tuning.origin.${each.origin}`)),
@@ -137,18 +148,18 @@ function item(each, session, changed) {
       ? h(
           "div",
           { class: "actions" },
-          h("button", { type: "button", onclick: async () => (await except(each, { version: each.version })) && changed() }, t("action.change")),
-          h("button", { type: "button", onclick: async () => (await withdraw(each)) && changed() }, t("action.withdraw")),
+          h("button", { type: "button", onclick: async () => (await except(each, { site: each.site, version: each.version })) && changed() }, t("action.change")),
+          h("button", { type: "button", onclick: async () => (await withdraw(each, sited)) && changed() }, t("action.withdraw")),
         )
       : null,
   );
 }
 
-/** @param {Exception} each */
-function withdraw(each) {
+/** @param {Exception} each @param {boolean} sited */
+function withdraw(each, sited) {
   return ask({
     title: t("action.withdraw"),
-    hint: each.name,
+    hint: sited ? `${each.name} · ${called(each.site)}` : each.name,
     fields: [labelled(t("action.reason"), h("textarea", { id: "withdraw-reason", name: "reason", rows: 2, required: true, maxlength: 1000 }))],
     confirm: t("action.withdraw"),
     send: async (values) =>

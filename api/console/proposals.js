@@ -7,7 +7,7 @@ import { number, t } from "./texts.js";
 /**
  * Exceptions that could be made, narrowest first; each can be put in force.
  * @param {import("./api.js").Proposal[]} found
- * @param {string} alert id of the alert that they are for
+ * @param {import("./api.js").AlertItem} alert the alert that they are for
  */
 export function proposals(found, alert) {
   if (!found.length) return h("p", { class: "hint" }, t("detail.proposals.none"));
@@ -25,7 +25,7 @@ export function proposals(found, alert) {
         target(each) ? `  target: {${target(each)}}\n` : "",
         each.end ? `  end: ${each.end}\n` : "",
       ),
-      h("button", { type: "button", onclick: () => except(each, { alert }) }, t("detail.proposals.put")),
+      h("button", { type: "button", onclick: () => except(each, { site: alert.site, alert: alert.id }) }, t("detail.proposals.put")),
     ),
   );
 }

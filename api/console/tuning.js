@@ -1,10 +1,11 @@
-// The page of what the site takes as normal: exceptions in force, the baseline and its proposals, decisions.
+// The page of what the sites take as normal: exceptions in force, the baseline and its proposals, decisions.
 
 import { Again } from "./again.js";
 import { get, may } from "./api.js";
 import { baselineOf, decisionList } from "./baseline.js";
 import { fill, h, icon } from "./dom.js";
 import { except, exceptionList } from "./exceptions.js";
+import { sites } from "./sites.js";
 import { redrawn } from "./tables.js";
 import { t } from "./texts.js";
 
@@ -27,9 +28,9 @@ export class Tuning {
     this.element.hidden = false;
     if (!this.element.childElementCount) fill(this.element, h("p", { class: "loading" }, t("page.loading")));
     try {
-      const [exceptions, baseline, decisions] = await Promise.all([get("/api/exceptions"), get("/api/baseline"), get("/api/baseline/decisions")]);
+      const [known, exceptions, baseline, decisions] = await Promise.all([sites(), get("/api/exceptions"), get("/api/baseline"), get("/api/baseline/decisions")]);
       if (round !== this.round) return;
-      redrawn(this.element, () => this.draw(exceptions, baseline, decisions));
+      redrawn(this.element, () => this.draw(known, exceptions, baseline, decisions));
     } catch (error) {
       if (round !== this.round) return;
       fill(this.element, this.bar(), h("p", { class: "problem", role: "alert" }, error instanceof Error ? error.message : t("page.failed")));
@@ -55,22 +56,24 @@ export class Tuning {
   }
 
   /**
+   * @param {string[]} known names of the sites
    * @param {import("./exceptions.js").Exception[]} exceptions
    * @param {import("./baseline.js").Baseline[]} baseline
    * @param {import("./baseline.js").Decision[]} decisions
    */
-  draw(exceptions, baseline, decisions) {
+  draw(known, exceptions, baseline, decisions) {
     const changed = () => this.open();
+    const sited = new Set([...known, ...[...exceptions, ...baseline, ...decisions].map((each) => each.site)]).size > 1;
     fill(
       this.element,
       this.bar(),
       h("h2", {}, t("tuning.exceptions")),
       may(this.session, "exception.write") && h("div", { class: "actions" }, h("button", { type: "button", onclick: async () => (await except({})) && changed() }, t("tuning.new"))),
-      exceptionList(exceptions, this.session, changed),
+      exceptionList(exceptions, this.session, sited, changed),
       h("h2", {}, t("tuning.baseline")),
-      baseline.length ? baseline.map((each) => baselineOf(each, this.session, changed)) : h("p", { class: "hint" }, t("tuning.baseline.none")),
+      baseline.length ? baseline.map((each) => baselineOf(each, this.session, sited, changed)) : h("p", { class: "hint" }, t("tuning.baseline.none")),
       h("h3", {}, t("tuning.decisions")),
-      decisionList(decisions),
+      decisionList(decisions, sited),
     );
   }
 }

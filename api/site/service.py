@@ -39,6 +39,11 @@ def heard(session: Session) -> list[str]:
     return sorted(found)
 
 
+def choices(session: Session, services: Services) -> list[str]:
+    """The sites of which a person means one, in order of their names: that of this system where it has but one, else all."""
+    return names(session) if services.site is None else [services.site]
+
+
 def newest(session: Session) -> str:
     """The site of which facts came in force last; that without a name where none did."""
     return session.scalar(sa.select(SiteVersion.site).order_by(SiteVersion.id.desc()).limit(1)) or ""
