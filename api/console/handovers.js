@@ -8,6 +8,7 @@ import { at, line, lines, moment, written } from "./forms.js";
 import { INCIDENTS } from "./incidents.js";
 import { drill, left, part, redrawn, roman, table } from "./tables.js";
 import { number, t, time } from "./texts.js";
+import { unheardOf } from "./unheard.js";
 
 /** Place of the list, behind the address's #; that of one note has its number behind it. */
 export const HANDOVERS = "/handovers";
@@ -28,7 +29,7 @@ const PAGE = "50";
  *   windows?: {number: number, site: string, starts_at: string, ends_at: string, permit: string, work: string, performed_by: string, hides: number}[],
  *   actions?: {id: number, incident: number, drill: boolean, title: string, state: string, window_from: string, window_until: string, seconds_left: number}[],
  *   snoozed?: {id: string, site: string, severity: string, title: string, until: string, by: string, note: string}[],
- *   blindness: {readable: boolean, silent: string[], gaps: number, sensors: {sensor: string, at: string | null, dropped: number}[], unseen: {reason: string, share: number}[]},
+ *   blindness: {readable: boolean, unheard?: import("./unheard.js").Unheard[], silent: string[] | null, gaps: number | null, sensors: {sensor: string, at: string | null, dropped: number}[], unseen: {reason: string, share: number}[]},
  *   load: {day: number, worst_ten_minutes: number, verdict: string}, changes: Record<string, number>, limited: boolean}} Content
  * @typedef {NoteItem & {remarks: string, content: Content}} Note
  */
@@ -241,7 +242,7 @@ function contentOf({ standing, furthest, counts, stories, alerts, incidents, tas
   const some = Object.entries(changes).filter(([name, count]) => count && t(`changes.${name}`) !== `changes.${name}`);
   const blind = [
     ...(blindness.readable ? [] : [t("situation.unreadable")]),
-    ...blindness.silent.map((sensor) => t("situation.silent", { sensor })),
+    ...unheardOf(blindness),
     ...blindness.unseen.map((each) => `${t(`handover.unseen.${each.reason}`)}: ${number(Math.round(each.share * 1000) / 10)} %`),
     ...blindness.sensors.filter((each) => each.dropped).map((each) => `${each.sensor}: ${t("handover.dropped", { count: number(each.dropped) })}`),
     ...(blindness.gaps ? [t("situation.gaps", { count: number(blindness.gaps) })] : []),

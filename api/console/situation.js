@@ -7,6 +7,7 @@ import { HANDOVERS } from "./handovers.js";
 import { INCIDENTS } from "./incidents.js";
 import { drill, lasting, left, part, roman, table } from "./tables.js";
 import { number, t, time } from "./texts.js";
+import { unheardOf } from "./unheard.js";
 
 /** Place of the page, behind the address's #. */
 export const SITUATION = "/situation";
@@ -23,7 +24,7 @@ export const SITUATION = "/situation";
  *   levels: (Worst & {level: string | null, standing: string})[],
  *   points: (Worst & {site: string, server: string | null, point: string})[],
  *   load: {day: number, day_limit: number, worst_ten_minutes: number, worst_at: string | null, ten_minutes_limit: number, floods: number, hours: number[], verdict: string},
- *   blindness: {sensors: {sensor: string, at: string | null, dropped: number, causes: string[]}[], silent: string[], gaps: number, unseen: {reason: string, records: number, share: number}[], readable: boolean},
+ *   blindness: {sensors: {sensor: string, at: string | null, dropped: number, causes: string[]}[], unheard: import("./unheard.js").Unheard[], silent: string[] | null, gaps: number | null, unseen: {reason: string, records: number, share: number}[], readable: boolean},
  *   baseline: {site: string, sensor: string, phase: string, learning: boolean, immaturity: number, heard_hours: number}[] | null,
  *   stages: {tactic: string, name: string, alerts: number}[],
  *   incidents: {site: string, number: number, title: string, state: string | null, grade: number | null, drill: boolean, discovered_at: string, seconds: number, on_hold: boolean, clocks: {rule: string, due_at: string | null, seconds_left: number | null}[]}[],
@@ -198,13 +199,13 @@ function stagesOf({ stages, furthest }) {
 /** @param {Plant} plant */
 function blindnessOf({ blindness }) {
   const said = [
+    ...unheardOf(blindness),
     ...blindness.unseen.map((each) => t(`unseen.${each.reason}`, { percent: number(Math.round(each.share * 1000) / 10), records: number(each.records) })),
-    ...blindness.silent.map((sensor) => t("situation.silent", { sensor })),
     ...blindness.sensors.filter((each) => each.dropped).map((each) => t("situation.dropped", { sensor: each.sensor, count: number(each.dropped), causes: each.causes.join(", ") })),
   ];
   if (!blindness.readable) said.unshift(t("situation.unreadable"));
   if (blindness.gaps) said.push(t("situation.gaps", { count: number(blindness.gaps) }));
-  return tile("situation.blindness", said.length ? h("ul", {}, said.map((each) => h("li", {}, each))) : h("p", { class: "quiet-text" }, t("situation.sees_all")));
+  return tile("situation.blindness", said.length ? h("ul", {}, said.map((each) => h("li", {}, each))) : h("p", { class: "quiet-text" }, t(blindness.sensors.length ? "situation.sees_all" : "document.gap.no_sensors")));
 }
 
 /** @param {Plant} plant */

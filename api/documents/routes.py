@@ -184,7 +184,7 @@ def _blindness(provided: Services, site: str) -> Blindness:
     try:
         return seeing.blindness(provided, None, sensors_of(provided, site))
     except Problem:  # it is not known which they are
-        return Blindness(sensors=[], silent=[], gaps=0, unseen=[], readable=False)
+        return seeing.unreadable()
 
 
 def _file(made: service.Made, name: str, form: Form) -> Response:

@@ -23,7 +23,7 @@ from api.obligations import service as obligations
 from api.playbooks import service as playbooks
 from api.situation.drawn import mapped
 from api.texts import text
-from api.times import now
+from api.times import now, parse
 from api.zones import service as zones
 from api.zones.plan import Places
 from sensor import __version__
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from api.obligations.models import Obligation
     from api.obligations.schemas import OperatorInput
     from api.playbooks.models import IncidentTask
-    from api.situation.schemas import Blindness
+    from api.situation.schemas import Blindness, Unheard
 
 LINES: Final = 300
 """Lines of the timeline that are told, the latest."""
@@ -93,7 +93,7 @@ def contents(
         *plant_gaps,
         *([] if not lines_left_out else [text(language, "document.gap.timeline", count=lines_left_out)]),
         *([] if len(undone) <= TASKS else [text(language, "document.gap.tasks", count=len(undone) - TASKS)]),
-        *([] if blindness is None else _unseen(blindness, language)),
+        *([] if blindness is None else _unseen(blindness, zone, language)),
     ]
     return Summary(
         operator=operator.name,
@@ -260,10 +260,18 @@ def _gaps(incident: Incident, graded: Sequence[Grade], reports: Sequence[Obligat
     return gaps
 
 
-def _unseen(blindness: Blindness, language: str) -> list[str]:
+def _unseen(blindness: Blindness, zone: str, language: str) -> list[str]:
     """What sensors do not see now, as the situation tells it."""
+    late = {each.sensor for each in blindness.unheard}
+    said = [
+        text(language, f"situation.unheard.{each.reason}", sensor=each.sensor, since=_since(each, zone))
+        for each in blindness.unheard
+    ]
+    said += [text(language, "situation.silent", sensor=each) for each in blindness.silent or () if each not in late]
+    if blindness.silent is None:
+        said.append(text(language, "situation.sensors_unknown"))
     if not blindness.readable:
-        return [text(language, "situation.unreadable")]
+        return [text(language, "situation.unreadable"), *said]
     found = [
         text(language, f"unseen.{each.reason}", percent=_percent(each.share), records=each.records) for each in blindness.unseen
     ]
@@ -272,12 +280,16 @@ def _unseen(blindness: Blindness, language: str) -> list[str]:
         text(language, "situation.dropped", sensor=each.sensor, count=each.dropped, causes=", ".join(each.causes))
         for each in dropping
     ]
-    found += [text(language, "situation.silent", sensor=each) for each in blindness.silent]
     if blindness.gaps:
         found.append(text(language, "situation.gaps", count=blindness.gaps))
+    said += [text(language, "document.gap.sensors", what=each) for each in found]
     if not blindness.sensors:
-        return [*found, text(language, "document.gap.no_sensors")]
-    return [text(language, "document.gap.sensors", what=each) for each in found] or [text(language, "situation.sees_all")]
+        return [*said, text(language, "document.gap.no_sensors")]
+    return said or [text(language, "situation.sees_all")]
+
+
+def _since(each: Unheard, zone: str) -> str:
+    return NOTHING if each.since is None else local(parse(each.since), zone)
 
 
 def _percent(share: float) -> str:

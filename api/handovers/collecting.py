@@ -92,6 +92,7 @@ def _content(found: Situation, kept: _Kept, language: str) -> Content:
             "snoozed": [_aside(each, language) for each in kept.snoozed[:LISTED]],
             "blindness": {
                 "readable": blind.readable,
+                "unheard": [each.model_dump() for each in blind.unheard],
                 "silent": blind.silent,
                 "gaps": blind.gaps,
                 "sensors": [each for each in blind.sensors if each.dropped or each.at is None],

@@ -221,13 +221,26 @@ class NoteUnseen(_Output):
     share: float = Field(examples=[0.02])
 
 
+class NoteUnheard(_Output):
+    """A sensor that is not heard."""
+
+    sensor: str = Field(examples=["north"])
+    reason: str = Field(examples=["not_heard"])
+    """As the situation tells it."""
+    since: str | None = Field(default=None, examples=["2026-11-30T08:00:00.000000000Z"])
+    """When it last told of itself; null where it never did."""
+
+
 class NoteBlindness(_Output):
     """What sensors do not see."""
 
     readable: bool = Field(examples=[True])
     """Whether the record store could be asked; where not, nothing of this is known."""
-    silent: list[str] = Field(examples=[["north"]])
-    gaps: int = Field(examples=[0])
+    unheard: list[NoteUnheard] = []
+    """Sensors that are known not to be heard."""
+    silent: list[str] | None = Field(examples=[["north"]])
+    """These, and those that are behind or lost batches; null where that was not known."""
+    gaps: int | None = Field(examples=[0])
     sensors: list[NoteSensor]
     """Those that were not heard lately, or have not used all that they saw."""
     unseen: list[NoteUnseen]

@@ -54,6 +54,7 @@ class ReportReader:
         self._refuse: Final = refuse
         self._trouble = ""
         self._ends: dict[str, int] = {}
+        reports.unread = True
 
     def run(self, stop: threading.Event) -> None:
         """Read until `stop` is set, whatever happens to brokers."""
@@ -80,11 +81,14 @@ class ReportReader:
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
+            before: dict[TopicPartition, int] = consumer.end_offsets(partitions)
             while not stop.is_set():
                 for messages in consumer.poll(timeout_ms=int(POLL_SECONDS * 1000)).values():
                     for message in messages:
                         self._take(message.key, message.value, message.timestamp)
                 self._tell("")
+                if self._reports.unread and all(consumer.position(partition) >= end for partition, end in before.items()):
+                    self._reports.unread = False
                 if time.monotonic() - asked_at >= ASK_SECONDS:
                     self._ask(consumer)
                     asked_at = time.monotonic()

@@ -34,6 +34,8 @@ class Reports:
     """The newest report of each sensor. Any thread may call."""
 
     def __init__(self) -> None:
+        self.unread = False
+        """Whether what sensors said before is still to be read: until then it is not known who was never heard."""
         self._heard: dict[str, Heard] = {}
         self._turn: Final = threading.Lock()
 

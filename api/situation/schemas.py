@@ -192,7 +192,7 @@ class SensorState(BaseModel):
 
     sensor: str = Field(examples=["local"])
     at: str | None = Field(examples=["2026-11-30T08:00:00.000000000Z"])
-    """When it last told of itself; null: never, or long ago."""
+    """When it last told of itself; null: never, or more than an hour ago."""
     dropped: int = Field(examples=[0])
     """What it has not used since its start: packets, segments, rows."""
     causes: list[str] = Field(examples=[["unknown_link_type"]])
@@ -213,16 +213,38 @@ class Unseen(BaseModel):
     """Of all rows of that table."""
 
 
+UnheardReason = Literal["not_heard", "never_heard", "not_stored", "nothing_stored"]
+"""How it is that a sensor is not heard; the catalogue says it in words, under `situation.unheard.REASON`."""
+
+
+class Unheard(BaseModel):
+    """A sensor that has not told of itself for more than three minutes."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    sensor: str = Field(examples=["north"])
+    reason: UnheardReason = Field(examples=["not_heard"])
+    """not_heard: it was heard, and has told nothing since. never_heard: it is enrolled, and never was. not_stored: its uplink is
+    heard, and what it tells of itself was last stored then. nothing_stored: it is enrolled and its uplink is heard, and nothing
+    that it tells of itself was ever stored."""
+    since: str | None = Field(examples=["2026-11-30T08:00:00.000000000Z"])
+    """When it last told of itself; null where it never did."""
+
+
 class Blindness(BaseModel):
     """What sensors do not see."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     sensors: list[SensorState]
-    silent: list[str] = Field(examples=[["north"]])
-    """Sensors that ship over Kafka and are behind or not heard, and those that lost batches."""
-    gaps: int = Field(examples=[0])
-    """Gaps in what sensors sent, since this process began."""
+    unheard: list[Unheard]
+    """Sensors that are known not to be heard: those that were within seven days before, and those that are enrolled and not
+    revoked however long ago that was. Of a past time what is stored tells."""
+    silent: list[str] | None = Field(examples=[["north"]])
+    """Sensors that are not heard, that ship over Kafka and are behind, and that lost batches; null where that is not known: of a
+    past time, and until what sensors said before this process began has been read."""
+    gaps: int | None = Field(examples=[0])
+    """Gaps in what sensors sent, since this process began; null of a past time: it is not known."""
     unseen: list[Unseen]
     readable: bool = Field(examples=[True])
     """Whether the record store could be asked; where not, nothing of this is known."""

@@ -10,6 +10,7 @@ import polars as pl
 
 from api.problems import Problem
 from api.records.span import Span, asked, grouped, moment
+from api.situation import hearing
 from api.situation.schemas import BaselineState, Blindness, SensorState, Unseen
 from api.times import NANOSECONDS, iso
 from collector.store import Filter, Order, Query
@@ -34,7 +35,7 @@ REPORT_SECONDS: Final = 3_600
 """A report that is older says nothing of how a sensor is."""
 
 LAG_SECONDS: Final = 60.0
-"""A sensor that is further behind is as good as silent."""
+"""A sensor that is further behind is told."""
 
 ENCRYPTED: Final = ("tls", "ssh")
 """Protocols of which nothing is seen but that they are spoken."""
@@ -46,7 +47,8 @@ def blindness(provided: Services, at: int | None, sensors: Sequence[str]) -> Bli
     try:
         found = _of_records(provided, moment_of, sensors)
     except Problem:
-        found = Blindness(sensors=[], silent=[], gaps=0, unseen=[], readable=False)
+        found = unreadable()
+    found.unheard = hearing.unheard(provided, moment_of, sensors, past=at is not None)
     if at is None:
         gaps = [gap.sensor for gap in provided.status.gaps() if not sensors or gap.sensor in sensors]
         behind = [
@@ -56,8 +58,14 @@ def blindness(provided: Services, at: int | None, sensors: Sequence[str]) -> Bli
             and (each.report.lag_seconds > LAG_SECONDS or each.report.missing + each.report.damaged + each.report.refused)
         ]
         found.gaps = provided.status.gap_count if not sensors else len(gaps)
-        found.silent = sorted({*behind, *gaps})
+        if not provided.reports.unread:
+            found.silent = sorted({*behind, *gaps, *(each.sensor for each in found.unheard)})
     return found
+
+
+def unreadable() -> Blindness:
+    """What is said where the records cannot be asked: nothing is known."""
+    return Blindness(sensors=[], unheard=[], silent=None, gaps=None, unseen=[], readable=False)
 
 
 def baselines(provided: Services, sites: Sequence[str]) -> list[BaselineState] | None:
@@ -107,7 +115,8 @@ def _of_records(provided: Services, at: int, sensors: Sequence[str]) -> Blindnes
     flows, _ = grouped(store, "flow", ["network.application", "flow.state"], day)
     calls, _ = grouped(store, "opcua", ["opcua.message_type"], day)
     hidden, _ = grouped(store, "opcua", ["opcua.message_type"], day, filters=[Filter("opcua.encrypted", "=", True)])
-    return Blindness(sensors=states, silent=[], gaps=0, unseen=_unseen(flows, calls, hidden), readable=True)
+    unseen = _unseen(flows, calls, hidden)
+    return Blindness(sensors=states, unheard=[], silent=None, gaps=None, unseen=unseen, readable=True)
 
 
 def _unseen(flows: pl.DataFrame, calls: pl.DataFrame, hidden: pl.DataFrame) -> list[Unseen]:

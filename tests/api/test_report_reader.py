@@ -28,13 +28,16 @@ def test_messages_that_are_no_report_are_counted_for_who_watches(kafka: Kafka) -
     for key, value in ((b"north", b"{"), (None, b"rubbish"), (b"north", b'{"sensor": "south"}')):
         producer.send(topic, key=key, value=value)
     producer.close()
-    metrics, stop = Metrics(), threading.Event()
-    reader = ReportReader(settings, Reports(), refuse=metrics.refused_reports.inc)
+    metrics, stop, reports = Metrics(), threading.Event(), Reports()
+    reader = ReportReader(settings, reports, refuse=metrics.refused_reports.inc)
+    assert reports.unread
     thread = threading.Thread(target=reader.run, args=(stop,))
     thread.start()
     until = time.monotonic() + 60
-    while b"icsight_refused_sensor_reports_total 3.0" not in metrics.exposition() and time.monotonic() < until:
+    refused = b"icsight_refused_sensor_reports_total 3.0"
+    while (refused not in metrics.exposition() or reports.unread) and time.monotonic() < until:
         stop.wait(0.1)
     stop.set()
     thread.join(timeout=30)
-    assert b"icsight_refused_sensor_reports_total 3.0" in metrics.exposition()
+    assert refused in metrics.exposition()
+    assert not reports.unread

@@ -308,7 +308,7 @@ def test_what_is_not_seen_is_told(system_running: Running, monkeypatch: pytest.M
         "encrypted": (1, 0.25), "one_sided": (1, 0.25), "midstream": (1, 0.25),
     }  # fmt: skip
     then = situation(client, as_of=iso(START + 3600 * NANOSECONDS))["blindness"]
-    assert (then["sensors"], then["unseen"]) == ([], [])
+    assert (then["sensors"], then["unseen"], then["silent"], then["gaps"]) == ([], [], None, None)
     monkeypatch.setattr("api.situation.seeing.SEEN_SECONDS", 0.0)
     monkeypatch.setattr("api.situation.service.seeing.SEEN_SECONDS", 0.0)
     store.close()
