@@ -10,7 +10,7 @@ import pytest
 from api.enrolment.models import EnrolledSensor
 from api.sensors.reports import Heard
 from api.texts import LANGUAGES, text
-from api.times import NANOSECONDS, iso, now
+from api.times import iso, now
 from tests.api.conftest import SQLITE_ONLY
 from tests.api.test_documents import said, take
 from tests.api.test_enrolment import report
@@ -20,6 +20,8 @@ from tests.api.test_situation import MINUTE, situation
 from tests.api.traffic import Recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.api.conftest import Running
 
 HOUR = 60 * MINUTE
@@ -34,13 +36,11 @@ def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def listening(system: Running, sensor: str, *at: int, depth: int | None = 0) -> None:
     """A sensor tells of itself; without a depth of its spool it reads a capture."""
     rows = len(at)
-    Recorded(system.services.records, sensor=sensor).write(
-        "sensor",
-        {
-            "ts": at, "sensor.packets": [9] * rows, "sensor.bytes": [9] * rows, "sensor.flows": [1] * rows,
-            "sensor.drops": [[]] * rows, "sensor.spool_depth": [depth] * rows,
-        },
-    )  # fmt: skip
+    columns: dict[str, Sequence[Any]] = {
+        "ts": at, "sensor.packets": [9] * rows, "sensor.bytes": [9] * rows, "sensor.flows": [1] * rows,
+        "sensor.drops": [[]] * rows, "sensor.spool_depth": [depth] * rows,
+    }  # fmt: skip
+    Recorded(system.services.records, sensor=sensor).write("sensor", columns)
 
 
 def reporting(system: Running, sensor: str, at: int, clock_behind: int = 0, site: str = "") -> None:
