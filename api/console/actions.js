@@ -48,7 +48,7 @@ export function actionsOf(incident, actions, surroundings) {
   const open = incident.state !== "closed";
   return [
     actions.length ? h("ul", { class: "sheets" }, actions.map((each) => h("li", {}, actionOf(each, open, surroundings)))) : h("p", { class: "hint" }, t("deed.none")),
-    open && may(session, "action.propose") && h("div", { class: "actions" }, h("button", { type: "button", onclick: () => changed(propose(incident)) }, t("deed.propose"))),
+    open && may(session, "action.propose") && h("div", { class: "actions" }, h("button", { type: "button", onclick: () => changed(propose(incident, session)) }, t("deed.propose"))),
   ];
 }
 
@@ -140,9 +140,45 @@ function step(action, path) {
 /** How long an action may be carried out, where nobody says otherwise. */
 const WINDOW_MILLISECONDS = 4 * 3_600_000;
 
-/** @param {import("./incident.js").Incident} incident */
-function propose(incident) {
+/** What traffic may have to show, and that it need not show anything. @type {Record<string, string>} */
+const KINDS = { silent_writer: "deed.proof.writer", silent_host: "deed.proof.host", nothing: "deed.proof.none" };
+
+/** The kind of proof that was chosen; null where traffic need not show anything. @param {FormDataEntryValue | null} kind */
+const shown = (kind) => (kind === "nothing" ? null : written(kind));
+
+/** Techniques of attacks that write, of ATT&CK for ICS: a message that was not allowed, parameters that were changed, many writes. */
+const WRITES = ["T1692.001", "T0836", "T0806"];
+
+/** Alerts that are looked through for who attacks: those that rank highest. */
+const RANKED = "500";
+
+/**
+ * What traffic shall show, by the alert of an incident that ranks highest of those that say who attacked whom; null where none does.
+ * @param {import("./incident.js").Incident} incident
+ * @param {import("./api.js").Session} session
+ * @returns {Promise<{kind: string, client: string, server: string, title: string} | null>}
+ */
+async function fitting(incident, session) {
+  if (!incident.alert_count || !may(session, "alert.read")) return null;
+  /** @type {{items: import("./api.js").AlertItem[]}} */
+  const { items } = await get("/api/alerts", { state: "escalated", site: incident.site, drill: String(incident.drill), sort: "-rank", limit: RANKED });
+  for (const each of items) {
+    const { "client.ip": client, "server.ip": server, title } = each;
+    if (each.triage.incident !== incident.number || !client || !server) continue;
+    // Who never wrote was never seen to write: that he writes no more would show nothing.
+    return { kind: each.techniques.some((technique) => WRITES.includes(technique)) ? "silent_writer" : "silent_host", client, server, title };
+  }
+  return null;
+}
+
+/**
+ * @param {import("./incident.js").Incident} incident
+ * @param {import("./api.js").Session} session
+ */
+async function propose(incident, session) {
   const now = Date.now();
+  const proof = await fitting(incident, session);
+  const kinds = Object.entries(KINDS).map(([kind, key]) => /** @type {const} */ ([kind, t(key)]));
   return ask({
     title: t("deed.propose"),
     hint: t("deed.propose.hint"),
@@ -153,11 +189,12 @@ function propose(incident) {
       h(
         "fieldset",
         { class: "columns" },
-        choice("kind", "deed.proof", [["", t("deed.proof.none")], ["silent_writer", t("deed.proof.writer")], ["silent_host", t("deed.proof.host")]]),
-        line("client", "deed.proof.client", { maxlength: 45 }),
-        line("server", "deed.proof.server", { maxlength: 45 }),
+        choice("kind", "deed.proof", proof ? kinds : [["", t("deed.proof.choose")], ...kinds], { value: proof && proof.kind, required: true }),
+        line("client", "deed.proof.client", { maxlength: 45, value: proof?.client, required: proof !== null }),
+        line("server", "deed.proof.server", { maxlength: 45, value: proof?.server }),
         line("minutes", "deed.proof.minutes", { type: "number", min: 1, max: 1440, value: 30 }),
       ),
+      h("p", { class: "hint" }, proof && `${t("deed.proof.filled", { title: proof.title })} `, t("deed.proof.hint")),
       at("window_from", "deed.window_from", { value: new Date(now).toISOString(), required: true }),
       at("window_until", "deed.window_until", { value: new Date(now + WINDOW_MILLISECONDS).toISOString(), required: true }),
       reason(),
@@ -165,10 +202,10 @@ function propose(incident) {
     confirm: t("deed.propose"),
     ready: (form) => {
       const client = /** @type {HTMLInputElement} */ (form.querySelector("[name=client]"));
-      form.addEventListener("change", () => (client.required = Boolean(new FormData(form).get("kind"))));
+      form.addEventListener("change", () => (client.required = shown(new FormData(form).get("kind")) !== null));
     },
     send: (values) => {
-      const kind = written(values.get("kind"));
+      const kind = shown(values.get("kind"));
       const body = {
         title: String(values.get("title")),
         safety: Object.fromEntries(SAFETY.map((each) => [each, String(values.get(each))])),

@@ -14,18 +14,22 @@ from api.incidents import timeline
 from api.incidents.schemas import EntryInput
 from api.times import iso, now
 from tests.api.alerts import upsert
-from tests.api.conftest import PASSWORD, Running, running
+from tests.api.conftest import ANY, PASSWORD, Running, running
 from tests.system import test_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import httpx
     from playwright.sync_api import Browser, Locator
 
     from api.security.permissions import Role
 
 browser = test_page.browser
+
+SAFETY = ("process_state", "safety_system", "manual_fallback", "flows_to_preserve", "rollback")
+"""What must be known of the plant before anybody acts in it."""
 
 
 @pytest.fixture
@@ -43,8 +47,8 @@ def person(browser: Browser, served: Running) -> Iterator[Callable[..., Page]]:
         if message.type == "error" and "status of 4" not in message.text:
             complaints.append(message.text)
 
-    def come(name: str, role: Role, locale: str) -> Page:
-        served.signed_in(role, name=name)
+    def come(name: str, role: Role, locale: str, sites: frozenset[str] | None = None) -> Page:
+        served.signed_in(role, name=name, sites=sites)
         context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale=locale, timezone_id="Asia/Shanghai")
         contexts.append(context)
         page = context.new_page()
@@ -74,6 +78,18 @@ def answer(page: Page, confirm: str, **fields: str) -> None:
             field.fill(value)
     dialog.get_by_role("button", name=confirm, exact=True).click()
     expect(dialog).to_be_hidden()
+
+
+def declared(client: httpx.Client, title: str, alerts: tuple[int, ...] = ()) -> int:
+    """Declare an incident of grade III, from alerts or from what somebody reported."""
+    known = [f"{number:032x}" for number in alerts]
+    body = {"title": title, "alerts": known, "reported_by": None if known else "Shift B"}
+    made = client.post("/api/incidents", json=body)
+    assert made.status_code == 201, made.text
+    number: int = made.json()["number"]
+    grade = {"scheme": "cac-2025", "level": 3, "reason": "as the facts say"}
+    assert client.post(f"/api/incidents/{number}/grade", json=grade, headers=ANY).status_code == 200
+    return number
 
 
 def region(page: Page, name: str) -> Locator:
@@ -156,8 +172,9 @@ def acted(lin: Page, wu: Page) -> None:
     """An action in the plant takes two approvals."""
     actions = region(lin, "Actions in the plant")
     actions.get_by_role("button", name="Propose an action").click()
-    safety = ("process_state", "safety_system", "manual_fallback", "flows_to_preserve", "rollback")
-    answer(lin, "Propose an action", title="Close port 12", reason="it goes on writing", **dict.fromkeys(safety, "known"))
+    # No sensor watches here: what the alert proposes that traffic must show could not be told for as long as half an hour.
+    known = dict.fromkeys(SAFETY, "known")
+    answer(lin, "Propose an action", title="Close port 12", kind="nothing", reason="it goes on writing", **known)
     expect(actions.get_by_role("button", name="Approve for operations")).to_have_count(0)
     actions.get_by_role("button", name="Approve for security").click()
     answer(lin, "Approve for security", note="right against it")
@@ -316,3 +333,45 @@ def test_the_timeline_shows_the_latest_first_and_what_was_loaded_of_it_stays(
     assert responder.post(f"/api/incidents/{number}/timeline", json=later).status_code == 201
     expect(shown).to_have_count(loaded + 1)
     expect(shown.first).to_contain_text("and one more")
+
+
+def proposing(page: Page, served: Running, number: int, button: str) -> Locator:
+    page.goto(f"{served.url}/#/incidents/{number}")
+    page.get_by_role("button", name=button).click()
+    return page.get_by_role("dialog")
+
+
+@pytest.mark.parametrize(
+    ("technique", "kind", "shown"),
+    [
+        ("T0836", "silent_writer", "流量须证明：10.0.0.8 在 30 分钟内不向 10.0.1.1 写入。"),
+        ("T0846", "silent_host", "流量须证明：10.0.0.8 在 30 分钟内不向 10.0.1.1 发送。"),
+    ],
+)
+def test_an_action_is_proposed_with_what_traffic_must_show_of_the_alert_that_ranks_highest(
+    person: Callable[..., Page], served: Running, technique: str, kind: str, shown: str
+) -> None:
+    body = {**upsert(8).body, "techniques": [technique]}
+    # The one that ranks above names no server, another one is of no incident.
+    served.alerts(upsert(7), upsert(8, body=body), upsert(9, server_ip=None), upsert(10))
+    number = declared(served.signed_in("responder"), "Writes", alerts=(7, 8, 9))
+    dialog = proposing(page := person("lin.wei", "responder", "zh-CN"), served, number, "提出动作")
+    for name, filled in {"kind": kind, "client": "10.0.0.8", "server": "10.0.1.1", "minutes": "30"}.items():
+        expect(dialog.locator(f"[name={name}]")).to_have_value(filled)
+    expect(dialog.get_by_text("排序最高者预填：告警 8。")).to_be_visible()
+    answer(page, "提出动作", title="关闭端口", reason="仍在写入", **dict.fromkeys(SAFETY, "已知"))
+    expect(page.get_by_role("article", name="关闭端口").get_by_text(shown)).to_be_visible()
+
+
+def test_that_traffic_need_not_show_anything_is_never_so_by_itself(person: Callable[..., Page], served: Running) -> None:
+    number = declared(served.signed_in("responder"), "By phone")
+    dialog = proposing(page := person("lin.wei", "responder", "en-GB"), served, number, "Propose an action")
+    for name in ("title", *SAFETY, "reason"):
+        dialog.locator(f"[name={name}]").fill("known")
+    dialog.get_by_role("button", name="Propose an action").click()
+    expect(dialog.locator("[name=kind]:invalid")).to_be_focused()
+    expect(dialog.get_by_text("nothing but the word of another person verifies the action")).to_be_visible()
+    answer(page, "Propose an action", kind="nothing")
+    action = page.get_by_role("article", name="known")
+    expect(action).to_be_visible()
+    expect(action.get_by_text("Traffic must show")).to_have_count(0)
