@@ -4,6 +4,7 @@ import { Again } from "./again.js";
 import { get, may } from "./api.js";
 import { declare } from "./declare.js";
 import { fill, h, icon } from "./dom.js";
+import { OPERATOR } from "./operator.js";
 import { drill, left, roman, table } from "./tables.js";
 import { t, time } from "./texts.js";
 
@@ -55,6 +56,7 @@ export class IncidentList {
         h("label", { for: "incidents-state" }, t("field.state")),
         h("select", { id: "incidents-state", onchange: choose }, Object.keys(STATES).map((each) => h("option", { value: each }, t(`incidents.${each}`)))),
         h("span", { class: "grow" }),
+        may(session, "report.read") && h("a", { class: "button quiet", href: `#${OPERATOR}` }, t("page.operator")),
         may(session, "incident.declare") && h("button", { type: "button", class: "primary", onclick: () => declare(session) }, t("incidents.declare")),
       ),
       h("h2", {}, t("page.incidents")),

@@ -10,6 +10,7 @@ import { IncidentPage } from "./incident.js";
 import { INCIDENTS, IncidentList } from "./incidents.js";
 import { AlertList } from "./list.js";
 import { listen } from "./live.js";
+import { OPERATOR, OperatorPage } from "./operator.js";
 import { PROFILE, Profile } from "./profile.js";
 import { drawSensors } from "./sensors.js";
 import { SITUATION, SituationPage } from "./situation.js";
@@ -118,6 +119,7 @@ function show(session) {
   const incidents = told ? new ToldList() : new IncidentList(session);
   const incident = told ? new ToldPage() : new IncidentPage(session);
   const drills = new DrillPage(session);
+  const operator = new OperatorPage(session);
   const signOut = async () => {
     leave();
     await call("DELETE", "/api/session").catch(() => {});
@@ -143,7 +145,7 @@ function show(session) {
     ),
   );
   const skip = h("a", { class: "skip", href: "#alerts", onclick: (/** @type {Event} */ event) => { event.preventDefault(); list.list.focus(); } }, t("page.skip"));
-  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, handovers.element, incidents.element, incident.element, drills.element);
+  const main = h("main", { class: "split" }, watches && [list.element, detail.element], tuning.element, profile.element, situation.element, handovers.element, incidents.element, incident.element, drills.element, operator.element);
   fill(root, watches && skip, header, main);
 
   function route() {
@@ -152,7 +154,8 @@ function show(session) {
     const number = place.startsWith(`${INCIDENTS}/`) ? Number(place.slice(INCIDENTS.length + 1)) : 0;
     const note = place === HANDOVERS ? 0 : place.startsWith(`${HANDOVERS}/`) ? Number(place.slice(HANDOVERS.length + 1)) : -1;
     const drill = place === DRILLS ? 0 : place.startsWith(`${DRILLS}/`) ? Number(place.slice(DRILLS.length + 1)) : -1;
-    const page = note >= 0 || drill >= 0 || place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
+    const operated = place === OPERATOR || place.startsWith(`${OPERATOR}/`);
+    const page = note >= 0 || drill >= 0 || operated || place === TUNING || place === PROFILE || place === SITUATION || place === INCIDENTS || number > 0;
     const id = page ? "" : place;
     if (place === TUNING) tuning.open();
     else tuning.close();
@@ -168,6 +171,8 @@ function show(session) {
     else incident.close();
     if (drill >= 0) drills.open(drill);
     else drills.close();
+    if (operated) operator.open(place === OPERATOR ? null : place.slice(OPERATOR.length + 1));
+    else operator.close();
     main.classList.toggle("tuned", page);
     main.classList.toggle("opened", Boolean(id));
     if (!watches) return;
@@ -209,6 +214,7 @@ function show(session) {
       incidents.changed();
       incident.changed(null);
       drills.changed();
+      operator.changed();
     },
     sensors: (/** @type {import("./sensors.js").Health} */ health) => drawSensors(strip, health),
     state: connected,

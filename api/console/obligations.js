@@ -4,6 +4,7 @@ import { call, get, may } from "./api.js";
 import { ask, labelled } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { at, check, choice, line, lines, moment, reason, written } from "./forms.js";
+import { operatorOf } from "./operator.js";
 import { drill, left } from "./tables.js";
 import { number, t, time } from "./texts.js";
 
@@ -36,7 +37,7 @@ export function reportsOf(incident, reports, surroundings) {
   const shown = reports.filter((each) => each.state !== "lapsed");
   const lapsed = reports.filter((each) => each.state === "lapsed");
   return [
-    reports.some((each) => each.assumed) && h("p", { class: "hint" }, t("report.assumed")),
+    reports.some((each) => each.assumed) && h("p", { class: "hint" }, t("report.assumed"), " ", h("a", { href: operatorOf(incident.site) }, t(may(session, "operator.write") ? "operator.say" : "page.operator"))),
     shown.length ? h("ul", { class: "sheets" }, shown.map((each) => h("li", { "data-key": `report-${each.id}` }, reportOf(each, surroundings)))) : h("p", { class: "hint" }, t("report.none")),
     lapsed.length > 0 && h("p", { class: "quiet-text" }, t("report.lapsed", { titles: lapsed.map((each) => each.title).join(", ") })),
     h(

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 
 from api.incidents import service as incidents
 from api.incidents.models import Incident
+from api.incidents.schemas import ChoiceOutput
 from api.obligations import service
 from api.obligations.models import UNDONE
 from api.obligations.rules import rule_set
-from api.obligations.schemas import ContentOutput, ObligationItem, ObligationOutput, OperatorOutput
+from api.obligations.schemas import ContentOutput, ObligationItem, ObligationOutput, OperatorOutput, OperatorVocabulary
 from api.times import NANOSECONDS, iso, now
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def operator(site: str, said: OperatorInput, version: int, language: str) -> Ope
     names = {each.key: each.name(language) for each in rule_set().sectors}
     sector = None if said.sector is None else names[said.sector]
     return OperatorOutput.model_validate({**said.model_dump(), "sector_name": sector, "site": site, "version": version})
+
+
+def vocabulary(sites: list[str], language: str) -> OperatorVocabulary:
+    """The sectors of operators, and the sites of which can be said who runs them."""
+    sectors = [ChoiceOutput(key=each.key, name=each.name(language)) for each in rule_set().sectors]
+    return OperatorVocabulary(sectors=sectors, sites=sites)
 
 
 def _item(  # noqa: PLR0913, PLR0917 - what a line of a list rests on

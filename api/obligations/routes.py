@@ -19,6 +19,7 @@ from api.obligations.schemas import (
     ObligationQuery,
     OperatorInput,
     OperatorOutput,
+    OperatorVocabulary,
     SubmitInput,
     SupplementInput,
 )
@@ -179,6 +180,14 @@ def operator(
         said, version = service.operator_of(session, name)
     response.headers["ETag"] = f'"{version}"'
     return presentation.operator(name, said, version, language_of(request))
+
+
+@router.get("/operator/vocabulary", responses=problems("signed_out"))
+def operator_vocabulary(caller: Reader, request: Request, provided: Provided) -> OperatorVocabulary:
+    """The sectors that an operator can be of, and the sites of which can be said what theirs is."""
+    del caller
+    with provided.database.read() as session:
+        return presentation.vocabulary(site.visible(session, provided), language_of(request))
 
 
 @router.put(

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.alerts.schemas import Note
 from api.filters import AnyOf, Moment, OneOf, Time
-from api.incidents.schemas import Key, Number, Short
+from api.incidents.schemas import ChoiceOutput, Key, Number, Short
 from api.obligations.models import STATES, State
 from api.obligations.rules import Kind, Sector
 from api.pages import CURSOR_CHARACTERS, PAGE_ROWS, PAGE_ROWS_MOST
@@ -147,6 +147,14 @@ class OperatorOutput(OperatorInput):
     """Name of its sector."""
     version: int = Field(examples=[1])
     """Rises with each change; the ETag that a change must bring. 0 where nobody has said it yet: what is shown is assumed."""
+
+
+class OperatorVocabulary(_Output):
+    """What is chosen from where somebody says what the operator of a site is."""
+
+    sectors: list[ChoiceOutput] = Field(examples=[[{"key": "municipal", "name": "Municipal water, gas and heat supply"}]])
+    sites: list[str] = Field(examples=[["waterworks"]])
+    """The sites that the caller sees, in order of their names; none where nothing was heard of any yet."""
 
 
 class ContentOutput(_Output):

@@ -44,6 +44,14 @@ def choices(session: Session, services: Services) -> list[str]:
     return names(session) if services.site is None else [services.site]
 
 
+def visible(session: Session, services: Services) -> list[str]:
+    """The sites that a caller may choose from, in order of their names: his own ones, where he is limited to some."""
+    own = scope_of(session).sites
+    if own is not None:
+        return sorted(own)
+    return sorted({*names(session), *([] if services.site is None else [services.site])})
+
+
 def newest(session: Session) -> str:
     """The site of which facts came in force last; that without a name where none did."""
     return session.scalar(sa.select(SiteVersion.site).order_by(SiteVersion.id.desc()).limit(1)) or ""

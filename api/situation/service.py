@@ -92,8 +92,7 @@ def _moment(session: Session, provided: Services, query: SituationQuery, at: int
     own = provided.database.scope.sites
     if own is not None:
         return collected.Moment(at, past, sorted(own), whole=False)
-    known = {*sites.names(session), *([] if provided.site is None else [provided.site])}
-    return collected.Moment(at, past, sorted(known) or [""], whole=True)
+    return collected.Moment(at, past, sites.visible(session, provided) or [""], whole=True)
 
 
 def _sensors(provided: Services, query: SituationQuery, moment: Moment) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import rfc8785
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from docx import Document
 
 from api import system
+from api.alerts import upserts
 from api.database import Database
 from api.incidents.service import Start, made
 from api.obligations import rules, service
@@ -223,6 +224,10 @@ def test_whom_a_report_goes_to_and_which_are_asked_for_follow_from_the_sector(sy
     assert (said["sector"], said["sector_name"]) == ("steel", "钢铁")
     unknown = OPERATOR | {"sector": "circus"}
     assert refused(chief.put("/api/operator", json=unknown, headers={"If-Match": '"5"'})) == "input_invalid"
+    sectors = done(chief.get("/api/operator/vocabulary", headers={"Accept-Language": "zh-CN"}))["sectors"]
+    assert [each["name"] for each in sectors if each["key"] == "steel"] == ["钢铁"]
+    # Each that can be chosen can be said.
+    assert {each["key"] for each in sectors} == set(get_args(rules.Sector))
 
 
 def test_an_approved_report_keeps_whom_it_goes_to_and_one_that_is_not_is_another_version(system_running: Running) -> None:
@@ -590,6 +595,21 @@ def test_what_the_operator_is_can_be_said_before_anything_was_heard_of_its_site(
     said = done(chief.put("/api/operator", params={"site": "north"}, json=OPERATOR, headers={"If-Match": '"0"'}))
     assert (said["site"], said["version"]) == ("north", 1)
     assert done(chief.get("/api/operator", params={"site": "north"}))["name"] == OPERATOR["name"]
+
+
+def test_the_sites_to_choose_from_are_those_that_the_caller_sees(start: Callable[..., Running]) -> None:
+    served = start()
+    served.services.site = None
+    chief = served.signed_in("administrator")
+    assert done(chief.get("/api/operator/vocabulary"))["sites"] == []
+    with served.services.database.write() as session:
+        for number, site in enumerate(("tanks", "pumps"), start=1):
+            upserts.apply(session, [upsert(number)], site)
+    assert done(chief.get("/api/operator/vocabulary"))["sites"] == ["pumps", "tanks"]
+    limited = served.signed_in("viewer", sites=frozenset({"tanks"}))
+    assert done(limited.get("/api/operator/vocabulary"))["sites"] == ["tanks"]
+    served.services.site = "wells"
+    assert done(chief.get("/api/operator/vocabulary"))["sites"] == ["pumps", "tanks", "wells"]
 
 
 def newer(folder: Path) -> None:

@@ -81,8 +81,11 @@ def test_pages_of_an_address_are_filled_with_what_the_session_sees(database: Dat
     # What others have ranks higher: a page that was cut before they are left out would have no room for one's own.
     for scope, site, first in ((NORTH, "a", 0), (NORTH, "b", 10), (SOUTH, "a", 20)):
         with database.write(scope=scope) as session:
-            ends = {"client_ip": "10.0.0.1"}, {"client_ip": "10.0.0.2", "server_ip": "10.0.0.1"}
-            made = [upsert(first + turn, rank=float(first + turn), **ends[turn % 2]) for turn in range(4)]
+            ends = ("10.0.0.1", "10.0.0.2"), ("10.0.0.2", "10.0.0.1")
+            made = [
+                upsert(first + turn, rank=float(first + turn), client_ip=ends[turn % 2][0], server_ip=ends[turn % 2][1])
+                for turn in range(4)
+            ]
             upserts.apply(session, made, site)
     asked = AlertQuery.model_validate({"ip": "10.0.0.1", "limit": 3})
     for scope, found in ((Scope("north", frozenset({"a"})), [3, 2, 1]), (NORTH, [13, 12, 11]), (SOUTH, [23, 22, 21])):

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Download, Route
 
+    from api.security.permissions import Role
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 FLAGS = (
@@ -628,7 +630,7 @@ def test_who_signs_out_is_asked_to_sign_in(page: Page, served: Running) -> None:
 
 
 @pytest.mark.parametrize("role", ["operator", "province_regulator"])
-def test_a_session_that_ends_takes_along_what_is_shown(page: Page, served: Running, role: str) -> None:
+def test_a_session_that_ends_takes_along_what_is_shown(page: Page, served: Running, role: Role) -> None:
     served.alerts(upsert(1))
     served.signed_in(role, name="lin.wei")
     page.goto(served.url)
