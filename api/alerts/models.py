@@ -147,6 +147,16 @@ class Alert(KeyedByOrganisation, OfSite, Base):
         sa.Index("ix_alert_organisation_client_ip_rank_id", "organisation", "client_ip", "rank", "id"),
         sa.Index("ix_alert_organisation_server_ip_rank_id", "organisation", "server_ip", "rank", "id"),
         sa.Index("ix_alert_organisation_triage_at", "organisation", "triage_at"),
+        sa.Index(
+            "ix_alert_of_assignee",
+            "organisation",
+            "triage_by",
+            "rank",
+            "id",
+            "triage_state",
+            sqlite_where=sa.text("triage_by IS NOT NULL"),
+            postgresql_where=sa.text("triage_by IS NOT NULL"),
+        ),
         # How alerts ended that are like one, those decided last first.
         *(
             sa.Index(

@@ -1,7 +1,8 @@
-"""Indexes in which alerts of a client, or of a server, stand by rank: a page of them needs no look at all there are."""
+"""Indexes in which alerts of a client, of a server, or of who has them stand by rank: a page needs no look at all there are."""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 from api.database.migrations import one_way
@@ -15,6 +16,14 @@ def upgrade() -> None:
     for name in ("client_ip", "server_ip"):
         op.drop_index(op.f(f"ix_alert_{name}"), "alert")
         op.create_index(f"ix_alert_organisation_{name}_rank_id", "alert", ["organisation", name, "rank", "id"])
+    taken = sa.text("triage_by IS NOT NULL")
+    op.create_index(
+        "ix_alert_of_assignee",
+        "alert",
+        ["organisation", "triage_by", "rank", "id", "triage_state"],
+        sqlite_where=taken,
+        postgresql_where=taken,
+    )
 
 
 downgrade = one_way
