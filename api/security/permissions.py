@@ -113,7 +113,7 @@ TABLE: Final[Mapping[Permission, Grant]] = {
     "account.own": _to(
         "see and end one's own sessions, keep one's own means to sign in and one's tokens", *_EVERYBODY, person=True
     ),
-    "alert.read": _to("see alerts, their history, and the live stream", *_PLANT, "auditor"),
+    "alert.read": _to("see alerts and their history", *_PLANT, "auditor"),
     "alert.decide": _to("acknowledge, assign, comment on, snooze and close alerts", *_SHIFT),
     "packets.read": _to("take the packets behind alerts", *_SHIFT),
     "records.read": _to("see records and search them", *_PLANT),
